@@ -1,0 +1,76 @@
+package fleet
+
+import (
+	"fmt"
+	"time"
+)
+
+// Crash back-off. A start failed when its task ended by itself without having
+// been RUNNING for LastingRun. Failures of one round count once: only a task
+// made after the last back-off ended makes the next one, of double length. A
+// task of the newest round that lasts, or a new revision, starts afresh. (ECS
+// throttles only tasks that never reach RUNNING, up to 27 minutes: ecs.md 3.5;
+// a container that starts and exits at once deserves the same.)
+const (
+	LastingRun  = 10 * time.Second
+	BackoffBase = time.Second
+	BackoffCap  = 5 * time.Minute // reliability.md 6: crash loop
+)
+
+// backoff is the pause after n failed rounds, n from 1.
+func backoff(n int) time.Duration {
+	pause := BackoffBase
+	for ; n > 1 && pause < BackoffCap; n-- {
+		pause *= 2
+	}
+	return min(pause, BackoffCap)
+}
+
+// ofRound reports whether the task was made in the newest round of starts of
+// its service's current revision.
+func (v *Service) ofRound(t *Task) bool {
+	return t.Revision == v.Revision && t.CreatedAt >= v.NotBefore
+}
+
+// noteFailedStart counts a failure of a task that just ended by itself.
+func (s *State) noteFailedStart(x *context, t *Task, why string) {
+	old := s.Service(t.Service)
+	if old == nil || old.Status != ServiceActive || !old.ofRound(t) {
+		return
+	}
+	v := *old
+	if v.Failures > 0 && s.roundLasts(x.now, old) {
+		v.Failures = 0
+	}
+	v.Failures++
+	v.NotBefore = x.now.Add(backoff(v.Failures))
+	v.LastFailure = clip(fmt.Sprintf("task %s: %s", t.ID.short(), why), MaxReason)
+	s.noteStarts(x, v)
+}
+
+// noteLastingStart forgets failures once a task of the newest round lasted.
+func (s *State) noteLastingStart(x *context, t *Task) {
+	old := s.Service(t.Service)
+	if old == nil || old.Failures == 0 || !old.ofRound(t) {
+		return
+	}
+	v := *old
+	v.Failures, v.NotBefore, v.LastFailure = 0, 0, ""
+	s.noteStarts(x, v)
+}
+
+// roundLasts reports whether a task of the newest round has lasted. It looks at
+// each task of the service, once a round.
+func (s *State) roundLasts(now Time, v *Service) bool {
+	for t := range s.LiveTasksOfService(v.Name) {
+		if v.ofRound(t) && t.lasted(now) {
+			return true
+		}
+	}
+	return false
+}
+
+// lasted reports whether a running task has been RUNNING for LastingRun.
+func (t *Task) lasted(now Time) bool {
+	return t.Last == TaskRunning && now.Sub(t.StartedAt) >= LastingRun
+}

@@ -1,0 +1,215 @@
+package fleet
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+
+	"github.com/tidwall/btree"
+)
+
+// maxBroken is how many broken invariants Check lists: the first ones tell.
+const maxBroken = 20
+
+// Check lists broken invariants of the whole State; nil when there are none. It
+// looks at every row, and rebuilds every index to compare.
+func (s *State) Check() error {
+	if err := s.checkRows(); err != nil {
+		return err
+	}
+	if err := s.checkSums(); err != nil {
+		return err
+	}
+	return s.checkIndices()
+}
+
+// broken collects what is wrong.
+type broken struct{ errs []error }
+
+func (b *broken) add(format string, args ...any) {
+	if len(b.errs) < maxBroken {
+		b.errs = append(b.errs, fmt.Errorf(format, args...))
+	}
+}
+
+// must notes a broken invariant unless ok.
+func (b *broken) must(ok bool, format string, args ...any) {
+	if !ok {
+		b.add(format, args...)
+	}
+}
+
+func (b *broken) err() error { return errors.Join(b.errs...) }
+
+// checkRows checks each row by itself and the rows it names.
+func (s *State) checkRows() error {
+	var b broken
+	s.checkFleet(&b)
+	for h := range s.Hosts() {
+		s.checkHost(&b, h)
+	}
+	for v := range s.Voters() {
+		s.checkVoter(&b, v)
+	}
+	for d := range s.TaskDefs() {
+		b.must(d.Mod <= s.index, "task definition %s: mod %d is above index %d", d.ID, d.Mod, s.index)
+		b.must(len(d.Containers) > 0, "task definition %s has no containers", d.ID)
+	}
+	for v := range s.Services() {
+		s.checkService(&b, v)
+	}
+	for r := range s.allRevisions() {
+		b.must(s.TaskDef(r.TaskDef) != nil, "revision %s: no task definition %s", r.ID, r.TaskDef)
+		b.must(s.Service(serviceOf(r.ID)) != nil, "revision %s has no service", r.ID)
+	}
+	for t := range s.Tasks() {
+		s.checkTaskRow(&b, t)
+	}
+	for w := range s.Waits() {
+		b.must(s.mayWait(w.About), "wait about %s, which does not wait", w.About)
+	}
+	return b.err()
+}
+
+func (s *State) checkFleet(b *broken) {
+	if s.fleet == nil {
+		b.must(s.hosts.Len()+s.tasks.Len()+s.services.Len() == 0, "rows without a fleet")
+		return
+	}
+	b.must(s.fleet.Now == s.now, "fleet: now %s is not %s", s.fleet.Now, s.now)
+	b.must(s.fleet.Epoch > 0 && s.fleet.Format > 0, "fleet: epoch %d, format %d", s.fleet.Epoch, s.fleet.Format)
+	b.must(s.receipts.Len() <= MaxReceipts, "%d receipts", s.receipts.Len())
+	b.must(s.decisions.Len() <= MaxDecisions && s.decisionMem <= MaxDecisionMem, "%d decisions, %d bytes", s.decisions.Len(), s.decisionMem)
+	if last, _, ok := s.decisions.Max(); ok {
+		b.must(last == s.lastDecision, "newest decision is %d, not %d", last, s.lastDecision)
+	}
+}
+
+func (s *State) checkHost(b *broken, h *Host) {
+	b.must(h.Life >= HostJoining && h.Life <= HostForgotten, "host %s: %s", h.ID, h.Life)
+	b.must(h.Mod <= s.index && h.WantedMod <= s.index, "host %s: mod %d, wanted %d above index %d", h.ID, h.Mod, h.WantedMod, s.index)
+	b.must(h.BootSession <= h.Session.N, "host %s: boot began in session %d of %d", h.ID, h.BootSession, h.Session.N)
+	b.must(h.Life != HostReady || h.ReadyAt != 0, "host %s is ready and never passed a self-check", h.ID)
+	b.must(h.Name != "" && h.Cert.PublicKey != "", "host %s has no name or key", h.ID)
+}
+
+func (s *State) checkVoter(b *broken, v *Voter) {
+	h := s.Host(v.Host)
+	b.must(v.ID.Host() == v.Host, "voter %s: host %s", v.ID, v.Host)
+	b.must(h != nil && h.Life != HostForgotten, "voter %s: its host is not there", v.ID)
+	b.must(h == nil || v.ID.Number() <= h.LastRaft, "voter %s: number is above the highest used", v.ID)
+	b.must(v.Phase >= VoterPreparing && v.Phase <= VoterRetiring, "voter %s: %s", v.ID, v.Phase)
+	if v.Phase != VoterRetiring {
+		other := s.VoterOf(v.Host)
+		b.must(other.ID == v.ID, "voters %s and %s are one host", v.ID, other.ID)
+	}
+}
+
+func (s *State) checkService(b *broken, v *Service) {
+	r := s.Revision(v.Revision)
+	b.must(r != nil && serviceOf(v.Revision) == v.Name, "service %s: no current revision %s", v.Name, v.Revision)
+	_, n := v.Revision.Split()
+	b.must(n <= v.LastRevision, "service %s: revision %d is above the last, %d", v.Name, n, v.LastRevision)
+	b.must(v.Status == ServiceActive || v.Status == ServiceDraining && v.Desired == 0, "service %s: %s, desired %d", v.Name, v.Status, v.Desired)
+	b.must(v.MinPercent >= 0 && v.MinPercent <= 100 && v.MaxPercent >= 100, "service %s: %d/%d percent", v.Name, v.MinPercent, v.MaxPercent)
+	b.must(get(s.former, v.Name) == nil, "service %s is among the removed ones", v.Name)
+	b.must(v.Mod <= s.index, "service %s: mod %d is above index %d", v.Name, v.Mod, s.index)
+}
+
+// checkSums checks what holds between many rows: names, reservations, ports.
+func (s *State) checkSums() error {
+	var b broken
+	living := 0
+	for h := range s.Hosts() {
+		if h.Life != HostForgotten {
+			living++
+			b.must(s.HostByName(h.Name) == h && s.HostByKey(h.Cert.PublicKey) == h, "hosts: name %s or its key is there twice", h.Name)
+		}
+		s.checkReserved(&b, h)
+	}
+	b.must(living == s.hostByName.Len() && living == s.hostByKey.Len(), "%d hosts, %d names, %d keys", living, s.hostByName.Len(), s.hostByKey.Len())
+	ports := 0
+	for t := range s.Tasks() {
+		if t.Held() {
+			ports += len(t.Ports)
+		}
+	}
+	b.must(ports == s.ports.Len(), "%d ports are held, %d are different", ports, s.ports.Len())
+	for v := range s.Services() {
+		b.must(v.Status == ServiceActive || s.Counts(v.Name, "").Total > 0, "service %s is drained and still there", v.Name)
+	}
+	return b.err()
+}
+
+// checkReserved: reservations exceed capacity only where capacity shrank under
+// tasks that were there (I3).
+func (s *State) checkReserved(b *broken, h *Host) {
+	sum, newest := Resources{}, Time(0)
+	for t := range s.HeldBy(h.ID) {
+		sum = sum.Add(s.TaskDef(t.TaskDef).Reservation())
+		newest = max(newest, t.AssignedAt)
+	}
+	b.must(sum == s.Reserved(h.ID), "host %s: reserved %v, tasks hold %v", h.ID, s.Reserved(h.ID), sum)
+	b.must(sum.Fits(h.Capacity) || newest <= h.CapacityAt, "host %s: %v reserved of %v", h.ID, sum, h.Capacity)
+}
+
+// checkIndices rebuilds all indices and compares.
+func (s *State) checkIndices() error {
+	want := &State{index: s.index, now: s.now, fleet: s.fleet, lastDecision: s.lastDecision, tables: s.tables}
+	want.index0()
+	var b broken
+	sameMap(&b, "hosts by name", s.hostByName, want.hostByName)
+	sameMap(&b, "hosts by key", s.hostByKey, want.hostByKey)
+	sameTree(&b, "tasks by host", s.byHost, want.byHost)
+	sameTree(&b, "tasks by service", s.byService, want.byService)
+	sameTree(&b, "unassigned tasks", s.unassigned, want.unassigned)
+	sameTree(&b, "stopped tasks", s.stopped, want.stopped)
+	sameMap(&b, "reserved", s.reserved, want.reserved)
+	sameTree(&b, "ports", s.ports, want.ports)
+	sameMap(&b, "counts by revision", s.ofRevision, want.ofRevision)
+	sameTree(&b, "counts by zone", s.zones, want.zones)
+	sameTree(&b, "deadlines", s.due, want.due)
+	sameTree(&b, "receipts by age", s.receiptsByAge, want.receiptsByAge)
+	sameList(&b, "counts by host", pointed(s.onHost), pointed(want.onHost))
+	b.must(s.decisionMem == want.decisionMem, "decisions: %d bytes, counted %d", s.decisionMem, want.decisionMem)
+	return b.err()
+}
+
+func sameMap[K ordered, V comparable](b *broken, what string, got, want *btree.Map[K, V]) {
+	gk, gv := got.KeyValues()
+	wk, wv := want.KeyValues()
+	sameList(b, what, gk, wk)
+	sameList(b, what, gv, wv)
+}
+
+func sameTree[T comparable](b *broken, what string, got, want *btree.BTreeG[T]) {
+	sameList(b, what, got.Items(), want.Items())
+}
+
+func pointed(tree *btree.BTreeG[*hostTally]) []hostTally {
+	var all []hostTally
+	tree.Scan(func(n *hostTally) bool {
+		all = append(all, *n)
+		return true
+	})
+	return all
+}
+
+func sameList[T comparable](b *broken, what string, got, want []T) {
+	if slices.Equal(got, want) {
+		return
+	}
+	for i := range max(len(got), len(want)) {
+		switch {
+		case i >= len(want):
+			b.add("index of %s: %+v is too many", what, got[i])
+			return
+		case i >= len(got):
+			b.add("index of %s: %+v is missing", what, want[i])
+			return
+		case got[i] != want[i]:
+			b.add("index of %s: %+v instead of %+v", what, got[i], want[i])
+			return
+		}
+	}
+}

@@ -1,0 +1,202 @@
+package fleet
+
+import "strings"
+
+// How tasks are counted.
+//
+// A task counts for its service while it is not STOPPED. It is "away" when its
+// host is silent, lost or forgotten, or when nothing was heard of it since its
+// host's machine restarted (State.Reachable), and "here" otherwise; a task
+// without a host is here. So that a change of a host's life costs one step per
+// revision it runs and none per task, sums are kept per host and revision, and
+// apart for tasks heard of before and since the last boot.
+
+// tally is a number of tasks by what they are.
+type tally struct {
+	pending, running, stopping int32
+	healthy                    int32 // of running
+}
+
+func (t tally) add(o tally) tally {
+	return tally{t.pending + o.pending, t.running + o.running, t.stopping + o.stopping, t.healthy + o.healthy}
+}
+
+func (t tally) minus() tally { return tally{-t.pending, -t.running, -t.stopping, -t.healthy} }
+
+func (t tally) toRun() int { return int(t.pending + t.running) }
+
+func (t tally) total() int { return int(t.pending + t.running + t.stopping) }
+
+// tallyOf is the tally of one task.
+func tallyOf(t *Task) tally {
+	switch {
+	case t.Stopped():
+		return tally{}
+	case t.Desired == TaskStopped:
+		return tally{stopping: 1}
+	case t.Last < TaskRunning:
+		return tally{pending: 1}
+	case t.Health == HealthHealthy:
+		return tally{running: 1, healthy: 1}
+	default:
+		return tally{running: 1}
+	}
+}
+
+// hostTally is the tasks of one revision on one host.
+type hostTally struct {
+	host     HostID
+	revision RevisionID
+	since    tally // heard of since the last boot
+	before   tally
+}
+
+func lessHostTally(a, b *hostTally) bool {
+	if a.host != b.host {
+		return a.host < b.host
+	}
+	return a.revision < b.revision
+}
+
+// revTally is the tasks of one revision.
+type revTally struct{ here, away tally }
+
+// zoneTally is the tasks of a service that are to run and here, in one zone.
+type zoneTally struct {
+	service, zone string
+	n             int
+}
+
+func lessZoneTally(a, b zoneTally) bool {
+	if a.service != b.service {
+		return a.service < b.service
+	}
+	return a.zone < b.zone
+}
+
+// serviceOf is the service of a revision id, without parsing the number.
+func serviceOf(id RevisionID) string {
+	service, _, _ := strings.Cut(string(id), "/")
+	return service
+}
+
+func (s *State) countTask(old, t *Task) {
+	if old != nil && t != nil && old.Host == t.Host && s.heardSinceBoot(old) == s.heardSinceBoot(t) {
+		s.addTally(t, tallyOf(t).add(tallyOf(old).minus())) // one step instead of two
+		return
+	}
+	if old != nil {
+		s.addTally(old, tallyOf(old).minus())
+	}
+	if t != nil {
+		s.addTally(t, tallyOf(t))
+	}
+}
+
+// addTally adds what a task counts (or its negative) wherever it is counted.
+func (s *State) addTally(t *Task, n tally) {
+	if t.Service == "" || n == (tally{}) {
+		return
+	}
+	host := s.Host(t.Host)
+	if host == nil {
+		s.addRevision(t.Revision, revTally{here: n})
+		return
+	}
+	h := hostTally{host: t.Host, revision: t.Revision}
+	if s.heardSinceBoot(t) {
+		h.since = n
+	} else {
+		h.before = n
+	}
+	s.addOnHost(&h)
+	s.addFromHost(host, &h)
+}
+
+func (s *State) addOnHost(n *hostTally) {
+	sum := *n
+	if was, ok := s.onHost.Get(n); ok {
+		sum.since, sum.before = was.since.add(n.since), was.before.add(n.before)
+	}
+	if sum.since == (tally{}) && sum.before == (tally{}) {
+		s.onHost.Delete(n)
+		return
+	}
+	s.onHost.Set(&sum)
+}
+
+// addFromHost adds a host's tally to the sums of its revision and zone.
+func (s *State) addFromHost(host *Host, n *hostTally) {
+	if !host.Reachable() {
+		s.addRevision(n.revision, revTally{away: n.since.add(n.before)})
+		return
+	}
+	s.addRevision(n.revision, revTally{here: n.since, away: n.before})
+	s.addZone(serviceOf(n.revision), host.Zone, n.since.toRun())
+}
+
+func (s *State) addRevision(id RevisionID, n revTally) {
+	sum, _ := s.ofRevision.Get(id)
+	sum.here, sum.away = sum.here.add(n.here), sum.away.add(n.away)
+	if sum == (revTally{}) {
+		s.ofRevision.Delete(id)
+		return
+	}
+	s.ofRevision.Set(id, sum)
+}
+
+func (s *State) addZone(service, zone string, n int) {
+	item := zoneTally{service: service, zone: zone}
+	if n == 0 {
+		return
+	}
+	if was, ok := s.zones.Get(item); ok {
+		n += was.n
+	}
+	if n == 0 {
+		s.zones.Delete(item)
+		return
+	}
+	item.n = n
+	s.zones.Set(item)
+}
+
+// recount moves the tallies of a host's revisions from its old row to its new
+// one and returns the services that count differently now.
+func (s *State) recount(old, h *Host) []string {
+	if old == nil || old.Reachable() == h.Reachable() && old.Zone == h.Zone && old.BootSession == h.BootSession {
+		return nil
+	}
+	var services []string
+	for _, n := range s.talliesOf(h.ID) {
+		was := &hostTally{n.host, n.revision, n.since.minus(), n.before.minus()}
+		is := *n
+		if old.BootSession != h.BootSession {
+			is.since, is.before = tally{}, n.since.add(n.before)
+		}
+		s.addFromHost(old, was)
+		s.onHost.Set(&is)
+		s.addFromHost(h, &is)
+		services = append(services, serviceOf(n.revision))
+	}
+	return services
+}
+
+func (s *State) talliesOf(host HostID) []*hostTally {
+	var all []*hostTally
+	s.onHost.Ascend(&hostTally{host: host}, func(n *hostTally) bool {
+		if n.host != host {
+			return false
+		}
+		all = append(all, n)
+		return true
+	})
+	return all
+}
+
+// heardSinceBoot reports whether the task was assigned or reported under the
+// present boot of its host's machine.
+func (s *State) heardSinceBoot(t *Task) bool {
+	host := s.Host(t.Host)
+	return host == nil || t.Session >= host.BootSession
+}

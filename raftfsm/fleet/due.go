@@ -1,0 +1,150 @@
+package fleet
+
+import "iter"
+
+// deadline is a moment at which a planner should look at a subject though
+// nothing changes. Deadlines more than dueKept in the past are dropped.
+type deadline struct {
+	at      Time
+	subject string
+	task    TaskID // whose deadline it is, where a service has many
+}
+
+func lessDeadline(a, b deadline) bool {
+	if a.at != b.at {
+		return a.at < b.at
+	}
+	if a.subject != b.subject {
+		return a.subject < b.subject
+	}
+	return a.task < b.task
+}
+
+// AboutService, AboutHost and AboutTask name subjects of waits and deadlines.
+func AboutService(name string) string { return "service:" + name }
+
+// AboutHost is "host:" and the id. (Decisions, which people read, have the name.)
+func AboutHost(id HostID) string { return "host:" + string(id) }
+
+// AboutTask is "task:" and the id.
+func AboutTask(id TaskID) string { return "task:" + string(id) }
+
+func (s *State) addDue(d deadline) {
+	if d.at > s.now.Add(-dueKept) {
+		s.due.Set(d)
+	}
+}
+
+// dropPastDue keeps the index to the deadlines that may still be asked for.
+func (s *State) dropPastDue() {
+	for {
+		d, ok := s.due.Min()
+		if !ok || d.at > s.now.Add(-dueKept) {
+			return
+		}
+		s.due.Delete(d)
+	}
+}
+
+func (s *State) dueTask(old, t *Task) {
+	if old != nil && t != nil && old.Last == t.Last && old.Desired == t.Desired && old.Health == t.Health && old.StartedAt == t.StartedAt {
+		return
+	}
+	was, is := s.taskDeadline(old), s.taskDeadline(t)
+	if was == is {
+		return
+	}
+	if was.at != 0 {
+		s.due.Delete(was)
+	}
+	if is.at != 0 {
+		s.addDue(is)
+	}
+}
+
+// taskDeadline is when a running service task counts as healthy without checks,
+// or when an unhealthy one may be replaced; zero for none.
+func (s *State) taskDeadline(t *Task) deadline {
+	if t == nil || t.Service == "" || t.Desired != TaskRunning || t.Last != TaskRunning {
+		return deadline{}
+	}
+	at := Time(0)
+	if !s.TaskDef(t.TaskDef).Checked() {
+		at = t.StartedAt.Add(HealthySettle)
+	} else if service := s.Service(t.Service); t.Health == HealthUnhealthy && service != nil && service.GraceS > 0 {
+		at = t.StartedAt + Time(service.GraceS)*1000
+	}
+	if at == 0 {
+		return deadline{}
+	}
+	return deadline{at, AboutService(t.Service), t.ID}
+}
+
+func (s *State) dueHost(old, h *Host) {
+	if d := s.hostDeadline(old); d.at != 0 {
+		s.due.Delete(d)
+	}
+	if d := s.hostDeadline(h); d.at != 0 {
+		s.addDue(d)
+	}
+}
+
+// hostDeadline is when a silent host becomes lost; zero for none.
+func (s *State) hostDeadline(h *Host) deadline {
+	if h == nil || h.Life != HostSilent {
+		return deadline{}
+	}
+	return deadline{at: h.LifeSince + Time(s.fleet.Settings.LostAfterMs), subject: AboutHost(h.ID)}
+}
+
+func (s *State) dueService(old, v *Service) {
+	if old != nil && old.NotBefore != 0 {
+		s.due.Delete(deadline{at: old.NotBefore, subject: AboutService(old.Name)})
+	}
+	if v != nil && v.NotBefore != 0 {
+		s.addDue(deadline{at: v.NotBefore, subject: AboutService(v.Name)})
+	}
+}
+
+func (s *State) dueWait(old, w *Wait) {
+	// The task field keeps a wait's deadline apart from the service's own.
+	if old != nil && old.Until != 0 {
+		s.due.Delete(deadline{at: old.Until, subject: old.About, task: "wait"})
+	}
+	if w != nil && w.Until != 0 {
+		s.addDue(deadline{at: w.Until, subject: w.About, task: "wait"})
+	}
+}
+
+// NextDue returns the earliest deadline after t, or 0: a back-off or a wait that
+// ends, a task without checks that counts as healthy (40 s after RUNNING,
+// ecs.md 3.3), an unhealthy one whose grace period ends, a silent host that
+// becomes lost.
+func (s *State) NextDue(t Time) Time {
+	next := Time(0)
+	s.due.Ascend(deadline{at: t + 1}, func(d deadline) bool {
+		next = d.at
+		return false
+	})
+	return next
+}
+
+// Due yields subjects whose deadline is at or before until and after the given
+// time, by time and each once: "service:web", "host:h-...", "task:3f...".
+// Deadlines more than 10 minutes before Now are forgotten: who looked away for
+// longer must look at everything.
+func (s *State) Due(after, until Time) iter.Seq[string] {
+	return func(yield func(string) bool) {
+		seen := map[string]bool{}
+		s.due.Ascend(deadline{at: after + 1}, func(d deadline) bool {
+			if d.at > until {
+				return false
+			}
+			if seen[d.subject] {
+				return true
+			}
+			seen[d.subject] = true
+			return yield(d.subject)
+		})
+	}
+}

@@ -1,0 +1,327 @@
+package fleet_test
+
+import (
+	"fmt"
+	"math/rand/v2"
+	"net/netip"
+	"slices"
+	"testing"
+
+	"skein/raftfsm/fleet"
+)
+
+// game makes commands about what is there, and about what is not.
+type game struct {
+	t testing.TB
+	*fleet.State
+	*rand.Rand
+	seed uint64
+	at   fleet.Time
+	next int
+	past []fleet.Entry // what newGame applied
+}
+
+func newGame(t testing.TB, seed uint64) *game {
+	t.Logf("seed %d", seed)
+	g := &game{t: t, State: fleet.New(), Rand: rand.New(rand.NewPCG(seed, 0)), seed: seed, at: 1_700_000_000_000}
+	g.play(fleet.InitFleet{
+		ID: "f", CABundle: make([]byte, 4), SealedKeys: fleet.SealedKeys{Version: 1, CA: make([]byte, 4), Gossip: make([]byte, 4)},
+		Host: g.admission(1), RaftID: fleet.MakeRaftID(g.host(1), 1),
+	})
+	g.play(fleet.PutToken{ID: "first", TokenKind: fleet.TokenJoin, Hash: make([]byte, 32), Uses: 9, NotAfter: g.at + 1000})
+	for n := 1; n <= 6; n++ {
+		if n > 1 {
+			g.play(fleet.AdmitHost{Token: "first", SecretHash: make([]byte, 32), Host: g.admission(n)})
+		}
+		g.play(g.session(g.Host(g.host(n)), 1))
+		g.play(fleet.Report{Host: g.host(n), Session: 1, Seq: 1, SelfCheck: []fleet.Check{{Name: "disk", OK: true}}})
+	}
+	g.next = 6
+	return g
+}
+
+func (g *game) session(h *fleet.Host, rise uint64) fleet.OpenSession {
+	return fleet.OpenSession{
+		Host: h.ID, Boot: fmt.Sprint("boot-", g.IntN(3)), Nonce: h.Session.Nonce + rise, Zone: string(rune('a' + g.IntN(3))),
+		Addr: netip.MustParseAddrPort("10.0.0.1:7000"), Capacity: fleet.Resources{CPU: 4000, Memory: 4000}, Format: g.IntN(3),
+	}
+}
+
+func (g *game) play(c fleet.Command) {
+	e := fleet.Entry{At: g.at, Items: []fleet.Item{{Command: c}}}
+	g.past = append(g.past, e)
+	if res := g.Apply(g.Index()+1, e).Results[0]; res.Err != nil {
+		g.t.Fatalf("%T: %v", c, res.Err)
+	}
+}
+
+func (g *game) host(n int) fleet.HostID { return fleet.HostID(fmt.Sprint("h-", n)) }
+
+func (g *game) admission(n int) fleet.Admission {
+	return fleet.Admission{ID: g.host(n), Name: fmt.Sprint("h", n%9), Zone: string(rune('a' + n%3)), PublicKey: fmt.Sprint("key", n)}
+}
+
+func (g *game) items() []fleet.Item {
+	items := make([]fleet.Item, 1+g.IntN(4))
+	for i := range items {
+		items[i] = fleet.Item{Command: g.command(), By: "game", Reason: []string{"", "because"}[g.IntN(2)]}
+		if g.IntN(4) == 0 {
+			items[i].Receipt = &fleet.Receipt{Token: fmt.Sprint("t", g.IntN(50)), BodyHash: make([]byte, 32)}
+		}
+	}
+	return items
+}
+
+// command moves time a little and picks one.
+func (g *game) command() fleet.Command {
+	switch g.IntN(40) {
+	case 0:
+		g.at += fleet.Time(g.IntN(7_200_000))
+	case 1:
+		g.at -= fleet.Time(g.IntN(5_000)) // another proposer's clock
+	default:
+		g.at += fleet.Time(g.IntN(2_000))
+	}
+	n := g.IntN(100)
+	switch {
+	case n < 34:
+		return g.report()
+	case n < 46:
+		return g.assign()
+	case n < 58:
+		return g.create()
+	case n < 66:
+		return g.stop()
+	case n < 78:
+		return g.hostCommand()
+	case n < 90:
+		return g.serviceCommand()
+	default:
+		return g.fleetCommand()
+	}
+}
+
+func (g *game) someHost() *fleet.Host {
+	all := slices.Collect(g.Hosts())
+	h := all[g.IntN(len(all))]
+	if h.Life == fleet.HostForgotten || h.Cert.Revoked {
+		h = all[g.IntN(len(all))]
+	}
+	return h
+}
+
+func (g *game) someTask(of func(*fleet.Task) bool) fleet.TaskID {
+	var all []fleet.TaskID
+	for t := range g.Tasks() {
+		if of(t) {
+			all = append(all, t.ID)
+		}
+	}
+	if len(all) == 0 || g.IntN(20) == 0 {
+		return "nobody"
+	}
+	return all[g.IntN(len(all))]
+}
+
+func (g *game) report() fleet.Command {
+	h := g.someHost()
+	c := fleet.Report{Host: h.ID, Session: h.Session.N, Seq: h.ReportSeq + uint64(g.IntN(3))}
+	if g.IntN(3) == 0 {
+		c.SelfCheck = []fleet.Check{{Name: "disk", Required: true, OK: g.IntN(4) > 0}}
+	}
+	if g.IntN(30) == 0 {
+		c.Session--
+	}
+	if g.IntN(40) == 0 {
+		c.Capacity = &fleet.Resources{CPU: int64(g.IntN(8000)), Memory: int64(g.IntN(8000))}
+	}
+	for range g.IntN(4) {
+		id := g.someTask(func(t *fleet.Task) bool { return t.Host == h.ID && !t.Stopped() || t.Unconfirmed || g.IntN(50) == 0 })
+		r := fleet.TaskReport{Task: id, Status: fleet.TaskStatus(2 + g.IntN(7)), Health: fleet.Health(g.IntN(4)), Attempt: 1 + g.IntN(2)}
+		if g.IntN(2) == 0 {
+			r.Status, r.Attempt = fleet.TaskRunning, 1
+		}
+		if r.Status > fleet.TaskRunning {
+			code := g.IntN(3)
+			r.Exits = []fleet.ContainerExit{{Container: "app", Code: &code}}
+			r.StartedAt, r.StoppedAt = fleet.Time(g.IntN(2)*1000), fleet.Time(1000+g.IntN(20_000))
+		}
+		c.Tasks = append(c.Tasks, r)
+	}
+	return c
+}
+
+func (g *game) assign() fleet.Command {
+	h := g.someHost()
+	c := fleet.AssignTasks{Host: h.ID}
+	var def fleet.TaskDefID
+	for t := range g.Unassigned() {
+		if (def == "" || t.TaskDef == def) && g.IntN(2) == 0 {
+			def = t.TaskDef
+			c.Tasks = append(c.Tasks, t.ID)
+		}
+		if len(c.Tasks) == 3 {
+			break
+		}
+	}
+	d := g.TaskDef(def)
+	if d == nil || len(d.Containers[0].PortMappings) == 0 {
+		return c
+	}
+	for range c.Tasks {
+		c.Ports = append(c.Ports, []fleet.PortBinding{{Container: "app", ContainerPort: 80, HostPort: 49153 + g.IntN(40), Protocol: fleet.TCP}})
+	}
+	return c
+}
+
+func (g *game) newTasks() []fleet.TaskID {
+	var ids []fleet.TaskID
+	for range 1 + g.IntN(4) {
+		g.next++
+		ids = append(ids, fleet.TaskID(fmt.Sprintf("t-%05d", g.next)))
+	}
+	return ids
+}
+
+func (g *game) create() fleet.Command {
+	name := g.someService()
+	if v := g.Service(name); v != nil && g.IntN(8) > 0 {
+		return fleet.CreateTasks{Revision: v.Revision, Tasks: g.newTasks()}
+	}
+	return fleet.RunTasks{TaskDef: fleet.MakeTaskDefID(name, 1), Tasks: g.newTasks()}
+}
+
+func (g *game) stop() fleet.Command {
+	c := fleet.StopTasks{Code: fleet.StopUserInitiated, Reason: "game"}
+	for range 1 + g.IntN(3) {
+		id := g.someTask(func(t *fleet.Task) bool { return !t.Stopped() })
+		c.Tasks = append(c.Tasks, id)
+		if t := g.Task(id); t != nil {
+			c.ExpectMod = append(c.ExpectMod, t.Mod)
+		}
+	}
+	if g.IntN(2) == 0 {
+		c.ExpectMod = nil
+	}
+	return c
+}
+
+func (g *game) hostCommand() fleet.Command {
+	h := g.someHost()
+	n := h.Session.N
+	if h.Life == fleet.HostLost && g.IntN(3) == 0 {
+		return fleet.ExpireTasks{Host: h.ID}
+	}
+	if h.Life == fleet.HostSilent && g.IntN(3) == 0 {
+		return fleet.LoseHost{Host: h.ID, Session: n}
+	}
+	switch g.IntN(14) {
+	case 0:
+		return fleet.SilenceHost{Host: h.ID, Session: n}
+	case 2:
+		return fleet.LoseHost{Host: h.ID, Session: n}
+	case 3:
+		return fleet.ReturnHost{Host: h.ID, Session: n}
+	case 4:
+		return fleet.ExpireTasks{Host: h.ID}
+	case 5:
+		return fleet.CordonHost{Host: h.ID, Why: "game"}
+	case 1, 6:
+		return fleet.UncordonHost{Host: h.ID}
+	case 7:
+		switch g.IntN(10) {
+		case 0:
+			return fleet.RevokeCert{Host: h.ID}
+		case 1:
+			return fleet.ForgetHost{Host: h.ID, Force: true}
+		}
+		return fleet.ForgetHost{Host: h.ID}
+	case 8:
+		g.next++
+		id := g.next
+		if h.Cert.Revoked && g.IntN(2) == 0 {
+			fmt.Sscanf(string(h.ID), "h-%d", &id)
+		}
+		return fleet.AdmitHost{Token: g.someToken(), SecretHash: make([]byte, 32), Host: g.admission(id)}
+	default:
+		return g.session(h, uint64(g.IntN(9)))
+	}
+}
+
+func (g *game) someToken() fleet.TokenID {
+	for t := range g.Tokens() {
+		if g.IntN(2) == 0 {
+			return t.ID
+		}
+	}
+	return "none"
+}
+
+func (g *game) someService() string { return []string{"web", "db", "web-x", "api"}[g.IntN(4)] }
+
+func (g *game) serviceCommand() fleet.Command {
+	name := g.someService()
+	switch g.IntN(8) {
+	case 0, 1:
+		d := fleet.TaskDef{NetworkMode: fleet.NetworkBridge, Containers: []fleet.Container{{Name: "app", Image: "x", CPU: int64(g.IntN(300)), Memory: int64(g.IntN(300))}}}
+		if g.IntN(2) == 0 {
+			d.Containers[0].PortMappings = []fleet.PortMapping{{ContainerPort: 80, Protocol: fleet.TCP}}
+		}
+		if g.IntN(2) == 0 {
+			d.Containers[0].HealthCheck = &fleet.HealthCheck{Command: []string{"x"}, IntervalS: 5, TimeoutS: 2, Retries: 1}
+		}
+		return fleet.RegisterTaskDef{Family: name, Def: d}
+	case 2, 3, 4:
+		c := fleet.PutService{
+			Name: name, TaskDef: fleet.MakeTaskDefID(name, 1+g.IntN(3)), Desired: 2 + g.IntN(8), MinPercent: 50, MaxPercent: 100 + g.IntN(150),
+			GraceS: g.IntN(3) * 30, Force: g.IntN(4) == 0,
+		}
+		if v := g.Service(name); v != nil && g.IntN(10) > 0 {
+			c.ExpectMod = v.Mod
+		}
+		return c
+	case 5:
+		return fleet.ScaleService{Name: name, Desired: g.IntN(15)}
+	case 6:
+		return fleet.DeleteService{Name: name, Force: g.IntN(5) == 0}
+	default:
+		c := fleet.PutWait{About: fleet.AboutService(name), Code: []string{"", "no-host-fits", "crash-back-off"}[g.IntN(3)], Until: g.at + fleet.Time(g.IntN(10_000))}
+		if g.IntN(2) == 0 {
+			c.About = fleet.AboutTask(g.someTask(func(t *fleet.Task) bool { return t.Host == "" }))
+		}
+		return c
+	}
+}
+
+func (g *game) fleetCommand() fleet.Command {
+	switch g.IntN(9) {
+	case 0:
+		g.next++
+		return fleet.PutToken{ID: fleet.TokenID(fmt.Sprint("tok-", g.next)), TokenKind: fleet.TokenJoin, Hash: make([]byte, 32), Uses: 1 + g.IntN(3), NotAfter: g.at + fleet.Time(g.IntN(7_200_000))}
+	case 1:
+		return fleet.DeleteToken{ID: g.someToken()}
+	case 2, 3, 4:
+		return g.voterCommand()
+	case 5:
+		return fleet.PutSealedKeys{Keys: fleet.SealedKeys{Version: g.Fleet().SealedKeys.Version + 1, CA: make([]byte, 4), Gossip: make([]byte, 4)}}
+	case 6:
+		return fleet.PutSetting{Name: fleet.SettingNames()[g.IntN(3)], Value: []int64{3, 5, 10_000, 60_000}[g.IntN(4)]}
+	case 7:
+		return fleet.RaiseFormat{Format: g.Fleet().Format + 1}
+	default:
+		return fleet.Prune{Before: g.at - fleet.Time(3_600_000+g.IntN(1_000_000))}
+	}
+}
+
+func (g *game) voterCommand() fleet.Command {
+	for v := range g.Voters() {
+		if g.IntN(4) == 0 {
+			if v.Phase == fleet.VoterRetiring {
+				return fleet.RemoveVoter{ID: v.ID}
+			}
+			return fleet.SetVoter{ID: v.ID, Phase: v.Phase + 1}
+		}
+	}
+	h := g.someHost()
+	return fleet.SetVoter{ID: fleet.MakeRaftID(h.ID, h.LastRaft+g.IntN(2)), Phase: fleet.VoterPreparing}
+}

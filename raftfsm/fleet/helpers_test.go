@@ -1,0 +1,234 @@
+package fleet
+
+import (
+	"errors"
+	"fmt"
+	"net/netip"
+	"slices"
+	"strings"
+	"testing"
+)
+
+// world is a State under test. Every entry goes through do, which checks what
+// it touched.
+type world struct {
+	t testing.TB
+	*State
+	at      Time
+	outcome Outcome
+}
+
+const start Time = 1_700_000_000_000
+
+func newWorld(t testing.TB) *world { return &world{t: t, State: New(), at: start} }
+
+// do applies one command and returns its result.
+func (w *world) do(c Command) Result { return w.item(Item{Command: c}) }
+
+func (w *world) item(items ...Item) Result {
+	w.t.Helper()
+	before := w.fingerprint()
+	w.outcome = w.Apply(w.Index()+1, Entry{At: w.at, Items: items})
+	if err := w.CheckTouched(w.outcome.Touched); err != nil {
+		w.t.Fatalf("after %T: %v", items[0].Command, err)
+	}
+	res := w.outcome.Results[0]
+	if len(items) == 1 && res.Err != nil {
+		w.unchanged(before, items[0].Command)
+	}
+	return res
+}
+
+// fingerprint lists all rows. Rows are immutable, so their addresses say whether
+// any was replaced; the fleet's row is replaced as time goes, so it counts by
+// value, without its time.
+func (w *world) fingerprint() []any {
+	var all []any
+	for table, row := range w.Rows() {
+		switch row := row.(type) {
+		case *Meta:
+			all = append(all, row.LastDecision)
+		case *Fleet:
+			f := *row
+			f.Now = 0
+			all = append(all, fmt.Sprintf("%+v", f))
+		default:
+			all = append(all, table, row)
+		}
+	}
+	return all
+}
+
+// unchanged proves that a refused command left State as it was.
+func (w *world) unchanged(before []any, c Command) {
+	w.t.Helper()
+	if !slices.Equal(before, w.fingerprint()) {
+		w.t.Fatalf("%T was refused and changed rows", c)
+	}
+	if t := w.outcome.Touched; len(t.Tasks)+len(t.Hosts)+len(t.Services)+len(t.Wanted) > 0 || t.Voters || t.Fleet || t.Decisions {
+		w.t.Fatalf("%T was refused and touched %+v", c, t)
+	}
+	if err := w.Check(); err != nil {
+		w.t.Fatalf("%T was refused: %v", c, err)
+	}
+}
+
+// refused applies a command that must be refused with a sentinel and a text.
+func (w *world) refused(c Command, sentinel error, text string) {
+	w.t.Helper()
+	err := w.do(c).Err
+	if !errors.Is(err, sentinel) || !strings.Contains(fmt.Sprint(err), text) {
+		w.t.Errorf("%T:\n got: %v\nwant: %v with %q", c, err, sentinel, text)
+	}
+}
+
+// noop applies a command that must be accepted and change nothing.
+func (w *world) noop(c Command) {
+	w.t.Helper()
+	before := w.fingerprint()
+	w.must(c)
+	if !slices.Equal(before, w.fingerprint()) {
+		w.t.Errorf("%T changed rows", c)
+	}
+}
+
+// checked runs the full Check.
+func (w *world) checked() {
+	w.t.Helper()
+	if err := w.Check(); err != nil {
+		w.t.Fatal(err)
+	}
+}
+
+// lastDecision is the newest decision.
+func (w *world) lastDecision() Decision {
+	for d := range w.DecisionsAfter(w.LastDecision() - 1) {
+		return *d
+	}
+	return Decision{}
+}
+
+func (w *world) task(id TaskID) *Task {
+	w.t.Helper()
+	t := w.Task(id)
+	if t == nil {
+		w.t.Fatalf("no task %s", id)
+	}
+	return t
+}
+
+func (w *world) assign(n int, ids ...TaskID) {
+	w.t.Helper()
+	w.must(AssignTasks{Host: hostID(n), Tasks: ids})
+}
+
+// runs is a service whose tasks run, i on host i.
+func (w *world) runs(name string, desired int) []TaskID {
+	w.t.Helper()
+	w.service(name, desired)
+	ids := w.create(name, 1, desired)
+	for i, id := range ids {
+		w.assign(i+1, id)
+		w.report(i+1, running(id))
+	}
+	return ids
+}
+
+func (w *world) counts(name string) Counts { return w.Counts(name, "") }
+
+// must applies a command that may not be refused.
+func (w *world) must(c Command) []string {
+	w.t.Helper()
+	res := w.do(c)
+	if res.Err != nil {
+		w.t.Fatalf("%T: %v", c, res.Err)
+	}
+	return res.IDs
+}
+
+func (w *world) wait(ms int64) { w.at += Time(ms) }
+
+func blob(n int) []byte { return make([]byte, n) }
+
+func admission(n int) Admission {
+	zones := []string{"a", "b", "c"}
+	return Admission{
+		ID: HostID(fmt.Sprintf("h-%016d", n)), Name: fmt.Sprintf("h%d", n), Zone: zones[(n-1)%3],
+		Addr: addr(n), PublicKey: fmt.Sprintf("key%d", n),
+	}
+}
+
+func addr(n int) netip.AddrPort {
+	return netip.AddrPortFrom(netip.AddrFrom4([4]byte{10, 0, byte(n >> 8), byte(n)}), 7000)
+}
+
+func initFleet() InitFleet {
+	return InitFleet{
+		ID: "f-1", Name: "test", CABundle: blob(8), SealedKeys: SealedKeys{Version: 1, CA: blob(9), Gossip: blob(9)},
+		Host: admission(1), RaftID: MakeRaftID(admission(1).ID, 1),
+	}
+}
+
+func session(n int, nonce uint64) OpenSession {
+	a := admission(n)
+	return OpenSession{
+		Host: a.ID, Boot: fmt.Sprintf("boot-%d", n), Nonce: nonce, Addr: a.Addr, Zone: a.Zone,
+		Capacity: Resources{CPU: 4096, Memory: 8192},
+	}
+}
+
+var addrNone netip.AddrPort
+
+func hostID(n int) HostID { return admission(n).ID }
+
+// fleetOf is a fleet of n ready hosts h1, h2, ... in zones a, b, c in turn.
+func fleetOf(t testing.TB, n int) *world {
+	t.Helper()
+	w := newWorld(t)
+	w.must(initFleet())
+	w.must(PutToken{ID: "tok", TokenKind: TokenJoin, Hash: blob(32), Uses: 1000, NotAfter: w.at + 3_600_000})
+	for i := 1; i <= n; i++ {
+		if i > 1 {
+			w.must(AdmitHost{Token: "tok", SecretHash: blob(32), Host: admission(i)})
+		}
+		w.must(session(i, 1))
+		w.must(Report{Host: hostID(i), Session: 1, Seq: 1, SelfCheck: []Check{{Name: "disk", OK: true, Required: true}}})
+	}
+	return w
+}
+
+func webDef() TaskDef {
+	return TaskDef{NetworkMode: NetworkBridge, Containers: []Container{{
+		Name: "app", Image: "web:1", CPU: 256, MemoryReservation: 128, StopTimeoutS: 30,
+	}}}
+}
+
+func (w *world) service(name string, desired int) {
+	w.t.Helper()
+	id := w.must(RegisterTaskDef{Family: name, Def: webDef()})[0]
+	w.must(PutService{Name: name, TaskDef: TaskDefID(id), Desired: desired, MinPercent: 100, MaxPercent: 200})
+}
+
+// create makes tasks of a service's current revision: ids name-1, name-2, ...
+func (w *world) create(name string, from, to int) []TaskID {
+	w.t.Helper()
+	var ids []TaskID
+	for i := from; i <= to; i++ {
+		ids = append(ids, TaskID(fmt.Sprintf("%s-%d", name, i)))
+	}
+	w.must(CreateTasks{Revision: w.Service(name).Revision, Tasks: ids})
+	return ids
+}
+
+// report sends the next report of a host in its session.
+func (w *world) report(n int, tasks ...TaskReport) Result {
+	w.t.Helper()
+	h := w.Host(hostID(n))
+	return w.do(Report{Host: h.ID, Session: h.Session.N, Seq: h.ReportSeq + 1, Tasks: tasks})
+}
+
+func running(id TaskID) TaskReport { return TaskReport{Task: id, Status: TaskRunning, Attempt: 1} }
+
+func stopped(id TaskID, code int) TaskReport {
+	return TaskReport{Task: id, Status: TaskStopped, Attempt: 1, Exits: []ContainerExit{{Container: "app", Code: &code}}}
+}

@@ -1,0 +1,191 @@
+package fleet
+
+import (
+	"cmp"
+
+	"github.com/tidwall/btree"
+)
+
+// indices are derived from the tables: kept by every write, rebuilt from the
+// rows when a snapshot is read and when Check compares.
+type indices struct {
+	hostByName *btree.Map[string, HostID] // hosts not forgotten
+	hostByKey  *btree.Map[string, HostID] // hosts not forgotten, by public key
+
+	byHost     *btree.BTreeG[*Task] // tasks with a host: held ones first, then by id
+	byService  *btree.BTreeG[*Task] // service tasks: not stopped first, then by id
+	unassigned *btree.BTreeG[*Task] // to run, without a host; see lessUnassigned
+	stopped    *btree.BTreeG[*Task] // by time of stop, for Prune
+
+	reserved *btree.Map[HostID, Resources] // sums over held tasks; no entry for none
+	ports    *btree.BTreeG[PortUse]        // held by held tasks
+
+	onHost     *btree.BTreeG[*hostTally]        // counts.go
+	ofRevision *btree.Map[RevisionID, revTally] //
+	zones      *btree.BTreeG[zoneTally]         //
+
+	due           *btree.BTreeG[deadline] // due.go
+	receiptsByAge *btree.BTreeG[*ReceiptRow]
+	decisionMem   int // bytes in the ring of decisions
+}
+
+func newIndices() indices {
+	return indices{
+		hostByName:    new(btree.Map[string, HostID]),
+		hostByKey:     new(btree.Map[string, HostID]),
+		byHost:        unlocked(lessByHost),
+		byService:     unlocked(lessByService),
+		unassigned:    unlocked(lessUnassigned),
+		stopped:       unlocked(lessStopped),
+		reserved:      new(btree.Map[HostID, Resources]),
+		ports:         unlocked(lessPort),
+		onHost:        unlocked(lessHostTally),
+		ofRevision:    new(btree.Map[RevisionID, revTally]),
+		zones:         unlocked(lessZoneTally),
+		due:           unlocked(lessDeadline),
+		receiptsByAge: unlocked(lessReceipt),
+	}
+}
+
+func (x *indices) copy() indices {
+	return indices{
+		hostByName:    x.hostByName.Copy(),
+		hostByKey:     x.hostByKey.Copy(),
+		byHost:        x.byHost.Copy(),
+		byService:     x.byService.Copy(),
+		unassigned:    x.unassigned.Copy(),
+		stopped:       x.stopped.Copy(),
+		reserved:      x.reserved.Copy(),
+		ports:         x.ports.Copy(),
+		onHost:        x.onHost.Copy(),
+		ofRevision:    x.ofRevision.Copy(),
+		zones:         x.zones.Copy(),
+		due:           x.due.Copy(),
+		receiptsByAge: x.receiptsByAge.Copy(),
+		decisionMem:   x.decisionMem,
+	}
+}
+
+// PortUse is a host port held by a task of a host.
+type PortUse struct {
+	Host     HostID
+	Protocol Protocol
+	Port     int
+	Task     TaskID
+}
+
+func lessPort(a, b PortUse) bool {
+	if a.Host != b.Host {
+		return a.Host < b.Host
+	}
+	if a.Protocol != b.Protocol {
+		return a.Protocol < b.Protocol
+	}
+	return a.Port < b.Port
+}
+
+func lessByHost(a, b *Task) bool {
+	if a.Host != b.Host {
+		return a.Host < b.Host
+	}
+	if ah, bh := a.Held(), b.Held(); ah != bh {
+		return ah
+	}
+	return a.ID < b.ID
+}
+
+func lessByService(a, b *Task) bool {
+	if a.Service != b.Service {
+		return a.Service < b.Service
+	}
+	if as, bs := a.Stopped(), b.Stopped(); as != bs {
+		return bs
+	}
+	return a.ID < b.ID
+}
+
+func lessUnassigned(a, b *Task) bool {
+	if as, bs := a.Standalone(), b.Standalone(); as != bs {
+		return bs
+	}
+	if c := cmp.Or(cmp.Compare(a.Service, b.Service), cmp.Compare(a.TaskDef, b.TaskDef)); c != 0 {
+		return c < 0
+	}
+	return a.ID < b.ID
+}
+
+func lessStopped(a, b *Task) bool {
+	if a.StoppedAt != b.StoppedAt {
+		return a.StoppedAt < b.StoppedAt
+	}
+	return a.ID < b.ID
+}
+
+func lessReceipt(a, b *ReceiptRow) bool {
+	if a.At != b.At {
+		return a.At < b.At
+	}
+	return a.Token < b.Token
+}
+
+// indexTask moves a task from its old row to its new one in every index; either
+// may be nil.
+func (s *State) indexTask(old, t *Task) {
+	reorder(s.byHost, old, t, func(t *Task) bool { return t.Host != "" })
+	reorder(s.byService, old, t, func(t *Task) bool { return t.Service != "" })
+	reorder(s.unassigned, old, t, (*Task).unassigned)
+	reorder(s.stopped, old, t, (*Task).Stopped)
+	s.holdTask(old, t)
+	s.countTask(old, t)
+	s.dueTask(old, t)
+}
+
+// reorder replaces old by t in a tree that holds the rows for which in is true.
+func reorder(tree *btree.BTreeG[*Task], old, t *Task, in func(*Task) bool) {
+	stays := t != nil && in(t)
+	if old != nil && in(old) && (!stays || tree.Less(old, t) || tree.Less(t, old)) {
+		tree.Delete(old)
+	}
+	if stays {
+		tree.Set(t)
+	}
+}
+
+// holdTask takes or gives back what a task holds on its host.
+func (s *State) holdTask(old, t *Task) {
+	held, holds := old != nil && old.Held(), t != nil && t.Held()
+	switch {
+	case holds && !held:
+		s.reserve(t.Host, s.TaskDef(t.TaskDef).Reservation())
+		for _, p := range t.Ports {
+			s.ports.Set(PortUse{t.Host, p.Protocol, p.HostPort, t.ID})
+		}
+	case held && !holds:
+		s.reserve(old.Host, Resources{}.Sub(s.TaskDef(old.TaskDef).Reservation()))
+		for _, p := range old.Ports {
+			s.ports.Delete(PortUse{Host: old.Host, Protocol: p.Protocol, Port: p.HostPort})
+		}
+	}
+}
+
+func (s *State) reserve(host HostID, r Resources) {
+	sum, _ := s.reserved.Get(host)
+	if sum = sum.Add(r); sum == (Resources{}) {
+		s.reserved.Delete(host)
+		return
+	}
+	s.reserved.Set(host, sum)
+}
+
+// indexHost moves a host from its old row to its new one; either may be nil.
+func (s *State) indexHost(old, h *Host) {
+	if old != nil && old.Life != HostForgotten {
+		s.hostByName.Delete(old.Name)
+		s.hostByKey.Delete(old.Cert.PublicKey)
+	}
+	if h != nil && h.Life != HostForgotten {
+		s.hostByName.Set(h.Name, h.ID)
+		s.hostByKey.Set(h.Cert.PublicKey, h.ID)
+	}
+	s.dueHost(old, h)
+}

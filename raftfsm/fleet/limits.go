@@ -1,0 +1,58 @@
+package fleet
+
+import "time"
+
+// Limits on what State takes in. Past one, a command is refused with ErrLimit
+// or a FieldError and State is as it was.
+const (
+	MaxHosts    = 20_000    // twice the largest fleet the design speaks of
+	MaxTasks    = 2_000_000 // kept ones, stopped included: twice the same
+	MaxServices = 100_000   // 10 tasks a service at the largest fleet
+	MaxTaskDefs = 200_000   // they are never removed: about 200 MB at 1 KiB each
+	MaxTokens   = 10_000    // as many hosts as join on a token each
+	MaxWaits    = 200_000   // one a service and as many standalone tasks
+	MaxDesired  = 1_000_000 // desired count of one service: the whole largest fleet
+
+	MaxRun         = 1_000  // tasks in one command: 40 KiB of ids, a tenth of an entry
+	MaxRunTasks    = 10     // standalone tasks at once (ecs.md 3.10)
+	MaxReportTasks = 10_000 // tasks in one report; a host sends more in several
+	MaxSelfChecks  = 64     // lines of a self-check
+	MaxCounts      = 32     // counts of a wait or decision: filters there are, and room
+	MaxTokenUses   = 10_000 // hosts that one join token admits
+	MaxRevisions   = 100    // revisions kept of a service besides those with live tasks
+
+	MaxReceipts    = 10_000           // a hundred writes a second for 100 s, a few MB
+	ReceiptKept    = 24 * time.Hour   // how long a retry finds its first answer
+	MaxDecisions   = 4_096            // entries of the ring of decisions
+	MaxDecisionMem = 1 << 20          // bytes of the ring, as counted by decisionSize
+	PruneKept      = time.Hour        // stopped tasks stay visible at least so long (ecs.md 2.1)
+	maxPruned      = 10_000           // rows of a table that one Prune removes: about 50 ms
+	dueKept        = 10 * time.Minute // past deadlines kept: planners make a full pass twice as often
+)
+
+// Limits on single fields, in bytes unless said otherwise.
+const (
+	MaxName        = 255      // families, services, containers (ecs.md 1.1)
+	MaxHostName    = 253      // a DNS name
+	MaxID          = 64       // ids that hosts and proposers make
+	MaxReason      = 1_024    // reasons of stops (ecs.md 2.3), waits, cordons
+	maxMessage     = 512      // a decision's message
+	maxTags        = 50       // tags or attributes of one thing (ecs.md 1.2)
+	maxTagKey      = 128      // ecs.md 3.4
+	maxTagValue    = 256      //
+	maxURL         = 2_048    // a status page, a health path
+	maxBlob        = 64 << 10 // a CA bundle or a sealed key
+	maxKeyHash     = 128      // a sha256 in hex is half of it; a token remembers one a use
+	maxClientToken = 64       // ecs.md 3.10
+)
+
+// HealthySettle is how long a task without health checks must have been
+// RUNNING before it counts as healthy. Source: ecs.md 3.3.
+const HealthySettle = 40 * time.Second
+
+// FormatVersion is the newest entry format this build reads and writes; the
+// fleet uses Fleet.Format, the lowest that all voters read.
+const FormatVersion = 1
+
+// maxTime bounds stamps (year 9999), so that sums of times never overflow.
+const maxTime Time = 253_402_300_799_000

@@ -1,0 +1,235 @@
+package fleet
+
+import (
+	"iter"
+
+	"github.com/tidwall/btree"
+)
+
+// Task returns a task, or nil.
+func (s *State) Task(id TaskID) *Task { return get(s.tasks, id) }
+
+// TaskCount is the number of tasks kept, stopped ones included.
+func (s *State) TaskCount() int { return s.tasks.Len() }
+
+// Tasks yields all tasks by id.
+func (s *State) Tasks() iter.Seq[*Task] { return values(s.tasks) }
+
+// TasksAfter yields tasks with an id above after, for pages.
+func (s *State) TasksAfter(after TaskID) iter.Seq[*Task] {
+	return func(yield func(*Task) bool) {
+		s.tasks.Ascend(after, func(id TaskID, t *Task) bool { return id == after || yield(t) })
+	}
+}
+
+// TasksOfHost yields the tasks ever assigned to a host that are kept, by id.
+func (s *State) TasksOfHost(host HostID) iter.Seq[*Task] {
+	of := func(t *Task) bool { return t.Host == host }
+	return merged(s.HeldBy(host), run(s.byHost, &Task{Host: host, Last: TaskStopped}, of))
+}
+
+// HeldBy yields the tasks that stand on a host's list and hold their
+// reservation there, by id: all not STOPPED, and the unconfirmed.
+func (s *State) HeldBy(host HostID) iter.Seq[*Task] {
+	return run(s.byHost, &Task{Host: host}, func(t *Task) bool { return t.Host == host && t.Held() })
+}
+
+// TasksOfService yields a service's tasks by id.
+func (s *State) TasksOfService(name string) iter.Seq[*Task] {
+	of := func(t *Task) bool { return t.Service == name }
+	return merged(s.LiveTasksOfService(name), run(s.byService, &Task{Service: name, Last: TaskStopped}, of))
+}
+
+// LiveTasksOfService yields a service's tasks that are not STOPPED, by id.
+func (s *State) LiveTasksOfService(name string) iter.Seq[*Task] {
+	return run(s.byService, &Task{Service: name}, func(t *Task) bool { return t.Service == name && !t.Stopped() })
+}
+
+// Unassigned yields tasks without a host that are to run, by service (standalone
+// last), task definition, then id: runs of a class stand together.
+func (s *State) Unassigned() iter.Seq[*Task] {
+	return func(yield func(*Task) bool) { s.unassigned.Scan(yield) }
+}
+
+// UnassignedCount is the number of tasks that wait for a host.
+func (s *State) UnassignedCount() int { return s.unassigned.Len() }
+
+// run yields the rows of a tree from a pivot on for as long as they belong.
+func run(tree *btree.BTreeG[*Task], from *Task, belongs func(*Task) bool) iter.Seq[*Task] {
+	return func(yield func(*Task) bool) {
+		tree.Ascend(from, func(t *Task) bool { return belongs(t) && yield(t) })
+	}
+}
+
+// merged yields two runs, each sorted by id, as one. The second, the stopped
+// tasks of an hour or so, is the short one.
+func merged(a, b iter.Seq[*Task]) iter.Seq[*Task] {
+	return func(yield func(*Task) bool) {
+		var rest []*Task
+		for t := range b {
+			rest = append(rest, t)
+		}
+		for t := range a {
+			for len(rest) > 0 && rest[0].ID < t.ID {
+				if !yield(rest[0]) {
+					return
+				}
+				rest = rest[1:]
+			}
+			if !yield(t) {
+				return
+			}
+		}
+		for _, t := range rest {
+			if !yield(t) {
+				return
+			}
+		}
+	}
+}
+
+// Counts are tasks by what they are; Total is the sum of Pending, Running,
+// Stopping and Unreachable.
+type Counts struct {
+	Total       int // not STOPPED
+	Pending     int // to run, status below RUNNING
+	Running     int // to run, RUNNING
+	Stopping    int // to stop, not STOPPED yet, wherever it is
+	Unreachable int // to run, not Reachable: in no other field but Total
+	Healthy     int // of Running: health HEALTHY; says nothing of tasks without checks
+}
+
+// Counts returns how many tasks of a service's revision there are; an empty
+// revision counts them all. O(1) in the number of tasks.
+func (s *State) Counts(service string, revision RevisionID) Counts {
+	var sum revTally
+	if revision != "" {
+		if serviceOf(revision) == service {
+			sum, _ = s.ofRevision.Get(revision)
+		}
+	} else {
+		s.ofRevision.Ascend(RevisionID(service+"/"), func(id RevisionID, n revTally) bool {
+			if serviceOf(id) != service {
+				return false
+			}
+			sum.here, sum.away = sum.here.add(n.here), sum.away.add(n.away)
+			return true
+		})
+	}
+	return Counts{
+		Total:       sum.here.total() + sum.away.total(),
+		Pending:     int(sum.here.pending),
+		Running:     int(sum.here.running),
+		Stopping:    int(sum.here.stopping + sum.away.stopping),
+		Unreachable: sum.away.toRun(),
+		Healthy:     int(sum.here.healthy),
+	}
+}
+
+// LiveRevisions yields the revisions of a service that have tasks not STOPPED,
+// by id as text.
+func (s *State) LiveRevisions(service string) iter.Seq[RevisionID] {
+	return func(yield func(RevisionID) bool) {
+		s.ofRevision.Ascend(RevisionID(service+"/"), func(id RevisionID, _ revTally) bool {
+			return serviceOf(id) == service && yield(id)
+		})
+	}
+}
+
+// TasksByZone returns, for a service, the number of its reachable tasks that are
+// to run in each zone, hosts' zones only. The map is the caller's.
+func (s *State) TasksByZone(service string) map[string]int {
+	zones := map[string]int{}
+	s.zones.Ascend(zoneTally{service: service}, func(z zoneTally) bool {
+		if z.service != service {
+			return false
+		}
+		zones[z.zone] = z.n
+		return true
+	})
+	return zones
+}
+
+// TasksOnHost returns how many tasks of a service that are to run a host has,
+// reachable or not.
+func (s *State) TasksOnHost(service string, host HostID) int {
+	n := 0
+	s.onHost.Ascend(&hostTally{host: host, revision: RevisionID(service + "/")}, func(h *hostTally) bool {
+		if h.host != host || serviceOf(h.revision) != service {
+			return false
+		}
+		n += h.since.toRun() + h.before.toRun()
+		return true
+	})
+	return n
+}
+
+// ServicesOnHost yields the services that have tasks not STOPPED on a host, by
+// name, each once.
+func (s *State) ServicesOnHost(host HostID) iter.Seq[string] {
+	return func(yield func(string) bool) {
+		last := ""
+		s.onHost.Ascend(&hostTally{host: host}, func(h *hostTally) bool {
+			if h.host != host {
+				return false
+			}
+			service := serviceOf(h.revision)
+			if service == last {
+				return true
+			}
+			last = service
+			return yield(service)
+		})
+	}
+}
+
+// Reserved is what a host's tasks hold; a reservation ends at STOPPED only, for
+// unconfirmed tasks when the host confirms.
+func (s *State) Reserved(host HostID) Resources {
+	r, _ := s.reserved.Get(host)
+	return r
+}
+
+// Free is capacity minus reserved; parts are negative when capacity shrank.
+func (s *State) Free(host HostID) Resources {
+	h := s.Host(host)
+	if h == nil {
+		return Resources{}
+	}
+	return h.Capacity.Sub(s.Reserved(host))
+}
+
+// PortTaken reports whether a host port is held by a task of the host.
+func (s *State) PortTaken(host HostID, protocol Protocol, port int) bool {
+	_, taken := s.ports.Get(PortUse{Host: host, Protocol: protocol, Port: port})
+	return taken
+}
+
+// PortsOf yields the ports held on a host, by protocol, then number.
+func (s *State) PortsOf(host HostID) iter.Seq[PortUse] {
+	return func(yield func(PortUse) bool) {
+		s.ports.Ascend(PortUse{Host: host}, func(p PortUse) bool { return p.Host == host && yield(p) })
+	}
+}
+
+// Reachable reports whether a task counts as present. It does not when its host
+// is silent, lost or forgotten, nor when its host's machine restarted and has
+// not reported the task, at or above its recorded status, since. A task without
+// a host is reachable.
+func (s *State) Reachable(t *Task) bool {
+	host := s.Host(t.Host)
+	return host == nil || host.Reachable() && t.Session >= host.BootSession
+}
+
+// Healthy reports whether a task counts as healthy at a time for the lower
+// bound (ecs.md 3.3): it is to run, RUNNING and reachable, and when checked
+// HEALTHY, else RUNNING for 40 s.
+func (s *State) Healthy(t *Task, now Time) bool {
+	if t.Desired != TaskRunning || t.Last != TaskRunning || !s.Reachable(t) {
+		return false
+	}
+	if s.TaskDef(t.TaskDef).Checked() {
+		return t.Health == HealthHealthy
+	}
+	return now >= t.StartedAt.Add(HealthySettle)
+}

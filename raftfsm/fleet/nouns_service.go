@@ -1,0 +1,51 @@
+package fleet
+
+// Service keeps Desired tasks of one revision running. Source: ecs.md 3.
+type Service struct {
+	Name         string            `cbor:"1,keyasint"`
+	Mod          uint64            `cbor:"2,keyasint"` // log index of the last change, crash back-off aside
+	Status       ServiceStatus     `cbor:"3,keyasint"`
+	Desired      int               `cbor:"4,keyasint,omitempty"`
+	Revision     RevisionID        `cbor:"5,keyasint"`           // the one tasks are started from
+	LastRevision int               `cbor:"6,keyasint"`           // number of the newest revision ever made
+	MinPercent   int               `cbor:"7,keyasint"`           // minimumHealthyPercent
+	MaxPercent   int               `cbor:"8,keyasint"`           // maximumPercent
+	GraceS       int               `cbor:"9,keyasint,omitempty"` // healthCheckGracePeriodSeconds
+	OnDisconnect OnDisconnect      `cbor:"10,keyasint,omitempty"`
+	Failures     int               `cbor:"11,keyasint,omitempty"` // rounds of starts in a row that failed; see backoff.go
+	NotBefore    Time              `cbor:"12,keyasint,omitempty"` // no new start before: crash back-off
+	LastFailure  string            `cbor:"13,keyasint,omitempty"` // reason of the last failed start, for people
+	CreatedAt    Time              `cbor:"14,keyasint"`
+	UpdatedAt    Time              `cbor:"15,keyasint"`
+	Tags         map[string]string `cbor:"16,keyasint,omitempty"`
+}
+
+// FormerService remembers the numbers of a removed service's revisions for a
+// while, so that a new service of that name does not use them again.
+type FormerService struct {
+	Name         string `cbor:"1,keyasint"`
+	Mod          uint64 `cbor:"2,keyasint"`
+	LastRevision int    `cbor:"3,keyasint"`
+	RemovedAt    Time   `cbor:"4,keyasint"`
+}
+
+// OnDisconnect is what a host does with tasks of the service once it hears no
+// voter. StopAfterMs 0 keeps them for ever.
+type OnDisconnect struct {
+	StopAfterMs int64 `cbor:"1,keyasint,omitempty"`
+}
+
+// Revision is an immutable copy of what a service's tasks are made from.
+type Revision struct {
+	ID        RevisionID `cbor:"1,keyasint"`
+	Mod       uint64     `cbor:"2,keyasint"`
+	TaskDef   TaskDefID  `cbor:"3,keyasint"`
+	Images    []ImagePin `cbor:"4,keyasint,omitempty"`
+	CreatedAt Time       `cbor:"5,keyasint"`
+}
+
+// ImagePin fixes a container's image to a digest, resolved once (ecs.md 3.8).
+type ImagePin struct {
+	Container string `cbor:"1,keyasint"`
+	Digest    string `cbor:"2,keyasint"` // "sha256:..."
+}

@@ -1,0 +1,26 @@
+package fleet
+
+// SilenceHost records that nobody hears the host. One command: its tasks
+// become unreachable by derivation, never by a write per task.
+type SilenceHost struct {
+	Host    HostID `cbor:"1,keyasint"`
+	Session uint64 `cbor:"2,keyasint"` // refused when the session moved
+}
+
+// Kind is the command's number in the log.
+func (SilenceHost) Kind() Kind { return KindSilenceHost }
+
+func (c SilenceHost) apply(s *State, x *context) ([]string, error) {
+	old, err := s.sessionHost(c.Host, c.Session, "silence host")
+	if err != nil {
+		return nil, err
+	}
+	if old.Life == HostSilent || old.Life == HostLost {
+		return nil, nil
+	}
+	host := *old
+	host.become(HostSilent, x.now)
+	s.putHost(x, host)
+	s.decide(x, Decision{By: "hosts", Code: "host-silent", About: aboutHost(&host), Message: host.Name + " went silent"})
+	return nil, nil
+}

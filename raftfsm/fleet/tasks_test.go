@@ -1,0 +1,152 @@
+package fleet
+
+import (
+	"slices"
+	"testing"
+)
+
+func TestRunTasks(t *testing.T) {
+	w := fleetOf(t, 1)
+	w.must(RegisterTaskDef{Family: "job", Def: webDef()})
+	ids := w.must(RunTasks{TaskDef: "job:1", Tasks: []TaskID{"b", "a"}, StartedBy: "ada"})
+	if !slices.Equal(ids, []string{"b", "a"}) {
+		t.Errorf("ids %v", ids)
+	}
+	if task := w.task("a"); !task.Standalone() || task.Group != "family:job" || task.Last != TaskProvisioning || task.StartedBy != "ada" {
+		t.Errorf("task %+v", task)
+	}
+	w.refused(RunTasks{TaskDef: "job:1", Tasks: []TaskID{"a"}}, ErrExists, "a")
+	w.refused(RunTasks{TaskDef: "job:1", Tasks: []TaskID{"c", "c"}}, ErrExists, "c")
+	w.refused(RunTasks{TaskDef: "job:1"}, ErrInvalid, "1 to 10")
+	w.refused(RunTasks{TaskDef: "job:1", Tasks: make([]TaskID, 11)}, ErrInvalid, "1 to 10")
+	w.refused(RunTasks{TaskDef: "job:1", Tasks: []TaskID{"../etc"}}, ErrInvalid, "tasks[0]")
+	w.refused(RunTasks{TaskDef: "job:2", Tasks: []TaskID{"c"}}, ErrNotFound, "job:2")
+	if d := w.lastDecision(); d.Message != "run 2 standalone tasks of job:1" {
+		t.Errorf("decision %+v", d)
+	}
+}
+
+func TestCreateTasks(t *testing.T) {
+	t.Run("makes tasks of the current revision up to the upper bound", func(t *testing.T) {
+		w := fleetOf(t, 1)
+		w.service("web", 2)
+		w.create("web", 1, 3)
+		w.refused(CreateTasks{Revision: "web/1", Tasks: []TaskID{"x", "y"}}, ErrBound, "3 are present, at most 4")
+		w.must(CreateTasks{Revision: "web/1", Tasks: []TaskID{"x"}})
+		if d := w.lastDecision(); d.Message != "web: started 1 task (web/1)" || d.About != "service:web" {
+			t.Errorf("decision %+v", d)
+		}
+	})
+	t.Run("is refused for a revision that is not current, and for none", func(t *testing.T) {
+		w := fleetOf(t, 1)
+		w.service("web", 2)
+		w.refused(CreateTasks{Revision: "web/2", Tasks: []TaskID{"x"}}, ErrMoved, "web/1")
+		w.refused(CreateTasks{Revision: "db/1", Tasks: []TaskID{"x"}}, ErrNotFound, "db")
+		w.refused(CreateTasks{Revision: "web", Tasks: []TaskID{"x"}}, ErrMoved, "web/1")
+		w.refused(CreateTasks{Revision: "web/1"}, ErrInvalid, "tasks")
+	})
+	t.Run("tasks that stop or are out of reach leave room", func(t *testing.T) {
+		w := fleetOf(t, 2)
+		w.must(RegisterTaskDef{Family: "web", Def: webDef()})
+		w.must(PutService{Name: "web", TaskDef: "web:1", Desired: 2, MinPercent: 0, MaxPercent: 100})
+		ids := w.create("web", 1, 2)
+		w.refused(CreateTasks{Revision: "web/1", Tasks: []TaskID{"x"}}, ErrBound, "at most 2")
+		w.assign(1, ids[0])
+		w.assign(2, ids[1])
+		w.must(StopTasks{Tasks: ids[:1], Code: StopServiceSchedulerInitiated, Reason: "scaled in"})
+		w.must(CreateTasks{Revision: "web/1", Tasks: []TaskID{"x"}})
+		w.must(SilenceHost{Host: hostID(2), Session: 1})
+		w.must(CreateTasks{Revision: "web/1", Tasks: []TaskID{"y"}})
+		w.refused(CreateTasks{Revision: "web/1", Tasks: []TaskID{"z"}}, ErrBound, "at most 2")
+	})
+}
+
+func TestBoundsAreThoseOfECS(t *testing.T) {
+	for _, v := range []struct{ desired, min, max, lower, upper int }{
+		{4, 100, 200, 4, 8}, {4, 50, 100, 2, 4}, {2, 75, 100, 2, 2}, {3, 100, 125, 3, 3},
+		{1, 100, 200, 1, 2}, {1, 0, 100, 0, 1}, {7, 100, 100, 7, 7},
+	} {
+		s := Service{Desired: v.desired, MinPercent: v.min, MaxPercent: v.max}
+		if s.Lower() != v.lower || s.Upper() != v.upper {
+			t.Errorf("%+v: lower %d, upper %d", v, s.Lower(), s.Upper())
+		}
+	}
+}
+
+func TestStopTasks(t *testing.T) {
+	t.Run("asks once, and keeps what was said first", func(t *testing.T) {
+		w := fleetOf(t, 1)
+		w.runs("web", 1)
+		w.must(StopTasks{Tasks: []TaskID{"web-1"}, Code: StopUserInitiated, Reason: "because"})
+		if d := w.lastDecision(); d.Message != "web: stopping 1 task: because" {
+			t.Errorf("decision %+v", d)
+		}
+		w.noop(StopTasks{Tasks: []TaskID{"web-1"}, Code: StopServiceSchedulerInitiated, Reason: "again"})
+		task := w.task("web-1")
+		if task.Desired != TaskStopped || task.Last != TaskRunning || task.StopCode != StopUserInitiated || task.Reason != "because" || task.StoppingAt != w.at {
+			t.Errorf("task %+v", task)
+		}
+	})
+	t.Run("ends a task without a host at once", func(t *testing.T) {
+		w := fleetOf(t, 1)
+		w.service("web", 1)
+		w.create("web", 1, 1)
+		w.must(StopTasks{Tasks: []TaskID{"web-1"}, Code: StopServiceSchedulerInitiated, Reason: "x"})
+		if task := w.task("web-1"); !task.Stopped() || task.StoppedAt != w.at || w.UnassignedCount() != 0 {
+			t.Errorf("task %+v", task)
+		}
+	})
+	t.Run("is refused as a whole when a row moved, is not there, or the code is a host's", func(t *testing.T) {
+		w := fleetOf(t, 2)
+		w.runs("web", 2)
+		mods := []uint64{w.task("web-1").Mod, w.task("web-2").Mod - 1}
+		ids := []TaskID{"web-1", "web-2"}
+		c := StopTasks{Tasks: ids, Code: StopUserInitiated, Reason: "x", ExpectMod: mods}
+		w.refused(c, ErrMoved, "web-2")
+		c.ExpectMod = mods[:1]
+		w.refused(c, ErrInvalid, "expectMod")
+		c.ExpectMod = nil
+		c.Code = StopEssentialContainerExited
+		w.refused(c, ErrInvalid, "stopCode")
+		w.refused(StopTasks{Tasks: []TaskID{"nope"}, Code: StopUserInitiated}, ErrNotFound, "nope")
+	})
+}
+
+func TestWanted(t *testing.T) {
+	w := fleetOf(t, 1)
+	w.service("web", 2)
+	w.service("db", 1)
+	w.create("web", 1, 2)
+	w.create("db", 1, 1)
+	w.must(RunTasks{TaskDef: "db:1", Tasks: []TaskID{"job"}, Images: []ImagePin{{"app", "sha256:" + digits}}})
+	w.assign(1, "web-2", "web-1")
+	w.assign(1, "db-1", "job")
+	got := w.Wanted(hostID(1))
+	var ids, defs []string
+	for _, task := range got.Tasks {
+		ids = append(ids, string(task.ID))
+	}
+	for _, d := range got.TaskDefs {
+		defs = append(defs, string(d.ID))
+	}
+	if !slices.Equal(ids, []string{"db-1", "job", "web-1", "web-2"}) || !slices.Equal(defs, []string{"db:1", "web:1"}) {
+		t.Errorf("tasks %v, definitions %v", ids, defs)
+	}
+	if got.Fleet != "f-1" || got.Epoch != 1 || got.Index != w.Index() || got.Session != 1 || len(got.Tasks[1].Images) != 1 {
+		t.Errorf("wanted %+v", got)
+	}
+	mod := w.Host(hostID(1)).WantedMod
+	w.report(1, running("web-1"))
+	if w.Host(hostID(1)).WantedMod != mod || len(w.outcome.Touched.Wanted) != 0 {
+		t.Error("a host's own report woke its stream")
+	}
+	w.report(1, stopped("web-1", 0))
+	if w.Host(hostID(1)).WantedMod != w.Index() || len(w.Wanted(hostID(1)).Tasks) != 3 {
+		t.Error("a stopped task did not leave the list")
+	}
+	if w := w.Wanted("h-x"); len(w.Tasks) != 0 || w.Fleet != "" {
+		t.Errorf("an unknown host wants %+v", w)
+	}
+}
+
+const digits = "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef"
