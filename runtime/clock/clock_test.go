@@ -1,0 +1,46 @@
+package clock_test
+
+import (
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"skein/runtime/clock"
+)
+
+func TestMonotonicTimeGrowsWithTheWallClock(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := clock.System()
+		wall, mono := c.Now(), c.Mono()
+		time.Sleep(90 * time.Second)
+		if got := c.Now().Sub(wall); got != 90*time.Second {
+			t.Errorf("wall clock moved %v in 90 s", got)
+		}
+		if got := c.Mono() - mono; got != 90*time.Second {
+			t.Errorf("monotonic time moved %v in 90 s", got)
+		}
+	})
+}
+
+func TestOffsetMovesOnlyTheWallClock(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		right := clock.System()
+		wrong := clock.Offset(right, -3*time.Hour)
+		if got := wrong.Now().Sub(right.Now()); got != -3*time.Hour {
+			t.Errorf("wall clock is off by %v", got)
+		}
+		if wrong.Mono() != right.Mono() {
+			t.Errorf("monotonic time is %v, want %v", wrong.Mono(), right.Mono())
+		}
+	})
+}
+
+func TestNowCarriesNoMonotonicReadingAndIsUTC(t *testing.T) {
+	now := clock.System().Now()
+	if now != now.Round(0) {
+		t.Error("Now carries a monotonic reading: a jump of the wall clock would be hidden")
+	}
+	if now.Location() != time.UTC {
+		t.Errorf("Now is in %v", now.Location())
+	}
+}
