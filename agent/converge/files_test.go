@@ -1,0 +1,278 @@
+package converge
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"os"
+	"strings"
+	"testing"
+
+	"skein/raftfsm/fleet"
+	"skein/runtime/vfs"
+)
+
+func sampleRecords() []Record {
+	code := 137
+	return []Record{
+		{Kind: RecordStart, Task: "a", Attempt: 1, Boot: "b1", At: 7},
+		{Kind: RecordStart, Task: "b", Attempt: 2, Boot: "b1", At: 8},
+		{Kind: RecordStop, Task: "a", Attempt: 1, At: 9, Code: fleet.StopEssentialContainerExited, Reason: "r", Exits: []fleet.ContainerExit{{Container: "app", Code: &code, Reason: "x"}}},
+		{Kind: RecordForget, Task: "b"},
+	}
+}
+
+func sampleWanted(index uint64) SavedWanted {
+	return SavedWanted{Boot: "b1", Wanted: fleet.Wanted{
+		Fleet: "f1", Epoch: 1, Index: index, Session: 3,
+		Tasks:    []fleet.WantedTask{{ID: fleet.TaskID(strings.Repeat("0a", 16)), TaskDef: "web:1", Desired: fleet.TaskRunning}},
+		TaskDefs: []fleet.TaskDef{{ID: "web:1", Containers: []fleet.Container{{Name: "app"}}}},
+	}}
+}
+
+func TestAJournalCutAnywhereGivesTheRecordsBeforeTheCut(t *testing.T) {
+	whole, err := encodeJournal(sampleRecords())
+	if err != nil {
+		t.Fatal(err)
+	}
+	last := 0
+	for n := range len(whole) + 1 {
+		got, err := decodeJournal(whole[:n])
+		if err != nil {
+			t.Fatalf("cut at %d: %v", n, err)
+		}
+		if len(got) < last {
+			t.Fatalf("cut at %d gives %d records, a shorter one gave %d", n, len(got), last)
+		}
+		last = len(got)
+	}
+	if last != len(sampleRecords()) {
+		t.Errorf("the whole gives %d records", last)
+	}
+}
+
+func TestDamageInsideAJournalIsSeen(t *testing.T) {
+	whole, _ := encodeJournal(sampleRecords())
+	first := len(journalHeader)
+	for name, damage := range map[string]func([]byte) []byte{
+		"another header":     func(b []byte) []byte { b[3] ^= 1; return b },
+		"a flipped bit":      func(b []byte) []byte { b[first+12] ^= 1; return b },
+		"a length too large": func(b []byte) []byte { b[first] = 0xff; return b },
+		"another kind": func(b []byte) []byte {
+			framed, _ := appendRecord(nil, Record{Kind: 9, Task: "a"})
+			return append([]byte(journalHeader), append(framed, b[first:]...)...)
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			if _, err := decodeJournal(damage(bytes.Clone(whole))); !errors.Is(err, errDamaged) {
+				t.Errorf("got %v, want errDamaged", err)
+			}
+		})
+	}
+	zeros := append(bytes.Clone(whole), make([]byte, 4096)...)
+	if got, err := decodeJournal(zeros); err != nil || len(got) != 4 {
+		t.Errorf("a tail of zeros: %d records, %v", len(got), err)
+	}
+}
+
+func TestCompactingKeepsWhatTheJournalSays(t *testing.T) {
+	got := Compact(sampleRecords())
+	if len(got) != 2 || got[0].Kind != RecordStart || got[1].Kind != RecordStop || got[0].Task != "a" {
+		t.Errorf("got %+v", got)
+	}
+	again := append(sampleRecords(), Record{Kind: RecordStart, Task: "a", Attempt: 2, Boot: "b2"})
+	if got := Compact(again); len(got) != 1 || got[0].Attempt != 2 {
+		t.Errorf("after another start: %+v", got)
+	}
+}
+
+func TestAJournalIsWrittenAnewWhenItHasGrownAndAfterAnError(t *testing.T) {
+	fsys := vfs.NewMem()
+	if err := makeFolder(fsys, "/d", 0o700); err != nil {
+		t.Fatal(err)
+	}
+	j, err := openJournal(fsys, "/d/journal")
+	if err != nil {
+		t.Fatal(err)
+	}
+	big := strings.Repeat("x", 1000)
+	for i := range 3000 {
+		id := fleet.TaskID(fmt.Sprint(i))
+		if err := j.Append([]Record{{Kind: RecordStart, Task: id, Attempt: 1}, {Kind: RecordStop, Task: id, Reason: big}, {Kind: RecordForget, Task: id}}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if info, err := fsys.Stat("/d/journal"); err != nil || info.Size() > 3<<20 {
+		t.Errorf("the journal has %d bytes, %v", info.Size(), err)
+	}
+	fsys.FailAt(2, os.ErrInvalid) // the sync
+	err = j.Append([]Record{{Kind: RecordStart, Task: "lost", Attempt: 1}})
+	if !errors.Is(err, os.ErrInvalid) {
+		t.Fatalf("got %v", err)
+	}
+	if err := j.Append([]Record{{Kind: RecordStart, Task: "next", Attempt: 1}}); err != nil {
+		t.Fatal(err)
+	}
+	fsys.Crash()
+	again, err := openJournal(fsys, "/d/journal")
+	if err != nil || len(again.records) != 2 {
+		t.Errorf("found %+v, %v", again.records, err)
+	}
+}
+
+func TestTheNewerWantedFileIsReadAndTheOlderIsWritten(t *testing.T) {
+	fsys := vfs.NewMem()
+	if err := makeFolder(fsys, "/d", 0o700); err != nil {
+		t.Fatal(err)
+	}
+	for index := range uint64(5) {
+		w, _, err := openWanted(fsys, "/d")
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := w.Save(sampleWanted(index + 1)); err != nil {
+			t.Fatal(err)
+		}
+		fsys.Crash()
+		_, got, err := openWanted(fsys, "/d")
+		if err != nil || got == nil || got.Wanted.Index != index+1 || got.Behind {
+			t.Fatalf("after index %d: %+v, %v", index+1, got, err)
+		}
+	}
+	newest := "/d/wanted.a" // 1, 3, 5
+	if err := vfs.WriteFileAtomic(fsys, newest, []byte("x"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	_, got, err := openWanted(fsys, "/d")
+	if err == nil || got == nil || got.Wanted.Index != 4 || !got.Behind {
+		t.Errorf("with the newest damaged: %+v, %v", got, err)
+	}
+	if _, err := fsys.Stat(newest + ".damaged"); err != nil {
+		t.Error(err)
+	}
+}
+
+func TestAWantedFileIsHeldToWhatAFrameIsHeldTo(t *testing.T) {
+	bad := sampleWanted(1)
+	bad.Wanted.Tasks[0].ID = "../../../etc"
+	b, err := encodeWanted(bad)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := decodeWanted(b); !errors.Is(err, errDamaged) {
+		t.Errorf("got %v, want errDamaged", err)
+	}
+}
+
+func FuzzJournal(f *testing.F) {
+	whole, _ := encodeJournal(sampleRecords())
+	f.Add(whole)
+	f.Add(whole[:len(whole)-3])
+	f.Add([]byte(journalHeader))
+	f.Add([]byte("skein-jour"))
+	f.Add([]byte{})
+	f.Fuzz(func(t *testing.T, b []byte) {
+		records, err := decodeJournal(b)
+		if err != nil {
+			return
+		}
+		again, err := encodeJournal(records)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if back, err := decodeJournal(again); err != nil || len(back) != len(records) {
+			t.Fatalf("read %d records, wrote and read %d, %v", len(records), len(back), err)
+		}
+		NewMachine(MachineConfig{Host: "h", Boot: "b"}, Saved{Journal: records}, Now{}).Step(Now{Mono: 1}, []Event{RuntimeUp{}, Tick{}})
+	})
+}
+
+func FuzzWanted(f *testing.F) {
+	whole, _ := encodeWanted(sampleWanted(1))
+	f.Add(whole)
+	f.Add(whole[:len(whole)-1])
+	f.Add([]byte(wantedHeader))
+	f.Fuzz(func(t *testing.T, b []byte) {
+		s, err := decodeWanted(b)
+		if err != nil {
+			return
+		}
+		if _, err := encodeWanted(s); err != nil {
+			t.Fatal(err)
+		}
+		NewMachine(MachineConfig{Host: "h", Boot: "b"}, Saved{Wanted: &s}, Now{}).Step(Now{Mono: 1}, []Event{RuntimeUp{}, Tick{}})
+	})
+}
+
+func TestALogThatHasGrownIsCutAndKeepsOneOlderFile(t *testing.T) {
+	fsys := vfs.NewMem()
+	dir := "/log/" + strings.Repeat("0b", 16)
+	if err := fsys.MkdirAll(dir, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	shim, err := fsys.OpenFile(dir+"/app.log", os.O_WRONLY|os.O_CREATE|os.O_APPEND, 0o600)
+	if err != nil {
+		t.Fatal(err)
+	}
+	write := func(text string, bytes int) {
+		t.Helper()
+		if _, err := shim.Write([]byte(strings.Repeat(text, bytes/len(text)))); err != nil {
+			t.Fatal(err)
+		}
+	}
+	size := func(name string) int64 {
+		info, err := fsys.Stat(dir + "/" + name)
+		if err != nil {
+			return -1
+		}
+		return info.Size()
+	}
+	write("first ", maxLog/2)
+	if err := rotateLogs(t.Context(), fsys, "/log"); err != nil || size("app.log") != maxLog/2/6*6 {
+		t.Fatalf("a short log was touched: %d, %v", size("app.log"), err)
+	}
+	write("second ", maxLog)
+	if err := rotateLogs(t.Context(), fsys, "/log"); err != nil {
+		t.Fatal(err)
+	}
+	if size("app.log") != 0 || size("app.log.1") != maxLog {
+		t.Errorf("log %d, older %d", size("app.log"), size("app.log.1"))
+	}
+	write("third", 5)
+	if got, _ := fsys.ReadFile(dir + "/app.log"); string(got) != "third" {
+		t.Errorf("the shim's next line went to %q", got)
+	}
+	write("fourth ", 2*maxLog)
+	if err := rotateLogs(t.Context(), fsys, "/log"); err != nil || size("app.log.1") != maxLog {
+		t.Errorf("older %d, %v", size("app.log.1"), err)
+	}
+	found, err := logFolders(fsys, "/log")
+	if err != nil || len(found) != 1 || found[0].Bytes != maxLog {
+		t.Errorf("folders %+v, %v", found, err)
+	}
+	write("fifth ", 2*maxLog)
+	fsys.SetRoom(100)
+	if err := rotateLogs(t.Context(), fsys, "/log"); err == nil || size("app.log") != 0 {
+		t.Errorf("on a full disk the log keeps %d bytes, %v", size("app.log"), err)
+	}
+}
+
+func TestOnlyATasksOwnLogFolderIsEverRemoved(t *testing.T) {
+	fsys := vfs.NewMem()
+	id := fleet.TaskID(strings.Repeat("0c", 16))
+	if err := fsys.MkdirAll("/log/"+string(id), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	x := &executor{cfg: Config{FS: fsys, Machine: MachineConfig{LogDir: "/log"}}}
+	for _, bad := range []fleet.TaskID{"", ".", "..", "../log", "x"} {
+		if err := x.removeLogs(bad); err == nil {
+			t.Errorf("%q was removed", bad)
+		}
+	}
+	if _, err := fsys.Stat("/log/" + string(id)); err != nil {
+		t.Fatal(err)
+	}
+	if err := x.removeLogs(id); err != nil {
+		t.Error(err)
+	}
+}

@@ -1,0 +1,217 @@
+package converge
+
+import (
+	"cmp"
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+
+	"skein/raftfsm/fleet"
+	"skein/runtime/port"
+)
+
+// stranger takes up something of ours that neither the wanted state nor the
+// journal knows. It is left alone until a voter has told what is wanted.
+func (m *Machine) stranger(id fleet.TaskID, what string) *task {
+	t := &task{id: id, phase: rising, hold: holdStranger, unreported: true, seen: m.mark()}
+	m.tasks[id] = t
+	m.note(id, NoteStranger, what)
+	return t
+}
+
+// recognise makes a stranger one of ours: the fleet has named it after all.
+func (m *Machine) recognise(t *task) {
+	t.hold, t.unreported = holdNone, false
+	if t.any(func(c *container) bool { return c.state != cNone }) {
+		m.journalAnew(t, t.attempt)
+	}
+}
+
+// considerStranger ends a stranger that a voter with a complete list has left
+// unnamed for long.
+func (m *Machine) considerStranger(t *task) {
+	if m.voters.synced && m.now.Mono >= t.seen+strangerAfter {
+		t.hold = holdNone
+		m.end(t, 0, fmt.Sprintf("unknown to the fleet for %s", strangerAfter))
+	}
+}
+
+// sawLeft takes up networks, cgroups and logs that belong to no task.
+func (m *Machine) sawLeft(f *Found) {
+	for _, id := range f.Networks {
+		if t := m.tasks[id]; t != nil {
+			t.network = networkMade
+		} else if !slices.Contains(m.look.forgot, id) {
+			m.stranger(id, "a network").network = networkMade
+		}
+	}
+	for _, id := range f.Cgroups {
+		if m.tasks[id] == nil && !slices.Contains(m.look.forgot, id) {
+			m.stranger(id, "a cgroup")
+		}
+	}
+	m.sawLogs(f.Logs)
+}
+
+// collectable says why the remains of a stopped task must stay; empty when they
+// need not. The fleet must know of the end, and this host's disk must no longer
+// want the task, or a restart could begin it again.
+func (m *Machine) collectable(t *task) string {
+	switch {
+	case t.unreported:
+		return ""
+	case !t.report.acked || t.report.known.Status != fleet.TaskStopped:
+		return "the fleet has not confirmed that it heard of the end"
+	case !t.gone:
+		return "the fleet still lists it"
+	case m.wants.saved < t.goneGen:
+		return "waiting for the wanted state to be on disk"
+	}
+	return ""
+}
+
+// collect removes what is left of a stopped task, one thing a step.
+func (m *Machine) collect(t *task) {
+	if t.phase == stopped {
+		if t.why = m.collectable(t); t.why != "" {
+			return
+		}
+		t.phase = collecting
+	}
+	at := slices.IndexFunc(t.containers, func(c *container) bool { return c.state != cNone })
+	if at >= 0 && !m.runtime.up {
+		t.why = "container runtime does not answer"
+		return
+	}
+	switch {
+	case at >= 0:
+		m.do(t, withinDelete, Delete{Container: t.containers[at].id})
+	case t.network == networkMade:
+		m.do(t, withinNetwork, TeardownNetwork{})
+	case !t.cgroupGone:
+		m.do(t, withinQuick, RemoveCgroup{})
+	default:
+		m.forget(t)
+	}
+}
+
+// forget drops a task for good. Its logs stay a while.
+func (m *Machine) forget(t *task) {
+	m.freeSlot(t)
+	if t.unreported {
+		m.note(t.id, NoteStrangerGone, t.stop.reason)
+	} else {
+		m.journal(Record{Kind: RecordForget, Task: t.id})
+	}
+	delete(m.tasks, t.id)
+	m.look.forgot = append(m.look.forgot, t.id)
+	m.logs.keep(t.id, m.now.Mono)
+}
+
+func (m *Machine) deleted(t *task, id string, d Done) {
+	c := t.byID(id)
+	if c == nil {
+		return
+	}
+	switch {
+	case d.Err == nil || errors.Is(d.Err, port.ErrNotFound):
+		if c.state == cCreated {
+			c.reason = cmp.Or(c.reason, "never started")
+		}
+		c.state, c.leftover, c.learned = cNone, false, m.seq
+		t.fresh()
+	case errors.Is(d.Err, port.ErrRunning):
+		// It lives although it was thought to have ended: end it properly first.
+		c.state, c.leftover, c.learned, c.asked = cUnknown, false, m.seq, m.now.Mono
+		m.look.want = true
+		if t.phase == collecting {
+			t.phase = falling
+		}
+		m.again(t, fmt.Errorf("delete %s: %w", c.name, d.Err))
+	default:
+		m.again(t, fmt.Errorf("delete %s: %w", c.name, d.Err))
+	}
+}
+
+func (m *Machine) cgroupGone(t *task, d Done) {
+	if d.Err != nil {
+		m.again(t, fmt.Errorf("remove cgroup: %w", d.Err))
+		return
+	}
+	t.fresh()
+	t.cgroup, t.cgroupGone = "", true
+}
+
+// keptLogs are log folders of tasks that are gone, oldest first.
+type keptLogs struct {
+	list     []keptLog
+	rotating bool
+	next     time.Duration // rotation
+}
+
+type keptLog struct {
+	task     fleet.TaskID
+	since    time.Duration
+	bytes    int64
+	removing bool
+}
+
+func (k *keptLogs) keep(id fleet.TaskID, now time.Duration) {
+	if k.find(id) < 0 {
+		k.list = append(k.list, keptLog{task: id, since: now})
+	}
+}
+
+func (k *keptLogs) find(id fleet.TaskID) int {
+	return slices.IndexFunc(k.list, func(l keptLog) bool { return l.task == id })
+}
+
+// sawLogs takes up log folders of tasks that nobody knows, and their sizes.
+func (m *Machine) sawLogs(found []LogFolder) {
+	for _, f := range found {
+		if m.tasks[f.Task] != nil {
+			continue
+		}
+		m.logs.keep(f.Task, m.now.Mono)
+		m.logs.list[m.logs.find(f.Task)].bytes = f.Bytes
+	}
+}
+
+// tidyLogs removes logs that were kept long enough or are too many, and has
+// those of living tasks rotated.
+func (m *Machine) tidyLogs() {
+	k := &m.logs
+	var kept int64
+	for i := len(k.list) - 1; i >= 0; i-- {
+		l := &k.list[i]
+		kept += l.bytes
+		if !l.removing && (kept > keepLogsCap || m.now.Mono >= l.since+keepLogs) {
+			l.removing = true
+			m.emit(l.task, withinDelete, RemoveLogs{})
+		}
+	}
+	if len(m.tasks) > 0 && !k.rotating && m.now.Mono >= k.next {
+		k.rotating, k.next = true, m.now.Mono+rotateEvery
+		m.emit("", withinDisk, RotateLogs{})
+	}
+}
+
+// logsRemoved drops a folder from the list. One that could not be removed is
+// found again by the next full list.
+func (m *Machine) logsRemoved(id fleet.TaskID, _ error) {
+	if at := m.logs.find(id); at >= 0 {
+		m.logs.list = slices.Delete(m.logs.list, at, at+1)
+	}
+}
+
+func (m *Machine) logsDue() time.Duration {
+	due := noTime
+	if len(m.logs.list) > 0 && !m.logs.list[0].removing {
+		due = m.logs.list[0].since + keepLogs
+	}
+	if len(m.tasks) > 0 && !m.logs.rotating {
+		due = min(due, m.logs.next)
+	}
+	return due
+}

@@ -1,0 +1,238 @@
+package converge
+
+import (
+	"errors"
+	"fmt"
+	"net/netip"
+	"slices"
+	"time"
+
+	"skein/raftfsm/fleet"
+	"skein/runtime/port"
+)
+
+// healthView is what is told of a task's health.
+type healthView struct {
+	shown   fleet.Health // zero: never told, which reads as UNKNOWN
+	changed time.Duration
+}
+
+// probeView is how one container's health check stands.
+type probeView struct {
+	flying    bool
+	began     time.Duration // of the container, as far as this agent saw it
+	next      time.Duration
+	succeeded bool // ever
+	fails     int  // in a row that count
+	successes int  // in a row
+	verdict   fleet.Health
+}
+
+// probeLane bounds the checks in flight, apart from all other steps.
+type probeLane struct {
+	flying int
+	queue  []fleet.TaskID
+}
+
+// checked reports whether the container's health is the task's.
+func (c *container) checked() bool {
+	return c.def != nil && c.essential() && c.def.HealthCheck != nil
+}
+
+// probe makes the checks of a task that are due, and shows its health.
+func (m *Machine) probe(t *task) {
+	if t.phase != rising || t.hold != holdNone || !m.look.done {
+		return
+	}
+	for _, c := range t.containers {
+		if c.checked() && c.state == cRunning && !c.leftover {
+			m.probeOne(t, c)
+		}
+	}
+	m.showHealth(t)
+}
+
+func (m *Machine) probeOne(t *task, c *container) {
+	p := &c.probe
+	if p.began == 0 {
+		p.began, p.verdict = c.started, fleet.HealthUnknown
+		p.next = p.began + firstProbe
+	}
+	if p.flying || m.now.Mono < p.next {
+		return
+	}
+	check := m.check(t, c)
+	if check == nil {
+		p.next = m.now.Mono + confirmProbe // no address yet, or no runtime to ask
+		return
+	}
+	if m.probes.flying >= m.cfg.Limits.Checks {
+		if !slices.Contains(m.probes.queue, t.id) {
+			m.probes.queue = append(m.probes.queue, t.id)
+		}
+		return
+	}
+	p.flying = true
+	m.probes.flying++
+	m.emit(t.id, probeTimeout(c.def.HealthCheck), check)
+}
+
+// fillProbes gives free places in the lane to those that wait for one.
+func (m *Machine) fillProbes() {
+	for len(m.probes.queue) > 0 && m.probes.flying < m.cfg.Limits.Checks {
+		t := m.tasks[m.probes.queue[0]]
+		m.probes.queue = m.probes.queue[1:]
+		if t != nil {
+			m.advance(t)
+		}
+	}
+}
+
+// check is the action that checks a container; nil when it cannot be made now.
+func (m *Machine) check(t *task, c *container) Action {
+	h := c.def.HealthCheck
+	if h.HTTP == nil {
+		if !m.runtime.up {
+			return nil
+		}
+		return ExecCheck{Container: c.id, Argv: h.Command}
+	}
+	addr := t.addr
+	if t.mode() == fleet.NetworkHost {
+		addr = netip.AddrFrom4([4]byte{127, 0, 0, 1})
+	}
+	if !addr.IsValid() {
+		return nil
+	}
+	return HTTPCheck{Container: c.id, Addr: netip.AddrPortFrom(addr, uint16(h.HTTP.Port)), Path: h.HTTP.Path}
+}
+
+// probed judges the answer of a check.
+func (m *Machine) probed(t *task, id string, f flight, d Done) {
+	m.probes.flying--
+	c := t.byID(id)
+	if c == nil || !c.checked() {
+		return
+	}
+	p, h := &c.probe, c.def.HealthCheck
+	p.flying = false
+	good := d.Err == nil && d.Code == 0
+	switch {
+	case good:
+		m.probeGood(t, p)
+	case errors.Is(d.Err, port.ErrRuntimeDown), errors.Is(d.Err, port.ErrNotFound), m.now.Mono-f.at > probeTimeout(h)+lateProbe:
+		// Nothing was learned about the container: the runtime was away, or this
+		// agent was not running when the answer came.
+	default:
+		p.failed(h, m.now.Mono)
+	}
+	p.next = max(m.now.Mono, f.at+p.gap(h, m.now.Mono))
+}
+
+func (m *Machine) probeGood(t *task, p *probeView) {
+	p.fails, p.succeeded = 0, true
+	p.successes++
+	if p.verdict != fleet.HealthUnhealthy || p.successes >= recoverAfter {
+		p.verdict = fleet.HealthHealthy
+	}
+	t.report.notBefore = 0
+}
+
+// failed counts a failure, unless the container is still young and has never
+// succeeded (ecs.md 1.9).
+func (p *probeView) failed(h *fleet.HealthCheck, now time.Duration) {
+	p.successes = 0
+	young := max(time.Duration(h.StartPeriodS)*time.Second, fastFor)
+	if !p.succeeded && now < p.began+young {
+		return
+	}
+	p.fails++
+	if p.fails >= max(h.Retries, 1) {
+		p.verdict = fleet.HealthUnhealthy
+	}
+}
+
+// probeTimeout is how long a check may take. Definitions are validated when they
+// are registered; the floor only keeps a wrong one from spinning.
+func probeTimeout(h *fleet.HealthCheck) time.Duration {
+	return max(time.Duration(h.TimeoutS)*time.Second, time.Second)
+}
+
+// gap is the time from one probe to the next.
+func (p *probeView) gap(h *fleet.HealthCheck, now time.Duration) time.Duration {
+	interval := max(time.Duration(h.IntervalS)*time.Second, time.Second)
+	switch {
+	case !p.succeeded && now < p.began+fastFor && h.HTTP != nil:
+		return fastHTTP
+	case !p.succeeded && now < p.began+fastFor:
+		return fastExec
+	case p.verdict == fleet.HealthUnhealthy && p.successes > 0:
+		return min(confirmProbe, interval)
+	}
+	return interval
+}
+
+// showHealth makes the worst verdict of essential checked containers the task's,
+// not more often than once a second.
+func (m *Machine) showHealth(t *task) {
+	worst := t.worstHealth()
+	h := &t.health
+	if worst == h.shown || h.shown == 0 && worst == fleet.HealthUnknown {
+		return
+	}
+	if h.changed != 0 && m.now.Mono < h.changed+healthChangeGap {
+		return
+	}
+	m.note(t.id, NoteHealth, fmt.Sprintf("%s to %s", t.shownHealth(), worst))
+	h.shown, h.changed = worst, m.mark()
+}
+
+func (t *task) worstHealth() fleet.Health {
+	worst := fleet.Health(0)
+	for _, c := range t.containers {
+		if !c.checked() {
+			continue
+		}
+		v := c.probe.verdict
+		if v == 0 || c.state != cRunning {
+			v = fleet.HealthUnknown
+		}
+		worst = worse(worst, v)
+	}
+	if worst == 0 {
+		return fleet.HealthUnknown
+	}
+	return worst
+}
+
+// worse orders UNHEALTHY before UNKNOWN before HEALTHY.
+func worse(a, b fleet.Health) fleet.Health {
+	for _, h := range []fleet.Health{fleet.HealthUnhealthy, fleet.HealthUnknown} {
+		if a == h || b == h {
+			return h
+		}
+	}
+	return max(a, b)
+}
+
+func (t *task) shownHealth() fleet.Health {
+	if t.health.shown == 0 {
+		return fleet.HealthUnknown
+	}
+	return t.health.shown
+}
+
+// probeDue is when the task's next check, or change of health, is due.
+func (t *task) probeDue(w *waiting) {
+	if t.phase != rising {
+		return
+	}
+	for _, c := range t.containers {
+		if c.checked() && c.state == cRunning && c.probe.began != 0 && !c.probe.flying {
+			w.until(c.probe.next)
+		}
+	}
+	if t.health.changed != 0 && t.worstHealth() != t.health.shown {
+		w.until(t.health.changed + healthChangeGap)
+	}
+}

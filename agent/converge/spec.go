@@ -1,0 +1,63 @@
+package converge
+
+import (
+	"skein/raftfsm/fleet"
+	"skein/runtime/port"
+)
+
+// boundsOf turns a definition into the bounds of the task's cgroup (ecs.md 1.3).
+func boundsOf(def *fleet.TaskDef) port.TaskBounds {
+	const least, most = 2, 262144
+	b := port.TaskBounds{CPU: def.CPU, Memory: def.Memory}
+	if def.CPU > 0 {
+		return b
+	}
+	for i := range def.Containers {
+		b.Shares += min(max(least, def.Containers[i].CPU), most)
+	}
+	return b
+}
+
+// spec is all the runtime needs to make a container.
+func (m *Machine) spec(t *task, c *container) port.ContainerSpec {
+	s := port.ContainerSpec{
+		ID:         c.id,
+		Task:       t.id,
+		Attempt:    t.attempt,
+		Def:        *c.def,
+		Image:      m.imageOf(t, c),
+		CgroupPath: t.cgroup + "/" + c.name,
+		Network:    t.mode(),
+		Hostname:   t.short(),
+		Env:        m.env(t),
+		Labels:     map[string]string{LabelBoot: m.cfg.Boot},
+		LogPath:    logPath(m.cfg.LogDir, t.id, c.name),
+		HostsFile:  m.cfg.HostsFile,
+	}
+	if s.Network != fleet.NetworkHost {
+		s.JoinPID = t.joinPID()
+	}
+	if s.Network != fleet.NetworkNone {
+		s.ResolvConf = m.cfg.ResolvConf
+	}
+	return s
+}
+
+// short is the form of the id that people read: its first twelve digits.
+func (t *task) short() string { return string(t.id)[:min(12, len(t.id))] }
+
+// env is what every container is told about itself.
+func (m *Machine) env(t *task) []fleet.EnvVar {
+	vars := []fleet.EnvVar{
+		{Name: "SKEIN_TASK_ID", Value: string(t.id)},
+		{Name: "SKEIN_TASK_DEFINITION", Value: string(t.def.ID)},
+		{Name: "SKEIN_HOST", Value: m.cfg.HostName},
+		{Name: "SKEIN_ZONE", Value: m.cfg.Zone},
+	}
+	if t.wanted.Service != "" {
+		vars = append(vars,
+			fleet.EnvVar{Name: "SKEIN_SERVICE", Value: t.wanted.Service},
+			fleet.EnvVar{Name: "SKEIN_REVISION", Value: string(t.wanted.Revision)})
+	}
+	return vars
+}

@@ -1,0 +1,279 @@
+package converge
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+
+	"skein/raftfsm/fleet"
+	"skein/runtime/port"
+)
+
+// LabelBoot is the label that tells in which boot a container was made.
+const LabelBoot = "skein.boot"
+
+// raise takes a task one step nearer to running.
+func (m *Machine) raise(t *task) {
+	if !m.checkStarted(t) {
+		return
+	}
+	if m.fallen(t) {
+		return
+	}
+	if t.raised() {
+		m.keep(t)
+		return
+	}
+	if why := m.mayStart(t); why != "" {
+		t.why = why
+		return
+	}
+	m.setStatus(t, fleet.TaskPending)
+	if t.needsImages() && !m.haveImages(t) || !m.listOnDisk(t) {
+		return
+	}
+	if !m.takeSlot(t) {
+		t.why = fmt.Sprintf("waiting for one of %d starts in flight", m.cfg.Limits.Starts)
+		return
+	}
+	m.startStep(t)
+}
+
+// mayStart says why a task that is not up may not be taken further, if so.
+func (m *Machine) mayStart(t *task) string {
+	switch {
+	case t.wanted == nil || t.def == nil:
+		return "found half started, and no wanted state tells what it is"
+	case !m.runtime.up:
+		return "container runtime does not answer"
+	}
+	return ""
+}
+
+// listOnDisk reports whether the list that names the task is durable: a start
+// that the next agent would know nothing about is not begun.
+func (m *Machine) listOnDisk(t *task) bool {
+	if m.wants.saved >= t.listedGen {
+		return true
+	}
+	t.why = "waiting for the wanted state to be on disk"
+	if d := m.disk.failing; d != 0 && m.now.Mono >= d+journalGiveUp {
+		m.end(t, fleet.StopTaskFailedToStart, "ResourceInitializationError: "+m.disk.err.Error())
+	}
+	return false
+}
+
+// fallen ends a task that has lost an essential container, or its last one.
+func (m *Machine) fallen(t *task) bool {
+	ended := 0
+	for _, c := range t.containers {
+		if c.leftover || c.state != cExited {
+			continue
+		}
+		ended++
+		if c.def != nil && c.essential() {
+			m.end(t, fleet.StopEssentialContainerExited, "Essential container in task exited: "+c.farewell())
+			return true
+		}
+	}
+	if ended > 0 && ended == len(t.containers) {
+		m.end(t, fleet.StopEssentialContainerExited, "All containers in task exited")
+		return true
+	}
+	return false
+}
+
+// farewell is how a container ended, in one line.
+func (c *container) farewell() string {
+	s := c.name
+	if c.code != nil {
+		s += fmt.Sprintf(" exited with code %d", *c.code)
+	}
+	if c.reason != "" {
+		s += " (" + c.reason + ")"
+	}
+	return s
+}
+
+// raised reports whether every container was let run.
+func (t *task) raised() bool {
+	for _, c := range t.containers {
+		if c.leftover || c.state < cRunning {
+			return false
+		}
+	}
+	return len(t.containers) > 0
+}
+
+// keep looks after a task that runs.
+func (m *Machine) keep(t *task) {
+	if t.status < fleet.TaskRunning {
+		m.freeSlot(t)
+		m.running(t)
+	}
+	if t.netDone || t.mode() == fleet.NetworkHost || m.now.Mono < t.netTry || !m.runtime.up || t.joinPID() == 0 {
+		return
+	}
+	m.setupNetwork(t) // found again: repair, and learn the address
+}
+
+func (m *Machine) running(t *task) {
+	m.setStatus(t, fleet.TaskRunning)
+	if t.found {
+		t.runAt = t.begunAt
+		m.note(t.id, NoteTaskFound, "")
+		m.holdReport(t)
+		return
+	}
+	t.runAt = m.now.Wall
+	m.note(t.id, NoteTaskStarted, fmt.Sprintf("attempt %d", t.attempt))
+}
+
+// startStep begins the next step of a start: record, cgroup, containers,
+// network, processes.
+func (m *Machine) startStep(t *task) {
+	if t.journal != journaledDurably {
+		if t.journal == notJournaled {
+			t.attempt = max(t.attempt, 1)
+			t.journal, t.begunAt = journaling, m.now.Wall
+			m.journal(Record{Kind: RecordStart, Task: t.id, Attempt: t.attempt, Boot: m.cfg.Boot, At: m.now.Wall})
+		}
+		t.why = "waiting for the journal"
+		return
+	}
+	for _, c := range t.containers {
+		switch {
+		case c.leftover:
+			m.do(t, withinDelete, Delete{Container: c.id})
+			return
+		case c.state == cUnknown:
+			t.why = "the runtime did not answer whether " + c.name + " exists"
+			return
+		case c.state == cNone && t.cgroup == "":
+			m.do(t, withinQuick, PrepareCgroup{Bounds: boundsOf(t.def)})
+			return
+		case c.state == cNone:
+			m.do(t, withinCreate, Create{Spec: m.spec(t, c)})
+			return
+		}
+	}
+	if !t.netDone && t.mode() != fleet.NetworkHost {
+		m.setupNetwork(t)
+		return
+	}
+	for _, c := range t.containers {
+		if c.state == cCreated {
+			m.setStatus(t, fleet.TaskActivating)
+			t.found = false
+			m.do(t, withinStart, Start{Container: c.id})
+			return
+		}
+	}
+}
+
+func (m *Machine) setupNetwork(t *task) {
+	t.network = networkMade
+	m.do(t, withinNetwork, SetupNetwork{Spec: port.NetworkSpec{Task: t.id, PID: t.joinPID(), Mode: t.mode(), Ports: t.ports()}})
+}
+
+func (t *task) ports() []fleet.PortBinding {
+	if t.wanted == nil {
+		return nil
+	}
+	return t.wanted.Ports
+}
+
+func (m *Machine) cgroupPrepared(t *task, d Done) {
+	if d.Err == nil {
+		t.cgroup = d.Path
+		t.fresh()
+		return
+	}
+	m.stepFailed(t, fmt.Errorf("ResourceInitializationError: prepare cgroup: %w", d.Err))
+}
+
+func (m *Machine) networked(t *task, d Done) {
+	if d.Err == nil {
+		t.netDone, t.addr = true, d.Addr
+		t.fresh()
+		return
+	}
+	err := fmt.Errorf("ContainerNetworkingError: set up network: %w", d.Err)
+	if t.status >= fleet.TaskRunning {
+		t.netTry = m.now.Mono + retryBackOffCap // it runs; a repair may wait
+		m.note(t.id, NoteRetry, err.Error())
+		return
+	}
+	m.stepFailed(t, err)
+}
+
+// stepFailed has an idempotent step of a start tried again a few times.
+func (m *Machine) stepFailed(t *task, err error) {
+	m.again(t, err)
+	if t.tries >= stepTries && t.phase == rising {
+		m.end(t, fleet.StopTaskFailedToStart, err.Error())
+	}
+}
+
+func (m *Machine) created(t *task, do Create, d Done) {
+	c := t.byID(do.Spec.ID)
+	if c == nil {
+		return
+	}
+	c.learned = m.seq
+	switch {
+	case d.Err == nil:
+		c.state, c.pid, c.leftover = cCreated, d.PID, false
+		t.fresh()
+	case unknown(d.Err), errors.Is(d.Err, port.ErrExists):
+		c.state, c.asked = cUnknown, m.now.Mono
+		m.look.want = true
+	case errors.Is(d.Err, port.ErrImageNotFound) && !c.repulled:
+		c.repulled = true // it was removed since it was pulled
+		m.dropImage(refOf(t, c))
+	case errors.Is(d.Err, port.ErrImageNotFound):
+		m.failContainer(t, c, "CannotPullContainerError", fmt.Errorf("image %q: %w", do.Spec.Image.Image, d.Err))
+	default:
+		m.failContainer(t, c, "CannotCreateContainerError", d.Err)
+	}
+}
+
+func (m *Machine) startedOne(t *task, id string, d Done) {
+	c := t.byID(id)
+	if c == nil || c.state != cCreated {
+		return // a list has told more meanwhile
+	}
+	c.learned = m.seq
+	switch {
+	case d.Err == nil:
+		c.state, c.started = cRunning, m.mark()
+		t.fresh()
+	case unknown(d.Err):
+		c.state, c.asked = cUnknown, m.now.Mono
+		m.look.want = true
+	default:
+		m.failContainer(t, c, "CannotStartContainerError", d.Err)
+	}
+}
+
+// failContainer ends a task because one of its containers cannot be started.
+func (m *Machine) failContainer(t *task, c *container, name string, err error) {
+	c.reason = clip(name + ": " + err.Error())
+	if t.phase == rising {
+		m.end(t, fleet.StopTaskFailedToStart, c.name+": "+c.reason)
+	}
+}
+
+// unknown reports whether a call may have had its effect although it failed.
+func unknown(err error) bool {
+	return errors.Is(err, context.DeadlineExceeded) || errors.Is(err, context.Canceled) || errors.Is(err, port.ErrRuntimeDown)
+}
+
+// clip bounds a reason and makes it text: runtimes quote what programs print.
+func clip(s string) string {
+	if len(s) > fleet.MaxReason {
+		s = s[:fleet.MaxReason-3] + "..."
+	}
+	return strings.ToValidUTF8(s, "")
+}

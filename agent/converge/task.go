@@ -1,0 +1,250 @@
+package converge
+
+import (
+	"net/netip"
+	"slices"
+	"time"
+
+	"skein/raftfsm/fleet"
+)
+
+// phase is where a task stands on this host.
+type phase uint8
+
+const (
+	rising     phase = iota + 1 // to run: being started, or running
+	falling                     // to end: being stopped
+	stopped                     // ended; kept until the fleet knows and forgot it
+	collecting                  // what is left of it is being removed
+)
+
+// hold is why nothing is decided about a task yet.
+type hold uint8
+
+const (
+	holdNone     hold = iota
+	holdRan           // it ran in another boot of this host
+	holdNew           // assigned in another boot, or known from an old copy only; never started
+	holdStranger      // found by its label; no wanted state and no journal knows it
+)
+
+// journalState is how far the record of a start has come.
+type journalState uint8
+
+const (
+	notJournaled journalState = iota
+	journaling
+	journaledDurably
+)
+
+// task is one task as this host knows it.
+type task struct {
+	id     fleet.TaskID
+	wanted *fleet.WantedTask // nil: not on the list, or not any more
+	def    *fleet.TaskDef    // nil: nobody told
+	phase  phase
+	hold   hold
+	dirty  bool
+	due    time.Duration // of its newest timer
+	step   uint64        // the step in flight, 0 for none
+	retry  time.Duration // no step before
+	tries  int           // of the present step
+
+	attempt    int  // the last one begun; 0 = never
+	oldBoot    bool // that was in another boot
+	journal    journalState
+	begunAt    fleet.Time    // of the record
+	runAt      fleet.Time    // of RUNNING
+	found      bool          // running already when this agent looked first
+	moved      time.Duration // its last step began or ended
+	unreported bool          // a stranger: the fleet never knew it
+	cgroupGone bool
+	unknownAt  time.Duration // journaled by an agent that died, nothing found yet: since when; 0 = no
+	rerun      bool          // a black start: prefer images that are here
+	listedGen  uint64        // acceptance that listed it first
+	gone       bool          // a frame no longer listed it
+	goneGen    uint64        // that acceptance
+	since      fleet.Time    // of its status
+	why        string        // why it does not move, for people
+	seen       time.Duration // a stranger: since when
+	containers []*container
+
+	cgroup  string
+	network networkState
+	netDone bool // set up or checked in this life of the agent
+	netTry  time.Duration
+	addr    netip.Addr
+
+	status fleet.TaskStatus
+	health healthView
+	stop   *stopping
+	exits  []fleet.ContainerExit // from the journal, for containers not found any more
+	stopAt fleet.Time
+
+	report reportView
+}
+
+// networkState is what may be left of a task's network.
+type networkState uint8
+
+const (
+	networkNone networkState = iota
+	networkMade              // asked for, or found: must be torn down
+)
+
+// stopping is a decision that a task ends.
+type stopping struct {
+	code    fleet.StopCode // zero when the fleet asked
+	reason  string
+	at      fleet.Time
+	elapsed time.Duration // of the grace, by an agent before this one
+	unasked bool          // absent from a snapshot
+}
+
+// define gives the task its definition; containers known already keep what is
+// known of them and stand in the order of the definition.
+func (t *task) define(def *fleet.TaskDef) {
+	if t.def != nil || def == nil {
+		return
+	}
+	t.def = def
+	known := t.containers
+	t.containers = nil
+	for i := range def.Containers {
+		c := &def.Containers[i]
+		at := slices.IndexFunc(known, func(k *container) bool { return k.name == c.Name })
+		if at < 0 {
+			t.containers = append(t.containers, newContainer(t.id, c.Name, c))
+			continue
+		}
+		known[at].def = c
+		t.containers = append(t.containers, known[at])
+		known = slices.Delete(known, at, at+1)
+	}
+	t.containers = append(t.containers, known...) // found by label, not of the definition
+}
+
+func (t *task) container(name string) *container {
+	for _, c := range t.containers {
+		if c.name == name {
+			return c
+		}
+	}
+	return nil
+}
+
+func (t *task) byID(id string) *container {
+	for _, c := range t.containers {
+		if c.id == id {
+			return c
+		}
+	}
+	return nil
+}
+
+// any reports whether a container of this boot satisfies f.
+func (t *task) any(f func(*container) bool) bool {
+	return slices.ContainsFunc(t.containers, func(c *container) bool { return !c.leftover && f(c) })
+}
+
+// joinPID is a living process whose network namespace is the task's.
+func (t *task) joinPID() int {
+	for _, c := range t.containers {
+		if c.living() && !c.leftover {
+			return c.pid
+		}
+	}
+	return 0
+}
+
+// traced reports whether anything of this boot shows that the task was begun.
+func (t *task) traced() bool {
+	return t.attempt > 0 || t.any(func(c *container) bool { return c.state != cNone })
+}
+
+// mode is the task's network mode; that of an unknown definition is not known
+// and nothing is set up for it.
+func (t *task) mode() fleet.NetworkMode {
+	if t.def == nil {
+		return fleet.NetworkHost
+	}
+	return t.def.NetworkMode
+}
+
+// asked reports whether the fleet says that the task is to end, or has ended.
+func (t *task) asked() bool {
+	return t.wanted != nil && (t.wanted.Desired == fleet.TaskStopped || t.wanted.Last == fleet.TaskStopped)
+}
+
+// service reports whether the task belongs to a service.
+func (t *task) service() bool { return t.wanted != nil && t.wanted.Service != "" }
+
+// advance moves a task by at most one step and keeps what is said of it true.
+func (m *Machine) advance(t *task) {
+	t.why = ""
+	m.moveOn(t)
+	if m.tasks[t.id] != t {
+		return // collected
+	}
+	m.relook(t)
+	m.probe(t)
+	m.publish(t)
+	m.schedule(t)
+}
+
+func (m *Machine) moveOn(t *task) {
+	if !m.look.done {
+		t.why = "the container runtime has not been looked at yet"
+		return
+	}
+	if t.hold != holdNone {
+		m.held(t)
+		return
+	}
+	if t.asked() {
+		m.endAsked(t)
+	}
+	m.cutOff(t)
+	switch {
+	case t.step != 0:
+		t.why = "a step is in flight"
+	case m.now.Mono < t.retry:
+		t.why = "the last step failed and waits to be tried again"
+	case t.phase == rising:
+		m.raise(t)
+	case t.phase == falling:
+		m.lower(t)
+	case t.phase == stopped, t.phase == collecting:
+		m.collect(t)
+	}
+}
+
+// setStatus moves the status; it never falls.
+func (m *Machine) setStatus(t *task, s fleet.TaskStatus) {
+	if s > t.status {
+		t.status, t.since = s, m.now.Wall
+	}
+}
+
+// do begins a step of a task; its result comes back through stepDone.
+func (m *Machine) do(t *task, within time.Duration, action Action) {
+	t.step, t.moved = m.emit(t.id, within, action), m.now.Mono
+}
+
+// again puts the task's next step off, longer with each try, and says why.
+func (m *Machine) again(t *task, err error) {
+	t.tries++
+	t.retry = m.now.Mono + backOff(retryBackOffBase, retryBackOffCap, t.tries)
+	m.note(t.id, NoteRetry, err.Error())
+}
+
+// fresh ends a row of failures.
+func (t *task) fresh() { t.tries, t.retry = 0, 0 }
+
+// backOff is base doubled with each try after the first, up to a cap.
+func backOff(base, most time.Duration, tries int) time.Duration {
+	for ; tries > 1 && base < most; tries-- {
+		base *= 2
+	}
+	return min(base, most)
+}

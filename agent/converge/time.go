@@ -1,0 +1,200 @@
+package converge
+
+import (
+	"cmp"
+	"container/heap"
+	"fmt"
+	"time"
+
+	"skein/raftfsm/fleet"
+)
+
+// timer is a task's wish to be looked at.
+type timer struct {
+	at   time.Duration
+	task fleet.TaskID
+}
+
+// timers is a heap of timers, earliest first; ties by task so that equal
+// machines agree.
+type timers []timer
+
+func (h timers) Len() int { return len(h) }
+func (h timers) Less(i, j int) bool {
+	return cmp.Or(cmp.Compare(h[i].at, h[j].at), cmp.Compare(h[i].task, h[j].task)) < 0
+}
+func (h timers) Swap(i, j int) { h[i], h[j] = h[j], h[i] }
+func (h *timers) Push(x any)   { *h = append(*h, x.(timer)) }
+func (h *timers) Pop() any {
+	last := len(*h) - 1
+	x := (*h)[last]
+	*h = (*h)[:last]
+	return x
+}
+
+// wake looks at everything whose time has come.
+func (m *Machine) wake() {
+	for len(m.timers) > 0 && m.timers[0].at <= m.now.Mono {
+		due := heap.Pop(&m.timers).(timer)
+		if t := m.tasks[due.task]; t != nil && t.due == due.at {
+			t.due = noTime
+			m.touch(t)
+		}
+	}
+	m.decideBoot()
+	m.watchRuntime()
+	m.watchVoters()
+	m.wakeImages()
+	m.tidyLogs()
+	m.nextInLine()
+}
+
+// watchVoters says so when no voter has been heard for a while.
+func (m *Machine) watchVoters() {
+	v := &m.voters
+	if !v.alone && m.now.Mono >= v.heard+aloneAfter {
+		v.alone = true
+		m.stand(NoteAlone, "since "+v.heardWall.String())
+	}
+}
+
+// cutOff ends a task that must not run on a host that no voter can reach.
+func (m *Machine) cutOff(t *task) {
+	at := m.cutOffAt(t)
+	if at == noTime || m.now.Mono < at {
+		return
+	}
+	m.end(t, fleet.StopInfrastructureHealth, fmt.Sprintf("no voter heard for %s (onDisconnect)", time.Duration(t.wanted.StopAfterMs)*time.Millisecond))
+}
+
+func (m *Machine) cutOffAt(t *task) time.Duration {
+	if t.wanted == nil || t.wanted.StopAfterMs <= 0 || t.phase != rising {
+		return noTime
+	}
+	return m.voters.heard + time.Duration(t.wanted.StopAfterMs)*time.Millisecond
+}
+
+// waiting finds the earliest of several times that have not come yet. One that
+// has come is left out: what it asks for was done, or waits for an event.
+type waiting struct{ now, due time.Duration }
+
+func (w *waiting) until(at time.Duration) {
+	if at > w.now {
+		w.due = min(w.due, at)
+	}
+}
+
+// schedule has a task looked at again when time alone will change something.
+func (m *Machine) schedule(t *task) {
+	w := waiting{now: m.now.Mono, due: noTime}
+	w.until(t.retry)
+	w.until(t.netTry)
+	w.until(t.report.notBefore)
+	w.until(m.cutOffAt(t))
+	w.until(m.strangerDue(t))
+	w.until(m.giveUpDue(t))
+	if t.unknownAt != 0 {
+		w.until(t.unknownAt + unknownSettle)
+	}
+	for _, c := range t.containers {
+		w.until(c.judgeAt())
+	}
+	m.stopDue(t, &w)
+	t.probeDue(&w)
+	if due := w.due; due != t.due {
+		t.due = due
+		if due != noTime {
+			heap.Push(&m.timers, timer{at: due, task: t.id})
+		}
+	}
+}
+
+func (m *Machine) strangerDue(t *task) time.Duration {
+	if t.hold == holdStranger && m.voters.synced {
+		return t.seen + strangerAfter
+	}
+	return noTime
+}
+
+// stopDue is when the stop of a task has its next deadline.
+func (m *Machine) stopDue(t *task, w *waiting) {
+	if t.phase != falling {
+		return
+	}
+	for _, c := range t.containers {
+		if !c.living() || c.leftover {
+			continue
+		}
+		w.until(t.signalNext(c))
+		w.until(m.look.last + stoppingLook)
+		if c.killed != 0 {
+			w.until(c.killed + stuckAfter)
+		}
+	}
+}
+
+// giveUpDue is when a task stops waiting for the wanted file.
+func (m *Machine) giveUpDue(t *task) time.Duration {
+	if m.disk.failing == 0 || t.phase != rising || m.wants.saved >= t.listedGen {
+		return noTime
+	}
+	return m.disk.failing + journalGiveUp
+}
+
+// arm asks for a Tick at the earliest time that anything is due.
+func (m *Machine) arm() {
+	for len(m.timers) > 0 {
+		t := m.tasks[m.timers[0].task]
+		if t != nil && t.due == m.timers[0].at {
+			break
+		}
+		heap.Pop(&m.timers) // replaced by another, or its task is gone
+	}
+	due := noTime
+	if len(m.timers) > 0 {
+		due = m.timers[0].at
+	}
+	for _, at := range []time.Duration{
+		m.lookDue(),
+		m.imagesDue(),
+		m.slotDue(),
+		m.resendDue(),
+		m.logsDue(),
+		m.bootDue(),
+		m.silenceDue(),
+		m.saveDue(),
+	} {
+		due = min(due, max(at, m.now.Mono+1))
+	}
+	if due != m.armed {
+		m.armed = due
+		if due != noTime {
+			m.tell("", ArmTimer{At: due})
+		}
+	}
+}
+
+func (m *Machine) bootDue() time.Duration {
+	if m.voters.decided || m.voters.word {
+		return noTime
+	}
+	return m.blackStartAt()
+}
+
+func (m *Machine) silenceDue() time.Duration {
+	due := noTime
+	if !m.voters.alone {
+		due = m.voters.heard + aloneAfter
+	}
+	if _, told := m.standing[NoteRuntimeDown]; !m.runtime.up && !told {
+		due = min(due, m.runtime.since+runtimeDownFor)
+	}
+	return due
+}
+
+func (m *Machine) saveDue() time.Duration {
+	if m.wants.saved == m.wants.gen || m.disk.wanted {
+		return noTime
+	}
+	return m.disk.retry
+}
