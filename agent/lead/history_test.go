@@ -1,0 +1,342 @@
+package lead
+
+import (
+	"flag"
+	"fmt"
+	"math/rand/v2"
+	"reflect"
+	"slices"
+	"testing"
+	"time"
+
+	"skein/agent/plan"
+	"skein/agent/plan/plantest"
+	"skein/raftfsm/fleet"
+)
+
+var (
+	seedFlag  = flag.Uint64("seed", 0, "run the random histories of this seed only")
+	seedsFlag = flag.Uint64("seeds", 12, "how many random histories to run")
+)
+
+// quietPasses is how many passes with commands a fleet may need, after the last
+// outside change, before its planners have nothing more to say. Each pass comes
+// from something that happened: hosts do one step of each task at a time, and a
+// roll-over at 50/100 takes four steps of two tasks.
+const quietPasses = 60
+
+// history is a world to which things happen at random.
+type history struct {
+	*world
+	r       *rand.Rand
+	dead    map[fleet.HostID]bool
+	boots   int
+	service []string
+	full    map[string]func(plan.Input) plan.Plan
+	log     []string
+}
+
+// In random histories, an incremental pass gives the commands of a full one,
+// State takes every command that the planners fold, and when nothing happens
+// any more the planners come to rest with all that was asked for.
+func TestRandomHistories(t *testing.T) {
+	from, to := uint64(1), *seedsFlag
+	if *seedFlag > 0 {
+		from, to = *seedFlag, *seedFlag
+	}
+	for seed := from; seed <= to; seed++ {
+		t.Run(fmt.Sprintf("seed %d", seed), func(t *testing.T) {
+			h := newHistory(t, rand.New(rand.NewPCG(seed, 7)))
+			defer func() {
+				if t.Failed() {
+					for _, line := range h.log[max(0, len(h.log)-30):] {
+						t.Log(line)
+					}
+					t.Logf("again with -seed=%d", seed)
+				}
+			}()
+			for range 400 {
+				h.happen()
+			}
+			h.rest()
+		})
+	}
+}
+
+func newHistory(t *testing.T, r *rand.Rand) *history {
+	h := &history{r: r, dead: map[fleet.HostID]bool{}, service: []string{"api", "job", "web"}, full: map[string]func(plan.Input) plan.Plan{}}
+	var compared []Planner
+	for i, p := range Planners() {
+		h.full[p.By] = Planners()[i].Next
+		compared = append(compared, Planner{By: p.By, Next: h.compare(p)})
+	}
+	h.world = newWorld(t, 5, compared...)
+	h.lead()
+	for i, name := range h.service {
+		h.world.service(name, 2+i, i != 1)
+	}
+	return h
+}
+
+// compare runs a planner and checks that a full pass of a fresh one says the same.
+func (h *history) compare(p Planner) func(plan.Input) plan.Plan {
+	return func(in plan.Input) plan.Plan {
+		before := h.ids
+		got := p.Next(in)
+		after := h.ids
+		h.ids = before
+		scope := in.Scope
+		in.Scope = plan.Scope{Full: true}
+		want := h.full[p.By](in)
+		h.ids = after
+		// A full pass may ask for a host again before the time it asked to.
+		asked := !slices.ContainsFunc(got.Probes, func(id fleet.HostID) bool { return !slices.Contains(want.Probes, id) })
+		if !asked || !reflect.DeepEqual(decided(in.State, got), decided(in.State, want)) {
+			h.t.Fatalf("%s, scope %+v\nincremental: %s\n       full: %s", p.By, scope, plantest.Text(got), plantest.Text(want))
+		}
+		h.dropUntakable(&got)
+		return got
+	}
+}
+
+// decided are a plan's commands without new numbers of waits that stand: those
+// an incremental pass may leave to the next full one.
+func decided(s *fleet.State, p plan.Plan) []fleet.Item {
+	items := []fleet.Item{}
+	for _, item := range p.Items {
+		w, ok := item.Command.(fleet.PutWait)
+		if row := s.Wait(w.About); !ok || row == nil || row.By != item.By || row.Code != w.Code {
+			items = append(items, item)
+		}
+	}
+	return items
+}
+
+// dropUntakable drops waits about subjects that State does not take.
+func (h *history) dropUntakable(p *plan.Plan) {
+	p.Items = slices.DeleteFunc(p.Items, func(item fleet.Item) bool {
+		w, ok := item.Command.(fleet.PutWait)
+		return ok && w.About == plan.AboutFleet && !takesWait(h.s, w.About)
+	})
+}
+
+func (h *history) note(format string, args ...any) {
+	h.log = append(h.log, fmt.Sprintf("%s %s", h.now.Wall, fmt.Sprintf(format, args...)))
+}
+
+func (h *history) happen() {
+	h.t.Helper()
+	id := hostID(1 + h.r.IntN(5))
+	name := h.service[h.r.IntN(len(h.service))]
+	switch h.r.IntN(17) {
+	case 0, 1, 2, 3:
+		h.obeySome(id)
+	case 4:
+		h.fail(id)
+	case 5:
+		d := []time.Duration{time.Millisecond, 20 * time.Millisecond, time.Second, 15 * time.Second, 41 * time.Second, 6 * time.Minute}[h.r.IntN(6)]
+		h.note("%v pass", d)
+		h.advance(d)
+	case 6:
+		h.kill(id)
+	case 7:
+		h.revive(id)
+	case 8:
+		sight := plan.Sight(h.r.IntN(4)) // anything but silent
+		if !h.dead[id] {
+			h.note("%s is seen %s", id, sight)
+			h.see(id, sight)
+		}
+	case 9:
+		h.note("%s is cordoned", id)
+		h.do(fleet.CordonHost{Host: id})
+	case 10, 11:
+		h.note("%s is uncordoned", id)
+		h.do(fleet.UncordonHost{Host: id})
+	case 12:
+		desired := h.r.IntN(9)
+		h.note("%s is scaled to %d", name, desired)
+		h.do(fleet.ScaleService{Name: name, Desired: desired})
+	case 13:
+		h.update(name)
+	case 14:
+		h.note("a task of %s is run alone", name)
+		h.do(fleet.RunTasks{TaskDef: h.s.LatestTaskDef(name).ID, Tasks: []fleet.TaskID{h.newID(), h.newID()}})
+	case 15:
+		h.resize(id)
+	case 16:
+		h.note("a setting changes")
+		h.do(fleet.PutSetting{Name: fleet.SettingLostAfter, Value: 10_000 + h.r.Int64N(600_000)})
+	}
+}
+
+// update gives a service new bounds, and sometimes a new revision that needs
+// more or less.
+func (h *history) update(name string) {
+	h.t.Helper()
+	old := h.s.Service(name)
+	bounds := [][2]int{{100, 200}, {50, 100}, {100, 150}, {0, 100}, {100, 100}}[h.r.IntN(5)]
+	h.note("%s is updated to %v", name, bounds)
+	if h.r.IntN(2) == 0 {
+		def := *h.s.LatestTaskDef(name)
+		def.ID = ""
+		c := def.Containers[0]
+		c.CPU = []int64{64, 512, 3000, 5000}[h.r.IntN(4)]
+		def.Containers = []fleet.Container{c}
+		h.do(fleet.RegisterTaskDef{Family: name, Def: def})
+	}
+	h.do(fleet.PutService{Name: name, ExpectMod: old.Mod, TaskDef: h.s.LatestTaskDef(name).ID, Desired: old.Desired,
+		MinPercent: bounds[0], MaxPercent: bounds[1], Force: h.r.IntN(2) == 0, GraceS: h.r.IntN(2) * 20})
+}
+
+func (h *history) up(id fleet.HostID) bool {
+	life := h.s.Host(id).Life
+	return !h.dead[id] && (life == fleet.HostReady || life == fleet.HostSilent)
+}
+
+// obeySome lets a host do the next step of some of its tasks.
+func (h *history) obeySome(id fleet.HostID) {
+	h.t.Helper()
+	if !h.up(id) {
+		return
+	}
+	var reports []fleet.TaskReport
+	for _, task := range slices.Collect(h.s.HeldBy(id)) {
+		if h.r.IntN(3) == 0 || task.Stopped() && !task.Unconfirmed {
+			continue
+		}
+		r := fleet.TaskReport{Task: task.ID, Status: task.Last + 1, Attempt: 1}
+		if r.Status >= fleet.TaskRunning {
+			r.Status, r.Health = fleet.TaskRunning, fleet.Health(1+h.r.IntN(3))
+		}
+		if task.Desired == fleet.TaskStopped || task.Session < h.s.Host(id).BootSession {
+			r.Status, r.Health = fleet.TaskStopped, fleet.HealthUnknown
+		}
+		reports = append(reports, r)
+	}
+	if len(reports) > 0 {
+		h.note("%s reports %d tasks", id, len(reports))
+		h.report(id, reports...)
+	}
+}
+
+// fail ends a task of a host by itself.
+func (h *history) fail(id fleet.HostID) {
+	h.t.Helper()
+	if !h.up(id) {
+		return
+	}
+	for task := range h.s.HeldBy(id) {
+		if !task.Stopped() && h.r.IntN(2) == 0 {
+			code := 1
+			h.note("task %s on %s fails", task.ID, id)
+			h.report(id, fleet.TaskReport{Task: task.ID, Status: fleet.TaskStopped, Attempt: 1,
+				StopCode: fleet.StopEssentialContainerExited, Exits: []fleet.ContainerExit{{Container: "app", Code: &code}}})
+			return
+		}
+	}
+}
+
+// resize changes what a host may hold.
+func (h *history) resize(id fleet.HostID) {
+	h.t.Helper()
+	if !h.up(id) {
+		return
+	}
+	room := fleet.Resources{CPU: 1024 << h.r.IntN(3), Memory: 8192}
+	h.note("%s has %+v", id, room)
+	h.seqs[id]++
+	h.do(fleet.Report{Host: id, Session: h.s.Host(id).Session.N, Seq: h.seqs[id], Capacity: &room})
+}
+
+func (h *history) kill(id fleet.HostID) {
+	h.t.Helper()
+	h.note("%s dies", id)
+	h.dead[id] = true
+	h.see(id, plan.SightSilent)
+}
+
+// revive brings a host back, as it was or after a reboot.
+func (h *history) revive(id fleet.HostID) {
+	h.t.Helper()
+	lost := h.s.Host(id).Life == fleet.HostLost
+	if !h.dead[id] && !lost {
+		return
+	}
+	h.dead[id] = false
+	if lost || h.r.IntN(2) == 0 {
+		h.boots++
+		h.note("%s reboots", id)
+		h.open(id, fmt.Sprintf("boot-%d", 1+h.boots))
+	} else {
+		h.note("%s is back", id)
+	}
+	h.see(id, plan.SightAlive)
+}
+
+// rest ends the history: all hosts come back, nothing changes any more, and the
+// planners must come to rest.
+func (h *history) rest() {
+	h.t.Helper()
+	h.note("all is well from here on")
+	for i := 1; i <= 5; i++ {
+		id := hostID(i)
+		h.revive(id)
+		h.see(id, plan.SightAlive)
+		h.do(fleet.UncordonHost{Host: id})
+	}
+	h.proposals = nil
+	passes := h.loop.Stats().Proposals
+	for range 60 {
+		for i := 1; i <= 5; i++ {
+			h.obey(hostID(i))
+		}
+		h.advance(30 * time.Second)
+	}
+	if got := h.loop.Stats().Proposals - passes; got > quietPasses {
+		h.t.Errorf("%d passes with commands before the planners came to rest, want at most %d", got, quietPasses)
+	}
+	h.proposals = nil
+	h.advance(40 * time.Minute)
+	for _, items := range h.proposals {
+		for _, item := range items {
+			if _, ok := item.Command.(fleet.Prune); !ok {
+				h.t.Fatalf("not at rest: %s", commands(h.proposals))
+			}
+		}
+	}
+	h.checkRest()
+}
+
+// checkRest checks that every service has what it wants, or says why not.
+func (h *history) checkRest() {
+	h.t.Helper()
+	if err := h.s.Check(); err != nil {
+		h.t.Fatal(err)
+	}
+	for by, n := range h.loop.Stats().FoldRefused {
+		if n > 0 {
+			h.t.Errorf("%d commands of %s were refused by the fold", n, by)
+		}
+	}
+	for v := range h.s.Services() {
+		own, all := h.s.Counts(v.Name, v.Revision), h.s.Counts(v.Name, "")
+		done := own.Running == v.Desired && all.Running+all.Pending == v.Desired
+		row := h.s.Wait(fleet.AboutService(v.Name))
+		if !done && (row == nil || row.Code == "not-steady") {
+			h.t.Errorf("%s wants %d of %s, has %+v (all: %+v), and says %+v", v.Name, v.Desired, v.Revision, own, all, row)
+		}
+		if done && row != nil {
+			h.t.Errorf("%s has what it wants and still says %+v", v.Name, row)
+		}
+	}
+	for task := range h.s.Unassigned() {
+		about := fleet.AboutTask(task.ID)
+		if task.Service != "" {
+			about = fleet.AboutService(task.Service)
+		}
+		if h.s.Wait(about) == nil {
+			h.t.Errorf("%s waits for a host and nobody says why", task.ID)
+		}
+	}
+}

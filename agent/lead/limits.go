@@ -1,0 +1,57 @@
+package lead
+
+import "time"
+
+const (
+	// GatherFor is how long a nudge waits for company, GatherMost how long the
+	// first of many may wait. Source: MECHANICS 5.
+	GatherFor  = 5 * time.Millisecond
+	GatherMost = 50 * time.Millisecond
+
+	// TickEvery bounds the time between two looks at timers.
+	TickEvery = time.Second
+
+	// FullEvery is the time between full passes of one leader: what the
+	// incremental passes missed, if anything, lives no longer. Source: MECHANICS 1.
+	FullEvery = 5 * time.Minute
+
+	// MaxEntryItems and MaxEntryBytes bound one entry of the log, so that no
+	// commit holds up the disk or a heartbeat. Source: MECHANICS 5.
+	MaxEntryItems = 256
+	MaxEntryBytes = 512 << 10
+	// MaxEntries bounds the entries of one pass, which commit one after the other
+	// before the next pass: at 5 ms each a death seen meanwhile waits for 20 ms.
+	MaxEntries = 4
+
+	// UnknownAfter is how long a proposal may be under way. Past it nobody knows
+	// whether it will commit, so this leader stops. Source: MECHANICS 5.
+	UnknownAfter = 5 * time.Second
+
+	// RetryFirst and RetryMost bound the pause before a full pass after commands
+	// were refused at the log though the fold took them: State moved, or a bug;
+	// either way the log must not fill with refusals.
+	RetryFirst = time.Second
+	RetryMost  = FullEvery
+
+	// ClockOff is how far the leader's clock may be from the median of the ready
+	// hosts' before it hands over; ClockSamples is how many hosts make a median.
+	// Source: MECHANICS 5.
+	ClockOff     = 2 * time.Second
+	ClockSamples = 3
+	// HandOverEvery bounds hand-overs. Source: reliability.md 5.6.
+	HandOverEvery = time.Minute
+
+	// PruneEvery is how often a leader looks for what nobody needs any more, and
+	// PruneAgain how soon after it found some: one command removes a bounded part.
+	// PruneKeep is what is kept at least: State refuses less than an hour, and
+	// clocks differ.
+	PruneEvery = 10 * time.Minute
+	PruneAgain = time.Second
+	PruneKeep  = time.Hour + time.Minute
+
+	// BootRecent is how old a new boot may be to count as "just now": a fleet's
+	// machines start within it. BootDecisions is how many decisions a new leader
+	// reads for them beside two a host.
+	BootRecent    = time.Minute
+	BootDecisions = 1024
+)

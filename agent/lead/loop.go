@@ -1,0 +1,284 @@
+package lead
+
+import (
+	"fmt"
+	"slices"
+	"time"
+
+	"skein/agent/plan"
+	"skein/raftfsm/fleet"
+)
+
+// Loop is the leader loop as a machine. The zero value is not usable: see
+// NewLoop. Not safe for concurrent use.
+type Loop struct {
+	planners []Planner
+	newID    func() fleet.TaskID
+
+	stats Stats
+	seen  plan.Seen
+	// odd are the hosts seen otherwise than alive, sorted: a pass visits those of
+	// them that State does not agree with.
+	odd        []fleet.HostID
+	handedOver time.Duration // when leadership was last handed over for its clock; negative for never
+
+	term *term // nil while not leading
+}
+
+// term is what the loop holds while it leads. All of it is made anew by the
+// next election.
+type term struct {
+	state     *fleet.State
+	since     time.Duration
+	proposed  uint64  // index of the newest entry of ours that committed
+	flight    *flight // proposal under way, or nil
+	dirty     *dirty
+	full      bool // the next pass visits everything
+	marked    bool // something is dirty: plan when gathered
+	firstMark time.Duration
+	lastMark  time.Duration
+	nextFull  time.Duration
+	nextPrune time.Duration
+	retry     time.Duration // pause after a refusal; zero after none
+	visited   fleet.Time    // deadlines of State up to here were visited
+	wakes     *wakes
+	clockSaid bool // a pass has said that the clock is off
+}
+
+// flight is a proposal under way.
+type flight struct {
+	n  uint64 // counted over all terms: an answer may come late
+	at time.Duration
+	// What it was planned for, visited again where it was refused.
+	scope *dirty
+	full  bool
+}
+
+// NewLoop returns a Loop over the given planners, in the order in which they
+// run; see Planners. newID makes task ids.
+func NewLoop(newID func() fleet.TaskID, planners ...Planner) *Loop {
+	return &Loop{planners: planners, newID: newID, handedOver: -HandOverEvery, stats: Stats{FoldRefused: map[string]uint64{}}}
+}
+
+// Leading reports whether the loop plans.
+func (l *Loop) Leading() bool { return l.term != nil }
+
+// Stats returns what the loop has counted. The map is the caller's.
+func (l *Loop) Stats() Stats { return l.stats.clone() }
+
+// Step takes what happened and returns what to do, in order. While it leads the
+// last effect is a Wake.
+func (l *Loop) Step(now Instant, events ...Event) []Effect {
+	var out []Effect
+	for _, e := range events {
+		out = append(out, l.take(now, e)...)
+	}
+	if l.term == nil {
+		return out
+	}
+	if why := l.lateProposal(now); why != "" {
+		return append(out, l.stepDown(why))
+	}
+	out = append(out, l.checkClock(now)...)
+	if l.mayPlan() {
+		l.collect(now)
+		if l.ripe(now) {
+			out = append(out, l.pass(now)...)
+		}
+	}
+	return append(out, Wake{At: l.nextWake(now)})
+}
+
+func (l *Loop) take(now Instant, e Event) []Effect {
+	switch e := e.(type) {
+	case BecameLeader:
+		l.begin(now, e.State)
+	case LostLeadership:
+		l.term = nil
+	case Sights:
+		l.look(now, e.Seen)
+	case Applied:
+		if l.term != nil {
+			l.applied(now, e)
+		}
+	case ProposalDone:
+		if l.term != nil {
+			l.committed(now, e)
+		}
+	case ProposalUnknown:
+		if l.term != nil && l.term.flight != nil && l.term.flight.n == e.N {
+			return []Effect{l.stepDown(fmt.Sprintf("proposal is unknown: %v", e.Err))}
+		}
+	}
+	return nil
+}
+
+func (l *Loop) begin(now Instant, state *fleet.State) {
+	l.term = &term{state: state, since: now.Mono, dirty: newDirty(), full: true, wakes: newWakes(),
+		nextFull: now.Mono + FullEvery, nextPrune: now.Mono + PruneEvery}
+}
+
+// look takes a new view and marks the hosts that are seen differently.
+func (l *Loop) look(now Instant, seen plan.Seen) {
+	before := l.seen.Hosts
+	l.seen = seen
+	l.odd = l.odd[:0]
+	for id, host := range seen.Hosts {
+		if host.Sight > plan.SightAlive {
+			l.odd = append(l.odd, id)
+		}
+		if was := before[id].Sight; was != host.Sight {
+			l.markSight(now, id, was, host.Sight)
+		}
+	}
+	for id, host := range before {
+		if _, still := seen.Hosts[id]; !still {
+			l.markSight(now, id, host.Sight, plan.SightUnknown)
+		}
+	}
+	slices.Sort(l.odd)
+	if l.term != nil && l.clockUnsaid() {
+		l.term.mark(now)
+	}
+}
+
+func (l *Loop) markSight(now Instant, id fleet.HostID, was, is plan.Sight) {
+	if l.term == nil {
+		return
+	}
+	l.term.dirty.hosts[id] = struct{}{}
+	// Placement shuns hosts that do not answer.
+	if was > plan.SightAlive || is > plan.SightAlive {
+		l.term.dirty.room = true
+	}
+	l.term.mark(now)
+}
+
+func (l *Loop) applied(now Instant, e Applied) {
+	t := l.term
+	t.dirty.touch(e.Touched, t.state, e.State)
+	t.full = t.full || e.Touched.Fleet // a setting bounds everything
+	if e.State.Index() >= t.state.Index() {
+		t.state = e.State
+	}
+	if !t.dirty.empty() {
+		t.mark(now)
+	}
+}
+
+// committed closes a flight. What it was for is planned again, after a pause
+// that doubles, where the log refused commands though the fold took them, or was
+// too busy to take them at all.
+func (l *Loop) committed(now Instant, e ProposalDone) {
+	t := l.term
+	if t.flight == nil || t.flight.n != e.N {
+		return // of a term that is over
+	}
+	flight := t.flight
+	t.flight, t.proposed = nil, max(t.proposed, e.Index)
+	refused := 0
+	for _, r := range e.Results {
+		if r.Err != nil {
+			refused++
+		}
+	}
+	l.stats.ApplyRefused += uint64(refused)
+	if refused == 0 && e.Undone == nil {
+		t.retry = 0
+		return
+	}
+	t.retry = min(max(RetryFirst, 2*t.retry), RetryMost)
+	if flight.full {
+		t.nextFull = min(t.nextFull, now.Mono+t.retry)
+	}
+	for about := range flight.scope.subjects() {
+		t.wakes.add(plan.Wake{At: l.fleetTime(now).Add(t.retry), About: about})
+	}
+}
+
+func (l *Loop) lateProposal(now Instant) string {
+	if f := l.term.flight; f != nil && now.Mono-f.at >= UnknownAfter {
+		return fmt.Sprintf("proposal is unknown after %s", UnknownAfter)
+	}
+	return ""
+}
+
+func (l *Loop) stepDown(why string) Effect {
+	l.term = nil
+	l.stats.StepDowns++
+	return StepDown{Why: why}
+}
+
+// mayPlan: never on a State without one's own commands, nor before there is a fleet.
+func (l *Loop) mayPlan() bool {
+	t := l.term
+	return t.flight == nil && t.state.Index() >= t.proposed && t.state.Fleet() != nil
+}
+
+// collect marks what is due by the clock.
+func (l *Loop) collect(now Instant) {
+	t, wall := l.term, l.fleetTime(now)
+	due := t.wakes.due(wall)
+	if wall > t.visited {
+		due = slices.AppendSeq(due, t.state.Due(t.visited, wall))
+		t.visited = wall
+	}
+	for _, about := range due {
+		t.dirty.mark(about)
+	}
+	if len(due) > 0 && !t.dirty.empty() {
+		t.mark(now)
+	}
+	if now.Mono >= t.nextFull {
+		t.full = true
+	}
+}
+
+// ripe reports whether a pass is to run now: at once for a full one, after
+// gathering for others.
+func (l *Loop) ripe(now Instant) bool {
+	t := l.term
+	if t.full || now.Mono >= t.nextPrune {
+		return true
+	}
+	return t.marked && now.Mono >= t.ripeAt()
+}
+
+// ripeAt is when what was gathered is planned.
+func (t *term) ripeAt() time.Duration { return min(t.lastMark+GatherFor, t.firstMark+GatherMost) }
+
+// nextWake is when the loop has something to do though nothing happens.
+func (l *Loop) nextWake(now Instant) time.Duration {
+	t := l.term
+	next := now.Mono + TickEvery
+	if t.flight != nil {
+		next = min(next, t.flight.at+UnknownAfter)
+	}
+	if !l.mayPlan() {
+		return max(next, now.Mono)
+	}
+	next = min(next, t.nextFull, t.nextPrune)
+	if t.full {
+		next = now.Mono
+	}
+	if t.marked {
+		next = min(next, t.ripeAt())
+	}
+	wall := l.fleetTime(now)
+	for _, due := range []fleet.Time{t.wakes.next(), t.state.NextDue(t.visited)} {
+		if due > 0 {
+			next = min(next, now.Mono+max(0, due.Sub(wall)))
+		}
+	}
+	return max(next, now.Mono)
+}
+
+// fleetTime is now as planners and State see it: it never goes back.
+func (l *Loop) fleetTime(now Instant) fleet.Time { return max(now.Wall, l.term.state.Now()) }
+
+func (t *term) mark(now Instant) {
+	if !t.marked {
+		t.firstMark = now.Mono
+	}
+	t.marked, t.lastMark = true, now.Mono
+}

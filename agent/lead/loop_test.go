@@ -1,0 +1,380 @@
+package lead
+
+import (
+	"errors"
+	"fmt"
+	"testing"
+	"time"
+
+	"skein/agent/plan"
+	"skein/raftfsm/fleet"
+)
+
+func TestALoopThatDoesNotLeadDoesNothing(t *testing.T) {
+	w := newWorld(t, 3)
+	w.service("web", 3, false)
+	w.advance(time.Minute)
+	if len(w.proposals) > 0 || w.wake != 0 {
+		t.Errorf("proposed %d entries, wakes at %v", len(w.proposals), w.wake)
+	}
+}
+
+func TestANewLeaderMakesAFullPassAtOnce(t *testing.T) {
+	w := newWorld(t, 3)
+	w.service("web", 3, false)
+	w.lead()
+	if got := commands(w.proposals); got != "CreateTasks PutWait AssignTasks AssignTasks AssignTasks" {
+		t.Errorf("proposed %q", got)
+	}
+	if s := w.loop.Stats(); s.FullPasses != 1 {
+		t.Errorf("%d full passes", s.FullPasses)
+	}
+}
+
+func TestEventsAreGathered(t *testing.T) {
+	w := newWorld(t, 3)
+	w.lead()
+	w.service("a", 1, false)
+	w.advance(GatherFor - time.Millisecond)
+	w.service("b", 1, false)
+	if len(w.proposals) > 0 {
+		t.Fatalf("planned before %v", GatherFor)
+	}
+	w.advance(GatherFor)
+	if len(w.proposals) != 1 {
+		t.Errorf("%d entries for two services, want 1: %s", len(w.proposals), commands(w.proposals))
+	}
+}
+
+func TestGatheringEnds(t *testing.T) {
+	w := newWorld(t, 3)
+	w.lead()
+	began := w.now.Mono
+	for i := range 100 {
+		w.service(fmt.Sprintf("s%02d", i), 1, false)
+		w.advance(GatherFor - 2*time.Millisecond)
+		if len(w.proposals) > 0 {
+			break
+		}
+	}
+	if took := w.now.Mono - began; took > GatherMost+GatherFor {
+		t.Errorf("the first of many events waited %v, want at most %v", took, GatherMost)
+	}
+}
+
+func TestNothingIsPlannedOnAStateWithoutOnesOwnCommands(t *testing.T) {
+	w := newWorld(t, 3)
+	w.lead()
+	w.mute = true
+	w.service("web", 3, false)
+	w.advance(time.Second)
+	if len(w.proposals) != 1 {
+		t.Fatalf("proposed %s", commands(w.proposals))
+	}
+	// The entry commits, but it is not applied here yet.
+	index := w.s.Index() + 100
+	w.step(ProposalDone{N: w.held.N, Index: index, Results: make([]fleet.Result, len(w.held.Entries[0]))})
+	w.service("other", 1, false)
+	w.advance(time.Second)
+	if len(w.proposals) != 1 {
+		t.Fatalf("planned without it: %s", commands(w.proposals))
+	}
+	w.mute = false
+	_, touched := w.commitAt(index, w.held.Entries[0])
+	w.step(Applied{State: w.s.Clone(), Touched: touched})
+	w.advance(time.Second)
+	if got := w.s.Counts("other", "").Total; got != 1 {
+		t.Errorf("%d tasks of the other service", got)
+	}
+	if got := w.s.Counts("web", "").Total; got != 3 {
+		t.Errorf("%d tasks of the first service", got)
+	}
+}
+
+func TestAProposalThatDoesNotReturnEndsTheTerm(t *testing.T) {
+	tests := map[string]func(w *world){
+		"no answer for 5 s": func(w *world) { w.advance(UnknownAfter) },
+		"an answer that is unknown": func(w *world) {
+			w.step(ProposalUnknown{N: w.held.N, Err: errors.New("lost")})
+		},
+	}
+	for name, happen := range tests {
+		t.Run(name, func(t *testing.T) {
+			w := newWorld(t, 3)
+			w.lead()
+			w.mute = true
+			w.service("web", 3, false)
+			w.advance(time.Second)
+			happen(w)
+			if w.stepDown == "" || w.loop.Leading() {
+				t.Fatalf("leads on: %q", w.stepDown)
+			}
+			w.service("other", 1, false)
+			w.advance(time.Minute)
+			if len(w.proposals) != 1 {
+				t.Errorf("plans on: %s", commands(w.proposals))
+			}
+			// What became of it is known after a barrier; an answer from before it is
+			// of no interest.
+			w.mute = false
+			old := w.held.N
+			w.lead()
+			w.step(ProposalDone{N: old, Index: 1 << 40})
+			w.settle()
+			if w.running("web") != 3 || w.running("other") != 1 {
+				t.Errorf("%d and %d tasks run after the next election", w.running("web"), w.running("other"))
+			}
+		})
+	}
+}
+
+func TestALateAnswerOfAnEarlierTermChangesNothing(t *testing.T) {
+	w := newWorld(t, 3)
+	w.lead()
+	w.mute = true
+	w.service("web", 3, false)
+	w.advance(time.Second)
+	old := w.held.N
+	w.step(LostLeadership{})
+	w.lead()
+	w.step(ProposalUnknown{N: old, Err: errors.New("late")})
+	if !w.loop.Leading() {
+		t.Error("stepped down for a proposal of an earlier term")
+	}
+}
+
+func TestABusyLogIsTriedAgainAfterAPause(t *testing.T) {
+	w := newWorld(t, 3)
+	w.lead()
+	w.mute = true
+	w.service("web", 3, false)
+	w.advance(time.Second)
+	for i, pause := range []time.Duration{time.Second, 2 * time.Second, 4 * time.Second} {
+		w.step(ProposalDone{N: w.held.N, Undone: errors.New("busy")})
+		w.advance(pause - 50*time.Millisecond)
+		if len(w.proposals) != i+1 {
+			t.Fatalf("tried again within %v: %d times", pause, len(w.proposals))
+		}
+		w.advance(100 * time.Millisecond)
+		if len(w.proposals) != i+2 {
+			t.Fatalf("not tried again after %v", pause)
+		}
+	}
+	if !w.loop.Leading() {
+		t.Error("stepped down")
+	}
+}
+
+func TestCommandsOfEarlierPlannersAreSeenByLaterOnes(t *testing.T) {
+	w := newWorld(t, 3)
+	w.service("web", 3, false)
+	w.lead()
+	w.settle()
+	w.advance(time.Minute)
+	w.proposals = nil
+	w.see("h2", plan.SightSilent)
+	w.advance(GatherFor)
+	// Silence, replacement and its host: one pass, one entry.
+	if got := commands(w.proposals); got != "SilenceHost CreateTasks PutWait AssignTasks" || len(w.proposals) != 1 {
+		t.Errorf("%d entries: %s", len(w.proposals), got)
+	}
+}
+
+func TestARefusedFoldIsDroppedCountedAndSaid(t *testing.T) {
+	bad := Planner{By: "bad", Next: func(in plan.Input) plan.Plan {
+		var p plan.Plan
+		p.Add(fleet.Item{Command: fleet.SilenceHost{Host: "nobody"}, By: "bad"}, fleet.Item{Command: fleet.CordonHost{Host: "h1"}, By: "bad"})
+		return p
+	}}
+	w := newWorld(t, 1, bad)
+	w.lead()
+	if got := w.loop.Stats().FoldRefused["bad"]; got != 1 {
+		t.Errorf("%d refused folds counted", got)
+	}
+	if w.s.Host("h1").Cordon == nil {
+		t.Error("the other command was dropped too")
+	}
+	if !takesWait(w.s, plan.AboutPlanner("bad")) {
+		t.Skip("State takes no waits about planners")
+	}
+	if row := w.s.Wait(plan.AboutPlanner("bad")); row == nil || row.Code != CodeRefused {
+		t.Errorf("nothing is said: %+v", row)
+	}
+}
+
+func TestEntriesAreBounded(t *testing.T) {
+	const tasks = 3 * MaxEntries * MaxEntryItems
+	many := Planner{By: "many", Next: func(in plan.Input) plan.Plan {
+		var p plan.Plan
+		for task := range in.State.Unassigned() {
+			if p.Full() {
+				break
+			}
+			p.Add(fleet.Item{Command: fleet.StopTasks{Tasks: []fleet.TaskID{task.ID}, Code: fleet.StopUserInitiated, Reason: "test"}, By: "many"})
+		}
+		return p
+	}}
+	w := newWorld(t, 1, many)
+	w.service("web", tasks, false)
+	for made := 0; made < tasks; made += MaxEntryItems {
+		run := fleet.CreateTasks{Revision: "web/1"}
+		for range MaxEntryItems {
+			run.Tasks = append(run.Tasks, w.newID())
+		}
+		w.do(run)
+	}
+	w.lead()
+	w.advance(time.Second)
+	for _, items := range w.proposals {
+		if len(items) > MaxEntryItems {
+			t.Fatalf("an entry of %d commands", len(items))
+		}
+	}
+	if n := w.s.UnassignedCount(); n > 0 {
+		t.Errorf("%d tasks are left over", n)
+	}
+}
+
+func TestAHostIsLostWhenItsTimeComesThoughNothingHappens(t *testing.T) {
+	w := newWorld(t, 3)
+	w.service("web", 3, false)
+	w.lead()
+	w.settle()
+	w.see("h2", plan.SightSilent)
+	w.advance(5*time.Minute - time.Second)
+	if w.s.Host("h2").Life != fleet.HostSilent {
+		t.Fatalf("h2 is %s", w.s.Host("h2").Life)
+	}
+	w.advance(2 * time.Second)
+	if w.s.Host("h2").Life != fleet.HostLost {
+		t.Fatalf("h2 is %s", w.s.Host("h2").Life)
+	}
+	for task := range w.s.TasksOfHost("h2") {
+		if !task.Stopped() || !task.Unconfirmed {
+			t.Errorf("task %s is %s", task.ID, task.Last)
+		}
+	}
+}
+
+func TestAnAgentThatIsDownTooLongCountsAsSilentThoughNothingHappens(t *testing.T) {
+	w := newWorld(t, 3)
+	w.service("web", 3, false)
+	w.lead()
+	w.settle()
+	w.advance(time.Minute)
+	w.proposals = nil
+	for at := time.Duration(0); at < 10*time.Minute; at += 10 * time.Second {
+		w.seen["h2"] = plan.HostSeen{Sight: plan.SightRefused, For: at}
+		w.step(Sights{w.sights()})
+		if len(w.proposals) > 0 {
+			t.Fatalf("after %v: %s", at, commands(w.proposals))
+		}
+		w.advance(10 * time.Second)
+	}
+	w.seen["h2"] = plan.HostSeen{Sight: plan.SightRefused, For: 10 * time.Minute}
+	w.step(Sights{w.sights()})
+	w.advance(2 * time.Second)
+	if got := w.s.Host("h2").Life; got != fleet.HostSilent {
+		t.Errorf("h2 is %s", got)
+	}
+}
+
+func TestALeaderWhoseClockIsOffHandsOver(t *testing.T) {
+	tests := map[string]struct {
+		hosts     int
+		off       time.Duration
+		handOvers int
+	}{
+		"two seconds are allowed":             {hosts: 3, off: 2 * time.Second},
+		"more are not":                        {hosts: 3, off: 2100 * time.Millisecond, handOvers: 1},
+		"nor in the other direction":          {hosts: 3, off: -2100 * time.Millisecond, handOvers: 1},
+		"two hosts do not say who of them is": {hosts: 2, off: time.Hour},
+	}
+	for name, tt := range tests {
+		t.Run(name, func(t *testing.T) {
+			w := newWorld(t, tt.hosts)
+			w.clock = tt.off
+			w.lead()
+			w.advance(30 * time.Second)
+			if w.handOvers != tt.handOvers {
+				t.Errorf("handed over %d times, want %d", w.handOvers, tt.handOvers)
+			}
+			w.advance(HandOverEvery)
+			if want := 2 * tt.handOvers; w.handOvers != want {
+				t.Errorf("handed over %d times after a minute more, want %d", w.handOvers, want)
+			}
+		})
+	}
+}
+
+func TestAQuietFleetWritesNothing(t *testing.T) {
+	w := newWorld(t, 3)
+	w.service("web", 6, true)
+	w.lead()
+	w.settle()
+	w.advance(3 * time.Hour) // the token of the test expires and is pruned
+	w.proposals = nil
+	w.advance(24 * time.Hour)
+	if len(w.proposals) > 0 {
+		t.Errorf("proposed %s", commands(w.proposals))
+	}
+	if s := w.loop.Stats(); s.FullPasses < 24*12 {
+		t.Errorf("only %d full passes in a day", s.FullPasses)
+	}
+}
+
+func TestStoppedTasksArePruned(t *testing.T) {
+	w := newWorld(t, 3)
+	w.service("web", 6, true)
+	w.lead()
+	w.settle()
+	w.do(fleet.ScaleService{Name: "web", Desired: 1})
+	w.settle()
+	if n := w.s.TaskCount(); n != 6 {
+		t.Fatalf("%d tasks are kept at first", n)
+	}
+	w.advance(time.Hour)
+	if n := w.s.TaskCount(); n != 6 {
+		t.Errorf("%d tasks are kept after an hour", n)
+	}
+	w.advance(PruneKeep - time.Hour + PruneEvery + time.Second)
+	if n := w.s.TaskCount(); n != 1 {
+		t.Errorf("%d tasks are kept after %v", n, PruneKeep+PruneEvery)
+	}
+}
+
+func TestAPowerReturnIsReadFromState(t *testing.T) {
+	w := newWorld(t, 4)
+	w.service("web", 4, false)
+	w.lead()
+	w.settle()
+	w.step(LostLeadership{})
+	w.advance(time.Hour)
+	// All but h4 are back; nobody has heard h4.
+	for _, id := range []fleet.HostID{"h1", "h2", "h3"} {
+		w.open(id, "boot-2")
+	}
+	w.lead()
+	w.see("h4", plan.SightSilent)
+	w.advance(29 * time.Second)
+	if got := w.s.Host("h4").Life; got != fleet.HostReady {
+		t.Fatalf("h4 is %s before its time to boot is over", got)
+	}
+	w.advance(2 * time.Second)
+	if got := w.s.Host("h4").Life; got != fleet.HostSilent {
+		t.Errorf("h4 is %s", got)
+	}
+}
+
+func commands(entries [][]fleet.Item) string {
+	text := ""
+	for _, items := range entries {
+		for _, item := range items {
+			if text != "" {
+				text += " "
+			}
+			text += CommandName(item.Command)
+		}
+	}
+	return text
+}

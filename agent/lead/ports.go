@@ -1,0 +1,70 @@
+package lead
+
+import (
+	"context"
+	"log/slog"
+	"time"
+
+	"skein/agent/plan"
+	"skein/raftfsm/fleet"
+)
+
+// Log is the replicated log as the leader needs it.
+type Log interface {
+	// State is the newest published State, never nil.
+	State() *fleet.State
+	// Subscribe calls after each publish, in order, from the goroutine that
+	// applies; the call returns at once.
+	Subscribe(func(index uint64, t fleet.Touched)) (cancel func())
+	// Propose commits items as one entry. An error means that they may or may not
+	// commit, but for those that Config.Undone knows.
+	Propose(ctx context.Context, items []fleet.Item) ([]fleet.Result, uint64, error)
+	// Leadership sends true when this agent becomes the Raft leader and false when
+	// it is no longer.
+	Leadership() <-chan bool
+	IsLeader() bool
+	// Barrier returns when everything before it in the log is applied here.
+	Barrier(ctx context.Context) error
+	// Transfer gives leadership to another voter.
+	Transfer() error
+}
+
+// Eyes are the leader's view of the fleet.
+type Eyes interface {
+	// Sights is the view now; the value is the caller's to keep.
+	Sights() plan.Seen
+	// Probe asks witnesses for the hosts and returns at once. A host already
+	// being asked for is not asked for twice.
+	Probe(hosts []fleet.HostID)
+	// Changed sends when a sight has changed; it may be nil, and then sights are
+	// looked at every LookEvery.
+	Changed() <-chan struct{}
+}
+
+// Clock tells the time; runtime/clock has one.
+type Clock interface {
+	Now() time.Time
+	Mono() time.Duration
+}
+
+// Duty is work that only the leader does beside planning, like the voter
+// keeper. It is run once a term of leadership, after the barrier; its context
+// ends with the leadership and it must then return at once. An error is logged,
+// and the duty rests until the next term.
+type Duty struct {
+	Name string
+	Run  func(ctx context.Context) error
+}
+
+// Config is what a Leader needs.
+type Config struct {
+	Log   Log
+	Eyes  Eyes
+	Clock Clock
+	NewID func() fleet.TaskID
+	// Undone reports whether an error of Log.Propose says that nothing was done
+	// and nothing will be (the log is busy); nil for no such errors.
+	Undone func(error) bool
+	Duties []Duty
+	Logger *slog.Logger
+}

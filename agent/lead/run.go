@@ -1,0 +1,291 @@
+package lead
+
+import (
+	"context"
+	"log/slog"
+	"sync"
+	"time"
+
+	"skein/raftfsm/fleet"
+)
+
+const (
+	// LookEvery is how often sights are looked at where nobody says that they
+	// changed: a beat of a host's stream (MECHANICS 4).
+	LookEvery = 250 * time.Millisecond
+	// ProposeFor bounds one proposal: longer than UnknownAfter, so that it is the
+	// loop that gives up.
+	ProposeFor = 2 * UnknownAfter
+	// BarrierFor bounds one barrier; a leader that cannot pass it tries again.
+	BarrierFor = 5 * time.Second
+	// RegainAfter is how long a loop that stepped down waits before it plans again
+	// if it still leads, as the only voter does: a new barrier then proves what
+	// became of its proposals.
+	RegainAfter = 5 * time.Second
+	// LogItems bounds the commands of one entry that are logged one by one.
+	LogItems = 16
+)
+
+// Leader carries out what a Loop decides. See New.
+type Leader struct {
+	cfg  Config
+	loop *Loop
+
+	mu      sync.Mutex
+	applied *Applied // what Subscribe brought since the last step, or nil
+	stats   Stats
+
+	wake     chan struct{} // something was applied
+	barrier  chan error
+	proposed chan Event
+	timer    *time.Timer
+	calls    sync.WaitGroup // goroutines of this leader
+	duties   *duties
+	regain   time.Duration // not to plan again before, after a step down
+	waiting  bool          // a barrier is under way
+}
+
+// New returns a Leader with the standard planners. It does nothing before Run.
+func New(cfg Config) *Leader {
+	return &Leader{
+		cfg:      cfg,
+		loop:     NewLoop(cfg.NewID, Planners()...),
+		wake:     make(chan struct{}, 1),
+		barrier:  make(chan error, 1),
+		proposed: make(chan Event, 1),
+		duties:   &duties{log: cfg.Logger, all: cfg.Duties},
+	}
+}
+
+// Stats returns what has been counted; it may be called from any goroutine.
+func (l *Leader) Stats() Stats {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.stats.clone()
+}
+
+// Run plans whenever this agent leads, until ctx ends; it returns nil then,
+// after everything it started has returned.
+func (l *Leader) Run(ctx context.Context) error {
+	ctx, cancel := context.WithCancel(ctx)
+	unsubscribe := l.cfg.Log.Subscribe(l.onApplied)
+	l.timer = time.NewTimer(0)
+	look := time.NewTicker(LookEvery)
+	leadership := l.cfg.Log.Leadership()
+	defer func() {
+		cancel()
+		unsubscribe()
+		look.Stop()
+		l.timer.Stop()
+		l.duties.stop()
+		l.calls.Wait()
+	}()
+	for {
+		events := []Event(nil)
+		select {
+		case <-ctx.Done():
+			return nil
+		case leads, open := <-leadership:
+			if !open {
+				leadership = nil // the log is closed; look sees to the rest
+			}
+			// True while leading means that a loss in between went unnoticed.
+			events = append(events, LostLeadership{})
+			if leads {
+				l.startBarrier(ctx)
+			}
+		case err := <-l.barrier:
+			events = l.afterBarrier(events, err)
+		case e := <-l.proposed:
+			events = append(events, e)
+		case <-l.cfg.Eyes.Changed():
+			events = append(events, Sights{l.cfg.Eyes.Sights()})
+		case <-look.C:
+			events = l.look(ctx, events)
+		case <-l.wake:
+		case <-l.timer.C:
+		}
+		l.step(ctx, append(events, l.takeApplied()...))
+	}
+}
+
+// look takes the sights where they do not announce themselves, and makes up for
+// a leadership notice that was missed.
+func (l *Leader) look(ctx context.Context, events []Event) []Event {
+	leads := l.cfg.Log.IsLeader()
+	if leads && !l.loop.Leading() {
+		l.startBarrier(ctx)
+	}
+	if !leads && l.loop.Leading() {
+		events = append(events, LostLeadership{})
+	}
+	if leads {
+		events = append(events, Sights{l.cfg.Eyes.Sights()})
+	}
+	return events
+}
+
+// startBarrier begins to lead: planning starts when the barrier has passed.
+func (l *Leader) startBarrier(ctx context.Context) {
+	if l.waiting || l.cfg.Clock.Mono() < l.regain {
+		return
+	}
+	l.waiting = true
+	l.calls.Go(func() {
+		ctx, cancel := context.WithTimeout(ctx, BarrierFor)
+		defer cancel()
+		l.barrier <- l.cfg.Log.Barrier(ctx)
+	})
+}
+
+func (l *Leader) afterBarrier(events []Event, err error) []Event {
+	l.waiting = false
+	if err != nil {
+		l.cfg.Logger.Warn("barrier not passed", "err", err)
+		return events
+	}
+	if !l.cfg.Log.IsLeader() || l.loop.Leading() {
+		return events
+	}
+	return append(events, Sights{l.cfg.Eyes.Sights()}, BecameLeader{l.cfg.Log.State()})
+}
+
+// onApplied runs in the goroutine that applies: it keeps State and what was
+// touched together, so that the two always fit.
+func (l *Leader) onApplied(_ uint64, t fleet.Touched) {
+	state := l.cfg.Log.State()
+	l.mu.Lock()
+	if l.applied == nil {
+		l.applied = &Applied{}
+	}
+	l.applied.State = state
+	l.applied.Touched = merge(l.applied.Touched, t)
+	l.mu.Unlock()
+	select {
+	case l.wake <- struct{}{}:
+	default:
+	}
+}
+
+func (l *Leader) takeApplied() []Event {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.applied == nil {
+		return nil
+	}
+	e := *l.applied
+	l.applied = nil
+	return []Event{e}
+}
+
+// merge adds up what entries touched; order and repetition do not matter to
+// the loop.
+func merge(a, b fleet.Touched) fleet.Touched {
+	return fleet.Touched{
+		Wanted:    append(a.Wanted, b.Wanted...),
+		Hosts:     append(a.Hosts, b.Hosts...),
+		Services:  append(a.Services, b.Services...),
+		Tasks:     append(a.Tasks, b.Tasks...),
+		Voters:    a.Voters || b.Voters,
+		Decisions: a.Decisions || b.Decisions,
+	}
+}
+
+func (l *Leader) step(ctx context.Context, events []Event) {
+	now := Instant{Wall: fleet.TimeOf(l.cfg.Clock.Now()), Mono: l.cfg.Clock.Mono()}
+	led := l.loop.Leading()
+	effects := l.loop.Step(now, events...)
+	if leads := l.loop.Leading(); leads != led {
+		l.turned(ctx, leads)
+	}
+	l.mu.Lock()
+	l.stats = l.loop.Stats()
+	l.mu.Unlock()
+	for _, e := range effects {
+		l.carryOut(ctx, now, e)
+	}
+}
+
+func (l *Leader) turned(ctx context.Context, leads bool) {
+	if leads {
+		l.cfg.Logger.Info("planning started", "index", l.cfg.Log.State().Index())
+		l.duties.start(ctx)
+		return
+	}
+	l.cfg.Logger.Info("planning stopped")
+	l.duties.stop()
+}
+
+func (l *Leader) carryOut(ctx context.Context, now Instant, e Effect) {
+	switch e := e.(type) {
+	case Propose:
+		for _, items := range e.Entries {
+			l.report(items)
+		}
+		l.propose(ctx, e)
+	case Probe:
+		l.cfg.Eyes.Probe(e.Hosts)
+	case StepDown:
+		l.regain = now.Mono + RegainAfter
+		l.cfg.Logger.Warn("leader stepped down", "reason", e.Why)
+		l.transfer()
+	case HandOver:
+		l.cfg.Logger.Warn("leadership handed over", "reason", e.Why)
+		l.transfer()
+	case Wake:
+		l.timer.Reset(max(0, e.At-now.Mono))
+	}
+}
+
+func (l *Leader) propose(ctx context.Context, p Propose) {
+	l.calls.Go(func() {
+		ctx, cancel := context.WithTimeout(ctx, ProposeFor)
+		defer cancel()
+		e := l.commit(ctx, p)
+		select {
+		case l.proposed <- e:
+		case <-ctx.Done():
+		}
+	})
+}
+
+func (l *Leader) commit(ctx context.Context, p Propose) Event {
+	done := ProposalDone{N: p.N}
+	for _, items := range p.Entries {
+		results, index, err := l.cfg.Log.Propose(ctx, items)
+		if err != nil && l.cfg.Undone != nil && l.cfg.Undone(err) {
+			done.Undone = err
+			return done
+		}
+		if err != nil {
+			return ProposalUnknown{N: p.N, Err: err}
+		}
+		done.Index = index
+		done.Results = append(done.Results, results...)
+	}
+	return done
+}
+
+func (l *Leader) transfer() {
+	l.calls.Go(func() {
+		if err := l.cfg.Log.Transfer(); err != nil {
+			l.cfg.Logger.Warn("leadership not transferred", "err", err)
+		}
+	})
+}
+
+// report logs what is proposed, one line a decision.
+func (l *Leader) report(items []fleet.Item) {
+	for i, item := range items {
+		if i == LogItems {
+			l.cfg.Logger.Info("more commands proposed", "count", len(items)-i)
+			return
+		}
+		level := slog.LevelInfo
+		if item.Reason == "" {
+			level = slog.LevelDebug
+		}
+		l.cfg.Logger.Log(context.Background(), level, "command proposed",
+			"planner", item.By, "command", CommandName(item.Command), "reason", item.Reason)
+	}
+}

@@ -1,0 +1,58 @@
+package lead
+
+import (
+	"container/heap"
+
+	"skein/agent/plan"
+	"skein/raftfsm/fleet"
+)
+
+// wakes are the visits planners asked for: one a subject, the earliest.
+type wakes struct {
+	at   map[string]fleet.Time
+	heap wakeHeap // may hold entries that an earlier one has replaced
+}
+
+func newWakes() *wakes { return &wakes{at: map[string]fleet.Time{}} }
+
+func (w *wakes) add(wake plan.Wake) {
+	if at, ok := w.at[wake.About]; ok && at <= wake.At {
+		return
+	}
+	w.at[wake.About] = wake.At
+	heap.Push(&w.heap, wake)
+}
+
+// due removes and returns the subjects to be visited by now.
+func (w *wakes) due(now fleet.Time) []string {
+	var subjects []string
+	for len(w.heap) > 0 && w.heap[0].At <= now {
+		wake := heap.Pop(&w.heap).(plan.Wake)
+		if at, ok := w.at[wake.About]; ok && at == wake.At {
+			delete(w.at, wake.About)
+			subjects = append(subjects, wake.About)
+		}
+	}
+	return subjects
+}
+
+// next is the earliest visit, zero for none.
+func (w *wakes) next() fleet.Time {
+	if len(w.heap) == 0 {
+		return 0
+	}
+	return w.heap[0].At
+}
+
+type wakeHeap []plan.Wake
+
+func (h wakeHeap) Len() int           { return len(h) }
+func (h wakeHeap) Less(i, j int) bool { return h[i].At < h[j].At }
+func (h wakeHeap) Swap(i, j int)      { h[i], h[j] = h[j], h[i] }
+func (h *wakeHeap) Push(x any)        { *h = append(*h, x.(plan.Wake)) }
+func (h *wakeHeap) Pop() any {
+	old := *h
+	last := old[len(old)-1]
+	*h = old[:len(old)-1]
+	return last
+}

@@ -1,0 +1,24 @@
+package hosts
+
+import "time"
+
+const (
+	// QuickHosts is how many hosts may fall silent within SilenceWindow at full
+	// speed in a small fleet; QuickPercent is the share in a large one. One dead
+	// switch is not hundreds of dead hosts. Source: reliability.md 5.5.
+	QuickHosts   = 3
+	QuickPercent = 5
+	// SilenceWindow is the time over which silences are counted.
+	SilenceWindow = 10 * time.Minute
+	// SlowEvery is the pace beyond: one host each.
+	SlowEvery = 10 * time.Second
+	// PowerWatch is how long a new leader watches after a power return before it
+	// replaces anything. Source: MECHANICS 5.
+	PowerWatch = 30 * time.Second
+	// AskAgain is when witnesses are asked again for a host still suspected: two
+	// tries of 100 ms and the way there and back, with room (MECHANICS 4).
+	AskAgain = 500 * time.Millisecond
+	// MaxProbes bounds the probes asked for in one pass; the rest is asked for
+	// AskAgain later. Three witnesses each: 200 dials in flight.
+	MaxProbes = 64
+)

@@ -1,0 +1,183 @@
+package hosts
+
+import (
+	"cmp"
+	"fmt"
+	"slices"
+	"time"
+
+	"skein/agent/plan"
+	"skein/raftfsm/fleet"
+)
+
+// By names this planner in decisions and waits.
+const By = "hosts"
+
+// The codes of this planner's waits, all about the fleet. CodeOver is that of
+// the decision which ends them.
+const (
+	CodeCutOff      = "leader-cut-off"
+	CodeMassSilence = "mass-silence"
+	CodePowerReturn = "power-returned"
+	CodeOver        = "silence-within-bounds"
+)
+
+// Next plans the lives of the hosts in scope, in the order of their ids.
+//
+// No commands and no waits means that every host is what it is seen to be, or
+// nothing certain is known. Equal inputs give equal plans. Source: MECHANICS 3
+// and 4, reliability.md 5.5.
+func Next(in plan.Input) plan.Plan {
+	p := planner{in: in, settings: in.State.Fleet().Settings}
+	if in.Scope.Full {
+		for host := range in.State.Hosts() {
+			p.visit(host)
+		}
+	} else {
+		for _, id := range in.Scope.Hosts {
+			if host := in.State.Host(id); host != nil {
+				p.visit(host)
+			}
+		}
+	}
+	p.brake()
+	return p.out
+}
+
+type planner struct {
+	in       plan.Input
+	settings fleet.Settings
+	out      plan.Plan
+	silence  []*fleet.Host // to be silenced, unless a brake holds
+	lose     []*fleet.Host // to be lost, unless a brake holds
+}
+
+func (p *planner) visit(host *fleet.Host) {
+	seen := p.in.Seen.Hosts[host.ID]
+	switch host.Life {
+	case fleet.HostReady:
+		p.ready(host, seen)
+	case fleet.HostSilent:
+		p.silent(host, seen)
+	case fleet.HostLost:
+		p.expire(host) // it comes back with a new session
+	}
+}
+
+func (p *planner) ready(host *fleet.Host, seen plan.HostSeen) {
+	switch {
+	case seen.Sight == plan.SightSuspect:
+		p.ask(host)
+	case p.gone(seen):
+		p.silence = append(p.silence, host)
+	case seen.Sight == plan.SightRefused:
+		p.out.WakeAt(p.in.Now.Add(p.agentDownAfter()-seen.For), fleet.AboutHost(host.ID))
+	}
+}
+
+func (p *planner) silent(host *fleet.Host, seen plan.HostSeen) {
+	if seen.Sight == plan.SightAlive {
+		p.returned(host)
+		return
+	}
+	if p.in.Now < p.lostAt(host) {
+		return // State.Due brings it back
+	}
+	switch seen.Sight {
+	case plan.SightSilent, plan.SightRefused:
+		p.lose = append(p.lose, host)
+	default:
+		p.ask(host) // recorded silence is not proof of silence now
+	}
+}
+
+// returned records that a host is heard again in the session it had. One that
+// restarted its agent returns by OpenSession instead.
+func (p *planner) returned(host *fleet.Host) {
+	if !p.out.Full() {
+		p.add(fleet.ReturnHost{Host: host.ID, Session: host.Session.N}, "")
+	}
+}
+
+// expire declares what was left on a lost host stopped.
+func (p *planner) expire(host *fleet.Host) {
+	if p.out.Full() {
+		return
+	}
+	for task := range p.in.State.HeldBy(host.ID) {
+		if !task.Stopped() {
+			p.add(fleet.ExpireTasks{Host: host.ID}, "")
+			return
+		}
+	}
+}
+
+func (p *planner) ask(host *fleet.Host) {
+	if len(p.out.Probes) < MaxProbes {
+		p.out.Probes = append(p.out.Probes, host.ID)
+	}
+	p.out.WakeAt(p.in.Now.Add(AskAgain), fleet.AboutHost(host.ID))
+}
+
+// gone reports whether a host's silence is certain.
+func (p *planner) gone(seen plan.HostSeen) bool {
+	return seen.Sight == plan.SightSilent ||
+		seen.Sight == plan.SightRefused && seen.For >= p.agentDownAfter()
+}
+
+func (p *planner) agentDownAfter() time.Duration {
+	return time.Duration(p.settings.AgentDownAfterMs) * time.Millisecond
+}
+
+func (p *planner) lostAt(host *fleet.Host) fleet.Time {
+	return host.LifeSince + fleet.Time(p.settings.LostAfterMs)
+}
+
+func (p *planner) add(c fleet.Command, reason string) {
+	p.out.Add(fleet.Item{Command: c, By: By, Reason: reason})
+}
+
+// act carries out what no brake holds: n silences in the order of ids, and all losses.
+func (p *planner) act(n int) {
+	for _, host := range p.silence[:n] {
+		p.add(fleet.SilenceHost{Host: host.ID, Session: host.Session.N}, p.whySilent(host))
+	}
+	for _, host := range p.lose {
+		if p.out.Full() {
+			return
+		}
+		p.add(fleet.LoseHost{Host: host.ID, Session: host.Session.N}, "")
+		p.expire(host)
+	}
+}
+
+func (p *planner) whySilent(host *fleet.Host) string {
+	seen := p.in.Seen.Hosts[host.ID]
+	switch {
+	case seen.Sight == plan.SightRefused:
+		return fmt.Sprintf("%s counts as silent: its agent has refused connections for %s", host.Name, seen.For.Round(time.Second))
+	case seen.Age < 0:
+		return host.Name + " went silent: never heard by this leader, and no witness reached it"
+	default:
+		return fmt.Sprintf("%s went silent: no byte for %s, and no witness reached it", host.Name, seen.Age.Round(time.Millisecond))
+	}
+}
+
+// hold says that a brake holds; a code that stands already is left as it is,
+// since the numbers move while hosts come and go.
+func (p *planner) hold(w fleet.PutWait) {
+	w.About = plan.AboutFleet
+	row := p.in.State.Wait(w.About)
+	if row == nil || row.By != By || row.Code != w.Code {
+		p.out.Hold(p.in, By, w)
+	}
+}
+
+func sortedCounts(counts map[string]int) []fleet.Count {
+	out := make([]fleet.Count, 0, len(counts))
+	for name, n := range counts {
+		out = append(out, fleet.Count{Name: name, N: n})
+	}
+	slices.SortFunc(out, func(a, b fleet.Count) int { return cmp.Compare(a.Name, b.Name) })
+	return out
+}

@@ -1,0 +1,177 @@
+package hosts_test
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+
+	"skein/agent/plan/hosts"
+	"skein/agent/plan/plantest"
+	"skein/raftfsm/fleet"
+)
+
+func TestNext(t *testing.T) {
+	const ten = "h1:; h2:; h3:; h4:; h5:; h6:; h7:; h8:; "
+	tests := map[string]struct{ given, want string }{
+		"hosts seen alive are left alone": {
+			given: "h1:; h2:; h3:",
+			want:  "nothing",
+		},
+		"a host that is unknown is never acted on": {
+			given: "h1:; h2:; h3 seen=unknown:",
+			want:  "nothing",
+		},
+		"a suspect is asked for, not acted on": {
+			given: "h1:; h2 seen=suspect:; h3:",
+			want:  "probe h2",
+		},
+		"a silent host of three is silenced at once": {
+			given: "h1:; h2 seen=silent/800ms:; h3:",
+			want:  "silence h2",
+		},
+		"a silent host of two is silenced at once": {
+			given: "h1:; h2 seen=silent:",
+			want:  "silence h2",
+		},
+		"two silent hosts of three: the leader may be the one cut off": {
+			given: "h1:; h2 seen=silent:; h3 seen=silent:",
+			want: "wait fleet leader-cut-off: 2 of 3 hosts are silent: the leader assumes that it is the one cut off; " +
+				"no host is silenced or lost until half are heard (forget those that are gone for good)",
+		},
+		"suspects count as unheard, so that the first of many is not acted on": {
+			given: "h1:; h2 seen=silent:; h3 seen=suspect:",
+			want: "wait fleet leader-cut-off: 2 of 3 hosts are silent: the leader assumes that it is the one cut off; " +
+				"no host is silenced or lost until half are heard (forget those that are gone for good); probe h3",
+		},
+		"lost hosts do not count against the leader's view": {
+			given: "h1:; h2:; h3 lost:; h4 lost:; h5 lost:; h6 seen=silent:",
+			want:  "silence h6",
+		},
+		"a refused agent is given time": {
+			given: "h1:; h2 seen=refused/9m59s:; h3:",
+			want:  "nothing",
+		},
+		"a refused agent counts as silent after agentDownAfter": {
+			given: "h1:; h2 seen=refused/10m:; h3:",
+			want:  "silence h2",
+		},
+		"agentDownAfter is a setting": {
+			given: "leader agentDownAfterMs=60000; h1:; h2 seen=refused/1m:; h3:",
+			want:  "silence h2",
+		},
+		"a silent host heard again is back": {
+			given: "h1:; h2 silent=1m seen=alive:; h3:",
+			want:  "return h2",
+		},
+		"a silent host stays silent before lostAfter": {
+			given: "h1:; h2 silent=4m59s:; h3:",
+			want:  "nothing",
+		},
+		"a silent host is lost after lostAfter, and its tasks expire": {
+			given: "web desired=1; h1:; h2 silent=5m: web/1; h3:",
+			want:  "lose h2; expire h2",
+		},
+		"a lost host without tasks has nothing to expire": {
+			given: "h1:; h2 silent=5m:; h3:",
+			want:  "lose h2",
+		},
+		"a silent host that is unknown now is asked for before it is lost": {
+			given: "h1:; h2 silent=6m seen=unknown:; h3:",
+			want:  "probe h2",
+		},
+		"a silent host whose machine answers is lost too: its tasks were replaced": {
+			given: "h1:; h2 silent=6m seen=refused/6m:; h3:",
+			want:  "lose h2",
+		},
+		"tasks of a lost host expire": {
+			given: "web desired=1; h1:; h2 lost: web/1; h3:",
+			want:  "expire h2",
+		},
+		"a lost host comes back by a new session only": {
+			given: "h1:; h2 lost seen=alive:; h3:",
+			want:  "nothing",
+		},
+		"a joining host is no host to lose": {
+			given: "h1:; h2 joining seen=silent:; h3:",
+			want:  "nothing",
+		},
+		"three hosts at once are silenced at full speed": {
+			given: ten + "h9 seen=silent:; ha seen=silent:; hb seen=silent:",
+			want:  "silence h9; silence ha; silence hb",
+		},
+		"a fourth within ten minutes waits, and it says so": {
+			given: ten + "h9 silent=5s:; ha silent=4s:; hb silent=3s:; hc seen=silent:",
+			want: "wait fleet mass-silence: mass silence, slowed: 4 of 12 hosts are silent; " +
+				"beyond 3 in 10m0s one is replaced every 10s",
+		},
+		"one more every ten seconds": {
+			given: ten + "h9 silent=30s:; ha silent=20s:; hb silent=10s:; hc seen=silent:; hd seen=silent:",
+			want: "silence hc; wait fleet mass-silence: mass silence, slowed: 5 of 13 hosts are silent; " +
+				"beyond 3 in 10m0s one is replaced every 10s",
+		},
+		"lost hosts that fell silent lately count for the pace": {
+			given: ten + "h9 lost:; ha lost:; hb lost:; hc seen=silent:",
+			want:  "silence hc",
+		},
+		"after a power return a new leader watches before it replaces": {
+			given: "leader age=10s boots-new; h1:; h2:; h3 seen=silent:",
+			want:  "wait fleet power-returned: most hosts have just booted: hosts not heard yet are given time before they are replaced",
+		},
+		"a leader of thirty seconds has watched enough": {
+			given: "leader age=30s boots-new; h1:; h2:; h3 seen=silent:",
+			want:  "silence h3",
+		},
+		"a new leader acts at once where power did not return": {
+			given: "leader age=1s; h1:; h2:; h3 seen=silent:",
+			want:  "silence h3",
+		},
+	}
+	for name, tt := range tests {
+		t.Run(name, func(t *testing.T) {
+			if got := plantest.Text(hosts.Next(plantest.Parse(t, tt.given).Input())); got != tt.want {
+				t.Errorf("given %s\n got: %s\nwant: %s", tt.given, got, tt.want)
+			}
+		})
+	}
+}
+
+func TestALargeFleetSilencesFivePercentAtOnce(t *testing.T) {
+	var text strings.Builder
+	for i := range 200 {
+		seen := "alive"
+		if i < 15 {
+			seen = "silent"
+		}
+		fmt.Fprintf(&text, "h%03d seen=%s:\n", i, seen)
+	}
+	w := plantest.Parse(t, text.String())
+	silenced := 0
+	for pass := range 20 {
+		for _, item := range hosts.Next(w.Input()).Items {
+			if c, ok := item.Command.(fleet.SilenceHost); ok {
+				w.Do(c)
+				silenced++
+			}
+		}
+		if want := min(15, 10+pass); silenced != want {
+			t.Fatalf("%d hosts silenced after %d s, want %d", silenced, 10*pass, want)
+		}
+		w.Wait(hosts.SlowEvery)
+	}
+}
+
+func TestReasonsAndWakes(t *testing.T) {
+	w := plantest.Parse(t, "h1:; h2 seen=silent/812ms:; h3 seen=refused/9m:; h4 seen=suspect:")
+	p := hosts.Next(w.Input())
+	if got, want := p.Items[0].Reason, "h2 went silent: no byte for 812ms, and no witness reached it"; got != want {
+		t.Errorf("reason is %q, want %q", got, want)
+	}
+	wakes := map[string]time.Duration{}
+	for _, wake := range p.Wakes {
+		wakes[wake.About] = wake.At.Sub(w.Now)
+	}
+	if wakes["host:h3"] != time.Minute || wakes["host:h4"] != hosts.AskAgain {
+		t.Errorf("wakes are %v, want host:h3 in 1m and host:h4 in %v", wakes, hosts.AskAgain)
+	}
+}

@@ -1,0 +1,78 @@
+package placement
+
+import (
+	"skein/agent/plan"
+	"skein/raftfsm/fleet"
+)
+
+// Index is a placement planner that keeps the fleet's room between passes, so
+// that a pass costs by what changed and not by the number of hosts. It is only a
+// cache: its plans are those of Next (proven by test). The zero value is ready;
+// not for concurrent use.
+//
+// It relies on the scope: Scope.Hosts names every host whose row, tasks or sight
+// changed since the last pass, and a new leader begins with a full one.
+type Index struct {
+	rooms *rooms
+	stale map[fleet.HostID]struct{} // to be read again before use
+	// again are hosts read from a State with commands that may never commit, or
+	// given tasks in the last pass: stale from the next pass on.
+	again []fleet.HostID
+}
+
+// Next is [Next] for a leader that plans again and again.
+func (x *Index) Next(in plan.Input) plan.Plan {
+	x.note(in.Scope)
+	p := planner{in: in, index: x, held: map[string]bool{}}
+	p.run()
+	return p.out
+}
+
+// note marks what may have changed since the last pass.
+func (x *Index) note(scope plan.Scope) {
+	if scope.Full || x.stale == nil {
+		x.rooms, x.stale, x.again = nil, map[fleet.HostID]struct{}{}, nil
+	}
+	for _, id := range x.again {
+		x.stale[id] = struct{}{}
+	}
+	for _, id := range scope.Hosts {
+		x.stale[id] = struct{}{}
+	}
+	x.again = append(x.again[:0], scope.Hosts...)
+}
+
+// open returns the fleet's room as the input has it.
+func (x *Index) open(in plan.Input) *rooms {
+	if x.rooms == nil || !x.refresh(in) {
+		x.rooms = survey(in)
+	}
+	clear(x.stale)
+	return x.rooms
+}
+
+// refresh reads stale hosts again; false says that hosts came, went or changed
+// what all are measured by, so that all must be read.
+func (x *Index) refresh(in plan.Input) bool {
+	r := x.rooms
+	r.state = in.State
+	for id := range x.stale {
+		host := in.State.Host(id)
+		i, known := r.byID[id]
+		if !known {
+			if host == nil || host.Life == fleet.HostForgotten {
+				continue
+			}
+			return false
+		}
+		was := r.hosts[i].host
+		if host == nil || host.Life == fleet.HostForgotten || host.Capacity != was.Capacity || host.Zone != was.Zone {
+			return false
+		}
+		r.read(in, i, host)
+	}
+	return true
+}
+
+// took notes that a pass gave tasks to a host.
+func (x *Index) took(id fleet.HostID) { x.again = append(x.again, id) }

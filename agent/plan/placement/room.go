@@ -1,0 +1,111 @@
+package placement
+
+import (
+	"skein/agent/plan"
+	"skein/raftfsm/fleet"
+)
+
+// room is a host as a pass sees it: its free room falls as tasks are placed.
+type room struct {
+	host  *fleet.Host
+	free  fleet.Resources
+	score int64
+	given []hostPort // ports given out since it was read
+	at    int32      // place on its zone's heap; -1 for none
+	zone  int32      // index in rooms.zones
+	shut  filter     // why it takes nothing at all, or open
+	full  bool       // no dynamic port is left
+}
+
+// rooms is the fleet's room. Making it costs O(hosts), see Index.
+type rooms struct {
+	state *fleet.State
+	hosts []room // by host id
+	zones []*zoneRooms
+	byID  map[fleet.HostID]int32
+	// unit is the largest capacity in each dimension: shares of it make cpu and
+	// memory comparable.
+	unit fleet.Resources
+}
+
+func survey(in plan.Input) *rooms {
+	r := &rooms{hosts: make([]room, 0, in.State.HostCount()), byID: make(map[fleet.HostID]int32, in.State.HostCount())}
+	zones := map[string]int32{}
+	for host := range in.State.Hosts() {
+		if host.Life == fleet.HostForgotten {
+			continue
+		}
+		r.unit.CPU = max(r.unit.CPU, host.Capacity.CPU)
+		r.unit.Memory = max(r.unit.Memory, host.Capacity.Memory)
+		zone, known := zones[host.Zone]
+		if !known {
+			zone = int32(len(r.zones))
+			zones[host.Zone] = zone
+			r.zones = append(r.zones, &zoneRooms{name: host.Zone})
+		}
+		r.byID[host.ID] = int32(len(r.hosts))
+		r.hosts = append(r.hosts, room{host: host, zone: zone, at: -1})
+	}
+	for _, z := range r.zones {
+		z.hosts = r.hosts
+	}
+	r.state = in.State
+	for i := range r.hosts {
+		r.read(in, int32(i), r.hosts[i].host)
+	}
+	return r
+}
+
+// read takes a host as State has it and puts it where it belongs.
+func (r *rooms) read(in plan.Input, i int32, host *fleet.Host) {
+	h := &r.hosts[i]
+	z := r.zones[h.zone]
+	if h.at >= 0 {
+		z.remove(h.at)
+	}
+	h.host, h.given, h.full = host, nil, false
+	h.shut = shut(host, in.Seen.Hosts[host.ID].Sight)
+	if h.shut == open {
+		h.free = host.Capacity.Sub(in.State.Reserved(host.ID))
+		h.score = r.share(h.free)
+		z.push(i)
+	}
+}
+
+// shut tells why a host takes no task at all.
+func shut(host *fleet.Host, sight plan.Sight) filter {
+	switch {
+	case host.Life != fleet.HostReady:
+		return notReady
+	case host.Cordon != nil:
+		return cordoned
+	case host.Draining:
+		return draining
+	case sight > plan.SightAlive:
+		return agentDown
+	default:
+		return open
+	}
+}
+
+// shareUnit is one whole of a share: integers, so that equal fleets compare equal.
+const shareUnit = 1 << 20
+
+// share is the smaller share of the unit that an amount is. A host whose share
+// is below the share of a need does not fit it.
+func (r *rooms) share(of fleet.Resources) int64 {
+	return min(of.CPU*shareUnit/max(1, r.unit.CPU), of.Memory*shareUnit/max(1, r.unit.Memory))
+}
+
+// fits reports whether one more task of the class fits on a host.
+func (r *rooms) fits(i int32, c *class) bool { return r.refusal(&r.hosts[i], c) == open }
+
+// take puts a task of the class on a host that is off its heap.
+func (r *rooms) take(i int32, c *class, ports []fleet.PortBinding) {
+	h := &r.hosts[i]
+	h.free = h.free.Sub(c.need)
+	h.score = r.share(h.free)
+	for _, b := range ports {
+		h.given = append(h.given, hostPort{b.Protocol, b.HostPort})
+	}
+}

@@ -1,0 +1,132 @@
+// Package plan holds what all planners share: their input, their output and
+// what the fleet is seen to do. Planners are pure functions in sub-packages
+// (hosts, service, placement, ...): equal inputs, equal plans. They read no
+// clock and no map in map order, and they change nothing; what they decide is
+// commands, what they hold back is waits, which are commands too (PutWait), so
+// that "why" outlives the leader that knew.
+//
+// The package owns no decision of its own. Rules, orders and bounds of the
+// planners are in DESIGN.md beside this file.
+package plan
+
+import (
+	"time"
+
+	"skein/raftfsm/fleet"
+)
+
+// MaxItems bounds the commands of one planner in one pass: what is left is
+// planned on the State that has these, so it is a brake for our own bugs too. It
+// is what the leader proposes at once (four entries of the log), since a pass
+// that places looks at every host first. See Plan.More.
+const MaxItems = 1024
+
+// Input is all a planner may know.
+type Input struct {
+	State *fleet.State // the earlier planners' commands are already applied
+	Seen  Seen
+	Now   fleet.Time
+	Scope Scope
+	NewID func() fleet.TaskID // deterministic in tests and simulation
+}
+
+// Scope says what a pass must visit. A full pass gives the same commands as the
+// incremental passes it replaces (proven by test).
+type Scope struct {
+	Full     bool
+	Services []string // changed or due, sorted
+	// Hosts are those whose row, tasks or sight changed, that are due, or that
+	// State and sight disagree about, sorted.
+	Hosts []fleet.HostID
+	Tasks []fleet.TaskID // standalone tasks changed, sorted
+	// Room says that room on hosts may have changed (a host's row, its tasks, the
+	// sight of it), so that work which waits for room must be tried again.
+	Room bool
+}
+
+// Plan is what a planner decided.
+type Plan struct {
+	Items []fleet.Item // in order of proposal, at most MaxItems
+	// Probes are hosts whose silence needs witnesses before anything is decided,
+	// sorted.
+	Probes []fleet.HostID
+	// Wakes ask for a visit of a subject at a time though nothing changed, where
+	// State.Due does not know of the deadline. A full pass asks again, so they may
+	// be forgotten with the leader.
+	Wakes []Wake
+	// More says that MaxItems cut the plan: the same scope must be visited again.
+	More bool
+}
+
+// Wake is a visit asked for.
+type Wake struct {
+	At    fleet.Time
+	About string // a subject, see About
+}
+
+// Add appends commands of a planner.
+func (p *Plan) Add(items ...fleet.Item) { p.Items = append(p.Items, items...) }
+
+// Full reports whether the plan has reached MaxItems, and notes that it was cut.
+func (p *Plan) Full() bool {
+	if len(p.Items) < MaxItems {
+		return false
+	}
+	p.More = true
+	return true
+}
+
+// WakeAt asks for a visit.
+func (p *Plan) WakeAt(at fleet.Time, about string) {
+	p.Wakes = append(p.Wakes, Wake{At: at, About: about})
+}
+
+// Sight is what observers agree on about a host.
+type Sight uint8
+
+// The sights. SightUnknown is never a reason to act (a new leader starts there).
+const (
+	SightUnknown Sight = iota
+	SightAlive         // a byte on its stream, or a witness was answered
+	SightSuspect       // no byte for longer than the threshold; witnesses not heard yet
+	SightRefused       // the machine answers, its agent does not: it is restarting
+	SightSilent        // by majority of witnesses nothing answers
+)
+
+var sightNames = [...]string{"unknown", "alive", "suspect", "refused", "silent"}
+
+func (s Sight) String() string {
+	if int(s) < len(sightNames) {
+		return sightNames[s]
+	}
+	return "sight?"
+}
+
+// Seen is the leader's view of the fleet at one instant. Hosts not in it are
+// SightUnknown; a host that was never heard since this view began must become
+// SightSuspect after the threshold, or nobody would ever ask for witnesses.
+// Ages are on the observer's monotonic clock, never wall time. A Seen is
+// immutable once handed over.
+type Seen struct {
+	Hosts map[fleet.HostID]HostSeen
+	// LeaderAge is how long this leader has led. Set by the leader loop itself.
+	LeaderAge time.Duration
+	// MostBootsNew: most hosts came back with new boot ids just now (power
+	// returned), so the leader watches before it replaces. Set by the leader loop
+	// itself, from State.
+	MostBootsNew bool
+	// ClockOffset is the median of the ready hosts' clocks (the leader's own with
+	// offset 0 among them) minus the leader's; ClockSamples is how many hosts it
+	// is made of.
+	ClockOffset  time.Duration
+	ClockSamples int
+}
+
+// HostSeen is one host as seen.
+type HostSeen struct {
+	Sight    Sight
+	For      time.Duration // how long the sight has held
+	Age      time.Duration // since the last byte from the host; negative: never heard by this fleet view
+	Pressure float64       // 0..1, highest of cpu, memory and io stall shares; 0 where the kernel has none
+	Starved  bool          // it said it is late: no witness, no voter, slower timers
+}

@@ -1,0 +1,176 @@
+package plantest
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"skein/agent/plan"
+	"skein/raftfsm/fleet"
+)
+
+// Run plays a script and returns it with its outcomes. A script is a fixture,
+// then lines that begin with "> "; what follows such a line, up to the next, is
+// its outcome and is written anew:
+//
+//	> plan              all planners, in order, each sees the commands before it
+//	> wait 40s          time passes
+//	> obey              hosts that are seen alive bring all tasks to what is wanted
+//	> obey web-3=unhealthy web-4=fails
+//	> see h2 silent 1s  a host is seen otherwise
+//	> reboot h2         its agent opens a session under a new boot id
+//	> scale web 4 / update web max=100 min=50 / deploy web / delete web / cordon h1 / uncordon h1
+//	> status            services with their counts and waits
+func Run(t testing.TB, script string, planners ...func(plan.Input) plan.Plan) string {
+	t.Helper()
+	fixture, steps, _ := strings.Cut(script, "\n> ")
+	w := Parse(t, fixture)
+	var out strings.Builder
+	out.WriteString(strings.TrimRight(fixture, "\n") + "\n")
+	for step := range strings.SplitSeq(steps, "\n> ") {
+		line, _, _ := strings.Cut(step, "\n")
+		words := strings.Fields(line)
+		fmt.Fprintf(&out, "\n> %s\n", strings.Join(words, " "))
+		if len(words) > 0 {
+			out.WriteString(w.play(words, planners))
+		}
+	}
+	return out.String()
+}
+
+func (w *World) play(words []string, planners []func(plan.Input) plan.Plan) string {
+	w.t.Helper()
+	about := ""
+	if len(words) > 1 {
+		about = words[1]
+	}
+	switch words[0] {
+	case "plan":
+		return w.pass(planners)
+	case "wait":
+		w.Wait(w.duration(about))
+	case "obey":
+		w.Obey(words[1:]...)
+	case "see":
+		w.Seen.Hosts[fleet.HostID(about)] = plan.HostSeen{Sight: sights[words[2]], For: w.duration(words[3]), Age: w.duration(words[3])}
+	case "reboot":
+		w.reboot(fleet.HostID(about))
+	case "cordon":
+		w.Do(fleet.CordonHost{Host: fleet.HostID(about)})
+	case "uncordon":
+		w.Do(fleet.UncordonHost{Host: fleet.HostID(about)})
+	case "delete":
+		w.Do(fleet.DeleteService{Name: about, Force: true})
+	case "scale", "update", "deploy":
+		w.put(words[0], about, words[2:])
+	case "status":
+		return w.status()
+	default:
+		w.t.Fatalf("script: unknown step %q", words[0])
+	}
+	return ""
+}
+
+// pass runs the planners over the World and applies what they say.
+func (w *World) pass(planners []func(plan.Input) plan.Plan) string {
+	w.t.Helper()
+	var out strings.Builder
+	for _, next := range planners {
+		p := next(w.Input())
+		w.Apply(p.Items...)
+		for _, line := range lines(p) {
+			out.WriteString(line + "\n")
+		}
+	}
+	if out.Len() == 0 {
+		return "nothing\n"
+	}
+	return out.String()
+}
+
+// Obey lets the hosts that are seen alive bring their tasks to what is wanted of
+// them: RUNNING and healthy, or STOPPED. Fates are "web-3=unhealthy",
+// "web-3=starting" or "web-3=fails".
+func (w *World) Obey(fates ...string) {
+	w.t.Helper()
+	for host := range w.State.Clone().Hosts() {
+		if w.Seen.Hosts[host.ID].Sight != plan.SightAlive {
+			continue
+		}
+		var reports []fleet.TaskReport
+		for _, task := range slices.Collect(w.State.HeldBy(host.ID)) {
+			reports = append(reports, fateOf(task, host, fates))
+		}
+		if len(reports) > 0 {
+			w.Report(host.ID, reports...)
+		}
+	}
+}
+
+func fateOf(task *fleet.Task, host *fleet.Host, fates []string) fleet.TaskReport {
+	r := fleet.TaskReport{Task: task.ID, Status: fleet.TaskRunning, Health: fleet.HealthHealthy, Attempt: 1}
+	is := func(fate string) bool { return slices.Contains(fates, string(task.ID)+"="+fate) }
+	switch {
+	case task.Desired == fleet.TaskStopped || task.Session < host.BootSession:
+		r.Status, r.Health = fleet.TaskStopped, fleet.HealthUnknown
+	case is("unhealthy"):
+		r.Health = fleet.HealthUnhealthy
+	case is("starting"):
+		r.Status, r.Health = fleet.TaskActivating, fleet.HealthUnknown
+	case is("fails"):
+		code := 1
+		r.Status, r.Health, r.StopCode = fleet.TaskStopped, fleet.HealthUnknown, fleet.StopEssentialContainerExited
+		r.Exits = []fleet.ContainerExit{{Container: "app", Code: &code}}
+	}
+	return r
+}
+
+func (w *World) reboot(id fleet.HostID) {
+	w.t.Helper()
+	host := w.State.Host(id)
+	w.reports[id] = 0
+	w.Do(fleet.OpenSession{Host: id, Boot: fmt.Sprintf("boot-%d", host.Session.N+1), Nonce: host.Session.Nonce + 1,
+		Addr: host.Addr, Zone: host.Zone, Capacity: host.Capacity})
+	w.Seen.Hosts[id] = plan.HostSeen{Sight: plan.SightAlive}
+}
+
+// put updates a service: "scale web 4", "update web min=50 max=100", "deploy web".
+func (w *World) put(step, name string, words []string) {
+	w.t.Helper()
+	old := w.State.Service(name)
+	put := fleet.PutService{Name: name, ExpectMod: old.Mod, TaskDef: w.State.LatestTaskDef(name).ID, Desired: old.Desired,
+		MinPercent: old.MinPercent, MaxPercent: old.MaxPercent, GraceS: old.GraceS, Force: step == "deploy"}
+	for _, word := range words {
+		key, value, _ := strings.Cut(word, "=")
+		var n int
+		fmt.Sscan(value, &n)
+		switch key {
+		case "min":
+			put.MinPercent = n
+		case "max":
+			put.MaxPercent = n
+		default:
+			fmt.Sscan(word, &put.Desired)
+		}
+	}
+	w.Do(put)
+}
+
+// status is one line a service: counts by revision, and what is waited for.
+func (w *World) status() string {
+	var out strings.Builder
+	for v := range w.State.Services() {
+		fmt.Fprintf(&out, "%s desired %d:", v.Name, v.Desired)
+		for id := range w.State.LiveRevisions(v.Name) {
+			n := w.State.Counts(v.Name, id)
+			fmt.Fprintf(&out, " %s running %d pending %d stopping %d unreachable %d,", id, n.Running, n.Pending, n.Stopping, n.Unreachable)
+		}
+		if row := w.State.Wait(fleet.AboutService(v.Name)); row != nil {
+			fmt.Fprintf(&out, " %s since %s", row.Code, w.Now.Sub(row.Since).Round(time.Second))
+		}
+		out.WriteString("\n")
+	}
+	return out.String()
+}

@@ -1,0 +1,92 @@
+package service
+
+// group counts tasks that are to run, on reachable hosts or not placed yet.
+type group struct {
+	pending   int // below RUNNING
+	fresh     int // RUNNING, health not known yet
+	healthy   int // RUNNING and healthy as ecs.md 3.3 counts
+	unhealthy int // RUNNING and judged unhealthy, its grace period over
+}
+
+func (g group) running() int { return g.fresh + g.healthy + g.unhealthy }
+func (g group) present() int { return g.pending + g.running() }
+
+// coming are tasks that may yet turn healthy.
+func (g group) coming() int { return g.pending + g.fresh }
+
+// numbers is all that the arithmetic knows of a service.
+type numbers struct {
+	desired, lower, upper int
+	current               group // of the service's present revision
+	old                   group // of any other
+	backOff               bool  // no start before a time that is not yet
+}
+
+func (n numbers) present() int { return n.current.present() + n.old.present() }
+func (n numbers) running() int { return n.current.running() + n.old.running() }
+func (n numbers) healthy() int { return n.current.healthy + n.old.healthy }
+
+// moves is what to do, in this order; each stop names how many tasks of which
+// kind.
+type moves struct {
+	stopComing    int // current tasks not yet healthy that nobody needs
+	stopUnhealthy int // current unhealthy tasks that others have replaced
+	stopHealthy   int // current healthy tasks beyond desired
+	stopPending   int // old tasks that do not run yet
+	stopOld       int // old running tasks that healthy current ones have replaced
+	yieldOld      int // old running tasks that stop first, for want of room
+	yieldSick     int // current unhealthy tasks that stop first, for want of room
+	create        int
+	stuck         bool // the bounds let nothing start and nothing stop
+}
+
+// mayStart is how many tasks the upper bound still lets start, mayStop how many
+// of the healthy (or running) the lower bound lets stop. Source: ecs.md 3.3.
+func mayStart(upper, present int) int { return max(0, upper-present) }
+func mayStop(healthy, lower int) int  { return max(0, healthy-lower) }
+
+// decide is the rolling arithmetic. Old and unhealthy tasks stay until healthy
+// current ones stand in for them, one for one; only where the upper bound can
+// never hold one task more than desired do tasks stop first, within the lower
+// bound. See ../DESIGN.md for the rules by number.
+func decide(n numbers) moves {
+	var m moves
+	missing := max(0, n.desired-n.current.healthy)
+	m.stopComing = max(0, n.current.coming()-missing)
+	m.stopUnhealthy = max(0, n.current.unhealthy-missing)
+	m.stopHealthy = max(0, n.current.healthy-n.desired)
+	m.stopPending = n.old.pending
+	m.stopOld = max(0, n.old.running()-missing)
+
+	want := missing - (n.current.coming() - m.stopComing)
+	if want == 0 || n.backOff {
+		return m
+	}
+	left := n.present() - m.stopComing - m.stopUnhealthy - m.stopHealthy - m.stopPending - m.stopOld
+	room := mayStart(n.upper, left)
+	if room == 0 && n.current.coming() == 0 {
+		m.yieldSick, m.yieldOld = yield(n, m, want)
+		room = mayStart(n.upper, left-m.yieldSick-m.yieldOld)
+		m.stuck = room == 0
+	}
+	m.create = min(want, room)
+	return m
+}
+
+// yield finds what must stop before anything can start. One unhealthy current
+// task goes at a time; else old tasks go, never more than are wanted. RUNNING
+// tasks stay at or above the lower bound, and so do healthy ones.
+//
+// Old tasks yield only where the upper bound can never hold one task more than
+// desired: healthy current and old tasks are at most desired together, so
+// whoever fills an upper bound above that is unhealthy.
+func yield(n numbers, m moves, want int) (sick, old int) {
+	mayStopRunning := mayStop(n.running()-m.stopUnhealthy-m.stopHealthy-m.stopOld, n.lower)
+	if n.current.unhealthy-m.stopUnhealthy > 0 && mayStopRunning > 0 {
+		return 1, 0
+	}
+	keptOld := n.old.running() - m.stopOld
+	weak := max(0, n.old.running()-n.old.healthy-m.stopOld) // they stop before healthy ones
+	mayStopHealthy := mayStop(n.healthy()-m.stopHealthy-max(0, m.stopOld-(n.old.running()-n.old.healthy)), n.lower)
+	return 0, min(want, keptOld, mayStopRunning, weak+mayStopHealthy)
+}

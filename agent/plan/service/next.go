@@ -1,0 +1,179 @@
+package service
+
+import (
+	"fmt"
+	"time"
+
+	"skein/agent/plan"
+	"skein/raftfsm/fleet"
+)
+
+// By names this planner in decisions and waits.
+const By = "service"
+
+// The codes of this planner's waits. CodeSteady is that of the decision which
+// ends them.
+const (
+	CodeBackOff  = "crash-back-off"
+	CodeStuck    = "stuck-by-configuration"
+	CodeStarting = "not-steady"
+	CodeSteady   = "steady-state"
+)
+
+const (
+	// MaxCreateRun bounds the ids of one CreateTasks: 16 KiB of ids.
+	MaxCreateRun = 512
+	// MaxStopRun bounds the tasks of one StopTasks that expects generations: one
+	// row that moved refuses the whole run, which is then planned again.
+	MaxStopRun = 64
+)
+
+// Next plans the tasks of the services in scope, in the order of their names.
+//
+//   - No commands and no waits means that every service is steady.
+//   - A wait of agent/plan/placement about a service is left alone: it is the
+//     more telling one.
+//   - It has no error: a State that breaks an invariant is a bug.
+//
+// Equal inputs give equal plans. Source: ecs.md 3.3, MECHANICS 3.
+func Next(in plan.Input) plan.Plan {
+	p := planner{in: in}
+	if in.Scope.Full {
+		for service := range in.State.Services() {
+			if p.out.Full() {
+				return p.out
+			}
+			p.visit(service)
+		}
+		return p.out
+	}
+	for _, name := range in.Scope.Services {
+		if p.out.Full() {
+			return p.out
+		}
+		if service := in.State.Service(name); service != nil {
+			p.visit(service)
+		}
+	}
+	return p.out
+}
+
+type planner struct {
+	in  plan.Input
+	out plan.Plan
+}
+
+func (p *planner) visit(service *fleet.Service) {
+	if service.Status == fleet.ServiceDraining {
+		p.drain(service)
+		return
+	}
+	if p.quiet(service) {
+		return
+	}
+	t := count(p.in.State, service, p.in.Now)
+	m := decide(t.numbers)
+	p.stop(service, t, m)
+	p.create(service, t, m)
+	p.explain(service, t, m)
+}
+
+// quiet reports, by counts alone, that a service is as it should be and said
+// so, so that an event about one task of a large service costs nothing.
+func (p *planner) quiet(service *fleet.Service) bool {
+	all := p.in.State.Counts(service.Name, "")
+	current := p.in.State.Counts(service.Name, service.Revision)
+	if all.Pending > 0 || all.Running != service.Desired || current.Running != service.Desired {
+		return false
+	}
+	revision := p.in.State.Revision(service.Revision)
+	if revision == nil {
+		return false
+	}
+	if def := p.in.State.TaskDef(revision.TaskDef); def == nil || def.Checked() && current.Healthy != service.Desired {
+		return false
+	}
+	return p.in.State.Wait(fleet.AboutService(service.Name)) == nil
+}
+
+// drain stops what is left of a deleted service, wherever it is.
+func (p *planner) drain(service *fleet.Service) {
+	t := count(p.in.State, service, p.in.Now)
+	p.stopRuns(t.all, "service "+service.Name+" was deleted", false)
+	p.out.Release(p.in, By, fleet.AboutService(service.Name))
+}
+
+func (p *planner) stop(service *fleet.Service, t *tally, m moves) {
+	scaled := fmt.Sprintf("surplus: %d tasks of %s are wanted", service.Desired, service.Name)
+	replaced := fmt.Sprintf("replaced by revision %s", service.Revision)
+	p.stopRuns(t.take(m.stopComing, kindUnplaced, kindPending, kindFresh), scaled, true)
+	p.stopRuns(t.take(m.stopUnhealthy, kindUnhealthy), "unhealthy, and replaced", true)
+	p.stopRuns(t.take(m.stopHealthy, kindHealthy), scaled, true)
+	p.stopRuns(t.take(m.stopPending, oldPending), replaced+" before it ran", true)
+	p.stopRuns(t.take(m.stopOld, oldUnhealthy, oldFresh, oldHealthy), replaced, true)
+	noRoom := fmt.Sprintf("maximumPercent %d of %d leaves no room to start its replacement first", service.MaxPercent, service.Desired)
+	p.stopRuns(t.take(m.yieldSick, kindUnhealthy), "unhealthy; "+noRoom, true)
+	p.stopRuns(t.take(m.yieldOld, oldUnhealthy, oldFresh, oldHealthy), fmt.Sprintf("makes way for revision %s: %s", service.Revision, noRoom), true)
+}
+
+func (p *planner) stopRuns(tasks []*fleet.Task, reason string, expect bool) {
+	for len(tasks) > 0 && !p.out.Full() {
+		run := tasks[:min(len(tasks), MaxStopRun)]
+		tasks = tasks[len(run):]
+		c := fleet.StopTasks{Code: fleet.StopServiceSchedulerInitiated, Reason: reason}
+		for _, task := range run {
+			c.Tasks = append(c.Tasks, task.ID)
+			if expect {
+				c.ExpectMod = append(c.ExpectMod, task.Mod)
+			}
+		}
+		p.out.Add(fleet.Item{Command: c, By: By})
+	}
+}
+
+func (p *planner) create(service *fleet.Service, t *tally, m moves) {
+	for n := m.create; n > 0 && !p.out.Full(); {
+		c := fleet.CreateTasks{Revision: service.Revision, Tasks: make([]fleet.TaskID, min(n, MaxCreateRun))}
+		for i := range c.Tasks {
+			c.Tasks[i] = p.in.NewID()
+		}
+		n -= len(c.Tasks)
+		p.out.Add(fleet.Item{Command: c, By: By, Reason: fmt.Sprintf("%s: started %d of %s; %d of %d were healthy or starting",
+			service.Name, len(c.Tasks), service.Revision, t.current.healthy+t.current.coming()-m.stopComing, t.desired)})
+	}
+}
+
+// explain says why the service is not as it should be, or that it is.
+func (p *planner) explain(service *fleet.Service, t *tally, m moves) {
+	about := fleet.AboutService(service.Name)
+	if row := p.in.State.Wait(about); row != nil && row.By != By {
+		return
+	}
+	steady := t.current.healthy == t.desired && t.present() == t.desired
+	switch {
+	case m.stuck:
+		p.out.Hold(p.in, By, fleet.PutWait{About: about, Code: CodeStuck, Message: stuckMessage(service, t)})
+	case steady:
+		p.out.Conclude(p.in, By, fleet.PutWait{About: about, Code: CodeSteady,
+			Message: fmt.Sprintf("%s has reached a steady state: %d of %d tasks of %s run", service.Name, t.desired, t.desired, service.Revision)})
+	case service.Failures > 0:
+		p.out.Hold(p.in, By, fleet.PutWait{About: about, Code: CodeBackOff, Message: backOffMessage(service), Until: service.NotBefore})
+	default:
+		p.out.Hold(p.in, By, fleet.PutWait{About: about, Code: CodeStarting,
+			Message: fmt.Sprintf("tasks of %s are starting or being replaced", service.Revision)})
+	}
+}
+
+func stuckMessage(service *fleet.Service, t *tally) string {
+	return fmt.Sprintf("unable to start or stop tasks because of the deployment configuration: "+
+		"maximumPercent %d allows %d tasks of %d, minimumHealthyPercent %d keeps %d; raise maximumPercent or lower minimumHealthyPercent",
+		service.MaxPercent, t.upper, t.desired, service.MinPercent, t.lower)
+}
+
+func backOffMessage(service *fleet.Service) string {
+	next := "a new try is under way"
+	if service.NotBefore > 0 {
+		next = "next try at " + service.NotBefore.Std().Format(time.RFC3339)
+	}
+	return fmt.Sprintf("unable to consistently start tasks (failures in a row: %d), last: %s; %s", service.Failures, service.LastFailure, next)
+}
