@@ -1,0 +1,292 @@
+package peer
+
+import (
+	"context"
+	"errors"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"skein/agent/plan"
+	"skein/raftfsm/fleet"
+)
+
+// Eyes drives Watch: on the leader it gathers ages and sends witnesses, on other
+// voters it tells the leader the ages of this voter's streams. Its exported
+// methods are what the leader loop sees by.
+type Eyes struct {
+	p       *Port
+	changed chan struct{}
+	slots   chan struct{} // probes under way
+	probes  sync.WaitGroup
+	acked   atomic.Int64 // monotonic, of the leader's last answer; 0: never
+
+	mu      sync.Mutex // guards what follows
+	watch   *Watch
+	leading bool
+	began   time.Duration
+	seq     uint64
+	known   time.Duration // when Know was last told
+	seen    plan.Seen
+	seenAt  time.Duration
+	seenNew bool // a sight changed since seen was made
+
+	// Of the goroutine that runs only.
+	leader  fleet.HostID // whom the ages were told last
+	full    bool         // tell all next time
+	told    time.Duration
+	late    int // streams past SuspectAfter when last told
+	telling chan error
+}
+
+func newEyes(p *Port) *Eyes {
+	return &Eyes{p: p, changed: make(chan struct{}, 1), slots: make(chan struct{}, probesInFlight), watch: NewWatch(p.self)}
+}
+
+func (e *Eyes) now() time.Duration { return e.p.cfg.Clock.Mono() }
+
+func (e *Eyes) run(ctx context.Context) {
+	tick := time.NewTicker(watchEvery)
+	defer tick.Stop()
+	defer e.probes.Wait()
+	for {
+		select {
+		case <-ctx.Done():
+			if e.telling != nil {
+				<-e.telling
+			}
+			return
+		case <-tick.C:
+			e.look(ctx)
+		}
+	}
+}
+
+func (e *Eyes) look(ctx context.Context) {
+	log := e.p.log()
+	e.p.hub.attach(log)
+	e.p.sweepRaft()
+	switch {
+	case log == nil:
+		e.setLeading(false)
+	case log.IsLeader():
+		e.lead(ctx, log)
+	default:
+		e.setLeading(false)
+		e.follow(ctx, log)
+	}
+}
+
+func (e *Eyes) setLeading(leading bool) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.leading = leading
+}
+
+// lead takes in this voter's own streams and has witnesses sent.
+func (e *Eyes) lead(ctx context.Context, log Log) {
+	now, starved := e.now(), e.p.starved()
+	e.leader = ""
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if !e.leading {
+		e.leading = true
+		e.watch.Begin(now)
+		e.began, e.seq, e.known = now, 0, -candidatesFor
+		e.full, e.seen = true, plan.Seen{}
+	}
+	ages := e.p.hub.ages(now, e.full)
+	e.seq++
+	ages.Seq, ages.Starved, e.full = e.seq, starved, false
+	e.watch.Take(now, e.p.self, ages)
+	every := candidatesFor
+	if now-e.began < NeverSeenAfter {
+		every = agesEvery // hosts become known quickly now
+	}
+	if now-e.known >= every {
+		e.known = now
+		e.watch.Know(now, hostsOf(log.State()), votersOf(log.State()))
+	}
+	asks := e.watch.Step(now, starved, cap(e.slots)-len(e.slots))
+	for _, ask := range asks {
+		e.slots <- struct{}{}
+		e.probes.Go(func() {
+			defer func() { <-e.slots }()
+			e.examine(ctx, ask)
+		})
+	}
+	e.nudge()
+}
+
+// nudge tells the leader loop of changes. e.mu is held.
+func (e *Eyes) nudge() {
+	if !e.watch.Changed() {
+		return
+	}
+	e.seenNew = true
+	select {
+	case e.changed <- struct{}{}:
+	default:
+	}
+}
+
+func hostsOf(st *fleet.State) []Host {
+	var hosts []Host
+	for h := range st.Hosts() {
+		if h.Life != fleet.HostForgotten {
+			hosts = append(hosts, Host{ID: h.ID, Zone: h.Zone, Life: h.Life})
+		}
+	}
+	return hosts
+}
+
+func votersOf(st *fleet.State) []fleet.HostID {
+	var voters []fleet.HostID
+	for v := range st.Voters() {
+		voters = append(voters, v.Host)
+	}
+	return voters
+}
+
+// examine sends witnesses to one host and brings back their word.
+func (e *Eyes) examine(ctx context.Context, ask Ask) {
+	ctx, cancel := context.WithTimeout(ctx, probeCall)
+	defer cancel()
+	votes := make(chan Vote, len(ask.Witnesses))
+	addr, err := e.p.addrOf(ask.Host)
+	var all sync.WaitGroup
+	for _, witness := range ask.Witnesses {
+		if err != nil {
+			break
+		}
+		all.Go(func() {
+			if witness == e.p.self {
+				votes <- Vote{Outcome: e.p.dialProbe(ctx, addr), Starved: e.p.starved()}
+				return
+			}
+			var out probeAnswer
+			if e.p.call(ctx, witness, PathProbe, probeAsk{Host: ask.Host, Addr: addr}, &out) == nil {
+				votes <- Vote(out)
+			}
+		})
+	}
+	all.Wait()
+	close(votes)
+	var words []Vote
+	for v := range votes {
+		if v.Outcome >= Connected && v.Outcome <= Silent {
+			words = append(words, v)
+		}
+	}
+	answered := time.Duration(-1)
+	if e.p.cfg.Answered != nil {
+		if ago, ok := e.p.cfg.Answered(ask.Host); ok {
+			answered = ago
+		}
+	}
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.watch.Answer(e.now(), ask.Host, ask.Needed, words, answered)
+	e.nudge()
+}
+
+// follow tells the leader the ages of this voter's streams: each agesEvery, and
+// at once when one grows suspect.
+func (e *Eyes) follow(ctx context.Context, log Log) {
+	if e.telling != nil {
+		select {
+		case err := <-e.telling:
+			e.telling = nil
+			if err != nil {
+				e.full = true
+			}
+		default:
+			return
+		}
+	}
+	leader, ok := log.Leader()
+	if !ok || leader == e.p.self {
+		return
+	}
+	now := e.now()
+	late := e.p.hub.late(now)
+	if leader == e.leader && now-e.told < agesEvery && late <= e.late {
+		return
+	}
+	if leader != e.leader {
+		e.leader, e.full = leader, true
+	}
+	ages := e.p.hub.ages(now, e.full)
+	e.seq++
+	ages.Seq, ages.Starved = e.seq, e.p.starved()
+	e.full, e.told, e.late = false, now, late
+	e.telling = make(chan error, 1)
+	go func() { e.telling <- e.tell(ctx, leader, ages) }()
+}
+
+var errNeedFull = errors.New("the leader asks for all")
+
+func (e *Eyes) tell(ctx context.Context, leader fleet.HostID, ages Ages) error {
+	ctx, cancel := leaderContext(ctx)
+	defer cancel()
+	var ack AgesAck
+	if err := e.p.call(ctx, leader, PathAges, ages, &ack); err != nil {
+		return err
+	}
+	e.acked.Store(int64(e.now()))
+	if ack.NeedFull {
+		return errNeedFull
+	}
+	return nil
+}
+
+// take notes another voter's ages.
+func (e *Eyes) take(voter fleet.HostID, ages Ages) AgesAck {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if !e.leading {
+		return AgesAck{NeedFull: true}
+	}
+	return AgesAck{NeedFull: e.watch.Take(e.now(), voter, ages)}
+}
+
+// leaderAge is how long ago this voter knew a living leader; negative when it
+// never did.
+func (e *Eyes) leaderAge() time.Duration {
+	if e.p.leads() {
+		return 0
+	}
+	acked := time.Duration(e.acked.Load())
+	if acked == 0 {
+		return -time.Millisecond
+	}
+	return e.now() - acked
+}
+
+// Sights is what the fleet sees of its hosts: nothing while this voter does not
+// lead, and unknown at first when it does. The value is shared: it must not be
+// modified, and does not change.
+func (e *Eyes) Sights() plan.Seen {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	now := e.now()
+	if !e.leading {
+		return plan.Seen{Hosts: map[fleet.HostID]plan.HostSeen{}}
+	}
+	if e.seen.Hosts == nil || e.seenNew || now-e.seenAt >= sightsEvery {
+		e.seen, e.seenAt, e.seenNew = e.watch.Sights(now, e.p.cfg.Report), now, false
+	}
+	return e.seen
+}
+
+// Changed receives after a host's sight has changed, while this voter leads. For
+// one receiver.
+func (e *Eyes) Changed() <-chan struct{} { return e.changed }
+
+// Probe has witnesses look at hosts that are suspect, soon; what they find is in
+// later Sights.
+func (e *Eyes) Probe(hosts []fleet.HostID) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.watch.Force(hosts)
+}

@@ -1,0 +1,134 @@
+package peer
+
+import (
+	"fmt"
+	"strconv"
+
+	"skein/agent/trust"
+	"skein/raftfsm/fleet"
+)
+
+// Pong is what any agent says of itself.
+type Pong struct {
+	Host    fleet.HostID `cbor:"1,keyasint"`
+	Voter   bool         `cbor:"2,keyasint,omitempty"` // it has a log
+	Leader  fleet.HostID `cbor:"3,keyasint,omitempty"` // as a voter sees it
+	Epoch   uint64       `cbor:"4,keyasint,omitempty"`
+	Index   uint64       `cbor:"5,keyasint,omitempty"`
+	Starved bool         `cbor:"6,keyasint,omitempty"`
+	Roster  trust.Roster `cbor:"7,keyasint"`
+	Nonce   uint64       `cbor:"8,keyasint,omitempty"` // of the caller's newest session
+}
+
+func (p *Port) ping(c *call) (any, error) {
+	pong := Pong{Host: p.self, Starved: p.starved(), Roster: p.roster()}
+	if c.log != nil {
+		st := c.log.State()
+		pong.Voter, pong.Index = true, st.Index()
+		pong.Leader, _ = c.log.Leader()
+		if row := st.Fleet(); row != nil {
+			pong.Epoch = row.Epoch
+		}
+		if h := st.Host(c.peer.Host); h != nil {
+			pong.Nonce = h.Session.Nonce
+		}
+	}
+	return pong, nil
+}
+
+// SessionGrant is a session opened: what the host quotes from now on, and the
+// least it accepts as intent.
+type SessionGrant struct {
+	Epoch   uint64       `cbor:"1,keyasint"`
+	Index   uint64       `cbor:"2,keyasint"`
+	Session uint64       `cbor:"3,keyasint"`
+	Roster  trust.Roster `cbor:"4,keyasint"`
+}
+
+func (p *Port) openSession(c *call) (any, error) {
+	open, err := decode[fleet.OpenSession](c)
+	if err != nil {
+		return nil, err
+	}
+	if open.Host != c.peer.Host {
+		return nil, fmt.Errorf("session of %s asked for by %s: %w", open.Host, c.peer.Host, ErrForbidden)
+	}
+	st := c.log.State()
+	h := st.Host(open.Host)
+	if h == nil || st.Fleet() == nil {
+		return nil, fmt.Errorf("session of %s: %w", open.Host, ErrBehind)
+	}
+	open.Contested = p.hub.contested(open.Host, h.Session.N)
+	results, index, err := p.Propose(c.ctx, []fleet.Item{{Command: open, By: "host " + h.Name}})
+	if err != nil {
+		return nil, err
+	}
+	if len(results) != 1 {
+		return nil, fmt.Errorf("session of %s: %d results: %w", open.Host, len(results), ErrUnknown)
+	}
+	if results[0].Err != nil {
+		return nil, results[0].Err
+	}
+	n, err := strconv.ParseUint(first(results[0].IDs), 10, 64)
+	if err != nil {
+		return nil, fmt.Errorf("session of %s has no number: %w", open.Host, ErrUnknown)
+	}
+	p.cfg.Logs.Info("host session opened", "host", h.Name, "session", n, "index", index, "contested", open.Contested)
+	return SessionGrant{Epoch: st.Fleet().Epoch, Index: index, Session: n, Roster: p.roster()}, nil
+}
+
+func first(ids []string) string {
+	if len(ids) == 0 {
+		return ""
+	}
+	return ids[0]
+}
+
+// ReportAnswer acknowledges a report: it is committed at Index, or was before.
+type ReportAnswer struct {
+	Index   uint64 `cbor:"1,keyasint"`
+	Dropped int    `cbor:"2,keyasint,omitempty"`
+}
+
+func (p *Port) report(c *call) (any, error) {
+	report, err := decode[fleet.Report](c)
+	if err != nil {
+		return nil, err
+	}
+	if report.Host != c.peer.Host {
+		return nil, fmt.Errorf("report of %s sent by %s: %w", report.Host, c.peer.Host, ErrForbidden)
+	}
+	if len(report.Tasks) > maxReportTasks {
+		return nil, fmt.Errorf("report of %d tasks, at most %d: %w", len(report.Tasks), maxReportTasks, ErrTooLarge)
+	}
+	st := c.log.State()
+	h := st.Host(report.Host)
+	switch {
+	case h == nil || h.Session.N < report.Session:
+		return nil, fmt.Errorf("session %d of %s is not seen here yet: %w", report.Session, report.Host, ErrBehind)
+	case h.Session.N > report.Session:
+		// Told without the log's help: two agents with one identity must not fill it.
+		return nil, fmt.Errorf("report in session %d, now %d: %w", report.Session, h.Session.N, fleet.ErrOldSession)
+	case report.Seq <= h.ReportSeq:
+		return ReportAnswer{Index: st.Index()}, nil
+	}
+	result, index, err := p.batch.add(c.ctx, fleet.Item{Command: report, By: "host " + h.Name}, len(c.body))
+	if err != nil {
+		return nil, err
+	}
+	if result.Err != nil {
+		return nil, result.Err
+	}
+	return ReportAnswer{Index: index, Dropped: result.Dropped}, nil
+}
+
+func (p *Port) renew(c *call) (any, error) {
+	grant, err := p.issuer.Renew(c.peer, p.cfg.Clock.Now())
+	if err != nil {
+		return nil, err
+	}
+	p.cfg.Logs.Info("certificate renewed", "host", grant.Name, "expired", c.peer.Expired(p.cfg.Clock.Now()))
+	return grant, nil
+}
+
+func (p *Port) starved() bool { return p.cfg.Starved != nil && p.cfg.Starved() }

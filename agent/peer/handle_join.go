@@ -1,0 +1,109 @@
+package peer
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+
+	"skein/agent/trust"
+	"skein/raftfsm/fleet"
+	"skein/raftfsm/fleet/wire"
+)
+
+// joinRoutes serve newcomers, who have a token and no certificate.
+func (p *Port) joinRoutes() http.Handler {
+	mux := http.NewServeMux()
+	mux.HandleFunc("POST "+trust.JoinPath, p.serveJoin)
+	return mux
+}
+
+func (p *Port) serveJoin(w http.ResponseWriter, r *http.Request) {
+	w.Header().Set("Connection", "close") // one answer a connection: see MaxHalfOpen
+	ctx, cancel := context.WithTimeout(r.Context(), callTime)
+	defer cancel()
+	grant, name, err := p.joinAnonymous(ctx, w, r)
+	if err != nil {
+		writeProblem(w, err)
+		p.calm.warn("join refused", "join refused", "host", name, "from", r.RemoteAddr, "err", err)
+		return
+	}
+	p.cfg.Logs.Info("host joined", "host", grant.Name, "zone", grant.Zone, "id", grant.Host, "from", r.RemoteAddr)
+	answer(w, grant)
+}
+
+// joinAnonymous also returns the name asked for, for the log.
+func (p *Port) joinAnonymous(ctx context.Context, w http.ResponseWriter, r *http.Request) (trust.Grant, string, error) {
+	body, err := readBody(w, r, trust.MaxJoinBody, joinBodyTime)
+	if err != nil {
+		return trust.Grant{}, "", err
+	}
+	var ask trust.JoinRequest
+	if err := wire.Unmarshal(body, &ask); err != nil {
+		return trust.Grant{}, "", fmt.Errorf("%w: %w", ErrMalformed, err)
+	}
+	select {
+	case p.joining <- struct{}{}:
+		defer func() { <-p.joining }()
+	default:
+		return trust.Grant{}, ask.Name, fmt.Errorf("%d joins under way: %w", joinInFlight, ErrBusy)
+	}
+	grant, err := p.admitNewcomer(ctx, ask, body)
+	return grant, ask.Name, err
+}
+
+// proposeJoin bounds how many newcomers with good tokens cost a commit.
+func (p *Port) proposeJoin(ctx context.Context, items []fleet.Item) ([]fleet.Result, uint64, error) {
+	if !p.joins.Allow() {
+		return nil, 0, fmt.Errorf("over %d joins a second: %w", joinsPerSecond, ErrBusy)
+	}
+	return p.Propose(ctx, items)
+}
+
+// admitNewcomer decides here on a voter, and passes the request on to one on a
+// worker. Again with the same token and key is safe, so the next voter is asked
+// whenever one cannot decide.
+func (p *Port) admitNewcomer(ctx context.Context, ask trust.JoinRequest, body []byte) (trust.Grant, error) {
+	if p.log() != nil {
+		return p.door.Admit(ctx, ask)
+	}
+	err := error(ErrNoVoter)
+	for _, voter := range p.Voters() {
+		var grant trust.Grant
+		err = p.call(ctx, voter, PathJoin, body, &grant)
+		if err == nil {
+			return grant, nil
+		}
+		if !elsewhere(err) {
+			return trust.Grant{}, err
+		}
+	}
+	return trust.Grant{}, fmt.Errorf("%w: %w", trust.ErrTryAgain, err)
+}
+
+// elsewhere holds for errors that say nothing about the request: another voter
+// may answer it.
+func elsewhere(err error) bool {
+	if NotSent(err) {
+		return true
+	}
+	for _, e := range []error{ErrUnknown, ErrNoLeader, ErrNotLeader, ErrNotHere, ErrBusy, ErrBehind, ErrStalled, trust.ErrTryAgain, trust.ErrNoFleetKey, trust.ErrUnknownHost, fleet.ErrNoFleet, trust.ErrExpired} {
+		if errors.Is(err, e) {
+			return true
+		}
+	}
+	return false
+}
+
+func (p *Port) joinForwarded(c *call) (any, error) {
+	ask, err := decode[trust.JoinRequest](c)
+	if err != nil {
+		return nil, err
+	}
+	grant, err := p.door.Admit(c.ctx, ask)
+	if err != nil {
+		return nil, err
+	}
+	p.cfg.Logs.Info("host joined", "host", grant.Name, "zone", grant.Zone, "id", grant.Host, "through", c.peer.Host)
+	return grant, nil
+}

@@ -1,0 +1,193 @@
+package peer
+
+import (
+	"fmt"
+	"math/rand/v2"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"skein/agent/trust"
+	"skein/raftfsm/fleet"
+	"skein/raftfsm/fleet/wire"
+)
+
+// A host that follows the deltas of a stream holds exactly what a snapshot would
+// give it, whatever happened in between and however often it reconnected.
+func TestDeltasAmountToTheSnapshot(t *testing.T) {
+	for seed := range uint64(200) {
+		t.Run(fmt.Sprintf("seed %d", seed), func(t *testing.T) {
+			chance := rand.New(rand.NewPCG(seed, 1))
+			world := randomWanted{chance: chance, w: fleet.Wanted{Fleet: "f-1", Epoch: 1, Index: 10, Session: 1}}
+			sent, held := &ledger{}, fleet.Wanted{}
+			for range 100 {
+				world.change()
+				if chance.IntN(10) == 0 {
+					sent = &ledger{} // a new stream, of another voter perhaps
+					if held.Session == world.w.Session && held.Epoch == world.w.Epoch && cmp.Equal(held.Tasks, world.w.Tasks) {
+						sent.resume(world.w)
+					}
+				}
+				d, err := rejoin(sent.frame(world.w).parts())
+				if err != nil {
+					t.Fatal(err)
+				}
+				next, err := merge(held, d)
+				if err != nil {
+					t.Fatal(err)
+				}
+				held = next
+				want := world.w
+				want.TaskDefs = slices.Clone(want.TaskDefs)
+				if diff := cmp.Diff(want, held); diff != "" {
+					t.Fatal(diff)
+				}
+			}
+		})
+	}
+}
+
+// randomWanted is a host's part that changes at random.
+type randomWanted struct {
+	chance *rand.Rand
+	w      fleet.Wanted
+}
+
+func (r *randomWanted) change() {
+	w := r.w
+	w.Tasks = slices.Clone(w.Tasks)
+	w.Index += uint64(1 + r.chance.IntN(3))
+	switch r.chance.IntN(12) {
+	case 0:
+		w.Session++
+	case 1:
+		w.Epoch++
+	case 2, 3:
+		if len(w.Tasks) > 0 {
+			i := r.chance.IntN(len(w.Tasks))
+			w.Tasks = slices.Delete(w.Tasks, i, i+1)
+		}
+	case 4, 5:
+		if len(w.Tasks) > 0 {
+			i := r.chance.IntN(len(w.Tasks))
+			w.Tasks[i].Mod, w.Tasks[i].Desired = w.Index, fleet.TaskStopped
+		}
+	case 6:
+		if len(w.Tasks) > 0 { // the service's row changed, not the task's
+			w.Tasks[r.chance.IntN(len(w.Tasks))].StopAfterMs += 1000
+		}
+	case 7: // nothing of this host
+	default:
+		id := fleet.TaskID(fmt.Sprintf("t%03d", r.chance.IntN(40)))
+		if !slices.ContainsFunc(w.Tasks, func(t fleet.WantedTask) bool { return t.ID == id }) {
+			w.Tasks = append(w.Tasks, fleet.WantedTask{ID: id, Mod: w.Index, Desired: fleet.TaskRunning, Last: fleet.TaskPending,
+				TaskDef: fleet.TaskDefID(fmt.Sprintf("app:%d", 1+r.chance.IntN(4)))})
+		}
+	}
+	slices.SortFunc(w.Tasks, func(a, b fleet.WantedTask) int { return strings.Compare(string(a.ID), string(b.ID)) })
+	w.TaskDefs = nil
+	for _, t := range w.Tasks {
+		if !slices.ContainsFunc(w.TaskDefs, func(d fleet.TaskDef) bool { return d.ID == t.TaskDef }) {
+			w.TaskDefs = append(w.TaskDefs, fleet.TaskDef{ID: t.TaskDef, CPU: 1})
+		}
+	}
+	slices.SortFunc(w.TaskDefs, func(a, b fleet.TaskDef) int { return strings.Compare(string(a.ID), string(b.ID)) })
+	if len(w.Tasks) == 0 {
+		w.Tasks = nil
+	}
+	r.w = w
+}
+
+func TestADeltaHoldsOnlyWhatChanged(t *testing.T) {
+	task := func(id string, mod uint64) fleet.WantedTask {
+		return fleet.WantedTask{ID: fleet.TaskID(id), Mod: mod, TaskDef: "app:1", Desired: fleet.TaskRunning}
+	}
+	def := fleet.TaskDef{ID: "app:1"}
+	at := func(index uint64, tasks ...fleet.WantedTask) fleet.Wanted {
+		w := fleet.Wanted{Fleet: "f-1", Epoch: 1, Index: index, Session: 3, Tasks: tasks}
+		if len(tasks) > 0 {
+			w.TaskDefs = []fleet.TaskDef{def}
+		}
+		return w
+	}
+	l := &ledger{}
+	steps := []struct {
+		name    string
+		w       fleet.Wanted
+		kind    Kind
+		tasks   []fleet.TaskID
+		removed []fleet.TaskID
+		defs    int
+	}{
+		{"the first frame is everything", at(5, task("a", 4), task("b", 5)), KindSnapshot, []fleet.TaskID{"a", "b"}, nil, 1},
+		{"nothing changed is a beat", at(6, task("a", 4), task("b", 5)), KindBeat, nil, nil, 0},
+		{"one changed", at(7, task("a", 7), task("b", 5)), KindDelta, []fleet.TaskID{"a"}, nil, 0},
+		{"one came and one went", at(8, task("a", 7), task("c", 8)), KindDelta, []fleet.TaskID{"c"}, []fleet.TaskID{"b"}, 0},
+		{"all went", at(9), KindDelta, nil, []fleet.TaskID{"a", "c"}, 0},
+		{"a definition that had gone is sent again", at(10, task("d", 10)), KindDelta, []fleet.TaskID{"d"}, nil, 1},
+	}
+	for _, step := range steps {
+		d := l.frame(step.w)
+		var ids []fleet.TaskID
+		for _, t := range d.Tasks {
+			ids = append(ids, t.ID)
+		}
+		if d.Kind != step.kind || !slices.Equal(ids, step.tasks) || !slices.Equal(d.Removed, step.removed) || len(d.TaskDefs) != step.defs || d.Index != step.w.Index || d.Session != 3 {
+			t.Errorf("%s: got %+v", step.name, d)
+		}
+	}
+}
+
+func TestAnotherSessionOrEpochBeginsWithASnapshot(t *testing.T) {
+	l := &ledger{}
+	w := fleet.Wanted{Fleet: "f-1", Epoch: 1, Index: 5, Session: 1}
+	l.frame(w)
+	w.Session = 2
+	if d := l.frame(w); d.Kind != KindSnapshot {
+		t.Errorf("new session: kind %d", d.Kind)
+	}
+	w.Epoch = 2
+	if d := l.frame(w); d.Kind != KindSnapshot {
+		t.Errorf("new epoch: kind %d", d.Kind)
+	}
+}
+
+func rejoin(parts []Down) (d Down, err error) {
+	d = parts[0]
+	for _, part := range parts[1:] {
+		if d, err = d.joined(part); err != nil {
+			return d, err
+		}
+	}
+	return d, nil
+}
+
+func TestALargeFrameTravelsInPartsThatFitTheWire(t *testing.T) {
+	large := Down{Kind: KindSnapshot, Fleet: "f-1", Epoch: 1, Index: 9, Session: 2, Roster: &trust.Roster{Epoch: 1}}
+	for i := range 1000 {
+		id := fleet.TaskDefID(fmt.Sprintf("app:%04d", i))
+		large.TaskDefs = append(large.TaskDefs, fleet.TaskDef{ID: id, Containers: []fleet.Container{{Name: strings.Repeat("x", 64<<10)}}})
+		large.Tasks = append(large.Tasks, fleet.WantedTask{ID: fleet.TaskID(fmt.Sprintf("t%04d", i)), TaskDef: id})
+	}
+	parts := large.parts()
+	for i, part := range parts {
+		if _, err := wire.Marshal(part); err != nil {
+			t.Fatal(err)
+		}
+		if part.More != (i < len(parts)-1) {
+			t.Errorf("part %d of %d says more %v", i, len(parts), part.More)
+		}
+	}
+	got, err := rejoin(parts)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(large, got); diff != "" {
+		t.Error(diff[:min(len(diff), 1000)])
+	}
+	if n := len((Down{Kind: KindBeat}).parts()); n != 1 {
+		t.Errorf("a beat travels in %d parts", n)
+	}
+}

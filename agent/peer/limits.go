@@ -1,0 +1,184 @@
+package peer
+
+import "time"
+
+// Listener. Source: reliability.md 7.2 (CVE-2020-7218 class).
+const (
+	// HandshakeTime ends a handshake that dawdles.
+	HandshakeTime = 5 * time.Second
+	// MaxHalfOpen bounds connections without a verified certificate; joins count
+	// for their whole life. A half-open one costs about 30 KiB.
+	MaxHalfOpen = 1024
+	// MaxHalfOpenPerSource keeps one address from using them all.
+	MaxHalfOpenPerSource = 64
+	// drainTime and drainBytes bound what is read from a peer that was refused.
+	drainTime  = 200 * time.Millisecond
+	drainBytes = 64 << 10
+	// maxConnsPerHost bounds the rpc connections of one certificate: a voter's
+	// calls in flight and its idle ones.
+	maxConnsPerHost = maxPerVoter + 64
+	// laneQueue is how many verified connections may wait for a protocol's
+	// server; more means that it is stuck.
+	laneQueue = 256
+	// logsPerSecond and logBurst bound lines of one kind about what others do: a
+	// scan must not fill the disk. They are counted anyway.
+	logsPerSecond = 5
+	logBurst      = 20
+)
+
+// Calls. Source: reliability.md 5.2.
+const (
+	headerTime  = 5 * time.Second
+	idleTime    = 60 * time.Second
+	maxHeader   = 32 << 10
+	maxInFlight = 1024 // calls served at once; a call costs a goroutine and its body
+	// maxPerHost keeps one host from using them all; voters carry the batches of
+	// thousands of hosts.
+	maxPerHost  = 32
+	maxPerVoter = 256
+	// joinInFlight bounds newcomers being served, joinsPerSecond those whose token
+	// is good: each costs a commit and a signature.
+	joinInFlight   = 16
+	joinsPerSecond = 20
+	// joinBodyTime bounds how long a newcomer takes to say what it wants.
+	joinBodyTime = 5 * time.Second
+
+	smallBody   = 64 << 10  // sessions, probes, hand-over
+	reportBody  = 384 << 10 // with gatherBytes still one entry of the log (512 KiB)
+	proposeBody = 1 << 20   // one entry, and room
+	agesBody    = 1 << 20   // 10,000 hosts of 30 bytes, twice
+	apiBody     = 1 << 20   // the API's own limit
+	maxAnswer   = 4 << 20
+
+	// callTime bounds any call that is not a stream; a caller's shorter deadline
+	// counts.
+	callTime = 30 * time.Second
+	// proposeWait is how long a proposal waits for a leader: an election takes 1
+	// to 4 s, clients give up after 10 (reliability.md 6).
+	proposeWait = 10 * time.Second
+	// proposePause is the wait between two looks for a leader.
+	proposePause = 50 * time.Millisecond
+)
+
+// Streams. Source: MECHANICS 4, performance.md 2.5.
+const (
+	// BeatUp and BeatDown are the heartbeats of a stream.
+	BeatUp   = 250 * time.Millisecond
+	BeatDown = time.Second
+	// VoterSilence is when a host leaves a voter it does not hear: one beat lost
+	// and half of the next.
+	VoterSilence = 1500 * time.Millisecond
+	// streamSilence ends a stream from which nothing comes; its host is long
+	// suspect by then.
+	streamSilence = 5 * time.Second
+	// writeTime ends a stream that does not take what it is sent. Only one frame
+	// is ever under way: what changes meanwhile is in State, not in a queue.
+	writeTime = 5 * time.Second
+	// coalesce gathers changes after the first, which leaves at once: the
+	// wake-up costs more than the bytes.
+	coalesce = 20 * time.Millisecond
+	// catchUp is how long a stream waits for this voter to reach what its host
+	// has seen already.
+	catchUp = 2 * time.Second
+	// newStreams is how many streams a voter takes up per second: a handshake
+	// costs 1.2 ms of a core (reliability.md 5.3).
+	newStreams = 200
+	// streamSpacing is the least time between two streams of one host.
+	streamSpacing = 50 * time.Millisecond
+	// maxUpFrame bounds what a host may send in one frame: a capacity report.
+	maxUpFrame = 64 << 10
+	// partDefs, partTasks and partRemoved bound one frame to a host: definitions
+	// of 64 KiB and tasks with a hundred ports stay below 4 MiB, and a usual host
+	// (20 to 100 tasks) gets one frame.
+	partDefs    = 16
+	partTasks   = 256
+	partRemoved = 16_384
+	// maxPartTasks bounds what a host puts together: a hundred times what it runs.
+	maxPartTasks = 20_000
+	// StaleLeader is the leader age from which hosts look for a fresher voter.
+	StaleLeader = 5 * time.Second
+	// contestedWithin: the old session was heard this recently when a new one
+	// opens, so both agents live.
+	contestedWithin = time.Second
+)
+
+// Reports.
+const (
+	// maxReportTasks bounds one report; a host sends the rest in the next.
+	maxReportTasks = 512
+	// gather is how long the leader waits for more reports before it proposes.
+	gather = 5 * time.Millisecond
+	// gatherItems and gatherBytes close a batch: an entry holds 256 commands and
+	// 512 KiB, and the report that passes gatherBytes is still in it.
+	gatherItems = 256
+	gatherBytes = 96 << 10
+	// maxGathering refuses more reports than can be waiting at once.
+	maxGathering = 4096
+	// batchesInFlight lets the next batch be logged while one commits.
+	batchesInFlight = 4
+)
+
+// Sight. Source: performance.md 5.1, 5.3, MECHANICS 4.
+const (
+	// SuspectAfter without a byte a host is suspect: two beats and a bit.
+	SuspectAfter = 600 * time.Millisecond
+	// maxSuspectAfter bounds how far a jittery host stretches it.
+	maxSuspectAfter = 5 * time.Second
+	// starvedFactor slows suspicion down when the observer itself is late.
+	starvedFactor = 3
+	// NeverSeenAfter is when a host that no voter has a stream of becomes
+	// suspect, and one whose voter died: it needs the time to find another.
+	NeverSeenAfter = 3 * time.Second
+	// agesEvery is how often a voter tells the leader the ages of its streams.
+	agesEvery = 250 * time.Millisecond
+	// slowAge is the age from which a stream is told by name.
+	slowAge = 400 * time.Millisecond
+	// watchEvery is how often ages are looked at.
+	watchEvery = 50 * time.Millisecond
+	// voterOverdue is when a voter's word about its streams is old.
+	voterOverdue = 600 * time.Millisecond
+	// goneKept is how long a voter remembers streams that ended.
+	goneKept = 10 * time.Minute
+	// witnesses asked about one suspect.
+	maxWitnesses = 3
+	// probesInFlight bounds suspects under examination: half a zone of 500.
+	probesInFlight = 256
+	// probeTry, probeTries and probeTime bound a witness's dial.
+	probeTry   = 100 * time.Millisecond
+	probeTries = 2
+	probeTime  = 300 * time.Millisecond
+	// probeCall is probeTime and the way there and back.
+	probeCall = 600 * time.Millisecond
+	// vetoWithin is how fresh an answer by gossip overrules silent witnesses: a
+	// host that died with its last beat has been dead longer by then.
+	vetoWithin = 300 * time.Millisecond
+	// hungAfter: a machine that takes connections but says nothing for so long
+	// has an agent that is as good as down; and what starved witnesses say counts
+	// from then on, slower but not never.
+	hungAfter = 10 * time.Second
+	// Verdicts are looked at again after these.
+	againAlive    = time.Second
+	againRefused  = time.Second
+	againSilent   = 5 * time.Second
+	againUnclear  = 500 * time.Millisecond
+	sightsEvery   = 100 * time.Millisecond // at most so often is the map for the leader rebuilt
+	candidatesFor = time.Second            // witnesses are chosen from a list this old
+)
+
+// Link.
+const (
+	linkBackoff    = 100 * time.Millisecond // full jitter's base and ceiling: a black start must not wait
+	linkBackoffCap = 2 * time.Second
+	refusedBackoff = 10 * time.Second // forgotten, revoked: a person must act
+	notVoterPause  = 10 * time.Second // it has left the voters
+	staleFor       = 10 * time.Second // how long a voter with an old leader is passed over
+	homeAgain      = 30 * time.Second // a voter that streams from itself looks for another
+	sessionTime    = 15 * time.Second // a commit, through an election
+	reportTime     = 15 * time.Second
+	renewTime      = 10 * time.Second
+	renewAgain     = time.Minute // pace of renewals that fail
+	// herdSpread per stream of the voter that was lost: 3,333 hosts come back
+	// over 5 s, three at once.
+	herdSpread    = 1500 * time.Microsecond
+	maxHerdSpread = 5 * time.Second
+)

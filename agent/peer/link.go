@@ -1,0 +1,276 @@
+package peer
+
+import (
+	"context"
+	"log/slog"
+	"math/rand/v2"
+	"sync"
+	"time"
+
+	"skein/agent/trust"
+	"skein/raftfsm/fleet"
+	"skein/runtime/clock"
+)
+
+// LinkConfig is what a host's link needs. Functions are called from the link's
+// goroutines, one at a time each, and must return soon.
+type LinkConfig struct {
+	Port  *Port
+	Clock clock.Clock
+	Logs  *slog.Logger
+	// Nonce is the first session nonce to use: rising with each start of the
+	// agent. The link raises it by itself when the fleet knows a higher one.
+	Nonce uint64
+	// Epoch and Index are the newest intent accepted before the agent started:
+	// older is refused.
+	Epoch, Index uint64
+	// Session describes this host for a new session; Host and Nonce are filled in.
+	Session func() fleet.OpenSession
+	// Opened is told each new session's number: report everything again.
+	Opened func(session uint64)
+	// Deliver takes each frame (snapshot, delta or beat) in order. An error ends
+	// the stream, and the next begins with a snapshot.
+	Deliver func(Down) error
+	// Lost is told when no stream to any voter is up any more.
+	Lost func(why error)
+	// Acked is told when a report is committed.
+	Acked func(session, seq uint64)
+	// Capacity is the newest capacity report; optional. It is sent when its
+	// (Nonce, Seq) changed.
+	Capacity func() (fleet.CapacityReport, bool)
+	// Late is how late this agent's own ticks were of late; optional.
+	Late func() time.Duration
+}
+
+// Link is a host's side of the peer port.
+type Link struct {
+	cfg    LinkConfig
+	p      *Port
+	events chan any
+	calm   *calm
+
+	mu      sync.Mutex
+	status  LinkStatus
+	pending *fleet.Report // not acknowledged
+	nonce   uint64        // the next to use
+	offered chan struct{} // a report is pending
+
+	// Of Run's goroutine only.
+	stop context.CancelFunc // of what is under way for the present attempt
+	work sync.WaitGroup
+}
+
+// LinkStatus is how the link stands.
+type LinkStatus struct {
+	Up        bool
+	Voter     fleet.HostID // streamed from, or asked last
+	Session   uint64       // 0: none yet
+	Epoch     uint64
+	Index     uint64
+	Heard     time.Duration // monotonic, of the last frame; 0: none yet
+	LeaderAge time.Duration // as of then; negative: the voter knows no leader
+	Why       string        // why it is not up
+}
+
+// NewLink makes a link; nothing runs before Run.
+func NewLink(cfg LinkConfig) *Link {
+	return &Link{
+		cfg: cfg, p: cfg.Port, events: make(chan any), nonce: cfg.Nonce,
+		offered: make(chan struct{}, 1),
+		calm:    newCalm(cfg.Logs),
+		status:  LinkStatus{Epoch: cfg.Epoch, Index: cfg.Index},
+	}
+}
+
+// Status is how the link stands now.
+func (l *Link) Status() LinkStatus {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.status
+}
+
+// Run keeps the link until ctx ends, and returns when all it started has ended.
+func (l *Link) Run(ctx context.Context) error {
+	var all sync.WaitGroup
+	defer all.Wait()
+	defer l.work.Wait()
+	all.Go(func() { l.runReports(ctx) })
+	all.Go(func() { l.runRenewal(ctx) })
+
+	m := newLinkMachine(l.p.self, func(d time.Duration) time.Duration {
+		if d <= 0 {
+			return 0
+		}
+		return rand.N(d)
+	})
+	m.accept(l.cfg.Epoch, l.cfg.Index)
+	queue := []any{linkTick{}}
+	for {
+		for len(queue) > 0 {
+			event := queue[0]
+			queue = queue[1:]
+			for _, action := range m.step(l.cfg.Clock.Mono(), l.p.roster(), event) {
+				if answer := l.do(ctx, action); answer != nil {
+					queue = append(queue, answer)
+				}
+			}
+		}
+		l.publish(m)
+		now := l.cfg.Clock.Mono()
+		timer := time.NewTimer(max(0, m.wake(now)-now))
+		select {
+		case <-ctx.Done():
+			timer.Stop()
+			l.cancelWork()
+			return nil
+		case event := <-l.events:
+			queue = append(queue, event)
+		case <-timer.C:
+			queue = append(queue, linkTick{})
+		}
+		timer.Stop()
+	}
+}
+
+// do carries one action out. Only a delivery is answered at once.
+func (l *Link) do(ctx context.Context, action any) (answer any) {
+	switch a := action.(type) {
+	case doOpen:
+		work := l.begin(ctx)
+		l.work.Go(func() {
+			grant, err := l.open(work, a.voter, a.attempt)
+			l.post(ctx, linkOpened{attempt: a.attempt, grant: grant, err: err})
+		})
+	case doDial:
+		work := l.begin(ctx)
+		l.work.Go(func() { l.stream(ctx, work, a) })
+	case doDeliver:
+		return linkTaken{attempt: a.attempt, frame: a.frame, err: l.cfg.Deliver(a.frame)}
+	case doClose:
+		l.cancelWork()
+		if l.cfg.Lost != nil {
+			l.cfg.Lost(a.why)
+		}
+	case doRoster:
+		if err := l.p.cfg.Folder.PutRoster(a.roster); err != nil {
+			l.cfg.Logs.Error("voters not remembered", "err", err)
+		}
+	case doTell:
+		l.cfg.Logs.Info("session opened", "session", a.session)
+		l.cfg.Opened(a.session)
+	case doNote:
+		l.note(a)
+	}
+	return nil
+}
+
+func (l *Link) note(n doNote) {
+	l.mu.Lock()
+	l.status.Why = n.err.Error()
+	l.mu.Unlock()
+	l.calm.warn("voter", "voter does not serve this host", "voter", n.voter, "err", n.err)
+}
+
+func (l *Link) begin(ctx context.Context) context.Context {
+	l.cancelWork()
+	work, cancel := context.WithCancel(ctx)
+	l.stop = cancel
+	return work
+}
+
+func (l *Link) cancelWork() {
+	if l.stop != nil {
+		l.stop()
+		l.stop = nil
+	}
+}
+
+// post brings a result back; it is dropped when the link ends first.
+func (l *Link) post(ctx context.Context, event any) {
+	select {
+	case l.events <- event:
+	case <-ctx.Done():
+	}
+}
+
+func (l *Link) publish(m *linkMachine) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	s := &l.status
+	s.Up, s.Voter, s.Session, s.Epoch, s.Index = m.phase == linkUp, m.voter, m.session, m.epoch, m.index
+	s.LeaderAge = m.leaderAge
+	if m.phase == linkUp {
+		s.Heard, s.Why = m.heard, ""
+	}
+}
+
+// open opens a session at a voter.
+func (l *Link) open(ctx context.Context, voter fleet.HostID, attempt uint64) (SessionGrant, error) {
+	ctx, cancel := context.WithTimeout(ctx, sessionTime)
+	defer cancel()
+	var pong Pong
+	if attempt > 1 {
+		// A clock that was wrong once may have left a higher nonce behind.
+		if err := l.p.call(ctx, voter, PathPing, nil, &pong); err != nil {
+			return SessionGrant{}, err
+		}
+	}
+	ask := l.cfg.Session()
+	ask.Host, ask.Nonce = l.p.self, l.nextNonce(pong.Nonce)
+	var grant SessionGrant
+	err := l.p.call(ctx, voter, PathSession, ask, &grant)
+	return grant, err
+}
+
+func (l *Link) nextNonce(known uint64) uint64 {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	nonce := max(l.nonce, known+1)
+	l.nonce = nonce + 1
+	return nonce
+}
+
+// runRenewal keeps this host's certificate fresh: a voter signs its own, others
+// ask any voter.
+func (l *Link) runRenewal(ctx context.Context) {
+	for {
+		cert := l.p.cfg.Folder.Certificate().Leaf
+		wait := trust.RenewAt(cert, l.p.self).Sub(l.cfg.Clock.Now())
+		if wait > 0 {
+			// Looked at again now and then: the wall clock may jump.
+			if !sleep(ctx, min(wait, renewAgain)) {
+				return
+			}
+			continue
+		}
+		if err := l.renew(ctx); err != nil {
+			l.cfg.Logs.Warn("certificate not renewed", "err", err, "not_after", cert.NotAfter)
+			if !sleep(ctx, renewAgain/2+rand.N(renewAgain)) {
+				return
+			}
+		}
+	}
+}
+
+func (l *Link) renew(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, renewTime)
+	defer cancel()
+	err := l.p.issuer.RenewSelf(l.cfg.Clock.Now())
+	for _, voter := range l.p.Voters() {
+		if err == nil {
+			break
+		}
+		var grant trust.Grant
+		if asked := l.p.call(ctx, voter, PathRenew, nil, &grant); asked != nil {
+			err = asked
+			continue
+		}
+		err = l.p.cfg.Folder.PutGrant(grant)
+	}
+	if err != nil {
+		return err
+	}
+	l.cfg.Logs.Info("own certificate renewed", "not_after", l.p.cfg.Folder.Certificate().Leaf.NotAfter)
+	l.p.transport.CloseIdleConnections()
+	return nil
+}

@@ -1,0 +1,315 @@
+package peer
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"io"
+	"log/slog"
+	"maps"
+	"net"
+	"net/netip"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"skein/agent/trust"
+	"skein/raftfsm/fleet"
+)
+
+// Listener is the peer port. It verifies each connection's certificate and
+// hands it to the lane of its protocol; whatever does not get that far is
+// dropped and counted.
+type Listener struct {
+	raw    net.Listener
+	config *tls.Config
+	calm   *calm
+	lanes  map[string]*lane
+
+	mu      sync.Mutex
+	half    int
+	sources map[netip.Addr]int
+	hosts   map[fleet.HostID]int // rpc connections
+	raft    map[*verifiedConn]struct{}
+	counts  map[string]uint64
+}
+
+// NewListener wraps a TCP listener; Run accepts. config is from
+// trust.Folder.ServerConfig.
+func NewListener(raw net.Listener, config *tls.Config, log *slog.Logger) *Listener {
+	l := &Listener{
+		raw: raw, config: config, calm: newCalm(log),
+		lanes:   map[string]*lane{},
+		sources: map[netip.Addr]int{}, counts: map[string]uint64{},
+		hosts: map[fleet.HostID]int{}, raft: map[*verifiedConn]struct{}{},
+	}
+	for _, protocol := range []string{trust.ProtocolRPC, trust.ProtocolRaft, trust.ProtocolBlob, trust.ProtocolJoin} {
+		l.lanes[protocol] = &lane{addr: raw.Addr()}
+	}
+	return l
+}
+
+// Lane takes the verified connections of one protocol (trust.ProtocolRPC ...);
+// who had taken them before gets net.ErrClosed. While nobody has, or after
+// Close, connections of that protocol are refused.
+func (l *Listener) Lane(protocol string) net.Listener { return l.lanes[protocol].take() }
+
+// Counts is how many connections came to which end: "accepted" and reasons for
+// refusal.
+func (l *Listener) Counts() map[string]uint64 {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return maps.Clone(l.counts)
+}
+
+// Run accepts until ctx ends or the listener fails for good. It returns after
+// all handshakes have.
+func (l *Listener) Run(ctx context.Context) error {
+	var handshakes sync.WaitGroup
+	defer handshakes.Wait()
+	stop := context.AfterFunc(ctx, func() { _ = l.raw.Close() })
+	defer stop()
+	for {
+		conn, err := l.raw.Accept()
+		switch {
+		case err == nil:
+		case ctx.Err() != nil:
+			return nil
+		case errors.Is(err, net.ErrClosed):
+			return err
+		default:
+			// Out of descriptors, or the peer has gone: both pass.
+			l.refuse("accept-failed", nil, err)
+			if !sleep(ctx, 10*time.Millisecond) {
+				return nil
+			}
+			continue
+		}
+		source, ok := l.take(conn)
+		if !ok {
+			_ = conn.Close()
+			continue
+		}
+		handshakes.Go(func() { l.handshake(ctx, conn, source) })
+	}
+}
+
+// take counts a connection as half-open, unless there are too many.
+func (l *Listener) take(conn net.Conn) (netip.Addr, bool) {
+	source := sourceOf(conn)
+	l.mu.Lock()
+	full, crowded := l.half >= MaxHalfOpen, l.sources[source] >= MaxHalfOpenPerSource
+	if !full && !crowded {
+		l.half++
+		l.sources[source]++
+	}
+	l.mu.Unlock()
+	switch {
+	case full:
+		l.refuse("too-many-half-open", conn, nil)
+	case crowded:
+		l.refuse("too-many-half-open-of-source", conn, nil)
+	}
+	return source, !full && !crowded
+}
+
+func (l *Listener) give(source netip.Addr) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.half--
+	if l.sources[source]--; l.sources[source] <= 0 {
+		delete(l.sources, source)
+	}
+}
+
+func (l *Listener) handshake(ctx context.Context, raw net.Conn, source netip.Addr) {
+	ctx, cancel := context.WithTimeout(ctx, HandshakeTime)
+	defer cancel()
+	conn := tls.Server(raw, l.config)
+	if err := conn.HandshakeContext(ctx); err != nil {
+		l.refuse(refusal(err), raw, err)
+		hangUp(raw)
+		l.give(source)
+		return
+	}
+	verified, reason, err := l.admit(conn, source)
+	if reason == "" && !l.lanes[conn.ConnectionState().NegotiatedProtocol].put(verified) {
+		reason = "not-served"
+	}
+	if reason != "" {
+		l.refuse(reason, raw, err)
+		_ = verified.Close()
+		return
+	}
+	l.count("accepted")
+}
+
+// admit turns a half-open connection into one of its protocol, or says why not.
+func (l *Listener) admit(conn *tls.Conn, source netip.Addr) (*verifiedConn, string, error) {
+	state := conn.ConnectionState()
+	c := &verifiedConn{Conn: conn}
+	if state.NegotiatedProtocol == trust.ProtocolJoin {
+		// Nobody is verified here: it counts as half-open until it is closed.
+		c.closed = sync.OnceFunc(func() { l.give(source) })
+		return c, "", nil
+	}
+	l.give(source)
+	var err error
+	if c.peer, err = trust.PeerOf(state); err != nil {
+		return c, "bad-certificate", err
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	switch state.NegotiatedProtocol {
+	case trust.ProtocolRPC:
+		if l.hosts[c.peer.Host] >= maxConnsPerHost {
+			return c, "too-many-of-host", nil
+		}
+		l.hosts[c.peer.Host]++
+		c.closed = sync.OnceFunc(func() { l.leave(c.peer.Host) })
+	case trust.ProtocolRaft:
+		l.raft[c] = struct{}{}
+		c.closed = sync.OnceFunc(func() { l.leaveRaft(c) })
+	}
+	return c, "", nil
+}
+
+func (l *Listener) leave(host fleet.HostID) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.hosts[host]--; l.hosts[host] <= 0 {
+		delete(l.hosts, host)
+	}
+}
+
+func (l *Listener) leaveRaft(c *verifiedConn) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	delete(l.raft, c)
+}
+
+// sweepRaft closes raft connections whose peer may not have them any more.
+func (l *Listener) sweepRaft(allowed func(trust.Peer) error) {
+	l.mu.Lock()
+	conns := slices.Collect(maps.Keys(l.raft))
+	l.mu.Unlock()
+	for _, c := range conns {
+		if err := allowed(c.peer); err != nil {
+			l.refuse("raft-ended", c, err)
+			_ = c.Close()
+		}
+	}
+}
+
+// hangUp closes so that the alert just sent arrives: closing with bytes unread
+// would reset the connection and take the reason with it.
+func hangUp(raw net.Conn) {
+	defer func() { _ = raw.Close() }()
+	half, ok := raw.(interface{ CloseWrite() error })
+	if !ok || half.CloseWrite() != nil || raw.SetDeadline(time.Now().Add(drainTime)) != nil {
+		return
+	}
+	_, _ = io.CopyN(io.Discard, raw, drainBytes)
+}
+
+// refusal names why a handshake failed, for counting.
+func refusal(err error) string {
+	// crypto/tls has no sentinel for it.
+	if strings.Contains(err.Error(), "client didn't provide a certificate") {
+		return "no-certificate"
+	}
+	var record tls.RecordHeaderError
+	for _, r := range []struct {
+		err  error
+		name string
+	}{
+		{trust.ErrNoCertificate, "no-certificate"},
+		{trust.ErrForeignAuthority, "foreign-authority"},
+		{trust.ErrForeignFleet, "foreign-fleet"},
+		{trust.ErrExpired, "expired"},
+		{trust.ErrNotYetValid, "not-yet-valid"},
+		{trust.ErrNotVoter, "not-voter"},
+		{trust.ErrProtocol, "no-protocol"},
+		{trust.ErrUnknownHost, "unknown-host"},
+		{trust.ErrBadCertificate, "bad-certificate"},
+		{context.DeadlineExceeded, "too-slow"},
+		{io.EOF, hungUp},
+	} {
+		if errors.Is(err, r.err) {
+			return r.name
+		}
+	}
+	if errors.As(err, &record) {
+		return "not-tls"
+	}
+	return "handshake-failed"
+}
+
+func (l *Listener) count(what string) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.counts[what]++
+}
+
+func (l *Listener) refuse(reason string, conn net.Conn, err error) {
+	l.count(reason)
+	attrs := []any{"reason", reason}
+	if conn != nil {
+		attrs = append(attrs, "from", conn.RemoteAddr().String())
+	}
+	if err != nil {
+		attrs = append(attrs, "err", err)
+	}
+	level := slog.LevelWarn
+	if reason == hungUp {
+		level = slog.LevelDebug // a witness's look, or a port scan
+	}
+	l.calm.say(level, reason, "peer connection refused", attrs)
+}
+
+// hungUp is a connection that ended before it said anything.
+const hungUp = "hung-up"
+
+// sourceOf is the address half-open connections are counted by; a /64 is one
+// source, since one machine has all of it.
+func sourceOf(conn net.Conn) netip.Addr {
+	ap, err := netip.ParseAddrPort(conn.RemoteAddr().String())
+	if err != nil {
+		return netip.Addr{}
+	}
+	addr := ap.Addr().Unmap().WithZone("")
+	if addr.Is6() {
+		if prefix, err := addr.Prefix(64); err == nil {
+			return prefix.Addr()
+		}
+	}
+	return addr
+}
+
+// verifiedConn hides the TLS connection's type: net/http would else take our
+// ALPN names for protocols of its own and hang up.
+type verifiedConn struct {
+	net.Conn
+	peer   trust.Peer // zero for joins
+	closed func()     // gives back what it counts for; may be nil
+}
+
+func (c *verifiedConn) Close() error {
+	if c.closed != nil {
+		c.closed()
+	}
+	return c.Conn.Close()
+}
+
+// sleep waits and reports whether ctx still lives.
+func sleep(ctx context.Context, d time.Duration) bool {
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-ctx.Done():
+		return false
+	case <-t.C:
+		return true
+	}
+}

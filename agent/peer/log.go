@@ -1,0 +1,33 @@
+package peer
+
+import (
+	"context"
+
+	"skein/raftfsm/fleet"
+)
+
+// Log is a voter's replicated log, as package raftfsm offers it.
+type Log interface {
+	// State is the newest published State, never nil.
+	State() *fleet.State
+	// Subscribe calls f after each publication, from the goroutine that applies:
+	// f must return at once.
+	Subscribe(f func(index uint64, t fleet.Touched)) (cancel func())
+	// Propose commits items; ErrNotLeader, ErrUnknown after Config.Translate.
+	Propose(ctx context.Context, items []fleet.Item) ([]fleet.Result, uint64, error)
+	Leader() (fleet.HostID, bool)
+	IsLeader() bool
+	// Verify asks a quorum whether this voter still leads.
+	Verify(ctx context.Context) error
+	CommitIndex() uint64
+}
+
+// VoterHooks make this host a voter and a worker again.
+type VoterHooks interface {
+	// Prepare opens an empty log under id. The fleet key is in the folder already.
+	// Again with the same id is no error.
+	Prepare(ctx context.Context, id fleet.RaftID) error
+	// Retire closes the log of id and deletes it. A log that is not there is no
+	// error; the log of another id must be left alone.
+	Retire(ctx context.Context, id fleet.RaftID) error
+}

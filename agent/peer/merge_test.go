@@ -1,0 +1,71 @@
+package peer
+
+import (
+	"cmp"
+	"fmt"
+	"slices"
+
+	"skein/raftfsm/fleet"
+)
+
+// merge is a host that believes every frame: the model that frames are tested
+// against.
+func merge(held fleet.Wanted, d Down) (fleet.Wanted, error) {
+	if d.Epoch < held.Epoch || d.Epoch == held.Epoch && d.Index < held.Index {
+		return held, fmt.Errorf("frame of index %d after %d", d.Index, held.Index)
+	}
+	next := fleet.Wanted{Fleet: d.Fleet, Epoch: d.Epoch, Index: d.Index, Session: d.Session, Tasks: held.Tasks, TaskDefs: held.TaskDefs}
+	switch {
+	case d.Kind == KindSnapshot:
+		next.Tasks, next.TaskDefs = d.Tasks, d.TaskDefs
+	case d.Session != held.Session:
+		return held, fmt.Errorf("frame of session %d without a snapshot, have %d", d.Session, held.Session)
+	case d.Kind == KindBeat && len(d.Tasks)+len(d.Removed) > 0:
+		return held, fmt.Errorf("a beat with tasks")
+	case d.Kind == KindDelta:
+		next.Tasks = mergeTasks(held.Tasks, d)
+		next.TaskDefs = append(slices.Clip(held.TaskDefs), d.TaskDefs...)
+	}
+	return keepDefs(next)
+}
+
+func mergeTasks(held []fleet.WantedTask, d Down) []fleet.WantedTask {
+	byID := map[fleet.TaskID]fleet.WantedTask{}
+	for _, t := range held {
+		byID[t.ID] = t
+	}
+	for _, id := range d.Removed {
+		delete(byID, id)
+	}
+	for _, t := range d.Tasks {
+		byID[t.ID] = t
+	}
+	var out []fleet.WantedTask
+	for _, t := range byID {
+		out = append(out, t)
+	}
+	slices.SortFunc(out, func(a, b fleet.WantedTask) int { return cmp.Compare(a.ID, b.ID) })
+	return out
+}
+
+// keepDefs leaves the definitions that tasks name, once each, by id.
+func keepDefs(w fleet.Wanted) (fleet.Wanted, error) {
+	have := map[fleet.TaskDefID]fleet.TaskDef{}
+	for _, def := range w.TaskDefs {
+		have[def.ID] = def
+	}
+	w.TaskDefs = nil
+	used := map[fleet.TaskDefID]bool{}
+	for _, t := range w.Tasks {
+		def, ok := have[t.TaskDef]
+		if !ok {
+			return w, fmt.Errorf("task %s names definition %s, which was never sent", t.ID, t.TaskDef)
+		}
+		if !used[t.TaskDef] {
+			used[t.TaskDef] = true
+			w.TaskDefs = append(w.TaskDefs, def)
+		}
+	}
+	slices.SortFunc(w.TaskDefs, func(a, b fleet.TaskDef) int { return cmp.Compare(a.ID, b.ID) })
+	return w, nil
+}

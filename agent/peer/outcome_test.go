@@ -1,0 +1,82 @@
+package peer
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"os"
+	"syscall"
+	"testing"
+
+	"skein/raftfsm/fleet"
+	"skein/raftfsm/fleet/wire"
+)
+
+func TestErrorsOfADialAreTold(t *testing.T) {
+	dial := func(errno syscall.Errno) error {
+		return &net.OpError{Op: "dial", Net: "tcp", Err: os.NewSyscallError("connect", errno)}
+	}
+	tests := map[string]struct {
+		err  error
+		want Outcome
+	}{
+		"connection refused":      {dial(syscall.ECONNREFUSED), Refused},
+		"connection reset":        {dial(syscall.ECONNRESET), Refused},
+		"no route to host":        {dial(syscall.EHOSTUNREACH), Silent},
+		"network unreachable":     {dial(syscall.ENETUNREACH), Silent},
+		"host down":               {dial(syscall.EHOSTDOWN), Silent},
+		"connection timed out":    {dial(syscall.ETIMEDOUT), Silent},
+		"the deadline passed":     {fmt.Errorf("dial: %w", context.DeadlineExceeded), Silent},
+		"no descriptors left":     {dial(syscall.EMFILE), 0},
+		"no local address":        {dial(syscall.EADDRNOTAVAIL), 0},
+		"not permitted":           {dial(syscall.EPERM), 0},
+		"the caller went away":    {context.Canceled, 0},
+		"something else entirely": {errors.New("odd"), 0},
+	}
+	for name, tt := range tests {
+		t.Run(name, func(t *testing.T) {
+			if got := outcomeOf(tt.err); got != tt.want {
+				t.Errorf("%v is %s, want %s", tt.err, got, tt.want)
+			}
+		})
+	}
+}
+
+func TestARefusalKeepsItsSentinelOnTheWay(t *testing.T) {
+	seen := map[string]bool{}
+	for _, c := range codes {
+		if seen[c.Name] {
+			t.Errorf("two refusals are called %q", c.Name)
+		}
+		seen[c.Name] = true
+		in := fleet.Result{Err: fmt.Errorf("do it: %w", c.Err)}
+		out := decodeResults(encodeResults([]fleet.Result{in}))[0]
+		if !errors.Is(out.Err, c.Err) || out.Err.Error() != in.Err.Error() {
+			t.Errorf("%q comes back as %v", c.Name, out.Err)
+		}
+	}
+	for _, sentinel := range []error{
+		fleet.ErrNoFleet, fleet.ErrFleetExists, fleet.ErrNotFound, fleet.ErrExists, fleet.ErrInvalid, fleet.ErrMoved, fleet.ErrOldSession,
+		fleet.ErrForgotten, fleet.ErrTokenRefused, fleet.ErrNameTaken, fleet.ErrNotPlaceable, fleet.ErrDoesNotFit, fleet.ErrPortTaken,
+		fleet.ErrBound, fleet.ErrTooEarly, fleet.ErrConflict, fleet.ErrReceiptReused, fleet.ErrLimit,
+	} {
+		out := decodeResults(encodeResults([]fleet.Result{{Err: sentinel}}))[0]
+		if !errors.Is(out.Err, sentinel) {
+			t.Errorf("%v comes back as %v", sentinel, out.Err)
+		}
+	}
+	ok := decodeResults(encodeResults([]fleet.Result{{IDs: []string{"a"}, Dropped: 2}}))[0]
+	if ok.Err != nil || len(ok.IDs) != 1 || ok.Dropped != 2 {
+		t.Errorf("a success comes back as %+v", ok)
+	}
+}
+
+func mustEntry(t *testing.T, items ...fleet.Item) []byte {
+	t.Helper()
+	b, err := wire.EncodeEntry(fleet.Entry{Items: items})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return b
+}

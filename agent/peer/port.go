@@ -1,0 +1,272 @@
+package peer
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"net/netip"
+	"sync"
+	"time"
+
+	"golang.org/x/time/rate"
+
+	"skein/agent/trust"
+	"skein/raftfsm/fleet"
+	"skein/runtime/clock"
+)
+
+// Config is what a peer port needs. Functions must return at once; those marked
+// optional may be nil.
+type Config struct {
+	Folder *trust.Folder
+	// Log is this host's log, or nil while it has none; asked on every call, so
+	// it may come and go. The same log must be the same comparable value.
+	Log func() Log
+	// Translate turns the log adapter's errors into this package's sentinels;
+	// optional.
+	Translate func(error) error
+	// API answers forwarded requests on a voter, below no prefix, with a Caller in
+	// the context; optional.
+	API   http.Handler
+	Voter VoterHooks
+	Clock clock.Clock
+	Logs  *slog.Logger
+	// Starved says that this agent is late by its own measure; optional.
+	Starved func() bool
+	// Answered is how long ago a host answered gossip, the veto against silence;
+	// optional.
+	Answered func(fleet.HostID) (time.Duration, bool)
+	// Report is the newest capacity report of a host from wherever; optional.
+	Report func(fleet.HostID) (fleet.CapacityReport, bool)
+	// Reported takes each capacity report that rides a stream; optional.
+	Reported func(fleet.CapacityReport)
+	// Dial connects to other agents; nil: the system's. A seam for faults.
+	Dial func(ctx context.Context, addr netip.AddrPort) (net.Conn, error)
+}
+
+// Port is one host's peer port.
+type Port struct {
+	cfg       Config
+	self      fleet.HostID
+	listener  *Listener
+	authority trust.Authority
+	issuer    *trust.Issuer
+	door      *trust.Door
+	transport *http.Transport
+	flight    *flight
+	calm      *calm
+	hub       *hub
+	batch     *batcher
+	eyes      *Eyes
+	streams   *rate.Limiter // new ones per second
+	joins     *rate.Limiter
+	joining   chan struct{} // slots
+}
+
+// New makes the port of the host whose identity the folder holds, on a TCP
+// listener that Run will close. Nothing runs before Run.
+func New(cfg Config, raw net.Listener) *Port {
+	p := &Port{cfg: cfg, self: cfg.Folder.Host()}
+	p.authority = trust.NewAuthority(p.state, cfg.Folder.Roster)
+	p.issuer = trust.NewIssuer(cfg.Folder, p.state)
+	p.door = &trust.Door{State: p.state, Propose: p.proposeJoin, Issuer: p.issuer, Now: cfg.Clock.Now}
+	p.listener = NewListener(raw, cfg.Folder.ServerConfig(cfg.Clock.Now, p.authority), cfg.Logs)
+	p.transport = p.newTransport()
+	p.flight = newFlight()
+	p.calm = p.listener.calm
+	p.hub = newHub(cfg.Clock)
+	p.batch = newBatcher(p.Propose, p.leads)
+	p.eyes = newEyes(p)
+	p.streams = rate.NewLimiter(newStreams, newStreams)
+	p.joins = rate.NewLimiter(joinsPerSecond, joinsPerSecond)
+	p.joining = make(chan struct{}, joinInFlight)
+	return p
+}
+
+// Run serves until ctx ends, then tells every stream to look elsewhere and
+// closes. It returns when all it started has ended.
+func (p *Port) Run(ctx context.Context) error {
+	rpc := p.newServer(p.routes(), maxHeader, p.cfg.Logs)
+	join := p.newServer(p.joinRoutes(), maxHeader, p.cfg.Logs)
+	rpcLane, joinLane := p.listener.Lane(trust.ProtocolRPC), p.listener.Lane(trust.ProtocolJoin)
+
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	var all sync.WaitGroup
+	fail := make(chan error, 1)
+	start := func(run func() error) {
+		all.Go(func() {
+			if err := run(); err != nil {
+				select {
+				case fail <- err:
+				default:
+				}
+			}
+			cancel()
+		})
+	}
+	start(func() error { return p.listener.Run(ctx) })
+	start(func() error { return served(rpc.Serve(rpcLane)) })
+	start(func() error { return served(join.Serve(joinLane)) })
+	start(func() error { p.batch.run(ctx); return nil })
+	start(func() error { p.eyes.run(ctx); return nil })
+
+	<-ctx.Done()
+	p.hub.closeAll(trust.Problem{Code: "try-again", Message: "this voter's agent stops"})
+	_, _ = rpc.Close(), join.Close()
+	p.transport.CloseIdleConnections()
+	all.Wait()
+	p.hub.wait()
+	select {
+	case err := <-fail:
+		return fmt.Errorf("peer port: %w", err)
+	default:
+		return nil
+	}
+}
+
+func served(err error) error {
+	if errors.Is(err, http.ErrServerClosed) {
+		return nil
+	}
+	return err
+}
+
+func (p *Port) newServer(handler http.Handler, header int, logs *slog.Logger) *http.Server {
+	return &http.Server{
+		Handler: handler, MaxHeaderBytes: header,
+		ReadHeaderTimeout: headerTime, IdleTimeout: idleTime,
+		ErrorLog: slog.NewLogLogger(logs.Handler(), slog.LevelDebug),
+		ConnContext: func(ctx context.Context, conn net.Conn) context.Context {
+			if verified, ok := conn.(*verifiedConn); ok {
+				ctx = context.WithValue(ctx, peerKey{}, verified.peer)
+			}
+			return ctx
+		},
+	}
+}
+
+// Raft is the peer port's raft connections, from current voters only.
+func (p *Port) Raft() net.Listener { return p.listener.Lane(trust.ProtocolRaft) }
+
+// DialRaft connects to another voter's log, by host id.
+func (p *Port) DialRaft(ctx context.Context, host fleet.HostID) (net.Conn, error) {
+	return p.dial(ctx, host, trust.ProtocolRaft)
+}
+
+// sweepRaft ends raft connections of hosts that are voters no more: who holds one
+// could go on sending entries.
+func (p *Port) sweepRaft() {
+	now := p.cfg.Clock.Now()
+	p.listener.sweepRaft(func(peer trust.Peer) error {
+		if peer.Expired(now) {
+			return trust.ErrExpired // it dials again with the next
+		}
+		return trust.CheckVoter(p.authority, peer)
+	})
+}
+
+// Authority is what this host knows of others' standing.
+func (p *Port) Authority() trust.Authority { return p.authority }
+
+// Issuer signs certificates while this host is a voter.
+func (p *Port) Issuer() *trust.Issuer { return p.issuer }
+
+// Counts is how many connections came to which end, for metrics.
+func (p *Port) Counts() map[string]uint64 { return p.listener.Counts() }
+
+// Streams is how many hosts stream from this voter.
+func (p *Port) Streams() int { return p.hub.len() }
+
+// Eyes are the leader's view of the fleet.
+func (p *Port) Eyes() *Eyes { return p.eyes }
+
+// LeaderAge is how long ago this voter knew a living leader: 0 when it leads,
+// negative when it has not in its life.
+func (p *Port) LeaderAge() time.Duration { return p.eyes.leaderAge() }
+
+func (p *Port) log() Log {
+	if p.cfg.Log == nil {
+		return nil
+	}
+	return p.cfg.Log()
+}
+
+func (p *Port) state() *fleet.State {
+	if log := p.log(); log != nil {
+		return log.State()
+	}
+	return nil
+}
+
+func (p *Port) leads() bool {
+	log := p.log()
+	return log != nil && log.IsLeader()
+}
+
+// roster is the newest voters known here.
+func (p *Port) roster() trust.Roster {
+	known := p.cfg.Folder.Roster()
+	if st := p.state(); st != nil && st.Fleet() != nil {
+		if now := trust.RosterOf(st); !known.Newer(now) {
+			return now
+		}
+	}
+	return known
+}
+
+// addrOf is where a host listens, by State or, where that is newer, the roster.
+func (p *Port) addrOf(host fleet.HostID) (netip.AddrPort, error) {
+	if addr, ok := p.roster().Addr(host); ok {
+		return addr, nil
+	}
+	if st := p.state(); st != nil {
+		if h := st.Host(host); h != nil && h.Addr.IsValid() {
+			return h.Addr, nil
+		}
+	}
+	return netip.AddrPort{}, fmt.Errorf("%s: no address: %w", host, trust.ErrUnknownHost)
+}
+
+func (p *Port) dialAddr(ctx context.Context, addr netip.AddrPort) (net.Conn, error) {
+	if p.cfg.Dial != nil {
+		return p.cfg.Dial(ctx, addr)
+	}
+	return (&net.Dialer{}).DialContext(ctx, "tcp", addr.String())
+}
+
+// dial connects to a host and verifies that it is that host.
+func (p *Port) dial(ctx context.Context, host fleet.HostID, protocol string) (net.Conn, error) {
+	addr, err := p.addrOf(host)
+	if err != nil {
+		return nil, &dialError{err}
+	}
+	ctx, cancel := context.WithTimeout(ctx, HandshakeTime)
+	defer cancel()
+	raw, err := p.dialAddr(ctx, addr)
+	if err != nil {
+		return nil, &dialError{err}
+	}
+	config := p.cfg.Folder.ClientConfig(host, protocol, p.cfg.Clock.Now, p.authority)
+	conn, err := trust.Handshake(ctx, raw, config)
+	if err != nil {
+		return nil, &dialError{err}
+	}
+	return &verifiedConn{Conn: conn}, nil
+}
+
+// dialError is a connection that was never made: nothing was asked of anybody.
+type dialError struct{ err error }
+
+func (e *dialError) Error() string { return e.err.Error() }
+func (e *dialError) Unwrap() error { return e.err }
+
+// Voters are the hosts to ask first, for a request that any voter answers: those
+// whose State is current, this host last.
+func (p *Port) Voters() []fleet.HostID {
+	roster := p.roster()
+	return preferred(p.self, roster)
+}

@@ -1,0 +1,190 @@
+package peer
+
+import (
+	"slices"
+	"testing"
+	"time"
+
+	"skein/raftfsm/fleet"
+)
+
+func TestAHostFollowsItsPartOfState(t *testing.T) {
+	r := newRig(t)
+	h := r.join("h2", r.agents[0]).host().up()
+	r.ready(h)
+	ids := r.run(h, 3)
+	h.up()
+	if got := h.wanted(); len(got.Tasks) != 3 || len(got.TaskDefs) != 1 {
+		t.Errorf("holds %+v", got)
+	}
+	r.must(fleet.StopTasks{Tasks: ids[:1], Code: fleet.StopUserInitiated, Reason: "test"})
+	h.up()
+	if got := h.wanted().Tasks[slices.IndexFunc(h.wanted().Tasks, func(t fleet.WantedTask) bool { return t.ID == ids[0] })]; got.Desired != fleet.TaskStopped {
+		t.Errorf("first task is wanted %s", got.Desired)
+	}
+	h.link.Report(fleet.Report{Session: h.session(), Seq: 50, Tasks: []fleet.TaskReport{{Task: ids[0], Status: fleet.TaskStopped, Health: fleet.HealthUnknown, StopCode: fleet.StopUserInitiated}}})
+	h.is("told that its report is committed", func() (ok bool) {
+		h.note(func() { ok = slices.Contains(h.acks, 50) })
+		return ok
+	})
+	if got := r.cluster.state().Task(ids[0]); got.Last != fleet.TaskStopped {
+		t.Errorf("State has %s", got.Last)
+	}
+	h.up()
+	if got := h.wanted(); len(got.Tasks) != 2 {
+		t.Errorf("holds %d tasks after one stopped", len(got.Tasks))
+	}
+	h.note(func() {
+		if h.snapshots != 1 || h.deltas < 3 {
+			t.Errorf("%d snapshots and %d deltas: changes should come as deltas", h.snapshots, h.deltas)
+		}
+	})
+}
+
+func TestAStreamResumesByIndex(t *testing.T) {
+	_, agents := three(t)
+	r := agents[0].r
+	h := r.join("h4", agents[0]).host().up()
+	r.ready(h)
+	r.run(h, 5)
+	h.up()
+	var before int
+	h.note(func() { before = h.snapshots })
+	from := h.link.Status().Voter
+	// Its voter goes; nothing of its part changes meanwhile.
+	for _, a := range agents[:3] {
+		if a.id() == from {
+			if a == agents[0] {
+				r.cluster.lead(agents[1].id())
+			}
+			a.kill()
+		}
+	}
+	h.is("up with another voter", func() bool { s := h.link.Status(); return s.Up && s.Voter != from })
+	beats := func() (n int) { h.note(func() { n = h.beats }); return n }
+	had := beats()
+	h.is("hearing beats", func() bool { return beats() > had })
+	h.note(func() {
+		if h.snapshots != before {
+			t.Errorf("%d snapshots, had %d: nothing had changed", h.snapshots, before)
+		}
+	})
+	h.up()
+}
+
+func TestAStreamThatMissedSomethingBeginsWithASnapshot(t *testing.T) {
+	r, agents := three(t)
+	h := r.join("h4", agents[0]).host().up()
+	r.ready(h)
+	r.run(h, 2)
+	h.up()
+	from := h.link.Status().Voter
+	h.stop()
+	// The stream is cut and the part changes while nobody follows it.
+	r.run(h, 3)
+	again := h.a.hostWith(2).up()
+	if got := again.wanted(); len(got.Tasks) != 5 {
+		t.Errorf("holds %d tasks, want 5 (was with %s)", len(got.Tasks), from)
+	}
+	again.note(func() {
+		if again.snapshots != 1 {
+			t.Errorf("%d snapshots, want 1", again.snapshots)
+		}
+	})
+}
+
+func TestFramesCarryWhatStopEvidenceNeeds(t *testing.T) {
+	r := newRig(t)
+	h := r.join("h2", r.agents[0]).host().up()
+	first := h.session()
+	w := h.wanted()
+	if w.Session != first || w.Fleet != r.cluster.state().Fleet().ID || w.Epoch != r.cluster.state().Fleet().Epoch {
+		t.Errorf("frame of %+v, session %d", w, first)
+	}
+	h.stop()
+	again := h.a.hostWith(2).up()
+	if got := again.session(); got != first+1 {
+		t.Errorf("second life has session %d, want %d", got, first+1)
+	}
+	if got := again.wanted().Session; got != first+1 {
+		t.Errorf("frames are of session %d", got)
+	}
+}
+
+func TestOfTwoAgentsWithOneIdentityTheNewerWins(t *testing.T) {
+	r := newRig(t)
+	a := r.join("h2", r.agents[0])
+	first := a.host().up()
+	second := a.hostWith(9).up()
+	if second.session() <= first.session() {
+		t.Errorf("sessions %d and %d", first.session(), second.session())
+	}
+	contested := false
+	for d := range r.cluster.state().DecisionsAfter(0) {
+		contested = contested || d.Code == "session-contested"
+	}
+	if !contested {
+		t.Error("no decision asks for a cloned disk")
+	}
+	first.is("told that its session is over", func() (ok bool) {
+		first.note(func() {
+			ok = slices.ContainsFunc(first.lost, func(why string) bool { return why != "" })
+		})
+		return ok
+	})
+}
+
+func TestAHostWhoseClockWasWrongOpensASessionAnyway(t *testing.T) {
+	r := newRig(t)
+	a := r.join("h2", r.agents[0])
+	a.hostWith(1 << 62).up().stop()
+	a.hostWith(5).up()
+}
+
+func TestAVoterThatIsBehindIsLeftAndCaughtUpWithIsServed(t *testing.T) {
+	r, agents := three(t)
+	h := r.join("h4", agents[0]).host().up()
+	r.ready(h)
+	for _, a := range agents[1:3] {
+		a.log.Load().held.Store(r.cluster.state())
+	}
+	r.run(h, 3)
+	// h1 alone knows; whoever h4 streams from, it must end with h1 or wait for the
+	// others, never accept less.
+	if h.link.Status().Voter != agents[0].id() {
+		for _, a := range agents[1:3] {
+			a.log.Load().held.Store(nil)
+		}
+	}
+	h.up()
+	index := h.wanted().Index
+	for _, a := range agents[1:3] {
+		a.log.Load().held.Store(nil)
+	}
+	r.run(h, 1)
+	h.up()
+	if got := h.wanted().Index; got <= index {
+		t.Errorf("index went from %d to %d", index, got)
+	}
+}
+
+func TestACapacityReportRidesTheStream(t *testing.T) {
+	r := newRig(t)
+	seen := make(chan fleet.CapacityReport, 10)
+	r.agents[0].port.cfg.Reported = func(c fleet.CapacityReport) { seen <- c }
+	a := r.join("h2", r.agents[0])
+	a.host().up()
+	select {
+	case got := <-seen:
+		if got.Host != a.id() {
+			t.Errorf("report of %s", got.Host)
+		}
+	case <-time.After(waitTime):
+		t.Error("no report came")
+	}
+	select {
+	case got := <-seen:
+		t.Errorf("the same report came again: %+v", got)
+	case <-time.After(3 * BeatUp):
+	}
+}

@@ -1,0 +1,138 @@
+package peer
+
+import (
+	"bufio"
+	"errors"
+	"fmt"
+	"net"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"skein/agent/trust"
+	"skein/raftfsm/fleet"
+	"skein/raftfsm/fleet/wire"
+	"skein/runtime/clock"
+)
+
+// stream is one host's stream at this voter: a goroutine that reads beats and
+// one that writes frames.
+type stream struct {
+	host    fleet.HostID
+	session uint64
+	peer    trust.Peer
+	conn    net.Conn
+	clock   clock.Clock
+	opened  time.Duration // monotonic
+
+	heard    atomic.Int64 // monotonic, of the last byte
+	suspect  atomic.Int64 // see arrivals
+	starved  atomic.Bool
+	woken    chan struct{}
+	done     chan struct{} // closed by end, with why set
+	once     sync.Once
+	why      trust.Problem
+	arrivals arrivals // of the reader only
+}
+
+func newStream(host fleet.HostID, session uint64, peer trust.Peer, conn net.Conn, c clock.Clock) *stream {
+	s := &stream{host: host, session: session, peer: peer, conn: conn, clock: c, opened: c.Mono(),
+		woken: make(chan struct{}, 1), done: make(chan struct{})}
+	s.heard.Store(int64(s.opened))
+	s.suspect.Store(int64(SuspectAfter))
+	return s
+}
+
+func (s *stream) lastHeard() time.Duration    { return time.Duration(s.heard.Load()) }
+func (s *stream) suspectAfter() time.Duration { return time.Duration(s.suspect.Load()) }
+
+// nudge has the writer look at State.
+func (s *stream) nudge() {
+	select {
+	case s.woken <- struct{}{}:
+	default:
+	}
+}
+
+// end has the writer say why and close; the first reason counts.
+func (s *stream) end(why trust.Problem) {
+	s.once.Do(func() {
+		s.why = why
+		close(s.done)
+	})
+}
+
+// errHungUp is the host's own end of a stream.
+var errHungUp = errors.New("the host hung up")
+
+// read takes beats until the connection ends. It returns why.
+func (s *stream) read(r *bufio.Reader, take func(fleet.CapacityReport)) error {
+	for {
+		if err := s.conn.SetReadDeadline(time.Now().Add(streamSilence)); err != nil {
+			return errHungUp
+		}
+		var up Up
+		if err := readUp(r, &up); err != nil {
+			return err
+		}
+		now := s.clock.Mono()
+		s.arrivals.add(now - s.lastHeard())
+		s.suspect.Store(int64(s.arrivals.suspectAfter()))
+		s.heard.Store(int64(now))
+		s.starved.Store(up.Starved)
+		if up.Capacity == nil {
+			continue
+		}
+		if up.Capacity.Host != s.host {
+			return fmt.Errorf("capacity report of %s: %w", up.Capacity.Host, ErrForbidden)
+		}
+		if take != nil {
+			take(*up.Capacity)
+		}
+	}
+}
+
+// write sends one frame; a host that does not take it in time loses its stream.
+func (s *stream) write(d Down) error {
+	for _, part := range d.parts() {
+		if err := s.conn.SetWriteDeadline(time.Now().Add(writeTime)); err != nil {
+			return err
+		}
+		if err := wire.WriteFrame(s.conn, part); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// arrivals measures how late a host's beats come, to be slower to suspect a host
+// whose beats are late anyway (performance.md 5.3). It keeps the third largest
+// gap of the last 5 to 10 minutes, about the 99.9th percentile of its beats:
+// single outages do not count.
+type arrivals struct {
+	now, before [3]time.Duration // largest gaps, descending
+	seen        int
+}
+
+// arrivalWindow is 5 minutes of beats.
+const arrivalWindow = 1200
+
+func (a *arrivals) add(gap time.Duration) {
+	if a.seen++; a.seen > arrivalWindow {
+		a.before, a.now, a.seen = a.now, [3]time.Duration{}, 1
+	}
+	for i, g := range a.now {
+		if gap > g {
+			copy(a.now[i+1:], a.now[i:2])
+			a.now[i] = gap
+			return
+		}
+	}
+}
+
+// suspectAfter is SuspectAfter for a host whose beats are on time: 250 ms, the
+// beat itself, and four times what they are late.
+func (a *arrivals) suspectAfter() time.Duration {
+	late := max(a.now[2], a.before[2]) - BeatUp
+	return min(max(SuspectAfter, BeatUp+4*late), maxSuspectAfter)
+}

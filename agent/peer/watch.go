@@ -1,0 +1,246 @@
+package peer
+
+import (
+	"slices"
+	"time"
+
+	"skein/agent/plan"
+	"skein/raftfsm/fleet"
+)
+
+// Watch is what the leader makes of the ages that all voters tell it, of what
+// witnesses find and of gossip's word: a sight of each host. It is pure: time
+// comes with each call, on one monotonic clock, and whom to ask comes back. Not
+// safe for concurrent use.
+//
+// A host is alive while some voter hears it; suspect when none has for longer
+// than its limit; then witnesses dial it, and what they find counts until it is
+// heard again or they are asked again. Silence takes a majority of them.
+type Watch struct {
+	self    fleet.HostID
+	since   time.Duration // when this leadership began
+	views   map[fleet.HostID]*view
+	hosts   map[fleet.HostID]*sighted
+	order   []*sighted // by id; nil after a change
+	panels  panels
+	changed bool
+}
+
+// view is what one voter has told.
+type view struct {
+	at      time.Duration
+	seq     uint64
+	starved bool
+	open    map[fleet.HostID]bool
+	slow    []fleet.HostID
+	starve  []fleet.HostID
+}
+
+// sighted is one host.
+type sighted struct {
+	id       fleet.HostID
+	zone     string
+	life     fleet.HostLife
+	evidence []evidence // one a voter that ever had its stream
+	starved  bool
+	noticed  time.Duration
+
+	sight plan.Sight
+	since time.Duration
+
+	verdict   plan.Sight // what witnesses found; SightUnknown for nothing that counts
+	verdictAt time.Duration
+	again     time.Duration // not to be asked about before
+	probing   bool
+	forced    bool
+}
+
+// evidence is one voter's stream of a host.
+type evidence struct {
+	voter fleet.HostID
+	open  bool
+	slow  bool // heard and limit are exact; else the host was heard within slowAge of the voter's word
+	cut   bool
+	heard time.Duration
+	limit time.Duration
+}
+
+// NewWatch returns a watch that has seen nothing.
+func NewWatch(self fleet.HostID) *Watch {
+	w := &Watch{self: self}
+	w.Begin(0)
+	return w
+}
+
+// Begin forgets everything: a new leader starts with unknown, never with dead.
+func (w *Watch) Begin(now time.Duration) {
+	w.since = now
+	w.views, w.hosts, w.order = map[fleet.HostID]*view{}, map[fleet.HostID]*sighted{}, nil
+	w.panels = panels{}
+	w.changed = true
+}
+
+// Host is a host of State, as Know takes it.
+type Host struct {
+	ID   fleet.HostID
+	Zone string
+	Life fleet.HostLife
+}
+
+// Know tells which hosts and voters there are. Hosts left out are dropped, and
+// so is what voters said that are none any more.
+func (w *Watch) Know(now time.Duration, hosts []Host, voters []fleet.HostID) {
+	known := make(map[fleet.HostID]bool, len(hosts))
+	for _, h := range hosts {
+		known[h.ID] = true
+		s := w.host(now, h.ID)
+		s.zone, s.life = h.Zone, h.Life
+	}
+	for id := range w.hosts {
+		if !known[id] {
+			delete(w.hosts, id)
+			w.order = nil
+		}
+	}
+	for voter := range w.views {
+		if voter != w.self && !slices.Contains(voters, voter) {
+			delete(w.views, voter)
+			for _, s := range w.hosts {
+				s.evidence = slices.DeleteFunc(s.evidence, func(e evidence) bool { return e.voter == voter })
+			}
+		}
+	}
+	w.panels.fill(w)
+}
+
+// Take notes what a voter told about its streams. It answers true when it needs
+// all of them to go on.
+func (w *Watch) Take(now time.Duration, voter fleet.HostID, a Ages) (needFull bool) {
+	v := w.views[voter]
+	if !a.Full && (v == nil || a.Seq != v.seq+1) {
+		return true
+	}
+	if v == nil {
+		v = &view{open: map[fleet.HostID]bool{}}
+		w.views[voter] = v
+	}
+	if a.Full {
+		w.replaceAll(v, voter, a)
+	}
+	for _, host := range a.Open {
+		v.open[host] = true
+		*w.host(now, host).from(voter) = evidence{voter: voter, open: true, heard: now, limit: SuspectAfter}
+	}
+	for _, g := range a.Gone {
+		delete(v.open, g.Host)
+		*w.host(now, g.Host).from(voter) = evidence{voter: voter, cut: g.Cut, heard: now - ms(g.AgeMs), limit: SuspectAfter}
+	}
+	w.takeSlow(now, v, voter, a)
+	v.at, v.seq, v.starved = now, a.Seq, a.Starved
+	return false
+}
+
+// replaceAll ends the streams that a full word does not name any more.
+func (w *Watch) replaceAll(v *view, voter fleet.HostID, a Ages) {
+	still := make(map[fleet.HostID]bool, len(a.Open))
+	for _, host := range a.Open {
+		still[host] = true
+	}
+	for host := range v.open {
+		if s := w.hosts[host]; s != nil && !still[host] {
+			e := s.from(voter)
+			if !e.slow {
+				e.heard = v.at
+			}
+			e.open, e.slow = false, false
+		}
+	}
+	v.open = still
+}
+
+func (w *Watch) takeSlow(now time.Duration, v *view, voter fleet.HostID, a Ages) {
+	for _, host := range v.slow {
+		if s := w.hosts[host]; s != nil {
+			if e := s.from(voter); e.open {
+				e.slow, e.heard, e.limit = false, now, SuspectAfter
+			}
+		}
+	}
+	for _, host := range v.starve {
+		if s := w.hosts[host]; s != nil {
+			s.starved = false
+		}
+	}
+	v.slow, v.starve = v.slow[:0], a.StarvedHosts
+	for _, slow := range a.Slow {
+		if !v.open[slow.Host] {
+			continue
+		}
+		v.slow = append(v.slow, slow.Host)
+		e := w.host(now, slow.Host).from(voter)
+		e.slow, e.heard = true, now-ms(slow.AgeMs)
+		e.limit = min(max(ms(slow.SuspectMs), SuspectAfter), maxSuspectAfter)
+	}
+	for _, host := range a.StarvedHosts {
+		w.host(now, host).starved = true
+	}
+}
+
+func (w *Watch) host(now time.Duration, id fleet.HostID) *sighted {
+	s := w.hosts[id]
+	if s == nil {
+		s = &sighted{id: id, noticed: now, since: now}
+		w.hosts[id] = s
+		w.order = nil
+	}
+	return s
+}
+
+// from is a voter's evidence about the host, made when there is none.
+func (s *sighted) from(voter fleet.HostID) *evidence {
+	for i := range s.evidence {
+		if s.evidence[i].voter == voter {
+			return &s.evidence[i]
+		}
+	}
+	s.evidence = append(s.evidence, evidence{voter: voter})
+	return &s.evidence[len(s.evidence)-1]
+}
+
+// last is when a host was last heard, how long it may stay unheard from then,
+// and false when nobody ever heard it.
+func (w *Watch) last(s *sighted, now time.Duration, starved bool) (heard, limit time.Duration, ever bool) {
+	if s.id == w.self {
+		return now, SuspectAfter, true
+	}
+	heard, limit = max(w.since, s.noticed), NeverSeenAfter
+	slower := starved
+	for i := range s.evidence {
+		e := &s.evidence[i]
+		v := w.views[e.voter]
+		if v == nil {
+			continue
+		}
+		at, within := e.heard, e.limit
+		if e.open && !e.slow {
+			at = v.at
+		}
+		if e.cut || e.open && now-v.at > voterOverdue {
+			// The host, or its voter, has to find another first.
+			within = NeverSeenAfter
+		}
+		if !ever || at > heard {
+			heard, limit, ever, slower = at, within, true, starved || v.starved
+		}
+	}
+	// A voter's word is a sign of life of its own.
+	if v := w.views[s.id]; v != nil && (!ever || v.at > heard) {
+		heard, limit, ever, slower = v.at, SuspectAfter, true, starved
+	}
+	if slower {
+		limit *= starvedFactor
+	}
+	return heard, limit, ever
+}
+
+func ms(n int64) time.Duration { return time.Duration(n) * time.Millisecond }

@@ -1,0 +1,170 @@
+package peer
+
+import (
+	"cmp"
+	"slices"
+	"time"
+
+	"skein/agent/plan"
+	"skein/raftfsm/fleet"
+)
+
+// Ask is a host whose silence witnesses should look at. The answer goes to
+// Answer, also when there is none.
+type Ask struct {
+	Host      fleet.HostID
+	Witnesses []fleet.HostID // at most three, this host perhaps among them
+	Needed    int            // of how many a majority must be silent; Answer takes it
+}
+
+// Vote is one witness's word about one host.
+type Vote struct {
+	Outcome Outcome
+	Starved bool
+}
+
+// Step looks at all hosts and returns those to ask witnesses about, at most
+// room. starved says that this host is late itself.
+func (w *Watch) Step(now time.Duration, starved bool, room int) []Ask {
+	var asks []Ask
+	for _, s := range w.sorted() {
+		heard, limit, ever := w.last(s, now, starved)
+		if now-heard <= limit {
+			s.verdict = plan.SightUnknown
+			if ever {
+				w.see(s, now, plan.SightAlive)
+			}
+			s.forced, s.again = false, 0
+			continue
+		}
+		if s.verdict != plan.SightUnknown && heard > s.verdictAt {
+			s.verdict = plan.SightUnknown // heard since, and lost again
+		}
+		if s.verdict == plan.SightUnknown {
+			w.see(s, now, plan.SightSuspect)
+		}
+		if s.probing || len(asks) >= room || now < s.again && !s.forced || !worthAsking(s.life) {
+			continue
+		}
+		witnesses := w.panels.pick(s)
+		if len(witnesses) == 0 {
+			continue
+		}
+		s.probing, s.forced = true, false
+		asks = append(asks, Ask{Host: s.id, Witnesses: witnesses, Needed: w.panels.needed(len(witnesses))})
+	}
+	return asks
+}
+
+// worthAsking leaves out hosts whose fate is decided: a lost one that returns
+// opens a session.
+func worthAsking(life fleet.HostLife) bool {
+	return life == fleet.HostJoining || life == fleet.HostReady || life == fleet.HostSilent
+}
+
+// Force has witnesses asked about hosts at the next Step that finds them
+// suspect, unless they have just been.
+func (w *Watch) Force(hosts []fleet.HostID) {
+	for _, id := range hosts {
+		if s := w.hosts[id]; s != nil {
+			s.forced = true
+		}
+	}
+}
+
+// Answer notes what witnesses found. needed is the Ask's; answered is how long
+// ago the host answered gossip, negative for not at all.
+func (w *Watch) Answer(now time.Duration, host fleet.HostID, needed int, votes []Vote, answered time.Duration) {
+	s := w.hosts[host]
+	if s == nil {
+		return
+	}
+	s.probing = false
+	heard, _, _ := w.last(s, now, false)
+	verdict, again := judge(needed, votes, now-heard, answered)
+	s.again = now + again
+	switch verdict {
+	case plan.SightUnknown:
+		return // an earlier verdict stands: it was clear
+	case plan.SightSuspect:
+		s.verdict = plan.SightUnknown
+	default:
+		s.verdict, s.verdictAt = verdict, now
+	}
+	w.see(s, now, verdict)
+}
+
+// judge weighs votes about a host unheard for age: SightUnknown when they do
+// not suffice, SightSuspect when gossip overrules them. It also says when to ask
+// again. A word that the machine answers outweighs any number of silent ones.
+func judge(needed int, votes []Vote, age, answered time.Duration) (plan.Sight, time.Duration) {
+	count := map[Outcome]int{}
+	for _, v := range votes {
+		if v.Starved && v.Outcome == Silent && age < hungAfter {
+			continue // it may only be late itself
+		}
+		count[v.Outcome]++
+	}
+	switch {
+	case count[Connected] > 0 && age < hungAfter:
+		return plan.SightAlive, againAlive
+	case count[Connected] > 0 || count[Refused] > 0:
+		return plan.SightRefused, againRefused
+	case 2*count[Silent] <= needed:
+		return plan.SightUnknown, againUnclear
+	case answered >= 0 && answered <= vetoWithin:
+		return plan.SightSuspect, againUnclear
+	}
+	return plan.SightSilent, againSilent
+}
+
+func (w *Watch) see(s *sighted, now time.Duration, sight plan.Sight) {
+	if s.sight != sight {
+		s.sight, s.since = sight, now
+		w.changed = true
+	}
+}
+
+// Changed reports whether any sight changed since it was last asked.
+func (w *Watch) Changed() bool {
+	changed := w.changed
+	w.changed = false
+	return changed
+}
+
+// Sights is the leader's view. report may add what hosts said of themselves; it
+// may be nil. The map is the caller's.
+func (w *Watch) Sights(now time.Duration, report func(fleet.HostID) (fleet.CapacityReport, bool)) plan.Seen {
+	seen := plan.Seen{Hosts: make(map[fleet.HostID]plan.HostSeen, len(w.hosts)), LeaderAge: now - w.since}
+	for id, s := range w.hosts {
+		heard, _, ever := w.last(s, now, false)
+		hs := plan.HostSeen{Sight: s.sight, For: now - s.since, Age: -1, Starved: s.starved}
+		if ever {
+			hs.Age = now - heard
+		}
+		if report != nil {
+			if r, ok := report(id); ok {
+				hs.Pressure = pressure(r.Pressure)
+				hs.Starved = hs.Starved || r.Starved
+			}
+		}
+		seen.Hosts[id] = hs
+	}
+	return seen
+}
+
+// pressure is the highest stall share, 0 to 1; what the kernel does not tell is 0.
+func pressure(p fleet.Pressure) float64 {
+	return float64(max(p.CPU, p.Memory, p.IO, 0)) / 100
+}
+
+func (w *Watch) sorted() []*sighted {
+	if w.order == nil {
+		w.order = make([]*sighted, 0, len(w.hosts))
+		for _, s := range w.hosts {
+			w.order = append(w.order, s)
+		}
+		slices.SortFunc(w.order, func(a, b *sighted) int { return cmp.Compare(a.id, b.id) })
+	}
+	return w.order
+}

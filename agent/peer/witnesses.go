@@ -1,0 +1,99 @@
+package peer
+
+import (
+	"hash/fnv"
+	"slices"
+
+	"skein/agent/plan"
+	"skein/raftfsm/fleet"
+)
+
+// panels are the hosts that may bear witness, by zone, as of a moment ago: alive
+// and ready, and those that are starved only when there are no others. Kept, so
+// that a silent zone of thousands does not cost a look at all hosts for each.
+type panels struct {
+	zones    []string // sorted
+	hosts    map[string][]fleet.HostID
+	starved  []fleet.HostID
+	eligible int // hosts that are alive, or may be: a new leader has not heard of most
+}
+
+// fill is called with each Know.
+func (p *panels) fill(w *Watch) {
+	*p = panels{hosts: map[string][]fleet.HostID{}}
+	for _, s := range w.sorted() {
+		if s.life != fleet.HostReady && s.id != w.self {
+			continue
+		}
+		if s.sight == plan.SightAlive || s.sight == plan.SightUnknown {
+			p.eligible++
+		}
+		alive := s.sight == plan.SightAlive && s.verdict == plan.SightUnknown
+		switch {
+		case s.id != w.self && !alive:
+		case s.starved:
+			p.starved = append(p.starved, s.id)
+		default:
+			if p.hosts[s.zone] == nil {
+				p.zones = append(p.zones, s.zone)
+			}
+			p.hosts[s.zone] = append(p.hosts[s.zone], s.id)
+		}
+	}
+	slices.Sort(p.zones)
+}
+
+// needed is of how many witnesses a majority must be silent. It is more than
+// there are while a new leader knows few of its hosts: one word is not enough
+// when others could be had in a moment.
+func (p *panels) needed(picked int) int { return max(picked, min(maxWitnesses, p.eligible)) }
+
+// pick chooses up to three witnesses about a host: one a zone, other zones than
+// the host's own first, then its own, then starved ones. Which ones depends on the host, so that not
+// the same three are asked about thousands.
+func (p *panels) pick(s *sighted) []fleet.HostID {
+	var out []fleet.HostID
+	start := int(hashOf(string(s.id)) >> 33)
+	take := func(zone string, round int) {
+		hosts := p.hosts[zone]
+		for i := range min(len(hosts), maxWitnesses+1) {
+			h := hosts[(start+round+i)%len(hosts)]
+			if h != s.id && !slices.Contains(out, h) {
+				out = append(out, h)
+				return
+			}
+		}
+	}
+	for round := range maxWitnesses {
+		for i := range p.zones {
+			zone := p.zones[(start+i)%len(p.zones)]
+			if zone != s.zone && len(out) < maxWitnesses {
+				take(zone, round)
+			}
+		}
+	}
+	for round := 0; round < maxWitnesses && len(out) < maxWitnesses; round++ {
+		take(s.zone, round)
+	}
+	for i := 0; i < len(p.starved) && len(out) < maxWitnesses; i++ {
+		if h := p.starved[(start+i)%len(p.starved)]; h != s.id {
+			out = append(out, h)
+		}
+	}
+	return out
+}
+
+func hashOf(parts ...string) uint64 {
+	h := fnv.New64a()
+	for _, part := range parts {
+		_, _ = h.Write([]byte(part))
+		_, _ = h.Write([]byte{0})
+	}
+	// FNV's high bits are weak on short inputs: mix (the finaliser of MurmurHash3).
+	x := h.Sum64()
+	x ^= x >> 33
+	x *= 0xff51afd7ed558ccd
+	x ^= x >> 33
+	x *= 0xc4ceb9fe1a85ec53
+	return x ^ x>>33
+}

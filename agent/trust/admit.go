@@ -1,0 +1,129 @@
+package trust
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net/netip"
+	"time"
+
+	"skein/raftfsm/fleet"
+)
+
+// JoinRequest is what a newcomer asks with. The CSR proves that it holds the
+// key; names inside the CSR are ignored.
+type JoinRequest struct {
+	Fleet      fleet.FleetID     `cbor:"1,keyasint"`
+	Token      fleet.TokenID     `cbor:"2,keyasint"`
+	Secret     Secret            `cbor:"3,keyasint"`
+	CSR        []byte            `cbor:"4,keyasint"` // PEM
+	Name       string            `cbor:"5,keyasint"`
+	Zone       string            `cbor:"6,keyasint"`
+	Addr       netip.AddrPort    `cbor:"7,keyasint"` // its peer port, as others dial it
+	Attributes map[string]string `cbor:"8,keyasint,omitempty"`
+}
+
+// Door is a voter's side of joining.
+type Door struct {
+	State   func() *fleet.State // nil on workers
+	Propose func(context.Context, []fleet.Item) ([]fleet.Result, uint64, error)
+	Issuer  *Issuer
+	Now     func() time.Time
+	Chance  io.Reader // for host ids; nil: the system's
+}
+
+// Admit lets a newcomer in on its token: checks it, has AdmitHost committed,
+// signs its certificate. The same token and key get the same host again, so an
+// answer that was lost is asked for again. ErrTryAgain when State here has not
+// seen the commit yet, or the outcome is unknown.
+func (d *Door) Admit(ctx context.Context, r JoinRequest) (Grant, error) {
+	st := d.State()
+	if st == nil {
+		return Grant{}, fmt.Errorf("join: %w", ErrNotVoter)
+	}
+	public, err := parseRequest(r.CSR)
+	if err != nil {
+		return Grant{}, fmt.Errorf("join: %w", err)
+	}
+	key, err := KeyHash(public)
+	if err != nil {
+		return Grant{}, fmt.Errorf("join: %w", err)
+	}
+	if err := r.check(); err != nil {
+		return Grant{}, fmt.Errorf("join: %w", err)
+	}
+	shown := Shown{Kind: fleet.TokenJoin, Fleet: r.Fleet, ID: r.Token, Secret: r.Secret, Key: key}
+	if err := VerifyToken(st, shown, d.Now()); err != nil {
+		return Grant{}, fmt.Errorf("join: %w", err)
+	}
+	host, err := d.commit(ctx, r, key)
+	if err != nil {
+		return Grant{}, fmt.Errorf("join: %w", err)
+	}
+	grant, err := d.Issuer.Grant(host, public, d.Now())
+	if errors.Is(err, ErrUnknownHost) {
+		return Grant{}, fmt.Errorf("join: admitted as %s, not seen here yet: %w", host, ErrTryAgain)
+	}
+	return grant, err
+}
+
+func (d *Door) commit(ctx context.Context, r JoinRequest, key string) (fleet.HostID, error) {
+	id, err := NewHostID(d.Chance)
+	if err != nil {
+		return "", err
+	}
+	admit := fleet.AdmitHost{Token: r.Token, SecretHash: hashSecret(r.Secret), Host: fleet.Admission{
+		ID: id, Name: r.Name, Zone: r.Zone, Addr: r.Addr, Attributes: r.Attributes, PublicKey: key,
+	}}
+	results, _, err := d.Propose(ctx, []fleet.Item{{Command: admit, By: "host " + r.Name}})
+	switch {
+	case err != nil:
+		return "", fmt.Errorf("%w: %w", ErrTryAgain, err)
+	case len(results) != 1:
+		return "", fmt.Errorf("admit %s: %d results: %w", r.Name, len(results), ErrTryAgain)
+	case results[0].Err != nil:
+		return "", results[0].Err
+	case len(results[0].IDs) != 1:
+		return "", fmt.Errorf("admit %s: no host id: %w", r.Name, ErrTryAgain)
+	}
+	return fleet.HostID(results[0].IDs[0]), nil
+}
+
+func (r *JoinRequest) check() error {
+	if err := checkName("name", r.Name); err != nil {
+		return err
+	}
+	if err := checkName("zone", r.Zone); err != nil {
+		return err
+	}
+	if !r.Addr.IsValid() || r.Addr.Port() == 0 || r.Addr.Addr().IsUnspecified() {
+		return &fleet.FieldError{Field: "addr", Why: "want the address and port that others dial"}
+	}
+	if len(r.Attributes) > MaxAttributes {
+		return &fleet.FieldError{Field: "attributes", Why: fmt.Sprintf("%d of them, at most %d", len(r.Attributes), MaxAttributes)}
+	}
+	for name, value := range r.Attributes {
+		if name == "" || len(name) > MaxAttribute || len(value) > MaxAttribute {
+			return &fleet.FieldError{Field: "attributes", Why: fmt.Sprintf("names and values have at most %d characters", MaxAttribute)}
+		}
+	}
+	return nil
+}
+
+// maxName is the length of a DNS label: names of hosts and zones become parts
+// of names elsewhere.
+const maxName = 63
+
+func checkName(field, name string) error {
+	ok := name != "" && len(name) <= maxName
+	for i := 0; ok && i < len(name); i++ {
+		c := name[i]
+		letter := c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z' || c >= '0' && c <= '9'
+		ok = letter || i > 0 && (c == '-' || c == '_' || c == '.')
+	}
+	if !ok {
+		return &fleet.FieldError{Field: field, Why: fmt.Sprintf("%.*q: want 1 to %d letters, digits, '-', '_' or '.', beginning with a letter or digit", maxName, name, maxName)}
+	}
+	return nil
+}
