@@ -1,0 +1,91 @@
+package api
+
+// Hosts is a page of hosts by id.
+type Hosts struct {
+	Meta
+	Hosts []Host `json:"hosts"`
+	Next  string `json:"next,omitempty" doc:"pass as next for the following page"`
+}
+
+// Host is a machine with an agent.
+type Host struct {
+	ID         string            `json:"id"`
+	Name       string            `json:"name"`
+	Zone       string            `json:"zone"`
+	Life       string            `json:"life" enum:"joining,ready,silent,lost,forgotten,unknown" doc:"what the fleet believes; unknown: heard by gossip only"`
+	LifeSince  Stamp             `json:"lifeSince,omitzero"`
+	Role       string            `json:"role" enum:"voter,worker"`
+	VoterPhase string            `json:"voterPhase,omitempty" enum:"preparing,learning,voting,retiring"`
+	Leader     bool              `json:"leader"`
+	Placeable  bool              `json:"placeable" doc:"takes new tasks"`
+	Cordon     *Cordon           `json:"cordon,omitempty"`
+	Draining   bool              `json:"draining"`
+	Addr       string            `json:"addr,omitempty" doc:"peer port"`
+	StatusURL  string            `json:"statusUrl,omitempty"`
+	Capacity   Resources         `json:"capacity" doc:"what tasks may reserve in total"`
+	Reserved   Resources         `json:"reserved"`
+	Free       Resources         `json:"free" doc:"capacity minus reserved"`
+	Running    int               `json:"runningTasksCount"`
+	Pending    int               `json:"pendingTasksCount"`
+	Report     *HostReport       `json:"report,omitempty" doc:"what the host last said of itself by gossip; may be stale"`
+	Gossip     string            `json:"gossip" enum:"alive,failed,unknown" doc:"what the answering host hears of it"`
+	Attributes map[string]string `json:"attributes,omitempty"`
+	SelfCheck  []Check           `json:"selfCheck,omitempty"`
+	Version    string            `json:"version,omitempty"`
+	OSImage    string            `json:"osImage,omitempty"`
+	Boot       string            `json:"boot,omitempty"`
+	Session    uint64            `json:"session,omitempty" doc:"rises with each start of its agent"`
+	JoinedAt   Stamp             `json:"joinedAt,omitzero"`
+}
+
+// Cordon keeps new work off a host.
+type Cordon struct {
+	By  string `json:"by"`
+	At  Stamp  `json:"at,omitzero"`
+	Why string `json:"why,omitempty"`
+}
+
+// Check is one line of a host's self-check.
+type Check struct {
+	Name     string `json:"name"`
+	OK       bool   `json:"ok"`
+	Required bool   `json:"required"`
+	Detail   string `json:"detail,omitempty"`
+}
+
+// HostReport is a host's own word.
+type HostReport struct {
+	At          Stamp     `json:"at,omitzero" doc:"by the host's own clock"`
+	Used        Resources `json:"used" doc:"measured"`
+	Pressure    Pressure  `json:"pressure"`
+	Starved     bool      `json:"starved" doc:"late by its own measure"`
+	Protected   string    `json:"protected,omitempty" doc:"whether the agent is shielded from its tasks: yes, partly or no, and why"`
+	Runtime     string    `json:"runtime,omitempty" doc:"container runtime and version, or why it does not answer"`
+	DiskFreeMiB int64     `json:"diskFreeMiB"`
+	PortsUsed   int       `json:"portsUsed"`
+}
+
+// Pressure is the share of time in which work stalled, 0 to 100; -1 where the
+// kernel does not tell.
+type Pressure struct {
+	CPU    int `json:"cpu"`
+	Memory int `json:"memory"`
+	IO     int `json:"io"`
+}
+
+// Voters are the holders of the log.
+type Voters struct {
+	Meta
+	Leader *HostRef   `json:"leader" nullable:"true"`
+	Target int        `json:"target"`
+	Voters []VoterRow `json:"voters"`
+}
+
+// VoterRow is one holder of the log.
+type VoterRow struct {
+	ID    string  `json:"id" doc:"host id and number of its log"`
+	Host  HostRef `json:"host"`
+	Phase string  `json:"phase" enum:"preparing,learning,voting,retiring"`
+	Since Stamp   `json:"since,omitzero"`
+	Life  string  `json:"life" enum:"joining,ready,silent,lost,forgotten,unknown"`
+}

@@ -1,0 +1,101 @@
+package api
+
+import (
+	"skein/agent/ecs/strictjson"
+	"skein/raftfsm/fleet"
+)
+
+// The small bodies that are Skein's own. Every field in them is used.
+var (
+	scaleFields   = own("scale", "desiredCount", "clientToken")
+	cordonFields  = own("cordon", "why", "clientToken")
+	plainFields   = own("change", "clientToken")
+	forceFields   = own("removal", "force", "clientToken")
+	tokenFields   = own("token", "kind", "uses", "validSeconds", "clientToken")
+	settingFields = own("setting", "value", "clientToken")
+)
+
+func own(name string, paths ...string) *strictjson.Table {
+	fields := make([]strictjson.Field, len(paths))
+	for i, path := range paths {
+		fields[i] = strictjson.Field{Path: path, Fate: strictjson.Used}
+	}
+	return strictjson.NewTable(name, fields)
+}
+
+const maxClientToken = 64
+
+// body reads a small body; an empty one is an empty object.
+func (c *call) bodyOf(table *strictjson.Table) (*strictjson.Object, *strictjson.Problems, error) {
+	data := c.body
+	if len(data) == 0 {
+		data = []byte("{}")
+	}
+	doc, err := strictjson.Parse(data, maxBody)
+	if err != nil {
+		return nil, nil, err
+	}
+	p := &strictjson.Problems{}
+	table.Audit(doc, false, p)
+	return strictjson.Root(doc, p), p, nil
+}
+
+func clientToken(o *strictjson.Object) string { return o.Text("clientToken", maxClientToken) }
+
+// text reads free text of an operator's: reasons that end up in lists and logs.
+func text(o *strictjson.Object, field string, most int) string {
+	t := o.Text(field, most)
+	for _, r := range t {
+		if strictjson.Unprintable(r) {
+			o.Refuse(field, "holds control characters")
+			return ""
+		}
+	}
+	return t
+}
+
+func need(o *strictjson.Object, field, what string) {
+	if !o.Has(field) {
+		o.Refuse(field, "missing: %s", what)
+	}
+}
+
+// ScaleBody asks for another number of tasks.
+type ScaleBody struct {
+	Desired     int    `json:"desiredCount"`
+	ClientToken string `json:"clientToken,omitempty"`
+}
+
+// CordonBody says why a host takes no new tasks.
+type CordonBody struct {
+	Why         string `json:"why,omitempty"`
+	ClientToken string `json:"clientToken,omitempty"`
+}
+
+// PlainBody has nothing to say but who repeats it.
+type PlainBody struct {
+	ClientToken string `json:"clientToken,omitempty"`
+}
+
+// ForceBody removes something, if need be by force.
+type ForceBody struct {
+	Force       bool   `json:"force,omitempty" doc:"even though it is in use"`
+	ClientToken string `json:"clientToken,omitempty"`
+}
+
+// TokenBody asks for a token.
+type TokenBody struct {
+	Kind         string `json:"kind" enum:"join,operator"`
+	Uses         int    `json:"uses,omitempty" doc:"hosts it admits; 1 unless given; join only"`
+	ValidSeconds int    `json:"validSeconds,omitempty" doc:"an hour unless given"`
+	ClientToken  string `json:"clientToken,omitempty"`
+}
+
+// SettingBody is a setting's new value.
+type SettingBody struct {
+	Value       int64  `json:"value"`
+	ClientToken string `json:"clientToken,omitempty"`
+}
+
+// tokenKinds are the kinds by their text.
+var tokenKinds = map[string]fleet.TokenKind{"join": fleet.TokenJoin, "operator": fleet.TokenOperator}

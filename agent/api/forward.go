@@ -1,0 +1,180 @@
+package api
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"io"
+	"net/http"
+	"strconv"
+	"time"
+)
+
+// errand is something only a leader can do.
+type errand struct {
+	trust  Trust
+	by     string // who asked, for the next host; empty for reads
+	token  string // receipt of a write, sent along
+	body   []byte
+	public bool // the answer must hold no secrets
+	here   func(v Voter) error
+}
+
+// withLeader does an errand here while this host leads and hands it on
+// otherwise, again and again until one gives an answer or the wait is over.
+// What is repeated is safe to repeat: reads, and writes with a receipt.
+func (a *API) withLeader(w http.ResponseWriter, r *http.Request, e errand) error {
+	n := hops(r, e.trust)
+	if n >= maxHops {
+		return refuse(http.StatusServiceUnavailable, "no-leader", "the request went from host to host and found no leader", "repeat it").after(2 * time.Second)
+	}
+	ctx, cancel := context.WithTimeout(r.Context(), a.patience(r, e.trust))
+	defer cancel()
+	deadline, _ := ctx.Deadline()
+	var last error
+	for {
+		done, err := a.tryLeader(ctx, w, r, e, deadline)
+		if done {
+			return err
+		}
+		if err != nil {
+			last = err
+		}
+		if a.alone() {
+			return refuse(http.StatusServiceUnavailable, "cut-off", "this host hears no voter, so nothing can be changed or proven from here; its tasks keep running", "ask a host that is not cut off, or repeat later with the same client token").after(5 * time.Second)
+		}
+		select {
+		case <-ctx.Done():
+			return noLeader(last)
+		case <-time.After(retryPause):
+		}
+	}
+}
+
+// tryLeader reports done when there is an answer, good or bad.
+func (a *API) tryLeader(ctx context.Context, w http.ResponseWriter, r *http.Request, e errand, deadline time.Time) (done bool, err error) {
+	v := a.Voter()
+	if v != nil && v.IsLeader() {
+		err := e.here(v)
+		again := errors.Is(err, ErrNotLeader) || errors.Is(err, ErrUnknown)
+		return !again, err
+	}
+	if v != nil {
+		if leader, known := v.Leader(); !known || leader == a.Host {
+			return false, nil
+		}
+	}
+	if a.Forward == nil {
+		return false, errNobody
+	}
+	out := a.outgoing(r.WithContext(ctx), e.body, e.trust, time.Until(deadline), e.by, e.public)
+	if e.token != "" {
+		out.Header.Set(headerToken, e.token)
+	}
+	if err := a.Forward.Forward(w, out, true); err != nil {
+		a.metrics.forwarded("failed")
+		return false, err
+	}
+	a.metrics.forwarded("answered")
+	return true, nil
+}
+
+func noLeader(last error) error {
+	message := "no leader answered in time; nothing was confirmed"
+	if errors.Is(last, ErrUnknown) {
+		message = "the change was proposed and may still be made, but nobody confirmed it"
+	}
+	if errors.Is(last, ErrBusy) {
+		message = "the leader has more work than it can take"
+	}
+	if last != nil {
+		message += " (" + last.Error() + ")"
+	}
+	return refuse(http.StatusServiceUnavailable, "no-leader", message, "repeat with the same client token: it is never done twice").after(2 * time.Second)
+}
+
+// patience is how long an errand may wait: less for those that waited
+// elsewhere already.
+func (a *API) patience(r *http.Request, trust Trust) time.Duration {
+	wait := electionWait
+	if trust == TrustVoter || trust == TrustToken {
+		if ms, err := strconv.Atoi(r.Header.Get(headerWait)); err == nil && ms >= 0 {
+			wait = min(wait, time.Duration(ms)*time.Millisecond*9/10)
+		}
+	}
+	return wait
+}
+
+func (a *API) alone() bool {
+	return a.Voter() == nil && a.Local != nil && !a.Local.AloneSince().IsZero()
+}
+
+// outgoing is a copy of a request for another host, free of what only a peer
+// may say and with what this host says.
+func (a *API) outgoing(r *http.Request, body []byte, trust Trust, wait time.Duration, by string, public bool) *http.Request {
+	out := r.Clone(r.Context())
+	for _, h := range []string{headerHops, headerBy, headerWait, headerPublic} {
+		out.Header.Del(h)
+	}
+	out.Header.Set(headerHops, strconv.Itoa(hops(r, trust)+1))
+	out.Header.Set(headerWait, strconv.FormatInt(max(0, wait.Milliseconds()), 10))
+	if by != "" {
+		out.Header.Set(headerBy, by)
+	}
+	if public {
+		out.Header.Set(headerPublic, "1")
+	}
+	out.Body, out.GetBody, out.ContentLength = http.NoBody, nil, 0
+	if len(body) > 0 {
+		out.Body = io.NopCloser(bytes.NewReader(body))
+		out.GetBody = func() (io.ReadCloser, error) { return io.NopCloser(bytes.NewReader(body)), nil }
+		out.ContentLength = int64(len(body))
+	}
+	return out
+}
+
+// hops counts the hosts a request came through; only peers may say so.
+func hops(r *http.Request, trust Trust) int {
+	if trust != TrustVoter && trust != TrustToken {
+		return 0
+	}
+	n, err := strconv.Atoi(r.Header.Get(headerHops))
+	if err != nil || n < 0 {
+		return 0
+	}
+	return n
+}
+
+// recorder keeps a copy of an answer while it passes, up to a bound.
+type recorder struct {
+	http.ResponseWriter
+	status int
+	body   []byte
+	over   bool
+}
+
+func (r *recorder) WriteHeader(status int) {
+	if r.status == 0 {
+		r.status = status
+	}
+	r.ResponseWriter.WriteHeader(status)
+}
+
+func (r *recorder) Write(b []byte) (int, error) {
+	if r.status == 0 {
+		r.status = http.StatusOK
+	}
+	if r.over = r.over || len(r.body)+len(b) > maxCacheEntry; r.over {
+		r.body = nil
+	} else {
+		r.body = append(r.body, b...)
+	}
+	n, err := r.ResponseWriter.Write(b)
+	r.over = r.over || err != nil
+	return n, err
+}
+
+// Unwrap lets http.ResponseController reach flushing and deadlines.
+func (r *recorder) Unwrap() http.ResponseWriter { return r.ResponseWriter }
+
+func (r *recorder) complete() bool { return r.status == http.StatusOK && !r.over }

@@ -1,0 +1,174 @@
+package api
+
+import (
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"testing"
+)
+
+func TestThePlainListenerOnlyShowsAndHidesSecrets(t *testing.T) {
+	x := newTestAPI(t, nil)
+	root := webFleet(t, x)
+	h := x.Handler(TrustNone)
+	for _, rt := range x.writes() {
+		target := strings.NewReplacer("{name}", "web", "{id}", "h5").Replace(rt.pattern)
+		if code, got, _ := do(t, h, rt.method, target, `{}`); code != 405 || at(t, got, "error", "code") != "read-only" {
+			t.Errorf("%s %s: status %d, %v", rt.method, target, code, got)
+		}
+	}
+	want(t, 405, h, "GET", "/v1/tokens", "")
+	value := func(h http.Handler, header ...string) any {
+		return at(t, want(t, 200, h, "GET", "/v1/taskdefs/web", "", header...), "containerDefinitions", 0, "environment", 0, "value")
+	}
+	if got := value(h); got != "" {
+		t.Errorf("the plain listener shows %v", got)
+	}
+	if got := value(x.Handler(TrustToken)); got != "" {
+		t.Errorf("a stranger is shown %v", got)
+	}
+	if got := value(root); got != "hunter2" {
+		t.Errorf("root is shown %v", got)
+	}
+	token := want(t, 201, root, "POST", "/v1/tokens", `{"kind": "operator"}`)["token"].(string)
+	if got := value(x.Handler(TrustToken), "Authorization", "Bearer "+token); got != "hunter2" {
+		t.Errorf("an operator is shown %v", got)
+	}
+	want(t, 403, x.Handler(TrustToken), "GET", "/v1/taskdefs/web", "", "Authorization", "Bearer wrong")
+	want(t, 401, x.Handler(TrustToken), "GET", "/v1/tokens", "")
+	for _, path := range []string{"/v1/taskdefs", "/v1/decisions", "/v1/status", "/v1/hosts", "/metrics"} {
+		w := httptest.NewRecorder()
+		r := httptest.NewRequest("GET", "http://127.0.0.1"+path, nil)
+		if h.ServeHTTP(w, r); strings.Contains(w.Body.String(), "hunter2") || strings.Contains(w.Body.String(), "secret-") {
+			t.Errorf("%s shows a secret", path)
+		}
+	}
+}
+
+func TestBrowsersAreKeptFromHarm(t *testing.T) {
+	x := newTestAPI(t, func(c *Config) { c.AllowedHosts = []string{"status.example.org"} })
+	webFleet(t, x)
+	host := func(name string) int {
+		r := httptest.NewRequest("GET", "/v1/status", nil)
+		r.Host = name
+		w := httptest.NewRecorder()
+		x.Handler(TrustNone).ServeHTTP(w, r)
+		return w.Code
+	}
+	for name, status := range map[string]int{
+		"127.0.0.1:7780": 200, "[::1]:7780": 200, "10.0.0.1": 200, "localhost:7780": 200, "h1:7780": 200, "H1": 200, "Status.Example.org": 200,
+		"evil.example": 421, "localhost.evil.example": 421, "127.0.0.1.evil.example": 421, "": 421,
+	} {
+		if got := host(name); got != status {
+			t.Errorf("Host %q: status %d, want %d", name, got, status)
+		}
+	}
+	for _, header := range [][]string{{"Sec-Fetch-Site", "cross-site"}, {"Origin", "https://evil.example"}} {
+		for _, trust := range []Trust{TrustToken, TrustRoot} {
+			code, got, _ := do(t, x.Handler(trust), "POST", "/v1/services/web/scale", `{"desiredCount": 0}`, header...)
+			if code != 403 || at(t, got, "error", "code") != "cross-origin" {
+				t.Errorf("%v: status %d, %v", header, code, got)
+			}
+		}
+	}
+	if x.voter.State().Service("web").Desired != 6 {
+		t.Error("a page of another site changed the fleet")
+	}
+	for _, path := range []string{"/", "/v1/status", "/openapi.json", "/nothing"} {
+		_, _, h := do(t, x.Handler(TrustNone), "GET", path, "")
+		if csp := h.Get("Content-Security-Policy"); !strings.Contains(csp, "default-src 'self'") || !strings.Contains(csp, "frame-ancestors 'none'") || h.Get("X-Content-Type-Options") != "nosniff" {
+			t.Errorf("%s: headers %v", path, h)
+		}
+		if h.Get("Access-Control-Allow-Origin") != "" {
+			t.Errorf("%s invites other sites", path)
+		}
+	}
+}
+
+func TestThePageIsWholeAndBringsNothingFromElsewhere(t *testing.T) {
+	h := newTestAPI(t, nil).Handler(TrustNone)
+	for path, kind := range map[string]string{"/": "text/html", "/app.css": "text/css", "/app.js": "text/javascript"} {
+		r := httptest.NewRequest("GET", "http://localhost"+path, nil)
+		w := httptest.NewRecorder()
+		h.ServeHTTP(w, r)
+		body := w.Body.String()
+		if w.Code != 200 || !strings.HasPrefix(w.Header().Get("Content-Type"), kind) || len(body) < 1000 {
+			t.Errorf("%s: status %d, %s, %d bytes", path, w.Code, w.Header().Get("Content-Type"), len(body))
+		}
+		for _, forbidden := range []string{"https://", "//cdn", "innerHTML", "outerHTML", "document.write", " style=\"", "onclick=\"", "eval("} {
+			if strings.Contains(body, forbidden) {
+				t.Errorf("%s holds %q", path, forbidden)
+			}
+		}
+	}
+}
+
+func TestTooManyAtOnceAreRefusedNotQueued(t *testing.T) {
+	x := newTestAPI(t, nil)
+	webFleet(t, x)
+	h := x.Handler(TrustNone)
+	ask := func(target, from string) int {
+		r := httptest.NewRequest("GET", target, nil)
+		r.Host, r.RemoteAddr = "localhost", from+":1234"
+		w := httptest.NewRecorder()
+		h.ServeHTTP(w, r)
+		if w.Code == 429 && w.Header().Get("Retry-After") == "" {
+			t.Error("429 without Retry-After")
+		}
+		return w.Code
+	}
+	var leave []func()
+	fill := func(g *gate, from string, n int) {
+		for range n {
+			out, full := g.enter(from)
+			if full != "" {
+				t.Fatalf("%s: full of %s with %d inside", from, full, g.count())
+			}
+			leave = append(leave, out)
+		}
+	}
+	fill(x.gate, "10.0.0.1", maxPerCaller)
+	if code := ask("/v1/status", "10.0.0.1"); code != 429 {
+		t.Errorf("one caller's %d-th: status %d", maxPerCaller+1, code)
+	}
+	if code := ask("/v1/status", "10.0.0.2"); code != 200 {
+		t.Errorf("another caller: status %d", code)
+	}
+	fill(x.gate, "", maxInFlight-maxPerCaller)
+	if code := ask("/v1/status", "10.0.0.2"); code != 429 {
+		t.Errorf("one more than all: status %d", code)
+	}
+	fill(x.stream, "10.0.0.1", maxWatchersPerCaller)
+	if code := ask("/v1/events", "10.0.0.1"); code != 429 {
+		t.Errorf("one watcher too many: status %d", code)
+	}
+	for _, out := range leave {
+		out()
+	}
+	if code := ask("/v1/status", "10.0.0.1"); code != 200 || x.gate.count() != 0 || len(x.gate.by)+len(x.stream.by) != 0 {
+		t.Errorf("afterwards: status %d, %d in flight, %v", code, x.gate.count(), x.gate.by)
+	}
+}
+
+func TestTextFromElsewhereIsMadeHarmless(t *testing.T) {
+	for given, want := range map[string]string{
+		"plain":                      "plain",
+		"a\x1b]52;c;evil\x07b":       "a ]52;c;evil b",
+		"line\nforged":               "line forged",
+		"right\u202eto left":         "right to left",
+		"zero\u200bwidth":            "zero width",
+		"bad\xffutf8":                "bad\uFFFDutf8",
+		"grüße 木":                    "grüße 木",
+		strings.Repeat("x", maxText): strings.Repeat("x", maxText),
+		strings.Repeat("é", maxText): strings.Repeat("é", maxText/2) + "...",
+	} {
+		if got := clean(given); got != want {
+			t.Errorf("clean(%q) = %q, want %q", given[:min(len(given), 40)], got[:min(len(got), 60)], want[:min(len(want), 60)])
+		}
+	}
+	for given, want := range map[string]string{"http://h1:7780/": "http://h1:7780/", "javascript:alert(1)": "", "file:///etc/passwd": "", "//evil": "", "http://": "", "\x00": ""} {
+		if got := safeURL(given); got != want {
+			t.Errorf("safeURL(%q) = %q", given, got)
+		}
+	}
+}

@@ -1,0 +1,33 @@
+package api
+
+import (
+	"net/url"
+	"strconv"
+)
+
+// The headers of Skein's own. Those of the second group are written by agents
+// for agents and taken only from peers.
+const (
+	headerIndex  = "X-Skein-Index"
+	headerStale  = "X-Skein-Stale-Ms"
+	headerCutOff = "X-Skein-Cut-Off"
+	headerAlone  = "X-Skein-Alone-Since"
+	headerToken  = "Idempotency-Key"
+
+	headerHops   = "X-Skein-Hops"
+	headerBy     = "X-Skein-By"
+	headerWait   = "X-Skein-Wait-Ms"
+	headerPublic = "X-Skein-Public"
+)
+
+func formatUint(n uint64) string { return strconv.FormatUint(n, 10) }
+func formatInt(n int64) string   { return strconv.FormatInt(n, 10) }
+
+// safeURL lets only plain web addresses through: a page turns them into links.
+func safeURL(text string) string {
+	u, err := url.Parse(text)
+	if err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Host == "" {
+		return ""
+	}
+	return u.String()
+}

@@ -1,0 +1,59 @@
+package api
+
+import "time"
+
+// Limits, each with its reason. Source of the starting values: the admission
+// table of the reliability notes.
+const (
+	// maxInFlight bounds requests per agent, maxPerCaller those of one address:
+	// one impatient client must not take the rest's share.
+	maxInFlight  = 256
+	maxPerCaller = 32
+	// Watchers hold a connection for hours, so they are counted apart.
+	maxWatchers          = 128
+	maxWatchersPerCaller = 16
+
+	maxBody  = 256 << 10 // a task definition with white space to spare
+	maxQuery = 4 << 10   // filters are names
+	// requestTime ends any request but a stream; writes wait for an election
+	// within it.
+	requestTime = 20 * time.Second
+	// electionWait is how long a write waits for a leader: three elections with
+	// default timers.
+	electionWait = 10 * time.Second
+	// retryPause spaces a write's tries while there is no leader.
+	retryPause = 100 * time.Millisecond
+	// proposeTime bounds one try, so that an unknown outcome leaves time to ask
+	// again.
+	proposeTime = 4 * time.Second
+	// resolveTime is all that digest pinning may take from a write.
+	resolveTime = 2 * time.Second
+	// movedTries is how often a change of a row is made again when somebody else
+	// changed it in between.
+	movedTries = 4
+	maxHops    = 3 // worker, voter, leader, and once more when the lead moved meanwhile
+
+	defaultPage = 100
+	maxPage     = 1000
+	// maxScan bounds the rows one filtered page looks at; the page is then shorter
+	// and says where to go on.
+	maxScan = 50_000
+
+	// cutOffAfter is when a voter that hears no leader calls itself cut off: well
+	// above an election.
+	cutOffAfter = 5 * time.Second
+
+	// The cache of a worker holds the main lists as last seen.
+	maxCacheEntry = 1 << 20
+	maxCacheItems = 16
+
+	eventBatch     = 256              // decisions written before a flush
+	heartbeatEvery = 10 * time.Second // keeps proxies from closing a silent stream
+	stateEvery     = 250 * time.Millisecond
+	// slowWrite is how long a batch may take before its watcher is told to come
+	// back; writeTime is when the connection is cut without a word.
+	slowWrite = 5 * time.Second
+	writeTime = 15 * time.Second
+	// maxServiceSeries bounds the labels of a scrape.
+	maxServiceSeries = 1000
+)

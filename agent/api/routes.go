@@ -1,0 +1,89 @@
+package api
+
+import "net/http"
+
+// Parameters that several routes take.
+var (
+	paramConsistent = param{"consistent", "ask the leader, and wait until it has proven that it leads"}
+	paramLimit      = param{"limit", "rows on a page, 1 to 1000"}
+	paramNext       = param{"next", "the next of the page before"}
+	paramStrict     = param{"strict", "refuse every field that is not used, instead of warning"}
+	paramForce      = param{"force", "even though it is in use"}
+)
+
+func query(params ...param) []param { return append(params, paramConsistent) }
+
+// table is every route there is.
+func (a *API) table() []route {
+	routes := append(a.reads(), a.writes()...)
+	return append(routes, a.plains()...)
+}
+
+func (a *API) reads() []route {
+	page := query(paramLimit, paramNext)
+	get := func(pattern, summary string, params []param, answer any, cached bool, read func(*view) (any, error)) route {
+		return route{method: http.MethodGet, pattern: pattern, kind: kindRead, summary: summary, query: params, answer: answer, cached: cached, read: read}
+	}
+	tokens := get("/v1/tokens", "Tokens, without their secrets", query(), TokenList{}, false, (*view).tokens)
+	tokens.private = true
+	return []route{
+		get("/v1/status", "The fleet at a glance", query(), Status{}, true, (*view).status),
+		get("/v1/hosts", "Hosts by id", page, Hosts{}, true, (*view).hosts),
+		get("/v1/hosts/{id}", "One host, by id or name", query(), Host{}, false, (*view).host),
+		get("/v1/services", "Services by name", page, Services{}, true, (*view).services),
+		get("/v1/services/{name}", "One service", query(), Service{}, false, (*view).service),
+		get("/v1/tasks", "Tasks by id", query(paramLimit, paramNext,
+			param{"service", "only tasks of this service"}, param{"family", "only tasks of this task definition family"},
+			param{"host", "only tasks on this host, by id or name"},
+			param{"status", "only tasks whose lastStatus is one of these, joined with commas"},
+			param{"desiredStatus", "RUNNING or STOPPED"}), Tasks{}, true, (*view).tasks),
+		get("/v1/tasks/{id}", "One task, by id or a beginning that only it has", query(), Task{}, false, (*view).task),
+		get("/v1/taskdefs", "Task definitions by family and revision", query(paramLimit, paramNext, param{"family", "only this family"}), TaskDefs{}, true, (*view).taskDefs),
+		get("/v1/taskdefs/{id}", "One task definition: family:revision, or a family for its newest", query(), TaskDef{}, false, (*view).taskDef),
+		get("/v1/voters", "Holders of the log, and who leads", query(), Voters{}, true, (*view).voters),
+		get("/v1/decisions", "What was done and why, oldest first; the newest ones unless after is given", query(paramLimit, param{"after", "only decisions after this number"}), Decisions{}, true, (*view).decisions),
+		get("/v1/settings", "What operators may turn", query(), Settings{}, false, (*view).settings),
+		tokens,
+		{method: http.MethodGet, pattern: "/v1/events", kind: kindStream, media: "text/event-stream",
+			summary: "Decisions as they are made, as server-sent events (decision, state, gap, resume, cut-off); resumed with Last-Event-ID",
+			query:   []param{{"after", "begin after this decision; 0 for the oldest kept"}}},
+	}
+}
+
+func (a *API) writes() []route {
+	write := func(method, pattern, summary string, params []param, body, answer any, status int, f func(*call) (*order, error)) route {
+		return route{method: method, pattern: pattern, kind: kindWrite, summary: summary, query: params, body: body, answer: answer, status: status, write: f}
+	}
+	strict := []param{paramStrict}
+	force := []param{paramForce}
+	return []route{
+		write(http.MethodPost, "/v1/taskdefs", "Register a task definition: ECS RegisterTaskDefinition's input", strict, ecsBody("task definition"), TaskDefWritten{}, http.StatusCreated, (*call).registerTaskDef),
+		write(http.MethodPost, "/v1/services", "Create a service: ECS CreateService's input", strict, ecsBody("service"), ServiceWritten{}, http.StatusCreated, (*call).createService),
+		write(http.MethodPatch, "/v1/services/{name}", "Change a service: ECS UpdateService's input; what is not given is kept", strict, ecsBody("service"), ServiceWritten{}, 0, (*call).updateService),
+		write(http.MethodDelete, "/v1/services/{name}", "Delete a service; its tasks stop", force, ForceBody{}, ServiceWritten{}, 0, (*call).deleteService),
+		write(http.MethodPost, "/v1/services/{name}/scale", "Change how many tasks a service keeps running", nil, ScaleBody{}, ServiceWritten{}, 0, (*call).scaleService),
+		write(http.MethodPost, "/v1/tasks", "Start standalone tasks: ECS RunTask's input", strict, ecsBody("run"), TasksWritten{}, http.StatusCreated, (*call).runTasks),
+		write(http.MethodDelete, "/v1/tasks/{id}", "Stop a task", []param{{"reason", "why, for people"}}, ecsBody("stop"), TasksWritten{}, 0, (*call).stopTask),
+		write(http.MethodPost, "/v1/hosts/{id}/cordon", "Keep new tasks off a host", nil, CordonBody{}, HostWritten{}, 0, (*call).cordon),
+		write(http.MethodPost, "/v1/hosts/{id}/uncordon", "Let a host take new tasks again", nil, PlainBody{}, HostWritten{}, 0, (*call).uncordon),
+		write(http.MethodPost, "/v1/hosts/{id}/forget", "End a host's identity for ever", force, ForceBody{}, HostWritten{}, 0, (*call).forget),
+		write(http.MethodPost, "/v1/tokens", "Make a token; its text is in this answer only", nil, TokenBody{}, TokenMade{}, http.StatusCreated, (*call).makeToken),
+		write(http.MethodDelete, "/v1/tokens/{id}", "Make a token worthless", nil, PlainBody{}, Written{}, 0, (*call).deleteToken),
+		write(http.MethodPut, "/v1/settings/{name}", "Turn a setting", nil, SettingBody{}, SettingWritten{}, 0, (*call).putSetting),
+	}
+}
+
+func (a *API) plains() []route {
+	get := func(pattern, media, summary string, f http.HandlerFunc) route {
+		return route{method: http.MethodGet, pattern: pattern, kind: kindPlain, media: media, summary: summary, plain: f}
+	}
+	return []route{
+		get("/healthz", "text/plain", "200 while this agent answers", a.healthz),
+		get("/readyz", "text/plain", "200 while this host does its work and hears the fleet", a.readyz),
+		get("/metrics", "text/plain", "Metrics in Prometheus' words; those of the fleet on voters only", a.metrics.handler()),
+		get("/openapi.json", "application/json", "This document", a.serveOpenAPI),
+		get("/{$}", "text/html", "The status page", a.page("index.html")),
+		get("/app.css", "text/css", "Its style", a.page("app.css")),
+		get("/app.js", "text/javascript", "Its script", a.page("app.js")),
+	}
+}

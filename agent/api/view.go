@@ -1,0 +1,128 @@
+package api
+
+import (
+	"net/http"
+	"time"
+
+	"skein/raftfsm/fleet"
+)
+
+// view is all that one read may look at: a State, what gossip and this host
+// itself add, and what the reader asked for.
+type view struct {
+	*http.Request
+	api     *API
+	st      *fleet.State
+	leader  fleet.HostID // empty when nobody is known to lead
+	now     fleet.Time
+	meta    Meta
+	secrets bool // the reader may see values of environment variables
+
+	reports map[fleet.HostID]*fleet.CapacityReport
+	members map[fleet.HostID]Member
+}
+
+func (a *API) view(r *http.Request, v Voter, secrets bool) *view {
+	st, age := v.State(), v.Age()
+	leader, known := v.Leader()
+	if !known {
+		leader = ""
+	}
+	now := a.Now()
+	meta := Meta{Index: st.Index(), StaleMs: age.Milliseconds()}
+	if !known && age > cutOffAfter {
+		meta.CutOff, meta.AloneSince = true, Stamp(fleet.TimeOf(now.Add(-age)))
+	}
+	return &view{Request: r, api: a, st: st, leader: leader, now: max(fleet.TimeOf(now), st.Now()), meta: meta, secrets: secrets}
+}
+
+// report returns a host's newest word, or nil. Gossip is asked once a request.
+func (v *view) report(id fleet.HostID) *fleet.CapacityReport {
+	v.gossip()
+	return v.reports[id]
+}
+
+func (v *view) gossip() {
+	if v.reports != nil {
+		return
+	}
+	v.reports, v.members = map[fleet.HostID]*fleet.CapacityReport{}, map[fleet.HostID]Member{}
+	if v.api.Members == nil {
+		return
+	}
+	reports := v.api.Members.Reports()
+	for i := range reports {
+		v.reports[reports[i].Host] = &reports[i]
+	}
+	for _, m := range v.api.Members.Members() {
+		v.members[m.Host] = m
+	}
+}
+
+// heard is what the answering host hears of another by gossip.
+func (v *view) heard(id fleet.HostID) string {
+	v.gossip()
+	m, ok := v.members[id]
+	switch {
+	case !ok && id == v.api.Host, ok && m.Alive:
+		return "alive"
+	case ok:
+		return "failed"
+	}
+	return "unknown"
+}
+
+func (v *view) hostRef(id fleet.HostID) *HostRef {
+	if id == "" {
+		return nil
+	}
+	h := v.st.Host(id)
+	if h == nil {
+		return &HostRef{ID: string(id)}
+	}
+	return &HostRef{ID: string(id), Name: h.Name, Zone: h.Zone, Status: safeURL(h.Status)}
+}
+
+func (v *view) wait(about ...string) *Wait {
+	for _, subject := range about {
+		if w := v.st.Wait(subject); w != nil {
+			return waitOf(w)
+		}
+	}
+	return nil
+}
+
+func waitOf(w *fleet.Wait) *Wait {
+	return &Wait{By: w.By, Code: w.Code, Message: clean(w.Message), Counts: counts(w.Counts), Since: Stamp(w.Since), Until: Stamp(w.Until)}
+}
+
+func counts(given []fleet.Count) []Count {
+	if len(given) == 0 {
+		return nil
+	}
+	out := make([]Count, len(given))
+	for i, c := range given {
+		out[i] = Count{clean(c.Name), c.N}
+	}
+	return out
+}
+
+// headers puts the meta of an answer where clients find it without decoding.
+func (m Meta) headers(h http.Header) {
+	h.Set(headerIndex, formatUint(m.Index))
+	h.Set(headerStale, formatInt(m.StaleMs))
+	if m.CutOff {
+		h.Set(headerCutOff, "true")
+	}
+	if !m.AloneSince.IsZero() {
+		h.Set(headerAlone, fleet.Time(m.AloneSince).String())
+	}
+}
+
+// staleSince turns an age into the meta of an answer that was kept.
+func (m Meta) older(by time.Duration) Meta {
+	if m.StaleMs >= 0 {
+		m.StaleMs += by.Milliseconds()
+	}
+	return m
+}

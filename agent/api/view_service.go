@@ -1,0 +1,83 @@
+package api
+
+import (
+	"skein/raftfsm/fleet"
+)
+
+func (v *view) services() (any, error) {
+	limit, err := v.limit(maxPage)
+	if err != nil {
+		return nil, err
+	}
+	answer := &Services{Meta: v.meta, Services: []Service{}}
+	next := v.param("next")
+	for s := range v.st.Services() {
+		if s.Name <= next {
+			continue
+		}
+		if len(answer.Services) == limit {
+			answer.Next = answer.Services[limit-1].Name
+			break
+		}
+		answer.Services = append(answer.Services, v.serviceRow(s))
+	}
+	return answer, nil
+}
+
+func (v *view) service() (any, error) {
+	s, err := findService(v.st, v.PathValue("name"))
+	if err != nil {
+		return nil, err
+	}
+	row := v.serviceRow(s)
+	return &row, nil
+}
+
+func (v *view) serviceRow(s *fleet.Service) Service {
+	all, newest := v.st.Counts(s.Name, ""), v.st.Counts(s.Name, s.Revision)
+	row := Service{
+		Name: s.Name, Status: s.Status.String(), Desired: s.Desired, Revision: string(s.Revision),
+		Running: all.Running, Pending: all.Pending, Stopping: all.Stopping, Unreachable: all.Unreachable, Healthy: all.Healthy,
+		Old: all.Total - newest.Total, Steady: v.steady(s, all),
+		Deployment: DeploymentConfig{s.MinPercent, s.MaxPercent}, GraceS: s.GraceS,
+		OnDisconnect: OnDisconnect{s.OnDisconnect.StopAfterMs / 1000}, Zones: v.st.TasksByZone(s.Name),
+		Wait: v.wait(fleet.AboutService(s.Name)), Failures: s.Failures, LastFailure: clean(s.LastFailure),
+		CreatedAt: Stamp(s.CreatedAt), UpdatedAt: Stamp(s.UpdatedAt), Tags: cleanMap(s.Tags),
+	}
+	if s.NotBefore > v.now {
+		row.NotBefore = Stamp(s.NotBefore)
+	}
+	if row.Zones == nil {
+		row.Zones = map[string]int{}
+	}
+	if r := v.st.Revision(s.Revision); r != nil {
+		row.TaskDef = string(r.TaskDef)
+		row.Images = images(v.st.TaskDef(r.TaskDef), r.Images)
+	}
+	return row
+}
+
+// steady reports whether nothing remains to be done for a service.
+func (v *view) steady(s *fleet.Service, all fleet.Counts) bool {
+	newest := v.st.Counts(s.Name, s.Revision)
+	return s.Status == fleet.ServiceActive && newest.Running == s.Desired && all.Running == newest.Running &&
+		all.Pending == 0 && all.Stopping == 0
+}
+
+func images(def *fleet.TaskDef, pins []fleet.ImagePin) []Image {
+	if def == nil {
+		return nil
+	}
+	out := make([]Image, 0, len(def.Containers))
+	for i := range def.Containers {
+		c := &def.Containers[i]
+		image := Image{Container: c.Name, Image: c.Image}
+		for _, pin := range pins {
+			if pin.Container == c.Name {
+				image.Digest = pin.Digest
+			}
+		}
+		out = append(out, image)
+	}
+	return out
+}

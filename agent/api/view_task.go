@@ -1,0 +1,168 @@
+package api
+
+import (
+	"iter"
+	"slices"
+	"strings"
+
+	"skein/raftfsm/fleet"
+)
+
+// taskFilter is what a list of tasks is narrowed to.
+type taskFilter struct {
+	service  string
+	family   string
+	host     fleet.HostID
+	statuses []string
+	desired  string
+}
+
+func (v *view) taskFilter() (taskFilter, error) {
+	f := taskFilter{service: v.param("service"), family: v.param("family"), desired: v.param("desiredStatus")}
+	if ref := v.param("host"); ref != "" {
+		h, err := findHost(v.st, ref)
+		if err != nil {
+			return f, err
+		}
+		f.host = h.ID
+	}
+	return f, f.readStatuses(v.param("status"))
+}
+
+func (f *taskFilter) readStatuses(text string) error {
+	if text != "" {
+		for name := range strings.SplitSeq(text, ",") {
+			if _, err := fleet.ParseTaskStatus(name); err != nil {
+				return &fleet.FieldError{Field: "status", Why: err.Error()}
+			}
+			f.statuses = append(f.statuses, name)
+		}
+	}
+	if f.desired != "" && f.desired != "RUNNING" && f.desired != "STOPPED" {
+		return &fleet.FieldError{Field: "desiredStatus", Why: "allowed are RUNNING and STOPPED"}
+	}
+	return nil
+}
+
+func (f *taskFilter) match(service, host, taskDef, desired, last string) bool {
+	family, _ := fleet.TaskDefID(taskDef).Split()
+	return (f.service == "" || f.service == service) && (f.host == "" || string(f.host) == host) &&
+		(f.family == "" || f.family == family) && (f.desired == "" || f.desired == desired) &&
+		(len(f.statuses) == 0 || slices.Contains(f.statuses, last))
+}
+
+func (v *view) tasks() (any, error) {
+	limit, err := v.limit(defaultPage)
+	if err != nil {
+		return nil, err
+	}
+	f, err := v.taskFilter()
+	if err != nil {
+		return nil, err
+	}
+	answer := &Tasks{Meta: v.meta, Tasks: []Task{}}
+	scanned, last := 0, fleet.TaskID("")
+	for t := range v.candidates(f) {
+		if scanned == maxScan || len(answer.Tasks) == limit {
+			answer.Next = string(last)
+			break
+		}
+		scanned, last = scanned+1, t.ID
+		if f.match(t.Service, string(t.Host), string(t.TaskDef), t.Desired.String(), t.Last.String()) {
+			answer.Tasks = append(answer.Tasks, v.taskRow(t))
+		}
+	}
+	return answer, nil
+}
+
+// candidates yields, by id, the tasks after the last page's end out of the
+// smallest table that holds them all.
+func (v *view) candidates(f taskFilter) iter.Seq[*fleet.Task] {
+	after := fleet.TaskID(v.param("next"))
+	live := len(f.statuses) > 0 && !slices.Contains(f.statuses, fleet.TaskStopped.String())
+	switch {
+	case f.host != "" && live:
+		return afterTask(v.st.HeldBy(f.host), after)
+	case f.host != "":
+		return afterTask(v.st.TasksOfHost(f.host), after)
+	case f.service != "" && live:
+		return afterTask(v.st.LiveTasksOfService(f.service), after)
+	case f.service != "":
+		return afterTask(v.st.TasksOfService(f.service), after)
+	}
+	return v.st.TasksAfter(after)
+}
+
+func afterTask(tasks iter.Seq[*fleet.Task], after fleet.TaskID) iter.Seq[*fleet.Task] {
+	return func(yield func(*fleet.Task) bool) {
+		for t := range tasks {
+			if t.ID > after && !yield(t) {
+				return
+			}
+		}
+	}
+}
+
+func (v *view) task() (any, error) {
+	t, err := findTask(v.st, v.PathValue("id"))
+	if err != nil {
+		return nil, err
+	}
+	row := v.taskRow(t)
+	return &row, nil
+}
+
+func (v *view) taskRow(t *fleet.Task) Task {
+	row := Task{
+		ID: string(t.ID), Service: t.Service, Revision: string(t.Revision), TaskDef: string(t.TaskDef),
+		Group: clean(t.Group), StartedBy: clean(t.StartedBy), Host: v.hostRef(t.Host),
+		Desired: t.Desired.String(), Last: t.Last.String(), Health: health(t.Health), Ports: ports(t.Ports),
+		Containers: exits(t.Exits), StopCode: t.StopCode.String(), Reason: clean(t.Reason),
+		Attempt: t.Attempt, Unconfirmed: t.Unconfirmed, Source: "state",
+		CreatedAt: Stamp(t.CreatedAt), AssignedAt: Stamp(t.AssignedAt), StartedAt: Stamp(t.StartedAt),
+		HealthyAt: Stamp(t.HealthyAt), StoppingAt: Stamp(t.StoppingAt), StoppedAt: Stamp(t.StoppedAt),
+	}
+	row.Unreachable = !t.Stopped() && !v.st.Reachable(t)
+	if t.Desired == fleet.TaskRunning && t.Last < fleet.TaskRunning {
+		row.Wait = v.pendingWhy(t)
+	}
+	return row
+}
+
+// pendingWhy looks for the reason given for the task, then for its service's,
+// which counts only until the task has a host.
+func (v *view) pendingWhy(t *fleet.Task) *Wait {
+	if w := v.wait(fleet.AboutTask(t.ID)); w != nil || t.Host != "" || t.Service == "" {
+		return w
+	}
+	return v.wait(fleet.AboutService(t.Service))
+}
+
+func health(h fleet.Health) string {
+	if h == 0 {
+		return fleet.HealthUnknown.String()
+	}
+	return h.String()
+}
+
+func ports(given []fleet.PortBinding) []Port {
+	if len(given) == 0 {
+		return nil
+	}
+	out := make([]Port, len(given))
+	for i, p := range given {
+		out[i] = Port{p.Container, p.ContainerPort, p.HostPort, p.Protocol.String()}
+	}
+	return out
+}
+
+func exits(given []fleet.ContainerExit) []Container {
+	if len(given) == 0 {
+		return nil
+	}
+	out := make([]Container, len(given))
+	for i, e := range given {
+		out[i] = Container{clean(e.Container), e.Code, clean(e.Reason)}
+	}
+	return out
+}

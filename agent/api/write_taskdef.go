@@ -1,0 +1,80 @@
+package api
+
+import (
+	"context"
+	"net/http"
+
+	"skein/agent/ecs"
+	"skein/agent/ecs/strictjson"
+	"skein/raftfsm/fleet"
+)
+
+// TaskDefWritten answers a registration.
+type TaskDefWritten struct {
+	Written
+	TaskDef *TaskDef `json:"taskDefinition" nullable:"true"`
+}
+
+func (c *call) registerTaskDef() (*order, error) {
+	opts, err := c.options()
+	if err != nil {
+		return nil, err
+	}
+	anyRange := opts // which host ports the fleet gives out, only its State knows
+	anyRange.DynamicFirst, anyRange.DynamicLast = 1<<16, 1<<16
+	in, err := ecs.ReadTaskDef(c.body, anyRange)
+	if err != nil {
+		return nil, err
+	}
+	return &order{
+		warnings: in.Warnings,
+		command: func(_ context.Context, st *fleet.State) (fleet.Command, []strictjson.Warning, error) {
+			// State owns what a command holds, and may be given this one twice.
+			again, err := ecs.ReadTaskDef(c.body, c.ranges(st, opts))
+			return fleet.RegisterTaskDef{Family: again.Family, Def: again.Def}, tooLarge(st, &again.Def), err
+		},
+		answer: func(v *view, ids []string, w Written) any {
+			answer := &TaskDefWritten{Written: w}
+			if d := v.st.TaskDef(fleet.TaskDefID(firstID(ids))); d != nil {
+				row := v.taskDefRow(d)
+				answer.TaskDef = &row
+			}
+			return answer
+		},
+	}, nil
+}
+
+// options are how bodies in ECS's words are read.
+func (c *call) options() (ecs.Options, error) {
+	strict, err := c.flag("strict")
+	return ecs.Options{Strict: strict, ReservedPorts: c.api.ReservedPorts}, err
+}
+
+// ranges puts the fleet's own range of dynamic ports into the options.
+func (c *call) ranges(st *fleet.State, opts ecs.Options) ecs.Options {
+	if f := st.Fleet(); f != nil {
+		opts.DynamicFirst, opts.DynamicLast = f.Settings.DynamicPortFirst, f.Settings.DynamicPortLast
+	}
+	return opts
+}
+
+// flag reads a query parameter that is there or not.
+func (c *call) flag(name string) (bool, error) {
+	query := c.URL.Query()
+	switch query.Get(name) {
+	case "true", "1":
+		return true, nil
+	case "false", "0":
+		return false, nil
+	case "":
+		return query.Has(name), nil
+	}
+	return false, refuse(http.StatusBadRequest, "query", "parameter "+name+" is neither true nor false", "")
+}
+
+func firstID(ids []string) string {
+	if len(ids) == 0 {
+		return ""
+	}
+	return ids[0]
+}

@@ -1,0 +1,107 @@
+package ecs
+
+import "skein/agent/ecs/strictjson"
+
+// Reasons that several rows share.
+const (
+	oneFleet       = "an agent knows one cluster, its own fleet"
+	withPools      = "comes with host pools; leave it out for now"
+	withTraffic    = "comes with the built-in ingress; leave it out for now"
+	withDeploy     = "comes with blue/green and canary deployments; leave it out for now"
+	noStrategies   = "tasks are always spread over zones, then hosts; constraints come with the whole task model"
+	onlyAWS        = "it has a meaning on AWS only"
+	withExec       = "comes with exec into containers; leave it out for now"
+	startedFailing = "starts that fail back off and say why; rolling back by itself comes with deployments"
+)
+
+// serviceTable is every field of CreateService and UpdateService, and Skein's
+// own onDisconnect. Source: ecs.md 3.1, 3.2, 11.2.
+var serviceTable = table("service", []row{
+	{"serviceName", used, ""},
+	{"service", used, ""}, // UpdateService's name for serviceName
+	{"taskDefinition", used, ""},
+	{"desiredCount", used, ""},
+	{"clientToken", used, ""},
+	{"forceNewDeployment", used, ""},
+	{"healthCheckGracePeriodSeconds", used, ""},
+	{"schedulingStrategy", used, ""},
+	{"deploymentController", used, ""},
+	{"deploymentController.type", used, ""},
+	{"deploymentConfiguration", used, ""},
+	{"deploymentConfiguration.strategy", used, ""},
+	{"deploymentConfiguration.minimumHealthyPercent", used, ""},
+	{"deploymentConfiguration.maximumPercent", used, ""},
+	{"deploymentConfiguration.deploymentCircuitBreaker", ignored, startedFailing},
+	{"deploymentConfiguration.alarms", refused, withDeploy},
+	{"deploymentConfiguration.bakeTimeInMinutes", refused, withDeploy},
+	{"deploymentConfiguration.lifecycleHooks", refused, withDeploy},
+	{"deploymentConfiguration.linearConfiguration", refused, withDeploy},
+	{"deploymentConfiguration.canaryConfiguration", refused, withDeploy},
+	{"deploymentConfiguration.earlySuccessCriteria", refused, withDeploy},
+	{"onDisconnect", used, ""}, // Skein's own
+	{"onDisconnect.stopAfterSeconds", used, ""},
+	{"tags[]", used, ""},
+	{"tags[].key", used, ""},
+	{"tags[].value", used, ""},
+
+	{"cluster", ignored, oneFleet},
+	{"availabilityZoneRebalancing", ignored, "new tasks are spread over zones; moving running ones comes with rebalancing"},
+	{"launchType", ignored, "every task runs on the fleet's hosts"},
+	{"platformVersion", ignored, onlyAWS},
+	{"role", ignored, onlyAWS},
+	{"enableECSManagedTags", ignored, onlyAWS},
+	{"propagateTags", ignored, "tasks carry no tags; those of the service and the definition are shown with them"},
+	{"monitoring", ignored, "metrics are served at /metrics"},
+	{"capacityProviderStrategy", refused, withPools},
+	{"loadBalancers", refused, withTraffic},
+	{"serviceRegistries", refused, withTraffic},
+	{"serviceConnectConfiguration", refused, withTraffic},
+	{"vpcLatticeConfigurations", refused, withTraffic},
+	{"gatewayConnectors", refused, withTraffic},
+	{"networkConfiguration", refused, "it belongs to networkMode awsvpc, which " + wholeTaskModel},
+	{"placementConstraints", refused, wholeTaskModel},
+	{"placementStrategy", refused, noStrategies},
+	{"volumeConfigurations", refused, wholeTaskModel},
+	{"enableExecuteCommand", refused, withExec},
+})
+
+// runTable is every field of RunTask. Source: ecs.md 3.10, 11.2.
+var runTable = table("run", []row{
+	{"taskDefinition", used, ""},
+	{"count", used, ""},
+	{"startedBy", used, ""},
+	{"group", used, ""},
+	{"clientToken", used, ""},
+
+	{"cluster", ignored, oneFleet},
+	{"launchType", ignored, "every task runs on the fleet's hosts"},
+	{"platformVersion", ignored, onlyAWS},
+	{"enableECSManagedTags", ignored, onlyAWS},
+	{"propagateTags", ignored, "tasks carry no tags"},
+	{"referenceId", ignored, onlyAWS},
+	{"tags", ignored, "tasks carry no tags"},
+	{"capacityProviderStrategy", refused, withPools},
+	{"networkConfiguration", refused, "it belongs to networkMode awsvpc, which " + wholeTaskModel},
+	{"overrides", refused, wholeTaskModel},
+	{"placementConstraints", refused, wholeTaskModel},
+	{"placementStrategy", refused, noStrategies},
+	{"volumeConfigurations", refused, wholeTaskModel},
+	{"enableExecuteCommand", refused, withExec},
+})
+
+// stopTable is every field of StopTask. Source: ecs.md 11.2.
+var stopTable = table("stop", []row{
+	{"task", used, ""},
+	{"reason", used, ""},
+	{"clientToken", used, ""}, // Skein's own
+	{"cluster", ignored, oneFleet},
+})
+
+// ServiceFields is the table of service fields, in order.
+func ServiceFields() []strictjson.Field { return serviceTable.Fields() }
+
+// RunFields is the table of RunTask fields, in order.
+func RunFields() []strictjson.Field { return runTable.Fields() }
+
+// StopFields is the table of StopTask fields, in order.
+func StopFields() []strictjson.Field { return stopTable.Fields() }

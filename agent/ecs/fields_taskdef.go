@@ -1,0 +1,127 @@
+package ecs
+
+import "skein/agent/ecs/strictjson"
+
+// Reasons that several rows share.
+const (
+	wholeTaskModel = "comes with the whole task model; leave it out for now"
+	withSecrets    = "comes with secrets; leave it out for now"
+	noRoles        = "there are no AWS roles here: the task gets no AWS credentials"
+	outputOnly     = "part of ECS's answers, not of a definition"
+	notOnManaged   = "a Docker feature that ECS Managed Instances does not offer either"
+)
+
+// taskDefTable is every field of RegisterTaskDefinition and of the
+// ContainerDefinition in it. Source: ecs.md 1 and 11.3.
+var taskDefTable = table("task definition", []row{
+	{"family", used, ""},
+	{"networkMode", used, ""},
+	{"cpu", used, ""},
+	{"memory", used, ""},
+	{"taskRoleArn", ignored, noRoles},
+	{"executionRoleArn", ignored, noRoles},
+	{"requiresCompatibilities", ignored, "every definition runs on every host"},
+	{"runtimePlatform", used, ""},
+	{"runtimePlatform.operatingSystemFamily", used, ""},
+	{"runtimePlatform.cpuArchitecture", ignored, "hosts are not chosen by architecture yet: the image must suit all of them"},
+	{"pidMode", refused, wholeTaskModel},
+	{"ipcMode", refused, wholeTaskModel},
+	{"volumes", refused, wholeTaskModel},
+	{"placementConstraints", refused, wholeTaskModel},
+	{"proxyConfiguration", refused, "App Mesh does not exist here, as on ECS Managed Instances"},
+	{"inferenceAccelerators", refused, "Elastic Inference does not exist here, as on ECS Managed Instances"},
+	{"ephemeralStorage", refused, "for Fargate only, as on ECS Managed Instances"},
+	{"enableFaultInjection", refused, "fault injection is not offered; leave it out"},
+	{"tags[]", used, ""},
+	{"tags[].key", used, ""},
+	{"tags[].value", used, ""},
+
+	{"taskDefinitionArn", ignored, outputOnly},
+	{"revision", ignored, "the next free revision is always taken"},
+	{"status", ignored, outputOnly},
+	{"requiresAttributes", ignored, outputOnly},
+	{"compatibilities", ignored, outputOnly},
+	{"registeredAt", ignored, outputOnly},
+	{"registeredBy", ignored, outputOnly},
+	{"deregisteredAt", ignored, outputOnly},
+	{"deleteRequestedAt", ignored, outputOnly},
+
+	{"containerDefinitions[]", used, ""},
+	{"containerDefinitions[].name", used, ""},
+	{"containerDefinitions[].image", used, ""},
+	{"containerDefinitions[].versionConsistency", used, ""},
+	{"containerDefinitions[].cpu", used, ""},
+	{"containerDefinitions[].memory", used, ""},
+	{"containerDefinitions[].memoryReservation", used, ""},
+	{"containerDefinitions[].essential", used, ""},
+	{"containerDefinitions[].entryPoint", used, ""},
+	{"containerDefinitions[].command", used, ""},
+	{"containerDefinitions[].workingDirectory", used, ""},
+	{"containerDefinitions[].user", used, ""},
+	{"containerDefinitions[].environment[]", used, ""},
+	{"containerDefinitions[].environment[].name", used, ""},
+	{"containerDefinitions[].environment[].value", used, ""},
+	{"containerDefinitions[].portMappings[]", used, ""},
+	{"containerDefinitions[].portMappings[].name", used, ""},
+	{"containerDefinitions[].portMappings[].containerPort", used, ""},
+	{"containerDefinitions[].portMappings[].hostPort", used, ""},
+	{"containerDefinitions[].portMappings[].protocol", used, ""},
+	{"containerDefinitions[].portMappings[].appProtocol", ignored, "comes with the built-in ingress"},
+	{"containerDefinitions[].portMappings[].containerPortRange", refused, wholeTaskModel},
+	{"containerDefinitions[].healthCheck", used, ""},
+	{"containerDefinitions[].healthCheck.command", used, ""},
+	{"containerDefinitions[].healthCheck.interval", used, ""},
+	{"containerDefinitions[].healthCheck.timeout", used, ""},
+	{"containerDefinitions[].healthCheck.retries", used, ""},
+	{"containerDefinitions[].healthCheck.startPeriod", used, ""},
+	{"containerDefinitions[].healthCheck.httpGet", used, ""}, // Skein's own
+	{"containerDefinitions[].healthCheck.httpGet.port", used, ""},
+	{"containerDefinitions[].healthCheck.httpGet.path", used, ""},
+	{"containerDefinitions[].stopTimeout", used, ""},
+	{"containerDefinitions[].readonlyRootFilesystem", used, ""},
+	{"containerDefinitions[].ulimits[]", used, ""},
+	{"containerDefinitions[].ulimits[].name", used, ""},
+	{"containerDefinitions[].ulimits[].softLimit", used, ""},
+	{"containerDefinitions[].ulimits[].hardLimit", used, ""},
+	{"containerDefinitions[].linuxParameters", used, ""},
+	{"containerDefinitions[].linuxParameters.capabilities", used, ""},
+	{"containerDefinitions[].linuxParameters.capabilities.add", used, ""},
+	{"containerDefinitions[].linuxParameters.capabilities.drop", used, ""},
+	{"containerDefinitions[].linuxParameters.initProcessEnabled", used, ""},
+	{"containerDefinitions[].linuxParameters.devices", refused, wholeTaskModel},
+	{"containerDefinitions[].linuxParameters.tmpfs", refused, wholeTaskModel},
+	{"containerDefinitions[].linuxParameters.sharedMemorySize", refused, notOnManaged},
+	{"containerDefinitions[].linuxParameters.maxSwap", refused, notOnManaged},
+	{"containerDefinitions[].linuxParameters.swappiness", refused, notOnManaged},
+	{"containerDefinitions[].logConfiguration", mapped, "logs go to a file on the task's host, rotated by the agent"},
+	{"containerDefinitions[].logConfiguration.logDriver", used, ""},
+	{"containerDefinitions[].logConfiguration.options", ignored, "they are the log driver's, and logs go to a file on the task's host"},
+	{"containerDefinitions[].logConfiguration.secretOptions", refused, withSecrets},
+
+	{"containerDefinitions[].privileged", refused, "no host of this fleet allows privileged containers; ask for single capabilities in linuxParameters.capabilities.add"},
+	{"containerDefinitions[].repositoryCredentials", refused, withSecrets},
+	{"containerDefinitions[].secrets", refused, withSecrets},
+	{"containerDefinitions[].environmentFiles", refused, wholeTaskModel},
+	{"containerDefinitions[].mountPoints", refused, wholeTaskModel},
+	{"containerDefinitions[].volumesFrom", refused, wholeTaskModel},
+	{"containerDefinitions[].dependsOn", refused, wholeTaskModel},
+	{"containerDefinitions[].startTimeout", ignored, "it bounds the wait of dependsOn, which comes with the whole task model"},
+	{"containerDefinitions[].restartPolicy", refused, wholeTaskModel},
+	{"containerDefinitions[].systemControls", refused, wholeTaskModel},
+	{"containerDefinitions[].extraHosts", refused, wholeTaskModel},
+	{"containerDefinitions[].resourceRequirements", refused, wholeTaskModel},
+	{"containerDefinitions[].firelensConfiguration", refused, wholeTaskModel},
+	{"containerDefinitions[].interactive", refused, wholeTaskModel},
+	{"containerDefinitions[].pseudoTerminal", refused, wholeTaskModel},
+	{"containerDefinitions[].dockerLabels", ignored, "containers carry Skein's own labels only; use tags"},
+	{"containerDefinitions[].links", refused, "a Docker feature; containers of one task already share localhost"},
+	{"containerDefinitions[].hostname", refused, notOnManaged},
+	{"containerDefinitions[].dnsServers", refused, notOnManaged},
+	{"containerDefinitions[].dnsSearchDomains", refused, notOnManaged},
+	{"containerDefinitions[].dockerSecurityOptions", refused, notOnManaged},
+	{"containerDefinitions[].disableNetworking", refused, notOnManaged + "; use networkMode none"},
+	{"containerDefinitions[].credentialSpecs", refused, "Active Directory is not offered"},
+})
+
+// TaskDefFields is the table of task definition fields, in order.
+func TaskDefFields() []strictjson.Field { return taskDefTable.Fields() }
