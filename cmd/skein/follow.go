@@ -1,0 +1,75 @@
+package main
+
+import (
+	"bufio"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"strings"
+	"time"
+
+	"skein/agent/api"
+	"skein/cmd/skein/client"
+	"skein/raftfsm/fleet"
+)
+
+const (
+	// maxEventBytes bounds one event of the stream: a decision is a few hundred
+	// bytes.
+	maxEventBytes = 64 << 10
+	// followPause is between two tries after a stream has ended.
+	followPause = time.Second
+)
+
+// followEvents hands over each decision after a number until ctx ends, across
+// streams that are cut.
+func followEvents(ctx context.Context, agent *client.Client, after uint64, each func(api.Decision) error) error {
+	for {
+		err := followOnce(ctx, agent, &after, each)
+		var refused *client.Error
+		if ctx.Err() != nil {
+			return nil
+		}
+		if errors.As(err, &refused) && refused.Status < 500 && refused.Status != 429 {
+			return err
+		}
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-time.After(followPause):
+		}
+	}
+}
+
+func followOnce(ctx context.Context, agent *client.Client, after *uint64, each func(api.Decision) error) error {
+	stream, err := agent.Stream(ctx, fmt.Sprintf("/v1/events?after=%d", *after))
+	if err != nil {
+		return err
+	}
+	defer stream.Close()
+	lines := bufio.NewScanner(stream)
+	lines.Buffer(nil, maxEventBytes)
+	for lines.Scan() {
+		data, ok := strings.CutPrefix(lines.Text(), "data:")
+		if !ok {
+			continue
+		}
+		var decision api.Decision
+		if err := json.Unmarshal([]byte(data), &decision); err != nil || decision.Seq == 0 {
+			continue // an event of another kind
+		}
+		*after = decision.Seq
+		if err := each(decision); err != nil {
+			return err
+		}
+	}
+	if err := lines.Err(); err != nil {
+		return err
+	}
+	return io.EOF
+}
+
+// clockTime is a stamp as a person reads it beside others of one day.
+func clockTime(at api.Stamp) string { return fleet.Time(at).Std().Local().Format("15:04:05.000") }

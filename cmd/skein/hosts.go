@@ -1,0 +1,141 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"net/http"
+	"net/url"
+	"os"
+	"strconv"
+	"time"
+
+	"skein/agent/api"
+	"skein/cmd/skein/client"
+)
+
+// hostsCommand is about the machines of the fleet.
+type hostsCommand struct {
+	List     hostsListCommand     `cmd:"" default:"withargs" help:"List the hosts."`
+	Show     hostsShowCommand     `cmd:"" help:"Show one host with its checks."`
+	Cordon   hostsCordonCommand   `cmd:"" help:"Keep new tasks off a host."`
+	Uncordon hostsUncordonCommand `cmd:"" help:"Let new tasks on a host again."`
+	Forget   hostsForgetCommand   `cmd:"" help:"End a host's identity for ever; its tasks count as stopped."`
+}
+
+type hostsListCommand struct {
+	target
+	output
+}
+
+// Run prints the hosts.
+func (c *hostsListCommand) Run(ctx context.Context) error {
+	agent, err := c.client()
+	if err != nil {
+		return err
+	}
+	all, header, err := listHosts(ctx, agent)
+	if err != nil {
+		return err
+	}
+	if c.JSON {
+		return printJSON(all)
+	}
+	warnStale(header)
+	return printHosts(all)
+}
+
+func listHosts(ctx context.Context, agent *client.Client) (all []api.Host, header http.Header, err error) {
+	for next := ""; ; {
+		var page api.Hosts
+		if header, err = agent.Get(ctx, "/v1/hosts?next="+url.QueryEscape(next), &page); err != nil {
+			return nil, nil, err
+		}
+		all = append(all, page.Hosts...)
+		if next = page.Next; next == "" {
+			return all, header, nil
+		}
+	}
+}
+
+func printHosts(hosts []api.Host) error {
+	now := time.Now()
+	t := newTable(os.Stdout, "HOST", "ZONE", "STATE", "SINCE", "ROLE", "TASKS", "CPU FREE", "MEMORY FREE", "STATUS PAGE")
+	for _, h := range hosts {
+		state := h.Life
+		if h.Cordon != nil {
+			state += ", cordoned"
+		}
+		role := h.Role
+		if h.Leader {
+			role = "leader"
+		}
+		t.row(h.Name, h.Zone, state, ago(h.LifeSince, now), role, strconv.Itoa(h.Running+h.Pending),
+			fmt.Sprintf("%d/%d", h.Free.CPU, h.Capacity.CPU), fmt.Sprintf("%d/%d MiB", h.Free.Memory, h.Capacity.Memory), orDash(h.StatusURL))
+	}
+	return t.flush()
+}
+
+type hostsShowCommand struct {
+	target
+	Host string `arg:"" help:"Name or id."`
+}
+
+// Run prints all that is known of a host, as JSON.
+func (c *hostsShowCommand) Run(ctx context.Context) error {
+	return showJSON(ctx, &c.target, "/v1/hosts/"+url.PathEscape(c.Host))
+}
+
+// showJSON prints one object as the API has it.
+func showJSON(ctx context.Context, t *target, path string) error {
+	agent, err := t.client()
+	if err != nil {
+		return err
+	}
+	var answer map[string]any
+	header, err := agent.Get(ctx, path, &answer)
+	if err != nil {
+		return err
+	}
+	warnStale(header)
+	return printJSON(answer)
+}
+
+type hostsCordonCommand struct {
+	target
+	write
+	Host string `arg:"" help:"Name or id."`
+	Why  string `help:"Reason, for others." placeholder:"TEXT"`
+}
+
+// Run cordons a host.
+func (c *hostsCordonCommand) Run(ctx context.Context) error {
+	return c.do(ctx, &c.target, http.MethodPost, hostPath(c.Host, "cordon"), api.CordonBody{Why: c.Why, ClientToken: c.token()},
+		"%s takes no new tasks; those on it stay", c.Host)
+}
+
+type hostsUncordonCommand struct {
+	target
+	write
+	Host string `arg:"" help:"Name or id."`
+}
+
+// Run takes a cordon off.
+func (c *hostsUncordonCommand) Run(ctx context.Context) error {
+	return c.do(ctx, &c.target, http.MethodPost, hostPath(c.Host, "uncordon"), api.PlainBody{ClientToken: c.token()},
+		"%s may take new tasks", c.Host)
+}
+
+type hostsForgetCommand struct {
+	target
+	write
+	Host  string `arg:"" help:"Name or id."`
+	Force bool   `help:"Even though it is ready."`
+}
+
+// Run forgets a host.
+func (c *hostsForgetCommand) Run(ctx context.Context) error {
+	return c.do(ctx, &c.target, http.MethodPost, hostPath(c.Host, "forget"), api.ForceBody{Force: c.Force, ClientToken: c.token()},
+		"%s is no longer of this fleet; to come back it joins anew", c.Host)
+}
+
+func hostPath(host, verb string) string { return "/v1/hosts/" + url.PathEscape(host) + "/" + verb }

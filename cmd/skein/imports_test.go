@@ -1,0 +1,143 @@
+package main
+
+import (
+	"encoding/json"
+	"errors"
+	"io"
+	"os"
+	"os/exec"
+	"slices"
+	"strings"
+	"testing"
+)
+
+// pure are packages without IO of their own: everybody may import them.
+var pure = []string{
+	"skein/raftfsm/fleet", "skein/raftfsm/fleet/wire", "skein/runtime/port",
+	"skein/runtime/vfs", "skein/runtime/clock", "skein/runtime/failpoint",
+}
+
+// rules say what a package may import of this module; the first rule whose
+// prefix fits counts. Source: DESIGN "Layout".
+var rules = []struct {
+	prefix, why string
+	allowed     func(imported string) bool
+}{
+	{"skein/raftfsm/fleet/wire", "the codec knows the nouns only", only("skein/raftfsm/fleet")},
+	{"skein/raftfsm/fleet", "the pure core imports nothing of ours", only()},
+	{"skein/runtime/port", "port types know the nouns only", only("skein/raftfsm/fleet")},
+	{"skein/runtime/failpoint", "seams import nothing of ours", only()},
+	{"skein/runtime/vfs", "seams import nothing of ours", only()},
+	{"skein/runtime/clock", "seams import nothing of ours", only()},
+	{"skein/raftfsm/keeper", "the voter keeper is pure", only(pure...)},
+	{"skein/raftfsm", "adapters know pure packages, never each other or agent", only(pure...)},
+	{"skein/gossip", "adapters know pure packages, never each other or agent", only(pure...)},
+	{"skein/runtime", "adapters know pure packages, never each other or agent", only(pure...)},
+	{"skein/agent/plan/plantest", "fixtures know plan and the core", only("skein/raftfsm/fleet", "skein/agent/plan")},
+	{"skein/agent/plan", "planners know plan and the core", only("skein/raftfsm/fleet", "skein/agent/plan")},
+	{"skein/agent", "agent declares the interfaces it needs; only cmd names an adapter", func(imported string) bool {
+		return slices.Contains(pure, imported) || strings.HasPrefix(imported, "skein/agent/")
+	}},
+	{"skein/cmd", "wiring may import anything", func(string) bool { return true }},
+	{"skein/packaging", "packaging tests look from outside", only()},
+}
+
+func only(allowed ...string) func(string) bool {
+	return func(imported string) bool { return slices.Contains(allowed, imported) }
+}
+
+func TestImportsRunOneWay(t *testing.T) {
+	for _, pkg := range listPackages(t) {
+		rule := slices.IndexFunc(rules, func(r struct {
+			prefix, why string
+			allowed     func(string) bool
+		}) bool {
+			return pkg.ImportPath == r.prefix || strings.HasPrefix(pkg.ImportPath, r.prefix+"/")
+		})
+		if rule < 0 {
+			t.Errorf("%s: no rule says what it may import; add one or move it", pkg.ImportPath)
+			continue
+		}
+		for _, imported := range pkg.Imports {
+			if strings.HasPrefix(imported, "skein/") && !rules[rule].allowed(imported) {
+				t.Errorf("%s imports %s: %s", pkg.ImportPath, imported, rules[rule].why)
+			}
+		}
+	}
+}
+
+// The core and the planners must not reach for a clock, chance or a file, or
+// replicas and replays would differ.
+func TestTheCoreKnowsNoClockChanceOrFile(t *testing.T) {
+	forbidden := []string{"math/rand", "math/rand/v2", "crypto/rand", "os", "net", "net/http", "syscall", "log", "log/slog"}
+	for _, pkg := range listPackages(t) {
+		if pkg.ImportPath != "skein/raftfsm/fleet" && !strings.HasPrefix(pkg.ImportPath, "skein/agent/plan") && pkg.ImportPath != "skein/raftfsm/keeper" {
+			continue
+		}
+		if strings.HasSuffix(pkg.ImportPath, "/plantest") {
+			continue
+		}
+		for _, imported := range pkg.Imports {
+			if slices.Contains(forbidden, imported) {
+				t.Errorf("%s imports %s", pkg.ImportPath, imported)
+			}
+		}
+	}
+}
+
+func TestTopLevelIsFixed(t *testing.T) {
+	entries, err := os.ReadDir("../..")
+	if err != nil {
+		t.Fatal(err)
+	}
+	allowed := []string{"agent", "raftfsm", "runtime", "gossip", "cmd", "packaging", "go.mod", "go.sum", "Makefile", "README.md", "bin"}
+	for _, entry := range entries {
+		if !strings.HasPrefix(entry.Name(), ".") && !slices.Contains(allowed, entry.Name()) {
+			t.Errorf("%s does not belong at the top level", entry.Name())
+		}
+	}
+	for _, folder := range []string{"agent", "runtime"} {
+		entries, err := os.ReadDir("../../" + folder)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, entry := range entries {
+			if strings.HasSuffix(entry.Name(), ".go") {
+				t.Errorf("%s/%s: this folder holds only sub-packages", folder, entry.Name())
+			}
+		}
+	}
+}
+
+func TestEveryPackageSaysWhatItOwns(t *testing.T) {
+	for _, pkg := range listPackages(t) {
+		if pkg.Doc == "" && len(pkg.GoFiles) > 0 {
+			t.Errorf("%s has no package doc", pkg.ImportPath)
+		}
+	}
+}
+
+type listedPackage struct {
+	ImportPath string
+	Doc        string
+	GoFiles    []string
+	Imports    []string
+}
+
+func listPackages(t *testing.T) []listedPackage {
+	t.Helper()
+	out, err := exec.CommandContext(t.Context(), "go", "list", "-json=ImportPath,Doc,GoFiles,Imports", "skein/...").Output()
+	if err != nil {
+		t.Fatalf("go list: %v", err)
+	}
+	var packages []listedPackage
+	for decoder := json.NewDecoder(strings.NewReader(string(out))); ; {
+		var pkg listedPackage
+		if err := decoder.Decode(&pkg); errors.Is(err, io.EOF) {
+			return packages
+		} else if err != nil {
+			t.Fatal(err)
+		}
+		packages = append(packages, pkg)
+	}
+}

@@ -1,0 +1,118 @@
+// Command skein is the one binary of a Skein fleet: the agent that systemd
+// starts on every host, the operator's command line, and the lab.
+//
+// One file per subcommand; wiring lives here and nowhere else.
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"os/signal"
+	"syscall"
+
+	"github.com/alecthomas/kong"
+
+	"skein/cmd/skein/lab"
+)
+
+// version is set by the build.
+var version = "dev"
+
+// exitUsage is the exit code for what the caller can mend before trying again.
+const exitUsage = 2
+
+// commands is the command line; each field is one subcommand in its own file.
+type commands struct {
+	Status   statusCommand  `cmd:"" help:"Show the fleet at a glance."`
+	Hosts    hostsCommand   `cmd:"" help:"List, cordon, uncordon or forget hosts."`
+	Service  serviceCommand `cmd:"" aliases:"services" help:"List, create, update, scale or delete services."`
+	Taskdef  taskdefCommand `cmd:"" aliases:"taskdefs" help:"Register, list or show task definitions."`
+	Tasks    tasksCommand   `cmd:"" help:"List tasks: where they run, why they wait, why they stopped."`
+	Task     taskCommand    `cmd:"" help:"Show one task."`
+	Run      runCommand     `cmd:"" help:"Start standalone tasks."`
+	Stop     stopCommand    `cmd:"" help:"Stop a task."`
+	Events   eventsCommand  `cmd:"" help:"Show what was decided and why; -f goes on."`
+	Voters   votersCommand  `cmd:"" help:"List the hosts that hold the log, and who leads."`
+	Settings settingCommand `cmd:"" name:"set" help:"Change a setting of the fleet."`
+
+	Agent agentCommand `cmd:"" help:"Run this host's agent."`
+	Init  initCommand  `cmd:"" help:"Make a new fleet with this host as its first."`
+	Token tokenCommand `cmd:"" help:"Create or delete tokens."`
+	Join  joinCommand  `cmd:"" help:"Make this host a member of a fleet."`
+
+	Lab     labCommand     `cmd:"" help:"A fleet of test hosts on this machine."`
+	Web     webCommand     `cmd:"" help:"Serve a page that names its task and host."`
+	Version versionCommand `cmd:"" help:"Print the version."`
+}
+
+type versionCommand struct{}
+
+// Run prints the version; kong calls it by name.
+func (versionCommand) Run() error {
+	fmt.Println(version)
+	return nil
+}
+
+func main() {
+	if code, mine := labProcess(os.Args[1:]); mine {
+		os.Exit(code)
+	}
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	err := run(ctx, os.Args[1:])
+	stop()
+	if err != nil {
+		fmt.Fprintln(os.Stderr, "skein:", err)
+		os.Exit(exitCode(err))
+	}
+}
+
+// labProcess runs what only the lab starts: its hosts' first process and its
+// registry, whose arguments are not for people.
+func labProcess(args []string) (exitCode int, mine bool) {
+	switch {
+	case len(args) > 1 && args[0] == "lab" && args[1] == "init":
+		return lab.InitMain(args[2:]), true
+	case len(args) == 2 && args[0] == "lab" && args[1] == "registry":
+		return lab.RegistryMain(), true
+	}
+	return 0, false
+}
+
+func run(ctx context.Context, args []string) error {
+	var all commands
+	parser, err := kong.New(&all,
+		kong.Name("skein"),
+		kong.Description("Runs a fleet of container hosts with no control plane to run."),
+		kong.DefaultEnvars("SKEIN"),
+		kong.ConfigureHelp(kong.HelpOptions{Compact: true}),
+		kong.BindTo(ctx, (*context.Context)(nil)),
+	)
+	if err != nil {
+		return err
+	}
+	parsed, err := parser.Parse(args)
+	if err != nil {
+		return &usageError{err}
+	}
+	return parsed.Run()
+}
+
+// usageError is a command line or configuration that was refused.
+type usageError struct{ err error }
+
+func (e *usageError) Error() string { return e.err.Error() }
+func (e *usageError) Unwrap() error { return e.err }
+
+func exitCode(err error) int {
+	var exact interface{ ExitCode() int }
+	if errors.As(err, &exact) {
+		return exact.ExitCode()
+	}
+	var usage *usageError
+	if errors.As(err, &usage) {
+		return exitUsage
+	}
+	return 1
+}

@@ -1,0 +1,135 @@
+package node
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"path/filepath"
+	"time"
+
+	"skein/agent/api"
+	"skein/agent/converge"
+	"skein/agent/peer"
+	"skein/cmd/skein/config"
+	"skein/raftfsm"
+	"skein/raftfsm/fleet"
+	"skein/runtime/vfs"
+)
+
+// deliverWithin bounds how long the host loop may take over one frame; it
+// writes the frame to disk first.
+const deliverWithin = 30 * time.Second
+
+// hostsFile is what tasks find at /etc/hosts; images of nothing but a program
+// have none.
+const hostsFile = "127.0.0.1 localhost\n::1 localhost ip6-localhost\n"
+
+// openLoop makes the host loop over the adapters.
+func (n *node) openLoop() (err error) {
+	hosts := filepath.Join(n.Config.DataDir, "hosts")
+	if err := vfs.WriteFileAtomic(vfs.OS, hosts, []byte(hostsFile), 0o644); err != nil {
+		return fmt.Errorf("write hosts file: %w", err)
+	}
+	resolv := "/etc/resolv.conf"
+	if _, err := os.Stat(resolv); err != nil {
+		resolv = ""
+	}
+	n.host, err = converge.New(converge.Config{
+		Machine: converge.MachineConfig{
+			Fleet: n.folder.Identity().Fleet, Host: n.self, HostName: n.Config.Name, Zone: n.Config.Zone, Boot: n.boot,
+			LogDir: filepath.Join(n.Config.DataDir, "logs"), ResolvConf: resolv, HostsFile: hosts,
+			Limits: converge.Limits{Starts: 2 * n.machine.CPUs()},
+		},
+		Dir: filepath.Join(n.Config.DataDir, "tasks"), FS: vfs.OS, Clock: n.clock,
+		Containers: n.containers, Network: n.network, Cgroups: n.cgroups,
+		Send: func(r fleet.Report) { n.link.Report(r) }, Log: n.Log,
+	})
+	return err
+}
+
+// newLink connects the host loop to the fleet.
+func (n *node) newLink() *peer.Link {
+	held := n.host.Status()
+	return peer.NewLink(peer.LinkConfig{
+		Port: n.port, Clock: n.clock, Logs: n.Log, Nonce: n.nonce, Epoch: held.Epoch, Index: held.Index,
+		Session: n.session, Opened: n.host.SessionOpened, Deliver: n.deliver,
+		Lost: func(error) { n.host.VoterLost() }, Acked: n.host.ReportAcked,
+		Capacity: n.reports.newest, Late: func() time.Duration { _, worst := n.meter.Starved(); return worst },
+	})
+}
+
+// session is what this host says of itself when its session opens.
+func (n *node) session() fleet.OpenSession {
+	addr, _ := PeerAddress(n.Config) // checked when the agent started
+	gossip, _ := dialable(n.Config.GossipListen)
+	image, err := n.machine.OSImage()
+	if err != nil {
+		image = ""
+	}
+	raftID := n.voter.id()
+	if raftID == "" {
+		raftID, _ = raftfsm.Identity(vfs.OS, n.voter.logDir())
+	}
+	return fleet.OpenSession{
+		Boot: n.boot, Addr: addr, Gossip: gossip, Status: statusURL(n.Config), Zone: n.Config.Zone,
+		Attributes: n.Config.Attributes, Capacity: n.capacity, Version: n.Version, OSImage: image, RaftID: raftID,
+	}
+}
+
+// deliver hands a frame of the stream to the host loop.
+func (n *node) deliver(d peer.Down) error {
+	n.host.VoterHeard()
+	ctx, cancel := context.WithTimeout(context.Background(), deliverWithin)
+	defer cancel()
+	return n.host.Deliver(ctx, converge.Frame{
+		Fleet: d.Fleet, Epoch: d.Epoch, Index: d.Index, Session: d.Session, Complete: d.Kind == peer.KindSnapshot,
+		Tasks: d.Tasks, Removed: d.Removed, TaskDefs: d.TaskDefs,
+	})
+}
+
+// statusURL is where people find this host's status page; empty without one.
+func statusURL(c *config.Config) string {
+	if c.StatusListen == "none" {
+		return ""
+	}
+	addr, err := dialable(c.StatusListen)
+	if err != nil {
+		return ""
+	}
+	return "http://" + addr.String() + "/"
+}
+
+// apiLocal is the host loop as the API asks for it.
+type apiLocal struct{ host *converge.Host }
+
+// Tasks are those this host holds.
+func (l apiLocal) Tasks() []api.LocalTask {
+	status := l.host.Status()
+	out := make([]api.LocalTask, 0, len(status.Tasks))
+	for _, t := range status.Tasks {
+		why := t.Reason
+		if why == "" {
+			why = t.Why
+		}
+		out = append(out, api.LocalTask{
+			ID: t.Task, Service: t.Service, Revision: t.Revision, TaskDef: t.TaskDef,
+			Desired: t.Desired, Last: t.Status, Health: t.Health, Ports: t.Ports, Reason: why,
+		})
+	}
+	return out
+}
+
+// AloneSince is when the last voter was heard, zero while one is.
+func (l apiLocal) AloneSince() time.Time { return l.host.Status().AloneSince.Std() }
+
+// Ready is nil when this agent does its work.
+func (l apiLocal) Ready() error {
+	status := l.host.Status()
+	switch {
+	case !status.RuntimeUp:
+		return fmt.Errorf("container runtime does not answer: %s", status.RuntimeError)
+	case !status.Looked:
+		return fmt.Errorf("the containers of this host have not been listed yet")
+	}
+	return nil
+}

@@ -1,0 +1,328 @@
+package node
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/netip"
+	"os"
+	"path/filepath"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"skein/agent/api"
+	"skein/agent/converge"
+	"skein/agent/lead"
+	"skein/agent/peer"
+	"skein/agent/trust"
+	"skein/cmd/skein/config"
+	"skein/gossip"
+	"skein/raftfsm"
+	"skein/raftfsm/fleet"
+	"skein/runtime/cgroup"
+	"skein/runtime/clock"
+	"skein/runtime/containerd"
+	"skein/runtime/hostos"
+	"skein/runtime/network"
+	"skein/runtime/vfs"
+)
+
+// Options are what an agent is started with.
+type Options struct {
+	Config  *config.Config
+	Version string
+	Log     *slog.Logger
+	// Ready is called once, when the agent serves.
+	Ready func()
+}
+
+// node is one running agent.
+type node struct {
+	Options
+	clock    clock.Clock
+	machine  hostos.Machine
+	boot     string
+	nonce    uint64
+	capacity fleet.Resources
+	meter    *hostos.Meter
+
+	folder *trust.Folder
+	self   fleet.HostID
+	port   *peer.Port
+	ring   *gossip.Ring
+	voter  *voter
+	api    *api.API
+
+	containers *containerd.Client
+	network    *network.Network
+	cgroups    *cgroup.Tree
+	protection cgroup.Protection
+	host       *converge.Host
+	link       *peer.Link
+	reports    *capacityReports
+}
+
+// Run runs the agent of this host until ctx ends. Containers are left as they
+// are. ErrNoIdentity of package trust when the host is in no fleet.
+func Run(ctx context.Context, o Options) (err error) {
+	n := &node{Options: o, clock: clock.System(), nonce: uint64(time.Now().UnixNano())}
+	n.meter = hostos.NewMeter(n.clock.Mono)
+	if err := n.facts(); err != nil {
+		return err
+	}
+	closers := &closers{}
+	defer func() { err = errors.Join(err, closers.close()) }()
+	if err := n.openHost(ctx, closers); err != nil {
+		return err
+	}
+	if err := n.openFleet(ctx, closers); err != nil {
+		return err
+	}
+	servers, err := n.listen(closers)
+	if err != nil {
+		return err
+	}
+	return n.serve(ctx, servers)
+}
+
+// closers close what was opened, last first.
+type closers struct{ all []func() error }
+
+func (c *closers) add(close func() error) { c.all = append(c.all, close) }
+
+func (c *closers) close() error {
+	var all error
+	for i := len(c.all) - 1; i >= 0; i-- {
+		all = errors.Join(all, c.all[i]())
+	}
+	return all
+}
+
+// facts reads who this host is and what it has.
+func (n *node) facts() (err error) {
+	if n.folder, err = trust.OpenFolder(vfs.OS, n.Config.DataDir); err != nil {
+		return err
+	}
+	n.self = n.folder.Host()
+	if n.boot, err = n.machine.BootID(); err != nil {
+		return err
+	}
+	n.capacity, err = capacityOf(n.Config, n.machine)
+	return err
+}
+
+// openHost opens the adapters of this host and the loop over them.
+func (n *node) openHost(ctx context.Context, closers *closers) (err error) {
+	c := n.Config
+	if n.cgroups, err = cgroup.Open(cgroup.Config{Parent: c.Cgroup.Parent}); err != nil {
+		return err
+	}
+	n.containers, err = containerd.Open(containerd.Config{
+		Address: c.Containerd.Address, Namespace: c.Containerd.Namespace, PlainHTTP: c.Registry.PlainHTTP, Log: n.Log,
+	})
+	if err != nil {
+		return err
+	}
+	closers.add(n.containers.Close)
+	n.protect(ctx)
+	subnet, err := netip.ParsePrefix(c.Network.Subnet)
+	if err != nil {
+		return err
+	}
+	n.network, err = network.Open(ctx, network.Config{Bridge: c.Network.Bridge, Subnet: subnet, Reserved: n.reservedPorts(), Log: n.Log})
+	if err != nil {
+		return err
+	}
+	return n.openLoop()
+}
+
+// protect weighs agent and runtime against tasks and remembers what came of it.
+func (n *node) protect(ctx context.Context) {
+	ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
+	defer cancel()
+	pid, err := n.containers.DaemonPID(ctx)
+	if err != nil {
+		pid = 0 // it may come up later; protection says "partly" until the next start
+	}
+	n.protection = n.cgroups.Protect(pid)
+	if !n.protection.Full {
+		n.Log.Warn("agent not fully protected from its tasks", "reason", n.protection.String())
+	}
+}
+
+// reservedPorts are host ports that tasks cannot have: the agent's own.
+func (n *node) reservedPorts() []int {
+	var all []int
+	for _, listen := range []string{n.Config.PeerListen, n.Config.GossipListen, n.Config.StatusListen} {
+		if addr, err := netip.ParseAddrPort(listen); err == nil {
+			all = append(all, int(addr.Port()))
+		}
+	}
+	return all
+}
+
+// openFleet opens the peer port, gossip and, where this host has one, the log.
+func (n *node) openFleet(ctx context.Context, closers *closers) error {
+	raw, err := net.Listen("tcp", n.Config.PeerListen)
+	if err != nil {
+		return fmt.Errorf("listen on peer port: %w", err)
+	}
+	closers.add(func() error { _ = raw.Close(); return nil }) // the port closes it too
+	n.voter = &voter{
+		dir: n.Config.DataDir, log: n.Log, parent: ctx, role: n.setRole, beside: n.lead,
+		config: func(id fleet.RaftID) raftfsm.Config {
+			return raftfsm.Config{Dir: filepath.Join(n.Config.DataDir, "raft"), ID: id, Dial: n.port.DialRaft, Accept: n.port.Raft(), Log: n.Log, Clock: n.clock}
+		},
+	}
+	n.port = peer.New(peer.Config{
+		Folder: n.folder, Log: n.voter.peerLog, Translate: toPeer, API: lateHandler(func() *api.API { return n.api }),
+		Voter: n.voter, Clock: n.clock, Logs: n.Log, Starved: n.starved, Answered: n.answered, Report: n.reportOf,
+	}, raw)
+	if err := n.openGossip(closers); err != nil {
+		return err
+	}
+	n.reports = newCapacityReports(n)
+	n.api = api.New(api.Config{
+		Host: n.self, Name: n.Config.Name, Zone: n.Config.Zone, Version: n.Version, Log: n.Log,
+		Voter: n.apiVoter, Forward: n.port, Members: apiMembers{n.ring}, Local: apiLocal{n.host},
+		Images: n.containers, Tokens: apiTokens{n.folder}, ReservedPorts: n.reservedPorts(), AllowedHosts: []string{n.Config.Name},
+	})
+	n.link = n.newLink()
+	closers.add(n.voter.close)
+	return n.voter.resume()
+}
+
+func (n *node) openGossip(closers *closers) error {
+	bind, err := netip.ParseAddrPort(n.Config.GossipListen)
+	if err != nil {
+		return err
+	}
+	advertise, err := dialable(n.Config.GossipListen)
+	if err != nil {
+		return err
+	}
+	addr, err := PeerAddress(n.Config)
+	if err != nil {
+		return err
+	}
+	folder := filepath.Join(n.Config.DataDir, "gossip")
+	if err := os.MkdirAll(folder, 0o700); err != nil {
+		return fmt.Errorf("make gossip folder: %w", err)
+	}
+	var keys [][]byte
+	for _, key := range n.folder.GossipKeys() {
+		keys = append(keys, key)
+	}
+	n.ring, err = gossip.Open(gossip.Config{
+		Host: n.self, Name: n.Config.Name, Zone: n.Config.Zone, Role: "worker", Version: n.Version, Status: statusURL(n.Config),
+		Bind: bind, Advertise: advertise, Peer: addr, Keys: keys, FloorFile: filepath.Join(folder, "incarnation"), FS: vfs.OS, Log: n.Log,
+	})
+	if err != nil {
+		return err
+	}
+	closers.add(n.ring.Close)
+	return nil
+}
+
+// apiVoter is this host's log for the API, nil while it has none.
+func (n *node) apiVoter() api.Voter {
+	if log := n.voter.node(); log != nil {
+		return apiVoter{log, n.port}
+	}
+	return nil
+}
+
+func (n *node) setRole(role string) { n.ring.SetRole(role) }
+
+func (n *node) starved() bool {
+	starved, _ := n.meter.Starved()
+	return starved
+}
+
+func (n *node) answered(host fleet.HostID) (time.Duration, bool) { return n.ring.AnsweredWithin(host) }
+
+func (n *node) reportOf(host fleet.HostID) (fleet.CapacityReport, bool) {
+	report, _, ok := n.ring.Report(host)
+	return report, ok
+}
+
+// lead is what runs beside an open log: the leader loop with its duties.
+func (n *node) lead(ctx context.Context, log *raftfsm.Node) error {
+	group, ctx := errgroup.WithContext(ctx)
+	leader := lead.New(lead.Config{
+		Log: log, Eyes: n.port.Eyes(), Clock: n.clock, NewID: newTaskID, Logger: n.Log,
+		Duties: []lead.Duty{{Name: "voter keeper", Run: (&keeping{node: n, log: log}).run}},
+	})
+	group.Go(func() error { return leader.Run(ctx) })
+	group.Go(func() error {
+		select {
+		case err := <-log.Fatal():
+			n.Log.Error("log failed, this host no longer votes", "err", err)
+		case <-ctx.Done():
+		}
+		return nil
+	})
+	return group.Wait()
+}
+
+func newTaskID() fleet.TaskID {
+	var random [16]byte
+	_, _ = rand.Read(random[:]) // never fails: it ends the program instead
+	return fleet.TaskID(hex.EncodeToString(random[:]))
+}
+
+// gossipAddrs are where to rejoin the ring: hosts that State has, else the
+// voters this host last heard of, on the port gossip has everywhere.
+func (n *node) gossipAddrs() []netip.AddrPort {
+	var all []netip.AddrPort
+	if log := n.voter.node(); log != nil {
+		for host := range log.State().Hosts() {
+			if host.Gossip.IsValid() && host.ID != n.self && host.Life != fleet.HostForgotten {
+				all = append(all, host.Gossip)
+			}
+		}
+		return all
+	}
+	bind, err := netip.ParseAddrPort(n.Config.GossipListen)
+	if err != nil {
+		return nil
+	}
+	for _, voter := range n.folder.Roster().Voters {
+		all = append(all, netip.AddrPortFrom(voter.Addr.Addr(), bind.Port()))
+	}
+	return all
+}
+
+// bootstrap commits the fleet that `skein init` made here, if it is not yet.
+func (n *node) bootstrap(ctx context.Context) error {
+	pending, err := n.folder.PendingBootstrap()
+	if err != nil || pending == nil {
+		return err
+	}
+	if err := n.voter.Prepare(ctx, pending.RaftID); err != nil {
+		return err
+	}
+	log := n.voter.node()
+	if err := log.Bootstrap(ctx, pending.Init); err != nil && !errors.Is(err, raftfsm.ErrExists) {
+		return fmt.Errorf("make the fleet: %w", err)
+	}
+	for {
+		results, _, err := log.Propose(ctx, []fleet.Item{pending.OperatorToken})
+		if err == nil {
+			if refusal := results[0].Err; refusal != nil && !errors.Is(refusal, fleet.ErrExists) {
+				return fmt.Errorf("make the first operator token: %w", refusal)
+			}
+			return n.folder.Bootstrapped()
+		}
+		select {
+		case <-ctx.Done():
+			return nil // the next start goes on
+		case <-time.After(200 * time.Millisecond):
+		}
+	}
+}

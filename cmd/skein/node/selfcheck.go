@@ -1,0 +1,92 @@
+package node
+
+import (
+	"context"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"time"
+
+	"skein/raftfsm/fleet"
+	"skein/runtime/vfs"
+)
+
+const (
+	// checkTimeout bounds one self-check: a container takes about 100 ms, on a
+	// starved host some seconds.
+	checkTimeout = 30 * time.Second
+	// checkAgain is how soon a failed self-check is repeated, and checkEvery how
+	// soon one that passed.
+	checkAgain = 5 * time.Second
+	checkEvery = 10 * time.Minute
+	// maxClockGap is how far this host's clock may be from the fleet's time; the
+	// fleet's time lags when nothing happens, so only being behind counts.
+	maxClockGap = 2 * time.Second
+)
+
+// selfCheck is what a host must show before it takes tasks (MECHANICS 1).
+// Reaching a registry is reported but not required: a black start has none.
+type selfCheck struct {
+	dataDir    string
+	runtime    func(ctx context.Context) (version string, err error)
+	probe      func(ctx context.Context) error // runs a container made of this binary
+	fleetNow   func() fleet.Time               // zero when not known
+	now        func() time.Time
+	registries []string
+	reach      func(ctx context.Context, registry string) error
+}
+
+// run makes every check; each failure says what to do.
+func (c *selfCheck) run(ctx context.Context) []fleet.Check {
+	ctx, cancel := context.WithTimeout(ctx, checkTimeout)
+	defer cancel()
+	version, runtimeErr := c.runtime(ctx)
+	checks := []fleet.Check{
+		check("disk", c.disk(), "writes and syncs in "+c.dataDir),
+		check("container-runtime", runtimeErr, version),
+	}
+	if runtimeErr == nil {
+		checks = append(checks, check("probe-container", c.probe(ctx), "a container of this binary ran"))
+	}
+	checks = append(checks, check("clock", c.clock(), "near the fleet's"))
+	for _, registry := range c.registries {
+		one := check("registry "+registry, c.reach(ctx, registry), "answers")
+		one.Required = false
+		checks = append(checks, one)
+	}
+	return checks
+}
+
+// passed reports whether all that is required holds.
+func passed(checks []fleet.Check) bool {
+	for _, check := range checks {
+		if check.Required && !check.OK {
+			return false
+		}
+	}
+	return true
+}
+
+func check(name string, err error, well string) fleet.Check {
+	if err != nil {
+		return fleet.Check{Name: name, Required: true, Detail: err.Error()}
+	}
+	return fleet.Check{Name: name, Required: true, OK: true, Detail: well}
+}
+
+func (c *selfCheck) disk() error {
+	name := filepath.Join(c.dataDir, "self-check")
+	if err := vfs.WriteFileAtomic(vfs.OS, name, []byte(c.now().UTC().Format(time.RFC3339)), fs.FileMode(0o600)); err != nil {
+		return err
+	}
+	return os.Remove(name)
+}
+
+func (c *selfCheck) clock() error {
+	fleetNow := c.fleetNow()
+	if gap := fleetNow.Std().Sub(c.now()); fleetNow != 0 && gap > maxClockGap {
+		return fmt.Errorf("this host's clock is %s behind the fleet's: set it (chrony, systemd-timesyncd)", gap.Round(time.Millisecond))
+	}
+	return nil
+}

@@ -1,0 +1,187 @@
+package node
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"os"
+	"path/filepath"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"skein/agent/api"
+	"skein/raftfsm/fleet"
+)
+
+const (
+	headerTime = 5 * time.Second // to send a request's header (reliability.md 5.2)
+	idleTime   = 60 * time.Second
+	maxHeader  = 32 << 10
+	// repairEvery is how often the network that all tasks share is compared with
+	// what it should be (reliability.md 4.10).
+	repairEvery = 30 * time.Second
+	// shutdownTime is for requests in flight when the agent stops.
+	shutdownTime = 2 * time.Second
+)
+
+// servers are the HTTP listeners of this host.
+type servers struct {
+	socket net.Listener
+	status net.Listener // nil: none
+}
+
+// listen opens the unix socket and the status listener. A socket left by an
+// agent that was killed is replaced.
+func (n *node) listen(closers *closers) (servers, error) {
+	var s servers
+	path := n.Config.Socket
+	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
+		return s, fmt.Errorf("make socket folder: %w", err)
+	}
+	if err := os.Remove(path); err != nil && !errors.Is(err, os.ErrNotExist) {
+		return s, fmt.Errorf("replace socket: %w", err)
+	}
+	var err error
+	if s.socket, err = net.Listen("unix", path); err != nil {
+		return s, fmt.Errorf("listen on socket: %w", err)
+	}
+	closers.add(func() error { _ = s.socket.Close(); return nil })
+	if err := os.Chmod(path, 0o600); err != nil {
+		return s, fmt.Errorf("protect socket: %w", err)
+	}
+	if n.Config.StatusListen == "none" {
+		return s, nil
+	}
+	if s.status, err = net.Listen("tcp", n.Config.StatusListen); err != nil {
+		return s, fmt.Errorf("listen for status: %w", err)
+	}
+	closers.add(func() error { _ = s.status.Close(); return nil })
+	return s, nil
+}
+
+// serve runs every loop of the agent until ctx ends or one fails.
+func (n *node) serve(ctx context.Context, s servers) error {
+	group, ctx := errgroup.WithContext(ctx)
+	run := func(name string, loop func(context.Context) error) {
+		group.Go(func() error {
+			if err := loop(ctx); err != nil && ctx.Err() == nil {
+				return fmt.Errorf("%s: %w", name, err)
+			}
+			return nil
+		})
+	}
+	run("peer port", n.port.Run)
+	run("host loop", n.host.Run)
+	run("link", func(ctx context.Context) error {
+		if err := n.bootstrap(ctx); err != nil { // before it there is no voter to talk to
+			return err
+		}
+		return n.link.Run(ctx)
+	})
+	run("gossip", func(ctx context.Context) error { return n.ring.Run(ctx, n.gossipAddrs) })
+	run("lateness meter", n.meter.Run)
+	run("capacity reports", n.reports.run)
+	run("self-check", n.checkSelf)
+	run("network repair", n.repairNetwork)
+	run("socket", serveHTTP(s.socket, n.api.Handler(api.TrustRoot), n.Log))
+	if s.status != nil {
+		run("status", serveHTTP(s.status, n.api.Handler(api.TrustNone), n.Log))
+	}
+	n.Log.Info("agent started", "host", n.self, "name", n.Config.Name, "zone", n.Config.Zone, "version", n.Version)
+	if n.Ready != nil {
+		n.Ready()
+	}
+	err := group.Wait()
+	n.Log.Info("agent stopped")
+	return err
+}
+
+// serveHTTP serves until ctx ends.
+func serveHTTP(listener net.Listener, handler http.Handler, log *slog.Logger) func(context.Context) error {
+	return func(ctx context.Context) error {
+		server := &http.Server{
+			Handler: handler, ReadHeaderTimeout: headerTime, IdleTimeout: idleTime, MaxHeaderBytes: maxHeader,
+			ErrorLog:    slog.NewLogLogger(log.Handler(), slog.LevelDebug),
+			BaseContext: func(net.Listener) context.Context { return ctx },
+		}
+		stopped := context.AfterFunc(ctx, func() {
+			closing, cancel := context.WithTimeout(context.WithoutCancel(ctx), shutdownTime)
+			defer cancel()
+			if server.Shutdown(closing) != nil {
+				_ = server.Close() // streams are open for as long as their readers like
+			}
+		})
+		defer stopped()
+		if err := server.Serve(listener); !errors.Is(err, http.ErrServerClosed) {
+			return err
+		}
+		return nil
+	}
+}
+
+// lateHandler serves with an API that is made after the port that needs it.
+func lateHandler(get func() *api.API) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { forwarded(get()).ServeHTTP(w, r) })
+}
+
+// repairNetwork puts back what something else on the host took away.
+func (n *node) repairNetwork(ctx context.Context) error {
+	tick := time.NewTicker(repairEvery)
+	defer tick.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-tick.C:
+			if err := n.network.Repair(ctx); err != nil {
+				n.Log.Warn("task network not repaired", "err", err)
+			}
+		}
+	}
+}
+
+// checkSelf repeats the self-check and tells the host loop what came of it.
+func (n *node) checkSelf(ctx context.Context) error {
+	check := &selfCheck{
+		dataDir: n.Config.DataDir, runtime: n.containers.Ready, probe: n.probe, now: n.clock.Now,
+		registries: n.Config.Registry.PlainHTTP, reach: dialRegistry,
+		fleetNow: func() fleet.Time {
+			if log := n.voter.node(); log != nil {
+				return log.State().Now()
+			}
+			return 0
+		},
+	}
+	for {
+		checks := check.run(ctx)
+		if ctx.Err() != nil {
+			return nil
+		}
+		n.host.HostChecked(checks, &n.capacity)
+		pause := checkEvery
+		if !passed(checks) {
+			n.Log.Warn("self-check failed", "reason", fmt.Sprint(checks))
+			pause = checkAgain
+		}
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-time.After(pause):
+		}
+	}
+}
+
+// dialRegistry reports whether a registry takes connections.
+func dialRegistry(ctx context.Context, registry string) error {
+	ctx, cancel := context.WithTimeout(ctx, 2*time.Second)
+	defer cancel()
+	conn, err := (&net.Dialer{}).DialContext(ctx, "tcp", registry)
+	if err != nil {
+		return err
+	}
+	return conn.Close()
+}

@@ -1,0 +1,104 @@
+package main
+
+import (
+	"encoding/json"
+	"fmt"
+	"io"
+	"net/http"
+	"os"
+	"strconv"
+	"strings"
+	"text/tabwriter"
+	"time"
+	"unicode"
+
+	"skein/agent/api"
+	"skein/raftfsm/fleet"
+)
+
+// table prints rows in columns; the first row is the heading.
+type table struct{ w *tabwriter.Writer }
+
+func newTable(w io.Writer, heading ...string) *table {
+	t := &table{tabwriter.NewWriter(w, 0, 4, 2, ' ', 0)}
+	t.row(heading...)
+	return t
+}
+
+func (t *table) row(cells ...string) {
+	for i, cell := range cells {
+		cells[i] = printable(cell)
+	}
+	fmt.Fprintln(t.w, strings.TrimRight(strings.Join(cells, "\t"), "\t"))
+}
+
+func (t *table) flush() error { return t.w.Flush() }
+
+// printable keeps what others named or wrote from steering the terminal.
+func printable(text string) string {
+	return strings.Map(func(r rune) rune {
+		if unicode.IsControl(r) || unicode.Is(unicode.Bidi_Control, r) {
+			return -1
+		}
+		return r
+	}, text)
+}
+
+// output is how a reading command prints.
+type output struct {
+	JSON bool `help:"Print the answer as JSON."`
+}
+
+// printJSON prints an answer indented.
+func printJSON(answer any) error {
+	encoder := json.NewEncoder(os.Stdout)
+	encoder.SetIndent("", "  ")
+	return encoder.Encode(answer)
+}
+
+// staleAbove is how old an answer may be before a person is told.
+const staleAbove = 2 * time.Second
+
+// warnStale says on standard error when an answer is not fresh.
+func warnStale(header http.Header) {
+	if header.Get("X-Skein-Cut-Off") == "true" {
+		fmt.Fprintln(os.Stderr, "note: this host is cut off from the fleet's leader; what follows is what it last knew")
+		return
+	}
+	ms, err := strconv.ParseInt(header.Get("X-Skein-Stale-Ms"), 10, 64)
+	if err == nil && time.Duration(ms)*time.Millisecond > staleAbove {
+		fmt.Fprintf(os.Stderr, "note: this answer is %s old\n", (time.Duration(ms) * time.Millisecond).Round(time.Second))
+	}
+}
+
+// ago is how long before now a stamp was: "12s", "3m", "2h", "5d"; "-" for none.
+func ago(at api.Stamp, now time.Time) string {
+	if at.IsZero() {
+		return "-"
+	}
+	d := max(now.Sub(fleet.Time(at).Std()), 0)
+	switch {
+	case d < 2*time.Minute:
+		return fmt.Sprintf("%ds", int(d.Seconds()))
+	case d < 2*time.Hour:
+		return fmt.Sprintf("%dm", int(d.Minutes()))
+	case d < 48*time.Hour:
+		return fmt.Sprintf("%dh", int(d.Hours()))
+	}
+	return fmt.Sprintf("%dd", int(d.Hours()/24))
+}
+
+// short is an id as people type it: any unique beginning is accepted back.
+func short(id string) string {
+	if len(id) > 8 {
+		return id[:8]
+	}
+	return id
+}
+
+func orDash(text string) string {
+	if text == "" {
+		return "-"
+	}
+	return text
+}

@@ -1,0 +1,276 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"net/http"
+	"net/url"
+	"os"
+	"strconv"
+	"strings"
+
+	"skein/agent/api"
+)
+
+// serviceCommand is about services.
+type serviceCommand struct {
+	List   serviceListCommand   `cmd:"" default:"withargs" help:"List the services."`
+	Show   serviceShowCommand   `cmd:"" help:"Show one service."`
+	Create serviceCreateCommand `cmd:"" help:"Keep a number of tasks of a definition running."`
+	Update serviceUpdateCommand `cmd:"" help:"Change a service; a new definition rolls out at once."`
+	Scale  serviceScaleCommand  `cmd:"" help:"Change how many tasks run."`
+	Delete serviceDeleteCommand `cmd:"" help:"Stop a service's tasks and remove it."`
+}
+
+type serviceListCommand struct {
+	target
+	output
+}
+
+// Run prints the services.
+func (c *serviceListCommand) Run(ctx context.Context) error {
+	agent, err := c.client()
+	if err != nil {
+		return err
+	}
+	var all []api.Service
+	var header http.Header
+	for next := ""; ; {
+		var page api.Services
+		if header, err = agent.Get(ctx, "/v1/services?next="+url.QueryEscape(next), &page); err != nil {
+			return err
+		}
+		all = append(all, page.Services...)
+		if next = page.Next; next == "" {
+			break
+		}
+	}
+	if c.JSON {
+		return printJSON(all)
+	}
+	warnStale(header)
+	return printServices(all)
+}
+
+func printServices(services []api.Service) error {
+	t := newTable(os.Stdout, "SERVICE", "STATE", "DESIRED", "RUNNING", "HEALTHY", "PENDING", "REVISION", "ZONES", "WAITS FOR")
+	for _, s := range services {
+		state := "changing"
+		switch {
+		case s.Status != "ACTIVE":
+			state = strings.ToLower(s.Status)
+		case s.Steady:
+			state = "steady"
+		}
+		why := ""
+		if s.Wait != nil {
+			why = s.Wait.Message
+		}
+		t.row(s.Name, state, strconv.Itoa(s.Desired), strconv.Itoa(s.Running), strconv.Itoa(s.Healthy), strconv.Itoa(s.Pending), s.Revision, zoneCounts(s.Zones), why)
+	}
+	return t.flush()
+}
+
+func zoneCounts(zones map[string]int) string {
+	parts := make([]string, 0, len(zones))
+	for _, zone := range sortedKeys(zones) {
+		parts = append(parts, fmt.Sprintf("%s:%d", zone, zones[zone]))
+	}
+	return orDash(strings.Join(parts, " "))
+}
+
+type serviceShowCommand struct {
+	target
+	Name string `arg:"" help:"Name of the service."`
+}
+
+// Run prints all that is known of a service, as JSON.
+func (c *serviceShowCommand) Run(ctx context.Context) error {
+	return showJSON(ctx, &c.target, "/v1/services/"+url.PathEscape(c.Name))
+}
+
+// serviceFlags are the fields of a service that have flags; a file may have more.
+type serviceFlags struct {
+	TaskDefinition string `help:"family, or family:revision." placeholder:"TASKDEF"`
+	DesiredCount   *int   `name:"desired-count" short:"n" help:"How many tasks to keep running."`
+	MinPercent     *int   `name:"min-percent" help:"Lower bound of healthy tasks while updating, percent of the desired count."`
+	MaxPercent     *int   `name:"max-percent" help:"Upper bound of tasks while updating, percent of the desired count."`
+	File           string `short:"f" help:"JSON as for ECS CreateService or UpdateService, - for standard input; flags win." placeholder:"FILE"`
+	Strict         bool   `help:"Refuse fields that would be ignored or mapped."`
+}
+
+// body merges file and flags into a request.
+func (f *serviceFlags) body(name, clientToken string) (map[string]any, error) {
+	body := map[string]any{}
+	if f.File != "" {
+		text, err := readInput(f.File)
+		if err != nil {
+			return nil, err
+		}
+		if err := json.Unmarshal(text, &body); err != nil {
+			return nil, &usageError{fmt.Errorf("%s: %w", f.File, err)}
+		}
+	}
+	if name != "" {
+		body["serviceName"] = name
+	}
+	if f.TaskDefinition != "" {
+		body["taskDefinition"] = f.TaskDefinition
+	}
+	if f.DesiredCount != nil {
+		body["desiredCount"] = *f.DesiredCount
+	}
+	deployment, _ := body["deploymentConfiguration"].(map[string]any)
+	if deployment == nil {
+		deployment = map[string]any{}
+	}
+	if f.MinPercent != nil {
+		deployment["minimumHealthyPercent"] = *f.MinPercent
+	}
+	if f.MaxPercent != nil {
+		deployment["maximumPercent"] = *f.MaxPercent
+	}
+	if len(deployment) > 0 {
+		body["deploymentConfiguration"] = deployment
+	}
+	if _, given := body["clientToken"]; !given {
+		body["clientToken"] = clientToken
+	}
+	return body, nil
+}
+
+func (f *serviceFlags) query() string {
+	if f.Strict {
+		return "?strict=true"
+	}
+	return ""
+}
+
+type serviceCreateCommand struct {
+	target
+	write
+	serviceFlags
+	Name string `arg:"" optional:"" help:"Name of the service."`
+}
+
+// Run creates a service and prints the defaults it took.
+func (c *serviceCreateCommand) Run(ctx context.Context) error {
+	agent, err := c.client()
+	if err != nil {
+		return err
+	}
+	body, err := c.body(c.Name, c.token())
+	if err != nil {
+		return err
+	}
+	var answer made
+	if err := agent.Send(ctx, http.MethodPost, "/v1/services"+c.query(), body, &answer); err != nil {
+		return err
+	}
+	answer.warn()
+	fmt.Printf("created %s\n", printable(revisionOf(&answer, c.Name)))
+	return printDefaults(answer.Defaults)
+}
+
+// revisionOf is the revision a service has after a write.
+func revisionOf(answer *made, otherwise string) string {
+	if answer.Service == nil {
+		return otherwise
+	}
+	return answer.Service.Revision
+}
+
+func printDefaults(defaults []api.Default) error {
+	if len(defaults) == 0 {
+		return nil
+	}
+	fmt.Println("defaults taken:")
+	t := newTable(os.Stdout)
+	for _, d := range defaults {
+		t.row("  "+d.Field, d.Value, d.Why)
+	}
+	return t.flush()
+}
+
+type serviceUpdateCommand struct {
+	target
+	write
+	serviceFlags
+	Name  string `arg:"" help:"Name of the service."`
+	Force bool   `help:"Roll out again though nothing changed."`
+}
+
+// Run updates a service.
+func (c *serviceUpdateCommand) Run(ctx context.Context) error {
+	agent, err := c.client()
+	if err != nil {
+		return err
+	}
+	body, err := c.body("", c.token())
+	if err != nil {
+		return err
+	}
+	if c.Force {
+		body["forceNewDeployment"] = true
+	}
+	var answer made
+	if err := agent.Send(ctx, http.MethodPatch, "/v1/services/"+url.PathEscape(c.Name)+c.query(), body, &answer); err != nil {
+		return err
+	}
+	answer.warn()
+	fmt.Printf("%s is now %s\n", printable(c.Name), printable(revisionOf(&answer, "gone")))
+	return nil
+}
+
+type serviceScaleCommand struct {
+	target
+	write
+	Name    string `arg:"" help:"Name of the service."`
+	Desired int    `arg:"" help:"How many tasks to keep running."`
+}
+
+// Run scales a service.
+func (c *serviceScaleCommand) Run(ctx context.Context) error {
+	return c.do(ctx, &c.target, http.MethodPost, "/v1/services/"+url.PathEscape(c.Name)+"/scale",
+		api.ScaleBody{Desired: c.Desired, ClientToken: c.token()}, "%s: desired count is %d", c.Name, c.Desired)
+}
+
+type serviceDeleteCommand struct {
+	target
+	write
+	Name  string `arg:"" help:"Name of the service."`
+	Force bool   `help:"Even though its desired count is above 0."`
+}
+
+// Run deletes a service.
+func (c *serviceDeleteCommand) Run(ctx context.Context) error {
+	return c.do(ctx, &c.target, http.MethodDelete, "/v1/services/"+url.PathEscape(c.Name),
+		api.ForceBody{Force: c.Force, ClientToken: c.token()}, "%s is being removed; its tasks stop", c.Name)
+}
+
+// maxInput bounds what is read from a file before it is sent: the API takes
+// 256 KiB.
+const maxInput = 1 << 20
+
+// readInput reads a file, or standard input for "-".
+func readInput(path string) ([]byte, error) {
+	in := io.Reader(os.Stdin)
+	if path != "-" {
+		file, err := os.Open(path)
+		if err != nil {
+			return nil, &usageError{err}
+		}
+		defer file.Close()
+		in = file
+	}
+	text, err := io.ReadAll(io.LimitReader(in, maxInput+1))
+	if err != nil {
+		return nil, fmt.Errorf("read %s: %w", path, err)
+	}
+	if len(text) > maxInput {
+		return nil, &usageError{fmt.Errorf("%s: more than %d bytes: this is no task definition or service", path, maxInput)}
+	}
+	return text, nil
+}

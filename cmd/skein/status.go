@@ -1,0 +1,156 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"strconv"
+	"time"
+
+	"skein/agent/api"
+)
+
+// statusCommand shows the fleet at a glance.
+type statusCommand struct {
+	target
+	output
+}
+
+// Run prints status, hosts and services.
+func (c *statusCommand) Run(ctx context.Context) error {
+	agent, err := c.client()
+	if err != nil {
+		return err
+	}
+	var status api.Status
+	header, err := agent.Get(ctx, "/v1/status", &status)
+	if err != nil {
+		return err
+	}
+	if c.JSON {
+		return printJSON(status)
+	}
+	warnStale(header)
+	printStatus(&status)
+	var hosts api.Hosts
+	if _, err := agent.Get(ctx, "/v1/hosts", &hosts); err != nil {
+		return err
+	}
+	fmt.Println()
+	if err := printHosts(hosts.Hosts); err != nil {
+		return err
+	}
+	var services api.Services
+	if _, err := agent.Get(ctx, "/v1/services", &services); err != nil {
+		return err
+	}
+	if len(services.Services) == 0 {
+		return nil
+	}
+	fmt.Println()
+	return printServices(services.Services)
+}
+
+func printStatus(s *api.Status) {
+	leader := "nobody"
+	if s.Leader != nil {
+		leader = s.Leader.Name
+	}
+	fmt.Printf("fleet %s  leader %s  voters %d of %d (may lose %d)  hosts %d ready of %d  tasks %d running of %d desired\n",
+		printable(firstOf(s.Fleet.Name, s.Fleet.ID)), printable(leader), s.Voters.Voting, s.Voters.Target, s.Voters.Tolerates,
+		s.Hosts.Ready, s.Hosts.Total, s.Tasks.Running, s.Tasks.Desired)
+	for _, note := range s.Notes {
+		fmt.Println("note:", printable(note))
+	}
+}
+
+func firstOf(texts ...string) string {
+	for _, text := range texts {
+		if text != "" {
+			return text
+		}
+	}
+	return ""
+}
+
+// votersCommand lists the holders of the log.
+type votersCommand struct {
+	target
+	output
+}
+
+// Run prints voters and leader.
+func (c *votersCommand) Run(ctx context.Context) error {
+	agent, err := c.client()
+	if err != nil {
+		return err
+	}
+	var answer api.Voters
+	header, err := agent.Get(ctx, "/v1/voters", &answer)
+	if err != nil {
+		return err
+	}
+	if c.JSON {
+		return printJSON(answer)
+	}
+	warnStale(header)
+	now := time.Now()
+	t := newTable(os.Stdout, "VOTER", "HOST", "ZONE", "PHASE", "SINCE", "HOST IS", "")
+	for _, voter := range answer.Voters {
+		mark := ""
+		if answer.Leader != nil && answer.Leader.ID == voter.Host.ID {
+			mark = "leads"
+		}
+		t.row(voter.ID, voter.Host.Name, voter.Host.Zone, voter.Phase, ago(voter.Since, now), voter.Life, mark)
+	}
+	return t.flush()
+}
+
+// eventsCommand shows what was decided and why.
+type eventsCommand struct {
+	target
+	output
+	Follow bool   `short:"f" help:"Go on as they happen."`
+	After  uint64 `help:"Only those after this number."`
+	Limit  int    `default:"50" help:"How many of the newest."`
+}
+
+// Run prints decisions, oldest first, and with --follow goes on.
+func (c *eventsCommand) Run(ctx context.Context) error {
+	agent, err := c.client()
+	if err != nil {
+		return err
+	}
+	path := "/v1/decisions?limit=" + strconv.Itoa(c.Limit)
+	if c.After > 0 {
+		path += "&after=" + strconv.FormatUint(c.After, 10)
+	}
+	var answer api.Decisions
+	if _, err := agent.Get(ctx, path, &answer); err != nil {
+		return err
+	}
+	if c.JSON && !c.Follow {
+		return printJSON(answer)
+	}
+	for _, decision := range answer.Decisions {
+		if err := c.print(decision); err != nil {
+			return err
+		}
+	}
+	if !c.Follow {
+		return nil
+	}
+	return followEvents(ctx, agent, answer.Next, c.print)
+}
+
+func (c *eventsCommand) print(d api.Decision) error {
+	if c.JSON {
+		return printJSON(d)
+	}
+	counts := ""
+	for _, count := range d.Counts {
+		counts += fmt.Sprintf("  %s=%d", count.Name, count.Count)
+	}
+	_, err := fmt.Printf("%s  %-10s %s%s\n", clockTime(d.At), printable(d.By), printable(firstOf(d.Message, d.Code+" "+d.About)), printable(counts))
+	return err
+}

@@ -1,0 +1,68 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"net/http"
+	"net/url"
+	"time"
+
+	"skein/agent/api"
+)
+
+// tokenCommand is about tokens.
+type tokenCommand struct {
+	Create tokenCreateCommand `cmd:"" help:"Make a token that lets a host join, or an operator write."`
+	Delete tokenDeleteCommand `cmd:"" help:"Make a token worthless."`
+}
+
+type tokenCreateCommand struct {
+	target
+	write
+	Operator bool          `help:"A token that carries writes, instead of one that lets hosts join."`
+	Uses     int           `default:"1" help:"How many hosts it lets in."`
+	For      time.Duration `default:"1h" help:"How long it is good."`
+}
+
+// Run prints a new token on one line; it is shown this once.
+func (c *tokenCreateCommand) Run(ctx context.Context) error {
+	agent, err := c.client()
+	if err != nil {
+		return err
+	}
+	body := api.TokenBody{Kind: "join", Uses: c.Uses, ValidSeconds: int(c.For.Seconds()), ClientToken: c.token()}
+	if c.Operator {
+		body.Kind, body.Uses = "operator", 0
+	}
+	var answer made
+	if err := agent.Send(ctx, http.MethodPost, "/v1/tokens", body, &answer); err != nil {
+		return err
+	}
+	answer.warn()
+	fmt.Println(answer.Token)
+	return nil
+}
+
+type tokenDeleteCommand struct {
+	target
+	write
+	ID string `arg:"" help:"Id of the token: the part of its text before the secret."`
+}
+
+// Run deletes a token.
+func (c *tokenDeleteCommand) Run(ctx context.Context) error {
+	return c.do(ctx, &c.target, http.MethodDelete, "/v1/tokens/"+url.PathEscape(c.ID), api.PlainBody{ClientToken: c.token()}, "token %s is worthless now", c.ID)
+}
+
+// settingCommand changes a setting of the fleet.
+type settingCommand struct {
+	target
+	write
+	Name  string `arg:"" help:"Name of the setting, like voters."`
+	Value int64  `arg:"" help:"Its new value."`
+}
+
+// Run changes a setting.
+func (c *settingCommand) Run(ctx context.Context) error {
+	return c.do(ctx, &c.target, http.MethodPut, "/v1/settings/"+url.PathEscape(c.Name), api.SettingBody{Value: c.Value, ClientToken: c.token()}, "%s is %d", c.Name, c.Value)
+}
