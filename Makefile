@@ -1,0 +1,64 @@
+# Skein. `make` prints what there is.
+SHELL := /bin/bash
+.SHELLFLAGS := -eu -o pipefail -c
+.DEFAULT_GOAL := help
+.PHONY: help build test unit race e2e bench fuzz lint demo demo-down tools go
+
+GO       ?= go
+BIN      := bin/skein
+VERSION  ?= $(shell git describe --always --dirty 2>/dev/null || echo dev)
+STATIC   := $(GO) build -ldflags "-s -w -X main.version=$(VERSION)"
+SUITE    := packaging/make/suite
+FUZZTIME ?= 10s
+DEMO     ?= demo
+
+# One set of flags for all but the race detector, so that a new machine compiles
+# every dependency twice and not four times.
+export CGO_ENABLED := 0
+export GOFLAGS := -trimpath
+
+help: ## this list
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+go:
+	@packaging/make/need-go go.mod
+
+build: go ## the one static binary, bin/skein
+	@$(STATIC) -o $(BIN) ./cmd/skein
+
+demo: go ## three hosts on this machine, a service on them, their status pages (as root)
+	@packaging/make/install demo
+	@$(MAKE) --no-print-directory build
+	@$(BIN) lab demo --lab $(DEMO)
+
+demo-down: ## remove every trace of the demo
+	@if [ -x $(BIN) ]; then $(BIN) lab down --lab $(DEMO); else $(MAKE) --no-print-directory build && $(BIN) lab down --lab $(DEMO); fi
+
+test: go ## everything: lint, unit tests with race and fuzz seeds, real containers (as root)
+	@packaging/make/install test
+	@$(SUITE) lint $(MAKE) --no-print-directory lint
+	@$(SUITE) race $(MAKE) --no-print-directory race
+	@$(SUITE) e2e  $(MAKE) --no-print-directory e2e
+	@$(SUITE) --summary
+
+unit: go ## unit tests alone, quick
+	@$(GO) test ./...
+
+race: go ## unit tests, contract suites against twins, fuzz seeds, all with -race
+	@CGO_ENABLED=1 $(GO) test -race -timeout 15m ./...
+
+e2e: build ## real containerd, real network namespaces, whole labs (as root)
+	@SKEIN_BINARY=$(CURDIR)/$(BIN) $(GO) test -tags e2e -p 1 -timeout 20m -run '^TestE2E' ./runtime/... ./agent/api ./cmd/skein/... ./packaging/...
+
+bench: go ## benchmarks, each beside a floor or peer of the same run
+	@$(GO) test -run '^$$' -bench . -benchmem ./raftfsm/... ./agent/... ./runtime/... ./gossip/...
+
+fuzz: go ## every fuzz target for FUZZTIME each (default 10s)
+	@packaging/make/fuzz $(FUZZTIME)
+
+lint: go ## gofmt, vet, staticcheck, shell syntax
+	@unformatted=$$(gofmt -l $$(git ls-files '*.go')); if [ -n "$$unformatted" ]; then echo "run gofmt -w on: $$unformatted"; exit 1; fi
+	@$(GO) vet ./...
+	@$(GO) vet -tags e2e ./...
+	@$(GO) tool -modfile=packaging/tools/go.mod staticcheck ./...
+	@for f in packaging/make/*; do bash -n $$f; done
