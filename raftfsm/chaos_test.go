@@ -42,9 +42,10 @@ func TestAcknowledgedWritesSurviveAnything(t *testing.T) {
 
 func runChaos(t *testing.T, random *rand.Rand, seen map[string]int) {
 	faults := newFaulty()
+	every, trailing := 5+random.Uint64N(50), 1+random.Uint64N(20)
 	config := func(cfg *Config) {
 		faults.config(cfg)
-		cfg.SnapshotEvery, cfg.TrailingLogs, cfg.Timing.Snapshot = 50, 20, 5*time.Second
+		cfg.SnapshotEvery, cfg.TrailingLogs, cfg.Timing.Snapshot = every, trailing, time.Second
 		cfg.segmentBytes = 4 << 10
 	}
 	inCluster(t, 3, config, func(t *testing.T, c *cluster) {

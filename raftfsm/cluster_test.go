@@ -1,10 +1,6 @@
 package raftfsm
 
 import (
-"os"
-"io"
-"sync"
-
 	"context"
 	"errors"
 	"fmt"
@@ -43,7 +39,7 @@ type host struct {
 func inCluster(t *testing.T, size int, change func(*Config), test func(t *testing.T, c *cluster)) {
 	t.Helper()
 	synctest.Test(t, func(t *testing.T) {
-		c := &cluster{t: t, net: newMemnet(), log: slog.New(slog.NewTextHandler(debugFile(), &slog.HandlerOptions{Level: slog.LevelDebug}))}
+		c := &cluster{t: t, net: newMemnet(), log: slog.New(slog.DiscardHandler)}
 		defer c.stop()
 		for i := range size {
 			c.add(i, change)
@@ -294,7 +290,3 @@ func (h *host) propose(name string) error {
 func isOneOf(err error, sentinels ...error) bool {
 	return slices.ContainsFunc(sentinels, func(s error) bool { return errors.Is(err, s) })
 }
-
-type capped struct{ f *os.File; n int; mu sync.Mutex }
-func (c *capped) Write(b []byte) (int, error) { c.mu.Lock(); defer c.mu.Unlock(); c.n++; if c.n < 100000 { return c.f.Write(b) }; return len(b), nil }
-func debugFile() io.Writer { f, _ := os.Create("/tmp/raftexp/debug.log"); return &capped{f: f} }

@@ -9,6 +9,7 @@ import (
 	"sync/atomic"
 	"syscall"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"skein/raftfsm/fleet"
@@ -132,9 +133,10 @@ func TestEveryNodeSurvivesAFailureOfItsNthWrite(t *testing.T) {
 			faults := newFaulty()
 			inCluster(t, 3, faults.config, func(t *testing.T, c *cluster) {
 				victim := c.followers()[0]
-				left := n
+				var left atomic.Int64
+				left.Store(int64(n))
 				faults.set(victim, func() error {
-					if left--; left == 0 {
+					if left.Add(-1) == 0 {
 						return syscall.EIO
 					}
 					return nil
@@ -146,8 +148,9 @@ func TestEveryNodeSurvivesAFailureOfItsNthWrite(t *testing.T) {
 				for i := range 6 {
 					c.certainly(fmt.Sprint("u", i))
 				}
-				if (victim.node.Trouble() == nil) != (left > 0) {
-					t.Errorf("%d writes before the failure, trouble: %v", left, victim.node.Trouble())
+				synctest.Wait()
+				if (victim.node.Trouble() == nil) != (left.Load() > 0) {
+					t.Errorf("%d writes before the failure, trouble: %v", left.Load(), victim.node.Trouble())
 				}
 				victim.stop()
 				must(t, victim.start())

@@ -104,17 +104,17 @@ func (n *Node) restore() error {
 	for _, id := range damaged {
 		n.cfg.Log.Error("snapshot was damaged and set aside", "snapshot", id)
 	}
-	index := uint64(0)
+	end := snapshotEnd{}
 	if meta != nil {
 		if err := n.restoreSnapshot(source); err != nil {
 			return fmt.Errorf("snapshot %s: %w", meta.ID, err)
 		}
-		index = meta.Index
+		end = snapshotEnd{meta.Index, meta.Term}
 	}
-	if err := n.store.cover(index); err != nil {
+	if err := n.store.coverAtOpen(end); err != nil {
 		return err
 	}
-	return n.replay(index)
+	return n.replay(end.index)
 }
 
 func (n *Node) restoreSnapshot(source io.ReadCloser) error {
@@ -156,7 +156,9 @@ func (n *Node) replay(index uint64) error {
 
 // snapshotSaved is told of each snapshot, our own or the leader's.
 func (n *Node) snapshotSaved(meta raft.SnapshotMeta) {
-	n.store.covered.Store(meta.Index)
+	if err := n.store.cover(snapshotEnd{meta.Index, meta.Term}); err != nil {
+		n.cfg.Log.Warn("log was not compacted", "err", err)
+	}
 	n.cfg.Log.Info("snapshot saved", "index", meta.Index, "term", meta.Term, "bytes", meta.Size)
 }
 

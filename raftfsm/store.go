@@ -18,8 +18,9 @@ import (
 )
 
 // store is the log and the stable store of one RaftID, in a folder of its own.
-// It implements raft.LogStore, MonotonicLogStore, CommitTrackingLogStore and
-// StableStore.
+// It implements raft.LogStore, CommitTrackingLogStore and StableStore, but not
+// MonotonicLogStore though the log has no gaps: the library would clear the log
+// when it installs a snapshot and go on as if it were there.
 //
 // After one failed write it is failed for good, since the kernel may have
 // forgotten what it could not write: every later write returns the first error.
@@ -41,9 +42,9 @@ type store struct {
 	// for a mutex would stop the fake time of tests.
 	writing chan struct{}
 
-	// covered is the index of the newest snapshot: damaged entries up to it are
-	// answered as absent, which makes the library send the snapshot instead.
-	covered atomic.Uint64
+	// covered is the newest snapshot: damaged entries up to it are answered as
+	// absent, which makes the library send the snapshot instead.
+	covered atomic.Pointer[snapshotEnd]
 
 	mu          sync.RWMutex // guards what follows
 	stable      stable
@@ -148,13 +149,14 @@ func (s *store) LastIndex() (uint64, error) {
 	return last, nil
 }
 
-// IsMonotonic implements raft.MonotonicLogStore: the log has no gaps, so the
-// library clears it when it installs a snapshot.
-func (s *store) IsMonotonic() bool { return true }
-
 // GetLog implements raft.LogStore. Open has verified every entry; should one
 // above the snapshot have rotted since, the store fails and the calling
 // goroutine ends, because the library panics on such an error.
+//
+// The snapshot's own entry, when it is compacted away, is answered with its
+// term: a follower that has entries behind its snapshot would otherwise refuse
+// what follows it, be sent the snapshot again, and so on for ever. It cannot be
+// taken for content: nobody sends an entry whose predecessor is absent.
 func (s *store) GetLog(index uint64, log *raft.Log) error {
 	s.mu.RLock()
 	found := s.recent.get(index, log)
@@ -162,9 +164,13 @@ func (s *store) GetLog(index uint64, log *raft.Log) error {
 	if found {
 		return nil
 	}
+	end := *s.covered.Load()
 	_, found, err := s.journal.read(index, log)
 	switch {
-	case !found, err != nil && index <= s.covered.Load():
+	case !found && index == end.index && index > 1:
+		*log = raft.Log{Index: end.index, Term: end.term, Type: raft.LogNoop}
+		return nil
+	case !found, err != nil && index <= end.index:
 		return raft.ErrLogNotFound
 	case err == nil:
 		return nil
@@ -280,6 +286,28 @@ func (s *store) committed() (uint64, error) {
 	var log raft.Log
 	commit, _, err := s.journal.read(last, &log)
 	return min(commit, last), err
+}
+
+// snapshotEnd is the last entry that a snapshot stands for.
+type snapshotEnd struct{ index, term uint64 }
+
+// cover relates the log to the newest snapshot. A log that ends below it is of
+// no use. One that disagrees with it at its last entry has diverged there, and
+// what stands up to it was never committed; behind it, the library will find
+// out. (Without this a follower refuses all that follows: hashicorp/raft 697.)
+func (s *store) cover(end snapshotEnd) error {
+	s.covered.Store(&end)
+	first, last := s.journal.bounds()
+	if first == 0 || first > end.index {
+		return nil
+	}
+	if last >= end.index {
+		var log raft.Log
+		if _, _, err := s.journal.read(end.index, &log); err != nil || log.Term == end.term {
+			return err
+		}
+	}
+	return s.DeleteRange(first, end.index)
 }
 
 // pendingOps knows since when the oldest write has not returned.

@@ -141,7 +141,7 @@ func damageIn(t *testing.T, mem *vfs.Mem) error {
 	if last < 500 {
 		t.Fatalf("the log ends at %d of 500 without a word", last)
 	}
-	return s.cover(0)
+	return s.coverAtOpen(snapshotEnd{})
 }
 
 func replace(t *testing.T, mem *vfs.Mem, name string, content []byte) {
@@ -278,7 +278,7 @@ func TestAnEntryThatRotsWhileRunningIsFoundByItsChecksum(t *testing.T) {
 			t.Fatal(err)
 		}
 		replace(t, mem, name, bytes.Replace(b, []byte("t1 i7"), []byte("t1 iX"), 1))
-		s.covered.Store(covered)
+		s.covered.Store(&snapshotEnd{index: covered})
 		return s
 	}
 	t.Run("below the snapshot it is answered as absent, so that the snapshot is sent", func(t *testing.T) {
@@ -319,32 +319,44 @@ func TestALogInUseIsRefusedAndNotDamaged(t *testing.T) {
 }
 
 func TestTheLogIsRelatedToTheSnapshot(t *testing.T) {
+	const term = 1
 	for _, tc := range []struct {
 		name     string
-		log      [2]uint64 // entries there
-		snapshot uint64
-		damaged  bool
+		log      [2]uint64 // entries there, of term 1
+		snapshot snapshotEnd
+		damaged  bool // when found so on opening
 		want     [2]uint64
 	}{
-		{"no snapshot, whole log", [2]uint64{1, 10}, 0, false, [2]uint64{1, 10}},
-		{"snapshot inside the log", [2]uint64{1, 10}, 5, false, [2]uint64{1, 10}},
-		{"snapshot just before the log", [2]uint64{6, 10}, 5, false, [2]uint64{6, 10}},
-		{"entries are missing after the snapshot", [2]uint64{8, 10}, 5, true, [2]uint64{8, 10}},
-		{"the log begins late and there is no snapshot", [2]uint64{2, 10}, 0, true, [2]uint64{2, 10}},
-		{"the log ends below the snapshot and is dropped", [2]uint64{1, 10}, 20, false, [2]uint64{0, 0}},
-		{"the log is empty", [2]uint64{0, 0}, 20, false, [2]uint64{0, 0}},
+		{"no snapshot, whole log", [2]uint64{1, 10}, snapshotEnd{}, false, [2]uint64{1, 10}},
+		{"snapshot inside the log", [2]uint64{1, 10}, snapshotEnd{5, term}, false, [2]uint64{1, 10}},
+		{"snapshot at the log's end", [2]uint64{1, 10}, snapshotEnd{10, term}, false, [2]uint64{1, 10}},
+		{"snapshot just before the log", [2]uint64{6, 10}, snapshotEnd{5, term}, false, [2]uint64{6, 10}},
+		{"entries are missing after the snapshot", [2]uint64{8, 10}, snapshotEnd{5, term}, true, [2]uint64{8, 10}},
+		{"the log begins late and there is no snapshot", [2]uint64{2, 10}, snapshotEnd{}, true, [2]uint64{2, 10}},
+		{"the log ends below the snapshot and is dropped", [2]uint64{1, 10}, snapshotEnd{20, term}, false, [2]uint64{0, 0}},
+		{"the log is empty", [2]uint64{0, 0}, snapshotEnd{20, term}, false, [2]uint64{0, 0}},
+		{"the log disagrees with the snapshot and is dropped up to it", [2]uint64{1, 10}, snapshotEnd{5, 9}, false, [2]uint64{6, 10}},
+		{"the log disagrees at its last entry", [2]uint64{1, 10}, snapshotEnd{10, 9}, false, [2]uint64{0, 0}},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			s := newStore(t)
 			if tc.log[0] != 0 {
-				mustStore(t, s, entries(1, tc.log[0], tc.log[1]))
+				mustStore(t, s, entries(term, tc.log[0], tc.log[1]))
 			}
-			err := s.cover(tc.snapshot)
+			err := s.coverAtOpen(tc.snapshot)
 			if errors.Is(err, ErrLogDamaged) != tc.damaged || !tc.damaged && err != nil {
 				t.Errorf("got %v, want damaged %v", err, tc.damaged)
 			}
 			if got := bounds(t, s); got != tc.want {
 				t.Errorf("bounds %v, want %v", got, tc.want)
+			}
+			s.recent.clear()
+			var log raft.Log
+			if end := tc.snapshot; end.index > 0 && (s.GetLog(end.index, &log) != nil || log.Index != end.index || log.Term != end.term) {
+				t.Errorf("the snapshot's own entry reads as %+v", log)
+			}
+			if end := tc.snapshot; end.index > 0 && tc.want[0] > end.index && s.GetLog(end.index-1, &log) == nil {
+				t.Error("its predecessor is there, so somebody might send the entry")
 			}
 		})
 	}

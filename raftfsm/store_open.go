@@ -41,6 +41,7 @@ func openStore(cfg storeConfig) (_ *store, err error) {
 	if s.lock, err = lockFolder(s.fs, path.Join(s.dir, lockName)); err != nil {
 		return nil, err
 	}
+	s.covered.Store(&snapshotEnd{})
 	s.journal = &journal{fs: s.fs, dir: s.dir, reserve: cfg.reserve, began: s.began}
 	if err := s.load(cfg); err != nil {
 		return nil, errors.Join(err, s.journal.close(), s.lock.Close())
@@ -95,17 +96,14 @@ func (s *store) load(cfg storeConfig) error {
 
 var errOtherID = errors.New("log belongs to another raft id")
 
-// cover relates the log to the newest snapshot. A log that ends below it is
-// dropped: the crash came between installing and clearing. One that begins
-// after a gap lacks entries.
-func (s *store) cover(snapshot uint64) error {
-	s.covered.Store(snapshot)
-	first, last := s.journal.bounds()
-	switch {
-	case last != 0 && last < snapshot:
-		return s.DeleteRange(first, last)
-	case last > snapshot && first > snapshot+1:
-		return fmt.Errorf("%w: entries %d to %d are missing in %s", ErrLogDamaged, snapshot+1, first-1, s.dir)
+// coverAtOpen is cover for a log that the library does not use yet. Here a gap
+// between snapshot and log means that entries are missing.
+func (s *store) coverAtOpen(end snapshotEnd) error {
+	if err := s.cover(end); err != nil {
+		return err
+	}
+	if first, _ := s.journal.bounds(); first > end.index+1 {
+		return fmt.Errorf("%w: entries %d to %d are missing in %s", ErrLogDamaged, end.index+1, first-1, s.dir)
 	}
 	return nil
 }

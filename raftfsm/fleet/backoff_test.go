@@ -70,7 +70,7 @@ func TestBackoff(t *testing.T) {
 		w.create("web", 2, 3)
 		w.assign(1, "web-2", "web-3")
 		w.report(1, running("web-2"))
-		w.wait(15_000)
+		w.wait(10_000)
 		w.report(1, stopped("web-3", 1))
 		if v := w.Service("web"); v.Failures != 1 || v.NotBefore != w.at+1000 {
 			t.Errorf("service %+v", v)

@@ -113,6 +113,11 @@ func TestHealthy(t *testing.T) {
 	if strings.Join(due, " ") != "service:web service:api" || w.NextDue(began) != began+40_000 {
 		t.Errorf("due %v", due)
 	}
+	w.must(PutService{Name: "api", ExpectMod: w.Service("api").Mod, TaskDef: "api:1", Desired: 1, MaxPercent: 100, GraceS: 90})
+	if due := w.NextDue(began + 40_000); due != began+90_000 {
+		t.Errorf("another grace period: due %s", due)
+	}
+	w.checked()
 	w.report(2, TaskReport{Task: "api-1", Status: TaskRunning, Health: HealthHealthy, Attempt: 1})
 	if !healthy("api-1") {
 		t.Error("a checked task that says so is not healthy")

@@ -81,6 +81,9 @@ func TestStopTasks(t *testing.T) {
 		if d := w.lastDecision(); d.Message != "web: stopping 1 task: because" {
 			t.Errorf("decision %+v", d)
 		}
+		if got := w.outcome.Touched.Wanted; !slices.Equal(got, []HostID{hostID(1)}) || w.Host(hostID(1)).WantedMod != w.Index() {
+			t.Errorf("its host does not hear of it: wanted %v", got)
+		}
 		w.noop(StopTasks{Tasks: []TaskID{"web-1"}, Code: StopServiceSchedulerInitiated, Reason: "again"})
 		task := w.task("web-1")
 		if task.Desired != TaskStopped || task.Last != TaskRunning || task.StopCode != StopUserInitiated || task.Reason != "because" || task.StoppingAt != w.at {
