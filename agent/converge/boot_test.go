@@ -346,3 +346,24 @@ func TestAHostThatJoinedAnewLeavesWhatItRanBeforeToTheRulesForTheUnknown(t *test
 		t.Errorf("left: %+v", all)
 	}
 }
+
+func TestAfterARebootAListWithoutTheOldTasksIsNotRefused(t *testing.T) {
+	r, _ := running(t, 5)
+	r.reboot()
+	r.up()
+	r.snapshot() // the fleet has given them up long ago
+	r.until("forgotten", time.Minute, func() bool { return len(r.m.Status().Tasks) == 0 })
+}
+
+func TestABlackStartTakesTheImageThatIsHere(t *testing.T) {
+	r := newRig(t).up()
+	r.snapshot(with(web(1), func(w *fleet.WantedTask) { w.Images = nil })) // by a tag alone
+	r.until("running", 5*time.Second, r.is(taskID(1), fleet.TaskRunning))
+	r.reboot()
+	r.carried = nil
+	r.agent()
+	r.pass(40 * time.Second)
+	if got := r.task(taskID(1)); got.Status != fleet.TaskRunning || len(did[converge.Pull](r)) != 0 {
+		t.Errorf("it is %s after %d pulls: %s", got.Status, len(did[converge.Pull](r)), got.Why)
+	}
+}

@@ -29,6 +29,7 @@ type container struct {
 	reason     string
 	exitedAt   fleet.Time
 	learned    uint64 // event at which state was learned
+	seen       bool   // it has existed: a list had it, or its create was answered
 	asked      time.Duration
 	unsure     int           // creates or starts whose outcome was unknown
 	leftover   bool          // of another boot or attempt: in the way until deleted

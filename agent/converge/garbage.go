@@ -119,7 +119,7 @@ func (m *Machine) deleted(t *task, id string, d Done) {
 		if c.state == cCreated {
 			c.reason = cmp.Or(c.reason, "never started")
 		}
-		c.state, c.leftover, c.learned = cNone, false, m.seq
+		c.state, c.leftover, c.seen, c.learned = cNone, false, false, m.seq
 		t.fresh()
 	case errors.Is(d.Err, port.ErrRunning):
 		// It lives although it was thought to have ended: end it properly first.

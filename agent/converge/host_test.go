@@ -33,6 +33,8 @@ type bench struct {
 	cgroups    *fake.Cgroups
 	boot       string
 	dial       func(context.Context, string, string) (net.Conn, error)
+	runtime    converge.Containers // what the agent is given; nil: containers
+	limits     converge.Limits
 
 	h    *converge.Host
 	stop context.CancelFunc
@@ -56,12 +58,15 @@ func newBench(t *testing.T) *bench {
 // agent starts an agent and opens a session.
 func (b *bench) agent() {
 	b.t.Helper()
+	if b.runtime == nil {
+		b.runtime = b.containers
+	}
 	h, err := converge.New(converge.Config{
-		Machine:    converge.MachineConfig{Fleet: "f1", Host: "h-1", HostName: hostName, Zone: "a", Boot: b.boot, LogDir: "/var/log/skein"},
+		Machine:    converge.MachineConfig{Fleet: "f1", Host: "h-1", HostName: hostName, Zone: "a", Boot: b.boot, LogDir: "/var/log/skein", Limits: b.limits},
 		Dir:        "/var/lib/skein/host",
 		FS:         b.fs,
 		Clock:      clock.System(),
-		Containers: b.containers,
+		Containers: b.runtime,
 		Network:    b.network,
 		Cgroups:    b.cgroups,
 		Send:       b.send,
@@ -204,25 +209,30 @@ func TestAnAgentThatEndsAndStartsAgainTouchesNothing(t *testing.T) {
 	})
 }
 
-func TestAnAgentThatEndsFinishesTheStartsItBegan(t *testing.T) {
+// slowCreate is a runtime that takes three seconds to make a container.
+type slowCreate struct{ *fake.Containers }
+
+func (s slowCreate) Create(ctx context.Context, spec port.ContainerSpec) (int, error) {
+	time.Sleep(3 * time.Second)
+	return s.Containers.Create(ctx, spec)
+}
+
+func TestAnAgentThatEndsFinishesTheStartsItBeganAndBeginsNone(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := newBench(t)
+		b.runtime = slowCreate{b.containers}
+		b.limits.Starts = 1
 		b.agent()
-		b.cgroups.Inject(fake.Fault{Hang: true}) // the start is held after its journal line
-		b.snapshot(web(1))
+		b.snapshot(web(1), web(2))
 		time.Sleep(time.Second)
-		b.cgroups.Inject(fake.Fault{})
-		b.stop() // the hung call goes on until its deadline; the start must not be cut in two
-		if err := <-b.ran; err != nil {
-			t.Fatal(err)
+		b.end()
+		all, err := b.containers.List(t.Context())
+		if err != nil || len(all) != 1 || all[0].State != port.ContainerRunning {
+			t.Errorf("after the end: %+v, %v", all, err)
 		}
 		b.agent()
-		b.snapshot(web(1))
-		b.await("an end", 30*time.Second, func() bool {
-			s := b.reported(taskID(1)).Status
-			return s == fleet.TaskRunning || s == fleet.TaskStopped
-		})
-		b.end()
+		b.snapshot(web(1), web(2))
+		b.await("both running", 30*time.Second, func() bool { return b.h.Status().Running == 2 })
 	})
 }
 

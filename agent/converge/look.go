@@ -163,6 +163,7 @@ func (m *Machine) saw(s port.ContainerStatus, f flight) {
 	case c.learned > f.seq && (c.state == cNone || state < cRunning), state < c.state:
 		return // older than what is known
 	case state == cUnknown:
+		c.seen = true
 		m.cannotTell(t, c, s)
 		return
 	case c.state <= cUnknown && m.ofOtherBoot(t, s):
@@ -170,6 +171,7 @@ func (m *Machine) saw(s port.ContainerStatus, f flight) {
 		m.touch(t)
 		return
 	}
+	c.seen = true
 	m.learn(t, c, s, state)
 }
 

@@ -6,7 +6,8 @@ import (
 )
 
 // missed looks for containers that a list should have had. Absence counts only
-// in a list that began after the container was last known, and only twice.
+// in a list that began after the container was last known; one that lived must
+// be missing from two.
 func (m *Machine) missed(f flight) {
 	for _, id := range m.taskIDs() {
 		t := m.tasks[id]

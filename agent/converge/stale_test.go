@@ -236,3 +236,17 @@ func TestAContainerThatIsGoneAfterNobodyCouldTellIsNotMadeAgain(t *testing.T) {
 		t.Error("it was made again")
 	}
 }
+
+func TestATaskThatIsStoppedWhileItStartsLeavesItsPlace(t *testing.T) {
+	r := newRig(t)
+	r.limits.Starts = 1
+	r.up()
+	r.hangs = func(e converge.Effect) bool { return hang[converge.Create](e) && e.Task == taskID(1) }
+	r.snapshot(web(1), web(2))
+	r.heard(time.Second)
+	r.snapshot(stopped(web(1)), web(2))
+	r.heard(time.Second)
+	if got := r.task(taskID(2)); got.Status != fleet.TaskRunning {
+		t.Errorf("it is %s: %s", got.Status, got.Why)
+	}
+}

@@ -224,7 +224,7 @@ func (m *Machine) created(t *task, do Create, d Done) {
 	c.learned = m.seq
 	switch {
 	case d.Err == nil:
-		c.state, c.pid, c.leftover = cCreated, d.PID, false
+		c.state, c.pid, c.leftover, c.seen = cCreated, d.PID, false, true
 		t.fresh()
 	case unknown(d.Err), errors.Is(d.Err, port.ErrExists):
 		c.state, c.asked = cUnknown, m.now.Mono

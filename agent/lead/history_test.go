@@ -23,7 +23,7 @@ var (
 // outside change, before its planners have nothing more to say. Each pass comes
 // from something that happened: hosts do one step of each task at a time, and a
 // roll-over at 50/100 takes four steps of two tasks.
-const quietPasses = 60
+const quietPasses = 20
 
 // history is a world to which things happen at random.
 type history struct {

@@ -2,7 +2,6 @@ package lead
 
 import (
 	"context"
-	"log/slog"
 	"sync"
 	"time"
 
@@ -22,8 +21,6 @@ const (
 	// if it still leads, as the only voter does: a new barrier then proves what
 	// became of its proposals.
 	RegainAfter = 5 * time.Second
-	// LogItems bounds the commands of one entry that are logged one by one.
-	LogItems = 16
 )
 
 // Leader carries out what a Loop decides. See New.
@@ -36,13 +33,21 @@ type Leader struct {
 	stats   Stats
 
 	wake     chan struct{} // something was applied
-	barrier  chan error
+	barrier  chan barrier
 	proposed chan Event
 	timer    *time.Timer
 	calls    sync.WaitGroup // goroutines of this leader
 	duties   *duties
+	journal  journal
+	notices  int           // of leadership, so far
 	regain   time.Duration // not to plan again before, after a step down
 	waiting  bool          // a barrier is under way
+}
+
+// barrier is how a barrier ended that was begun after so many notices.
+type barrier struct {
+	notice int
+	err    error
 }
 
 // New returns a Leader with the standard planners. It does nothing before Run.
@@ -51,9 +56,10 @@ func New(cfg Config) *Leader {
 		cfg:      cfg,
 		loop:     NewLoop(cfg.NewID, Planners()...),
 		wake:     make(chan struct{}, 1),
-		barrier:  make(chan error, 1),
+		barrier:  make(chan barrier, 1),
 		proposed: make(chan Event, 1),
 		duties:   &duties{log: cfg.Logger, all: cfg.Duties},
+		journal:  journal{log: cfg.Logger},
 	}
 }
 
@@ -91,11 +97,12 @@ func (l *Leader) Run(ctx context.Context) error {
 			}
 			// True while leading means that a loss in between went unnoticed.
 			events = append(events, LostLeadership{})
+			l.notices++
 			if leads {
 				l.startBarrier(ctx)
 			}
-		case err := <-l.barrier:
-			events = l.afterBarrier(events, err)
+		case b := <-l.barrier:
+			events = l.afterBarrier(ctx, events, b)
 		case e := <-l.proposed:
 			events = append(events, e)
 		case <-l.cfg.Eyes.Changed():
@@ -131,21 +138,25 @@ func (l *Leader) startBarrier(ctx context.Context) {
 		return
 	}
 	l.waiting = true
+	notice := l.notices
 	l.calls.Go(func() {
 		ctx, cancel := context.WithTimeout(ctx, BarrierFor)
 		defer cancel()
-		l.barrier <- l.cfg.Log.Barrier(ctx)
+		l.barrier <- barrier{notice, l.cfg.Log.Barrier(ctx)}
 	})
 }
 
-func (l *Leader) afterBarrier(events []Event, err error) []Event {
+func (l *Leader) afterBarrier(ctx context.Context, events []Event, b barrier) []Event {
 	l.waiting = false
-	if err != nil {
-		l.cfg.Logger.Warn("barrier not passed", "err", err)
+	switch {
+	case !l.cfg.Log.IsLeader() || l.loop.Leading():
 		return events
-	}
-	if !l.cfg.Log.IsLeader() || l.loop.Leading() {
+	case b.notice != l.notices: // it passed in an earlier term
+		l.startBarrier(ctx)
 		return events
+	case b.err != nil:
+		l.cfg.Logger.Warn("barrier not passed", "err", b.err)
+		return events // look tries again
 	}
 	return append(events, Sights{l.cfg.Eyes.Sights()}, BecameLeader{l.cfg.Log.State()})
 }
@@ -220,7 +231,7 @@ func (l *Leader) carryOut(ctx context.Context, now Instant, e Effect) {
 	switch e := e.(type) {
 	case Propose:
 		for _, items := range e.Entries {
-			l.report(items)
+			l.journal.write(now.Mono, items)
 		}
 		l.propose(ctx, e)
 	case Probe:
@@ -272,20 +283,4 @@ func (l *Leader) transfer() {
 			l.cfg.Logger.Warn("leadership not transferred", "err", err)
 		}
 	})
-}
-
-// report logs what is proposed, one line a decision.
-func (l *Leader) report(items []fleet.Item) {
-	for i, item := range items {
-		if i == LogItems {
-			l.cfg.Logger.Info("more commands proposed", "count", len(items)-i)
-			return
-		}
-		level := slog.LevelInfo
-		if item.Reason == "" {
-			level = slog.LevelDebug
-		}
-		l.cfg.Logger.Log(context.Background(), level, "command proposed",
-			"planner", item.By, "command", CommandName(item.Command), "reason", item.Reason)
-	}
 }

@@ -28,6 +28,7 @@ type fakeLog struct {
 	published   *fleet.State
 	subscribers map[int]func(uint64, fleet.Touched)
 	barrierErr  error
+	barrierHold chan struct{} // barriers wait for it, when not nil
 	proposeErr  error         // of the next proposal
 	stall       chan struct{} // proposals wait for it, when not nil
 }
@@ -95,8 +96,12 @@ func (l *fakeLog) IsLeader() bool          { return l.leads.Load() }
 func (l *fakeLog) Barrier(context.Context) error {
 	l.barriers.Add(1)
 	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.barrierErr
+	hold, err := l.barrierHold, l.barrierErr
+	l.mu.Unlock()
+	if hold != nil {
+		<-hold
+	}
+	return err
 }
 
 func (l *fakeLog) Transfer() error {
@@ -159,7 +164,7 @@ type rig struct {
 var errBusy = errors.New("busy")
 
 func newRig(t *testing.T) *rig {
-	w := newWorld(t, 3)
+	w := newWorldAt(t, fleet.TimeOf(time.Now()).Add(-time.Hour), 3)
 	w.service("web", 3, false)
 	r := &rig{t: t, log: newFakeLog(w.s), eyes: &fakeEyes{hosts: w.seen, changed: make(chan struct{}, 1)}}
 	var ids atomic.Int64
@@ -261,6 +266,34 @@ func TestRunTriesABarrierAgain(t *testing.T) {
 		r.log.mu.Lock()
 		r.log.barrierErr = nil
 		r.log.mu.Unlock()
+		r.after(time.Second)
+		if r.tasks() != 3 {
+			t.Errorf("%d tasks after the barrier passed", r.tasks())
+		}
+	})
+}
+
+func TestRunPlansOnlyAfterABarrierOfItsOwnTerm(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newRig(t)
+		defer r.end()
+		first, second := make(chan struct{}), make(chan struct{})
+		r.log.barrierHold = first
+		r.log.elect(true)
+		r.after(time.Second)
+		r.log.elect(false)
+		r.after(time.Millisecond)
+		r.log.elect(true)
+		r.after(time.Millisecond)
+		r.log.mu.Lock()
+		r.log.barrierHold = second
+		r.log.mu.Unlock()
+		close(first)
+		r.after(time.Second)
+		if r.tasks() != 0 {
+			t.Error("planned after the barrier of an earlier term")
+		}
+		close(second)
 		r.after(time.Second)
 		if r.tasks() != 3 {
 			t.Errorf("%d tasks after the barrier passed", r.tasks())

@@ -38,7 +38,12 @@ type world struct {
 // loop does not lead yet.
 func newWorld(t testing.TB, n int, planners ...Planner) *world {
 	t.Helper()
-	w := &world{t: t, s: fleet.New(), now: Instant{Wall: start, Mono: time.Hour}, seen: map[fleet.HostID]plan.HostSeen{}, seqs: map[fleet.HostID]uint64{}}
+	return newWorldAt(t, start, n, planners...)
+}
+
+func newWorldAt(t testing.TB, at fleet.Time, n int, planners ...Planner) *world {
+	t.Helper()
+	w := &world{t: t, s: fleet.New(), now: Instant{Wall: at, Mono: time.Hour}, seen: map[fleet.HostID]plan.HostSeen{}, seqs: map[fleet.HostID]uint64{}}
 	if planners == nil {
 		planners = Planners()
 	}
@@ -47,7 +52,7 @@ func newWorld(t testing.TB, n int, planners ...Planner) *world {
 		a := fleet.Admission{ID: hostID(i), Name: string(hostID(i)), Zone: string(rune('a' + (i-1)%3)), Addr: address(i), PublicKey: fmt.Sprint("key", i)}
 		if i == 1 {
 			w.do(fleet.InitFleet{ID: "f-1", CABundle: []byte("ca"), SealedKeys: fleet.SealedKeys{Version: 1, CA: make([]byte, 8), Gossip: make([]byte, 8)}, Host: a, RaftID: fleet.MakeRaftID(a.ID, 1)})
-			w.do(fleet.PutToken{ID: "join", TokenKind: fleet.TokenJoin, Hash: make([]byte, 32), Uses: 100, NotAfter: start.Add(time.Hour)})
+			w.do(fleet.PutToken{ID: "join", TokenKind: fleet.TokenJoin, Hash: make([]byte, 32), Uses: 100, NotAfter: at.Add(time.Hour)})
 		} else {
 			w.do(fleet.AdmitHost{Token: "join", SecretHash: make([]byte, 32), Host: a})
 		}

@@ -71,6 +71,9 @@ func TestAProposalWaitsThroughAnElection(t *testing.T) {
 func TestALeaderThatIsGoneIsNotAnUnknownOutcome(t *testing.T) {
 	r, agents := three(t)
 	agents[0].kill() // still the leader, for all the others know
+	// A request on a connection that has just died may have been read: that would
+	// be unknown, and rightly.
+	agents[1].port.transport.CloseIdleConnections()
 	ctx, cancel := context.WithTimeout(t.Context(), time.Second)
 	defer cancel()
 	_, _, err := agents[1].port.Propose(ctx, []fleet.Item{setting(5)})

@@ -25,8 +25,6 @@ const (
 	labelDigest    = "skein.digest"
 	labelCgroup    = "skein.cgroup"
 	labelStop      = "skein.stop-signal"
-
-	ownLabels = "skein."
 )
 
 // runtimeID is the name under which containerd knows a container. Its names have

@@ -18,6 +18,9 @@ const (
 	// AskAgain is when witnesses are asked again for a host still suspected: two
 	// tries of 100 ms and the way there and back, with room (MECHANICS 4).
 	AskAgain = 500 * time.Millisecond
+	// ArrivalGrace is how long a host that opened a session has to open its stream
+	// before older silence counts again: the link's own first pause, with room.
+	ArrivalGrace = 3 * time.Second
 	// MaxProbes bounds the probes asked for in one pass; the rest is asked for
 	// AskAgain later. Three witnesses each: 200 dials in flight.
 	MaxProbes = 64

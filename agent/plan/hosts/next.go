@@ -68,6 +68,9 @@ func (p *planner) ready(host *fleet.Host, seen plan.HostSeen) {
 	switch {
 	case seen.Sight == plan.SightSuspect:
 		p.ask(host)
+	case p.gone(seen) && p.arrived(host, seen):
+		// Its session says that it is here; the silence is of the time before.
+		p.out.WakeAt(host.LifeSince.Add(ArrivalGrace), fleet.AboutHost(host.ID))
 	case p.gone(seen):
 		p.silence = append(p.silence, host)
 	case seen.Sight == plan.SightRefused:
@@ -123,6 +126,13 @@ func (p *planner) ask(host *fleet.Host) {
 func (p *planner) gone(seen plan.HostSeen) bool {
 	return seen.Sight == plan.SightSilent ||
 		seen.Sight == plan.SightRefused && seen.For >= p.agentDownAfter()
+}
+
+// arrived reports whether a host came, or came back, so lately that what is seen
+// of it is older: the fleet heard it open its session, and its stream follows.
+func (p *planner) arrived(host *fleet.Host, seen plan.HostSeen) bool {
+	here := p.in.Now.Sub(host.LifeSince)
+	return here < ArrivalGrace && max(seen.Age, seen.For) > here
 }
 
 func (p *planner) agentDownAfter() time.Duration {

@@ -30,6 +30,14 @@ func TestNext(t *testing.T) {
 			given: "h1:; h2 seen=silent/800ms:; h3:",
 			want:  "silence h2",
 		},
+		"a host that has just come back is not silenced for the silence before": {
+			given: "h1:; h2 silent=10s rebooted seen=silent/10s:; h3:",
+			want:  "nothing",
+		},
+		"a host that came back and fell silent since is silenced": {
+			given: "h1:; h2 silent=10s rebooted seen=silent/700ms:; h3:",
+			want:  "silence h2",
+		},
 		"a silent host of two is silenced at once": {
 			given: "h1:; h2 seen=silent:",
 			want:  "silence h2",

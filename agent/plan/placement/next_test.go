@@ -60,7 +60,7 @@ func TestNext(t *testing.T) {
 		},
 		"dynamic ports come from the range of the settings, and it ends": {
 			given: "leader dynamicPortFirst=65534; web desired=3 dynamic; h1:; unassigned: web/1 x3",
-			want: "place web-1 web-2 on h1 port 65534 port 65535; " +
+			want: "place web-1 web-2 on h1 port 65535 port 65534; " +
 				"wait service:web no-host-fits: 1 task needs 1 dynamic port: 1 host has ports taken",
 		},
 		"standalone tasks spread over zones too": {

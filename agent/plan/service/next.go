@@ -98,8 +98,13 @@ func (p *planner) quiet(service *fleet.Service) bool {
 
 // drain stops what is left of a deleted service, wherever it is.
 func (p *planner) drain(service *fleet.Service) {
-	t := count(p.in.State, service, p.in.Now)
-	p.stopRuns(t.all, "service "+service.Name+" was deleted", false)
+	var left []*fleet.Task
+	for task := range p.in.State.LiveTasksOfService(service.Name) {
+		if task.Desired == fleet.TaskRunning {
+			left = append(left, task)
+		}
+	}
+	p.stopRuns(left, "service "+service.Name+" was deleted", false)
 	p.out.Release(p.in, By, fleet.AboutService(service.Name))
 }
 

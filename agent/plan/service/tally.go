@@ -22,22 +22,36 @@ const (
 // tally is a service's tasks counted and sorted.
 type tally struct {
 	numbers
-	tasks [kinds][]*fleet.Task // by id
-	// all are the tasks that are to run wherever they are; a service that drains
-	// stops them all.
-	all []*fleet.Task
-	// zone and host of the tasks that are to run on reachable hosts.
-	zones map[string]int
-	hosts map[fleet.HostID]int
-	place map[fleet.HostID]*fleet.Host
+	tasks   [kinds][]member // by task id
+	spots   map[fleet.HostID]*spot
+	zones   map[string]*zoneCount
+	checked map[fleet.TaskDefID]bool
+}
+
+// member is a task that counts, with where it stands; nil for no host yet.
+type member struct {
+	task *fleet.Task
+	at   *spot
+}
+
+// spot is a host with the number of the service's tasks that are to run there.
+type spot struct {
+	host  *fleet.Host
+	zone  *zoneCount
+	tasks int
+}
+
+type zoneCount struct {
+	name  string
+	tasks int
 }
 
 // count looks at every live task of the service once.
 func count(s *fleet.State, service *fleet.Service, now fleet.Time) *tally {
 	t := &tally{
-		zones: map[string]int{},
-		hosts: map[fleet.HostID]int{},
-		place: map[fleet.HostID]*fleet.Host{},
+		spots:   map[fleet.HostID]*spot{},
+		zones:   map[string]*zoneCount{},
+		checked: map[fleet.TaskDefID]bool{},
 		numbers: numbers{
 			desired: service.Desired,
 			lower:   service.Lower(),
@@ -49,15 +63,19 @@ func count(s *fleet.State, service *fleet.Service, now fleet.Time) *tally {
 		if task.Desired != fleet.TaskRunning {
 			continue // stopping, by order or by itself
 		}
-		t.all = append(t.all, task)
-		if !t.locate(s, task) {
-			continue
+		at := t.locate(s, task)
+		if at != nil && !at.reaches(task) {
+			continue // neither running nor pending (MECHANICS 3)
 		}
-		k := kindOf(s, service, task, now)
+		if at != nil {
+			at.tasks++
+			at.zone.tasks++
+		}
+		k := t.kindOf(s, service, task, now)
 		if task.Revision != service.Revision {
 			k = aged(k)
 		}
-		t.tasks[k] = append(t.tasks[k], task)
+		t.tasks[k] = append(t.tasks[k], member{task, at})
 	}
 	t.current = group{
 		pending:   len(t.tasks[kindUnplaced]) + len(t.tasks[kindPending]),
@@ -74,38 +92,63 @@ func count(s *fleet.State, service *fleet.Service, now fleet.Time) *tally {
 	return t
 }
 
-// locate counts a task on its host and zone; false says that it is not
-// reachable there, so that it is neither running nor pending (MECHANICS 3).
-func (t *tally) locate(s *fleet.State, task *fleet.Task) bool {
+// locate returns where a task stands; nil for no host yet.
+func (t *tally) locate(s *fleet.State, task *fleet.Task) *spot {
 	if task.Host == "" {
-		return true
+		return nil
 	}
-	host, known := t.place[task.Host]
-	if !known {
-		host = s.Host(task.Host)
-		t.place[task.Host] = host
+	at := t.spots[task.Host]
+	if at == nil {
+		host := s.Host(task.Host)
+		zone := t.zones[host.Zone]
+		if zone == nil {
+			zone = &zoneCount{name: host.Zone}
+			t.zones[host.Zone] = zone
+		}
+		at = &spot{host: host, zone: zone}
+		t.spots[task.Host] = at
 	}
-	if !s.Reachable(task) {
-		return false
-	}
-	t.zones[host.Zone]++
-	t.hosts[host.ID]++
-	return true
+	return at
 }
 
-func kindOf(s *fleet.State, service *fleet.Service, task *fleet.Task, now fleet.Time) kind {
-	switch {
-	case task.Host == "":
+// reaches is State.Reachable for a task whose host is at hand.
+func (at *spot) reaches(task *fleet.Task) bool {
+	return at.host.Reachable() && task.Session >= at.host.BootSession
+}
+
+// kindOf is the kind of a task that counts. Its answer to "healthy" is that of
+// State.Healthy, without looking up host and definition for each of a hundred
+// thousand tasks.
+func (t *tally) kindOf(s *fleet.State, service *fleet.Service, task *fleet.Task, now fleet.Time) kind {
+	if task.Host == "" {
 		return kindUnplaced
-	case task.Last < fleet.TaskRunning:
+	}
+	if task.Last < fleet.TaskRunning {
 		return kindPending
-	case s.Healthy(task, now):
-		return kindHealthy
-	case task.Health == fleet.HealthUnhealthy && s.TaskDef(task.TaskDef).Checked() && now >= task.StartedAt+fleet.Time(service.GraceS)*1000:
-		return kindUnhealthy
-	default:
+	}
+	if !t.hasChecks(s, task.TaskDef) {
+		if now >= task.StartedAt.Add(fleet.HealthySettle) {
+			return kindHealthy
+		}
 		return kindFresh // State.Due brings it back when its time is over
 	}
+	switch {
+	case task.Health == fleet.HealthHealthy:
+		return kindHealthy
+	case task.Health == fleet.HealthUnhealthy && now >= task.StartedAt+fleet.Time(service.GraceS)*1000:
+		return kindUnhealthy
+	default:
+		return kindFresh // State.Due, as above
+	}
+}
+
+func (t *tally) hasChecks(s *fleet.State, id fleet.TaskDefID) bool {
+	checked, known := t.checked[id]
+	if !known {
+		checked = s.TaskDef(id).Checked()
+		t.checked[id] = checked
+	}
+	return checked
 }
 
 // aged is the kind of a task that is not of the current revision.

@@ -17,7 +17,7 @@ func (t *tally) take(n int, of ...kind) []*fleet.Task {
 			break
 		}
 		var picked []*fleet.Task
-		picked, t.tasks[k] = t.pick(t.tasks[k], n-len(taken))
+		picked, t.tasks[k] = pick(t.tasks[k], n-len(taken))
 		taken = append(taken, picked...)
 	}
 	return taken
@@ -27,123 +27,149 @@ func (t *tally) take(n int, of ...kind) []*fleet.Task {
 // The normal order: the zone with most tasks of the service, there the host
 // with most, there the newest task; each tie is broken by what comes next, and
 // at last by id. Source: ecs.md 3.4.
-func (t *tally) pick(tasks []*fleet.Task, n int) (picked, rest []*fleet.Task) {
-	if n >= len(tasks) {
-		for _, task := range tasks {
-			t.leave(task)
-		}
-		return tasks, nil
+func pick(tasks []member, n int) (picked []*fleet.Task, rest []member) {
+	if n <= 0 {
+		return nil, tasks
 	}
-	shelves := t.shelve(tasks)
+	if n >= len(tasks) {
+		for _, m := range tasks {
+			m.leave()
+			picked = append(picked, m.task)
+		}
+		return picked, nil
+	}
+	shelves := shelve(tasks)
+	gone := make(map[*fleet.Task]bool, n)
 	for len(picked) < n {
-		z := slices.MinFunc(shelves, t.byZone)
-		host := z.hosts[0]
-		last := len(host.tasks) - 1
-		picked = append(picked, host.tasks[last])
-		t.leave(host.tasks[last])
-		host.tasks = host.tasks[:last]
-		if last == 0 {
+		z := slices.MinFunc(shelves, byZone)
+		m := z.hosts[0].pop()
+		m.leave()
+		picked, gone[m.task] = append(picked, m.task), true
+		if len(z.hosts[0].tasks) == 0 {
 			heap.Pop(z)
 		} else {
 			heap.Fix(z, 0)
 		}
 	}
-	for _, z := range shelves {
-		for _, host := range z.hosts {
-			rest = append(rest, host.tasks...)
-		}
-	}
-	slices.SortFunc(rest, func(a, b *fleet.Task) int { return cmp.Compare(a.ID, b.ID) })
-	return picked, rest
+	return picked, slices.DeleteFunc(tasks, func(m member) bool { return gone[m.task] })
 }
 
-// byZone orders shelves: the one from which the next task stops is the least.
-func (t *tally) byZone(a, b *shelf) int {
-	switch {
-	case len(a.hosts) == 0 || len(b.hosts) == 0:
-		return cmp.Compare(len(b.hosts), len(a.hosts)) // an empty one has nothing to give
-	case t.zones[a.zone] != t.zones[b.zone]:
-		return cmp.Compare(t.zones[b.zone], t.zones[a.zone])
-	case before(t.hosts, a.hosts[0], b.hosts[0]):
-		return -1
-	default:
-		return 1
+// leave counts a task out of where it stands.
+func (m member) leave() {
+	if m.at != nil {
+		m.at.tasks--
+		m.at.zone.tasks--
 	}
 }
 
-// before reports whether a task of host a stops before those of host b.
-func before(count map[fleet.HostID]int, a, b *hostShelf) bool {
-	if count[a.id] != count[b.id] {
-		return count[a.id] > count[b.id]
-	}
-	x, y := a.tasks[len(a.tasks)-1], b.tasks[len(b.tasks)-1]
-	if x.CreatedAt != y.CreatedAt {
-		return x.CreatedAt > y.CreatedAt
-	}
-	return x.ID < y.ID
-}
-
-// leave counts a task out of its zone and host.
-func (t *tally) leave(task *fleet.Task) {
-	if task.Host != "" {
-		t.hosts[task.Host]--
-		t.zones[t.place[task.Host].Zone]--
-	}
-}
-
-// shelf holds the candidates of one zone as a heap of hosts, most tasks first.
+// shelf holds the candidates of one zone as a heap of hosts: the one from which
+// the next task stops is on top.
 type shelf struct {
-	zone  string
+	zone  *zoneCount // nil for tasks without a host
 	hosts []*hostShelf
-	count map[fleet.HostID]int // the tally's: tasks of the service by host
 }
 
-// hostShelf holds the candidates of one host, the first to stop last.
-type hostShelf struct {
-	id    fleet.HostID
-	tasks []*fleet.Task
-}
-
-func (s *shelf) Len() int      { return len(s.hosts) }
-func (s *shelf) Swap(i, j int) { s.hosts[i], s.hosts[j] = s.hosts[j], s.hosts[i] }
-func (s *shelf) Push(x any)    { s.hosts = append(s.hosts, x.(*hostShelf)) }
+func (s *shelf) Len() int           { return len(s.hosts) }
+func (s *shelf) Less(i, j int) bool { return before(s.hosts[i], s.hosts[j]) }
+func (s *shelf) Swap(i, j int)      { s.hosts[i], s.hosts[j] = s.hosts[j], s.hosts[i] }
+func (s *shelf) Push(x any)         { s.hosts = append(s.hosts, x.(*hostShelf)) }
 func (s *shelf) Pop() any {
 	last := s.hosts[len(s.hosts)-1]
 	s.hosts = s.hosts[:len(s.hosts)-1]
 	return last
 }
 
-func (s *shelf) Less(i, j int) bool { return before(s.count, s.hosts[i], s.hosts[j]) }
+// hostShelf holds the candidates of one host. Its newest is known at once; the
+// others are sorted only when the host gives one up, which few of many do.
+type hostShelf struct {
+	at     *spot
+	tasks  []member // when sorted, the next to stop is last
+	newest *fleet.Task
+	sorted bool
+}
 
-// shelve sorts candidates by zone, host and age. Zones come by name.
-func (t *tally) shelve(tasks []*fleet.Task) []*shelf {
-	sorted := slices.Clone(tasks)
-	zoneOf := func(task *fleet.Task) string {
-		if task.Host == "" {
-			return ""
-		}
-		return t.place[task.Host].Zone
+func (h *hostShelf) add(m member) {
+	h.tasks = append(h.tasks, m)
+	if h.newest == nil || younger(m.task, h.newest) < 0 {
+		h.newest = m.task
 	}
-	slices.SortFunc(sorted, func(a, b *fleet.Task) int {
-		return cmp.Or(
-			cmp.Compare(zoneOf(a), zoneOf(b)),
-			cmp.Compare(a.Host, b.Host),
-			cmp.Compare(a.CreatedAt, b.CreatedAt), // newest last: it stops first
-			cmp.Compare(b.ID, a.ID),
-		)
-	})
+}
+
+func (h *hostShelf) pop() member {
+	if !h.sorted {
+		slices.SortFunc(h.tasks, func(a, b member) int { return younger(b.task, a.task) })
+		h.sorted = true
+	}
+	last := len(h.tasks) - 1
+	m := h.tasks[last]
+	h.tasks = h.tasks[:last]
+	if last > 0 {
+		h.newest = h.tasks[last-1].task
+	}
+	return m
+}
+
+func (h *hostShelf) count() int {
+	if h.at == nil {
+		return 0
+	}
+	return h.at.tasks
+}
+
+// younger orders tasks by age, newest first; ties by id.
+func younger(a, b *fleet.Task) int {
+	return cmp.Or(cmp.Compare(b.CreatedAt, a.CreatedAt), cmp.Compare(a.ID, b.ID))
+}
+
+// before reports whether a task of host a stops before those of host b.
+func before(a, b *hostShelf) bool {
+	if n, m := a.count(), b.count(); n != m {
+		return n > m
+	}
+	return younger(a.newest, b.newest) < 0
+}
+
+// byZone orders shelves: the one from which the next task stops is the least.
+func byZone(a, b *shelf) int {
+	switch n, m := a.count(), b.count(); {
+	case len(a.hosts) == 0 || len(b.hosts) == 0:
+		return cmp.Compare(len(b.hosts), len(a.hosts)) // an empty one has nothing to give
+	case n != m:
+		return cmp.Compare(m, n)
+	case before(a.hosts[0], b.hosts[0]):
+		return -1
+	default:
+		return 1
+	}
+}
+
+func (s *shelf) count() int {
+	if s.zone == nil {
+		return 0
+	}
+	return s.zone.tasks
+}
+
+// shelve sorts candidates by zone and host, in the order in which these come.
+func shelve(tasks []member) []*shelf {
 	var shelves []*shelf
-	for _, task := range sorted {
-		zone := zoneOf(task)
-		if len(shelves) == 0 || shelves[len(shelves)-1].zone != zone {
-			shelves = append(shelves, &shelf{zone: zone, count: t.hosts})
+	zones, hosts := map[*zoneCount]*shelf{}, map[*spot]*hostShelf{}
+	for _, m := range tasks {
+		h := hosts[m.at]
+		if h == nil {
+			h = &hostShelf{at: m.at}
+			hosts[m.at] = h
+			var zone *zoneCount
+			if m.at != nil {
+				zone = m.at.zone
+			}
+			if zones[zone] == nil {
+				zones[zone] = &shelf{zone: zone}
+				shelves = append(shelves, zones[zone])
+			}
+			zones[zone].hosts = append(zones[zone].hosts, h)
 		}
-		z := shelves[len(shelves)-1]
-		if len(z.hosts) == 0 || z.hosts[len(z.hosts)-1].id != task.Host {
-			z.hosts = append(z.hosts, &hostShelf{id: task.Host})
-		}
-		h := z.hosts[len(z.hosts)-1]
-		h.tasks = append(h.tasks, task)
+		h.add(m)
 	}
 	for _, z := range shelves {
 		heap.Init(z)

@@ -104,8 +104,11 @@ func describe(args []string) {
 	score, _ := os.ReadFile("/proc/self/oom_score_adj")
 	fmt.Println("oom=" + strings.TrimSpace(string(score)))
 	for _, name := range []string{"/etc/resolv.conf", "/etc/hosts", "/proc/kcore", "/sys/fs/cgroup/memory/memory.limit_in_bytes", "/sys/fs/cgroup/memory.max"} {
-		if text, err := os.ReadFile(name); err == nil {
-			fmt.Printf("file %s=%.60q\n", name, text)
+		if f, err := os.Open(name); err == nil {
+			text := make([]byte, 60) // /proc/kcore is as large as the address space
+			n, _ := f.Read(text)
+			fmt.Printf("file %s=%q\n", name, text[:n])
+			f.Close()
 		}
 	}
 	for _, name := range []string{"/proc/sys/kernel/core_pattern", "/proc/sysrq-trigger"} {

@@ -1,0 +1,41 @@
+package hosts_test
+
+import (
+	"testing"
+	"time"
+
+	"skein/agent/plan"
+	"skein/agent/plan/hosts"
+	"skein/agent/plan/plantest"
+	"skein/raftfsm/fleet"
+)
+
+// A host that comes back opens its session before its stream: until then it is
+// still seen as silent, by what was seen before.
+func TestAHostThatOpenedASessionHasTimeToOpenItsStream(t *testing.T) {
+	tests := map[string]struct {
+		after time.Duration // since it came back
+		held  time.Duration // how long it has been seen as silent
+		want  string
+	}{
+		"silence from before it came back":     {after: 2 * time.Second, held: time.Minute, want: "nothing"},
+		"silence from after it came back":      {after: 2 * time.Second, held: time.Second, want: "silence h2"},
+		"no stream though it had time to open": {after: hosts.ArrivalGrace, held: time.Minute, want: "silence h2"},
+	}
+	for name, tt := range tests {
+		t.Run(name, func(t *testing.T) {
+			w := plantest.Parse(t, "h1:; h2 silent=1m:; h3:")
+			host := w.State.Host("h2")
+			w.Do(fleet.OpenSession{Host: "h2", Boot: "boot-2", Nonce: 2, Addr: host.Addr, Zone: host.Zone, Capacity: host.Capacity})
+			w.Wait(tt.after)
+			w.Seen.Hosts["h2"] = plan.HostSeen{Sight: plan.SightSilent, For: tt.held, Age: tt.held}
+			p := hosts.Next(w.Input())
+			if got := plantest.Text(p); got != tt.want {
+				t.Errorf("%s, want %s", got, tt.want)
+			}
+			if due := w.Now.Add(hosts.ArrivalGrace - tt.after); tt.want == "nothing" && (len(p.Wakes) != 1 || p.Wakes[0].At != due) {
+				t.Errorf("wakes are %v, want one at %v", p.Wakes, due)
+			}
+		})
+	}
+}
