@@ -39,10 +39,15 @@ func (c *labDemoCommand) Run(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	ctx, cancel := context.WithTimeout(ctx, demoTimeout)
+	defer cancel()
+	if err := await(ctx, func() (string, bool) { return fleetReady(ctx, agent) }); err != nil {
+		return err
+	}
 	if err := c.deploy(ctx, l, agent); err != nil {
 		return err
 	}
-	if err := waitHealthy(ctx, agent); err != nil {
+	if err := await(ctx, func() (string, bool) { return serviceHealthy(ctx, agent) }); err != nil {
 		return err
 	}
 	return c.show(ctx, l)
@@ -88,31 +93,44 @@ func webTaskDefinition(image string) map[string]any {
 	}
 }
 
-// waitHealthy shows the service's progress until all its tasks are healthy.
-func waitHealthy(ctx context.Context, agent *client.Client) error {
-	ctx, cancel := context.WithTimeout(ctx, demoTimeout)
-	defer cancel()
+// fleetReady looks whether every host takes tasks and every voter votes.
+func fleetReady(ctx context.Context, agent *client.Client) (now string, done bool) {
+	var status api.Status
+	if _, err := agent.Get(ctx, "/v1/status", &status); err != nil {
+		return err.Error(), false
+	}
+	now = fmt.Sprintf("%d of %d hosts ready, %d of %d voters", status.Hosts.Ready, status.Hosts.Total, status.Voters.Voting, status.Voters.Target)
+	return now, status.Hosts.Ready == status.Hosts.Total && status.Voters.Voting == status.Voters.Target
+}
+
+// serviceHealthy looks whether all tasks of the demo's service are healthy.
+func serviceHealthy(ctx context.Context, agent *client.Client) (now string, done bool) {
+	var service api.Service
+	if _, err := agent.Get(ctx, "/v1/services/"+demoService, &service); err != nil {
+		return err.Error(), false
+	}
+	now = fmt.Sprintf("%d of %d tasks run, %d healthy", service.Running, service.Desired, service.Healthy)
+	if service.Wait != nil {
+		now += ": " + printable(service.Wait.Message)
+	}
+	return now, service.Steady && service.Healthy >= service.Desired
+}
+
+// await shows each change of what look sees until it is done.
+func await(ctx context.Context, look func() (now string, done bool)) error {
 	last := ""
 	for {
-		var service api.Service
-		_, err := agent.Get(ctx, "/v1/services/"+demoService, &service)
-		now := fmt.Sprintf("%d of %d tasks run, %d healthy", service.Running, service.Desired, service.Healthy)
-		switch {
-		case err != nil:
-			now = err.Error()
-		case service.Wait != nil:
-			now += ": " + printable(service.Wait.Message)
-		}
+		now, done := look()
 		if now != last {
 			fmt.Println(" ", now)
 			last = now
 		}
-		if err == nil && service.Steady && service.Healthy >= service.Desired {
+		if done {
 			return nil
 		}
 		select {
 		case <-ctx.Done():
-			return fmt.Errorf("wait for %s to be healthy: %w; last seen: %s", demoService, context.Cause(ctx), last)
+			return fmt.Errorf("wait for the demo: %w; last seen: %s", context.Cause(ctx), last)
 		case <-time.After(demoPoll):
 		}
 	}

@@ -1,11 +1,13 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"net/http"
 	"net/url"
 	"os"
+	"slices"
 	"strconv"
 	"time"
 
@@ -58,6 +60,7 @@ func listHosts(ctx context.Context, agent *client.Client) (all []api.Host, heade
 }
 
 func printHosts(hosts []api.Host) error {
+	slices.SortFunc(hosts, func(a, b api.Host) int { return cmp.Or(cmp.Compare(a.Name, b.Name), cmp.Compare(a.ID, b.ID)) })
 	now := time.Now()
 	t := newTable(os.Stdout, "HOST", "ZONE", "STATE", "SINCE", "ROLE", "TASKS", "CPU FREE", "MEMORY FREE", "STATUS PAGE")
 	for _, h := range hosts {

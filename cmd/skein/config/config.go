@@ -51,7 +51,7 @@ type Cgroup struct {
 // Network is the host-local network of bridge tasks.
 type Network struct {
 	Bridge string `toml:"bridge" default:"skein0" help:"Bridge for tasks in network mode bridge."`
-	Subnet string `toml:"subnet" default:"172.31.240.0/20" help:"Host-local subnet of that bridge."`
+	Subnet string `toml:"subnet" default:"172.29.0.0/20" help:"Host-local subnet of that bridge."`
 }
 
 // Registry says how image registries are spoken to.
@@ -160,7 +160,7 @@ func advertised(value string) error {
 func subnet(value string) error {
 	prefix, err := netip.ParsePrefix(value)
 	if err != nil || prefix != prefix.Masked() || !prefix.Addr().Is4() || prefix.Bits() > 28 || prefix.Bits() < 8 {
-		return fmt.Errorf("%q is refused: it must be an IPv4 network of /8 to /28, like 172.31.240.0/20", value)
+		return fmt.Errorf("%q is refused: it must be an IPv4 network of /8 to /28, like 172.29.0.0/20", value)
 	}
 	return nil
 }

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"time"
 
 	"skein/agent/api"
@@ -13,6 +14,8 @@ import (
 	"skein/cmd/skein/config"
 	"skein/raftfsm"
 	"skein/raftfsm/fleet"
+	"skein/runtime/containerd"
+	"skein/runtime/port"
 	"skein/runtime/vfs"
 )
 
@@ -41,10 +44,19 @@ func (n *node) openLoop() (err error) {
 			Limits: converge.Limits{Starts: 2 * n.machine.CPUs()},
 		},
 		Dir: filepath.Join(n.Config.DataDir, "tasks"), FS: vfs.OS, Clock: n.clock,
-		Containers: n.containers, Network: n.network, Cgroups: n.cgroups,
+		Containers: taskContainers{n.containers}, Network: n.network, Cgroups: n.cgroups,
 		Send: func(r fleet.Report) { n.link.Report(r) }, Log: n.Log,
 	})
 	return err
+}
+
+// taskContainers are the containers of tasks: the self-check's is none.
+type taskContainers struct{ *containerd.Client }
+
+// List leaves the self-check's container out.
+func (c taskContainers) List(ctx context.Context) ([]port.ContainerStatus, error) {
+	all, err := c.Client.List(ctx)
+	return slices.DeleteFunc(all, func(s port.ContainerStatus) bool { return s.Task == probeTask }), err
 }
 
 // newLink connects the host loop to the fleet.

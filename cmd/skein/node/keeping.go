@@ -2,13 +2,146 @@ package node
 
 import (
 	"context"
+	"errors"
+	"sync"
+	"time"
 
+	"skein/agent/peer"
 	"skein/raftfsm"
+	"skein/raftfsm/fleet"
+	"skein/raftfsm/keeper"
 )
 
+const (
+	// keepEvery is how often the leader looks at its voters.
+	keepEvery = 500 * time.Millisecond
+	// askTimeout bounds one question to one voter; silence is an answer too.
+	askTimeout = 400 * time.Millisecond
+	// changeTimeout bounds one change of the Raft configuration.
+	changeTimeout = 5 * time.Second
+)
+
+// keeping carries out what the voter keeper decides, for one term of leadership.
 type keeping struct {
 	node *node
 	log  *raftfsm.Node
+
+	memory   keeper.Memory
+	answers  map[fleet.RaftID]keeper.Answer
+	since    map[fleet.RaftID]time.Duration // monotonic, of the present kind of answer
+	prepared map[fleet.RaftID]bool          // handed over in this term
 }
 
-func (k *keeping) run(ctx context.Context) error { <-ctx.Done(); return nil }
+// run keeps voters until ctx ends.
+func (k *keeping) run(ctx context.Context) error {
+	k.memory, k.answers = keeper.Memory{}, map[fleet.RaftID]keeper.Answer{}
+	k.since, k.prepared = map[fleet.RaftID]time.Duration{}, map[fleet.RaftID]bool{}
+	tick := time.NewTicker(keepEvery)
+	defer tick.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-tick.C:
+			k.step(ctx)
+		}
+	}
+}
+
+func (k *keeping) step(ctx context.Context) {
+	state := k.log.State()
+	members, err := k.log.Members()
+	if err != nil || state.Fleet() == nil {
+		return
+	}
+	k.ask(ctx, state)
+	in := keeper.Input{
+		State: state, Self: k.log.ID(), Commit: k.log.CommitIndex(), Answers: k.answers, Starved: map[fleet.HostID]bool{},
+	}
+	for _, member := range members {
+		in.Members = append(in.Members, keeper.Member{ID: member.ID, Voting: member.Voting})
+	}
+	for _, report := range k.node.ring.Reports() {
+		in.Starved[report.Host] = report.Starved
+	}
+	var plan keeper.Plan
+	plan, k.memory = keeper.Step(max(fleet.TimeOf(k.node.clock.Now()), state.Now()), in, k.memory)
+	if len(plan.Items) > 0 {
+		results, _, err := k.log.Propose(ctx, plan.Items)
+		if err != nil {
+			return // unknown: the next step looks at what became of it
+		}
+		for i, result := range results {
+			if result.Err != nil {
+				k.node.Log.Warn("voter change refused", "command", plan.Items[i].Command, "err", result.Err)
+			}
+		}
+	}
+	for _, effect := range plan.Effects {
+		k.do(ctx, effect)
+	}
+}
+
+// ask asks every voter but this one how far its log is, all at once.
+func (k *keeping) ask(ctx context.Context, state *fleet.State) {
+	ctx, cancel := context.WithTimeout(ctx, askTimeout)
+	defer cancel()
+	var mu sync.Mutex
+	var all sync.WaitGroup
+	next := map[fleet.RaftID]keeper.Answer{}
+	for row := range state.Voters() {
+		if row.ID == k.log.ID() {
+			continue
+		}
+		all.Go(func() {
+			got, err := k.node.port.CommitIndex(ctx, row.Host)
+			mu.Lock()
+			defer mu.Unlock()
+			next[row.ID] = keeper.Answer{Now: err == nil, Commit: got.Commit, NotOne: errors.Is(err, peer.ErrNotHere)}
+		})
+	}
+	all.Wait()
+	if ctx.Err() != nil && errors.Is(context.Cause(ctx), context.Canceled) {
+		return // leadership ended: silence would be our own
+	}
+	now := k.node.clock.Mono()
+	for id, answer := range next {
+		// A host that is to become a voter may still hold an older log: only one
+		// that was prepared in this term counts as answering for the new one.
+		if state.Voter(id).Phase == fleet.VoterPreparing && !k.prepared[id] {
+			answer.Now = false
+		}
+		old, known := k.answers[id]
+		if !known || old.Now != answer.Now || old.NotOne != answer.NotOne {
+			k.since[id] = now
+		}
+		answer.For = now - k.since[id]
+		next[id] = answer
+	}
+	k.answers = next
+}
+
+func (k *keeping) do(ctx context.Context, effect keeper.Effect) {
+	ctx, cancel := context.WithTimeout(ctx, changeTimeout)
+	defer cancel()
+	var err error
+	switch e := effect.(type) {
+	case keeper.HandOverKeys:
+		if err = k.node.port.PrepareVoter(ctx, e.ID); err == nil {
+			k.prepared[e.ID] = true
+		}
+	case keeper.AddNonvoter:
+		err = k.log.AddNonvoter(ctx, e.ID)
+	case keeper.AddVoter:
+		err = k.log.AddVoter(ctx, e.ID)
+	case keeper.RemoveServer:
+		err = k.log.RemoveServer(ctx, e.ID)
+	case keeper.DeleteLog:
+		err = k.node.port.RetireVoter(ctx, e.ID)
+	case keeper.Transfer:
+		err = k.log.Transfer()
+	}
+	if err != nil && ctx.Err() == nil {
+		k.node.Log.Warn("voter change not carried out, it is tried again", "err", err)
+	}
+}
