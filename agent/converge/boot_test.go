@@ -367,3 +367,21 @@ func TestABlackStartTakesTheImageThatIsHere(t *testing.T) {
 		t.Errorf("it is %s after %d pulls: %s", got.Status, len(did[converge.Pull](r)), got.Why)
 	}
 }
+
+func TestRemainsOfAnotherBootAreKnownByTheirLabelAlone(t *testing.T) {
+	r, tasks := running(t, 1)
+	r.reboot()
+	r.journal, r.wanted = nil, nil
+	r.up()
+	tasks[0].Last = fleet.TaskRunning
+	r.snapshot(tasks...)
+	r.until("stopped", time.Minute, r.is(taskID(1), fleet.TaskStopped))
+	if got := r.level[taskID(1)]; got.StopCode != fleet.StopInfrastructureHealth {
+		t.Errorf("a reboot was reported as a failure of the task: %+v", got)
+	}
+	r.snapshot()
+	r.until("forgotten", time.Minute, func() bool { return len(r.m.Status().Tasks) == 0 })
+	if all, _ := r.containers.List(t.Context()); len(all) != 0 {
+		t.Errorf("left: %+v", all)
+	}
+}

@@ -11,6 +11,7 @@ import (
 	nethttp "net/http"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -233,6 +234,35 @@ func TestAnAgentThatEndsFinishesTheStartsItBeganAndBeginsNone(t *testing.T) {
 		b.agent()
 		b.snapshot(web(1), web(2))
 		b.await("both running", 30*time.Second, func() bool { return b.h.Status().Running == 2 })
+	})
+}
+
+// deafOnce is a runtime whose first Signal does not notice its deadline.
+type deafOnce struct {
+	*fake.Containers
+	called  *atomic.Bool
+	release chan struct{}
+}
+
+func (d deafOnce) Signal(ctx context.Context, id string, signal int, all bool) error {
+	if !d.called.Swap(true) {
+		<-d.release
+	}
+	return d.Containers.Signal(ctx, id, signal, all)
+}
+
+func TestACallThatIgnoresItsDeadlineIsGivenUp(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := newBench(t)
+		release := make(chan struct{})
+		defer close(release)
+		b.runtime = deafOnce{b.containers, &atomic.Bool{}, release}
+		b.agent()
+		b.snapshot(web(1))
+		b.await("running", 10*time.Second, b.is(taskID(1), fleet.TaskRunning))
+		b.snapshot(stopped(web(1)), web(2))
+		b.await("the other running", 5*time.Second, b.is(taskID(2), fleet.TaskRunning))
+		b.await("stopped by the second try", 30*time.Second, b.is(taskID(1), fleet.TaskStopped))
 	})
 }
 

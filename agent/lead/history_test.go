@@ -94,7 +94,6 @@ func (h *history) compare(p Planner) func(plan.Input) plan.Plan {
 		if !asked || !reflect.DeepEqual(decided(in.State, got), decided(in.State, want)) {
 			h.t.Fatalf("%s, scope %+v\nincremental: %s\n       full: %s", p.By, scope, plantest.Text(got), plantest.Text(want))
 		}
-		h.dropUntakable(&got)
 		return got
 	}
 }
@@ -110,14 +109,6 @@ func decided(s *fleet.State, p plan.Plan) []fleet.Item {
 		}
 	}
 	return items
-}
-
-// dropUntakable drops waits about subjects that State does not take.
-func (h *history) dropUntakable(p *plan.Plan) {
-	p.Items = slices.DeleteFunc(p.Items, func(item fleet.Item) bool {
-		w, ok := item.Command.(fleet.PutWait)
-		return ok && w.About == plan.AboutFleet && !takesWait(h.s, w.About)
-	})
 }
 
 func (h *history) note(format string, args ...any) {

@@ -194,9 +194,6 @@ func TestARefusedFoldIsDroppedCountedAndSaid(t *testing.T) {
 	if w.s.Host("h1").Cordon == nil {
 		t.Error("the other command was dropped too")
 	}
-	if !takesWait(w.s, plan.AboutPlanner("bad")) {
-		t.Skip("State takes no waits about planners")
-	}
 	if row := w.s.Wait(plan.AboutPlanner("bad")); row == nil || row.Code != CodeRefused {
 		t.Errorf("nothing is said: %+v", row)
 	}

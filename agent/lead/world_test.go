@@ -253,11 +253,5 @@ func (w *world) service(name string, desired int, checked bool) {
 	w.do(fleet.PutService{Name: name, TaskDef: w.s.LatestTaskDef(name).ID, Desired: desired, MinPercent: 100, MaxPercent: 200})
 }
 
-// takesWait reports whether State takes waits about a subject.
-func takesWait(s *fleet.State, about string) bool {
-	out := s.Clone().Apply(s.Index()+1, fleet.Entry{Items: []fleet.Item{{Command: fleet.PutWait{About: about, Code: "probe"}}}})
-	return out.Results[0].Err == nil
-}
-
 // running is how many tasks of a service run on hosts that are seen.
 func (w *world) running(name string) int { return w.s.Counts(name, "").Running }

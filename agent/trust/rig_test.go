@@ -6,7 +6,6 @@ import (
 	"encoding/pem"
 	"errors"
 	"fmt"
-	"io"
 	"log/slog"
 	"net/netip"
 	"strings"
@@ -142,8 +141,6 @@ func (f *testFleet) admit(name string) *Folder {
 func (f *testFleet) authority() Authority {
 	return NewAuthority(f.state, func() Roster { return Roster{} })
 }
-
-func quiet() *slog.Logger { return slog.New(slog.NewTextHandler(io.Discard, nil)) }
 
 // lines collects a log.
 type lines struct {

@@ -16,7 +16,7 @@ func TestAssignTasks(t *testing.T) {
 	t.Run("gives a run of tasks to a host and reserves there", func(t *testing.T) {
 		w := ready(t)
 		w.assign(2, "web-1", "web-3")
-		if task := w.task("web-1"); task.Host != hostID(2) || task.Last != TaskPending || task.AssignedAt != w.at {
+		if task := w.task("web-1"); task.Host != hostID(2) || task.Last != TaskPending || task.AssignedAt != w.at || task.Mod != w.Index() {
 			t.Errorf("task %+v", task)
 		}
 		if r := w.Reserved(hostID(2)); r != (Resources{512, 256}) || w.Free(hostID(2)) != (Resources{3584, 7936}) {

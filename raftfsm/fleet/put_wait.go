@@ -56,11 +56,15 @@ func (c PutWait) apply(s *State, x *context) ([]string, error) {
 	return nil, nil
 }
 
-// mayWait reports whether something may be waited for: a service, or a task
-// without a host.
+// mayWait reports whether something may be waited for: a service, a task
+// without a host, the fleet as a whole, or a planner.
 func (s *State) mayWait(about string) bool {
 	kind, name, _ := strings.Cut(about, ":")
 	switch kind {
+	case "fleet":
+		return name == ""
+	case "planner":
+		return checkName("about", name, MaxID) == nil
 	case "service":
 		return s.Service(name) != nil
 	case "task":
@@ -74,9 +78,10 @@ func (s *State) mayWait(about string) bool {
 // touchSubject notes a change of what is waited for.
 func (s *State) touchSubject(x *context, about string) {
 	kind, name, _ := strings.Cut(about, ":")
-	if kind == "service" {
+	switch kind {
+	case "service":
 		s.touchService(x, name)
-	} else {
+	case "task":
 		x.out.Touched.Tasks = append(x.out.Touched.Tasks, TaskID(name))
 	}
 }

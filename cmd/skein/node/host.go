@@ -84,7 +84,7 @@ func (n *node) session() fleet.OpenSession {
 	}
 	return fleet.OpenSession{
 		Boot: n.boot, Addr: addr, Gossip: gossip, Status: statusURL(n.Config), Zone: n.Config.Zone,
-		Attributes: n.Config.Attributes, Capacity: n.capacity, Version: n.Version, OSImage: image, RaftID: raftID,
+		Attributes: n.Config.Attributes, Capacity: n.capacity, Version: n.Version, OSImage: image, RaftID: raftID, Format: fleet.FormatVersion,
 	}
 }
 

@@ -57,6 +57,10 @@ func (k *keeping) step(ctx context.Context) {
 	k.ask(ctx, state)
 	in := keeper.Input{
 		State: state, Self: k.log.ID(), Commit: k.log.CommitIndex(), Answers: k.answers, Starved: map[fleet.HostID]bool{},
+		Installs: map[fleet.RaftID]int{}, Leaving: k.log.Trouble() != nil,
+	}
+	for row := range state.Voters() {
+		in.Installs[row.ID] = k.log.SnapshotInstalls(row.ID)
 	}
 	for _, member := range members {
 		in.Members = append(in.Members, keeper.Member{ID: member.ID, Voting: member.Voting})
