@@ -1,0 +1,95 @@
+package node
+
+import (
+	"context"
+	"errors"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"skein/raftfsm/fleet"
+)
+
+func wellCheck(t *testing.T) *selfCheck {
+	noon := time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
+	return &selfCheck{
+		dataDir: t.TempDir(),
+		runtime: func(context.Context) (string, error) { return "containerd 2", nil },
+		probe:   func(context.Context) error { return nil },
+		now:     func() time.Time { return noon }, fleetNow: func() fleet.Time { return fleet.TimeOf(noon) },
+		registries: []string{"r:5000"}, reach: func(context.Context, string) error { return nil },
+	}
+}
+
+func TestSelfCheck(t *testing.T) {
+	tests := map[string]struct {
+		change func(*selfCheck)
+		ready  bool
+		says   string // in the check that failed
+	}{
+		"a host on which all is well may take tasks":    {func(*selfCheck) {}, true, ""},
+		"a registry that is down is told, not required": {func(c *selfCheck) { c.reach = func(context.Context, string) error { return errors.New("refused") } }, true, "refused"},
+		"a disk that cannot be written is not ready":    {func(c *selfCheck) { c.dataDir = filepath.Join(c.dataDir, "gone") }, false, "gone"},
+		"a runtime that does not answer is not ready": {func(c *selfCheck) {
+			c.runtime = func(context.Context) (string, error) { return "", errors.New("no socket") }
+		}, false, "no socket"},
+		"a probe container that fails is not ready": {func(c *selfCheck) { c.probe = func(context.Context) error { return errors.New("exit 1") } }, false, "exit 1"},
+		"a clock behind the fleet's is not ready": {func(c *selfCheck) {
+			late := c.fleetNow().Add(3 * time.Second)
+			c.fleetNow = func() fleet.Time { return late }
+		}, false, "3s behind"},
+		"a fleet whose time is not known is no reason": {func(c *selfCheck) { c.fleetNow = func() fleet.Time { return 0 } }, true, ""},
+	}
+	for name, tt := range tests {
+		t.Run(name, func(t *testing.T) {
+			c := wellCheck(t)
+			tt.change(c)
+			checks := c.run(t.Context())
+			if passed(checks) != tt.ready {
+				t.Errorf("ready = %t, want %t: %+v", passed(checks), tt.ready, checks)
+			}
+			said := ""
+			for _, check := range checks {
+				if !check.OK {
+					said += check.Detail
+				}
+			}
+			if tt.says == "" && said != "" || !strings.Contains(said, tt.says) {
+				t.Errorf("failed checks say %q, want %q", said, tt.says)
+			}
+		})
+	}
+}
+
+func TestImageTagsAreLegalWhateverTheVersion(t *testing.T) {
+	for version, want := range map[string]string{"1.2.3": "v1.2.3", "a+b c": "va_b_c", strings.Repeat("x", 200): "v" + strings.Repeat("x", 127)} {
+		if got := imageTag(version); got != want {
+			t.Errorf("%q gives %q, want %q", version, got, want)
+		}
+	}
+}
+
+func TestCapacityReportsGoOutOnlyWhenSomebodyWouldCare(t *testing.T) {
+	base := fleet.CapacityReport{Used: fleet.Resources{CPU: 100, Memory: 500}, TasksRunning: 2}
+	tests := map[string]struct {
+		change func(*fleet.CapacityReport)
+		want   bool
+	}{
+		"nothing changed":      {func(*fleet.CapacityReport) {}, false},
+		"a little more memory": {func(r *fleet.CapacityReport) { r.Used.Memory += changedBy - 1 }, false},
+		"much less cpu":        {func(r *fleet.CapacityReport) { r.Used.CPU -= changedBy }, true},
+		"another task":         {func(r *fleet.CapacityReport) { r.TasksRunning++ }, true},
+		"starved now":          {func(r *fleet.CapacityReport) { r.Starved = true }, true},
+		"the clock alone":      {func(r *fleet.CapacityReport) { r.At++ }, false},
+	}
+	for name, tt := range tests {
+		t.Run(name, func(t *testing.T) {
+			next := base
+			tt.change(&next)
+			if got := differs(&base, &next); got != tt.want {
+				t.Errorf("differs = %t, want %t", got, tt.want)
+			}
+		})
+	}
+}

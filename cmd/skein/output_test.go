@@ -1,0 +1,81 @@
+package main
+
+import (
+	"bytes"
+	"errors"
+	"strings"
+	"testing"
+	"time"
+
+	"skein/agent/api"
+	"skein/cmd/skein/lab"
+	"skein/raftfsm/fleet"
+)
+
+func TestNamesCannotSteerTheTerminal(t *testing.T) {
+	var out bytes.Buffer
+	table := newTable(&out, "NAME", "WHY")
+	table.row("a\x1b]0;title\x07b", "c\nd\u202ee")
+	if err := table.flush(); err != nil {
+		t.Fatal(err)
+	}
+	if got := out.String(); strings.ContainsAny(got, "\x1b\x07\u202e") || strings.Count(got, "\n") != 2 {
+		t.Errorf("printed %q", got)
+	}
+}
+
+func TestAges(t *testing.T) {
+	now := time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
+	for want, since := range map[string]time.Duration{"0s": -time.Minute, "90s": 90 * time.Second, "3m": 3 * time.Minute, "5h": 5 * time.Hour, "3d": 75 * time.Hour} {
+		if got := ago(api.Stamp(fleet.TimeOf(now.Add(-since))), now); got != want {
+			t.Errorf("%s ago reads %q, want %q", since, got, want)
+		}
+	}
+	if got := ago(0, now); got != "-" {
+		t.Errorf("no time reads %q", got)
+	}
+}
+
+func TestWhyATaskIsAsItIs(t *testing.T) {
+	code := 137
+	tests := map[string]struct {
+		task api.Task
+		want string
+	}{
+		"a pending task says what it waits for": {api.Task{Last: "PENDING", Wait: &api.Wait{Message: "no room"}}, "no room"},
+		"a stopped task says code, reason and exit": {
+			api.Task{Last: "STOPPED", StopCode: "UserInitiated", Reason: "by hand", Containers: []api.Container{{Name: "web", ExitCode: &code}}},
+			"UserInitiated: by hand [web exit 137]"},
+		"a running task says nothing": {api.Task{Last: "RUNNING"}, ""},
+	}
+	for name, tt := range tests {
+		t.Run(name, func(t *testing.T) {
+			if got := why(&tt.task); got != tt.want {
+				t.Errorf("got %q, want %q", got, tt.want)
+			}
+		})
+	}
+}
+
+func TestExitCodes(t *testing.T) {
+	for name, tt := range map[string]struct {
+		err  error
+		want int
+	}{
+		"a refused command line": {&usageError{errors.New("x")}, 2},
+		"a machine that lacks":   {&lab.Missing{}, 2},
+		"another program's own":  {&exitError{7}, 7},
+		"anything else":          {errors.New("x"), 1},
+	} {
+		if got := exitCode(tt.err); got != tt.want {
+			t.Errorf("%s: exit code %d, want %d", name, got, tt.want)
+		}
+	}
+}
+
+func TestUnknownCommandsAreRefusedWithUsage(t *testing.T) {
+	var usage *usageError
+	if err := run(t.Context(), []string{"nonsense"}); !errors.As(err, &usage) {
+		t.Errorf("got %v", err)
+	}
+}
