@@ -27,7 +27,6 @@ type container struct {
 	pid        int
 	code       *int
 	reason     string
-	exitedAt   fleet.Time
 	learned    uint64 // event at which state was learned
 	seen       bool   // it has existed: a list had it, or its create was answered
 	asked      time.Duration

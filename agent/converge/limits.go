@@ -35,8 +35,8 @@ func (l Limits) orDefault() Limits {
 
 // Bounds of what comes from outside.
 const (
-	// MaxTasks wanted of one host: ten times the hundred of the largest fleet planned.
-	MaxTasks = 1000
+	// MaxTasks wanted of one host: a hundred times what the largest fleet plans for.
+	MaxTasks = 10_000
 	// MaxReportTasks in one report: with every reason full they stay below 1 MiB.
 	MaxReportTasks = 64
 )
@@ -60,7 +60,7 @@ const (
 	slowStart       = 10 * time.Second // a step this old waits, it does not compute: it no longer takes a start slot
 	hungStartFactor = 8                // but so many x Starts tasks may be starting at most, hung ones included
 	unknownSettle   = 10 * time.Second // after an unanswered Create the runtime may still finish it: absence counts only later
-	createTries     = 3                // creates whose outcome was unknown and whose container is really absent
+	unansweredTries = 3                // calls to make or start a container whose outcome stays unknown
 	stepTries       = 3                // cgroup and network steps of a start (a netlink dump may be interrupted)
 	journalTries    = 5                // with back-off 31 s: the disk is sick, the task belongs elsewhere
 	journalGiveUp   = 60 * time.Second // the same for the wanted file

@@ -1,6 +1,7 @@
 package converge
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 	"time"
@@ -259,10 +260,7 @@ func (m *Machine) exited(t *task, c *container, s port.ContainerStatus) {
 	if code := s.ExitCode; code >= 0 {
 		c.code = &code
 	} else {
-		c.reason = "ended unseen by the container runtime"
-	}
-	if !s.ExitedAt.IsZero() {
-		c.exitedAt = fleet.TimeOf(s.ExitedAt)
+		c.reason = cmp.Or(c.reason, "ended unseen by the container runtime")
 	}
 	switch {
 	case s.OOMKilled:

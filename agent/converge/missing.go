@@ -1,6 +1,7 @@
 package converge
 
 import (
+	"cmp"
 	"fmt"
 	"time"
 )
@@ -27,7 +28,7 @@ func (m *Machine) missed(f flight) {
 				m.touch(t)
 			case c.state == cUnknown, c.living() && f.at >= c.missing+goneAfter:
 				c.state, c.learned = cExited, m.seq
-				c.reason = "vanished from the container runtime"
+				c.reason = cmp.Or(c.reason, "vanished from the container runtime")
 				m.touch(t)
 			}
 		}
@@ -38,11 +39,17 @@ func (m *Machine) missed(f flight) {
 // so nothing of it ever ran and it may be made again.
 func (m *Machine) neverMade(t *task, c *container) {
 	c.state, c.learned = cNone, m.seq
-	c.unsure++
-	if c.unsure >= createTries {
-		m.failContainer(t, c, "CannotCreateContainerError", fmt.Errorf("the container runtime did not answer %d times", c.unsure))
-	}
+	m.unanswered(t, c, "CannotCreateContainerError")
 	m.touch(t)
+}
+
+// unanswered counts calls without an answer and gives the task back when there
+// are too many.
+func (m *Machine) unanswered(t *task, c *container, name string) {
+	c.unsure++
+	if c.unsure >= unansweredTries {
+		m.failContainer(t, c, name, fmt.Errorf("the container runtime did not answer %d times", c.unsure))
+	}
 }
 
 // relook asks for a list once an absence can be judged.

@@ -252,6 +252,9 @@ func (m *Machine) startedOne(t *task, id string, d Done) {
 	case unknown(d.Err):
 		c.state, c.asked = cUnknown, m.now.Mono
 		m.look.want = true
+		if !errors.Is(d.Err, port.ErrRuntimeDown) {
+			m.unanswered(t, c, "CannotStartContainerError") // a runtime that is away will be back
+		}
 	default:
 		m.failContainer(t, c, "CannotStartContainerError", d.Err)
 	}

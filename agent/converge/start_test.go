@@ -500,3 +500,20 @@ func TestAContainerThatVanishesEndsItsTaskOnlyAfterTwoLists(t *testing.T) {
 		t.Errorf("reported %+v", got)
 	}
 }
+
+func TestAStartThatNeverAnswersGivesTheTaskBack(t *testing.T) {
+	r := newRig(t).up()
+	r.faults = func(e converge.Effect) error {
+		if hang[converge.Start](e) {
+			return context.DeadlineExceeded
+		}
+		return nil
+	}
+	r.snapshot(web(1))
+	r.until("stopped", 2*time.Minute, r.is(taskID(1), fleet.TaskStopped))
+	got := r.level[taskID(1)]
+	if got.StopCode != fleet.StopTaskFailedToStart || !strings.Contains(got.Exits[0].Reason, "CannotStartContainerError") {
+		t.Errorf("reported %+v", got)
+	}
+	r.neverTwice()
+}

@@ -3,7 +3,6 @@ package converge
 import (
 	"net/netip"
 	"slices"
-	"time"
 
 	"skein/raftfsm/fleet"
 )
@@ -25,6 +24,7 @@ type Status struct {
 	Epoch, Index uint64     // of the wanted state accepted last
 	Session      uint64     // 0: none yet
 	VoterHeard   bool       // in this life of the agent
+	VoterUp      bool       // a stream to one is up
 	AloneSince   fleet.Time // last word of a voter, when it is longer ago than beats come; zero: not alone
 
 	Conditions []Condition // degraded, sorted by code
@@ -78,6 +78,7 @@ func (m *Machine) Status() Status {
 		Index:          m.wants.at.index,
 		Session:        m.voters.session,
 		VoterHeard:     m.voters.ever,
+		VoterUp:        m.voters.connected,
 	}
 	if m.runtime.err != nil {
 		s.RuntimeError = m.runtime.err.Error()
@@ -163,6 +164,3 @@ func (m *Machine) Reserved() fleet.Resources {
 	}
 	return sum
 }
-
-// AloneFor is how long no voter has been heard, counting from the agent's start.
-func (m *Machine) AloneFor() time.Duration { return m.now.Mono - m.voters.heard }
