@@ -98,7 +98,6 @@ type stopping struct {
 	reason  string
 	at      fleet.Time
 	elapsed time.Duration // of the grace, by an agent before this one
-	unasked bool          // absent from a snapshot
 }
 
 // define gives the task its definition; containers known already keep what is

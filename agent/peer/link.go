@@ -35,6 +35,8 @@ type LinkConfig struct {
 	Lost func(why error)
 	// Acked is told when a report is committed.
 	Acked func(session, seq uint64)
+	// Refused is told when a report can never be committed, and why; optional.
+	Refused func(session, seq uint64, err error)
 	// Capacity is the newest capacity report; optional. It is sent when its
 	// (Nonce, Seq) changed.
 	Capacity func() (fleet.CapacityReport, bool)

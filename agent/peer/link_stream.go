@@ -211,6 +211,9 @@ func (l *Link) sendReport(ctx context.Context, report *fleet.Report) bool {
 		case errors.Is(err, fleet.ErrInvalid), errors.Is(err, ErrTooLarge), errors.Is(err, ErrMalformed), errors.Is(err, ErrForbidden):
 			l.cfg.Logs.Error("report refused", "voter", voter, "session", report.Session, "seq", report.Seq, "err", err)
 			l.settle(report)
+			if l.cfg.Refused != nil {
+				l.cfg.Refused(report.Session, report.Seq, err)
+			}
 			return true
 		}
 		if l.due() != report || ctx.Err() != nil {

@@ -8,6 +8,8 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
+	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -132,6 +134,7 @@ func TestADaemonThatHangsIsDown(t *testing.T) {
 	spec := b.spec("web", "a", "wait")
 	pid := b.run(spec)
 	must(t, unix.Kill(d.cmd.Process.Pid, unix.SIGSTOP))
+	awaitStopped(t, d.cmd.Process.Pid)
 	start := time.Now()
 	if _, err := b.Ready(t.Context()); !errors.Is(err, port.ErrRuntimeDown) || time.Since(start) > 2*readyTimeout {
 		t.Errorf("Ready: %v after %v", err, time.Since(start))
@@ -144,6 +147,27 @@ func TestADaemonThatHangsIsDown(t *testing.T) {
 	must(t, unix.Kill(d.cmd.Process.Pid, unix.SIGCONT))
 	if s := b.await(spec.ID, port.ContainerRunning); s.PID != pid {
 		t.Errorf("pid %d became %d", pid, s.PID)
+	}
+}
+
+// awaitStopped waits until every thread of a process stands still: the signal
+// reaches each on its own, and one that still runs may answer a call.
+func awaitStopped(t *testing.T, pid int) {
+	t.Helper()
+	for deadline := time.Now().Add(10 * time.Second); ; time.Sleep(time.Millisecond) {
+		threads, err := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/stat", pid))
+		must(t, err)
+		running := slices.DeleteFunc(threads, func(name string) bool {
+			text, err := os.ReadFile(name)
+			_, state, _ := strings.Cut(string(text), ") ")
+			return err != nil || strings.HasPrefix(state, "T")
+		})
+		if len(running) == 0 {
+			return
+		}
+		if time.Now().After(deadline) {
+			t.Fatalf("threads that do not stop: %v", running)
+		}
 	}
 }
 

@@ -4,7 +4,6 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"runtime"
 	"testing"
 )
 
@@ -30,13 +29,8 @@ const Program = "/prog"
 // BuildProgram compiles the program, static, and returns its path.
 func BuildProgram(t testing.TB) string {
 	t.Helper()
-	_, here, _, ok := runtime.Caller(0)
-	if !ok {
-		t.Fatal("cannot find the program's source")
-	}
 	out := filepath.Join(t.TempDir(), "prog")
-	build := exec.Command("go", "build", "-trimpath", "-ldflags", "-s -w", "-o", out, ".")
-	build.Dir = filepath.Join(filepath.Dir(here), "testdata", "program")
+	build := exec.Command("go", "build", "-trimpath", "-ldflags", "-s -w", "-o", out, "skein/agent/converge/porttest/testdata/program")
 	build.Env = append(os.Environ(), "CGO_ENABLED=0")
 	if text, err := build.CombinedOutput(); err != nil {
 		t.Fatalf("build test program: %v\n%s", err, text)

@@ -65,7 +65,7 @@ func (n *node) newLink() *peer.Link {
 	return peer.NewLink(peer.LinkConfig{
 		Port: n.port, Clock: n.clock, Logs: n.Log, Nonce: n.nonce, Epoch: held.Epoch, Index: held.Index,
 		Session: n.session, Opened: n.host.SessionOpened, Deliver: n.deliver,
-		Lost: func(error) { n.host.VoterLost() }, Acked: n.host.ReportAcked,
+		Lost: func(error) { n.host.VoterLost() }, Acked: n.host.ReportAcked, Refused: n.host.ReportRefused,
 		Capacity: n.reports.newest, Late: func() time.Duration { _, worst := n.meter.Starved(); return worst },
 	})
 }
