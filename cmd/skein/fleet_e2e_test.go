@@ -31,7 +31,7 @@ type fleetUnderTest struct {
 // within is far above what a starved two-core machine needed for any one wait.
 const within = 90 * time.Second
 
-func newFleet(t *testing.T) *fleetUnderTest {
+func newFleet(t *testing.T, o lab.UpOptions) *fleetUnderTest {
 	t.Helper()
 	binary := os.Getenv("SKEIN_BINARY")
 	if binary == "" {
@@ -53,10 +53,7 @@ func newFleet(t *testing.T) *fleetUnderTest {
 			t.Errorf("lab not removed: %v", err)
 		}
 	})
-	f.must(l.Up(f.Context(), lab.UpOptions{}))
-	image, err := l.PushWeb(f.Context())
-	f.must(err)
-	f.image = image
+	f.must(l.Up(f.Context(), o))
 	return f
 }
 
@@ -184,7 +181,10 @@ func (f *fleetUnderTest) hostURL(host string) string {
 
 // TestE2EFleet walks one fleet through its life, on real containers.
 func TestE2EFleet(t *testing.T) {
-	f := newFleet(t)
+	f := newFleet(t, lab.UpOptions{})
+	image, err := f.lab.PushWeb(f.Context())
+	f.must(err)
+	f.image = image
 	f.awaitReady("h1", 3, 3)
 	f.create("h2", "web", f.register("h3", "web", nil), 6)
 	f.awaitHealthy("h1", "web", 6)
@@ -207,6 +207,35 @@ func TestE2EFleet(t *testing.T) {
 			return // the next part starts from where this one ends
 		}
 	}
+}
+
+// TestE2EFleetOverIPv6 has every address between hosts from an IPv6 network.
+func TestE2EFleetOverIPv6(t *testing.T) {
+	f := newFleet(t, lab.UpOptions{IPv6: true})
+	f.awaitReady("h2", 3, 3)
+	url := f.hostURL("h3")
+	if !strings.HasPrefix(url, "http://[") {
+		t.Fatalf("status page at %s, want an IPv6 address", url)
+	}
+	response, err := http.Get(url + "v1/status")
+	f.must(err)
+	response.Body.Close()
+	if response.StatusCode != http.StatusOK {
+		t.Errorf("%s answered %s", url, response.Status)
+	}
+	leader, err := get[api.Status](f, "h1", "/v1/status")
+	f.must(err)
+	f.eventually("two voters were added to the raft configuration", func() (string, bool) {
+		var log strings.Builder
+		f.must(f.lab.Logs(f.Context(), &log, leader.Leader.Name, lab.LogOptions{Lines: 500}))
+		return log.String(), strings.Count(log.String(), `"change":"add voter"`) == 2
+	})
+	f.must(f.lab.Kill(f.Context(), leader.Leader.Name))
+	other := map[string]string{"h1": "h2", "h2": "h3", "h3": "h1"}[leader.Leader.Name]
+	f.eventually("another leads", func() (string, bool) {
+		s, err := get[api.Status](f, other, "/v1/status")
+		return fmt.Sprintf("%+v %v", s, err), err == nil && s.Leader != nil && s.Leader.Name != leader.Leader.Name && s.Hosts.Silent == 1
+	})
 }
 
 func (f *fleetUnderTest) spreadAndAnswer() {

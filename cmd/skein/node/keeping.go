@@ -17,6 +17,9 @@ const (
 	keepEvery = 500 * time.Millisecond
 	// askTimeout bounds one question to one voter; silence is an answer too.
 	askTimeout = 400 * time.Millisecond
+	// stepsAtOnce bounds the steps of one look: growing from one voter to three
+	// takes four.
+	stepsAtOnce = 8
 	// changeTimeout bounds one change of the Raft configuration.
 	changeTimeout = 5 * time.Second
 )
@@ -43,16 +46,23 @@ func (k *keeping) run(ctx context.Context) error {
 		case <-ctx.Done():
 			return nil
 		case <-tick.C:
-			k.step(ctx)
+			// What follows at once follows at once: between the two additions that
+			// lead from one voter to three, losing one of two would lose the fleet.
+			for range stepsAtOnce {
+				if !k.step(ctx) {
+					break
+				}
+			}
 		}
 	}
 }
 
-func (k *keeping) step(ctx context.Context) {
+// step decides and carries out once; false when there is nothing to follow.
+func (k *keeping) step(ctx context.Context) (more bool) {
 	state := k.log.State()
 	members, err := k.log.Members()
-	if err != nil || state.Fleet() == nil {
-		return
+	if err != nil || state.Fleet() == nil || ctx.Err() != nil {
+		return false
 	}
 	k.ask(ctx, state)
 	in := keeper.Input{
@@ -73,7 +83,7 @@ func (k *keeping) step(ctx context.Context) {
 	if len(plan.Items) > 0 {
 		results, _, err := k.log.Propose(ctx, plan.Items)
 		if err != nil {
-			return // unknown: the next step looks at what became of it
+			return false // unknown: a later step looks at what became of it
 		}
 		for i, result := range results {
 			if result.Err != nil {
@@ -81,9 +91,11 @@ func (k *keeping) step(ctx context.Context) {
 			}
 		}
 	}
+	well := true
 	for _, effect := range plan.Effects {
-		k.do(ctx, effect)
+		well = k.do(ctx, effect) && well
 	}
+	return well && len(plan.Items)+len(plan.Effects) > 0
 }
 
 // ask asks every voter but this one how far its log is, all at once.
@@ -125,7 +137,8 @@ func (k *keeping) ask(ctx context.Context, state *fleet.State) {
 	k.answers = next
 }
 
-func (k *keeping) do(ctx context.Context, effect keeper.Effect) {
+// do carries an effect out; false when it must be tried again.
+func (k *keeping) do(ctx context.Context, effect keeper.Effect) bool {
 	ctx, cancel := context.WithTimeout(ctx, changeTimeout)
 	defer cancel()
 	var err error
@@ -148,4 +161,5 @@ func (k *keeping) do(ctx context.Context, effect keeper.Effect) {
 	if err != nil && ctx.Err() == nil {
 		k.node.Log.Warn("voter change not carried out, it is tried again", "err", err)
 	}
+	return err == nil
 }
