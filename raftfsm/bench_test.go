@@ -83,11 +83,12 @@ func onDisk(b *testing.B) (leader *Node) {
 	return leader
 }
 
-// BenchmarkCommit is a command from Propose to its result: three voters on one
-// disk, with one client and with 64.
+// BenchmarkCommit is a proposal from Propose to its results: three voters on one
+// disk, with one client, with 64, and with planners that propose many at once.
 func BenchmarkCommit(b *testing.B) {
-	for _, clients := range []int{1, 64} {
-		b.Run(fmt.Sprintf("clients=%d", clients), func(b *testing.B) {
+	for _, tc := range []struct{ clients, commands int }{{1, 1}, {64, 1}, {4, 128}} {
+		clients := tc.clients
+		b.Run(fmt.Sprintf("clients=%d/commands=%d", clients, tc.commands), func(b *testing.B) {
 			leader := onDisk(b)
 			least := floor(b, 500)
 			var next atomic.Int64
@@ -95,17 +96,20 @@ func BenchmarkCommit(b *testing.B) {
 			b.SetParallelism((clients + 1) / 2) // times GOMAXPROCS, which is 2 on the machine of reference
 			b.RunParallel(func(pb *testing.PB) {
 				for pb.Next() {
-					name := fmt.Sprintf("t-%d", next.Add(1)%1000)
-					if _, _, err := leader.Propose(b.Context(), []fleet.Item{token(name)}); err != nil {
+					items := make([]fleet.Item, tc.commands)
+					for i := range items {
+						items[i] = token(fmt.Sprintf("t-%d", next.Add(1)%1000))
+					}
+					if _, _, err := leader.Propose(b.Context(), items); err != nil {
 						b.Error(err)
 						return
 					}
 				}
 			})
 			per := float64(b.Elapsed()) / float64(b.N)
-			b.ReportMetric(float64(time.Second)/per, "commands/s")
+			b.ReportMetric(float64(tc.commands)*float64(time.Second)/per, "commands/s")
 			b.ReportMetric(per/float64(least), "x-floor")
-			b.ReportMetric(float64(b.N)/float64(leader.State().Index()-first), "commands/entry")
+			b.ReportMetric(float64(tc.commands*b.N)/float64(leader.State().Index()-first), "commands/entry")
 		})
 	}
 }

@@ -36,7 +36,7 @@ type Config struct {
 	// SnapshotBytes is after how many bytes of entries; 0: 64 MiB.
 	SnapshotBytes int64
 	// TrailingLogs is how many entries stay behind a snapshot, so that a follower
-	// that was away needs no snapshot; 0: 10240. Never more than TrailingBytes of them.
+	// that was away needs no snapshot; 0: 10240, and never more than 128 MiB of them.
 	TrailingLogs uint64
 	// BallastBytes is the size of the ballast file; 0: 16 MiB; negative: none.
 	BallastBytes int64

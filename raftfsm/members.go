@@ -78,36 +78,62 @@ func (n *Node) reconfigure(ctx context.Context, what string, id fleet.RaftID, st
 
 // Bootstrap makes this node, whose log must be empty, the first voter of a new
 // fleet: a configuration of itself, then the item, which is InitFleet. A
-// bootstrap that a crash interrupted is completed by calling it again. Errors:
-// ErrExists when there is a fleet or another configuration, the command's
-// refusal, or as Propose.
+// bootstrap that a crash interrupted anywhere is completed by calling it again
+// with the same fleet. Errors: ErrExists when there is a fleet or another
+// configuration, the command's refusal, or as Propose.
 func (n *Node) Bootstrap(ctx context.Context, item fleet.Item) error {
-	members, err := n.Members()
-	if err != nil {
+	if err := n.bootstrap(ctx, item); err != nil {
+		return fmt.Errorf("bootstrap %s: %w", n.cfg.ID, err)
+	}
+	return nil
+}
+
+func (n *Node) bootstrap(ctx context.Context, item fleet.Item) error {
+	if n.State().Fleet() != nil {
+		return ErrExists
+	}
+	if err := n.configureAlone(ctx); err != nil {
 		return err
 	}
-	alone := len(members) == 1 && members[0] == Member{ID: n.cfg.ID, Voting: true}
-	if n.State().Fleet() != nil || len(members) > 0 && !alone {
-		return fmt.Errorf("bootstrap %s: %w", n.cfg.ID, ErrExists)
-	}
-	if !alone {
-		err := n.ask(ctx, "bootstrap "+string(n.cfg.ID), func(time.Duration) raft.Future {
-			return n.raft.BootstrapCluster(raft.Configuration{Servers: []raft.Server{
-				{ID: raft.ServerID(n.cfg.ID), Address: raft.ServerAddress(n.cfg.ID)},
-			}})
-		})
-		if err != nil {
-			return err
-		}
-	}
 	if err := n.awaitLeadership(ctx); err != nil {
-		return fmt.Errorf("bootstrap %s: %w", n.cfg.ID, err)
+		return err
+	}
+	// The item may be in the log already, from a life that ended before it knew.
+	if err := n.Barrier(ctx); err != nil {
+		return err
+	}
+	if made := n.State().Fleet(); made != nil {
+		if first, ok := item.Command.(fleet.InitFleet); ok && first.ID == made.ID {
+			return nil
+		}
+		return ErrExists
 	}
 	results, _, err := n.Propose(ctx, []fleet.Item{item})
 	if err != nil {
-		return fmt.Errorf("bootstrap %s: %w", n.cfg.ID, err)
+		return err
 	}
 	return results[0].Err
+}
+
+// configureAlone writes the first configuration, unless it is there.
+func (n *Node) configureAlone(ctx context.Context) error {
+	members, err := n.Members()
+	switch {
+	case err != nil:
+		return err
+	case len(members) == 1 && members[0] == Member{ID: n.cfg.ID, Voting: true}:
+		return nil
+	case len(members) > 0:
+		return ErrExists
+	}
+	if err := n.store.forgetFirstTerm(); err != nil {
+		return err
+	}
+	return n.ask(ctx, "write the first configuration", func(time.Duration) raft.Future {
+		return n.raft.BootstrapCluster(raft.Configuration{Servers: []raft.Server{
+			{ID: raft.ServerID(n.cfg.ID), Address: raft.ServerAddress(n.cfg.ID)},
+		}})
+	})
 }
 
 // bootstrapLimit is how long a lone voter's election may take; it takes some
@@ -121,6 +147,8 @@ func (n *Node) awaitLeadership(ctx context.Context) error {
 	for !n.IsLeader() {
 		select {
 		case <-changes:
+		case <-n.broken:
+			return *n.failed.Load()
 		case <-ctx.Done():
 			return fmt.Errorf("wait for the election: %w", context.Cause(ctx))
 		}

@@ -38,6 +38,7 @@ type Node struct {
 	asking  atomic.Int64 // callers that wait on the library
 	fatal   chan error
 	failed  atomic.Pointer[error]
+	broken  chan struct{} // closed once failed is set
 	stop    chan struct{}
 	loops   sync.WaitGroup
 	closing sync.Once
@@ -56,6 +57,7 @@ func (n *Node) Fatal() <-chan error { return n.fatal }
 func (n *Node) fail(err error) {
 	n.stream.cut("failed", true)
 	if n.failed.CompareAndSwap(nil, &err) {
+		close(n.broken)
 		n.fatal <- err
 	}
 }
@@ -153,6 +155,8 @@ func (n *Node) ask(ctx context.Context, what string, start func(limit time.Durat
 		return nil
 	case <-ctx.Done():
 		return fmt.Errorf("%s: %w: %w", what, ErrUnknown, context.Cause(ctx))
+	case <-n.broken:
+		return fmt.Errorf("%s: %w: %w", what, ErrUnknown, *n.failed.Load())
 	case <-n.stop:
 		return fmt.Errorf("%s: %w: %w", what, ErrUnknown, ErrClosed)
 	}

@@ -134,6 +134,20 @@ func (s *store) Get(key []byte) ([]byte, error) {
 	return s.stable.VoteFor, nil
 }
 
+// forgetFirstTerm undoes the first half of a bootstrap that a crash cut off
+// before its configuration: the library then takes the log for used. Only where
+// nothing was ever stored or voted, so that nothing is forgotten.
+func (s *store) forgetFirstTerm() error {
+	_, last := s.journal.bounds()
+	s.mu.RLock()
+	cut := last == 0 && s.stable.Term == 1 && s.stable.VoteFor == nil && s.covered.Load().index == 0
+	s.mu.RUnlock()
+	if !cut {
+		return nil
+	}
+	return s.setStable("begin the bootstrap anew", func(v *stable) { v.Term = 0 })
+}
+
 // setStable changes the stable file.
 func (s *store) setStable(op string, change func(*stable)) error {
 	return s.write(op, func() error { return s.putStable(change) })

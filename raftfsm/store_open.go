@@ -3,6 +3,7 @@ package raftfsm
 import (
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"path"
 	"time"
@@ -49,7 +50,7 @@ func openStore(cfg storeConfig) (_ *store, err error) {
 	return s, nil
 }
 
-func lockFolder(fsys vfs.FS, name string) (interface{ Close() error }, error) {
+func lockFolder(fsys vfs.FS, name string) (io.Closer, error) {
 	for waited := time.Duration(0); ; waited += lockRetry {
 		lock, err := vfs.Lock(fsys, name)
 		if err == nil {

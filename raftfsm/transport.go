@@ -54,6 +54,33 @@ func (t *transport) InstallSnapshot(id raft.ServerID, target raft.ServerAddress,
 	return t.NetworkTransport.InstallSnapshot(id, target, args, resp, data)
 }
 
+// RequestVote implements raft.Transport. It leaves the candidate's id out, with
+// which the library would refuse a candidate that has no vote by the voter's own
+// configuration, which may be old: a majority of which part has missed the last
+// change could then elect nobody. Raft itself has no such rule; the log decides.
+func (t *transport) RequestVote(id raft.ServerID, target raft.ServerAddress, args *raft.RequestVoteRequest, resp *raft.RequestVoteResponse) error {
+	anonymous := *args
+	anonymous.ID = nil
+	return t.NetworkTransport.RequestVote(id, target, &anonymous, resp)
+}
+
+// RequestPreVote implements raft.WithPreVote. A pre-vote cannot be anonymous: one
+// refused under the candidate's id is asked for again under that of the one
+// asked, who has a vote in its own eyes. It is a question without effect.
+func (t *transport) RequestPreVote(id raft.ServerID, target raft.ServerAddress, args *raft.RequestPreVoteRequest, resp *raft.RequestPreVoteResponse) error {
+	err := t.NetworkTransport.RequestPreVote(id, target, args, resp)
+	if err != nil || resp.Granted {
+		return err
+	}
+	again := *args
+	again.ID = []byte(id)
+	var second raft.RequestPreVoteResponse
+	if err := t.NetworkTransport.RequestPreVote(id, target, &again, &second); err == nil {
+		*resp = second
+	}
+	return nil
+}
+
 // recent drops what is too old or too much. t.mu is held.
 func (t *transport) recent(peer fleet.RaftID, now time.Duration) []time.Duration {
 	list := t.installs[peer]

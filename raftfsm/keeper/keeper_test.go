@@ -388,7 +388,7 @@ func TestRandomFleetsSettle(t *testing.T) {
 		seed, _ = strconv.ParseUint(text, 10, 64)
 	}
 	t.Logf("SKEIN_TEST_SEED=%d", seed)
-	rounds := 120
+	rounds := 40
 	if testing.Short() {
 		rounds = 20
 	}

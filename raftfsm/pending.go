@@ -1,0 +1,42 @@
+package raftfsm
+
+import (
+	"sync"
+	"time"
+)
+
+// pendingOps knows since when the oldest write has not returned.
+type pendingOps struct {
+	mu    sync.Mutex
+	next  int
+	since map[int]time.Duration
+}
+
+// begin notes a write that starts at now; the result ends it.
+func (p *pendingOps) begin(now time.Duration) (end func()) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.since == nil {
+		p.since = map[int]time.Duration{}
+	}
+	id := p.next
+	p.next++
+	p.since[id] = now
+	return func() {
+		p.mu.Lock()
+		defer p.mu.Unlock()
+		delete(p.since, id)
+	}
+}
+
+// oldest returns when the oldest pending write began.
+func (p *pendingOps) oldest() (since time.Duration, any bool) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for _, at := range p.since {
+		if !any || at < since {
+			since, any = at, true
+		}
+	}
+	return since, any
+}
