@@ -194,7 +194,8 @@ func (n *node) openFleet(ctx context.Context, closers *closers) error {
 	})
 	n.link = n.newLink()
 	closers.add(n.voter.close)
-	return n.voter.resume()
+	n.voter.resume()
+	return nil
 }
 
 func (n *node) openGossip(closers *closers) error {
@@ -262,7 +263,8 @@ func (n *node) lead(ctx context.Context, log *raftfsm.Node) error {
 	group.Go(func() error {
 		select {
 		case err := <-log.Fatal():
-			n.Log.Error("log failed, this host no longer votes", "err", err)
+			n.Log.Error("log failed, running on as a worker", "err", err)
+			go func() { _ = n.voter.close() }() // it waits for this very function
 		case <-ctx.Done():
 		}
 		return nil

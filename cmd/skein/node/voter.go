@@ -73,22 +73,19 @@ func (v *voter) Retire(_ context.Context, id fleet.RaftID) error {
 	return raftfsm.Discard(vfs.OS, v.logDir())
 }
 
-// resume opens the log that an earlier life of the agent left. A log that
-// cannot be trusted is set aside: the host runs on as a worker, and the keeper
-// gives it a new name.
-func (v *voter) resume() error {
+// resume opens the log that an earlier life of the agent left. Whatever keeps it
+// from opening, the host runs on as a worker: tasks need an agent more than the
+// fleet needs this vote, and the keeper replaces a voter that is gone.
+func (v *voter) resume() {
 	v.mu.Lock()
 	defer v.mu.Unlock()
 	id, err := raftfsm.Identity(vfs.OS, v.logDir())
-	if err != nil || id == "" {
-		return err
+	if err == nil && id != "" {
+		err = v.openLocked(id)
 	}
-	err = v.openLocked(id)
-	if errors.Is(err, raftfsm.ErrLogDamaged) || errors.Is(err, raftfsm.ErrWiped) {
+	if err != nil {
 		v.log.Error("log not opened, running on as a worker", "raft_id", id, "err", err)
-		return nil
 	}
-	return err
 }
 
 func (v *voter) openLocked(id fleet.RaftID) error {
