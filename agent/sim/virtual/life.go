@@ -1,0 +1,71 @@
+package virtual
+
+import (
+	"time"
+
+	"skein/raftfsm/fleet"
+)
+
+// Life is one life of an agent: what it waits for ends with it, and stands still
+// while its machine does.
+type Life struct {
+	net   *Network
+	host  fleet.HostID
+	over  bool
+	late  []func() // came while the machine stood still
+	onEnd []func()
+}
+
+// Begin starts an agent on a machine that has power; the machine is Up then. An
+// agent that was there ends first.
+func (n *Network) Begin(id fleet.HostID) *Life {
+	m := n.machine(id)
+	m.life.end()
+	m.life = &Life{net: n, host: id}
+	if m.condition != Up {
+		m.condition = Up
+		n.tell(id)
+	}
+	return m.life
+}
+
+// Over reports whether the agent has ended.
+func (l *Life) Over() bool { return l == nil || l.over }
+
+// OnEnd runs f when the agent ends, however it does.
+func (l *Life) OnEnd(f func()) { l.onEnd = append(l.onEnd, f) }
+
+// After runs f in this life, after a while; never once it is over, and not
+// before the machine moves again where it stands still.
+func (l *Life) After(d time.Duration, f func()) *Timer {
+	return l.net.time.After(d, func() { l.run(f) })
+}
+
+func (l *Life) run(f func()) {
+	switch {
+	case l.over:
+	case l.net.Condition(l.host) == Frozen:
+		l.late = append(l.late, f)
+	default:
+		f()
+	}
+}
+
+// thaw has all that came meanwhile happen at once, in order.
+func (l *Life) thaw() {
+	late := l.late
+	l.late = nil
+	for _, f := range late {
+		l.net.time.After(0, func() { l.run(f) })
+	}
+}
+
+func (l *Life) end() {
+	if l == nil || l.over {
+		return
+	}
+	l.over, l.late = true, nil
+	for _, f := range l.onEnd {
+		f()
+	}
+}
