@@ -222,17 +222,23 @@ func (t *task) shownHealth() fleet.Health {
 	return t.health.shown
 }
 
-// probeDue is when the task's next check, or change of health, is due.
-func (t *task) probeDue(w *waiting) {
+// probeDue is when the task's next check, or change of health, is due. A check of
+// a container that is well is a chore.
+func (t *task) probeDue(work, chores *waiting) {
 	if t.phase != rising {
 		return
 	}
 	for _, c := range t.containers {
-		if c.checked() && c.state == cRunning && c.probe.began != 0 && !c.probe.flying {
-			w.until(c.probe.next)
+		if !c.checked() || c.state != cRunning || c.probe.began == 0 || c.probe.flying {
+			continue
+		}
+		if c.probe.verdict == fleet.HealthHealthy && c.probe.fails == 0 {
+			chores.until(c.probe.next)
+		} else {
+			work.until(c.probe.next)
 		}
 	}
 	if t.health.changed != 0 && t.worstHealth() != t.health.shown {
-		w.until(t.health.changed + healthChangeGap)
+		work.until(t.health.changed + healthChangeGap)
 	}
 }

@@ -34,8 +34,9 @@ type Machine struct {
 
 	tasks  map[fleet.TaskID]*task
 	dirty  []fleet.TaskID
-	timers timers
-	armed  time.Duration
+	timers timers // of work
+	chores timers
+	armed  ArmTimer
 
 	voters   contact
 	wants    acceptance
@@ -81,7 +82,7 @@ func NewMachine(cfg MachineConfig, saved Saved, now Now) *Machine {
 		now:      now,
 		flight:   make(map[uint64]flight),
 		tasks:    make(map[fleet.TaskID]*task),
-		armed:    noTime,
+		armed:    ArmTimer{At: noTime, Work: noTime},
 		standing: make(map[NoteCode]string),
 	}
 	m.runtime.since = now.Mono
@@ -144,7 +145,7 @@ func (m *Machine) take(e Event) {
 	case Closing:
 		m.starts.closing = true
 	case Tick:
-		m.armed = noTime // it has fired: ask again, also for the same time
+		m.armed = ArmTimer{} // it has fired: ask again, also for the same time
 	}
 }
 

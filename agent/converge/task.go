@@ -45,7 +45,8 @@ type task struct {
 	phase  phase
 	hold   hold
 	dirty  bool
-	due    time.Duration // of its newest timer
+	due    time.Duration // of its newest timer of work
+	chore  time.Duration // of its newest timer of chores
 	step   uint64        // the step in flight, 0 for none
 	retry  time.Duration // no step before
 	tries  int           // of the present step

@@ -41,6 +41,13 @@ func (m *Machine) wake() {
 			m.touch(t)
 		}
 	}
+	for len(m.chores) > 0 && m.chores[0].at <= m.now.Mono {
+		due := heap.Pop(&m.chores).(timer)
+		if t := m.tasks[due.task]; t != nil && t.chore == due.at {
+			t.chore = noTime
+			m.touch(t)
+		}
+	}
 	m.decideBoot()
 	m.watchRuntime()
 	m.watchVoters()
@@ -100,13 +107,33 @@ func (m *Machine) schedule(t *task) {
 		w.until(c.judgeAt())
 	}
 	m.stopDue(t, &w)
-	t.probeDue(&w)
-	if due := w.due; due != t.due {
-		t.due = due
-		if due != noTime {
-			heap.Push(&m.timers, timer{at: due, task: t.id})
-		}
+	chores := waiting{now: m.now.Mono, due: noTime}
+	t.probeDue(&w, &chores)
+	m.timers.move(&t.due, w.due, t.id)
+	m.chores.move(&t.chore, chores.due, t.id)
+}
+
+// move has a task's timer come at another time.
+func (h *timers) move(from *time.Duration, to time.Duration, task fleet.TaskID) {
+	if *from == to {
+		return
 	}
+	*from = to
+	if to != noTime {
+		heap.Push(h, timer{at: to, task: task})
+	}
+}
+
+// next drops timers that another has replaced, or whose task is gone, and
+// returns the time of the first.
+func (h *timers) next(valid func(timer) bool) time.Duration {
+	for len(*h) > 0 {
+		if valid((*h)[0]) {
+			return (*h)[0].at
+		}
+		heap.Pop(h)
+	}
+	return noTime
 }
 
 func (m *Machine) strangerDue(t *task) time.Duration {
@@ -143,33 +170,22 @@ func (m *Machine) giveUpDue(t *task) time.Duration {
 
 // arm asks for a Tick at the earliest time that anything is due.
 func (m *Machine) arm() {
-	for len(m.timers) > 0 {
-		t := m.tasks[m.timers[0].task]
-		if t != nil && t.due == m.timers[0].at {
-			break
-		}
-		heap.Pop(&m.timers) // replaced by another, or its task is gone
+	next := ArmTimer{
+		Work: m.timers.next(func(due timer) bool { t := m.tasks[due.task]; return t != nil && t.due == due.at }),
+		At:   m.chores.next(func(due timer) bool { t := m.tasks[due.task]; return t != nil && t.chore == due.at }),
 	}
-	due := noTime
-	if len(m.timers) > 0 {
-		due = m.timers[0].at
+	for _, at := range []time.Duration{m.imagesDue(), m.slotDue(), m.resendDue(), m.bootDue(), m.runtimeDue(), m.saveDue()} {
+		next.Work = min(next.Work, at)
 	}
-	for _, at := range []time.Duration{
-		m.lookDue(),
-		m.imagesDue(),
-		m.slotDue(),
-		m.resendDue(),
-		m.logsDue(),
-		m.bootDue(),
-		m.silenceDue(),
-		m.saveDue(),
-	} {
-		due = min(due, max(at, m.now.Mono+1))
+	if m.look.want {
+		next.Work = min(next.Work, m.lookDue())
 	}
-	if due != m.armed {
-		m.armed = due
-		if due != noTime {
-			m.tell("", ArmTimer{At: due})
+	next.At = min(next.Work, next.At, m.lookDue(), m.logsDue(), m.aloneDue())
+	next.At, next.Work = max(next.At, m.now.Mono+1), max(next.Work, m.now.Mono+1)
+	if next != m.armed {
+		m.armed = next
+		if next.At != noTime {
+			m.tell("", next)
 		}
 	}
 }
@@ -181,15 +197,21 @@ func (m *Machine) bootDue() time.Duration {
 	return m.blackStartAt()
 }
 
-func (m *Machine) silenceDue() time.Duration {
-	due := noTime
-	if !m.voters.alone {
-		due = m.voters.heard + aloneAfter
+// aloneDue is when the log is to be told that no voter was heard for long. While
+// a stream is up, that only means that nothing was said here meanwhile.
+func (m *Machine) aloneDue() time.Duration {
+	if m.voters.alone {
+		return noTime
 	}
-	if _, told := m.standing[NoteRuntimeDown]; !m.runtime.up && !told {
-		due = min(due, m.runtime.since+runtimeDownFor)
+	return m.voters.heard + aloneAfter
+}
+
+// runtimeDue is when the status is to say that the runtime is away.
+func (m *Machine) runtimeDue() time.Duration {
+	if _, told := m.standing[NoteRuntimeDown]; m.runtime.up || told {
+		return noTime
 	}
-	return due
+	return m.runtime.since + runtimeDownFor
 }
 
 func (m *Machine) saveDue() time.Duration {
