@@ -38,6 +38,7 @@ type Containers struct {
 	pulls      map[string]int
 	containers map[string]*container
 	logs       map[string]string
+	mortal     int // running processes that end by themselves
 	lastPID    int
 	moved      chan struct{} // closed and replaced when anything changed
 	changed    []string      // ids, for Changed and watchers; in order
@@ -107,7 +108,9 @@ func (c *Containers) Start(ctx context.Context, id string) error {
 		return nil
 	}
 	k.status.State = port.ContainerRunning
-	c.logs[k.spec.LogPath] += k.run.Output
+	if k.run.Output != "" {
+		c.logs[k.spec.LogPath] += k.run.Output
+	}
 	c.change(id)
 	if limit := k.spec.Def.Memory; limit > 0 && k.run.MemoryMiB > limit {
 		k.status.OOMKilled = true
@@ -116,6 +119,7 @@ func (c *Containers) Start(ctx context.Context, id string) error {
 	}
 	if k.run.After != Forever {
 		k.ends = c.now().Add(k.run.After)
+		c.mortal++
 	}
 	c.settle()
 	return nil

@@ -28,6 +28,9 @@ func (c *Containers) Step() {
 func (c *Containers) NextDue() (at time.Time, ok bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	if c.mortal == 0 {
+		return time.Time{}, false
+	}
 	for _, k := range c.containers {
 		if k.status.State == port.ContainerRunning && !k.ends.IsZero() && (!ok || k.ends.Before(at)) {
 			at, ok = k.ends, true
@@ -54,6 +57,7 @@ func (c *Containers) Reboot() {
 	for _, k := range c.containers {
 		if k.status.State != port.ContainerExited {
 			k.status.State, k.status.PID, k.status.ExitCode = port.ContainerExited, 0, -1
+			c.outlive(k)
 		}
 	}
 	c.wake()
@@ -70,6 +74,25 @@ func (c *Containers) Alive(pid int) bool {
 		}
 	}
 	return false
+}
+
+// Get is one container as List would have it.
+func (c *Containers) Get(id string) (s port.ContainerStatus, ok bool) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.settle()
+	k := c.containers[id]
+	if k == nil {
+		return port.ContainerStatus{}, false
+	}
+	return k.status, true
+}
+
+// Len is how many containers there are, in any state.
+func (c *Containers) Len() int {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return len(c.containers)
 }
 
 // Log is what was written to a log file.
@@ -93,6 +116,9 @@ func (c *Containers) Changed() []string {
 }
 
 func (c *Containers) settle() {
+	if c.mortal == 0 {
+		return // nothing ends by itself
+	}
 	now := c.now()
 	for _, id := range slices.Sorted(maps.Keys(c.containers)) {
 		k := c.containers[id]
@@ -104,8 +130,17 @@ func (c *Containers) settle() {
 
 func (c *Containers) end(k *container, code int) {
 	k.status.State, k.status.PID, k.status.ExitCode = port.ContainerExited, 0, code
-	k.status.ExitedAt, k.ends = c.now(), time.Time{}
+	k.status.ExitedAt = c.now()
+	c.outlive(k)
 	c.change(k.status.ID)
+}
+
+// outlive has a process not end by itself any more.
+func (c *Containers) outlive(k *container) {
+	if !k.ends.IsZero() {
+		k.ends = time.Time{}
+		c.mortal--
+	}
 }
 
 // maxChanges bounds what is kept for a driver that never asks.
