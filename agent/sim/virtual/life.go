@@ -6,8 +6,8 @@ import (
 	"skein/raftfsm/fleet"
 )
 
-// Life is one life of an agent: what it waits for ends with it, and stands still
-// while its machine does.
+// Life is one life of an agent, or of a machine: what it waits for ends with it,
+// and stands still while the machine does.
 type Life struct {
 	net   *Network
 	host  fleet.HostID
@@ -16,11 +16,19 @@ type Life struct {
 	onEnd []func()
 }
 
+// PowerOn begins the life of a machine, without an agent.
+func (n *Network) PowerOn(id fleet.HostID) *Life {
+	n.Set(id, Off)
+	n.machine(id).power = &Life{net: n, host: id}
+	n.Set(id, Down)
+	return n.machine(id).power
+}
+
 // Begin starts an agent on a machine that has power; the machine is Up then. An
 // agent that was there ends first.
 func (n *Network) Begin(id fleet.HostID) *Life {
 	m := n.machine(id)
-	m.life.end()
+	m.life.End()
 	m.life = &Life{net: n, host: id}
 	if m.condition != Up {
 		m.condition = Up
@@ -53,6 +61,9 @@ func (l *Life) run(f func()) {
 
 // thaw has all that came meanwhile happen at once, in order.
 func (l *Life) thaw() {
+	if l == nil {
+		return
+	}
 	late := l.late
 	l.late = nil
 	for _, f := range late {
@@ -60,7 +71,8 @@ func (l *Life) thaw() {
 	}
 }
 
-func (l *Life) end() {
+// End ends a life; ending it twice, or nil, is harmless.
+func (l *Life) End() {
 	if l == nil || l.over {
 		return
 	}

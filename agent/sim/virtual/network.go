@@ -54,7 +54,8 @@ type Network struct {
 type machine struct {
 	condition Condition
 	slow      float64
-	life      *Life
+	life      *Life // of its agent
+	power     *Life // of the machine itself
 }
 
 // cut is traffic that is dropped, one way.
@@ -95,7 +96,8 @@ func (n *Network) Condition(id fleet.HostID) Condition {
 	return Off
 }
 
-// Set changes what a machine is. Off and Down end the life of its agent.
+// Set changes what a machine is. Off and Down end the life of its agent, Off also
+// that of the machine.
 func (n *Network) Set(id fleet.HostID, c Condition) {
 	m := n.machine(id)
 	if m.condition == c {
@@ -103,10 +105,15 @@ func (n *Network) Set(id fleet.HostID, c Condition) {
 	}
 	m.condition = c
 	switch {
-	case c == Off || c == Down:
-		m.life.end()
+	case c == Off:
+		m.power.End()
+		m.life.End()
+		m.power, m.life = nil, nil
+	case c == Down:
+		m.life.End()
 		m.life = nil
-	case c == Up && m.life != nil:
+	case c == Up:
+		m.power.thaw()
 		m.life.thaw()
 	}
 	n.tell(id)
