@@ -1,0 +1,168 @@
+package invariant
+
+import (
+	"fmt"
+	"slices"
+
+	"skein/raftfsm/fleet"
+)
+
+func (c *Checker) admit(id fleet.HostID, name, zone string) *host {
+	h := &host{id: id, name: name, zone: zone, life: fleet.HostJoining, lifeSince: c.model.now,
+		held: map[fleet.TaskID]*task{}, ports: map[port]*task{}}
+	c.model.hosts[id] = h
+	c.touch(h)
+	return h
+}
+
+// admitHost adds a host; one that joins again under a key that is known may have
+// moved to another zone, which only its row tells.
+func (c *Checker) admitHost(e *Entry, cmd fleet.AdmitHost, result *fleet.Result) {
+	id := fleet.HostID(result.IDs[0])
+	h := c.model.hosts[id]
+	if h == nil {
+		h = c.admit(id, cmd.Host.Name, cmd.Host.Zone)
+	}
+	if row := e.After.Host(id); row != nil {
+		h.name, h.zone = row.Name, row.Zone
+	}
+}
+
+func (c *Checker) openSession(cmd fleet.OpenSession) {
+	h := c.model.hosts[cmd.Host]
+	if h == nil {
+		return
+	}
+	h.zone = cmd.Zone
+	h.session++
+	h.seq = 0
+	if cmd.Boot != h.boot {
+		h.boot, h.bootSession = cmd.Boot, h.session
+	}
+	if h.life == fleet.HostSilent || h.life == fleet.HostLost {
+		h.wake(c.model.now)
+	}
+	c.resize(h, cmd.Capacity)
+	c.opened(h)
+	c.reweigh(h)
+}
+
+func (h *host) wake(now fleet.Time) {
+	h.life, h.lifeSince = fleet.HostJoining, now
+	if h.everReady {
+		h.life = fleet.HostReady
+	}
+}
+
+// resize takes in a new capacity. One that shrank may hold more than it has,
+// until enough of it has gone.
+func (c *Checker) resize(h *host, capacity fleet.Resources) {
+	if h.capacity == capacity {
+		return
+	}
+	h.capacity = capacity
+	h.shrunk = exceeds(h.reserved, capacity)
+	c.opened(h)
+}
+
+// opened notes that a host may have more room than before.
+func (c *Checker) opened(h *host) { h.roomAt = c.log.index; c.touch(h) }
+
+func (c *Checker) silenceHost(cmd fleet.SilenceHost) {
+	h := c.model.hosts[cmd.Host]
+	if h == nil || h.life == fleet.HostSilent || h.life == fleet.HostLost {
+		return
+	}
+	c.falseDeath(h, "silent")
+	h.life, h.lifeSince = fleet.HostSilent, c.model.now
+	c.reweigh(h)
+}
+
+func (c *Checker) loseHost(cmd fleet.LoseHost) {
+	h := c.model.hosts[cmd.Host]
+	if h == nil || h.life == fleet.HostLost {
+		return
+	}
+	c.falseDeath(h, "lost")
+	c.silentLongEnough(h)
+	h.life, h.lifeSince = fleet.HostLost, c.model.now
+	c.reweigh(h)
+}
+
+func (c *Checker) returnHost(cmd fleet.ReturnHost) {
+	h := c.model.hosts[cmd.Host]
+	if h == nil || h.life != fleet.HostSilent {
+		return
+	}
+	h.wake(c.model.now)
+	c.opened(h)
+	c.reweigh(h)
+}
+
+func (c *Checker) cordon(id fleet.HostID, on bool) {
+	if h := c.model.hosts[id]; h != nil && h.cordoned != on {
+		h.cordoned = on
+		c.opened(h)
+	}
+}
+
+// forgetHost ends an identity: what it held is over, though nobody asked it.
+func (c *Checker) forgetHost(cmd fleet.ForgetHost) {
+	h := c.model.hosts[cmd.Host]
+	if h == nil || h.life == fleet.HostForgotten {
+		return
+	}
+	for _, t := range h.tasks() {
+		c.endWithoutWord(t, false)
+	}
+	h.life, h.lifeSince = fleet.HostForgotten, c.model.now
+	c.reweigh(h)
+}
+
+func (c *Checker) expireTasks(cmd fleet.ExpireTasks) {
+	h := c.model.hosts[cmd.Host]
+	if h == nil {
+		return
+	}
+	c.hold(onlyLostExpire, h.life == fleet.HostLost, func() string {
+		return fmt.Sprintf("tasks of %s expired, which is %s", h.name, h.life)
+	})
+	for _, t := range h.tasks() {
+		if t.last != fleet.TaskStopped {
+			c.endWithoutWord(t, true)
+		}
+	}
+}
+
+// endWithoutWord records an end that the fleet declared.
+func (c *Checker) endWithoutWord(t *task, unconfirmed bool) {
+	was := t.held()
+	t.unconfirmed = unconfirmed
+	if t.last != fleet.TaskStopped {
+		t.toRun = false
+		c.status(t, fleet.TaskStopped)
+	}
+	c.changed(t, was)
+}
+
+// tasks lists what a host holds, in the order of ids: maps have none.
+func (h *host) tasks() []*task {
+	list := make([]*task, 0, len(h.held))
+	for _, t := range h.held {
+		list = append(list, t)
+	}
+	slices.SortFunc(list, func(a, b *task) int {
+		if a.id < b.id {
+			return -1
+		}
+		return 1
+	})
+	return list
+}
+
+// touch has a host's row compared at the end of the entry.
+func (c *Checker) touch(h *host) {
+	if n := len(c.model.touched); n == 0 || c.model.touched[n-1] != h {
+		c.model.touched = append(c.model.touched, h)
+	}
+}

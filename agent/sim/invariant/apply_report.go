@@ -1,0 +1,94 @@
+package invariant
+
+import (
+	"fmt"
+
+	"skein/raftfsm/fleet"
+)
+
+// report takes in what a host said. Source: MECHANICS 3.
+func (c *Checker) report(cmd fleet.Report) {
+	h := c.model.hosts[cmd.Host]
+	if h == nil {
+		return
+	}
+	c.fence(h, cmd)
+	if cmd.Seq <= h.seq {
+		return
+	}
+	h.seq = cmd.Seq
+	if cmd.Capacity != nil {
+		c.resize(h, *cmd.Capacity)
+	}
+	if h.life == fleet.HostJoining && passed(cmd.SelfCheck) {
+		h.life, h.lifeSince, h.everReady = fleet.HostReady, c.model.now, true
+		c.opened(h)
+	}
+	for i := range cmd.Tasks {
+		c.reportTask(h, &cmd.Tasks[i])
+	}
+}
+
+func passed(checks []fleet.Check) bool {
+	for _, k := range checks {
+		if k.Required && !k.OK {
+			return false
+		}
+	}
+	return len(checks) > 0
+}
+
+// fence says that an agent of an earlier life is not heard any more, nor one
+// that was declared lost. Source: DESIGN I9, MECHANICS 2.
+func (c *Checker) fence(h *host, cmd fleet.Report) {
+	c.hold(sessionFence, cmd.Session == h.session && h.life != fleet.HostLost && h.life != fleet.HostForgotten, func() string {
+		return fmt.Sprintf("a report of session %d of %s was taken in; it is in session %d, and %s", cmd.Session, h.name, h.session, h.life)
+	})
+}
+
+func (c *Checker) reportTask(h *host, r *fleet.TaskReport) {
+	t := c.model.tasks[r.Task]
+	if t == nil || t.host != h || r.Status < t.last {
+		return // not this host's, or behind: dropped
+	}
+	was := t.held()
+	if t.last == fleet.TaskStopped {
+		if t.unconfirmed {
+			t.unconfirmed, t.hostSaid, t.session = false, true, h.session
+			c.endsWithContainers(t)
+			c.changed(t, was)
+		}
+		return
+	}
+	c.moveOn(t, r)
+	t.session = h.session
+	c.changed(t, was)
+}
+
+// moveOn takes in a task's new status, health and attempt.
+func (c *Checker) moveOn(t *task, r *fleet.TaskReport) {
+	anew := t.last < fleet.TaskRunning || t.attempt > 0 && r.Attempt > t.attempt
+	t.attempt = max(t.attempt, r.Attempt)
+	if r.Status == fleet.TaskRunning {
+		if anew {
+			t.started, t.health = c.model.now, fleet.HealthUnknown
+			if !t.def.checked {
+				c.model.settling = append(c.model.settling, settling{t, t.started + healthyAfter})
+			}
+		}
+		t.health = max(r.Health, fleet.HealthUnknown)
+	}
+	if r.Status != t.last {
+		c.status(t, r.Status)
+	}
+	if r.Status > fleet.TaskRunning && t.toRun {
+		t.toRun = false // it ended by itself
+		if t.service != nil {
+			t.service.failedAt = c.model.now
+		}
+	}
+	if r.Status == fleet.TaskStopped {
+		t.hostSaid = true
+		c.endsWithContainers(t)
+	}
+}

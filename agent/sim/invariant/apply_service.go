@@ -1,0 +1,79 @@
+package invariant
+
+import (
+	"strings"
+
+	"skein/raftfsm/fleet"
+)
+
+// settingsKept bounds what is remembered of a service's earlier settings: a plan
+// is a few entries old at most.
+const settingsKept = 16
+
+func serviceOf(id fleet.RevisionID) string {
+	at := strings.LastIndexByte(string(id), '/')
+	return string(id)[:max(at, 0)]
+}
+
+func (c *Checker) putService(cmd fleet.PutService, revision fleet.RevisionID) {
+	s := c.model.services[cmd.Name]
+	if s == nil {
+		s = &service{name: cmd.Name, defs: map[fleet.RevisionID]*definition{}, live: map[fleet.TaskID]*task{}}
+		c.model.services[cmd.Name] = s
+	}
+	s.revision, s.grace = revision, fleet.Time(cmd.GraceS)*1000
+	s.defs[revision] = c.model.defs[cmd.TaskDef]
+	if d := fleet.Time(cmd.OnDisconnect.StopAfterMs); d > 0 && (s.cutOff == 0 || d < s.cutOff) {
+		s.cutOff = d
+	}
+	c.set(s, cmd.Desired, cmd.MinPercent, cmd.MaxPercent)
+}
+
+// set notes what is wanted of a service from now on. Source of the arithmetic:
+// ecs.md 3.3.
+func (c *Checker) set(s *service, desired, minPer, maxPer int) {
+	lower := desired * minPer / 100
+	if lower*100 < desired*minPer {
+		lower++
+	}
+	s.settings = append(s.settings, setting{c.log.index, desired, lower, desired * maxPer / 100, minPer, maxPer})
+	if len(s.settings) > settingsKept {
+		s.settings = append(s.settings[:0], s.settings[1:]...)
+	}
+}
+
+func (s *service) newest() setting {
+	if len(s.settings) == 0 {
+		return setting{}
+	}
+	return s.settings[len(s.settings)-1]
+}
+
+// at is what was wanted of the service at an index; 0 is now.
+func (s *service) at(index uint64) setting {
+	found := s.newest()
+	for i := len(s.settings) - 1; i >= 0 && index > 0; i-- {
+		if found = s.settings[i]; found.from <= index {
+			break
+		}
+	}
+	return found
+}
+
+func (c *Checker) deleteService(cmd fleet.DeleteService) {
+	s := c.model.services[cmd.Name]
+	if s == nil || s.draining {
+		return
+	}
+	s.draining = true
+	now := s.newest()
+	c.set(s, 0, now.minPer, now.maxPer)
+	c.dropDrained(s)
+}
+
+// dropDrained removes a service that was deleted once its last task is over.
+func (c *Checker) dropDrained(s *service) {
+	if s.draining && len(s.live) == 0 {
+		delete(c.model.services, s.name)
+	}
+}

@@ -1,0 +1,84 @@
+package invariant
+
+import (
+	"time"
+
+	"skein/raftfsm/fleet"
+)
+
+// Broken is one rule broken once.
+type Broken struct {
+	Name   string // of the invariant: "I6"; those without a number have a word
+	Rule   string // what should hold
+	Detail string // what does not, for people
+	At     time.Duration
+}
+
+func (b Broken) String() string {
+	return b.At.String() + " " + b.Name + " (" + b.Rule + "): " + b.Detail
+}
+
+// Counter says how often a rule was evaluated. One that never was has proven
+// nothing.
+type Counter struct {
+	Name      string
+	Rule      string
+	Evaluated uint64
+	Broken    uint64
+}
+
+// Checker is the model and the rules. Facts are its methods.
+type Checker struct {
+	now      func() time.Duration
+	tell     func(Broken)
+	counters [rules]counter
+
+	log      logbook
+	model    model
+	world    map[fleet.HostID]*surroundings
+	calmFrom time.Duration // a fault that touches all hosts lasts until then
+	machines map[Machine]*machine
+	byHost   map[fleet.HostID][]*machine
+	late     []*container // made though their task had stopped, by deadline
+	frames   map[session]order
+	acked    []Ack
+	effort   int // saved up for rules that look at many rows, see spread
+}
+
+type counter struct{ evaluated, broken uint64 }
+
+// New makes a checker of a world without a fleet. Its clock is the world's;
+// broken is called from within a fact.
+func New(now func() time.Duration, broken func(Broken)) *Checker {
+	return &Checker{
+		now: now, tell: broken,
+		log:      newLogbook(),
+		model:    newModel(),
+		world:    map[fleet.HostID]*surroundings{},
+		machines: map[Machine]*machine{},
+		byHost:   map[fleet.HostID][]*machine{},
+		frames:   map[session]order{},
+	}
+}
+
+// hold evaluates a rule; why is asked only when it does not hold.
+func (c *Checker) hold(r rule, ok bool, why func() string) bool {
+	n := &c.counters[r]
+	n.evaluated++
+	if ok {
+		return true
+	}
+	n.broken++
+	c.tell(Broken{Name: book[r].name, Rule: book[r].words, Detail: why(), At: c.now()})
+	return false
+}
+
+// Counters lists all rules in the order of the book, those that do not apply yet
+// included.
+func (c *Checker) Counters() []Counter {
+	all := make([]Counter, 0, rules)
+	for r := range rules {
+		all = append(all, Counter{Name: book[r].name, Rule: book[r].words, Evaluated: c.counters[r].evaluated, Broken: c.counters[r].broken})
+	}
+	return all
+}

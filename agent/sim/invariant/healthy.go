@@ -1,0 +1,125 @@
+package invariant
+
+import "skein/raftfsm/fleet"
+
+// What counts as healthy. Source: ecs.md 3.3, MECHANICS 3 "Counts".
+const (
+	// healthyAfter is how long a task without checks must have been RUNNING.
+	healthyAfter fleet.Time = 40_000
+	// planAge is how old the time of a plan may be when its entry is applied: a
+	// proposal is given up after it.
+	planAge fleet.Time = 5_000
+	// fallsKept bounds how far back falls are remembered, in entries: more than can
+	// come between a plan and its entry.
+	fallsKept = 4096
+)
+
+// reaches reports whether a task counts as present: its host is neither silent
+// nor lost nor forgotten, and has said something of it since its last boot.
+func (t *task) reaches() bool {
+	h := t.host
+	return h == nil || (h.life == fleet.HostReady || h.life == fleet.HostJoining) && t.session >= h.bootSession
+}
+
+func (t *task) runs() bool {
+	return t.toRun && t.last == fleet.TaskRunning && t.host != nil && t.reaches()
+}
+
+// isHealthy is healthy at a time of the fleet.
+func (t *task) isHealthy(now fleet.Time) bool {
+	if !t.runs() {
+		return false
+	}
+	if t.def.checked {
+		return t.health == fleet.HealthHealthy
+	}
+	return now >= t.started+healthyAfter
+}
+
+// isUnhealthy is judged and found wanting, its grace period over.
+func (t *task) isUnhealthy(now fleet.Time) bool {
+	return t.runs() && t.def.checked && t.health == fleet.HealthUnhealthy && now >= t.started+t.service.grace
+}
+
+// weigh counts a task anew in its service.
+func (c *Checker) weigh(t *task) {
+	s := t.service
+	if s == nil {
+		return
+	}
+	running, healthy := t.runs(), t.isHealthy(c.model.now)
+	if running == t.running && healthy == t.healthy {
+		return
+	}
+	f := fall{c.log.index, c.model.pass, t.healthy && !healthy, t.running && !running}
+	s.running += one(running) - one(t.running)
+	s.healthy += one(healthy) - one(t.healthy)
+	if healthy && !t.healthy {
+		t.healthyAt = c.log.index
+	}
+	t.running, t.healthy = running, healthy
+	if f.healthy || f.running {
+		s.fell(f)
+	}
+}
+
+func one(yes bool) int {
+	if yes {
+		return 1
+	}
+	return 0
+}
+
+// fell remembers a fall and drops those that no plan can be older than.
+func (s *service) fell(f fall) {
+	gone := 0
+	for gone < len(s.falls) && s.falls[gone].index+fallsKept < f.index {
+		gone++
+	}
+	if gone > len(s.falls)/2 {
+		s.falls = append(s.falls[:0], s.falls[gone:]...)
+	}
+	s.falls = append(s.falls, f)
+}
+
+// fellSince counts what a planner that looked at an index could not know: falls
+// after it, but for those that its own pass made. 0 says that it knew everything.
+func (s *service) fellSince(planned uint64) (healthy, running int) {
+	for i := len(s.falls) - 1; i >= 0 && planned > 0 && s.falls[i].index > planned; i-- {
+		if s.falls[i].pass != planned {
+			healthy += one(s.falls[i].healthy)
+			running += one(s.falls[i].running)
+		}
+	}
+	return healthy, running
+}
+
+// reweigh counts all tasks of a host anew: its life or boot has changed.
+func (c *Checker) reweigh(h *host) {
+	c.touch(h)
+	for _, t := range h.held {
+		c.weigh(t)
+		if t.service != nil {
+			t.service.changedAt = c.log.index
+		}
+	}
+}
+
+// settling is a task that counts as healthy from a time on, if it still runs.
+type settling struct {
+	task *task
+	at   fleet.Time
+}
+
+// settle counts tasks whose forty seconds are over. One that started again
+// since stands in the line a second time.
+func (c *Checker) settle() {
+	line := &c.model.settling
+	n := 0
+	for n < len(*line) && (*line)[n].at <= c.model.now {
+		c.weigh((*line)[n].task)
+		n++
+	}
+	clear((*line)[:n])
+	*line = (*line)[n:]
+}

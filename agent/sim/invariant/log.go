@@ -1,0 +1,162 @@
+package invariant
+
+import (
+	"fmt"
+
+	"skein/raftfsm/fleet"
+)
+
+// latestStamp is the last moment that State takes for a time (year 9999).
+const latestStamp fleet.Time = 253_402_300_799_000
+
+// Entry is an entry of the log as it was committed and applied.
+type Entry struct {
+	Index, Term uint64
+	Leader      fleet.RaftID // empty: not known
+	// Planned is the index of the State that a planner had when it made the entry;
+	// 0 when nobody planned, or nobody knows. What happened between is not held
+	// against the planner.
+	Planned uint64
+	Entry   fleet.Entry
+	Results []fleet.Result
+	After   *fleet.State // after the entry; rows are read, nothing derived
+}
+
+// logbook is what is remembered of the log itself.
+type logbook struct {
+	index, term uint64
+	leaders     map[uint64]fleet.RaftID
+	votes       map[ballot]fleet.RaftID
+	wiped       map[fleet.RaftID]bool
+	receipts    map[string]receipt
+	byAge       []string // tokens, oldest first
+}
+
+func newLogbook() logbook {
+	return logbook{
+		leaders:  map[uint64]fleet.RaftID{},
+		votes:    map[ballot]fleet.RaftID{},
+		wiped:    map[fleet.RaftID]bool{},
+		receipts: map[string]receipt{},
+	}
+}
+
+// Committed takes in an entry; each once, in the order of the log.
+func (c *Checker) Committed(e Entry) {
+	c.tick()
+	c.order(&e)
+	c.log.index, c.log.term = e.Index, e.Term
+	m := &c.model
+	if e.Entry.At > m.now && e.Entry.At <= latestStamp {
+		m.now = e.Entry.At
+	}
+	c.settle()
+	for i := range e.Entry.Items {
+		c.item(&e, i)
+	}
+	c.spread(&e)
+	c.compare(e.After)
+}
+
+// item takes in one command of an entry.
+func (c *Checker) item(e *Entry, i int) {
+	item, result := &e.Entry.Items[i], &e.Results[i]
+	if result.Err != nil || item.Command == nil {
+		return
+	}
+	if item.Receipt != nil && c.repeated(e, item, result) {
+		return
+	}
+	if c.model.planning = isPlanner(item.By); c.model.planning {
+		c.model.pass = e.Planned
+	}
+	c.apply(e, item, result)
+	c.model.planning, c.model.pass = false, 0
+}
+
+// planners are the authors whose stops are our own decisions (DESIGN
+// "Planners"). Everybody else is an operator, a host or the keeper.
+var planners = map[string]bool{
+	"hosts": true, "deploy": true, "service": true, "drain": true, "patch": true, "balance": true,
+	"consolidate": true, "placement": true, "pool": true, "lead": true, "leader": true,
+}
+
+func isPlanner(by string) bool { return planners[by] }
+
+// apply changes the model as a command says.
+func (c *Checker) apply(e *Entry, item *fleet.Item, result *fleet.Result) {
+	switch cmd := item.Command.(type) {
+	case fleet.InitFleet:
+		c.admit(cmd.Host.ID, cmd.Host.Name, cmd.Host.Zone)
+		c.model.everRaft[cmd.RaftID] = true
+	case fleet.AdmitHost:
+		c.admitHost(e, cmd, result)
+	case fleet.OpenSession:
+		c.openSession(cmd)
+	case fleet.SilenceHost:
+		c.silenceHost(cmd)
+	case fleet.LoseHost:
+		c.loseHost(cmd)
+	case fleet.ReturnHost:
+		c.returnHost(cmd)
+	case fleet.CordonHost:
+		c.cordon(cmd.Host, true)
+	case fleet.UncordonHost:
+		c.cordon(cmd.Host, false)
+	case fleet.ForgetHost:
+		c.forgetHost(cmd)
+	case fleet.ExpireTasks:
+		c.expireTasks(cmd)
+	case fleet.PutSetting:
+		if cmd.Name == fleet.SettingLostAfter {
+			c.model.lostAfter = fleet.Time(cmd.Value)
+		}
+	case fleet.SetVoter:
+		c.setVoter(cmd)
+	case fleet.Prune:
+		c.prune(cmd, e.After)
+	default:
+		c.applyWork(e, item, result)
+	}
+}
+
+// applyWork is apply for commands about services and tasks.
+func (c *Checker) applyWork(e *Entry, item *fleet.Item, result *fleet.Result) {
+	switch cmd := item.Command.(type) {
+	case fleet.RegisterTaskDef:
+		c.model.defs[fleet.TaskDefID(result.IDs[0])] = define(&cmd.Def)
+	case fleet.PutService:
+		c.putService(cmd, fleet.RevisionID(result.IDs[0]))
+	case fleet.ScaleService:
+		if s := c.model.services[cmd.Name]; s != nil {
+			now := s.newest()
+			c.set(s, cmd.Desired, now.minPer, now.maxPer)
+		}
+	case fleet.DeleteService:
+		c.deleteService(cmd)
+	case fleet.RunTasks:
+		c.createTasks(cmd.Tasks, nil, "", c.model.defs[cmd.TaskDef])
+	case fleet.CreateTasks:
+		if s := c.model.services[serviceOf(cmd.Revision)]; s != nil {
+			c.createTasks(cmd.Tasks, s, cmd.Revision, s.defs[cmd.Revision])
+		}
+	case fleet.AssignTasks:
+		c.assignTasks(cmd)
+	case fleet.StopTasks:
+		c.stopTasks(e, cmd)
+	case fleet.Report:
+		c.report(cmd)
+	}
+}
+
+// setVoter watches the names of logs. A wiped disk that came back under its old
+// name could vote twice.
+func (c *Checker) setVoter(cmd fleet.SetVoter) {
+	if cmd.Phase != fleet.VoterPreparing {
+		return
+	}
+	c.hold(raftIDsAreNew, !c.model.everRaft[cmd.ID], func() string {
+		return fmt.Sprintf("voter %s is being made, and a log of that name was there before", cmd.ID)
+	})
+	c.model.everRaft[cmd.ID] = true
+}

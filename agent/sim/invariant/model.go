@@ -1,0 +1,171 @@
+package invariant
+
+import (
+	"hash/fnv"
+
+	"skein/raftfsm/fleet"
+)
+
+// model is State as a reader of its commands would keep it.
+type model struct {
+	now       fleet.Time
+	lostAfter fleet.Time
+	hosts     map[fleet.HostID]*host
+	services  map[string]*service
+	tasks     map[fleet.TaskID]*task
+	defs      map[fleet.TaskDefID]*definition
+	waiting   map[fleet.TaskID]*task // to run, without a host
+	stopped   []*task                // in the order of their stops, for Prune
+	settling  []settling             // RUNNING and unchecked, in the order of starts
+	everTask  map[uint64]struct{}    // hashes of all task ids there ever were
+	everRaft  map[fleet.RaftID]bool
+
+	planning bool   // a planner's command is being applied
+	pass     uint64 // and Entry.Planned of its pass
+	dirty    []*task
+	touched  []*host
+}
+
+func newModel() model {
+	return model{
+		lostAfter: fleet.Time(fleet.DefaultSettings().LostAfterMs),
+		hosts:     map[fleet.HostID]*host{},
+		services:  map[string]*service{},
+		tasks:     map[fleet.TaskID]*task{},
+		defs:      map[fleet.TaskDefID]*definition{},
+		waiting:   map[fleet.TaskID]*task{},
+		everTask:  map[uint64]struct{}{},
+		everRaft:  map[fleet.RaftID]bool{},
+	}
+}
+
+type host struct {
+	id          fleet.HostID
+	name, zone  string
+	life        fleet.HostLife
+	lifeSince   fleet.Time
+	everReady   bool
+	cordoned    bool
+	draining    bool
+	boot        string
+	session     uint64
+	bootSession uint64
+	seq         uint64
+	capacity    fleet.Resources
+	shrunk      bool   // capacity fell below what was reserved, and nothing made up for it yet
+	roomAt      uint64 // index at which the host last got more room, or opened
+	reserved    fleet.Resources
+	held        map[fleet.TaskID]*task
+	ports       map[port]*task
+}
+
+type port struct {
+	protocol fleet.Protocol
+	number   int
+}
+
+type service struct {
+	name     string
+	draining bool
+	grace    fleet.Time
+	revision fleet.RevisionID
+	settings []setting // newest last
+	defs     map[fleet.RevisionID]*definition
+	live     map[fleet.TaskID]*task // not STOPPED
+	// healthy and running count tasks that are to run, RUNNING and reachable.
+	healthy, running int
+	falls            []fall
+	changedAt        uint64     // index at which a task of it last came, went or was placed
+	failedAt         fleet.Time // when a task of it last ended by itself
+	cutOff           fleet.Time // shortest onDisconnect it ever had; 0: none
+}
+
+// setting is what an operator wanted of a service from an index on.
+type setting struct {
+	from           uint64
+	desired        int
+	lower, upper   int
+	minPer, maxPer int
+}
+
+// fall is a task that stopped being healthy, or running.
+type fall struct {
+	index            uint64
+	pass             uint64 // Entry.Planned of the planner's pass that made it; 0: nobody's
+	healthy, running bool
+}
+
+type task struct {
+	id       fleet.TaskID
+	service  *service // nil: standalone
+	revision fleet.RevisionID
+	def      *definition
+	host     *host
+	toRun    bool
+	last     fleet.TaskStatus
+	health   fleet.Health
+	attempt  int
+	session  uint64
+	ports    []fleet.PortBinding
+
+	created, started, stoppedAt fleet.Time
+	since                       fleet.Time // of last
+	unconfirmed                 bool
+	hostSaid                    bool // STOPPED by its host's word
+	healthy, running            bool // as the service counts it
+	healthyAt                   uint64
+	dirty                       bool
+}
+
+func (t *task) held() bool { return t.host != nil && (t.last != fleet.TaskStopped || t.unconfirmed) }
+
+// definition is what rules need of a task definition.
+type definition struct {
+	need       fleet.Resources
+	checked    bool
+	containers int
+	fixed      []port
+}
+
+// define reads a definition. Source: ecs.md 1.4, 1.6, 1.8.
+func define(def *fleet.TaskDef) *definition {
+	d := &definition{containers: len(def.Containers)}
+	for _, c := range def.Containers {
+		memory := c.MemoryReservation
+		if memory == 0 {
+			memory = c.Memory
+		}
+		d.need.CPU += c.CPU
+		d.need.Memory += memory
+		d.checked = d.checked || c.HealthCheck != nil && !c.NotEssential
+		for _, m := range c.PortMappings {
+			if m.HostPort != 0 {
+				d.fixed = append(d.fixed, port{m.Protocol, m.HostPort})
+			}
+		}
+	}
+	if def.CPU > 0 {
+		d.need.CPU = def.CPU
+	}
+	if def.Memory > 0 {
+		d.need.Memory = def.Memory
+	}
+	return d
+}
+
+func exceeds(r, room fleet.Resources) bool { return r.CPU > room.CPU || r.Memory > room.Memory }
+
+func plus(a, b fleet.Resources) fleet.Resources {
+	return fleet.Resources{CPU: a.CPU + b.CPU, Memory: a.Memory + b.Memory}
+}
+
+func minus(a, b fleet.Resources) fleet.Resources {
+	return fleet.Resources{CPU: a.CPU - b.CPU, Memory: a.Memory - b.Memory}
+}
+
+// hashOf stands for an id that is remembered for ever.
+func hashOf(id fleet.TaskID) uint64 {
+	h := fnv.New64a()
+	_, _ = h.Write([]byte(id)) // never fails
+	return h.Sum64()
+}

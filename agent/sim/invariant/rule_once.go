@@ -1,0 +1,56 @@
+package invariant
+
+import "fmt"
+
+// oneAttempt is a part of I6: a task is begun once in a boot. After a restart of
+// the machine a black start may begin it again, under a higher attempt. Source:
+// DESIGN I6, agent/converge DESIGN rule 5.
+func (c *Checker) oneAttempt(r *remains, attempt int) {
+	c.hold(oneAttemptABoot, r.attempt == 0 || r.attempt == attempt, func() string {
+		return fmt.Sprintf("%s: attempt %d of task %s begins in boot %s, in which attempt %d had begun", r.on.id.Host, attempt, r.id, r.on.id.Boot, r.attempt)
+	})
+}
+
+// lineFirst is a part of I6: the journal line of a start is durable before any
+// container is created, so that no crash can start a task twice. Source:
+// MECHANICS 3.
+func (c *Checker) lineFirst(r *remains, name string, attempt int) {
+	c.hold(lineBeforeCreate, r.attempt == attempt && attempt > 0, func() string {
+		return fmt.Sprintf("%s: container %s of task %s was created for attempt %d, and the durable line of this boot is of attempt %d", r.on.id.Host, name, r.id, attempt, r.attempt)
+	})
+}
+
+// onceABoot is a part of I6: no container of a task starts twice in one boot,
+// whatever the attempt.
+func (c *Checker) onceABoot(r *remains, k *container, attempt int) {
+	c.hold(startedOnce, !k.started, func() string {
+		return fmt.Sprintf("%s: container %s of task %s starts a second time in boot %s (attempt %d)", r.on.id.Host, k.name, r.id, r.on.id.Boot, attempt)
+	})
+	c.hold(lineBeforeCreate, k.alive && r.attempt == attempt, func() string {
+		return fmt.Sprintf("%s: container %s of task %s starts under attempt %d; it was created: %v, journalled was attempt %d", r.on.id.Host, k.name, r.id, attempt, k.alive, r.attempt)
+	})
+}
+
+// notOver is I6 on machines: what its host called STOPPED starts nowhere again,
+// nor does what was dropped after it stopped. A machine whose identity was
+// forgotten knows nothing of the fleet's word, so it is excepted.
+func (c *Checker) notOver(r *remains, k *container) {
+	if r.over() && !c.known(r.on.id.Host) {
+		return
+	}
+	c.hold(stoppedIsFinal, !r.over(), func() string {
+		return fmt.Sprintf("%s: container %s of task %s starts, and the fleet has heard that it stopped", r.on.id.Host, k.name, r.id)
+	})
+}
+
+// assignedHere is a part of I9: a machine makes containers only of tasks that a
+// committed entry gave to it. Tasks that were dropped meanwhile are judged by
+// notOver.
+func (c *Checker) assignedHere(r *remains) {
+	if _, ever := c.model.everTask[hashOf(r.id)]; r.task == nil && ever {
+		return
+	}
+	c.hold(onlyAssigned, r.task != nil && r.task.host != nil && r.task.host.id == r.on.id.Host, func() string {
+		return fmt.Sprintf("%s makes a container of task %s, which no entry ever assigned to it", r.on.id.Host, r.id)
+	})
+}

@@ -1,0 +1,4 @@
+package invariant
+
+// spread judges the placements of an entry.
+func (c *Checker) spread(*Entry) {}

@@ -1,0 +1,80 @@
+package invariant
+
+// rule is the place of a rule in the book.
+type rule uint8
+
+// The rules, by the invariant they belong to (DESIGN "Invariants").
+const (
+	ownStopsKeepMinimum rule = iota
+	ownStopsKeepRunning
+	replacementFirst
+	onlyOpenHosts
+	withinCapacity
+	machineHolds
+	machinePorts
+	reservationEnds
+	lateContainersGo
+	protectedStay
+	standaloneLast
+	stoppedIsFinal
+	idsAreNew
+	startedOnce
+	oneAttemptABoot
+	lineBeforeCreate
+	termsRise
+	oneLeaderATerm
+	oneVoteATerm
+	raftIDsAreNew
+	onlyCommitted
+	onlyAssigned
+	newestIntent
+	sessionFence
+	noStopWithoutCause
+	noEndWithoutSignal
+	ackedIsCommitted
+	ackedIsKept
+	oneEffect
+	zonesEven
+	noFalseDeath
+	lostAfterSilence
+	onlyLostExpire
+	modelAgrees
+	rules
+)
+
+var book = [rules]struct{ name, words string }{
+	ownStopsKeepMinimum: {"I1", "a planner's stop of healthy tasks leaves ceil(desired x min%) healthy ones"},
+	ownStopsKeepRunning: {"I1", "a planner's stop of running tasks leaves ceil(desired x min%) running ones"},
+	replacementFirst:    {"I2", "where max% leaves room for one more, a planner's stop of healthy tasks leaves desired healthy ones"},
+	onlyOpenHosts:       {"I3", "tasks are assigned to ready hosts only, neither cordoned nor draining"},
+	withinCapacity:      {"I3", "reservations do not exceed a host's capacity"},
+	machineHolds:        {"I3", "tasks with containers alive on a machine do not exceed its capacity"},
+	machinePorts:        {"I3", "no two tasks alive on a machine hold one host port"},
+	reservationEnds:     {"I3", "a task is said to be STOPPED only when none of its containers runs"},
+	lateContainersGo:    {"I3", "containers made after their task stopped are removed"},
+	protectedStay:       {"I4", "our own decisions never stop a protected task (no protection yet)"},
+	standaloneLast:      {"I5", "standalone tasks leave a draining host last (no draining yet)"},
+	stoppedIsFinal:      {"I6", "STOPPED is final"},
+	idsAreNew:           {"I6", "task ids are never used again"},
+	startedOnce:         {"I6", "a container starts once in a boot"},
+	oneAttemptABoot:     {"I6", "a task has one attempt in a boot"},
+	lineBeforeCreate:    {"I6", "a journal line is durable before a container is created"},
+	termsRise:           {"I9", "entries are committed in the order of terms"},
+	oneLeaderATerm:      {"I9", "a term has one leader, and only it commits"},
+	oneVoteATerm:        {"I9", "a voter votes once a term, and never after its disk was wiped"},
+	raftIDsAreNew:       {"I9", "raft ids are never used again"},
+	onlyCommitted:       {"I9", "hosts accept only what was committed"},
+	onlyAssigned:        {"I9", "hosts run only what was assigned to them"},
+	newestIntent:        {"I9", "what a host accepts in a session never gets older"},
+	sessionFence:        {"I9", "a report counts only in the host's present session"},
+	noStopWithoutCause:  {"I10", "no task that the fleet wants running is stopped without a cause of its own"},
+	noEndWithoutSignal:  {"I10", "a container ends by a signal only when its agent sent one"},
+	ackedIsCommitted:    {"I11", "a write is acknowledged only once it is committed, with its result"},
+	ackedIsKept:         {"I11", "an acknowledged write is in the final log"},
+	oneEffect:           {"I11", "a client token has one effect, and the same answer for 24 h"},
+	zonesEven:           {"I13", "a task goes to a zone with the fewest of its revision, of those with room"},
+	noFalseDeath:        {"silence", "a host that is up, heard and untouched by faults is not called silent or lost"},
+	lostAfterSilence:    {"silence", "a host is lost only after lostAfter of silence"},
+	onlyLostExpire:      {"silence", "tasks expire only on lost hosts"},
+	modelAgrees:         {"model", "State's rows are what its commands say"},
+}
