@@ -10,6 +10,6 @@
 //
 // The library draws the data and measures text; the frame around it (axes, grid,
 // legend) is drawn here, so that all panels share their edges. Chosen by
-// measurement: go-analyze/charts adds 2.5 MB to the program, gonum/plot, which
+// measurement: go-analyze/charts adds 2.6 MB to the program, gonum/plot, which
 // holds twelve fonts and writers for PDF and TeX, 7.2 MB.
 package chart
