@@ -1,0 +1,22 @@
+// Package simsight is the in-memory twin of membership: who hears whom on the
+// streams, what voters tell the leader of it, and what witnesses and gossip say
+// of a host that nobody hears. It stands for agent/peer's hub, Watch and Eyes and
+// for gossip's second word, over a simulated network; agent/lead/eyestest holds
+// both to one contract.
+//
+// It owns the sight of each host, by the table in agent/peer/DESIGN.md. It does
+// not own who streams from whom: the links of the simulator say so (see
+// [Membership.Opened]). Which hosts and voters there are is read from State.
+//
+// Nothing beats. A stream that flows is alive without an event; only what changes
+// makes events: a change of one host costs a few, one of a voter as many as it has
+// streams, a cut a look at all streams. Sights move on the ticks of the leader
+// (50 ms), as the real ones do.
+//
+// Otherwise than the real ones: a verdict of witnesses is looked at again when the
+// network or the host's row changes, or when [Eyes.Probe] asks, and not each
+// second; any number of hosts is examined at once; and no host's limit is
+// stretched for beats that are usually late.
+//
+// One goroutine uses a Membership, that of its virtual.Time.
+package simsight

@@ -1,0 +1,321 @@
+package simsight
+
+import (
+	"cmp"
+	"maps"
+	"slices"
+	"time"
+
+	"skein/agent/plan"
+	"skein/agent/sim/virtual"
+	"skein/raftfsm/fleet"
+)
+
+// Eyes are one leader's view of the fleet, from its election to Close or to the
+// end of its agent.
+type Eyes struct {
+	m        *Membership
+	leader   fleet.HostID
+	life     *virtual.Life
+	began    time.Duration
+	phase    time.Duration // of its ticks
+	closed   bool
+	onChange func()
+	telling  bool
+
+	views []*view    // by voter
+	order []*sighted // by host
+	hosts map[fleet.HostID]*sighted
+	odd   map[fleet.HostID]*sighted // not alive by its stream
+	panel panel
+
+	seen   plan.Seen
+	seenAt time.Duration
+}
+
+// view is what the leader knows of one voter's streams.
+type view struct {
+	voter  fleet.HostID
+	known  bool // it has told at all
+	linked bool // it tells: what it has now counts
+	at     time.Duration
+	last   ledger // else what it told last
+	timer  *virtual.Timer
+}
+
+// sighted is one host as the leader sees it.
+type sighted struct {
+	id      fleet.HostID
+	noticed time.Duration
+	sight   plan.Sight
+	since   time.Duration
+
+	verdict   plan.Sight // what witnesses found; SightUnknown for nothing that counts
+	verdictAt time.Duration
+	again     time.Duration // not to be asked about before
+	probing   bool
+	disturbed bool // the network changed while it was being asked about
+	forced    bool
+
+	timer *virtual.Timer // the next look
+	due   time.Duration
+}
+
+// Eyes begins the view of a new leader: unknown at first, with the ages that
+// voters have. They end with life.
+func (m *Membership) Eyes(leader fleet.HostID, life *virtual.Life) *Eyes {
+	e := &Eyes{
+		m: m, leader: leader, life: life, began: m.time.Now(), phase: m.chance.Between(0, watchEvery-1),
+		hosts: map[fleet.HostID]*sighted{}, odd: map[fleet.HostID]*sighted{},
+	}
+	for h := range e.state().Hosts() {
+		e.know(h.ID)
+	}
+	e.takeVoters()
+	e.after(neverSeenAfter, e.lookAtAll)
+	m.eyes = append(m.eyes, e)
+	life.OnEnd(e.Close)
+	return e
+}
+
+// Close ends the view; closing twice, or nil, is harmless.
+func (e *Eyes) Close() {
+	if e == nil || e.closed {
+		return
+	}
+	e.closed = true
+	e.m.eyes = slices.DeleteFunc(e.m.eyes, func(o *Eyes) bool { return o == e })
+}
+
+// OnChange has f called after sights have changed, as long as this view lasts.
+func (e *Eyes) OnChange(f func()) { e.onChange = f }
+
+// Applied tells what an entry touched in the leader's State: new hosts, lives and
+// voters are known by it.
+func (e *Eyes) Applied(t fleet.Touched) {
+	if e.closed {
+		return
+	}
+	for _, id := range t.Hosts {
+		if s := e.know(id); s != nil {
+			e.doubt(s)
+			e.arm(s, e.m.time.Now())
+		}
+	}
+	if t.Voters {
+		e.takeVoters()
+	}
+}
+
+// Probe has witnesses look at hosts that are suspect, soon.
+func (e *Eyes) Probe(hosts []fleet.HostID) {
+	for _, id := range hosts {
+		if s := e.hosts[id]; s != nil && !e.closed {
+			s.forced = true
+			e.arm(s, e.m.time.Now())
+		}
+	}
+}
+
+func (e *Eyes) state() *fleet.State { return e.m.cfg.State(e.leader) }
+
+// know is a host of State, or nil when there is none of that name.
+func (e *Eyes) know(id fleet.HostID) *sighted {
+	row := e.state().Host(id)
+	s := e.hosts[id]
+	if row == nil || row.Life == fleet.HostForgotten {
+		if s != nil {
+			e.forget(s)
+		}
+		return nil
+	}
+	if s == nil {
+		now := e.m.time.Now()
+		s = &sighted{id: id, noticed: now, since: now}
+		e.hosts[id], e.odd[id] = s, s
+		at, _ := e.find(id)
+		e.order = slices.Insert(e.order, at, s)
+		if now > e.began {
+			e.arm(s, now+neverSeenAfter)
+		}
+		e.changed()
+	}
+	return s
+}
+
+func (e *Eyes) forget(s *sighted) {
+	s.timer.Stop()
+	delete(e.hosts, s.id)
+	delete(e.odd, s.id)
+	if at, ok := e.find(s.id); ok {
+		e.order = slices.Delete(e.order, at, at+1)
+	}
+	e.changed()
+}
+
+func (e *Eyes) find(id fleet.HostID) (int, bool) {
+	if n := len(e.order); n == 0 || e.order[n-1].id < id {
+		return n, false
+	}
+	return slices.BinarySearchFunc(e.order, id, func(s *sighted, id fleet.HostID) int { return cmp.Compare(s.id, id) })
+}
+
+// takeVoters begins views of new voters and drops those of old ones.
+func (e *Eyes) takeVoters() {
+	voters := map[fleet.HostID]bool{e.leader: true}
+	for v := range e.state().Voters() {
+		voters[v.Host] = true
+	}
+	for _, v := range slices.Clone(e.views) {
+		if voters[v.voter] {
+			delete(voters, v.voter)
+			continue
+		}
+		v.timer.Stop()
+		e.views = slices.DeleteFunc(e.views, func(o *view) bool { return o == v })
+		e.after(0, func() { e.lookAt(e.hostsOf(v)) })
+	}
+	for _, voter := range slices.Sorted(maps.Keys(voters)) {
+		v := &view{voter: voter}
+		e.views = append(e.views, v)
+		e.link(v)
+	}
+	slices.SortFunc(e.views, func(a, b *view) int { return cmp.Compare(a.voter, b.voter) })
+}
+
+// unlink keeps what voters told last that cannot tell more.
+func (e *Eyes) unlink() {
+	for _, v := range e.views {
+		if !v.linked || e.m.net.Linked(e.leader, v.voter) {
+			continue
+		}
+		v.linked, v.at, v.last = false, e.m.time.Now(), maps.Clone(e.m.voters[v.voter])
+		if s := e.hosts[v.voter]; s != nil {
+			e.arm(s, v.at)
+		}
+		// All its hosts in one event: they have time to find another voter.
+		e.after(neverSeenAfter+1, func() { e.lookAt(e.hostsOf(v)) })
+	}
+}
+
+// link has a voter tell all it has, when it next tells.
+func (e *Eyes) link(v *view) {
+	if v.linked || v.timer.Waiting() || !e.m.net.Linked(e.leader, v.voter) {
+		return
+	}
+	var wait time.Duration
+	if v.voter != e.leader {
+		wait = e.m.chance.Between(0, agesEvery)
+	}
+	v.timer = e.after(wait, func() {
+		if v.linked || !e.m.net.Linked(e.leader, v.voter) {
+			return
+		}
+		before := e.hostsOf(v)
+		v.known, v.linked, v.last = true, true, nil
+		e.lookAt(append(append(before, e.hostsOf(v)...), v.voter))
+	})
+}
+
+// ledger is what the leader knows of a voter's streams.
+func (e *Eyes) ledger(v *view) ledger {
+	if v.linked {
+		return e.m.voters[v.voter]
+	}
+	return v.last
+}
+
+func (e *Eyes) hostsOf(v *view) []fleet.HostID { return slices.Collect(maps.Keys(e.ledger(v))) }
+
+// told takes note of a change of one stream, when its voter next tells.
+func (e *Eyes) told(voter, host fleet.HostID) {
+	s := e.know(host)
+	if s == nil {
+		return
+	}
+	wait := time.Duration(0)
+	if voter != e.leader && s.sight != plan.SightAlive {
+		wait = e.m.chance.Between(0, agesEvery)
+	}
+	e.arm(s, e.m.time.Now()+wait)
+}
+
+// netChanged looks again at what a change of the network may have changed.
+func (e *Eyes) netChanged(id fleet.HostID) {
+	for _, v := range e.views {
+		e.link(v)
+	}
+	switch {
+	case id == e.leader:
+		e.after(0, e.lookAtAll) // it goes on after it stood still
+	case id != "":
+		e.disturb(e.odd[id])
+	default:
+		for _, id := range slices.Sorted(maps.Keys(e.odd)) {
+			e.disturb(e.odd[id])
+		}
+	}
+}
+
+// disturb has a host asked about again that was judged in another network.
+func (e *Eyes) disturb(s *sighted) {
+	if s == nil {
+		return
+	}
+	if s.probing {
+		s.disturbed = true
+		return
+	}
+	e.doubt(s)
+	if s.again > 0 {
+		e.arm(s, s.again)
+	}
+}
+
+// doubt has a verdict looked at again when it would be in a fleet that looks all
+// the time.
+func (e *Eyes) doubt(s *sighted) {
+	wait := againAnswered
+	if s.verdict == plan.SightSilent {
+		wait = againSilent
+	}
+	if s.again > e.m.time.Now()+wait {
+		s.again = e.m.time.Now() + e.m.chance.Between(0, wait)
+	}
+}
+
+// after runs f at the first tick after a while.
+func (e *Eyes) after(d time.Duration, f func()) *virtual.Timer {
+	now := e.m.time.Now()
+	ticks := (now + d - e.phase + watchEvery - 1) / watchEvery
+	return e.life.After(ticks*watchEvery+e.phase-now, func() {
+		if !e.closed {
+			f()
+		}
+	})
+}
+
+// arm has a host looked at by a time.
+func (e *Eyes) arm(s *sighted, at time.Duration) {
+	if at >= never || s.timer.Waiting() && s.due <= at {
+		return
+	}
+	s.timer.Stop()
+	s.due = at
+	s.timer = e.after(at-e.m.time.Now(), func() { e.lookAt([]fleet.HostID{s.id}) })
+}
+
+// changed says that there is something new to see.
+func (e *Eyes) changed() {
+	e.seen = plan.Seen{}
+	if e.telling {
+		return
+	}
+	e.telling = true
+	e.life.After(tellAfter, func() {
+		e.telling = false
+		if !e.closed && e.onChange != nil {
+			e.onChange()
+		}
+	})
+}

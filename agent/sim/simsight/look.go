@@ -1,0 +1,202 @@
+package simsight
+
+import (
+	"slices"
+	"time"
+
+	"skein/agent/plan"
+	"skein/agent/sim/virtual"
+	"skein/raftfsm/fleet"
+)
+
+func (e *Eyes) lookAtAll() {
+	for _, s := range slices.Clone(e.order) {
+		e.look(s)
+	}
+}
+
+func (e *Eyes) lookAt(hosts []fleet.HostID) {
+	slices.Sort(hosts)
+	for _, id := range slices.Compact(hosts) {
+		if s := e.know(id); s != nil {
+			e.look(s)
+		}
+	}
+}
+
+// heard is when a host was heard last as far as the leader knows, how long it
+// may stay unheard from then, and false when nobody ever heard it. A host that is
+// heard all the time was heard now.
+func (e *Eyes) heard(s *sighted) (heard, limit time.Duration, ever bool) {
+	now := e.m.time.Now()
+	if s.id == e.leader {
+		return now, suspectAfter, true
+	}
+	heard, limit = s.noticed, neverSeenAfter
+	slower := e.m.starved[e.leader]
+	for _, v := range e.views {
+		if !v.known {
+			continue
+		}
+		at, within := v.at, suspectAfter
+		if v.linked {
+			at = now
+		}
+		if r, ok := e.ledger(v)[s.id]; ok {
+			if !r.flows {
+				at = r.heard
+			}
+			if r.cut || r.open && !v.linked {
+				within = neverSeenAfter
+			}
+		} else if v.voter != s.id {
+			continue
+		}
+		if v.voter == s.id { // its word is a sign of life of its own
+			at, within = v.at, suspectAfter
+			if v.linked {
+				at = now
+			}
+		}
+		if !ever || at > heard {
+			heard, limit, ever, slower = at, within, true, e.m.starved[e.leader] || v.voter != s.id && e.m.starved[v.voter]
+		}
+	}
+	if slower {
+		limit *= starvedFactor
+	}
+	return heard, limit, ever
+}
+
+// look sees what a host is now and has witnesses asked if it must.
+func (e *Eyes) look(s *sighted) {
+	now := e.m.time.Now()
+	heard, limit, ever := e.heard(s)
+	if now-heard <= limit {
+		s.verdict, s.forced, s.again = plan.SightUnknown, false, 0
+		if ever {
+			e.see(s, plan.SightAlive)
+		}
+		if heard < now {
+			e.arm(s, heard+limit+1)
+		}
+		return
+	}
+	if s.verdict != plan.SightUnknown && heard > s.verdictAt {
+		s.verdict, s.again = plan.SightUnknown, 0 // heard since, and lost again
+	}
+	if s.verdict == plan.SightUnknown {
+		e.see(s, plan.SightSuspect)
+	}
+	if e.m.cfg.AbsenceIsSilence {
+		e.see(s, plan.SightSilent)
+		return
+	}
+	row := e.state().Host(s.id)
+	if s.probing || row == nil || !worthAsking(row.Life) {
+		return
+	}
+	if now < s.again && !s.forced {
+		e.arm(s, s.again)
+		return
+	}
+	e.ask(s, row.Zone)
+}
+
+// worthAsking leaves out hosts whose fate is decided.
+func worthAsking(life fleet.HostLife) bool {
+	return life == fleet.HostJoining || life == fleet.HostReady || life == fleet.HostSilent
+}
+
+// ask sends witnesses to a host.
+func (e *Eyes) ask(s *sighted, zone string) {
+	e.fillPanel()
+	witnesses := e.panel.pick(s.id, zone)
+	if len(witnesses) == 0 {
+		e.arm(s, e.m.time.Now()+e.panelFor())
+		return
+	}
+	needed := max(len(witnesses), min(maxWitnesses, e.panel.eligible))
+	s.probing, s.forced, s.disturbed = true, false, false
+	e.life.After(e.m.chance.Between(probeLeast, probeMost), func() {
+		if !e.closed && e.hosts[s.id] == s {
+			e.answer(s, witnesses, needed)
+		}
+	})
+}
+
+// answer is what witnesses have found.
+func (e *Eyes) answer(s *sighted, witnesses []fleet.HostID, needed int) {
+	now := e.m.time.Now()
+	heard, _, _ := e.heard(s)
+	var found [3]int // by virtual.Reply
+	for _, w := range witnesses {
+		if !e.m.net.Linked(e.leader, w) {
+			continue
+		}
+		reply := e.m.net.Dial(w, s.id)
+		if reply == virtual.Silent && e.m.starved[w] && now-heard < hungAfter {
+			continue // it may only be late itself
+		}
+		found[reply]++
+	}
+	s.probing = false
+	verdict := e.judge(s, needed, found, now-heard)
+	switch verdict {
+	case plan.SightUnknown: // an earlier verdict stands: it was clear
+		s.again = now + againUnclear
+	case plan.SightSuspect:
+		s.verdict, s.again = plan.SightUnknown, now+againUnclear
+	default:
+		s.verdict, s.verdictAt, s.again = verdict, now, never
+		if verdict == plan.SightAlive {
+			s.again = heard + hungAfter
+		}
+	}
+	if verdict != plan.SightUnknown {
+		e.see(s, verdict)
+	}
+	if s.disturbed {
+		e.doubt(s)
+	}
+	e.arm(s, s.again)
+}
+
+// judge weighs what was found: SightUnknown when it does not suffice,
+// SightSuspect when gossip overrules it. A word that the machine answers outweighs
+// any number of silent ones.
+func (e *Eyes) judge(s *sighted, needed int, found [3]int, age time.Duration) plan.Sight {
+	connected, refused, silent := found[virtual.Connected], found[virtual.Refused], found[virtual.Silent]
+	switch {
+	case e.m.cfg.OneWitness && silent > 0:
+		return plan.SightSilent
+	case connected > 0 && age < hungAfter:
+		return plan.SightAlive
+	case connected > 0 || refused > 0:
+		return plan.SightRefused
+	case 2*silent <= needed:
+		return plan.SightUnknown
+	case e.pinged(s.id):
+		return plan.SightSuspect
+	}
+	return plan.SightSilent
+}
+
+// pinged reports whether the leader's own ring has just had an answer of a host:
+// it pings one member after another.
+func (e *Eyes) pinged(host fleet.HostID) bool {
+	others := max(1, len(e.order)-1)
+	return e.m.net.Linked(e.leader, host) && e.m.chance.Is(vetoWithin.Seconds()/gossipPing.Seconds()/float64(others))
+}
+
+func (e *Eyes) see(s *sighted, sight plan.Sight) {
+	if sight == plan.SightAlive && s.verdict == plan.SightUnknown {
+		delete(e.odd, s.id)
+	} else {
+		e.odd[s.id] = s
+	}
+	if s.sight != sight {
+		s.sight, s.since = sight, e.m.time.Now()
+		e.changed()
+	}
+}
