@@ -73,7 +73,7 @@ func (c *Checker) deleteService(cmd fleet.DeleteService) {
 
 // dropDrained removes a service that was deleted once its last task is over.
 func (c *Checker) dropDrained(s *service) {
-	if s.draining && len(s.live) == 0 {
+	if s.draining && len(s.live) == 0 && c.model.services[s.name] == s {
 		delete(c.model.services, s.name)
 	}
 }

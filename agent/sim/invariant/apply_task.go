@@ -74,7 +74,7 @@ func (c *Checker) stopTasks(e *Entry, cmd fleet.StopTasks) {
 
 // status moves a task to a status that is not the one it has.
 func (c *Checker) status(t *task, to fleet.TaskStatus) {
-	t.last, t.since = to, c.model.now
+	t.last, t.at = to, c.now()
 	if to == fleet.TaskStopped {
 		t.stoppedAt = c.model.now
 		c.model.stopped = append(c.model.stopped, t)
@@ -97,7 +97,7 @@ func (c *Checker) changed(t *task, was bool) {
 	}
 	c.weigh(t)
 	if s := t.service; s != nil {
-		s.changedAt = c.log.index
+		s.moved(c.log.index)
 		if t.last == fleet.TaskStopped {
 			delete(s.live, t.id)
 			c.dropDrained(s)

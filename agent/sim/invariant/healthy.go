@@ -100,8 +100,15 @@ func (c *Checker) reweigh(h *host) {
 	for _, t := range h.held {
 		c.weigh(t)
 		if t.service != nil {
-			t.service.changedAt = c.log.index
+			t.service.moved(c.log.index)
 		}
+	}
+}
+
+// moved notes that where the service's tasks are has changed.
+func (s *service) moved(index uint64) {
+	if s.changedAt != index {
+		s.changedBefore, s.changedAt = s.changedAt, index
 	}
 }
 

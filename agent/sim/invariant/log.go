@@ -48,7 +48,7 @@ func (c *Checker) Committed(e Entry) {
 	c.log.index, c.log.term = e.Index, e.Term
 	m := &c.model
 	if e.Entry.At > m.now && e.Entry.At <= latestStamp {
-		m.now = e.Entry.At
+		m.now, m.nowAt = e.Entry.At, c.now()
 	}
 	c.settle()
 	for i := range e.Entry.Items {

@@ -39,10 +39,11 @@ type remains struct {
 	on         *machine
 	attempt    int // of the durable journal line; 0: none
 	containers map[string]*container
-	alive      int  // made and not ended
-	started    int  // of those that ever started in this boot
-	fell       bool // one ended by itself
-	caused     bool // a signal to one of them had a cause
+	alive      int           // made and not ended
+	started    int           // of those that ever started in this boot
+	fell       bool          // one ended by itself
+	caused     bool          // a signal to one of them had a cause
+	at         time.Duration // of its newest container
 }
 
 type container struct {
@@ -96,7 +97,7 @@ func (c *Checker) ContainerCreated(on Machine, task fleet.TaskID, name string, a
 	if k.alive {
 		return
 	}
-	k.alive, k.signalled = true, false
+	k.alive, k.signalled, r.at = true, false, c.now()
 	if r.alive++; r.alive == 1 && r.task != nil {
 		r.on.uses = plus(r.on.uses, r.task.def.need)
 		c.machineFits(r)

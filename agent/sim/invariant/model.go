@@ -2,6 +2,7 @@ package invariant
 
 import (
 	"hash/fnv"
+	"time"
 
 	"skein/raftfsm/fleet"
 )
@@ -9,6 +10,7 @@ import (
 // model is State as a reader of its commands would keep it.
 type model struct {
 	now       fleet.Time
+	nowAt     time.Duration // when that was
 	lostAfter fleet.Time
 	hosts     map[fleet.HostID]*host
 	services  map[string]*service
@@ -75,7 +77,8 @@ type service struct {
 	// healthy and running count tasks that are to run, RUNNING and reachable.
 	healthy, running int
 	falls            []fall
-	changedAt        uint64     // index at which a task of it last came, went or was placed
+	changedAt        uint64     // index of the entry by which a task of it last came, went or was placed
+	changedBefore    uint64     // and of the one before
 	failedAt         fleet.Time // when a task of it last ended by itself
 	cutOff           fleet.Time // shortest onDisconnect it ever had; 0: none
 }
@@ -109,7 +112,7 @@ type task struct {
 	ports    []fleet.PortBinding
 
 	created, started, stoppedAt fleet.Time
-	since                       fleet.Time // of last
+	at                          time.Duration // since when it is last
 	unconfirmed                 bool
 	hostSaid                    bool // STOPPED by its host's word
 	healthy, running            bool // as the service counts it

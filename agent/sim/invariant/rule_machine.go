@@ -86,10 +86,11 @@ func (c *Checker) endsWithContainers(t *task) {
 	}
 	runs := ""
 	if r != nil && r.alive > 0 {
-		for name, k := range r.containers {
+		for _, name := range sorted(r.containers) {
+			k := r.containers[name]
 			switch {
 			case k.alive && k.started:
-				runs = max(runs, name)
+				runs = name
 			case k.alive:
 				c.watchLate(k)
 			}

@@ -1,0 +1,233 @@
+package invariant
+
+import (
+	"cmp"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"skein/agent/sim/virtual"
+	"skein/raftfsm/fleet"
+)
+
+// stubborn is how long a service that keeps failing may pause between tries:
+// the longest back-off (ecs.md 3.5, raftfsm/fleet DESIGN), twice.
+const stubborn fleet.Time = 600_000
+
+// Desired lists what is not as desired though faults have stopped; nothing may
+// be left (S3 of reliability.md: after faults stop, the fleet must come to rest).
+// Patience is how long one step may take: what began later is left alone. Waits
+// are read from State; all else is the model's own. It looks at everything.
+func (c *Checker) Desired(s *fleet.State, patience time.Duration) []string {
+	q := quiet{c: c, s: s, patience: patience, now: c.model.now + fleet.Time((c.now() - c.model.nowAt).Milliseconds())}
+	for _, name := range sorted(c.model.services) {
+		q.service(c.model.services[name])
+	}
+	for _, id := range sorted(c.model.tasks) {
+		q.task(c.model.tasks[id])
+	}
+	for _, id := range sorted(c.model.hosts) {
+		q.host(c.model.hosts[id])
+	}
+	q.containers()
+	for w := range s.Waits() {
+		q.wait(w)
+	}
+	return q.said
+}
+
+func sorted[K cmp.Ordered, V any](m map[K]V) []K {
+	keys := make([]K, 0, len(m))
+	for k := range m {
+		keys = append(keys, k)
+	}
+	slices.Sort(keys)
+	return keys
+}
+
+type quiet struct {
+	c        *Checker
+	s        *fleet.State
+	patience time.Duration
+	now      fleet.Time // of the fleet, were an entry applied now
+	said     []string
+}
+
+func (q *quiet) say(format string, args ...any) {
+	q.said = append(q.said, fmt.Sprintf(format, args...))
+}
+
+// old reports whether something has been so for longer than a step may take.
+func (q *quiet) old(since time.Duration) bool { return q.c.now()-since > q.patience }
+
+// well reports whether a host is up and heard by a majority of voters.
+func (q *quiet) well(id fleet.HostID) bool {
+	w := q.c.world[id]
+	return w != nil && w.condition == virtual.Up && 2*w.voters > w.of
+}
+
+// room finds a host that takes one more task of a definition: brute force.
+func (q *quiet) room(d *definition) *host {
+	for _, id := range sorted(q.c.model.hosts) {
+		if h := q.c.model.hosts[id]; h.takes(d) && q.well(id) {
+			return h
+		}
+	}
+	return nil
+}
+
+// census is a service's tasks that are to run and reachable.
+type census struct{ healthy, unhealthy, coming, old, present int }
+
+func (q *quiet) census(v *service) census {
+	var n census
+	for _, t := range v.live {
+		if !t.toRun || !t.reaches() {
+			continue
+		}
+		n.present++
+		switch {
+		case t.revision != v.revision:
+			n.old++
+		case t.isHealthy(q.now):
+			n.healthy++
+		case t.isUnhealthy(q.now):
+			n.unhealthy++
+		default:
+			n.coming++
+		}
+	}
+	return n
+}
+
+// service says what a service lacks, unless nothing can be done about it and a
+// wait says so.
+func (q *quiet) service(v *service) {
+	if v.draining {
+		return // its tasks are listed one by one
+	}
+	n, want := q.census(v), v.newest()
+	switch {
+	case n.healthy > want.desired || n.healthy == want.desired && n.present > want.desired:
+		q.say("service %s has %d tasks to run, %d of %s healthy; %d are wanted", v.name, n.present, n.healthy, v.revision, want.desired)
+	case n.healthy == want.desired:
+	case q.s.Wait(fleet.AboutService(v.name)) == nil:
+		q.say("service %s has %d of %d healthy, and nobody says why", v.name, n.healthy, want.desired)
+	case v.failedAt != 0 && q.now < v.failedAt+stubborn: // it keeps failing
+	case n.coming > 0: // and each of them is listed when it takes too long
+	case q.stuck(n, want):
+	case q.room(v.defs[v.revision]) != nil:
+		q.say("service %s has %d of %d healthy, though %s has room for one more", v.name, n.healthy, want.desired, q.room(v.defs[v.revision]).name)
+	}
+}
+
+// stuck reports whether the bounds let neither start nor stop anything.
+func (q *quiet) stuck(n census, want setting) bool {
+	running := n.healthy + n.unhealthy + n.old
+	return n.present >= want.upper && running <= want.lower
+}
+
+// task says what is half done.
+func (q *quiet) task(t *task) {
+	done := t.last == fleet.TaskStopped && !t.unconfirmed || t.last == fleet.TaskRunning && t.toRun
+	if t.host == nil {
+		q.unplaced(t)
+		return
+	}
+	if !q.well(t.host.id) {
+		return
+	}
+	switch {
+	case !done && q.old(t.at):
+		q.say("task %s on %s is %s (to run: %v, unconfirmed: %v) since %s", t.id, t.host.name, t.last, t.toRun, t.unconfirmed, t.at)
+	case t.toRun && t.def.checked && t.reaches() && t.health == fleet.HealthUnknown && q.old(t.at):
+		q.say("task %s on %s runs since %s, and its health is not known", t.id, t.host.name, t.at)
+	case t.toRun && t.reaches() && q.old(t.at) && q.alive(t) == 0:
+		q.say("task %s is said to run on %s, and has no container there", t.id, t.host.name)
+	}
+}
+
+func (q *quiet) alive(t *task) int {
+	m := q.c.machines[Machine{t.host.id, t.host.boot}]
+	if m == nil || m.tasks[t.id] == nil {
+		return 0
+	}
+	return m.tasks[t.id].alive
+}
+
+func (q *quiet) unplaced(t *task) {
+	if !t.toRun || !q.old(t.at) {
+		return
+	}
+	about := fleet.AboutTask(t.id)
+	if t.service != nil {
+		about = fleet.AboutService(t.service.name)
+	}
+	if h := q.room(t.def); h != nil {
+		q.say("task %s waits for a host, and %s has room", t.id, h.name)
+	} else if q.s.Wait(about) == nil {
+		q.say("task %s waits for a host, and nobody says why", t.id)
+	}
+}
+
+// host says which hosts are not what they are believed to be.
+func (q *quiet) host(h *host) {
+	w := q.c.world[h.id]
+	if w == nil || h.life == fleet.HostForgotten || !q.old(max(w.since, w.faults, q.c.calmFrom)) {
+		return
+	}
+	switch {
+	case q.well(h.id) && h.life != fleet.HostReady && q.old(w.heardBy):
+		q.say("host %s is up and heard since %s, and is %s", h.name, w.heardBy, h.life)
+	case w.condition == virtual.Off && h.life == fleet.HostReady && q.s.Wait("fleet") == nil:
+		q.say("host %s is off since %s, and is %s", h.name, w.since, h.life)
+	}
+}
+
+// containers says which are alive though nobody wants them.
+func (q *quiet) containers() {
+	for _, id := range sorted(q.c.byHost) {
+		for _, m := range q.c.byHost[id] {
+			for _, task := range sorted(m.tasks) {
+				q.remains(m, m.tasks[task])
+			}
+		}
+	}
+}
+
+func (q *quiet) remains(m *machine, r *remains) {
+	if r.alive == 0 || !q.well(m.id.Host) || !q.old(r.at) {
+		return
+	}
+	if r.task == nil || q.c.model.tasks[r.id] != r.task || r.task.last == fleet.TaskStopped && q.old(r.task.at) {
+		q.say("%d containers of task %s are alive on %s, and nobody wants them", r.alive, r.id, m.id.Host)
+	}
+}
+
+// wait says which waits have no reason any more.
+func (q *quiet) wait(w *fleet.Wait) {
+	kind, name, _ := strings.Cut(w.About, ":")
+	switch kind {
+	case "service":
+		v := q.c.model.services[name]
+		if v == nil || v.draining {
+			q.say("%s waits (%s), and is deleted", w.About, w.Code)
+		} else if n := q.census(v); n.healthy == v.newest().desired && n.present == n.healthy {
+			q.say("%s waits (%s), and has all it wants", w.About, w.Code)
+		}
+	case "task":
+		if q.c.model.waiting[fleet.TaskID(name)] == nil {
+			q.say("%s waits (%s), and needs no host", w.About, w.Code)
+		}
+	case "fleet":
+		for _, h := range q.c.model.hosts {
+			if h.life != fleet.HostForgotten && (h.life != fleet.HostReady || !q.well(h.id)) {
+				return
+			}
+		}
+		q.say("the fleet waits (%s), and all hosts are well", w.Code)
+	default:
+		q.say("%s waits (%s): %s", w.About, w.Code, w.Message)
+	}
+}
