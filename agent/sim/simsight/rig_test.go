@@ -23,6 +23,7 @@ type rig struct {
 	sights *simsight.Membership
 	state  *fleet.State
 	voters int
+	lives  map[fleet.HostID]*virtual.Life
 	eyes   *simsight.Eyes
 	told   int // OnChange calls
 }
@@ -31,14 +32,14 @@ func name(i int) fleet.HostID { return fleet.HostID(fmt.Sprintf("h%03d", i)) }
 
 func newRig(t testing.TB, n, voters int, seed uint64, mutants simsight.Mutants) *rig {
 	t.Helper()
-	r := &rig{t: t, time: virtual.NewTime(seed), state: fleetOf(t, n, voters), voters: voters}
+	r := &rig{t: t, time: virtual.NewTime(seed), state: fleetOf(t, n, voters), voters: voters, lives: map[fleet.HostID]*virtual.Life{}}
 	r.net = virtual.NewNetwork(r.time, seed, virtual.Weather{Delay: time.Millisecond})
 	r.sights = simsight.New(r.time, r.net, seed, simsight.Config{
 		State: func(fleet.HostID) *fleet.State { return r.state }, Mutants: mutants,
 	})
 	for i := range n {
 		r.net.PowerOn(name(i + 1))
-		r.net.Begin(name(i + 1))
+		r.begin(name(i + 1))
 	}
 	for i := range n {
 		r.sights.Opened(name(i+1), r.home(i+1))
@@ -50,20 +51,13 @@ func newRig(t testing.TB, n, voters int, seed uint64, mutants simsight.Mutants) 
 // home is the voter of a host: another one than itself.
 func (r *rig) home(i int) fleet.HostID { return name(1 + i%r.voters) }
 
+func (r *rig) begin(id fleet.HostID) { r.lives[id] = r.net.Begin(id) }
+
 // lead makes a host the leader.
 func (r *rig) lead(i int) {
 	r.eyes.Close()
-	r.eyes = r.sights.Eyes(name(i), r.life(i))
+	r.eyes = r.sights.Eyes(name(i), r.lives[name(i)])
 	r.eyes.OnChange(func() { r.told++ })
-}
-
-// life is a life of the agent, of which the network knows only one.
-func (r *rig) life(i int) *virtual.Life {
-	if r.net.Condition(name(i)) != virtual.Up {
-		r.t.Fatalf("%s cannot lead", name(i))
-	}
-	life := r.net.Begin(name(i))
-	return life
 }
 
 func (r *rig) run(d time.Duration) { r.time.Run(r.time.Now() + d) }

@@ -1,0 +1,345 @@
+package eyestest
+
+import (
+	"maps"
+	"testing"
+	"time"
+
+	"skein/agent/plan"
+	"skein/raftfsm/fleet"
+)
+
+// Watcher is lead.Eyes without its channel.
+type Watcher interface {
+	Sights() plan.Seen
+	Probe(hosts []fleet.HostID)
+}
+
+// Fixture is a fleet of five ready hosts in three zones (a, b, c, a, b). The
+// first three vote, the first leads, and each streams from a voter. Machines that
+// are hurt stay so until Start or Heal.
+type Fixture struct {
+	Hosts []fleet.HostID
+	// Eyes are those of the present leader; Changes counts how often they, or
+	// those of leaders before, told of a change.
+	Eyes    func() Watcher
+	Changes func() int
+	// Voter is the voter from which a host streams.
+	Voter func(fleet.HostID) fleet.HostID
+	// Lead makes another voter the leader.
+	Lead func(fleet.HostID)
+
+	KillMachine func(fleet.HostID) // nothing answers any more
+	KillAgent   func(fleet.HostID) // dials are refused
+	Freeze      func(fleet.HostID) // its kernel accepts, nobody answers
+	Start       func(fleet.HostID) // it runs again, whatever was done to it
+	Cut         func(a, b []fleet.HostID)
+	Heal        func()
+
+	// Step lets StepTime pass.
+	Step func()
+}
+
+// StepTime is how often the suite looks.
+const StepTime = 50 * time.Millisecond
+
+// Times that both keep, with the room that ticks and words on their way need.
+const (
+	suspectSoonest = 300 * time.Millisecond // a beat before the limit of 600 ms
+	suspectLatest  = 1200 * time.Millisecond
+	silentLatest   = 2 * time.Second
+	aliveLatest    = 4 * time.Second // of a host that opens a stream
+	orphanLatest   = 9 * time.Second // of a host whose voter is gone or not heard
+	hungSoonest    = 8 * time.Second
+	hungLatest     = 14 * time.Second
+	long           = 20 * time.Second
+)
+
+// Eyes runs the contract of lead.Eyes. open makes a fixture, once for each case;
+// it runs inside, so that a fixture may put a case into a time of its own.
+func Eyes(t *testing.T, open func(t *testing.T, run func(t *testing.T, f Fixture))) {
+	for name, run := range cases {
+		t.Run(name, func(t *testing.T) {
+			open(t, func(t *testing.T, f Fixture) { run(&bed{Fixture: f, t: t}) })
+		})
+	}
+}
+
+var cases = map[string]func(b *bed){
+	"live hosts become alive, and a quiet fleet tells of no change": func(b *bed) {
+		b.settle()
+		before := b.Changes()
+		b.hold(5*time.Second, b.Hosts, plan.SightAlive)
+		if n := b.Changes() - before; n > 0 {
+			b.t.Errorf("%d changes were told though there was none", n)
+		}
+		for _, h := range b.Hosts {
+			if s := b.see(h); s.Age < 0 || s.Age > suspectLatest {
+				b.t.Errorf("%s was heard %s ago", h, s.Age)
+			}
+		}
+	},
+	"a dead machine is suspect, and silent once witnesses have looked": func(b *bed) {
+		for _, victim := range []fleet.HostID{b.Hosts[4], b.Hosts[1]} {
+			b.settle()
+			b.KillMachine(victim)
+			took := b.until(victim, plan.SightSuspect, suspectLatest)
+			if took < suspectSoonest {
+				b.t.Errorf("suspect after %s", took)
+			}
+			b.Eyes().Probe([]fleet.HostID{victim})
+			took = b.until(victim, plan.SightSilent, silentLatest)
+			if took < StepTime {
+				b.t.Errorf("silent after %s: nobody can have dialled", took)
+			}
+			b.hold(long, []fleet.HostID{victim}, plan.SightSilent)
+			if s := b.see(victim); s.Age < long || s.For < long {
+				b.t.Errorf("silent for %s, heard %s ago", s.For, s.Age)
+			}
+			b.Start(victim)
+		}
+	},
+	"a dead agent is refused, and never silent": func(b *bed) {
+		b.settle()
+		b.KillAgent(b.Hosts[4])
+		b.untilNever(b.Hosts[4], plan.SightRefused, plan.SightSilent, silentLatest)
+		b.hold(long, b.Hosts[4:], plan.SightRefused)
+	},
+	"a frozen machine is refused after a while, and never silent": func(b *bed) {
+		b.settle()
+		b.Freeze(b.Hosts[4])
+		if took := b.untilNever(b.Hosts[4], plan.SightRefused, plan.SightSilent, hungLatest); took < hungSoonest {
+			b.t.Errorf("refused after %s: a short stall is none", took)
+		}
+		b.never(b.Hosts[4], plan.SightSilent, long)
+	},
+	"a machine whose agent was refused is silent when it dies too": func(b *bed) {
+		b.settle()
+		b.KillAgent(b.Hosts[4])
+		b.until(b.Hosts[4], plan.SightRefused, silentLatest)
+		b.KillMachine(b.Hosts[4])
+		b.until(b.Hosts[4], plan.SightSilent, silentLatest)
+	},
+	"a host cut from its voter only is never silent, and alive by another": func(b *bed) {
+		b.settle()
+		host := b.Hosts[4]
+		b.Cut([]fleet.HostID{host}, []fleet.HostID{b.Voter(host)})
+		b.never(host, plan.SightSilent, hungSoonest)
+		b.hold(long, []fleet.HostID{host}, plan.SightAlive)
+	},
+	"a host cut from everybody is silent, and alive once it is heard": func(b *bed) {
+		b.settle()
+		b.Cut(b.Hosts[4:], b.Hosts[:4])
+		b.until(b.Hosts[4], plan.SightSilent, silentLatest)
+		b.hold(long, b.Hosts[:4], plan.SightAlive)
+		b.Heal()
+		b.untilNever(b.Hosts[4], plan.SightAlive, plan.SightUnknown, orphanLatest)
+	},
+	"a host that runs again is alive again": func(b *bed) {
+		for _, hurt := range []func(fleet.HostID){b.KillMachine, b.KillAgent, b.Freeze} {
+			b.settle()
+			hurt(b.Hosts[4])
+			b.run(3 * time.Second)
+			b.Start(b.Hosts[4])
+			b.until(b.Hosts[4], plan.SightAlive, orphanLatest)
+		}
+	},
+	"hosts of a dead voter find another and are never silent": func(b *bed) {
+		b.settle()
+		voter := b.Voter(b.Hosts[4])
+		if voter == b.Hosts[0] {
+			b.Lead(b.Hosts[1])
+			b.settle()
+		}
+		b.KillMachine(voter)
+		for range int(orphanLatest / StepTime) {
+			b.step()
+			for _, h := range b.Hosts {
+				if h != voter && b.see(h).Sight == plan.SightSilent {
+					b.t.Fatalf("%s is silent", h)
+				}
+			}
+		}
+		for _, h := range b.Hosts {
+			if h != voter && b.see(h).Sight != plan.SightAlive {
+				b.t.Errorf("%s is %s", h, b.see(h).Sight)
+			}
+		}
+	},
+	"a new leader starts with unknown, keeps ages, and asks before it says silent": func(b *bed) {
+		b.settle()
+		victim := b.Hosts[4]
+		b.KillMachine(victim)
+		b.run(long)
+		b.Lead(b.Hosts[1])
+		for _, h := range b.Hosts {
+			if s := b.see(h).Sight; s != plan.SightUnknown {
+				b.t.Errorf("%s is %s to a new leader", h, s)
+			}
+		}
+		took := b.until(victim, plan.SightSilent, silentLatest+suspectLatest)
+		if took < StepTime {
+			b.t.Errorf("silent after %s: nobody can have dialled", took)
+		}
+		if s := b.see(victim); s.Age < long {
+			b.t.Errorf("heard %s ago: the election restarted the clock", s.Age)
+		}
+		b.settleBut(victim)
+	},
+	"the leader before is silent to the next when its machine died": func(b *bed) {
+		b.settle()
+		b.KillMachine(b.Hosts[0])
+		b.Lead(b.Hosts[1])
+		b.until(b.Hosts[0], plan.SightSilent, orphanLatest)
+		for _, h := range b.Hosts[1:] {
+			b.until(h, plan.SightAlive, orphanLatest)
+		}
+	},
+	"a leader that is cut off hears nobody, and everybody once it is not": func(b *bed) {
+		b.settle()
+		b.Cut(b.Hosts[:1], b.Hosts[1:])
+		for _, h := range b.Hosts[1:] {
+			b.untilNot(h, plan.SightAlive, orphanLatest)
+		}
+		b.until(b.Hosts[4], plan.SightSilent, long) // its own word is all there is
+		if s := b.see(b.Hosts[0]).Sight; s != plan.SightAlive {
+			b.t.Errorf("the leader itself is %s", s)
+		}
+		b.Heal()
+		for _, h := range b.Hosts {
+			b.until(h, plan.SightAlive, orphanLatest)
+		}
+	},
+	"probing hosts that are alive or unknown by name changes nothing": func(b *bed) {
+		b.settle()
+		before := b.Changes()
+		for range 10 {
+			b.Eyes().Probe([]fleet.HostID{b.Hosts[0], b.Hosts[4], "nobody"})
+			b.hold(time.Second, b.Hosts, plan.SightAlive)
+		}
+		if n := b.Changes() - before; n > 0 {
+			b.t.Errorf("%d changes were told", n)
+		}
+	},
+	"a view that was handed over does not change": func(b *bed) {
+		b.settle()
+		held := b.Eyes().Sights()
+		kept := maps.Clone(held.Hosts)
+		b.KillMachine(b.Hosts[4])
+		b.until(b.Hosts[4], plan.SightSilent, silentLatest)
+		if !maps.Equal(held.Hosts, kept) {
+			b.t.Errorf("was %+v, is %+v", kept, held.Hosts)
+		}
+	},
+}
+
+// bed adds to a fixture what most cases do.
+type bed struct {
+	Fixture
+	t      *testing.T
+	before map[fleet.HostID]plan.Sight
+	told   int
+}
+
+func (b *bed) see(h fleet.HostID) plan.HostSeen { return b.Eyes().Sights().Hosts[h] }
+
+// step lets a little time pass, and wants each change of a sight to be told: in
+// the step in which it is seen, or, where it is told after that, in the next.
+func (b *bed) step() {
+	b.t.Helper()
+	b.Step()
+	told := b.Changes()
+	now := map[fleet.HostID]plan.Sight{}
+	changed := false
+	for _, h := range b.Hosts {
+		now[h] = b.see(h).Sight
+		changed = changed || b.before != nil && b.before[h] != now[h]
+	}
+	if changed && told == b.told {
+		b.t.Fatalf("nothing was told of the change from %v to %v", b.before, now)
+	}
+	b.before, b.told = now, told
+}
+
+func (b *bed) run(d time.Duration) {
+	b.t.Helper()
+	for ; d > 0; d -= StepTime {
+		b.step()
+	}
+}
+
+// settle waits until all hosts are alive.
+func (b *bed) settle() {
+	b.t.Helper()
+	b.settleBut("")
+}
+
+func (b *bed) settleBut(dead fleet.HostID) {
+	b.t.Helper()
+	b.before = nil // there may be another leader now
+	for _, h := range b.Hosts {
+		if h != dead {
+			b.until(h, plan.SightAlive, orphanLatest)
+		}
+	}
+	b.run(2 * time.Second)
+}
+
+// until runs until a host is seen so, and returns how long that took.
+func (b *bed) until(h fleet.HostID, want plan.Sight, within time.Duration) time.Duration {
+	b.t.Helper()
+	return b.wait(h, "not "+want.String(), within, func(s plan.Sight) bool { return s == want })
+}
+
+func (b *bed) untilNot(h fleet.HostID, unwanted plan.Sight, within time.Duration) {
+	b.t.Helper()
+	b.wait(h, "still so", within, func(s plan.Sight) bool { return s != unwanted })
+}
+
+func (b *bed) untilNever(h fleet.HostID, want, unwanted plan.Sight, within time.Duration) time.Duration {
+	b.t.Helper()
+	return b.wait(h, "not "+want.String(), within, func(s plan.Sight) bool {
+		b.t.Helper()
+		if s == unwanted {
+			b.t.Fatalf("%s is %s", h, s)
+		}
+		return s == want
+	})
+}
+
+func (b *bed) wait(h fleet.HostID, otherwise string, within time.Duration, ok func(plan.Sight) bool) time.Duration {
+	b.t.Helper()
+	for took := time.Duration(0); ; took += StepTime {
+		s := b.see(h)
+		if ok(s.Sight) {
+			return took
+		}
+		if took > within {
+			b.t.Fatalf("%s is %s after %s: %s (%+v)", h, s.Sight, within, otherwise, s)
+		}
+		b.step()
+	}
+}
+
+// hold fails if any of the hosts is ever seen otherwise.
+func (b *bed) hold(d time.Duration, hosts []fleet.HostID, want plan.Sight) {
+	b.t.Helper()
+	for ; d > 0; d -= StepTime {
+		b.step()
+		for _, h := range hosts {
+			if s := b.see(h); s.Sight != want {
+				b.t.Fatalf("%s is %s, not %s (%+v)", h, s.Sight, want, s)
+			}
+		}
+	}
+}
+
+func (b *bed) never(h fleet.HostID, unwanted plan.Sight, d time.Duration) {
+	b.t.Helper()
+	for ; d > 0; d -= StepTime {
+		b.step()
+		if s := b.see(h); s.Sight == unwanted {
+			b.t.Fatalf("%s is %s (%+v)", h, s.Sight, s)
+		}
+	}
+}
