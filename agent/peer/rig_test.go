@@ -112,7 +112,7 @@ type rigClock struct {
 
 func (c *rigClock) Now() time.Time { return c.Clock.Now().Add(time.Duration(c.offset.Load())) }
 
-// rig is a fleet of real ports on loopback.
+// rig is a fleet of real ports, on loopback or in memory.
 type rig struct {
 	t       *testing.T
 	cluster *cluster
@@ -120,6 +120,7 @@ type rig struct {
 	agents  []*rigAgent
 	op      string // operator token
 	ctx     context.Context
+	memnet  *memnet // a network in memory; nil for loopback
 }
 
 // rigAgent is one agent.
@@ -141,10 +142,12 @@ type rigAgent struct {
 	retired []fleet.RaftID
 }
 
-func newRig(t *testing.T) *rig {
+func newRig(t *testing.T) *rig { return newRigOn(t, nil) }
+
+func newRigOn(t *testing.T, network *memnet) *rig {
 	t.Helper()
 	ctx, cancel := context.WithCancel(context.Background())
-	r := &rig{t: t, ctx: ctx, clock: &rigClock{Clock: clock.System()}}
+	r := &rig{t: t, ctx: ctx, clock: &rigClock{Clock: clock.System()}, memnet: network}
 	r.cluster = &cluster{st: fleet.New(), subs: map[int]func(uint64, fleet.Touched){}, clock: r.clock}
 	t.Cleanup(func() {
 		cancel()
@@ -181,11 +184,16 @@ func mem(t testing.TB) *vfs.Mem {
 
 func (r *rig) agent(name string) *rigAgent {
 	r.t.Helper()
-	raw, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		r.t.Fatal(err)
+	a := &rigAgent{r: r, name: name, lines: &lines{}}
+	if r.memnet != nil {
+		a.raw = r.memnet.listen(len(r.agents) + 1)
+	} else {
+		raw, err := net.Listen("tcp", "127.0.0.1:0")
+		if err != nil {
+			r.t.Fatal(err)
+		}
+		a.raw = raw
 	}
-	a := &rigAgent{r: r, name: name, raw: raw, lines: &lines{}}
 	r.agents = append(r.agents, a)
 	return a
 }
@@ -239,6 +247,9 @@ func (a *rigAgent) dial(ctx context.Context, addr netip.AddrPort) (net.Conn, err
 	if cut := a.cut.Load(); cut != nil && *cut == addr.String() {
 		<-ctx.Done()
 		return nil, fmt.Errorf("dial: %w", ctx.Err())
+	}
+	if a.r.memnet != nil {
+		return a.r.memnet.dial(ctx, a.addr(), addr)
 	}
 	return (&net.Dialer{}).DialContext(ctx, "tcp", addr.String())
 }
@@ -297,6 +308,11 @@ func (r *rig) token(uses int) trust.Token {
 
 func (r *rig) tryJoin(a *rigAgent, through *rigAgent, token trust.Token) (*trust.Folder, error) {
 	j := trust.Joiner{FS: mem(r.t), DataDir: "data", Clock: r.clock, Log: a.lines.logger()}
+	if r.memnet != nil {
+		j.Dial = func(ctx context.Context, _, addr string) (net.Conn, error) {
+			return a.dial(ctx, netip.MustParseAddrPort(addr))
+		}
+	}
 	zone := string(rune('a' + (len(r.agents)-1)%3))
 	return j.Join(r.ctx, through.raw.Addr().String(), token, trust.Request{Name: a.name, Zone: zone, Addr: a.addr()})
 }

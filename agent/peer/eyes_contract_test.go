@@ -1,0 +1,128 @@
+package peer
+
+import (
+	"fmt"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"skein/agent/lead/eyestest"
+	"skein/agent/trust"
+	"skein/raftfsm/fleet"
+)
+
+func TestContractOfEyes(t *testing.T) {
+	eyestest.Eyes(t, func(t *testing.T, run func(*testing.T, eyestest.Fixture)) {
+		synctest.Test(t, func(t *testing.T) { run(t, newSeen(t).fixture()) })
+	})
+}
+
+// seen is a fleet of five whole peer ports in memory.
+type seen struct {
+	*rig
+	hosts   map[fleet.HostID]*seenHost
+	order   []fleet.HostID
+	changes int
+}
+
+type seenHost struct {
+	n      int
+	agent  *rigAgent
+	link   *rigHost
+	folder *trust.Folder
+	nonce  uint64
+	frozen bool
+}
+
+func newSeen(t *testing.T) *seen {
+	s := &seen{rig: newRigOn(t, newMemnet()), hosts: map[fleet.HostID]*seenHost{}}
+	for i := 2; i <= 5; i++ {
+		a := s.join(fmt.Sprintf("h%d", i), s.agents[0])
+		if i <= 3 {
+			s.promote(a, s.agents[0])
+		}
+	}
+	for i, a := range s.agents {
+		h := &seenHost{n: i + 1, agent: a, folder: a.folder, nonce: 1}
+		s.hosts[a.id()], s.order = h, append(s.order, a.id())
+		h.link = a.hostWith(h.nonce)
+		s.ready(h.link.up())
+	}
+	return s
+}
+
+func (s *seen) leader() *Eyes {
+	s.cluster.mu.Lock()
+	defer s.cluster.mu.Unlock()
+	return s.hosts[s.cluster.leader].agent.port.Eyes()
+}
+
+func (s *seen) set(id fleet.HostID, off, frozen bool) {
+	s.memnet.set(s.hosts[id].agent.addr().Addr(), off, frozen)
+}
+
+// stop ends the agent of a host, whatever of it still runs.
+func (s *seen) stop(id fleet.HostID) {
+	h := s.hosts[id]
+	h.link.stop()
+	h.agent.kill()
+}
+
+func (s *seen) start(id fleet.HostID) {
+	h := s.hosts[id]
+	s.set(id, false, false)
+	if h.frozen {
+		h.frozen = false
+		return
+	}
+	h.nonce++
+	h.agent.raw = s.memnet.listen(h.n)
+	h.agent.start(h.folder)
+	h.link = h.agent.hostWith(h.nonce)
+	deadline := time.Now().Add(waitTime)
+	for h.link.session() == 0 && time.Now().Before(deadline) {
+		time.Sleep(watchEvery)
+	}
+	s.ready(h.link)
+}
+
+func (s *seen) step() {
+	time.Sleep(eyestest.StepTime)
+	synctest.Wait()
+	for _, id := range s.order {
+		select {
+		case <-s.hosts[id].agent.port.Eyes().Changed():
+			s.changes++
+		default:
+		}
+	}
+}
+
+func (s *seen) fixture() eyestest.Fixture {
+	return eyestest.Fixture{
+		Hosts:   s.order,
+		Eyes:    func() eyestest.Watcher { return s.leader() },
+		Changes: func() int { return s.changes },
+		Voter:   func(id fleet.HostID) fleet.HostID { return s.hosts[id].link.link.Status().Voter },
+		Lead:    s.cluster.lead,
+		KillMachine: func(id fleet.HostID) {
+			s.set(id, true, false)
+			s.stop(id)
+		},
+		KillAgent: s.stop,
+		Freeze: func(id fleet.HostID) {
+			s.hosts[id].frozen = true
+			s.set(id, false, true)
+		},
+		Start: s.start,
+		Cut: func(a, b []fleet.HostID) {
+			for _, x := range a {
+				for _, y := range b {
+					s.memnet.cut(s.hosts[x].agent.addr().Addr(), s.hosts[y].agent.addr().Addr(), true)
+				}
+			}
+		},
+		Heal: s.memnet.heal,
+		Step: s.step,
+	}
+}
