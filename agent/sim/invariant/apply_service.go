@@ -26,17 +26,17 @@ func (c *Checker) putService(cmd fleet.PutService, revision fleet.RevisionID) {
 	if d := fleet.Time(cmd.OnDisconnect.StopAfterMs); d > 0 && (s.cutOff == 0 || d < s.cutOff) {
 		s.cutOff = d
 	}
-	c.set(s, cmd.Desired, cmd.MinPercent, cmd.MaxPercent)
+	s.set(c.log.index, cmd.Desired, cmd.MinPercent, cmd.MaxPercent)
 }
 
 // set notes what is wanted of a service from now on. Source of the arithmetic:
 // ecs.md 3.3.
-func (c *Checker) set(s *service, desired, minPer, maxPer int) {
+func (s *service) set(index uint64, desired, minPer, maxPer int) {
 	lower := desired * minPer / 100
 	if lower*100 < desired*minPer {
 		lower++
 	}
-	s.settings = append(s.settings, setting{c.log.index, desired, lower, desired * maxPer / 100, minPer, maxPer})
+	s.settings = append(s.settings, setting{index, desired, lower, desired * maxPer / 100, minPer, maxPer})
 	if len(s.settings) > settingsKept {
 		s.settings = append(s.settings[:0], s.settings[1:]...)
 	}
@@ -67,7 +67,7 @@ func (c *Checker) deleteService(cmd fleet.DeleteService) {
 	}
 	s.draining = true
 	now := s.newest()
-	c.set(s, 0, now.minPer, now.maxPer)
+	s.set(c.log.index, 0, now.minPer, now.maxPer)
 	c.dropDrained(s)
 }
 

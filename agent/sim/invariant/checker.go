@@ -36,7 +36,8 @@ type Checker struct {
 	log      logbook
 	model    model
 	world    map[fleet.HostID]*surroundings
-	calmFrom time.Duration // a fault that touches all hosts lasts until then
+	cloned   map[fleet.HostID]bool // identities that two machines go by
+	calmFrom time.Duration         // a fault that touches all hosts lasts until then
 	machines map[Machine]*machine
 	byHost   map[fleet.HostID][]*machine
 	late     []*container // made though their task had stopped, by deadline
@@ -55,6 +56,7 @@ func New(now func() time.Duration, broken func(Broken)) *Checker {
 		log:      newLogbook(),
 		model:    newModel(),
 		world:    map[fleet.HostID]*surroundings{},
+		cloned:   map[fleet.HostID]bool{},
 		machines: map[Machine]*machine{},
 		byHost:   map[fleet.HostID][]*machine{},
 		frames:   map[session]order{},

@@ -7,7 +7,7 @@ import (
 )
 
 // compare checks the rows that an entry named against the model: State does what
-// its commands say, and STOPPED is final (I6).
+// its commands say.
 func (c *Checker) compare(after *fleet.State) {
 	for _, t := range c.model.dirty {
 		t.dirty = false
@@ -16,18 +16,23 @@ func (c *Checker) compare(after *fleet.State) {
 		} else {
 			c.counters[modelAgrees].evaluated++
 		}
-		row := after.Task(t.id)
-		if t.last == fleet.TaskStopped && row != nil {
-			c.hold(stoppedIsFinal, row.Last == fleet.TaskStopped && row.Desired == fleet.TaskStopped, func() string {
-				return fmt.Sprintf("task %s had stopped and is %s (to be %s)", t.id, row.Last, row.Desired)
-			})
-		}
+		c.finality(t, after.Task(t.id))
 	}
 	for _, h := range c.model.touched {
 		why := hostDiffers(h, after.Host(h.id))
 		c.hold(modelAgrees, why == "", func() string { return "host " + h.name + ": " + why })
 	}
 	c.model.dirty, c.model.touched = c.model.dirty[:0], c.model.touched[:0]
+}
+
+// finality is I6 for rows: what stopped stays so.
+func (c *Checker) finality(t *task, row *fleet.Task) {
+	if t.last != fleet.TaskStopped || row == nil {
+		return
+	}
+	c.hold(stoppedIsFinal, row.Last == fleet.TaskStopped && row.Desired == fleet.TaskStopped, func() string {
+		return fmt.Sprintf("task %s had stopped and is %s (to be %s)", t.id, row.Last, row.Desired)
+	})
 }
 
 // differs says how a task's row is not what its commands make it; empty when it

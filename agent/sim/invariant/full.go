@@ -29,7 +29,7 @@ func (c *Checker) fullTasks(s *fleet.State) error {
 		}
 	}
 	if n := s.TaskCount(); n != len(c.model.tasks) {
-		return fmt.Errorf("State has %d tasks, its commands make %d", n, len(c.model.tasks))
+		return fmt.Errorf("%d tasks in State, its commands make %d", n, len(c.model.tasks))
 	}
 	return nil
 }
@@ -54,14 +54,14 @@ func (c *Checker) fullHosts(s *fleet.State) error {
 		}
 	}
 	if n != len(c.model.hosts) {
-		return fmt.Errorf("State has %d hosts, its commands make %d", n, len(c.model.hosts))
+		return fmt.Errorf("%d hosts in State, its commands make %d", n, len(c.model.hosts))
 	}
 	return nil
 }
 
 func (c *Checker) fullServices(s *fleet.State) error {
 	if n := s.ServiceCount(); n != len(c.model.services) {
-		return fmt.Errorf("State has %d services, its commands make %d", n, len(c.model.services))
+		return fmt.Errorf("%d services in State, its commands make %d", n, len(c.model.services))
 	}
 	for row := range s.Services() {
 		v := c.model.services[row.Name]

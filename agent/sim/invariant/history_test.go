@@ -32,8 +32,10 @@ type fleetOf struct {
 	wake  time.Duration
 	ids   int
 	boots int
-	well  bool   // all tasks are healthy
-	last  uint64 // index of the State that the loop has
+	well  bool // all tasks are healthy
+	// racing has hosts and operators come between a plan and its entry.
+	racing  bool
+	telling func(fleet.HostID, []fleet.TaskReport)
 }
 
 func newFleet(t testing.TB, r *rand.Rand, hosts int) *fleetOf {
@@ -88,17 +90,15 @@ func (f *fleetOf) step(events ...lead.Event) {
 	f.t.Helper()
 	for range 1_000 {
 		var next []lead.Event
-		for _, e := range events {
-			if _, ok := e.(lead.Applied); ok {
-				f.last = f.s.Index()
-			}
-		}
 		planned := f.s.Index()
 		for _, e := range f.loop.Step(f.instant(), events...) {
 			switch e := e.(type) {
 			case lead.Propose:
 				done := lead.ProposalDone{N: e.N}
 				for _, items := range e.Entries {
+					if f.racing && f.r.IntN(2) == 0 {
+						next = append(next, f.meanwhile()...)
+					}
 					applied, results := f.entryOf(items, planned)
 					next = append(next, applied)
 					done.Index, done.Results = f.s.Index(), append(done.Results, results...)
@@ -114,6 +114,32 @@ func (f *fleetOf) step(events ...lead.Event) {
 		events = next
 	}
 	f.t.Fatal("the loop proposes for ever")
+}
+
+// meanwhile is what comes between a plan and its entry.
+func (f *fleetOf) meanwhile() []lead.Event {
+	f.t.Helper()
+	var events []lead.Event
+	commit := func(by string, cmd fleet.Command) {
+		events = append(events, f.entry([]fleet.Item{{Command: cmd, By: by}}, 0))
+	}
+	id := f.hosts[f.r.IntN(len(f.hosts))]
+	name := []string{"api", "job", "web"}[f.r.IntN(3)]
+	switch f.r.IntN(4) {
+	case 0:
+		commit("operator", fleet.ScaleService{Name: name, Desired: f.r.IntN(9)})
+	case 1:
+		commit("operator", fleet.CordonHost{Host: id})
+	default:
+		f.telling = func(id fleet.HostID, reports []fleet.TaskReport) {
+			f.seqs[id]++
+			commit("host "+string(id), fleet.Report{Host: id, Session: f.s.Host(id).Session.N, Seq: f.seqs[id], Tasks: reports})
+		}
+		f.obey(id, 0.5)
+		f.fail(id)
+		f.telling = nil
+	}
+	return events
 }
 
 func (f *fleetOf) advance(d time.Duration) {
@@ -152,6 +178,10 @@ func (f *fleetOf) obey(id fleet.HostID, share float64) {
 
 func (f *fleetOf) reports(id fleet.HostID, reports []fleet.TaskReport) {
 	f.t.Helper()
+	if f.telling != nil {
+		f.telling(id, reports)
+		return
+	}
 	f.seqs[id]++
 	f.apply("host "+string(id), fleet.Report{Host: id, Session: f.s.Host(id).Session.N, Seq: f.seqs[id], Tasks: reports})
 }
@@ -298,7 +328,8 @@ func TestLegalHistoriesBreakNothing(t *testing.T) {
 	for seed := from; seed <= to; seed++ {
 		t.Run(fmt.Sprintf("seed %d", seed), func(t *testing.T) {
 			f := newFleet(t, rand.New(rand.NewPCG(seed, 11)), 5)
-			f.apply("", fleet.RegisterTaskDef{Family: "free", Def: fleet.TaskDef{NetworkMode: fleet.NetworkNone, Containers: []fleet.Container{{Name: "app", Image: "x", CPU: 64, StopTimeoutS: 30}}}})
+			f.apply("", fleet.RegisterTaskDef{Family: "free", Def: fleet.TaskDef{NetworkMode: fleet.NetworkNone, Containers: []fleet.Container{{Name: "app", Image: "x", CPU: 64, MemoryReservation: 64, StopTimeoutS: 30}}}})
+			f.racing = seed%2 == 0
 			for i := range 400 {
 				f.happen()
 				if i%20 == 0 {
@@ -327,7 +358,7 @@ func (f *fleetOf) rest() {
 		f.see(id, plan.SightAlive)
 		f.apply("operator", fleet.UncordonHost{Host: id})
 	}
-	f.well = true
+	f.well, f.racing = true, false
 	for range 80 {
 		for _, id := range f.hosts {
 			f.obey(id, 1)

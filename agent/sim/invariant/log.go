@@ -28,6 +28,7 @@ type logbook struct {
 	leaders     map[uint64]fleet.RaftID
 	votes       map[ballot]fleet.RaftID
 	wiped       map[fleet.RaftID]bool
+	cut         bool // by an operator: machines may know of what it lost
 	receipts    map[string]receipt
 	byAge       []string // tokens, oldest first
 }
@@ -130,7 +131,7 @@ func (c *Checker) applyWork(e *Entry, item *fleet.Item, result *fleet.Result) {
 	case fleet.ScaleService:
 		if s := c.model.services[cmd.Name]; s != nil {
 			now := s.newest()
-			c.set(s, cmd.Desired, now.minPer, now.maxPer)
+			s.set(c.log.index, cmd.Desired, now.minPer, now.maxPer)
 		}
 	case fleet.DeleteService:
 		c.deleteService(cmd)

@@ -66,7 +66,7 @@ func (c *Checker) portsFree(r *remains) {
 	for _, p := range r.task.ports {
 		use := port{p.Protocol, p.HostPort}
 		other := r.on.ports[use]
-		free := other == nil || other == r || other.alive == 0 || !other.task.held() && !other.task.hostSaid
+		free := other == nil || other == r || other.alive == 0 || other.task == nil || !other.task.held() && !other.task.hostSaid
 		c.hold(machinePorts, free, func() string {
 			return fmt.Sprintf("%s: task %s starts with port %d/%s, which task %s has", r.on.id.Host, r.id, use.number, use.protocol, other.id)
 		})
@@ -80,6 +80,9 @@ func (c *Checker) portsFree(r *remains) {
 // its time is over.
 func (c *Checker) endsWithContainers(t *task) {
 	m := c.machines[Machine{t.host.id, t.host.boot}]
+	if c.cloned[t.host.id] {
+		return
+	}
 	var r *remains
 	if m != nil {
 		r = m.tasks[t.id]

@@ -33,9 +33,10 @@ func (c *Checker) onceABoot(r *remains, k *container, attempt int) {
 
 // notOver is I6 on machines: what its host called STOPPED starts nowhere again,
 // nor does what was dropped after it stopped. A machine whose identity was
-// forgotten knows nothing of the fleet's word, so it is excepted.
+// forgotten, or that goes by one with another, knows nothing of that word, so it
+// is excepted; and so is what a cut log has lost.
 func (c *Checker) notOver(r *remains, k *container) {
-	if r.over() && !c.known(r.on.id.Host) {
+	if !c.known(r.on.id.Host) || c.cloned[r.on.id.Host] || r.task == nil && c.log.cut {
 		return
 	}
 	c.hold(stoppedIsFinal, !r.over(), func() string {
@@ -47,7 +48,7 @@ func (c *Checker) notOver(r *remains, k *container) {
 // committed entry gave to it. Tasks that were dropped meanwhile are judged by
 // notOver.
 func (c *Checker) assignedHere(r *remains) {
-	if _, ever := c.model.everTask[hashOf(r.id)]; r.task == nil && ever {
+	if _, ever := c.model.everTask[hashOf(r.id)]; r.task == nil && (ever || c.log.cut) {
 		return
 	}
 	c.hold(onlyAssigned, r.task != nil && r.task.host != nil && r.task.host.id == r.on.id.Host, func() string {
