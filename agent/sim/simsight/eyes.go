@@ -46,6 +46,8 @@ type view struct {
 // sighted is one host as the leader sees it.
 type sighted struct {
 	id      fleet.HostID
+	zone    string
+	life    fleet.HostLife
 	noticed time.Duration
 	sight   plan.Sight
 	since   time.Duration
@@ -57,6 +59,8 @@ type sighted struct {
 	disturbed bool // the network changed while it was being asked about
 	forced    bool
 
+	odd, able, eligible bool // see file
+
 	timer *virtual.Timer // the next look
 	due   time.Duration
 }
@@ -66,7 +70,7 @@ type sighted struct {
 func (m *Membership) Eyes(leader fleet.HostID, life *virtual.Life) *Eyes {
 	e := &Eyes{
 		m: m, leader: leader, life: life, began: m.time.Now(), phase: m.chance.Between(0, watchEvery-1),
-		hosts: map[fleet.HostID]*sighted{}, odd: map[fleet.HostID]*sighted{},
+		hosts: map[fleet.HostID]*sighted{}, odd: map[fleet.HostID]*sighted{}, panel: panel{zones: map[string]*zone{}},
 	}
 	for h := range e.state().Hosts() {
 		e.know(h.ID)
@@ -131,14 +135,21 @@ func (e *Eyes) know(id fleet.HostID) *sighted {
 	}
 	if s == nil {
 		now := e.m.time.Now()
-		s = &sighted{id: id, noticed: now, since: now}
-		e.hosts[id], e.odd[id] = s, s
-		at, _ := e.find(id)
-		e.order = slices.Insert(e.order, at, s)
+		s = &sighted{id: id, zone: row.Zone, life: row.Life, noticed: now, since: now}
+		e.hosts[id] = s
+		e.order = insert(e.order, s)
+		e.panel.add(s)
+		e.file(s)
 		if now > e.began {
 			e.arm(s, now+neverSeenAfter)
 		}
 		e.changed()
+	}
+	if s.zone != row.Zone || s.life != row.Life {
+		e.panel.remove(s)
+		s.zone, s.life = row.Zone, row.Life
+		e.panel.add(s)
+		e.file(s)
 	}
 	return s
 }
@@ -147,17 +158,9 @@ func (e *Eyes) forget(s *sighted) {
 	s.timer.Stop()
 	delete(e.hosts, s.id)
 	delete(e.odd, s.id)
-	if at, ok := e.find(s.id); ok {
-		e.order = slices.Delete(e.order, at, at+1)
-	}
+	e.order = remove(e.order, s)
+	e.panel.remove(s)
 	e.changed()
-}
-
-func (e *Eyes) find(id fleet.HostID) (int, bool) {
-	if n := len(e.order); n == 0 || e.order[n-1].id < id {
-		return n, false
-	}
-	return slices.BinarySearchFunc(e.order, id, func(s *sighted, id fleet.HostID) int { return cmp.Compare(s.id, id) })
 }
 
 // takeVoters begins views of new voters and drops those of old ones.
@@ -181,6 +184,15 @@ func (e *Eyes) takeVoters() {
 		e.link(v)
 	}
 	slices.SortFunc(e.views, func(a, b *view) int { return cmp.Compare(a.voter, b.voter) })
+}
+
+func (e *Eyes) viewOf(voter fleet.HostID) *view {
+	for _, v := range e.views {
+		if v.voter == voter {
+			return v
+		}
+	}
+	return nil
 }
 
 // unlink keeps what voters told last that cannot tell more.
@@ -232,6 +244,9 @@ func (e *Eyes) told(voter, host fleet.HostID) {
 	s := e.know(host)
 	if s == nil {
 		return
+	}
+	if e.viewOf(voter) == nil {
+		e.takeVoters() // it may vote since a moment ago
 	}
 	wait := time.Duration(0)
 	if voter != e.leader && s.sight != plan.SightAlive {

@@ -20,7 +20,6 @@ const (
 	againSilent    = 5 * time.Second
 	againUnclear   = 500 * time.Millisecond
 	sightsEvery    = 100 * time.Millisecond
-	candidatesFor  = time.Second
 	// tellAfter is how long after a tick its changes are told, all at once.
 	tellAfter = time.Millisecond
 	never     = time.Duration(1 << 62)

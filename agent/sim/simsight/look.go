@@ -10,7 +10,7 @@ import (
 )
 
 func (e *Eyes) lookAtAll() {
-	for _, s := range slices.Clone(e.order) {
+	for _, s := range e.order {
 		e.look(s)
 	}
 }
@@ -92,15 +92,14 @@ func (e *Eyes) look(s *sighted) {
 		e.see(s, plan.SightSilent)
 		return
 	}
-	row := e.state().Host(s.id)
-	if s.probing || row == nil || !worthAsking(row.Life) {
+	if s.probing || !worthAsking(s.life) {
 		return
 	}
 	if now < s.again && !s.forced {
 		e.arm(s, s.again)
 		return
 	}
-	e.ask(s, row.Zone)
+	e.ask(s)
 }
 
 // worthAsking leaves out hosts whose fate is decided.
@@ -109,17 +108,16 @@ func worthAsking(life fleet.HostLife) bool {
 }
 
 // ask sends witnesses to a host.
-func (e *Eyes) ask(s *sighted, zone string) {
-	e.fillPanel()
-	witnesses := e.panel.pick(s.id, zone)
+func (e *Eyes) ask(s *sighted) {
+	witnesses := e.pick(s)
 	if len(witnesses) == 0 {
-		e.arm(s, e.m.time.Now()+e.panelFor())
+		e.arm(s, e.m.time.Now()+againUnclear)
 		return
 	}
 	needed := max(len(witnesses), min(maxWitnesses, e.panel.eligible))
 	s.probing, s.forced, s.disturbed = true, false, false
-	e.life.After(e.m.chance.Between(probeLeast, probeMost), func() {
-		if !e.closed && e.hosts[s.id] == s {
+	e.after(e.m.chance.Between(probeLeast, probeMost-watchEvery), func() {
+		if e.hosts[s.id] == s {
 			e.answer(s, witnesses, needed)
 		}
 	})
@@ -190,13 +188,9 @@ func (e *Eyes) pinged(host fleet.HostID) bool {
 }
 
 func (e *Eyes) see(s *sighted, sight plan.Sight) {
-	if sight == plan.SightAlive && s.verdict == plan.SightUnknown {
-		delete(e.odd, s.id)
-	} else {
-		e.odd[s.id] = s
-	}
 	if s.sight != sight {
 		s.sight, s.since = sight, e.m.time.Now()
 		e.changed()
 	}
+	e.file(s)
 }

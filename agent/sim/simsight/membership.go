@@ -109,7 +109,10 @@ func (m *Membership) Starve(host fleet.HostID, late bool) {
 	if m.starved[host] == late {
 		return
 	}
-	m.starved[host] = late
+	delete(m.starved, host)
+	if late {
+		m.starved[host] = true
+	}
 	for _, e := range m.eyes {
 		e.told(host, host)
 	}

@@ -1,86 +1,127 @@
 package simsight
 
 import (
+	"cmp"
 	"hash/fnv"
+	"maps"
 	"slices"
-	"time"
 
 	"skein/agent/plan"
 	"skein/raftfsm/fleet"
 )
 
-// panel is the hosts that may bear witness, as of a moment ago.
+// panel is the hosts that may bear witness, kept as sights change.
 type panel struct {
-	at       time.Duration
-	zones    []string // sorted
-	hosts    map[string][]fleet.HostID
-	starved  []fleet.HostID
+	names    []string // of zones, sorted
+	zones    map[string]*zone
 	eligible int // hosts that are alive, or may be: a new leader has not heard of most
 }
 
-// panelFor is how old a panel may be; hosts become known quickly at first.
-func (e *Eyes) panelFor() time.Duration {
-	if e.m.time.Now()-e.began < neverSeenAfter {
-		return agesEvery
-	}
-	return candidatesFor
+type zone struct {
+	hosts []*sighted // by id
+	able  int        // of them may bear witness
 }
 
-func (e *Eyes) fillPanel() {
-	now := e.m.time.Now()
-	if e.panel.hosts != nil && now-e.panel.at < e.panelFor() {
-		return
+func byID(s *sighted, id fleet.HostID) int { return cmp.Compare(s.id, id) }
+
+func (p *panel) add(s *sighted) {
+	z := p.zones[s.zone]
+	if z == nil {
+		z = &zone{}
+		p.zones[s.zone] = z
+		at, _ := slices.BinarySearch(p.names, s.zone)
+		p.names = slices.Insert(p.names, at, s.zone)
 	}
-	p := panel{at: now, hosts: map[string][]fleet.HostID{}}
-	state := e.state()
-	for _, s := range e.order {
-		row := state.Host(s.id)
-		if row == nil || row.Life != fleet.HostReady && s.id != e.leader {
-			continue
-		}
-		if s.sight == plan.SightAlive || s.sight == plan.SightUnknown {
-			p.eligible++
-		}
-		switch {
-		case s.id != e.leader && (s.sight != plan.SightAlive || s.verdict != plan.SightUnknown):
-		case e.m.starved[s.id]:
-			p.starved = append(p.starved, s.id)
-		default:
-			if p.hosts[row.Zone] == nil {
-				p.zones = append(p.zones, row.Zone)
-			}
-			p.hosts[row.Zone] = append(p.hosts[row.Zone], s.id)
-		}
+	z.hosts = insert(z.hosts, s)
+}
+
+func (p *panel) remove(s *sighted) {
+	p.count(s, false, false)
+	z := p.zones[s.zone]
+	z.hosts = remove(z.hosts, s)
+}
+
+// insert keeps hosts by id; most come in that order.
+func insert(hosts []*sighted, s *sighted) []*sighted {
+	at := len(hosts)
+	if at > 0 && hosts[at-1].id > s.id {
+		at, _ = slices.BinarySearchFunc(hosts, s.id, byID)
 	}
-	slices.Sort(p.zones)
-	e.panel = p
+	return slices.Insert(hosts, at, s)
+}
+
+func remove(hosts []*sighted, s *sighted) []*sighted {
+	at, _ := slices.BinarySearchFunc(hosts, s.id, byID)
+	return slices.Delete(hosts, at, at+1)
+}
+
+// count keeps the numbers of those that may bear witness, and might.
+func (p *panel) count(s *sighted, able, eligible bool) {
+	if s.able != able {
+		s.able = able
+		p.zones[s.zone].able += sign(able)
+	}
+	if s.eligible != eligible {
+		s.eligible = eligible
+		p.eligible += sign(eligible)
+	}
+}
+
+func sign(up bool) int {
+	if up {
+		return 1
+	}
+	return -1
+}
+
+// file puts a host where what is seen of it belongs.
+func (e *Eyes) file(s *sighted) {
+	alive := s.sight == plan.SightAlive && s.verdict == plan.SightUnknown
+	if s.odd = !alive; s.odd {
+		e.odd[s.id] = s
+	} else {
+		delete(e.odd, s.id)
+	}
+	self := s.id == e.leader
+	ready := self || s.life == fleet.HostReady
+	e.panel.count(s, ready && (self || alive), ready && (s.sight == plan.SightAlive || s.sight == plan.SightUnknown))
 }
 
 // pick chooses up to three witnesses about a host: of other zones first, then of
-// its own, then starved ones; always the same about one host while the panel is.
-func (p *panel) pick(about fleet.HostID, zone string) []fleet.HostID {
+// its own, then starved ones. They depend on the host, so that not the same three
+// are asked about thousands.
+func (e *Eyes) pick(about *sighted) []fleet.HostID {
 	var out []fleet.HostID
-	start := hashOf(about)
-	take := func(from []fleet.HostID, round int) {
-		for i := range min(len(from), maxWitnesses+1) {
-			if h := from[(start+round+i)%len(from)]; h != about && !slices.Contains(out, h) {
-				out = append(out, h)
+	start := hashOf(about.id)
+	take := func(name string, round int) {
+		z := e.panel.zones[name]
+		for i := range z.hosts {
+			if z.able == 0 || len(out) == maxWitnesses {
+				return
+			}
+			h := z.hosts[(start+round+i)%len(z.hosts)]
+			if h.able && h != about && !e.m.starved[h.id] && !slices.Contains(out, h.id) {
+				out = append(out, h.id)
 				return
 			}
 		}
 	}
 	for round := range maxWitnesses {
-		for i := range p.zones {
-			if z := p.zones[(start+i)%len(p.zones)]; z != zone && len(out) < maxWitnesses {
-				take(p.hosts[z], round)
+		for i := range e.panel.names {
+			if name := e.panel.names[(start+i)%len(e.panel.names)]; name != about.zone {
+				take(name, round)
 			}
 		}
 	}
-	for round := 0; round < maxWitnesses && len(out) < maxWitnesses; round++ {
-		take(p.hosts[zone], round)
+	for round := range maxWitnesses {
+		take(about.zone, round)
 	}
-	for round := 0; round < maxWitnesses && len(out) < maxWitnesses; round++ {
-		take(p.starved, round)
+	if len(out) < maxWitnesses {
+		for _, id := range slices.Sorted(maps.Keys(e.m.starved)) {
+			if h := e.hosts[id]; h != nil && h.able && h != about && len(out) < maxWitnesses {
+				out = append(out, id)
+			}
+		}
 	}
 	return out
 }

@@ -26,8 +26,8 @@ func (e *Eyes) make() plan.Seen {
 	now := e.m.time.Now()
 	seen := plan.Seen{Hosts: make(map[fleet.HostID]plan.HostSeen, len(e.order)), LeaderAge: now - e.began}
 	for _, s := range e.order {
-		hs := plan.HostSeen{Sight: s.sight, For: now - s.since, Starved: e.m.starved[s.id]}
-		if e.odd[s.id] == s {
+		hs := plan.HostSeen{Sight: s.sight, For: now - s.since, Starved: len(e.m.starved) > 0 && e.m.starved[s.id]}
+		if s.odd {
 			hs.Age = -1
 			if heard, _, ever := e.heard(s); ever {
 				hs.Age = now - heard
