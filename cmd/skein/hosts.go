@@ -64,18 +64,26 @@ func printHosts(hosts []api.Host) error {
 	now := time.Now()
 	t := newTable(os.Stdout, "HOST", "ZONE", "STATE", "SINCE", "ROLE", "TASKS", "CPU FREE", "MEMORY FREE", "STATUS PAGE")
 	for _, h := range hosts {
-		state := h.Life
-		if h.Cordon != nil {
-			state += ", cordoned"
-		}
 		role := h.Role
 		if h.Leader {
 			role = "leader"
 		}
-		t.row(h.Name, h.Zone, state, ago(h.LifeSince, now), role, strconv.Itoa(h.Running+h.Pending),
+		t.row(h.Name, h.Zone, hostState(&h), ago(h.LifeSince, now), role, strconv.Itoa(h.Running+h.Pending),
 			fmt.Sprintf("%d/%d", h.Free.CPU, h.Capacity.CPU), fmt.Sprintf("%d/%d MiB", h.Free.Memory, h.Capacity.Memory), orDash(h.StatusURL))
 	}
 	return t.flush()
+}
+
+// hostState is a host's life in the words of the table.
+func hostState(h *api.Host) string {
+	state := h.Life
+	if h.Life == "ready" && h.Gossip == "failed" {
+		state += ", not heard" // its agent is down or stands still; its tasks run on
+	}
+	if h.Cordon != nil {
+		state += ", cordoned"
+	}
+	return state
 }
 
 type hostsShowCommand struct {
@@ -112,7 +120,7 @@ type hostsCordonCommand struct {
 
 // Run cordons a host.
 func (c *hostsCordonCommand) Run(ctx context.Context) error {
-	return c.do(ctx, &c.target, http.MethodPost, hostPath(c.Host, "cordon"), api.CordonBody{Why: c.Why, ClientToken: c.token()},
+	return c.do(ctx, &c.target, http.MethodPost, hostPath(c.Host, "cordon"), api.CordonBody{Why: c.Why},
 		"%s takes no new tasks; those on it stay", c.Host)
 }
 
@@ -124,7 +132,7 @@ type hostsUncordonCommand struct {
 
 // Run takes a cordon off.
 func (c *hostsUncordonCommand) Run(ctx context.Context) error {
-	return c.do(ctx, &c.target, http.MethodPost, hostPath(c.Host, "uncordon"), api.PlainBody{ClientToken: c.token()},
+	return c.do(ctx, &c.target, http.MethodPost, hostPath(c.Host, "uncordon"), api.PlainBody{},
 		"%s may take new tasks", c.Host)
 }
 
@@ -137,7 +145,7 @@ type hostsForgetCommand struct {
 
 // Run forgets a host.
 func (c *hostsForgetCommand) Run(ctx context.Context) error {
-	return c.do(ctx, &c.target, http.MethodPost, hostPath(c.Host, "forget"), api.ForceBody{Force: c.Force, ClientToken: c.token()},
+	return c.do(ctx, &c.target, http.MethodPost, hostPath(c.Host, "forget"), api.ForceBody{Force: c.Force},
 		"%s is no longer of this fleet; to come back it joins anew", c.Host)
 }
 

@@ -16,12 +16,14 @@ import (
 	"skein/raftfsm/fleet"
 )
 
-// table prints rows in columns; the first row is the heading.
+// table prints rows in columns; the first row is the heading, if there is one.
 type table struct{ w *tabwriter.Writer }
 
 func newTable(w io.Writer, heading ...string) *table {
 	t := &table{tabwriter.NewWriter(w, 0, 4, 2, ' ', 0)}
-	t.row(heading...)
+	if len(heading) > 0 {
+		t.row(heading...)
+	}
 	return t
 }
 

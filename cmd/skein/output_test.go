@@ -3,6 +3,8 @@ package main
 import (
 	"bytes"
 	"errors"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -52,6 +54,61 @@ func TestWhyATaskIsAsItIs(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			if got := why(&tt.task); got != tt.want {
 				t.Errorf("got %q, want %q", got, tt.want)
+			}
+		})
+	}
+}
+
+func TestTheStateOfAHost(t *testing.T) {
+	tests := map[string]struct {
+		host api.Host
+		want string
+	}{
+		"a host that is well":                       {api.Host{Life: "ready", Gossip: "alive"}, "ready"},
+		"a host whose agent is down":                {api.Host{Life: "ready", Gossip: "failed"}, "ready, not heard"},
+		"a host that is dead is not said twice":     {api.Host{Life: "silent", Gossip: "failed"}, "silent"},
+		"a cordoned host whose agent stands still":  {api.Host{Life: "ready", Gossip: "failed", Cordon: &api.Cordon{}}, "ready, not heard, cordoned"},
+		"a host that gossip knows nothing of (yet)": {api.Host{Life: "ready", Gossip: "unknown"}, "ready"},
+	}
+	for name, tt := range tests {
+		t.Run(name, func(t *testing.T) {
+			if got := hostState(&tt.host); got != tt.want {
+				t.Errorf("got %q, want %q", got, tt.want)
+			}
+		})
+	}
+}
+
+func TestATableWithoutAHeadingHasNoEmptyFirstLine(t *testing.T) {
+	var out bytes.Buffer
+	table := newTable(&out)
+	table.row("field", "value")
+	if err := table.flush(); err != nil || out.String() != "field  value\n" {
+		t.Errorf("printed %q, %v", out.String(), err)
+	}
+}
+
+func TestTheClientTokenOfAServiceComesFromFlagFileOrChance(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "service.json")
+	if err := os.WriteFile(file, []byte(`{"desiredCount": 2, "clientToken": "of-the-file"}`), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for name, tt := range map[string]struct{ flag, file, want string }{
+		"a flag wins over the file":   {"of-the-flag", file, "of-the-flag"},
+		"the file serves without one": {"", file, "of-the-file"},
+		"otherwise one is made":       {"", "", ""},
+	} {
+		t.Run(name, func(t *testing.T) {
+			w := write{ClientToken: tt.flag}
+			_, body, err := (&serviceFlags{File: tt.file}).prepare(&target{Socket: "/nowhere"}, &w, "web")
+			if err != nil {
+				t.Fatal(err)
+			}
+			if _, twice := body["clientToken"]; twice || body["serviceName"] != "web" {
+				t.Errorf("body %v", body)
+			}
+			if tt.want != "" && w.ClientToken != tt.want || w.ClientToken == "" {
+				t.Errorf("token %q, want %q", w.ClientToken, tt.want)
 			}
 		})
 	}

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -12,6 +13,7 @@ import (
 	"strings"
 
 	"skein/agent/api"
+	"skein/cmd/skein/client"
 )
 
 // serviceCommand is about services.
@@ -102,7 +104,7 @@ type serviceFlags struct {
 }
 
 // body merges file and flags into a request.
-func (f *serviceFlags) body(name, clientToken string) (map[string]any, error) {
+func (f *serviceFlags) body(name string) (map[string]any, error) {
 	body := map[string]any{}
 	if f.File != "" {
 		text, err := readInput(f.File)
@@ -135,10 +137,22 @@ func (f *serviceFlags) body(name, clientToken string) (map[string]any, error) {
 	if len(deployment) > 0 {
 		body["deploymentConfiguration"] = deployment
 	}
-	if _, given := body["clientToken"]; !given {
-		body["clientToken"] = clientToken
-	}
 	return body, nil
+}
+
+// prepare returns the request and who carries it. A client token in the file
+// serves where no flag gives one.
+func (f *serviceFlags) prepare(t *target, w *write, name string) (*client.Client, map[string]any, error) {
+	body, err := f.body(name)
+	if err != nil {
+		return nil, nil, err
+	}
+	if given, ok := body["clientToken"].(string); ok {
+		w.ClientToken = cmp.Or(w.ClientToken, given)
+		delete(body, "clientToken")
+	}
+	agent, err := w.client(t)
+	return agent, body, err
 }
 
 func (f *serviceFlags) query() string {
@@ -157,11 +171,7 @@ type serviceCreateCommand struct {
 
 // Run creates a service and prints the defaults it took.
 func (c *serviceCreateCommand) Run(ctx context.Context) error {
-	agent, err := c.client()
-	if err != nil {
-		return err
-	}
-	body, err := c.body(c.Name, c.token())
+	agent, body, err := c.prepare(&c.target, &c.write, c.Name)
 	if err != nil {
 		return err
 	}
@@ -204,11 +214,7 @@ type serviceUpdateCommand struct {
 
 // Run updates a service.
 func (c *serviceUpdateCommand) Run(ctx context.Context) error {
-	agent, err := c.client()
-	if err != nil {
-		return err
-	}
-	body, err := c.body("", c.token())
+	agent, body, err := c.prepare(&c.target, &c.write, "")
 	if err != nil {
 		return err
 	}
@@ -234,7 +240,7 @@ type serviceScaleCommand struct {
 // Run scales a service.
 func (c *serviceScaleCommand) Run(ctx context.Context) error {
 	return c.do(ctx, &c.target, http.MethodPost, "/v1/services/"+url.PathEscape(c.Name)+"/scale",
-		api.ScaleBody{Desired: c.Desired, ClientToken: c.token()}, "%s: desired count is %d", c.Name, c.Desired)
+		api.ScaleBody{Desired: c.Desired}, "%s: desired count is %d", c.Name, c.Desired)
 }
 
 type serviceDeleteCommand struct {
@@ -247,7 +253,7 @@ type serviceDeleteCommand struct {
 // Run deletes a service.
 func (c *serviceDeleteCommand) Run(ctx context.Context) error {
 	return c.do(ctx, &c.target, http.MethodDelete, "/v1/services/"+url.PathEscape(c.Name),
-		api.ForceBody{Force: c.Force, ClientToken: c.token()}, "%s is being removed; its tasks stop", c.Name)
+		api.ForceBody{Force: c.Force}, "%s is being removed; its tasks stop", c.Name)
 }
 
 // maxInput bounds what is read from a file before it is sent: the API takes

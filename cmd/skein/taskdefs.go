@@ -20,6 +20,7 @@ type taskdefCommand struct {
 
 type taskdefRegisterCommand struct {
 	target
+	write
 	File   string `arg:"" help:"ECS task definition JSON, - for standard input."`
 	Strict bool   `help:"Refuse fields that would be ignored or mapped."`
 }
@@ -30,7 +31,7 @@ func (c *taskdefRegisterCommand) Run(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	agent, err := c.client()
+	agent, err := c.write.client(&c.target)
 	if err != nil {
 		return err
 	}

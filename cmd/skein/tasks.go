@@ -132,11 +132,11 @@ type runCommand struct {
 
 // Run starts tasks that nobody replaces and prints their ids.
 func (c *runCommand) Run(ctx context.Context) error {
-	agent, err := c.client()
+	agent, err := c.write.client(&c.target)
 	if err != nil {
 		return err
 	}
-	body := map[string]any{"taskDefinition": c.TaskDefinition, "count": c.Count, "clientToken": c.token()}
+	body := map[string]any{"taskDefinition": c.TaskDefinition, "count": c.Count}
 	if c.StartedBy != "" {
 		body["startedBy"] = c.StartedBy
 	}
@@ -164,7 +164,7 @@ type stopCommand struct {
 
 // Run asks a task to stop; a service replaces it.
 func (c *stopCommand) Run(ctx context.Context) error {
-	body := map[string]any{"clientToken": c.token()}
+	body := map[string]any{}
 	if c.Reason != "" {
 		body["reason"] = c.Reason
 	}

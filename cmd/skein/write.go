@@ -22,6 +22,15 @@ func (w *write) token() string {
 	return w.ClientToken
 }
 
+// client returns a client whose writes carry the client token.
+func (w *write) client(t *target) (*client.Client, error) {
+	agent, err := t.client()
+	if err != nil {
+		return nil, err
+	}
+	return agent.Once(w.token()), nil
+}
+
 // made is what writes answer, whichever it was.
 type made struct {
 	api.Written
@@ -34,7 +43,7 @@ type made struct {
 
 // do sends a write that makes nothing new and says what it did.
 func (w *write) do(ctx context.Context, t *target, method, path string, body any, done string, args ...any) error {
-	agent, err := t.client()
+	agent, err := w.client(t)
 	if err != nil {
 		return err
 	}

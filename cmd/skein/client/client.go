@@ -28,6 +28,8 @@ const (
 	maxAnswerBytes = 16 << 20
 	// requestTimeout is above the 10 s for which a write waits during an election.
 	requestTimeout = 30 * time.Second
+	// headerToken carries the client token of a write whose body has no field for it.
+	headerToken = "Idempotency-Key"
 )
 
 // Endpoint is where an agent answers: exactly one of Socket and URL is set.
@@ -47,6 +49,7 @@ func (e Endpoint) String() string {
 type Client struct {
 	endpoint Endpoint
 	token    string // operator token; empty for none
+	once     string // client token of writes; empty for none
 	http     *http.Client
 	base     string
 }
@@ -61,6 +64,14 @@ func New(endpoint Endpoint, token string) *Client {
 		}}
 	}
 	return c
+}
+
+// Once returns a client whose writes carry a client token: sent again with the
+// same words they have one effect.
+func (c *Client) Once(clientToken string) *Client {
+	once := *c
+	once.once = clientToken
+	return &once
 }
 
 // NewToken makes a client token, so that a write can be repeated safely.
@@ -117,7 +128,7 @@ func (c *Client) call(ctx context.Context, method, path string, body, answer any
 		return nil, fmt.Errorf("read answer of %s: more than %d bytes", c.endpoint, maxAnswerBytes)
 	}
 	if response.StatusCode >= 300 {
-		return nil, refusal(response.StatusCode, text)
+		return nil, c.refused(response.StatusCode, text)
 	}
 	if answer == nil || len(text) == 0 {
 		return response.Header, nil
@@ -165,6 +176,9 @@ func (c *Client) do(ctx context.Context, method, path string, body any) (*http.R
 	if c.token != "" {
 		request.Header.Set("Authorization", "Bearer "+c.token)
 	}
+	if c.once != "" && method != http.MethodGet {
+		request.Header.Set(headerToken, c.once)
+	}
 	response, err := c.http.Do(request)
 	if err != nil {
 		return nil, c.explain(err)
@@ -172,7 +186,17 @@ func (c *Client) do(ctx context.Context, method, path string, body any) (*http.R
 	return response, nil
 }
 
-func refusal(status int, text []byte) error {
+// refused is an answer that is an error. Those of a server that is in trouble may
+// have had an effect all the same.
+func (c *Client) refused(status int, text []byte) error {
+	err := refusal(status, text)
+	if status >= http.StatusInternalServerError && c.once != "" {
+		err.Hint = strings.TrimPrefix(err.Hint+"\nclient token of this command: --client-token "+c.once, "\n")
+	}
+	return err
+}
+
+func refusal(status int, text []byte) *Error {
 	var answer struct {
 		Error Error `json:"error"`
 	}
@@ -191,7 +215,16 @@ func (c *Client) explain(err error) error {
 	case errors.Is(err, os.ErrPermission):
 		return fmt.Errorf("%s is for root only: try with sudo", c.endpoint)
 	case errors.Is(err, context.DeadlineExceeded):
-		return fmt.Errorf("no answer from %s within %s: whether a write took effect is unknown, the same command can be repeated safely with its --client-token", c.endpoint, requestTimeout)
+		return fmt.Errorf("no answer from %s within %s%s", c.endpoint, requestTimeout, c.unknown())
 	}
-	return fmt.Errorf("ask %s: %w", c.endpoint, err)
+	return fmt.Errorf("ask %s: %w%s", c.endpoint, err, c.unknown())
+}
+
+// unknown says of a write without an answer how to find out what became of it:
+// the token may be one that the caller never saw.
+func (c *Client) unknown() string {
+	if c.once == "" {
+		return ""
+	}
+	return ": whether it took effect is unknown; repeat it safely with --client-token " + c.once
 }

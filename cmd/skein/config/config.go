@@ -86,7 +86,7 @@ func (c *Config) Check() error {
 		err error
 	}{
 		{"name", matches(c.Name, nameRule, "1 to 63 letters, digits, '-', '_' or '.', starting with a letter or digit")},
-		{"zone", matches(c.Zone, nameRule, "1 to 63 letters, digits, '-', '_' or '.', starting with a letter or digit")},
+		{"zone", CheckZone(c.Zone)},
 		{"attributes", attributes(c.Attributes)},
 		{"data_dir", absolute(c.DataDir)},
 		{"peer_listen", listenAddress(c.PeerListen, false)},
@@ -110,6 +110,11 @@ func (c *Config) Check() error {
 		}
 	}
 	return nil
+}
+
+// CheckZone refuses what cannot be the name of a zone.
+func CheckZone(zone string) error {
+	return matches(zone, nameRule, "1 to 63 letters, digits, '-', '_' or '.', starting with a letter or digit")
 }
 
 // Level is the log level as slog has it.

@@ -48,6 +48,20 @@ func TestLabNames(t *testing.T) {
 	}
 }
 
+func TestABadZoneIsRefusedBeforeAnythingIsMade(t *testing.T) {
+	l := offline(t)
+	if err := l.Up(t.Context(), UpOptions{Zones: []string{"a", "../b"}}); err == nil || !strings.Contains(err.Error(), `zone: "../b" is refused`) {
+		t.Errorf("up: %v", err)
+	}
+	if _, err := l.Add(t.Context(), ""); err == nil || !strings.Contains(err.Error(), `zone: "" is refused`) {
+		t.Errorf("add: %v", err)
+	}
+	left, err := os.ReadDir(l.root)
+	if err != nil || len(left) > 0 {
+		t.Errorf("left behind: %v, %v", left, err)
+	}
+}
+
 func TestNoLabsNamesReachIntoAnothers(t *testing.T) {
 	one, _ := New(Options{Name: "a"})
 	two, _ := New(Options{Name: "ab"})

@@ -10,6 +10,8 @@ import (
 	"os/exec"
 	"strings"
 	"time"
+
+	"skein/cmd/skein/config"
 )
 
 // UpOptions say what lab to make.
@@ -30,6 +32,11 @@ func (l *Lab) Up(ctx context.Context, o UpOptions) error {
 	}
 	if len(o.Zones) > maxHosts {
 		return fmt.Errorf("%d hosts are too many: at most %d", len(o.Zones), maxHosts)
+	}
+	for _, zone := range o.Zones {
+		if err := config.CheckZone(zone); err != nil {
+			return fmt.Errorf("zone: %w", err)
+		}
 	}
 	if err := Check(l.dir); err != nil {
 		return err
@@ -110,6 +117,9 @@ func (l *Lab) makeHub(ctx context.Context, v6 bool) (*State, error) {
 
 // Add boots one more host and lets it join. It returns the new host's name.
 func (l *Lab) Add(ctx context.Context, zone string) (string, error) {
+	if err := config.CheckZone(zone); err != nil { // its agent would refuse it once the host is there
+		return "", fmt.Errorf("zone: %w", err)
+	}
 	lock, s, err := l.open(ctx, "add")
 	if err != nil {
 		return "", err
