@@ -24,7 +24,7 @@ func (c *Checker) admitHost(e *Entry, cmd fleet.AdmitHost, result *fleet.Result)
 		h = c.admit(id, cmd.Host.Name, cmd.Host.Zone)
 	}
 	if row := e.After.Host(id); row != nil {
-		h.name, h.zone = row.Name, row.Zone
+		h.name, h.zone, h.revoked = row.Name, row.Zone, row.Cert.Revoked
 	}
 }
 

@@ -36,12 +36,16 @@ type fleetOf struct {
 	// racing has hosts and operators come between a plan and its entry.
 	racing  bool
 	telling func(fleet.HostID, []fleet.TaskReport)
+	starts  func(*fleetOf, *fleet.Task, Machine) // instead of a clean start
 }
 
-func newFleet(t testing.TB, r *rand.Rand, hosts int) *fleetOf {
+func newFleet(t testing.TB, r *rand.Rand, hosts int, planners ...lead.Planner) *fleetOf {
 	t.Helper()
 	f := &fleetOf{rig: newRig(t), r: r, seen: map[fleet.HostID]plan.HostSeen{}, dead: map[fleet.HostID]bool{}}
-	f.loop = lead.NewLoop(f.newID, lead.Planners()...)
+	if planners == nil {
+		planners = lead.Planners()
+	}
+	f.loop = lead.NewLoop(f.newID, planners...)
 	for i := 1; i <= hosts; i++ {
 		id := fleet.HostID(fmt.Sprintf("h%d", i))
 		if i > 2 {
@@ -198,10 +202,10 @@ func (f *fleetOf) obeyOne(t *fleet.Task) (fleet.TaskReport, bool) {
 	case t.Desired == fleet.TaskStopped || !here:
 		f.end(t, m)
 		out.Status, out.Health = fleet.TaskStopped, fleet.HealthUnknown
+	case t.Last < fleet.TaskRunning && f.starts != nil:
+		f.starts(f, t, m)
 	case t.Last < fleet.TaskRunning:
-		f.c.JournalLine(m, t.ID, 1)
-		f.c.ContainerCreated(m, t.ID, "app", 1)
-		f.c.ContainerStarted(m, t.ID, "app", 1)
+		start(f, t, m, 1)
 	}
 	return out, out.Status != t.Last || out.Health != t.Health || t.Unconfirmed
 }

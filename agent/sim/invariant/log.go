@@ -2,6 +2,7 @@ package invariant
 
 import (
 	"fmt"
+	"time"
 
 	"skein/raftfsm/fleet"
 )
@@ -25,6 +26,7 @@ type Entry struct {
 // logbook is what is remembered of the log itself.
 type logbook struct {
 	index, term uint64
+	termFrom    time.Duration // when the first entry of the term came
 	leaders     map[uint64]fleet.RaftID
 	votes       map[ballot]fleet.RaftID
 	wiped       map[fleet.RaftID]bool
@@ -46,6 +48,9 @@ func newLogbook() logbook {
 func (c *Checker) Committed(e Entry) {
 	c.tick()
 	c.order(&e)
+	if e.Term != c.log.term {
+		c.log.termFrom = c.now()
+	}
 	c.log.index, c.log.term = e.Index, e.Term
 	m := &c.model
 	if e.Entry.At > m.now && e.Entry.At <= latestStamp {
@@ -114,6 +119,10 @@ func (c *Checker) apply(e *Entry, item *fleet.Item, result *fleet.Result) {
 		}
 	case fleet.SetVoter:
 		c.setVoter(cmd)
+	case fleet.RevokeCert:
+		if h := c.model.hosts[cmd.Host]; h != nil {
+			h.revoked = true
+		}
 	case fleet.Prune:
 		c.prune(cmd, e.After)
 	default:

@@ -75,7 +75,8 @@ func (c *Checker) remains(id Machine, task fleet.TaskID) *remains {
 	return r
 }
 
-// JournalLine says that a start's line is durable.
+// JournalLine says that the line of a start in this boot is durable. Lines of
+// earlier boots that are written again are not told.
 func (c *Checker) JournalLine(on Machine, task fleet.TaskID, attempt int) {
 	c.tick()
 	r := c.remains(on, task)
@@ -133,7 +134,7 @@ func (c *Checker) ContainerEnded(on Machine, task fleet.TaskID, name string, cau
 	if k == nil || !k.alive {
 		return
 	}
-	if cause == Signalled {
+	if cause == Signalled || cause == Removed && k.started {
 		c.signalSent(r, k)
 	}
 	r.fell = r.fell || cause == Itself

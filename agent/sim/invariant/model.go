@@ -49,6 +49,7 @@ type host struct {
 	everReady   bool
 	cordoned    bool
 	draining    bool
+	revoked     bool // its certificate: nobody talks to it
 	boot        string
 	session     uint64
 	bootSession uint64

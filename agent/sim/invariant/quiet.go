@@ -174,7 +174,7 @@ func (q *quiet) unplaced(t *task) {
 // host says which hosts are not what they are believed to be.
 func (q *quiet) host(h *host) {
 	w := q.c.world[h.id]
-	if w == nil || h.life == fleet.HostForgotten || !q.old(max(w.since, w.faults, q.c.calmFrom)) {
+	if w == nil || h.revoked || h.life == fleet.HostForgotten || !q.old(max(w.since, w.faults, q.c.calmFrom)) {
 		return
 	}
 	switch {

@@ -14,7 +14,7 @@ const wholePlan = 256
 // done as often as pays for it: each placement saves up effort, in rows, and a
 // judgement spends it. Small fleets are judged at every placement.
 const (
-	effortSaved = 64
+	effortSaved = 32
 	effortMost  = 1 << 16
 )
 
@@ -32,8 +32,8 @@ type placed struct {
 // Decision 1), of all zones with a host that takes it. So when a class has been
 // placed, no zone that was given any has two more than one that could have taken
 // it. What the planner could not know is not held against it: hosts that opened,
-// or got room, after it looked; hosts that may have looked ill to it; tasks that
-// came or went since; commands that State refused. Standalone tasks are not
+// or got room, after it looked; hosts that may have looked ill to it, as any may to
+// a new leader; tasks that came or went since; commands that State refused. Standalone tasks are not
 // judged: they spread within a pass only.
 func (c *Checker) spread(e *Entry) {
 	all := c.placements(e)
@@ -83,7 +83,7 @@ func (c *Checker) even(p *placed, e *Entry) {
 	if planned == 0 {
 		planned = e.Index - 1
 	}
-	if p.service.changedBefore > planned {
+	if p.service.changedBefore > planned || c.now()-c.log.termFrom < calmFor {
 		return
 	}
 	count := map[string]int{}
