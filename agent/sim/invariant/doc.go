@@ -12,4 +12,11 @@
 // The cost of a fact does not grow with the fleet, but for Full and Desired,
 // which look at everything. One goroutine; no clock of its own, no chance: equal
 // facts give equal reports.
+//
+// To add a rule: a name in rules.go with the invariant it belongs to and what
+// should hold; a function that calls hold where the fact comes in; a table of
+// stories in sentences, one that keeps it and several that break it; a mutant in
+// mutants_test.go. To add a command: apply in log.go, and what it changes in
+// compare.go and full.go; a command that the model does not know is found by
+// Full, since State has rows then that nothing made.
 package invariant
