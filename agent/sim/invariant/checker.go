@@ -38,6 +38,7 @@ type Checker struct {
 	world    map[fleet.HostID]*surroundings
 	cloned   map[fleet.HostID]bool // identities that two machines go by
 	calmFrom time.Duration         // a fault that touches all hosts lasts until then
+	allAil   bool
 	machines map[Machine]*machine
 	byHost   map[fleet.HostID][]*machine
 	late     []*container // made though their task had stopped, by deadline

@@ -128,6 +128,23 @@ func TestDeathsAreTrue(t *testing.T) {
 			r.pass(time.Minute)
 			silence(r)
 		}},
+		{"a host that ails", "", func(r *rig) {
+			r.c.Ails("h2", true)
+			r.pass(time.Hour)
+			silence(r)
+		}},
+		{"a host that ailed long ago", "silence", func(r *rig) {
+			r.c.Ails("h2", true)
+			r.pass(time.Hour)
+			r.c.Ails("h2", false)
+			r.pass(10 * time.Second)
+			silence(r)
+		}},
+		{"a fleet that ails", "", func(r *rig) {
+			r.c.AllAil(true)
+			r.pass(time.Hour)
+			silence(r)
+		}},
 		{"a fleet that was disturbed until a moment ago", "", func(r *rig) {
 			r.c.AllDisturbed(55 * time.Second)
 			r.pass(time.Minute)

@@ -80,20 +80,22 @@ func (c *Checker) uncaused(r *remains, s *Signal) string {
 }
 
 // notCutOff says why onDisconnect is no cause. The shortest time that the
-// service ever had counts: the host may not have heard of a longer one.
+// service ever had counts: the host may not have heard of a longer one. Where a
+// fault touches a host, though it is linked, nobody knows what it hears: such
+// spells count as silence.
 func (c *Checker) notCutOff(t *task) string {
 	if t.service == nil || t.service.cutOff == 0 {
 		return "the fleet wants it to run here, and its onDisconnect is to keep it"
 	}
 	after := time.Duration(t.service.cutOff)*time.Millisecond - cutEarly
-	w := c.around(t.host.id)
-	switch {
-	case w.voters == 0 && c.now()-w.cut >= after:
-		return ""
-	case w.voters > 0 && w.cutFor >= after && c.now()-w.uncut <= cutLate:
+	spell := c.around(t.host.id).unheard
+	if until := min(spell.until, c.now()); until-spell.from >= after && c.now()-until <= cutLate {
 		return ""
 	}
-	return fmt.Sprintf("onDisconnect is %d ms, and voters were linked within that", t.service.cutOff)
+	if c.allAil || c.now()-c.calmFrom < after && c.calmFrom > 0 {
+		return ""
+	}
+	return fmt.Sprintf("onDisconnect is %d ms, and it heard voters within that (it last may not have from %s to %s)", t.service.cutOff, spell.from, spell.until)
 }
 
 // signalSent says that nothing kills a container from outside but its agent.

@@ -68,6 +68,22 @@ func TestNothingStopsWithoutACause(t *testing.T) {
 			r.pass(30 * time.Second)
 			send(r, m, id, fleet.StopInfrastructureHealth)
 		}},
+		{"touched by faults for as long as onDisconnect, though linked", "", func(r *rig) {
+			id, m := cutOff(r)
+			r.c.Disturbed("h1", 20*time.Second)
+			r.pass(10 * time.Second)
+			r.c.Disturbed("h1", time.Minute)
+			r.pass(time.Minute)
+			send(r, m, id, fleet.StopInfrastructureHealth)
+		}},
+		{"cut off long ago, and heard since", "I10", func(r *rig) {
+			id, m := cutOff(r)
+			r.c.Linked("h1", 0, 1)
+			r.pass(5 * time.Minute)
+			r.c.Linked("h1", 1, 1)
+			r.pass(cutLate + time.Second)
+			send(r, m, id, fleet.StopInfrastructureHealth)
+		}},
 		{"cut off, and to be kept", "I10", func(r *rig) {
 			id, m := one(r)
 			r.c.Linked("h1", 0, 1)

@@ -20,16 +20,21 @@ type surroundings struct {
 	voters    int           // that hear it and are heard
 	of        int
 	heardBy   time.Duration // since when a majority, valid while there is one
-	cut       time.Duration // since when none at all, valid while voters is 0
-	uncut     time.Duration // when the last time without any voter ended
-	cutFor    time.Duration // how long that was
+	ails      bool
 	faults    time.Duration // a fault touches it until then
+	// unheard is the newest spell in which it may have heard no voter: cut off, not
+	// up, or touched by a fault.
+	unheard struct{ from, until time.Duration }
 }
+
+// forEver is the end of what has none yet.
+const forEver = time.Duration(1<<63 - 1)
 
 func (c *Checker) around(id fleet.HostID) *surroundings {
 	w := c.world[id]
 	if w == nil {
-		w = &surroundings{since: c.now(), heardBy: c.now(), cut: c.now()}
+		w = &surroundings{since: c.now(), heardBy: c.now()}
+		w.unheard.from, w.unheard.until = c.now(), forEver
 		c.world[id] = w
 	}
 	return w
@@ -41,34 +46,64 @@ func (c *Checker) HostCondition(id fleet.HostID, is virtual.Condition) {
 	if w.condition != is {
 		w.condition, w.since = is, c.now()
 	}
+	w.listen(c.now())
 }
 
 // Linked says how many of the voters an agent hears from now on, and is heard
 // by; none means that it is cut off.
 func (c *Checker) Linked(id fleet.HostID, voters, of int) {
 	w := c.around(id)
-	majority := 2*voters > of
-	if majority && 2*w.voters <= w.of {
+	if 2*voters > of && 2*w.voters <= w.of {
 		w.heardBy = c.now()
 	}
-	if voters == 0 && w.voters > 0 {
-		w.cut = c.now()
-	}
-	if voters > 0 && w.voters == 0 {
-		w.uncut, w.cutFor = c.now(), c.now()-w.cut
-	}
 	w.voters, w.of = voters, of
+	w.listen(c.now())
 }
 
-// Disturbed says that a fault touches a host until a time: losses, delays, a
-// starved or stalled agent, a clock that jumps.
+// Disturbed says that a fault touches a host until a time: losses, delays, an
+// agent that restarts.
 func (c *Checker) Disturbed(id fleet.HostID, until time.Duration) {
 	w := c.around(id)
 	w.faults = max(w.faults, until)
+	w.listen(c.now())
+}
+
+// Ails says that a fault touches a host from now on, or no longer: a starved
+// agent, a runtime that does not answer, a stalled disk, a clock that is off.
+func (c *Checker) Ails(id fleet.HostID, on bool) {
+	w := c.around(id)
+	if w.ails && !on {
+		w.faults = max(w.faults, c.now())
+	}
+	w.ails = on
+	w.listen(c.now())
 }
 
 // AllDisturbed says that a fault touches every host, or the voters, until a time.
 func (c *Checker) AllDisturbed(until time.Duration) { c.calmFrom = max(c.calmFrom, until) }
+
+// AllAil says that a fault touches every host from now on, or no longer: a
+// network that loses messages.
+func (c *Checker) AllAil(on bool) {
+	if c.allAil && !on {
+		c.AllDisturbed(c.now())
+	}
+	c.allAil = on
+}
+
+// listen keeps the spell in which the host may hear nobody.
+func (w *surroundings) listen(now time.Duration) {
+	until := w.faults
+	if w.voters == 0 || w.condition != virtual.Up || w.ails {
+		until = forEver
+	}
+	switch over := w.unheard.until <= now; {
+	case over && until > now:
+		w.unheard.from, w.unheard.until = now, until
+	case !over:
+		w.unheard.until = max(until, now)
+	}
+}
 
 // calm reports whether a host has been up, heard by a majority of voters and
 // untouched by faults for a while.
@@ -76,7 +111,8 @@ func (c *Checker) calm(id fleet.HostID, d time.Duration) bool {
 	w := c.world[id]
 	since := c.now() - d
 	return w != nil && w.condition == virtual.Up && w.since <= since &&
-		2*w.voters > w.of && w.heardBy <= since && w.faults <= since && c.calmFrom <= since
+		2*w.voters > w.of && w.heardBy <= since &&
+		!w.ails && w.faults <= since && !c.allAil && c.calmFrom <= since
 }
 
 // falseDeath says that a host that has been calm for ten seconds is not declared
