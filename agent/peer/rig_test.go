@@ -376,7 +376,7 @@ func (a *rigAgent) hostWith(nonce uint64) *rigHost {
 	h.link = NewLink(LinkConfig{
 		Port: a.port, Clock: a.r.clock, Logs: a.lines.logger(), Nonce: nonce,
 		Session: func() fleet.OpenSession {
-			return fleet.OpenSession{Boot: "boot-" + a.name, Addr: a.addr(), Zone: "a", Capacity: fleet.Resources{CPU: 4096, Memory: 8192}}
+			return fleet.OpenSession{Boot: "boot-" + a.name, Addr: a.addr(), Zone: a.r.cluster.state().Host(a.id()).Zone, Capacity: fleet.Resources{CPU: 4096, Memory: 8192}}
 		},
 		Opened: func(n uint64) { h.note(func() { h.sessions = append(h.sessions, n) }) },
 		Deliver: func(d Down) (err error) {

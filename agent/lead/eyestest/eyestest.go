@@ -127,6 +127,26 @@ var cases = map[string]func(b *bed){
 		b.never(host, plan.SightSilent, hungSoonest)
 		b.hold(long, []fleet.HostID{host}, plan.SightAlive)
 	},
+	"a host that one witness reaches is not silent, and refused once it is not heard for long": func(b *bed) {
+		b.settle()
+		host := b.Hosts[4]
+		b.Cut([]fleet.HostID{host}, b.Hosts[:3]) // no voter hears it
+		took := b.untilNever(host, plan.SightRefused, plan.SightSilent, hungLatest)
+		if took < hungSoonest {
+			b.t.Errorf("refused after %s", took)
+		}
+		b.hold(long, []fleet.HostID{host}, plan.SightRefused)
+		b.Heal()
+		b.untilNever(host, plan.SightAlive, plan.SightSilent, orphanLatest)
+	},
+	"machines that die together are all silent": func(b *bed) {
+		b.settle()
+		b.KillMachine(b.Hosts[3])
+		b.KillMachine(b.Hosts[4])
+		b.until(b.Hosts[3], plan.SightSilent, silentLatest+suspectLatest)
+		b.until(b.Hosts[4], plan.SightSilent, silentLatest)
+		b.hold(long, b.Hosts[:3], plan.SightAlive)
+	},
 	"a host cut from everybody is silent, and alive once it is heard": func(b *bed) {
 		b.settle()
 		b.Cut(b.Hosts[4:], b.Hosts[:4])

@@ -33,32 +33,44 @@ const (
 
 func newLinks(r *rig) *links {
 	l := &links{rig: r, at: map[fleet.HostID]fleet.HostID{}}
-	for i := range 5 {
+	for i := range r.n {
 		l.at[name(i+1)] = r.home(i + 1)
 	}
 	r.net.Watch(func(id fleet.HostID) {
-		for i := range 5 {
-			l.look(name(i + 1))
-		}
-		if c := r.net.Condition(id); id != "" && (c == virtual.Down || c == virtual.Off) {
+		c := r.net.Condition(id)
+		gone := id != "" && (c == virtual.Down || c == virtual.Off)
+		if gone {
 			l.at[id] = ""
+		}
+		for i := range r.n {
+			host := name(i + 1)
+			switch voter := l.at[host]; {
+			case voter == "":
+			case voter == id && gone:
+				r.time.After(voterSilence, func() { l.leave(host, voter) }) // its streams ended with it
+			case !r.net.Linked(host, voter):
+				r.time.After(voterSilence, func() {
+					if !r.net.Linked(host, voter) {
+						l.leave(host, voter)
+					}
+				})
+			}
 		}
 	})
 	return l
 }
 
-func (l *links) look(host fleet.HostID) {
-	voter := l.at[host]
-	if voter == "" || l.net.Linked(host, voter) {
-		return
+// leave looks for another voter.
+func (l *links) leave(host, voter fleet.HostID) {
+	switch {
+	case l.at[host] != voter:
+	case l.net.Condition(host) == virtual.Frozen:
+		l.time.After(linkRetry, func() { l.leave(host, voter) })
+	case l.net.Condition(host) == virtual.Up:
+		l.sights.Closed(host, voter)
+		l.at[host] = ""
+		l.open(host)
 	}
-	l.time.After(voterSilence, func() {
-		if l.at[host] == voter && !l.net.Linked(host, voter) && l.net.Condition(host) == virtual.Up {
-			l.sights.Closed(host, voter)
-			l.at[host] = ""
-			l.open(host)
-		}
-	})
 }
 
 // open streams from the first voter that is heard, another than the host itself
@@ -67,7 +79,10 @@ func (l *links) open(host fleet.HostID) {
 	if l.at[host] != "" || l.net.Condition(host) != virtual.Up {
 		return
 	}
-	voters := []fleet.HostID{name(1), name(2), name(3)}
+	var voters []fleet.HostID
+	for i := range l.voters {
+		voters = append(voters, name(i+1))
+	}
 	if at := slices.Index(voters, host); at >= 0 {
 		voters = append(slices.Delete(voters, at, at+1), host)
 	}
@@ -81,34 +96,31 @@ func (l *links) open(host fleet.HostID) {
 	l.time.After(linkRetry, func() { l.open(host) })
 }
 
+// start has a machine and its agent run, whatever was done to them.
+func (l *links) start(h fleet.HostID) {
+	switch l.net.Condition(h) {
+	case virtual.Frozen:
+		l.net.Set(h, virtual.Up)
+	case virtual.Off:
+		l.net.PowerOn(h)
+		l.begin(h)
+	case virtual.Down:
+		l.begin(h)
+	}
+	l.open(h)
+}
+
 func (l *links) fixture() eyestest.Fixture {
 	return eyestest.Fixture{
-		Hosts:   []fleet.HostID{name(1), name(2), name(3), name(4), name(5)},
-		Eyes:    func() eyestest.Watcher { return l.eyes },
-		Changes: func() int { return l.told },
-		Voter:   func(h fleet.HostID) fleet.HostID { return l.at[h] },
-		Lead: func(h fleet.HostID) {
-			for i := range 5 {
-				if name(i+1) == h {
-					l.lead(i + 1)
-				}
-			}
-		},
+		Hosts:       []fleet.HostID{name(1), name(2), name(3), name(4), name(5)},
+		Eyes:        func() eyestest.Watcher { return l.eyes },
+		Changes:     func() int { return l.told },
+		Voter:       func(h fleet.HostID) fleet.HostID { return l.at[h] },
+		Lead:        l.leadHost,
 		KillMachine: func(h fleet.HostID) { l.net.Set(h, virtual.Off) },
 		KillAgent:   func(h fleet.HostID) { l.net.Set(h, virtual.Down) },
 		Freeze:      func(h fleet.HostID) { l.net.Set(h, virtual.Frozen) },
-		Start: func(h fleet.HostID) {
-			switch l.net.Condition(h) {
-			case virtual.Frozen:
-				l.net.Set(h, virtual.Up)
-			case virtual.Off:
-				l.net.PowerOn(h)
-				fallthrough
-			default:
-				l.begin(h)
-			}
-			l.open(h)
-		},
+		Start:       l.start,
 		Cut: func(a, b []fleet.HostID) {
 			l.net.Cut(a, b)
 			l.net.Cut(b, a)

@@ -22,8 +22,10 @@ type rig struct {
 	net    *virtual.Network
 	sights *simsight.Membership
 	state  *fleet.State
+	n      int
 	voters int
 	lives  map[fleet.HostID]*virtual.Life
+	leader fleet.HostID
 	eyes   *simsight.Eyes
 	told   int // OnChange calls
 }
@@ -32,7 +34,7 @@ func name(i int) fleet.HostID { return fleet.HostID(fmt.Sprintf("h%03d", i)) }
 
 func newRig(t testing.TB, n, voters int, seed uint64, mutants simsight.Mutants) *rig {
 	t.Helper()
-	r := &rig{t: t, time: virtual.NewTime(seed), state: fleetOf(t, n, voters), voters: voters, lives: map[fleet.HostID]*virtual.Life{}}
+	r := &rig{t: t, time: virtual.NewTime(seed), state: fleetOf(t, n, voters), n: n, voters: voters, lives: map[fleet.HostID]*virtual.Life{}}
 	r.net = virtual.NewNetwork(r.time, seed, virtual.Weather{Delay: time.Millisecond})
 	r.sights = simsight.New(r.time, r.net, seed, simsight.Config{
 		State: func(fleet.HostID) *fleet.State { return r.state }, Mutants: mutants,
@@ -54,10 +56,25 @@ func (r *rig) home(i int) fleet.HostID { return name(1 + i%r.voters) }
 func (r *rig) begin(id fleet.HostID) { r.lives[id] = r.net.Begin(id) }
 
 // lead makes a host the leader.
-func (r *rig) lead(i int) {
+func (r *rig) lead(i int) { r.leadHost(name(i)) }
+
+func (r *rig) leadHost(id fleet.HostID) {
+	r.leader = id
 	r.eyes.Close()
-	r.eyes = r.sights.Eyes(name(i), r.lives[name(i)])
+	r.eyes = r.sights.Eyes(id, r.lives[id])
 	r.eyes.OnChange(func() { r.told++ })
+}
+
+// do applies a command and tells the leader's view, as the log does.
+func (r *rig) do(c fleet.Command) {
+	r.t.Helper()
+	next := r.state.Clone()
+	out := next.Apply(next.Index()+1, fleet.Entry{At: start, Items: []fleet.Item{{Command: c}}})
+	if err := out.Results[0].Err; err != nil {
+		r.t.Fatalf("%T: %v", c, err)
+	}
+	r.state = next
+	r.eyes.Applied(out.Touched)
 }
 
 func (r *rig) run(d time.Duration) { r.time.Run(r.time.Now() + d) }
