@@ -38,6 +38,10 @@ func TestTheLogHasOneLeaderAtATime(t *testing.T) {
 			r.c.Wiped("h1.1")
 			r.c.Voted("h1.1", 4, "h2.1")
 		}},
+		{"a voter's new log has a new id", "", func(r *rig) { r.do(fleet.SetVoter{ID: "h2.1", Phase: fleet.VoterPreparing}) }},
+		{"a voter's new log has an id that was there before", "I9", func(r *rig) {
+			r.c.setVoter(fleet.SetVoter{ID: "h1.1", Phase: fleet.VoterPreparing})
+		}},
 		{"a report of an old session is refused by State", "", func(r *rig) {
 			r.open("h1", "boot-1")
 			r.commit(fleet.Item{Command: fleet.Report{Host: "h1", Session: 1, Seq: 99}})
