@@ -17,6 +17,7 @@ func (c *Checker) report(cmd fleet.Report) {
 		return
 	}
 	h.seq = cmd.Seq
+	c.wasSent(h, cmd)
 	if cmd.Capacity != nil {
 		c.resize(h, *cmd.Capacity)
 	}
@@ -43,6 +44,30 @@ func passed(checks []fleet.Check) bool {
 func (c *Checker) fence(h *host, cmd fleet.Report) {
 	c.hold(sessionFence, cmd.Session == h.session && h.life != fleet.HostLost && h.life != fleet.HostForgotten, func() string {
 		return fmt.Sprintf("a report of session %d of %s was taken in; it is in session %d, and %s", cmd.Session, h.name, h.session, h.life)
+	})
+}
+
+// sending is a session with the newest report that its agent sent.
+type sending struct{ session, seq uint64 }
+
+// ReportSent says that an agent hands a report to its session for the first
+// time. Whoever tells it has the origin of reports checked, too.
+func (c *Checker) ReportSent(id fleet.HostID, session, seq uint64) {
+	if last := c.sent[id]; session > last.session || session == last.session && seq > last.seq {
+		c.sent[id] = sending{session, seq}
+	}
+}
+
+// wasSent says that nobody speaks in a host's name, and that no report of an
+// earlier life passes for one of this: what is taken in was sent in the session
+// that it names.
+func (c *Checker) wasSent(h *host, cmd fleet.Report) {
+	last, told := c.sent[h.id]
+	if !told || c.cloned[h.id] {
+		return
+	}
+	c.hold(reportsAreSent, cmd.Session == last.session && cmd.Seq <= last.seq, func() string {
+		return fmt.Sprintf("report %d of session %d of %s was taken in; its agent is in session %d and has sent %d", cmd.Seq, cmd.Session, h.name, last.session, last.seq)
 	})
 }
 

@@ -43,6 +43,7 @@ type Checker struct {
 	byHost   map[fleet.HostID][]*machine
 	late     []*container // made though their task had stopped, by deadline
 	frames   map[session]order
+	sent     map[fleet.HostID]sending // newest session and report that agents told us of
 	acked    []Ack
 	effort   int // saved up for rules that look at many rows, see spread
 }
@@ -61,6 +62,7 @@ func New(now func() time.Duration, broken func(Broken)) *Checker {
 		machines: map[Machine]*machine{},
 		byHost:   map[fleet.HostID][]*machine{},
 		frames:   map[session]order{},
+		sent:     map[fleet.HostID]sending{},
 	}
 }
 

@@ -46,6 +46,19 @@ func TestTheLogHasOneLeaderAtATime(t *testing.T) {
 			r.open("h1", "boot-1")
 			r.commit(fleet.Item{Command: fleet.Report{Host: "h1", Session: 1, Seq: 99}})
 		}},
+		{"a report that was sent in this session", "", func(r *rig) {
+			r.c.ReportSent("h1", 1, 2)
+			r.do(fleet.Report{Host: "h1", Session: 1, Seq: 2})
+		}},
+		{"a report that nobody sent in this session", "I9", func(r *rig) {
+			r.c.ReportSent("h1", 1, 40)
+			r.c.ReportSent("h1", 2, 1)
+			r.open("h1", "boot-1")
+			if len(r.broken) > 0 {
+				r.t.Fatalf("broken too early: %v", r.broken)
+			}
+			r.do(fleet.Report{Host: "h1", Session: 2, Seq: 41})
+		}},
 		{"a report of an old session is taken in", "I9", func(r *rig) {
 			r.open("h1", "boot-1")
 			r.c.fence(r.c.model.hosts["h1"], fleet.Report{Host: "h1", Session: 1, Seq: 99})

@@ -29,6 +29,7 @@ const (
 	onlyAssigned
 	newestIntent
 	sessionFence
+	reportsAreSent
 	noStopWithoutCause
 	noEndWithoutSignal
 	ackedIsCommitted
@@ -67,6 +68,7 @@ var book = [rules]struct{ name, words string }{
 	onlyAssigned:        {"I9", "hosts run only what was assigned to them"},
 	newestIntent:        {"I9", "what a host accepts in a session never gets older"},
 	sessionFence:        {"I9", "a report counts only in the host's present session"},
+	reportsAreSent:      {"I9", "a report that counts was sent in that session"},
 	noStopWithoutCause:  {"I10", "no task that the fleet wants running is stopped without a cause of its own"},
 	noEndWithoutSignal:  {"I10", "a container ends by a signal only when its agent sent one"},
 	ackedIsCommitted:    {"I11", "a write is acknowledged only once it is committed, with its result"},
