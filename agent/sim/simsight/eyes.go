@@ -198,7 +198,7 @@ func (e *Eyes) viewOf(voter fleet.HostID) *view {
 // unlink keeps what voters told last that cannot tell more.
 func (e *Eyes) unlink() {
 	for _, v := range e.views {
-		if !v.linked || e.m.net.Linked(e.leader, v.voter) {
+		if !v.linked || e.tells(v.voter) {
 			continue
 		}
 		v.linked, v.at, v.last = false, e.m.time.Now(), maps.Clone(e.m.voters[v.voter])
@@ -210,9 +210,21 @@ func (e *Eyes) unlink() {
 	}
 }
 
+// tells reports whether a voter's words reach this leader.
+func (e *Eyes) tells(voter fleet.HostID) bool {
+	leader, said := e.m.follows[voter]
+	return e.m.net.Linked(e.leader, voter) && (!said || leader == e.leader || voter == e.leader)
+}
+
+func (e *Eyes) linkAll() {
+	for _, v := range e.views {
+		e.link(v)
+	}
+}
+
 // link has a voter tell all it has, when it next tells.
 func (e *Eyes) link(v *view) {
-	if v.linked || v.timer.Waiting() || !e.m.net.Linked(e.leader, v.voter) {
+	if v.linked || v.timer.Waiting() || !e.tells(v.voter) {
 		return
 	}
 	var wait time.Duration
@@ -220,7 +232,7 @@ func (e *Eyes) link(v *view) {
 		wait = e.m.chance.Between(0, agesEvery)
 	}
 	v.timer = e.after(wait, func() {
-		if v.linked || !e.m.net.Linked(e.leader, v.voter) {
+		if v.linked || !e.tells(v.voter) {
 			return
 		}
 		before := e.hostsOf(v)
@@ -257,9 +269,7 @@ func (e *Eyes) told(voter, host fleet.HostID) {
 
 // netChanged looks again at what a change of the network may have changed.
 func (e *Eyes) netChanged(id fleet.HostID) {
-	for _, v := range e.views {
-		e.link(v)
-	}
+	e.linkAll()
 	switch {
 	case id == e.leader:
 		e.after(0, e.lookAtAll) // it goes on after it stood still

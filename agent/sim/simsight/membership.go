@@ -32,6 +32,7 @@ type Membership struct {
 
 	voters  map[fleet.HostID]ledger
 	open    map[fleet.HostID][]fleet.HostID // host -> voters that have a stream of it
+	follows map[fleet.HostID]fleet.HostID   // voter -> whom it takes for the leader, where that was said
 	starved map[fleet.HostID]bool
 	clocks  map[fleet.HostID]time.Duration // those that are off
 	eyes    []*Eyes
@@ -54,7 +55,7 @@ func New(t *virtual.Time, net *virtual.Network, seed uint64, cfg Config) *Member
 	m := &Membership{
 		time: t, net: net, chance: virtual.NewChance(seed, "membership"), cfg: cfg,
 		voters: map[fleet.HostID]ledger{}, open: map[fleet.HostID][]fleet.HostID{},
-		starved: map[fleet.HostID]bool{}, clocks: map[fleet.HostID]time.Duration{},
+		follows: map[fleet.HostID]fleet.HostID{}, starved: map[fleet.HostID]bool{}, clocks: map[fleet.HostID]time.Duration{},
 	}
 	net.Watch(m.netChanged)
 	return m
@@ -115,6 +116,20 @@ func (m *Membership) Starve(host fleet.HostID, late bool) {
 	}
 	for _, e := range m.eyes {
 		e.told(host, host)
+	}
+}
+
+// Follow says whom a voter takes for the leader, or with no name that it knows
+// none: it tells nobody else what it hears. A voter of which nothing was said tells
+// every leader.
+func (m *Membership) Follow(voter, leader fleet.HostID) {
+	if was, said := m.follows[voter]; said && was == leader {
+		return
+	}
+	m.follows[voter] = leader
+	for _, e := range m.eyes {
+		e.unlink()
+		e.linkAll()
 	}
 }
 

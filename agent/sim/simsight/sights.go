@@ -22,6 +22,22 @@ func (e *Eyes) Sights() plan.Seen {
 	return e.seen
 }
 
+// Aged reports whether a host has been refused for so long since the last value
+// of Sights that planners now count it as silent: nothing changes then but its age,
+// so whoever wakes for that must look again.
+func (e *Eyes) Aged() bool {
+	if e.closed || len(e.odd) == 0 {
+		return false
+	}
+	down := time.Duration(e.state().Fleet().Settings.AgentDownAfterMs) * time.Millisecond
+	for _, s := range e.odd {
+		if s.sight == plan.SightRefused && e.seenAt-s.since < down && e.m.time.Now()-s.since >= down {
+			return true
+		}
+	}
+	return false
+}
+
 func (e *Eyes) make() plan.Seen {
 	now := e.m.time.Now()
 	seen := plan.Seen{Hosts: make(map[fleet.HostID]plan.HostSeen, len(e.order)), LeaderAge: now - e.began}

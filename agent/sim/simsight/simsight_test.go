@@ -180,6 +180,47 @@ func TestALeaderThatStoodStillActsOnWhatItKnewUntilItHears(t *testing.T) {
 	}
 }
 
+func TestALeaderThatNobodyFollowsHearsNobody(t *testing.T) {
+	r := newRig(t, 9, 3, 1, simsight.Mutants{})
+	r.run(2 * time.Second)
+	for i := 1; i <= 3; i++ {
+		r.sights.Follow(name(i), name(2))
+	}
+	r.run(5 * time.Second)
+	for i := 1; i <= 9; i++ {
+		// Its own stream is its own; of the others it knows only what witnesses say.
+		if s := r.sight(i); s.Sight != plan.SightAlive || s.Age > time.Second != (r.home(i) != name(1) && i != 1) {
+			t.Errorf("%s is %+v to a leader of old", name(i), s)
+		}
+	}
+	r.lead(2)
+	r.run(time.Second)
+	for i := 1; i <= 9; i++ {
+		if s := r.sight(i); s.Sight != plan.SightAlive || s.Age > 0 {
+			t.Errorf("%s is %+v", name(i), s)
+		}
+	}
+}
+
+func TestARefusalAgesUntilItCountsAsSilence(t *testing.T) {
+	r := newRig(t, 9, 3, 1, simsight.Mutants{})
+	r.run(2 * time.Second)
+	r.net.Set(name(9), virtual.Down)
+	r.until(9, plan.SightRefused, 2*time.Second)
+	down := time.Duration(r.state.Fleet().Settings.AgentDownAfterMs) * time.Millisecond
+	r.run(down - time.Second)
+	if r.eyes.Aged() {
+		t.Error("aged too soon")
+	}
+	r.run(time.Second)
+	if !r.eyes.Aged() {
+		t.Error("a refusal of long ago is not told from a new one")
+	}
+	if s := r.sight(9); s.For < down || r.eyes.Aged() {
+		t.Errorf("%+v, aged: %v", s, r.eyes.Aged())
+	}
+}
+
 func TestClocksAreTheMedianAgainstTheLeaders(t *testing.T) {
 	r := newRig(t, 9, 3, 1, simsight.Mutants{})
 	r.run(2 * time.Second)
