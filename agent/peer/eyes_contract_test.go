@@ -122,7 +122,8 @@ func (s *seen) fixture() eyestest.Fixture {
 				}
 			}
 		},
-		Heal: s.memnet.heal,
-		Step: s.step,
+		Heal:   s.memnet.heal,
+		Starve: func(id fleet.HostID, late bool) { s.hosts[id].agent.deaf.Store(late) },
+		Step:   s.step,
 	}
 }

@@ -35,6 +35,7 @@ type Fixture struct {
 	Start       func(fleet.HostID) // it runs again, whatever was done to it
 	Cut         func(a, b []fleet.HostID)
 	Heal        func()
+	Starve      func(fleet.HostID, bool) // it is late itself, and says so
 
 	// Step lets StepTime pass.
 	Step func()
@@ -229,6 +230,39 @@ var cases = map[string]func(b *bed){
 		for _, h := range b.Hosts {
 			b.until(h, plan.SightAlive, orphanLatest)
 		}
+	},
+	"a starved host says so": func(b *bed) {
+		b.settle()
+		b.Starve(b.Hosts[4], true)
+		b.run(2 * time.Second)
+		for i, h := range b.Hosts {
+			if s := b.see(h); s.Starved != (i == 4) || s.Sight != plan.SightAlive {
+				b.t.Errorf("%s is %+v", h, s)
+			}
+		}
+		b.Starve(b.Hosts[4], false)
+		b.run(2 * time.Second)
+		if b.see(b.Hosts[4]).Starved {
+			b.t.Error("it is not starved any more")
+		}
+	},
+	"a starved leader is slower to suspect, and not blind": func(b *bed) {
+		b.settle()
+		b.Starve(b.Hosts[0], true)
+		b.run(2 * time.Second)
+		b.KillMachine(b.Hosts[4])
+		b.hold(suspectLatest, b.Hosts, plan.SightAlive)
+		b.until(b.Hosts[4], plan.SightSilent, silentLatest)
+	},
+	"the silence that starved witnesses find counts late": func(b *bed) {
+		b.settle()
+		for _, h := range b.Hosts[:4] {
+			b.Starve(h, true)
+		}
+		b.run(2 * time.Second)
+		b.KillMachine(b.Hosts[4])
+		b.never(b.Hosts[4], plan.SightSilent, hungSoonest)
+		b.until(b.Hosts[4], plan.SightSilent, hungLatest-hungSoonest)
 	},
 	"probing hosts that are alive or unknown by name changes nothing": func(b *bed) {
 		b.settle()

@@ -125,7 +125,8 @@ func (l *links) fixture() eyestest.Fixture {
 			l.net.Cut(a, b)
 			l.net.Cut(b, a)
 		},
-		Heal: l.net.Heal,
-		Step: func() { l.run(eyestest.StepTime) },
+		Heal:   l.net.Heal,
+		Starve: l.sights.Starve,
+		Step:   func() { l.run(eyestest.StepTime) },
 	}
 }

@@ -115,7 +115,9 @@ func (m *Membership) Starve(host fleet.HostID, late bool) {
 		m.starved[host] = true
 	}
 	for _, e := range m.eyes {
-		e.told(host, host)
+		if e.hosts[host] != nil {
+			e.changed()
+		}
 	}
 }
 
