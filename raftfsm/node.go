@@ -35,6 +35,9 @@ type Node struct {
 	leading   leadership
 	watch     watchdog
 
+	stamping sync.Mutex
+	stamper  fleet.Stamper
+
 	asking  atomic.Int64 // callers that wait on the library
 	fatal   chan error
 	failed  atomic.Pointer[error]
@@ -79,6 +82,14 @@ func (n *Node) Trouble() error {
 
 // State is the newest published State, never nil. It is shared: read it only.
 func (n *Node) State() *fleet.State { return n.machine.published.Load() }
+
+// FleetTime is fleet time now, by this node's State and clocks: what it stamps
+// entries with.
+func (n *Node) FleetTime() fleet.Time {
+	n.stamping.Lock()
+	defer n.stamping.Unlock()
+	return n.stamper.Stamp(n.State().Now(), fleet.TimeOf(n.cfg.Clock.Now()), n.cfg.Clock.Mono())
+}
 
 // Subscribe has a function called after each entry is applied and published,
 // with what it touched; after a snapshot from the leader with everything there

@@ -60,7 +60,7 @@ func (n *Node) prepare(items []fleet.Item) (*proposal, error) {
 	case n.watch.stalled.Load():
 		return nil, ErrStalled
 	}
-	encoded, err := wire.EncodeEntry(fleet.Entry{At: fleet.TimeOf(n.cfg.Clock.Now()), Items: items})
+	encoded, err := wire.EncodeEntry(fleet.Entry{At: n.FleetTime(), Items: items})
 	if err != nil {
 		return nil, err
 	}

@@ -211,7 +211,7 @@ func (q *proposer) entry(waiting []*proposal) (batch []*proposal, data []byte, e
 		return batch, batch[0].encoded, nil
 	}
 	if len(batch) > 1 {
-		data, err = wire.EncodeEntry(fleet.Entry{At: fleet.TimeOf(q.node.cfg.Clock.Now()), Items: items})
+		data, err = wire.EncodeEntry(fleet.Entry{At: q.node.FleetTime(), Items: items})
 	}
 	return batch, data, err
 }

@@ -79,7 +79,7 @@ func (k *keeping) step(ctx context.Context) (more bool) {
 		in.Starved[report.Host] = report.Starved
 	}
 	var plan keeper.Plan
-	plan, k.memory = keeper.Step(max(fleet.TimeOf(k.node.clock.Now()), state.Now()), in, k.memory)
+	plan, k.memory = keeper.Step(k.log.FleetTime(), in, k.memory)
 	if len(plan.Items) > 0 {
 		results, _, err := k.log.Propose(ctx, plan.Items)
 		if err != nil {
