@@ -2,6 +2,7 @@ package eyestest
 
 import (
 	"maps"
+	"math/rand/v2"
 	"testing"
 	"time"
 
@@ -275,6 +276,26 @@ var cases = map[string]func(b *bed){
 			b.t.Errorf("%d changes were told", n)
 		}
 	},
+	"whatever has happened, a fleet at rest is seen as it is": func(b *bed) {
+		b.settle()
+		chance := rand.New(rand.NewPCG(1, 1))
+		is := map[fleet.HostID]plan.Sight{}
+		for _, h := range b.Hosts {
+			is[h] = plan.SightAlive
+		}
+		for range 8 {
+			for range 5 {
+				b.mishap(chance, is)
+				b.run(time.Duration(chance.IntN(60)) * StepTime)
+			}
+			b.run(long)
+			for _, h := range b.Hosts {
+				if s := b.see(h); s.Sight != is[h] {
+					b.t.Fatalf("%s is %+v, should be %s; all: %v", h, s, is[h], is)
+				}
+			}
+		}
+	},
 	"a view that was handed over does not change": func(b *bed) {
 		b.settle()
 		held := b.Eyes().Sights()
@@ -285,6 +306,28 @@ var cases = map[string]func(b *bed){
 			b.t.Errorf("was %+v, is %+v", kept, held.Hosts)
 		}
 	},
+}
+
+// mishap hurts a host, or has it run again; is says what it should be seen as then.
+// The leader stays well.
+func (b *bed) mishap(chance *rand.Rand, is map[fleet.HostID]plan.Sight) {
+	h := b.Hosts[1+chance.IntN(len(b.Hosts)-1)]
+	if is[h] != plan.SightAlive {
+		b.Start(h)
+		is[h] = plan.SightAlive
+		return
+	}
+	switch chance.IntN(3) {
+	case 0:
+		b.KillMachine(h)
+		is[h] = plan.SightSilent
+	case 1:
+		b.KillAgent(h)
+		is[h] = plan.SightRefused
+	case 2:
+		b.Freeze(h)
+		is[h] = plan.SightRefused
+	}
 }
 
 // bed adds to a fixture what most cases do.

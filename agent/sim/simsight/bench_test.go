@@ -76,3 +76,14 @@ func BenchmarkZoneLost(b *testing.B) {
 		r.run(5 * time.Second)
 	}
 }
+
+// BenchmarkElection is a new leader of 10,000 hosts, until it has seen them all.
+func BenchmarkElection(b *testing.B) {
+	r := newRig(b, 10_000, 3, 1, simsight.Mutants{})
+	leader := 1
+	for b.Loop() {
+		leader = 3 - leader
+		r.lead(leader)
+		r.run(5 * time.Second)
+	}
+}

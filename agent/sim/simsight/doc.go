@@ -18,5 +18,15 @@
 // second; any number of hosts is examined at once; and no host's limit is
 // stretched for beats that are usually late.
 //
+// A leader's executor must say which rows an entry touched ([Eyes.Applied]) and
+// look again at what has only grown old ([Eyes.Aged]); the links say when a voter
+// ends a stream ([Membership.Cut]), voters whom they follow ([Membership.Follow]).
+//
+// Measured on two cores: a host that dies, is found silent and comes back makes 7
+// events, which take 5 to 7 us at 100, 1,000 and 10,000 hosts. The three views
+// that a leader takes of it are a map of all hosts each: 6 us, 0.1 ms and 1 ms.
+// An election at 10,000 hosts takes 18 ms, a lost zone of 3,333 and its return 53
+// ms, an idle day nothing.
+//
 // One goroutine uses a Membership, that of its virtual.Time.
 package simsight
