@@ -1,0 +1,171 @@
+package simlog
+
+import (
+	"time"
+
+	"skein/raftfsm/fleet"
+)
+
+// Disk is what a voter's log is on its host's disk. It outlives agents and
+// power, but for what was not synced.
+type Disk struct {
+	id    fleet.RaftID
+	wiped bool
+
+	term uint64
+	vote fleet.RaftID
+	log  entries
+	hint uint64 // known to be committed when the last entry was written
+	snap *snapshot
+	// known is the State at hint in a shared log, so that a restart need not apply
+	// what others have applied.
+	known *fleet.State
+
+	stalled, full bool
+
+	node    *Node // that has it open
+	queue   []*write
+	syncing []*write // by the sync under way
+	began   time.Duration
+	hung    bool // that sync would be done, but for the stall
+}
+
+// write is one write: a part of what is kept, and what follows once it is safe.
+type write struct {
+	hard bool // term and vote
+	term uint64
+	vote fleet.RaftID
+
+	from    uint64 // entries replace all from here on; 0: none
+	entries []*entry
+	hint    uint64
+	known   *fleet.State
+
+	snap  *snapshot
+	reset bool // the log begins behind the snapshot
+	trim  uint64
+
+	done func()
+}
+
+// NewDisk makes the empty log of an id, which must be new.
+func NewDisk(id fleet.RaftID) *Disk { return &Disk{id: id} }
+
+// ID is whose log it is.
+func (d *Disk) ID() fleet.RaftID { return d.id }
+
+// Wipe empties the log; its id is still known. Nobody may have it open.
+func (d *Disk) Wipe() { *d = Disk{id: d.id, wiped: true, stalled: d.stalled, full: d.full} }
+
+// Clone copies what is safe on the disk.
+func (d *Disk) Clone() *Disk {
+	return &Disk{id: d.id, wiped: d.wiped, term: d.term, vote: d.vote, log: d.log.clone(), hint: d.hint, snap: d.snap, known: d.known}
+}
+
+// Stall has syncs not return until it is called again with false.
+func (d *Disk) Stall(on bool) {
+	d.stalled = on
+	if !on && d.hung && d.node != nil {
+		d.hung = false
+		d.await()
+	}
+}
+
+// Full has the disk take no more entries. A node that leads hands over.
+func (d *Disk) Full(on bool) {
+	was := d.full
+	d.full = on
+	if d.node == nil || was == on {
+		return
+	}
+	d.node.handOver()
+	d.node.log.stir()
+}
+
+// put queues a write. One sync takes all that is queued when it begins.
+func (d *Disk) put(w *write) {
+	d.queue = append(d.queue, w)
+	if d.syncing == nil {
+		d.sync()
+	}
+}
+
+func (d *Disk) sync() {
+	d.syncing, d.queue = d.queue, nil
+	d.began = d.node.log.time.Now()
+	d.await()
+}
+
+func (d *Disk) await() {
+	n := d.node
+	takes := n.log.net.Takes(n.host, n.log.chance.Between(n.log.cfg.FsyncMin, n.log.cfg.FsyncMax))
+	n.after(takes, d.synced)
+}
+
+// synced is when the sync under way returns, or begins to hang.
+func (d *Disk) synced() {
+	n := d.node
+	if d.stalled {
+		d.hung = true
+		n.after(d.began+n.log.cfg.Stall-n.log.time.Now(), d.watch)
+		return
+	}
+	done := d.syncing
+	d.syncing = nil
+	for _, w := range done {
+		d.keep(w)
+	}
+	if len(d.queue) > 0 {
+		d.sync()
+	}
+	n.connect(true)
+	for _, w := range done {
+		if w.done != nil && !n.closed {
+			w.done()
+		}
+	}
+}
+
+// watch is the watchdog: a write that hangs cuts the node off.
+func (d *Disk) watch() {
+	if d.hung && d.node.log.time.Now()-d.began >= d.node.log.cfg.Stall {
+		d.node.connect(false)
+	}
+}
+
+// keep makes a write part of what is on the disk.
+func (d *Disk) keep(w *write) {
+	if w.hard {
+		d.term, d.vote = w.term, w.vote
+	}
+	if w.from > 0 {
+		d.log.cut(w.from)
+		d.log.list = append(d.log.list, w.entries...)
+		d.hint, d.known = w.hint, w.known
+	}
+	if w.snap != nil {
+		d.snap = w.snap
+		if w.reset {
+			d.log = entries{base: w.snap.index, baseTerm: w.snap.term}
+			d.hint, d.known = w.snap.index, w.snap.state
+		}
+		d.log.dropTo(w.trim)
+	}
+}
+
+// release ends a node's hold on the disk. Of what was not synced a part may have
+// come to be safe all the same, in order: so many writes, none of them from a
+// disk that hangs.
+func (d *Disk) release(writes int) {
+	pending := append(d.syncing, d.queue...)
+	if d.stalled {
+		writes = 0
+	}
+	for _, w := range pending[:min(writes, len(pending))] {
+		d.keep(w)
+	}
+	d.node, d.queue, d.syncing, d.hung = nil, nil, nil, false
+}
+
+// pending is how many writes are not synced.
+func (d *Disk) pending() int { return len(d.syncing) + len(d.queue) }

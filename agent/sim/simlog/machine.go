@@ -1,0 +1,206 @@
+package simlog
+
+import (
+	"bytes"
+	"fmt"
+	"slices"
+
+	"skein/raftfsm/fleet"
+	"skein/raftfsm/fleet/wire"
+)
+
+// machine is the State of one voter.
+type machine struct {
+	state       *fleet.State // never changed: each entry makes another
+	applied     uint64
+	applying    bool
+	subscribers []func(index uint64, t fleet.Touched)
+}
+
+func newMachine(s *snapshot) machine {
+	m := machine{state: fleet.New()}
+	if s != nil {
+		m.state, m.applied = s.open(), s.index
+	}
+	return m
+}
+
+// open is the State of a snapshot.
+func (s *snapshot) open() *fleet.State {
+	if s.data == nil {
+		return s.state
+	}
+	state, err := wire.ReadState(bytes.NewReader(s.data))
+	if err != nil {
+		panic(fmt.Sprintf("simlog: a snapshot cannot be read: %v", err))
+	}
+	return state
+}
+
+// restore takes a State from the leader.
+func (m *machine) restore(s *snapshot) {
+	m.state, m.applied = s.open(), s.index
+	m.tell(m.state.Index(), touchedAll(m.state))
+}
+
+func (m *machine) tell(index uint64, t fleet.Touched) {
+	for _, call := range m.subscribers {
+		call(index, t)
+	}
+}
+
+// commitTo takes entries up to index for committed and applies them.
+func (n *Node) commitTo(index uint64) {
+	n.commit = max(n.commit, index)
+	m := &n.machine
+	if m.applying { // called from inside: the loop below goes on
+		return
+	}
+	m.applying = true
+	defer func() { m.applying = false }()
+	for m.applied < n.commit && !n.closed {
+		n.apply(n.entries.at(m.applied + 1))
+	}
+	n.snapshot()
+}
+
+// apply applies an entry, publishes, tells, and answers, in this order.
+func (n *Node) apply(e *entry) {
+	l, m := n.log, &n.machine
+	first := l.judge.committed(n, e)
+	if e.kind != kindCommand {
+		m.applied = e.index
+		n.answerFor(e, nil)
+		return
+	}
+	p, known := l.past.get(e.index)
+	if !known {
+		p = m.apply(e)
+	}
+	m.state, m.applied = p.state, e.index
+	if first {
+		if l.cfg.Shared {
+			l.past.add(e.index, p)
+		}
+		if f := l.cfg.Committed; f != nil {
+			f(Commit{Index: e.index, Term: e.term, Leader: e.leader, Planned: e.planned, Entry: p.entry, Outcome: p.outcome, State: p.state})
+		}
+	}
+	l.forget()
+	m.tell(e.index, p.outcome.Touched)
+	n.answerFor(e, p.outcome.Results)
+}
+
+// forget drops what every living voter has applied.
+func (l *Log) forget() {
+	least := l.judge.top()
+	for _, n := range l.order {
+		least = min(least, n.machine.applied)
+	}
+	l.past.prune(least)
+}
+
+// apply decodes an entry and makes the next State.
+func (m *machine) apply(e *entry) past {
+	decoded, err := wire.DecodeEntry(e.data)
+	if err != nil {
+		panic(fmt.Sprintf("simlog: entry %d cannot be read: %v", e.index, err))
+	}
+	state := m.state.Clone()
+	return past{state: state, entry: decoded, outcome: state.Apply(e.index, decoded)}
+}
+
+// snapshot takes one when it is time, and forgets entries well behind it.
+func (n *Node) snapshot() {
+	had := uint64(0)
+	if n.snap != nil {
+		had = n.snap.index
+	}
+	index := n.machine.applied
+	if n.closed || index < had+uint64(n.log.cfg.SnapshotEvery) || index <= n.entries.base {
+		return
+	}
+	s := &snapshot{index: index, state: n.machine.state}
+	s.term, _ = n.entries.term(index)
+	for _, c := range n.configs {
+		if c.index <= index {
+			s.members = c.members
+		}
+	}
+	if !n.log.cfg.Shared {
+		var b bytes.Buffer
+		if err := wire.WriteState(&b, s.state); err != nil {
+			panic(fmt.Sprintf("simlog: a snapshot cannot be written: %v", err))
+		}
+		s.state, s.data = nil, b.Bytes()
+	}
+	trim := index - min(index, uint64(n.log.cfg.KeepEntries))
+	n.snap = s
+	n.entries.dropTo(trim)
+	for len(n.configs) > 1 && n.configs[1].index <= n.entries.base {
+		n.configs = n.configs[1:]
+	}
+	n.disk.put(&write{snap: s, trim: trim})
+}
+
+// past is what an entry came to.
+type past struct {
+	state   *fleet.State
+	entry   fleet.Entry
+	outcome fleet.Outcome
+}
+
+// history is what the newest entries came to, for the voters that follow.
+type history struct {
+	base uint64
+	list []past // from index base; without a State where there was no command
+}
+
+// pastKept is how far a voter may lag and still find what others came to. A
+// State that is kept costs what entries after it changed.
+const pastKept = 1024
+
+func (h *history) get(index uint64) (past, bool) {
+	if index < h.base || index >= h.base+uint64(len(h.list)) || h.list[index-h.base].state == nil {
+		return past{}, false
+	}
+	return h.list[index-h.base], true
+}
+
+func (h *history) add(index uint64, p past) {
+	if len(h.list) == 0 {
+		h.base = index
+	}
+	for h.base+uint64(len(h.list)) < index {
+		h.list = append(h.list, past{})
+	}
+	h.list = append(h.list, p)
+}
+
+// prune forgets what everybody has applied.
+func (h *history) prune(upTo uint64) {
+	end := h.base + uint64(len(h.list))
+	upTo = max(upTo+1, end-min(end, pastKept))
+	if upTo <= h.base || len(h.list) == 0 {
+		return
+	}
+	n := min(upTo-h.base, uint64(len(h.list)))
+	clear(h.list[:n])
+	h.list, h.base = h.list[n:], h.base+n
+}
+
+// touchedAll says that everything may have changed.
+func touchedAll(s *fleet.State) fleet.Touched {
+	t := fleet.Touched{Voters: true, Fleet: true, Decisions: true}
+	for h := range s.Hosts() {
+		t.Hosts = append(t.Hosts, h.ID)
+	}
+	t.Wanted = slices.Clone(t.Hosts)
+	for v := range s.Services() {
+		t.Services = append(t.Services, v.Name)
+	}
+	for v := range s.Tasks() {
+		t.Tasks = append(t.Tasks, v.ID)
+	}
+	return t
+}
