@@ -102,7 +102,8 @@ func (p *Port) openWanted(r *http.Request, peer trust.Peer) (Log, position, erro
 	}
 }
 
-// reached checks that State is not behind what the host has seen.
+// reached checks that State is not behind what the host has seen, and that the
+// host's session has not ended.
 func reached(st *fleet.State, host fleet.HostID, at position) error {
 	row, h := st.Fleet(), st.Host(host)
 	if row == nil || h == nil {
@@ -116,6 +117,11 @@ func reached(st *fleet.State, host fleet.HostID, at position) error {
 	}
 	if h.Session.N > at.session {
 		return fmt.Errorf("stream of session %d, now %d: %w", at.session, h.Session.N, fleet.ErrOldSession)
+	}
+	if h.Life == fleet.HostLost {
+		// A host without tasks has nothing to report, and would never learn otherwise
+		// that only another session brings it back.
+		return fmt.Errorf("%s was declared lost, which ended session %d: %w", host, at.session, fleet.ErrOldSession)
 	}
 	return nil
 }
