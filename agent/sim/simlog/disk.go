@@ -27,7 +27,8 @@ type Disk struct {
 	queue   []*write
 	syncing []*write // by the sync under way
 	began   time.Duration
-	hung    bool // that sync would be done, but for the stall
+	hung    bool     // that sync would be done, but for the stall
+	lost    []*write // by an agent that ended: safe unless the power goes
 }
 
 // write is one write: a part of what is kept, and what follows once it is safe.
@@ -153,19 +154,34 @@ func (d *Disk) keep(w *write) {
 	}
 }
 
-// release ends a node's hold on the disk. Of what was not synced a part may have
-// come to be safe all the same, in order: so many writes, none of them from a
-// disk that hangs.
-func (d *Disk) release(writes int) {
-	pending := append(d.syncing, d.queue...)
-	if d.stalled {
-		writes = 0
+// Lose is a loss of power: of what was not synced some may be safe all the same,
+// in order, but for a disk that hangs, and it hangs no more. A machine that is
+// switched off under its agent does this by itself.
+func (d *Disk) Lose() {
+	if d.node == nil {
+		d.lost, d.stalled = nil, false
 	}
-	for _, w := range pending[:min(writes, len(pending))] {
-		d.keep(w)
-	}
-	d.node, d.queue, d.syncing, d.hung = nil, nil, nil, false
 }
 
-// pending is how many writes are not synced.
-func (d *Disk) pending() int { return len(d.syncing) + len(d.queue) }
+// release ends a node's hold on the disk. What an agent wrote outlives it in the
+// kernel; what a machine wrote and did not sync does not, or not all.
+func (d *Disk) release(powerLoss bool) {
+	pending := append(d.syncing, d.queue...)
+	if powerLoss && d.stalled {
+		pending = nil
+	} else if powerLoss {
+		pending = pending[:d.node.log.chance.IntN(len(pending)+1)]
+	}
+	d.node, d.queue, d.syncing, d.hung, d.lost = nil, nil, nil, false, pending
+	if powerLoss {
+		d.settle()
+	}
+}
+
+// settle makes what an agent left behind a part of the disk.
+func (d *Disk) settle() {
+	for _, w := range d.lost {
+		d.keep(w)
+	}
+	d.lost = nil
+}

@@ -58,6 +58,7 @@ type config struct {
 
 // newNode takes up what is on the disk.
 func newNode(l *Log, id fleet.RaftID, d *Disk, life *virtual.Life) *Node {
+	d.settle()
 	n := &Node{
 		log: l, id: id, host: id.Host(), disk: d, life: life,
 		term: d.term, vote: d.vote, entries: d.log.clone(), snap: d.snap, durable: d.log.last(), lost: l.time.Now(),
@@ -154,19 +155,19 @@ func (n *Node) Close() {
 		}
 		n.stepDown()
 	}
-	n.end(n.disk.pending())
+	n.end(false)
 }
 
 // die is the end of the agent: nothing is said to anybody.
 func (n *Node) die() {
 	if !n.closed {
-		n.end(n.log.chance.IntN(n.disk.pending() + 1))
+		n.end(n.log.net.Condition(n.host) == virtual.Off)
 	}
 }
 
-func (n *Node) end(writes int) {
+func (n *Node) end(powerLoss bool) {
 	n.closed, n.role, n.leader, n.hears = true, follower, "", false
-	n.disk.release(writes)
+	n.disk.release(powerLoss)
 	n.log.drop(n)
 	n.log.stir()
 }
