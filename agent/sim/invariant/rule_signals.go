@@ -50,7 +50,8 @@ func (c *Checker) Signalled(s Signal) {
 //     to stop, declared stopped, dropped, another host's, or its host forgotten;
 //   - a container of it ended by itself (EssentialContainerExited);
 //   - its start failed, before the fleet heard that it runs (TaskFailedToStart);
-//   - onDisconnect, and no voter was linked for that long (InfrastructureHealth).
+//   - onDisconnect, and no majority of voters was linked for that long
+//     (InfrastructureHealth).
 //
 // A reboot is no cause: what ran before it needs no signal. Health is none: an
 // unhealthy task is replaced by the planner. Source: DESIGN I10, MECHANICS 3 and

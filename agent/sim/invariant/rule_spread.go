@@ -33,7 +33,7 @@ type placed struct {
 // placed, no zone that was given any has two more than one that could have taken
 // it. What the planner could not know is not held against it: hosts that opened,
 // or got room, after it looked; hosts that may have looked ill to it, as any may to
-// a new leader; tasks that came or went since; commands that State refused. Standalone tasks are not
+// a leader that is new or was ill itself; tasks that came or went since; commands that State refused. Standalone tasks are not
 // judged: they spread within a pass only.
 func (c *Checker) spread(e *Entry) {
 	all := c.placements(e)
@@ -83,7 +83,7 @@ func (c *Checker) even(p *placed, e *Entry) {
 	if planned == 0 {
 		planned = e.Index - 1
 	}
-	if p.service.changedBefore > planned || c.now()-c.log.termFrom < calmFor {
+	if p.service.changedBefore > planned || !c.sighted(e) {
 		return
 	}
 	count := map[string]int{}
@@ -100,6 +100,12 @@ func (c *Checker) even(p *placed, e *Entry) {
 				t.id, p.service.name, zone, count[zone], p.revision, least, count[least])
 		})
 	}
+}
+
+// sighted reports whether the leader sees the fleet as it is: it has led, and has
+// itself been well, for a while.
+func (c *Checker) sighted(e *Entry) bool {
+	return c.now()-c.log.termFrom >= calmFor && (e.Leader == "" || c.calm(e.Leader.Host(), calmFor))
 }
 
 // emptiest finds the zone with the fewest tasks among those with a host that

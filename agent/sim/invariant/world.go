@@ -22,8 +22,8 @@ type surroundings struct {
 	heardBy   time.Duration // since when a majority, valid while there is one
 	ails      bool
 	faults    time.Duration // a fault touches it until then
-	// unheard is the newest spell in which it may have heard no voter: cut off, not
-	// up, or touched by a fault.
+	// unheard is the newest spell in which it may have heard no voter: not linked to
+	// a majority of them (fewer open no session), not up, or touched by a fault.
 	unheard struct{ from, until time.Duration }
 }
 
@@ -94,7 +94,7 @@ func (c *Checker) AllAil(on bool) {
 // listen keeps the spell in which the host may hear nobody.
 func (w *surroundings) listen(now time.Duration) {
 	until := w.faults
-	if w.voters == 0 || w.condition != virtual.Up || w.ails {
+	if 2*w.voters <= w.of || w.condition != virtual.Up || w.ails {
 		until = forEver
 	}
 	switch over := w.unheard.until <= now; {
