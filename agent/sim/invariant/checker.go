@@ -39,6 +39,7 @@ type Checker struct {
 	cloned   map[fleet.HostID]bool // identities that two machines go by
 	calmFrom time.Duration         // a fault that touches all hosts lasts until then
 	allAil   bool
+	unled    spell // the newest in which there may have been no leader
 	machines map[Machine]*machine
 	byHost   map[fleet.HostID][]*machine
 	late     []*container // made though their task had stopped, by deadline

@@ -26,6 +26,7 @@ type Entry struct {
 // logbook is what is remembered of the log itself.
 type logbook struct {
 	index, term uint64
+	leader      fleet.RaftID  // the newest that is known
 	termFrom    time.Duration // when the first entry of the term came
 	leaders     map[uint64]fleet.RaftID
 	votes       map[ballot]fleet.RaftID

@@ -20,6 +20,7 @@ type rig struct {
 	c       *Checker
 	clock   time.Duration
 	term    uint64
+	leader  fleet.RaftID
 	planned uint64
 	broken  []Broken
 	seqs    map[fleet.HostID]uint64
@@ -67,8 +68,16 @@ func (r *rig) commit(items ...fleet.Item) []fleet.Result {
 	r.t.Helper()
 	e := fleet.Entry{At: dawn.Add(r.clock), Items: items}
 	out := r.s.Apply(r.s.Index()+1, e)
-	r.c.Committed(Entry{Index: r.s.Index(), Term: r.term, Planned: r.planned, Entry: e, Results: out.Results, After: r.s})
+	r.c.Committed(Entry{Index: r.s.Index(), Term: r.term, Leader: r.leader, Planned: r.planned, Entry: e, Results: out.Results, After: r.s})
 	return out.Results
+}
+
+// leads has a node commit something in a term of its own.
+func (r *rig) leads(node fleet.RaftID) {
+	r.t.Helper()
+	r.term++
+	r.leader = node
+	r.do(fleet.PutSetting{Name: fleet.SettingVoters, Value: int64(3 + 2*(r.term%2))})
 }
 
 // do commits commands of nobody in particular that may not be refused.

@@ -35,6 +35,7 @@ func (c *Checker) order(e *Entry) {
 	})
 	if e.Leader != "" {
 		c.lead(e.Term, e.Leader, "commits")
+		c.led(e.Leader)
 	}
 }
 

@@ -82,14 +82,14 @@ func (c *Checker) uncaused(r *remains, s *Signal) string {
 
 // notCutOff says why onDisconnect is no cause. The shortest time that the
 // service ever had counts: the host may not have heard of a longer one. Where a
-// fault touches a host, though it is linked, nobody knows what it hears: such
-// spells count as silence.
+// fault touches a host, though it is linked, nobody knows what it hears, and
+// where nobody leads no session opens: such spells count as silence.
 func (c *Checker) notCutOff(t *task) string {
 	if t.service == nil || t.service.cutOff == 0 {
 		return "the fleet wants it to run here, and its onDisconnect is to keep it"
 	}
 	after := time.Duration(t.service.cutOff)*time.Millisecond - cutEarly
-	spell := c.around(t.host.id).unheard
+	spell := c.around(t.host.id).unheard.with(c.unled)
 	if until := min(spell.until, c.now()); until-spell.from >= after && c.now()-until <= cutLate {
 		return ""
 	}

@@ -4,6 +4,7 @@ import (
 	"testing"
 	"time"
 
+	"skein/agent/sim/virtual"
 	"skein/raftfsm/fleet"
 )
 
@@ -74,6 +75,22 @@ func TestNothingStopsWithoutACause(t *testing.T) {
 			r.pass(10 * time.Second)
 			r.c.Disturbed("h1", time.Minute)
 			r.pass(time.Minute)
+			send(r, m, id, fleet.StopInfrastructureHealth)
+		}},
+		{"without a leader for longer than onDisconnect", "", func(r *rig) {
+			id, m := cutOff(r)
+			r.leads("h2.1")
+			r.c.HostCondition("h2", virtual.Off)
+			r.pass(time.Minute)
+			send(r, m, id, fleet.StopInfrastructureHealth)
+		}},
+		{"without a leader for a moment only", "I10", func(r *rig) {
+			id, m := cutOff(r)
+			r.leads("h2.1")
+			r.c.HostCondition("h2", virtual.Off)
+			r.pass(5 * time.Second)
+			r.leads("h1.1")
+			r.pass(55 * time.Second)
 			send(r, m, id, fleet.StopInfrastructureHealth)
 		}},
 		{"cut off long ago, and heard since", "I10", func(r *rig) {

@@ -24,7 +24,19 @@ type surroundings struct {
 	faults    time.Duration // a fault touches it until then
 	// unheard is the newest spell in which it may have heard no voter: not linked to
 	// a majority of them (fewer open no session), not up, or touched by a fault.
-	unheard struct{ from, until time.Duration }
+	unheard spell
+}
+
+// spell is a stretch of time.
+type spell struct{ from, until time.Duration }
+
+// with joins two spells that touch; those that do not stay apart, and the first
+// counts.
+func (s spell) with(o spell) spell {
+	if o.from > s.until || o.until < s.from {
+		return s
+	}
+	return spell{min(s.from, o.from), max(s.until, o.until)}
 }
 
 // forEver is the end of what has none yet.
@@ -34,7 +46,7 @@ func (c *Checker) around(id fleet.HostID) *surroundings {
 	w := c.world[id]
 	if w == nil {
 		w = &surroundings{since: c.now(), heardBy: c.now()}
-		w.unheard.from, w.unheard.until = c.now(), forEver
+		w.unheard = spell{c.now(), forEver}
 		c.world[id] = w
 	}
 	return w
@@ -46,7 +58,7 @@ func (c *Checker) HostCondition(id fleet.HostID, is virtual.Condition) {
 	if w.condition != is {
 		w.condition, w.since = is, c.now()
 	}
-	w.listen(c.now())
+	c.listen(id, w)
 }
 
 // Linked says how many of the voters an agent hears from now on, and is heard
@@ -57,7 +69,7 @@ func (c *Checker) Linked(id fleet.HostID, voters, of int) {
 		w.heardBy = c.now()
 	}
 	w.voters, w.of = voters, of
-	w.listen(c.now())
+	c.listen(id, w)
 }
 
 // Disturbed says that a fault touches a host until a time: losses, delays, an
@@ -65,7 +77,7 @@ func (c *Checker) Linked(id fleet.HostID, voters, of int) {
 func (c *Checker) Disturbed(id fleet.HostID, until time.Duration) {
 	w := c.around(id)
 	w.faults = max(w.faults, until)
-	w.listen(c.now())
+	c.listen(id, w)
 }
 
 // Ails says that a fault touches a host from now on, or no longer: a starved
@@ -76,7 +88,7 @@ func (c *Checker) Ails(id fleet.HostID, on bool) {
 		w.faults = max(w.faults, c.now())
 	}
 	w.ails = on
-	w.listen(c.now())
+	c.listen(id, w)
 }
 
 // AllDisturbed says that a fault touches every host, or the voters, until a time.
@@ -91,17 +103,30 @@ func (c *Checker) AllAil(on bool) {
 	c.allAil = on
 }
 
-// listen keeps the spell in which the host may hear nobody.
-func (w *surroundings) listen(now time.Duration) {
-	until := w.faults
+// listen keeps the spells in which a host may hear nobody: its own, and when it
+// leads, that in which nobody may be led.
+func (c *Checker) listen(id fleet.HostID, w *surroundings) {
+	until, now := w.faults, c.now()
 	if 2*w.voters <= w.of || w.condition != virtual.Up || w.ails {
 		until = forEver
 	}
 	switch over := w.unheard.until <= now; {
 	case over && until > now:
-		w.unheard.from, w.unheard.until = now, until
+		w.unheard = spell{now, until}
 	case !over:
 		w.unheard.until = max(until, now)
+	}
+	if id == c.log.leader.Host() && until == forEver && c.unled.until <= now {
+		c.unled = spell{now, forEver}
+	}
+}
+
+// led ends the spell without a leader: one has committed. To be elected is not
+// enough, for its disk, or a majority's, may take nothing.
+func (c *Checker) led(by fleet.RaftID) {
+	c.log.leader = by
+	if c.unled.until == forEver {
+		c.unled.until = c.now()
 	}
 }
 
