@@ -3,11 +3,13 @@ package placement_test
 import (
 	"fmt"
 	"net/netip"
+	"strings"
 	"testing"
 	"time"
 
 	"skein/agent/plan"
 	"skein/agent/plan/placement"
+	"skein/agent/plan/plantest"
 	"skein/raftfsm/fleet"
 )
 
@@ -125,6 +127,26 @@ func BenchmarkOneTask(b *testing.B) {
 				}
 			})
 		}
+	}
+}
+
+// BenchmarkCrowded is the dearest search: classes that all want more than there
+// is, on as many hosts as are searched, so that no arrangement is the ideal one.
+func BenchmarkCrowded(b *testing.B) {
+	for _, size := range [][2]int{{4, 3}, {16, 16}, {128, 2}} {
+		b.Run(fmt.Sprintf("%d hosts, %d classes", size[0], size[1]), func(b *testing.B) {
+			var text strings.Builder
+			for i := range size[0] {
+				fmt.Fprintf(&text, "h%03d zone=%c cpu=%d mem=%d:\n", i, 'a'+rune(i%3), 1000+37*i, 1000+29*(size[0]-i))
+			}
+			for i := range size[1] {
+				fmt.Fprintf(&text, "s%02d desired=64 cpu=%d mem=%d\nunassigned: s%02d/1 x%d\n", i, 130+61*i%400, 130+83*i%400, i, min(64, 6*size[0]/size[1]))
+			}
+			in := plantest.Parse(b, text.String()).Input()
+			for b.Loop() {
+				placement.Next(in)
+			}
+		})
 	}
 }
 

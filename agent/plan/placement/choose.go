@@ -6,11 +6,10 @@ import "container/heap"
 // heaps only as far as it must and puts them back when it is done, so a class
 // of k tasks costs O(k x (zones + log hosts)) where most hosts fit.
 type search struct {
-	rooms  *rooms
-	class  *class
-	spread *spread
-	floor  int64 // a host with a smaller share cannot fit
-	zones  []zoneSearch
+	rooms *rooms
+	batch *batch
+	floor int64 // a host with a smaller share cannot fit
+	zones []zoneSearch
 }
 
 // zoneSearch is the search in one zone.
@@ -40,9 +39,9 @@ func (a candidate) less(b candidate) bool {
 	}
 }
 
-func (r *rooms) search(c *class, s *spread) *search {
-	f := &search{rooms: r, class: c, spread: s, zones: make([]zoneSearch, len(r.zones))}
-	f.floor = r.share(c.need)
+func (r *rooms) search(b *batch) *search {
+	f := &search{rooms: r, batch: b, zones: make([]zoneSearch, len(r.zones))}
+	f.floor = r.share(b.class.need)
 	for i, z := range r.zones {
 		f.zones[i].zone = z
 	}
@@ -59,7 +58,7 @@ func (f *search) best() (int32, bool) {
 		if !f.fill(z) {
 			continue
 		}
-		n := f.spread.zones[i]
+		n := f.batch.spread.zones[i]
 		if best == nil || n.less(count) || n == count && z.next.less(best.next) {
 			best, count = z, n
 		}
@@ -85,11 +84,11 @@ func (f *search) fill(z *zoneSearch) bool {
 // offer sorts a host in; true says that it is the zone's best.
 func (f *search) offer(z *zoneSearch, i int32) bool {
 	h := &f.rooms.hosts[i]
-	if !f.rooms.fits(i, f.class) {
+	if !f.rooms.fits(i, &f.batch.class) || !f.batch.mayTake(i) {
 		z.aside = append(z.aside, i)
 		return false
 	}
-	c := candidate{host: i, count: f.spread.onHost(h), score: h.score}
+	c := candidate{host: i, count: f.batch.spread.onHost(h), score: h.score}
 	if c.count == (tasks{}) {
 		z.next = c
 		return true

@@ -6,10 +6,13 @@
 // the host with fewest, then the one with most free; ties by id. What finds no
 // host says why, per filter, with counts.
 //
+// Where classes of one snapshot take each other's room, a small fleet is searched
+// for an arrangement that places more of their tasks, or as many more evenly.
+//
 // It does not decide how many tasks there are (agent/plan/service), and it moves
 // nothing: a task's host is written once.
 //
 // Units: cpu in 1/1024 core, memory in MiB. Pure, no concurrency. Cost is
 // O(hosts) once for a pass that places anything, then O(zones + log hosts) a
-// task. Rules and bounds are in ../DESIGN.md.
+// task; a search is bounded by MaxSearchNodes. Rules and bounds are in ../DESIGN.md.
 package placement

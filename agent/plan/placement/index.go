@@ -23,7 +23,7 @@ type Index struct {
 // Next is [Next] for a leader that plans again and again.
 func (x *Index) Next(in plan.Input) plan.Plan {
 	x.note(in.Scope)
-	p := planner{in: in, index: x, held: map[string]bool{}}
+	p := newPlanner(in, x)
 	p.run()
 	return p.out
 }

@@ -1,8 +1,6 @@
 package placement
 
 import (
-	"cmp"
-	"iter"
 	"slices"
 
 	"skein/agent/plan"
@@ -37,123 +35,93 @@ const (
 func Next(in plan.Input) plan.Plan { return new(Index).Next(in) }
 
 type planner struct {
-	in     plan.Input
-	out    plan.Plan
-	index  *Index
-	rooms  *rooms // opened when first needed
-	spread *spread
-	held   map[string]bool // services that stay pending, as subjects
-	done   []string        // services of which something was looked at
+	in      plan.Input
+	out     plan.Plan
+	index   *Index
+	rooms   *rooms          // opened when first needed
+	small   bool            // few enough hosts for another arrangement to be looked for
+	batches []*batch        // in the order in which they were placed; if not small, the last
+	held    map[string]bool // services that stay pending, as subjects
+	done    []string        // services of which something was looked at
 }
 
+// batch is a class under way.
+type batch struct {
+	class  class
+	spread *spread
+	placed int           // of class.tasks, from the front
+	quota  map[int32]int // tasks a host may still take; nil: as many as fit
+}
+
+func newPlanner(in plan.Input, x *Index) *planner {
+	return &planner{in: in, index: x, held: map[string]bool{}}
+}
+
+// run places class by class, and takes another arrangement where classes of this
+// pass stand in each other's way and there is a better one.
 func (p *planner) run() {
-	for run := range p.runs() {
-		for _, part := range split(run) {
-			if p.out.Full() {
-				return
-			}
-			p.place(part)
-		}
+	if !p.greedy() {
+		return
+	}
+	if better := p.rearranged(); better != nil {
+		*p = *better
 	}
 	p.settle()
 }
 
-// runs yields what is to be placed, a run of one task definition at a time, in
-// the order of State.Unassigned.
-func (p *planner) runs() iter.Seq[[]*fleet.Task] {
-	return func(yield func([]*fleet.Task) bool) {
-		var run []*fleet.Task
-		for task := range p.unassigned() {
-			if len(run) > 0 && (!sameRun(run[0], task) || len(run) == MaxClass) {
-				if !yield(run) {
-					return
-				}
-				run = nil
+// greedy places each class as far as there is room, in the order of
+// State.Unassigned; false says that the plan is full.
+func (p *planner) greedy() bool {
+	for run := range p.runs() {
+		for _, part := range split(run) {
+			if p.out.Full() {
+				return false
 			}
-			run = append(run, task)
-		}
-		if len(run) > 0 {
-			yield(run)
-		}
-	}
-}
-
-func (p *planner) unassigned() iter.Seq[*fleet.Task] {
-	if p.in.Scope.Full || p.in.Scope.Room {
-		return p.in.State.Unassigned()
-	}
-	return p.scoped
-}
-
-// scoped yields the unassigned tasks in scope, in the order of State.Unassigned.
-func (p *planner) scoped(yield func(*fleet.Task) bool) {
-	for _, name := range p.in.Scope.Services {
-		if p.in.State.Counts(name, "").Pending == 0 {
-			continue
-		}
-		var found []*fleet.Task
-		for task := range p.in.State.LiveTasksOfService(name) {
-			if waits(task) {
-				found = append(found, task)
-			}
-		}
-		slices.SortStableFunc(found, byDefinition)
-		for _, task := range found {
-			if !yield(task) {
-				return
+			b := p.batch(part)
+			if p.place(b) {
+				p.report(b)
 			}
 		}
 	}
-	p.scopedStandalone(yield)
+	return true
 }
 
-// scopedStandalone yields whole classes of standalone tasks of which one is in
-// scope, since only the first of a class carry its reason.
-func (p *planner) scopedStandalone(yield func(*fleet.Task) bool) {
-	defs := map[fleet.TaskDefID]bool{}
-	for _, id := range p.in.Scope.Tasks {
-		if task := p.in.State.Task(id); task != nil && task.Standalone() && waits(task) {
-			defs[task.TaskDef] = true
-		}
-	}
-	if len(defs) == 0 {
-		return
-	}
-	for task := range p.in.State.Unassigned() {
-		if task.Standalone() && defs[task.TaskDef] && !yield(task) {
-			return
-		}
-	}
-}
-
-// waits reports whether a task is to run and has no host.
-func waits(task *fleet.Task) bool {
-	return task.Host == "" && task.Desired == fleet.TaskRunning && !task.Stopped()
-}
-
-// place gives hosts to the tasks of one class as far as there is room.
-func (p *planner) place(run []*fleet.Task) {
-	def := p.in.State.TaskDef(run[0].TaskDef)
+// batch begins with the next class.
+func (p *planner) batch(tasks []*fleet.Task) *batch {
 	if p.rooms == nil {
 		p.rooms = p.index.open(p.in)
+		p.small = 2*p.rooms.open() <= MaxSearchCells
 	}
-	c := newClass(def, run)
-	p.spread = p.rooms.spreadOf(&c, p.spread)
+	var before *spread
+	if n := len(p.batches); n > 0 {
+		before = p.batches[n-1].spread
+	}
+	b := &batch{class: newClass(p.in.State.TaskDef(tasks[0].TaskDef), tasks)}
+	b.spread = p.rooms.spreadOf(&b.class, before)
+	if !p.small {
+		p.batches = p.batches[:0]
+	}
+	p.batches = append(p.batches, b)
+	return b
+}
+
+// place gives hosts to the tasks of one class as far as there is room; false
+// says that the plan is full and some are left to the next pass.
+func (p *planner) place(b *batch) bool {
+	c := &b.class
 	runs := assignment{limit: plan.MaxItems - len(p.out.Items), last: map[int32]int{}}
-	search := p.rooms.search(&c, p.spread)
-	placed := 0
-	for placed < len(run) && !runs.full() {
+	search := p.rooms.search(b)
+	for b.placed < len(c.tasks) && !runs.full() {
 		i, ok := search.best()
 		if !ok {
 			break
 		}
-		h := &p.rooms.hosts[i]
-		if ports, ok := p.rooms.bind(h, &c, run[placed].ID); ok {
-			p.rooms.take(i, &c, ports)
-			p.spread.take(h)
+		h, task := &p.rooms.hosts[i], c.tasks[b.placed].ID
+		if ports, ok := p.rooms.bind(h, c, task); ok {
+			p.rooms.take(i, c, ports)
 			p.index.took(h.host.ID)
-			runs.add(i, h.host.ID, run[placed].ID, ports)
-			placed++
+			b.take(i, h)
+			runs.add(i, h.host.ID, task, ports)
 		} else {
 			h.full = true
 		}
@@ -161,26 +129,39 @@ func (p *planner) place(run []*fleet.Task) {
 	}
 	search.end()
 	p.out.Add(runs.items()...)
-	if placed < len(run) && runs.full() {
+	if b.placed < len(c.tasks) && runs.full() {
 		p.out.More = true
-		return
+		return false
 	}
-	p.report(&c, run, placed)
+	return true
 }
+
+// take counts a task that went to a host.
+func (b *batch) take(i int32, h *room) {
+	b.placed++
+	b.spread.take(h)
+	if b.quota != nil {
+		b.quota[i]--
+	}
+}
+
+// mayTake reports whether a host's share of the class is not used up.
+func (b *batch) mayTake(i int32) bool { return b.quota == nil || b.quota[i] > 0 }
 
 // report says why what is left of a class waits. A standalone task's wait goes
 // by itself when the task gets a host.
-func (p *planner) report(c *class, run []*fleet.Task, placed int) {
+func (p *planner) report(b *batch) {
+	c, left := &b.class, b.class.tasks[b.placed:]
 	if c.service == "" {
-		for _, task := range run[placed:min(len(run), placed+MaxTaskWaits)] {
+		for _, task := range left[:min(len(left), MaxTaskWaits)] {
 			p.hold(c, fleet.AboutTask(task.ID), 1)
 		}
 		return
 	}
 	p.done = append(p.done, c.service)
-	if about := fleet.AboutService(c.service); placed < len(run) && !p.held[about] {
+	if about := fleet.AboutService(c.service); len(left) > 0 && !p.held[about] {
 		p.held[about] = true
-		p.hold(c, about, len(run)-placed)
+		p.hold(c, about, len(left))
 	}
 }
 
@@ -222,6 +203,3 @@ func (p *planner) visited() []string {
 	}
 	return names
 }
-
-// byDefinition is the order of State.Unassigned within a service.
-func byDefinition(a, b *fleet.Task) int { return cmp.Compare(a.TaskDef, b.TaskDef) }

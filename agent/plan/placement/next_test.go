@@ -93,6 +93,23 @@ func TestNext(t *testing.T) {
 			given: "web desired=1; h1 seen=unknown:; unassigned: web/1",
 			want:  "place web-1 on h1",
 		},
+		"a task moves aside for one that fits nowhere else": {
+			given: "a desired=1 cpu=500; b desired=1 cpu=1000; h1 cpu=1000:; h2 cpu=600:; unassigned: a/1, b/1",
+			want:  "place a-1 on h2; place b-1 on h1",
+		},
+		"tasks that have a host never move aside": {
+			given: "a desired=1 cpu=500; b desired=1 cpu=1000; c desired=1 cpu=100; h1 cpu=1000: a/1; h2 cpu=600:; unassigned: b/1, c/1",
+			want:  "wait service:b no-host-fits: 1 task needs 1000 cpu units: 2 hosts lack cpu (largest free 600); place c-1 on h2",
+		},
+		"two tasks are better than one": {
+			given: "a desired=1 cpu=1000; b desired=2 cpu=500; h1 cpu=1000:; unassigned: a/1, b/1 x2",
+			want: "place b-1 b-2 on h1; " +
+				"wait service:a no-host-fits: 1 task needs 1000 cpu units: 1 host lacks cpu (largest free 0)",
+		},
+		"a task moves aside for the spread of another service": {
+			given: "a desired=1 cpu=500; web desired=2 cpu=500; h1 zone=a cpu=600:; h2 zone=b cpu=500:; h3 zone=b cpu=500:; unassigned: a/1, web/1 x2",
+			want:  "place a-1 on h2; place web-1 on h1; place web-2 on h3",
+		},
 		"a fleet without ready hosts": {
 			given: "web desired=1; unassigned: web/1",
 			want:  "wait service:web no-host-fits: 1 task: 1 not ready",

@@ -104,8 +104,8 @@ func (s small) spread(counts []int) int {
 	return max(0, most-fewest)
 }
 
-// One class: whatever can be placed is placed, and zones are within one of the
-// best there is.
+// One class: whatever can be placed is placed, and zones are as even as they can
+// be then.
 func TestOneClassIsPlacedAsWellAsBruteForceCan(t *testing.T) {
 	for seed := range uint64(500) {
 		s := randomSmall(rand.New(rand.NewPCG(seed, 1)))
@@ -124,14 +124,14 @@ func TestOneClassIsPlacedAsWellAsBruteForceCan(t *testing.T) {
 		if placed != most {
 			t.Fatalf("seed %d: %s\nplaced %d, possible are %d", seed, s, placed, most)
 		}
-		if got := s.spread(counts); got > best+1 {
+		if got := s.spread(counts); got > best {
 			t.Fatalf("seed %d: %s\nzones differ by %d, possible is %d: %v", seed, s, got, best, counts)
 		}
 	}
 }
 
-// Several classes: a plan of greedy runs may miss a packing that exists, but no
-// task that waits afterwards fits any host, and each says so.
+// Several classes on fleets of any size: no task that waits afterwards fits any
+// host, and each says so.
 func TestNoTaskWaitsThatFits(t *testing.T) {
 	for seed := range uint64(200) {
 		r := rand.New(rand.NewPCG(seed, 2))

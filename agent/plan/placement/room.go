@@ -97,6 +97,15 @@ func (r *rooms) share(of fleet.Resources) int64 {
 	return min(of.CPU*shareUnit/max(1, r.unit.CPU), of.Memory*shareUnit/max(1, r.unit.Memory))
 }
 
+// open is the number of hosts that take tasks.
+func (r *rooms) open() int {
+	n := 0
+	for _, z := range r.zones {
+		n += len(z.heap)
+	}
+	return n
+}
+
 // fits reports whether one more task of the class fits on a host.
 func (r *rooms) fits(i int32, c *class) bool { return r.refusal(&r.hosts[i], c) == open }
 

@@ -1,0 +1,85 @@
+package placement
+
+import (
+	"cmp"
+	"iter"
+	"slices"
+
+	"skein/raftfsm/fleet"
+)
+
+// runs yields what is to be placed, a run of one task definition at a time, in
+// the order of State.Unassigned.
+func (p *planner) runs() iter.Seq[[]*fleet.Task] {
+	return func(yield func([]*fleet.Task) bool) {
+		var run []*fleet.Task
+		for task := range p.unassigned() {
+			if len(run) > 0 && (!sameRun(run[0], task) || len(run) == MaxClass) {
+				if !yield(run) {
+					return
+				}
+				run = nil
+			}
+			run = append(run, task)
+		}
+		if len(run) > 0 {
+			yield(run)
+		}
+	}
+}
+
+func (p *planner) unassigned() iter.Seq[*fleet.Task] {
+	if p.in.Scope.Full || p.in.Scope.Room {
+		return p.in.State.Unassigned()
+	}
+	return p.scoped
+}
+
+// scoped yields the unassigned tasks in scope, in the order of State.Unassigned.
+func (p *planner) scoped(yield func(*fleet.Task) bool) {
+	for _, name := range p.in.Scope.Services {
+		if p.in.State.Counts(name, "").Pending == 0 {
+			continue
+		}
+		var found []*fleet.Task
+		for task := range p.in.State.LiveTasksOfService(name) {
+			if waits(task) {
+				found = append(found, task)
+			}
+		}
+		slices.SortStableFunc(found, byDefinition)
+		for _, task := range found {
+			if !yield(task) {
+				return
+			}
+		}
+	}
+	p.scopedStandalone(yield)
+}
+
+// scopedStandalone yields whole classes of standalone tasks of which one is in
+// scope, since only the first of a class carry its reason.
+func (p *planner) scopedStandalone(yield func(*fleet.Task) bool) {
+	defs := map[fleet.TaskDefID]bool{}
+	for _, id := range p.in.Scope.Tasks {
+		if task := p.in.State.Task(id); task != nil && task.Standalone() && waits(task) {
+			defs[task.TaskDef] = true
+		}
+	}
+	if len(defs) == 0 {
+		return
+	}
+	for task := range p.in.State.Unassigned() {
+		if task.Standalone() && defs[task.TaskDef] && !yield(task) {
+			return
+		}
+	}
+}
+
+// waits reports whether a task is to run and has no host.
+func waits(task *fleet.Task) bool {
+	return task.Host == "" && task.Desired == fleet.TaskRunning && !task.Stopped()
+}
+
+// byDefinition is the order of State.Unassigned within a service.
+func byDefinition(a, b *fleet.Task) int { return cmp.Compare(a.TaskDef, b.TaskDef) }
