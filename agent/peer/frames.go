@@ -37,6 +37,7 @@ type Down struct {
 	Streams     int                `cbor:"11,keyasint,omitempty"` // hosts that would look for another voter with this one
 	Why         *trust.Problem     `cbor:"12,keyasint,omitempty"` // goodbye only
 	More        bool               `cbor:"13,keyasint,omitempty"` // the next frame goes on where this one ends; all parts count as one
+	LogsOut     int                `cbor:"14,keyasint,omitempty"` // see fleet.State.LogsOut: an older log of the host's is to be deleted
 }
 
 // parts cuts a frame into frames that fit the wire, however large a host's part

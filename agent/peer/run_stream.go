@@ -104,7 +104,7 @@ func (p *Port) send(s *stream, log Log, sent *ledger, always bool) error {
 		sent.roster, d.Roster = roster, &roster
 	}
 	d.LeaderAgeMs = p.eyes.leaderAge().Milliseconds()
-	d.Streams = p.hub.len()
+	d.Streams, d.LogsOut = p.hub.len(), st.LogsOut(s.host)
 	return s.write(d)
 }
 

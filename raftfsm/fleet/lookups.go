@@ -57,6 +57,24 @@ func (s *State) VoterOf(host HostID) *Voter {
 	return nil
 }
 
+// LogsOut is the number up to which a host's logs are out of the fleet for ever:
+// each was a voter's or on its way to be one, its row is gone, and a RaftID is
+// never used twice. It is the committed word on which a host may delete its log;
+// an older State says less, never more.
+func (s *State) LogsOut(host HostID) int {
+	h := s.Host(host)
+	if h == nil {
+		return 0
+	}
+	out := h.LastRaft
+	for v := range s.Voters() {
+		if v.Host == host {
+			out = min(out, v.ID.Number()-1)
+		}
+	}
+	return out
+}
+
 // Voters yields voters by id.
 func (s *State) Voters() iter.Seq[*Voter] { return values(s.voters) }
 

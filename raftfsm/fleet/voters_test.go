@@ -127,3 +127,29 @@ func TestPutSetting(t *testing.T) {
 		w.checked()
 	})
 }
+
+func TestLogsOutAreThoseWhoseRowIsGone(t *testing.T) {
+	id := func(n int) RaftID { return MakeRaftID(hostID(2), n) }
+	w := fleetOf(t, 2)
+	out := func(when string, want int) {
+		t.Helper()
+		if got := w.LogsOut(hostID(2)); got != want {
+			t.Errorf("%s: got %d, want %d", when, got, want)
+		}
+	}
+	out("a host that never had one", 0)
+	w.must(SetVoter{ID: id(1), Phase: VoterPreparing})
+	out("one that is on its way in", 0)
+	w.must(SetVoter{ID: id(1), Phase: VoterRetiring})
+	out("one that retires", 0)
+	w.must(SetVoter{ID: id(2), Phase: VoterPreparing})
+	out("one that retires beside its successor", 0)
+	w.must(RemoveVoter{ID: id(1)})
+	out("one whose row is gone, beside its successor", 1)
+	w.must(SetVoter{ID: id(2), Phase: VoterRetiring})
+	w.must(RemoveVoter{ID: id(2)})
+	out("when all are gone", 2)
+	if got := w.LogsOut("h-none"); got != 0 {
+		t.Errorf("a host nobody knows: got %d", got)
+	}
+}

@@ -91,6 +91,7 @@ func (n *node) session() fleet.OpenSession {
 // deliver hands a frame of the stream to the host loop.
 func (n *node) deliver(d peer.Down) error {
 	n.host.VoterHeard()
+	n.voter.retireOut(d.LogsOut)
 	ctx, cancel := context.WithTimeout(context.Background(), deliverWithin)
 	defer cancel()
 	return n.host.Deliver(ctx, converge.Frame{

@@ -73,6 +73,20 @@ func (v *voter) Retire(_ context.Context, id fleet.RaftID) error {
 	return raftfsm.Discard(vfs.OS, v.logDir())
 }
 
+// retireOut deletes the open log if the fleet has taken its id out for ever, as
+// happens to a voter that was away while it was replaced.
+func (v *voter) retireOut(upTo int) {
+	id := v.id()
+	if id == "" || id.Number() > upTo {
+		return
+	}
+	go func() { // closing takes a while, and frames come meanwhile
+		if err := v.Retire(context.Background(), id); err != nil {
+			v.log.Error("log of a retired voter not deleted", "raft_id", id, "err", err)
+		}
+	}()
+}
+
 // resume opens the log that an earlier life of the agent left. Whatever keeps it
 // from opening, the host runs on as a worker: tasks need an agent more than the
 // fleet needs this vote, and the keeper replaces a voter that is gone.
