@@ -36,7 +36,7 @@ func (n *Node) hear(m word) {
 	term, known := n.entries.term(m.prev)
 	switch {
 	case m.prev < n.entries.base: // all of that is in the snapshot
-		r.ok, r.match = true, min(n.durable, n.entries.base)
+		r.ok, r.match = true, n.entries.base
 	case !known || term != m.prevTerm:
 		r.match = min(n.entries.last(), m.prev-1)
 		n.reply(m.by, r)
@@ -51,15 +51,20 @@ func (n *Node) hear(m word) {
 	if n.closed {
 		return
 	}
+	n.acknowledge(m.by, r)
+}
+
+// acknowledge replies once all that it says is there is on disk, unless some of
+// it is replaced before.
+func (n *Node) acknowledge(to fleet.RaftID, r reply) {
 	if r.match <= n.durable {
-		n.reply(m.by, r)
+		n.reply(to, r)
 		return
 	}
-	// Once it is on disk, unless it is replaced before.
 	cuts := n.cuts
 	n.disk.put(&write{done: func() {
 		if n.cuts == cuts {
-			n.reply(m.by, r)
+			n.reply(to, r)
 		}
 	}})
 }
@@ -129,8 +134,7 @@ func (n *Node) restore(by fleet.RaftID, term, round uint64, snap *snapshot) {
 	}
 	r := reply{term: term, round: round, ok: true, match: snap.index}
 	if snap.index <= n.commit {
-		r.match = min(snap.index, n.durable)
-		n.reply(by, r)
+		n.acknowledge(by, r)
 		return
 	}
 	n.snap = snap
@@ -142,9 +146,9 @@ func (n *Node) restore(by fleet.RaftID, term, round uint64, snap *snapshot) {
 	n.disk.put(&write{snap: snap, reset: true, done: func() {
 		if n.cuts == cuts {
 			n.durable = max(n.durable, snap.index)
-			n.reply(by, r)
 		}
 	}})
+	n.acknowledge(by, r)
 	n.machine.restore(snap)
 	n.log.stir()
 }
