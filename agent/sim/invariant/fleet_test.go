@@ -239,19 +239,3 @@ func (f *fleetOf) revive(id fleet.HostID) {
 	}
 	f.see(id, plan.SightAlive)
 }
-
-// fail ends a task of a host by itself.
-func (f *fleetOf) fail(id fleet.HostID) {
-	f.t.Helper()
-	life := f.s.Host(id).Life
-	if f.dead[id] || life != fleet.HostReady && life != fleet.HostSilent {
-		return
-	}
-	for t := range f.s.HeldBy(id) {
-		if t.Last == fleet.TaskRunning && t.Session >= f.s.Host(id).BootSession && f.r.IntN(2) == 0 {
-			f.c.ContainerEnded(f.machine(id), t.ID, "app", Itself)
-			f.reports(id, []fleet.TaskReport{{Task: t.ID, Status: fleet.TaskStopped, Attempt: 1, StopCode: fleet.StopEssentialContainerExited}})
-			return
-		}
-	}
-}

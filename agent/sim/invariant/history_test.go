@@ -17,6 +17,22 @@ var (
 	seedsFlag = flag.Uint64("seeds", 12, "how many random histories to run")
 )
 
+// fail ends a task of a host by itself.
+func (f *fleetOf) fail(id fleet.HostID) {
+	f.t.Helper()
+	life := f.s.Host(id).Life
+	if f.dead[id] || life != fleet.HostReady && life != fleet.HostSilent {
+		return
+	}
+	for t := range f.s.HeldBy(id) {
+		if t.Last == fleet.TaskRunning && t.Session >= f.s.Host(id).BootSession && f.r.IntN(2) == 0 {
+			f.c.ContainerEnded(f.machine(id), t.ID, "app", Itself)
+			f.reports(id, []fleet.TaskReport{{Task: t.ID, Status: fleet.TaskStopped, Attempt: 1, StopCode: fleet.StopEssentialContainerExited}})
+			return
+		}
+	}
+}
+
 func (f *fleetOf) happen() {
 	f.t.Helper()
 	id := f.hosts[f.r.IntN(len(f.hosts))]

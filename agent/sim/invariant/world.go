@@ -62,7 +62,7 @@ func (c *Checker) HostCondition(id fleet.HostID, is virtual.Condition) {
 }
 
 // Linked says how many of the voters an agent hears from now on, and is heard
-// by; none means that it is cut off.
+// by. It is to be told again when voters come or go.
 func (c *Checker) Linked(id fleet.HostID, voters, of int) {
 	w := c.around(id)
 	if 2*voters > of && 2*w.voters <= w.of {
