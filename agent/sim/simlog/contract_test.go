@@ -1,0 +1,53 @@
+package simlog_test
+
+import (
+	"testing"
+	"time"
+
+	"skein/agent/lead/logtest"
+	"skein/agent/sim/simlog"
+	"skein/agent/sim/virtual"
+	"skein/raftfsm/fleet"
+)
+
+func TestContractOfTheLog(t *testing.T) {
+	logtest.Log(t, func(t *testing.T, run func(*testing.T, logtest.Fixture)) {
+		r := newRig(t, 1, 3, 3, virtual.Weather{Delay: time.Millisecond}, simlog.Config{Shared: true})
+		run(t, r.fixture())
+		r.well()
+	})
+}
+
+func (r *rig) fixture() logtest.Fixture {
+	hosts := map[fleet.HostID]*host{}
+	f := logtest.Fixture{
+		NotLeader: simlog.ErrNotLeader, Unknown: simlog.ErrUnknown, TooLarge: simlog.ErrTooLarge, Busy: simlog.ErrBusy,
+		Step: func() { r.pass(logtest.StepTime) },
+		Heal: r.net.Heal,
+	}
+	for _, h := range r.hosts {
+		hosts[h.id] = h
+		f.Hosts = append(f.Hosts, h.id)
+	}
+	f.State = func(id fleet.HostID) *fleet.State { return hosts[id].node.State() }
+	f.IsLeader = func(id fleet.HostID) bool { return hosts[id].node.IsLeader() }
+	f.Leader = func(id fleet.HostID) (fleet.HostID, bool) { return hosts[id].node.Leader() }
+	f.Subscribe = func(id fleet.HostID, call func(uint64, fleet.Touched)) { hosts[id].node.Subscribe(call) }
+	f.Propose = func(id fleet.HostID, items []fleet.Item, done func([]fleet.Result, uint64, error)) {
+		hosts[id].node.Propose(items, began.Add(r.time.Now()), done)
+	}
+	f.Barrier = func(id fleet.HostID, done func(error)) { hosts[id].node.Barrier(done) }
+	f.Verify = func(id fleet.HostID, done func(error)) { hosts[id].node.Verify(done) }
+	f.Transfer = func(id fleet.HostID, done func(error)) { hosts[id].node.Transfer(done) }
+	f.Kill = func(id fleet.HostID) { hosts[id].kill() }
+	f.Start = func(id fleet.HostID) { hosts[id].start() }
+	f.Cut = func(id fleet.HostID) {
+		for _, other := range f.Hosts {
+			if other != id {
+				r.net.Cut([]fleet.HostID{id}, []fleet.HostID{other})
+				r.net.Cut([]fleet.HostID{other}, []fleet.HostID{id})
+			}
+		}
+	}
+	return f
+}

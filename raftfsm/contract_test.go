@@ -1,0 +1,58 @@
+package raftfsm
+
+import (
+	"context"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"skein/agent/lead/logtest"
+	"skein/raftfsm/fleet"
+)
+
+func TestContractOfTheLog(t *testing.T) {
+	logtest.Log(t, func(t *testing.T, run func(*testing.T, logtest.Fixture)) {
+		inCluster(t, 3, nil, func(t *testing.T, c *cluster) { run(t, c.fixture()) })
+	})
+}
+
+func (c *cluster) fixture() logtest.Fixture {
+	hosts := map[fleet.HostID]*host{}
+	f := logtest.Fixture{
+		Hosts: c.ids(), NotLeader: ErrNotLeader, Unknown: ErrUnknown, TooLarge: ErrTooLarge, Busy: ErrBusy,
+		Step: func() {
+			time.Sleep(logtest.StepTime)
+			synctest.Wait()
+		},
+		Heal: func() {
+			for _, id := range c.ids() {
+				c.net.isolate(id, c.ids(), false)
+			}
+		},
+	}
+	for _, h := range c.hosts {
+		hosts[h.id] = h
+	}
+	node := func(id fleet.HostID) *Node { return hosts[id].node }
+	f.State = func(id fleet.HostID) *fleet.State { return node(id).State() }
+	f.IsLeader = func(id fleet.HostID) bool { return node(id).IsLeader() }
+	f.Leader = func(id fleet.HostID) (fleet.HostID, bool) { return node(id).Leader() }
+	f.Subscribe = func(id fleet.HostID, call func(uint64, fleet.Touched)) { node(id).Subscribe(call) }
+	f.Propose = func(id fleet.HostID, items []fleet.Item, done func([]fleet.Result, uint64, error)) {
+		n := node(id)
+		go func() { done(n.Propose(context.Background(), items)) }()
+	}
+	ask := func(call func(*Node) error) func(fleet.HostID, func(error)) {
+		return func(id fleet.HostID, done func(error)) {
+			n := node(id)
+			go func() { done(call(n)) }()
+		}
+	}
+	f.Barrier = ask(func(n *Node) error { return n.Barrier(context.Background()) })
+	f.Verify = ask(func(n *Node) error { return n.Verify(context.Background()) })
+	f.Transfer = ask((*Node).Transfer)
+	f.Kill = func(id fleet.HostID) { hosts[id].kill() }
+	f.Start = func(id fleet.HostID) { must(c.t, hosts[id].start()) }
+	f.Cut = func(id fleet.HostID) { c.net.isolate(id, c.ids(), true) }
+	return f
+}
