@@ -185,3 +185,6 @@ func (d *Disk) settle() {
 	}
 	d.lost = nil
 }
+
+// pending is how many writes are not synced.
+func (d *Disk) pending() int { return len(d.syncing) + len(d.queue) }

@@ -269,7 +269,7 @@ func (g *game) keep() {
 			node.RemoveServer(old, note)
 		case h.up() && h.node.AppliedIndex() >= node.CommitIndex():
 			node.Barrier(func(err error) { // which proves that all of this is committed
-				if stays, _ := member(old); err == nil && !stays {
+				if stays, _ := member(old); err == nil && !stays && g.old == old {
 					g.wiped = nil
 				}
 			})

@@ -24,6 +24,7 @@ type rig struct {
 	hosts  []*host
 	broken []string
 	trace  strings.Builder
+	quiet  bool // no trace
 }
 
 type host struct {
@@ -38,6 +39,9 @@ type host struct {
 }
 
 func (r *rig) note(format string, args ...any) {
+	if r.quiet {
+		return
+	}
 	fmt.Fprintf(&r.trace, "%12s ", r.time.Now())
 	fmt.Fprintf(&r.trace, format, args...)
 	r.trace.WriteByte('\n')
