@@ -28,8 +28,11 @@ const (
 
 // Calls. Source: reliability.md 5.2.
 const (
-	headerTime  = 5 * time.Second
-	idleTime    = 60 * time.Second
+	headerTime = 5 * time.Second
+	idleTime   = 60 * time.Second
+	// goneAfter without an acknowledgement by its kernel, a machine is gone as far
+	// as a connection goes: twice what its peers need to see that it is silent.
+	goneAfter   = 2 * time.Second
 	maxHeader   = 32 << 10
 	maxInFlight = 1024 // calls served at once; a call costs a goroutine and its body
 	// maxPerHost keeps one host from using them all; voters carry the batches of

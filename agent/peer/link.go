@@ -53,9 +53,11 @@ type Link struct {
 
 	mu      sync.Mutex
 	status  LinkStatus
-	pending *fleet.Report // not acknowledged
-	nonce   uint64        // the next to use
-	offered chan struct{} // a report is pending
+	pending *fleet.Report   // not acknowledged
+	present context.Context // ends with the present attempt; nil: none yet
+	left    fleet.HostID    // the voter that was lost last
+	nonce   uint64          // the next to use
+	offered chan struct{}   // a report is pending
 
 	// Of Run's goroutine only.
 	stop context.CancelFunc // of what is under way for the present attempt
@@ -168,7 +170,7 @@ func (l *Link) do(ctx context.Context, action any) (answer any) {
 
 func (l *Link) note(n doNote) {
 	l.mu.Lock()
-	l.status.Why = n.err.Error()
+	l.status.Why, l.left = n.err.Error(), n.voter
 	l.mu.Unlock()
 	l.calm.warn("voter", "voter does not serve this host", "voter", n.voter, "err", n.err)
 }
@@ -177,6 +179,9 @@ func (l *Link) begin(ctx context.Context) context.Context {
 	l.cancelWork()
 	work, cancel := context.WithCancel(ctx)
 	l.stop = cancel
+	l.mu.Lock()
+	l.present = work
+	l.mu.Unlock()
 	return work
 }
 

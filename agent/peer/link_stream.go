@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"net"
 	"net/http"
+	"slices"
 	"time"
 
 	"skein/agent/trust"
@@ -198,7 +199,9 @@ func (l *Link) sendReport(ctx context.Context, report *fleet.Report) bool {
 	}
 	for _, voter := range l.reportTo() {
 		var out ReportAnswer
-		err = l.p.call(ctx, voter, PathReports, body, &out)
+		call, done := l.whileStreamed(ctx, voter)
+		err = l.p.call(call, voter, PathReports, body, &out)
+		done()
 		switch {
 		case err == nil:
 			l.settle(report)
@@ -226,18 +229,40 @@ func (l *Link) sendReport(ctx context.Context, report *fleet.Report) bool {
 	return false
 }
 
-// reportTo is the voters to try, the one streamed from first.
+// whileStreamed ends a call to the voter streamed from with the stream: a voter
+// that went silent does not answer the report either, and others wait behind it.
+func (l *Link) whileStreamed(ctx context.Context, voter fleet.HostID) (context.Context, func()) {
+	call, cancel := context.WithCancel(ctx)
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if !l.status.Up || l.status.Voter != voter {
+		return call, cancel
+	}
+	stop := context.AfterFunc(l.present, cancel)
+	return call, func() { stop(); cancel() }
+}
+
+// reportTo is the voters to try, the one streamed from first. Without a stream
+// the one that was just lost comes last.
 func (l *Link) reportTo() []fleet.HostID {
 	voters := l.p.Voters()
-	status := l.Status()
-	if !status.Up {
-		return voters
+	l.mu.Lock()
+	up, streamed, left := l.status.Up, l.status.Voter, l.left
+	l.mu.Unlock()
+	if up && !slices.Contains(voters, streamed) {
+		voters = append(voters, streamed)
 	}
-	out := []fleet.HostID{status.Voter}
-	for _, v := range voters {
-		if v != status.Voter {
-			out = append(out, v)
+	slices.SortStableFunc(voters, func(a, b fleet.HostID) int {
+		rank := func(v fleet.HostID) int {
+			switch {
+			case up && v == streamed:
+				return -1
+			case !up && v == left:
+				return 1
+			}
+			return 0
 		}
-	}
-	return out
+		return rank(a) - rank(b)
+	})
+	return voters
 }

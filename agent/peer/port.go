@@ -9,8 +9,10 @@ import (
 	"net/http"
 	"net/netip"
 	"sync"
+	"syscall"
 	"time"
 
+	"golang.org/x/sys/unix"
 	"golang.org/x/time/rate"
 
 	"skein/agent/trust"
@@ -235,7 +237,22 @@ func (p *Port) dialAddr(ctx context.Context, addr netip.AddrPort) (net.Conn, err
 	if p.cfg.Dial != nil {
 		return p.cfg.Dial(ctx, addr)
 	}
-	return (&net.Dialer{}).DialContext(ctx, "tcp", addr.String())
+	return dialer.DialContext(ctx, "tcp", addr.String())
+}
+
+// dialer ends a connection to a machine that is gone: what was asked of it over
+// one is asked elsewhere, instead of waiting out the deadline of each call.
+var dialer = net.Dialer{
+	KeepAliveConfig: net.KeepAliveConfig{Enable: true, Idle: goneAfter / 2, Interval: goneAfter / 2, Count: 2},
+	Control: func(_, _ string, raw syscall.RawConn) error {
+		var err error
+		if failed := raw.Control(func(fd uintptr) {
+			err = unix.SetsockoptInt(int(fd), unix.IPPROTO_TCP, unix.TCP_USER_TIMEOUT, int(goneAfter.Milliseconds()))
+		}); failed != nil {
+			return failed
+		}
+		return err
+	},
 }
 
 // dial connects to a host and verifies that it is that host.

@@ -56,6 +56,8 @@ func (p *Port) proposeOnce(ctx context.Context, items []fleet.Item) ([]fleet.Res
 	if err != nil {
 		return nil, 0, fmt.Errorf("encode proposal: %w", err)
 	}
+	ctx, cancel := untilDeposed(ctx, log, leader)
+	defer cancel()
 	var out ProposeAnswer
 	if err := p.call(ctx, leader, PathPropose, body, &out); err != nil {
 		return nil, 0, err
@@ -64,6 +66,20 @@ func (p *Port) proposeOnce(ctx context.Context, items []fleet.Item) ([]fleet.Res
 		return nil, 0, fmt.Errorf("%d results for %d commands: %w", len(out.Results), len(items), ErrMalformed)
 	}
 	return decodeResults(out.Results), out.Index, nil
+}
+
+// untilDeposed ends a call to a leader that stands still once another leads: it
+// will not answer before the caller has given up.
+func untilDeposed(ctx context.Context, log Log, leader fleet.HostID) (context.Context, context.CancelFunc) {
+	ctx, cancel := context.WithCancel(ctx)
+	go func() {
+		for sleep(ctx, proposePause) {
+			if now, ok := log.Leader(); ok && now != leader {
+				cancel()
+			}
+		}
+	}()
+	return ctx, cancel
 }
 
 func (p *Port) translate(err error) error {
