@@ -35,6 +35,9 @@ var rules = []struct {
 	{"skein/runtime", "adapters know pure packages, never each other or agent", only(pure...)},
 	{"skein/agent/plan/plantest", "fixtures know plan and the core", only("skein/raftfsm/fleet", "skein/agent/plan")},
 	{"skein/agent/plan", "planners know plan and the core", only("skein/raftfsm/fleet", "skein/agent/plan")},
+	{"skein/agent/sim", "the simulator stands on twins, and steps what is pure", func(imported string) bool {
+		return slices.Contains(pure, imported) || strings.HasPrefix(imported, "skein/agent/") || imported == "skein/raftfsm/keeper" || imported == "skein/runtime/fake"
+	}},
 	{"skein/agent", "agent declares the interfaces it needs; only cmd names an adapter", func(imported string) bool {
 		return slices.Contains(pure, imported) || strings.HasPrefix(imported, "skein/agent/")
 	}},

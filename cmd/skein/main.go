@@ -43,6 +43,7 @@ type commands struct {
 	Join  joinCommand  `cmd:"" help:"Make this host a member of a fleet."`
 
 	Lab     labCommand     `cmd:"" help:"A fleet of test hosts on this machine."`
+	Sim     simCommand     `cmd:"" help:"Run whole fleets in virtual time and check every rule."`
 	Web     webCommand     `cmd:"" help:"Serve a page that names its task and host."`
 	Version versionCommand `cmd:"" help:"Print the version."`
 }

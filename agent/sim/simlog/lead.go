@@ -100,6 +100,7 @@ func (n *Node) replicate(p *peer) {
 	}
 	p.sent, p.sentAt = true, n.log.time.Now()
 	n.arm(p)
+	p.next = min(p.next, n.entries.last()+1) // it has more where a rule is broken
 	prev := p.next - 1
 	prevTerm, known := n.entries.term(prev)
 	if !known {

@@ -49,16 +49,17 @@ func (m *machine) tell(index uint64, t fleet.Touched) {
 	}
 }
 
-// commitTo takes entries up to index for committed and applies them.
+// commitTo takes entries up to index for committed and applies them. There is
+// never an index without its entry, but where a rule is broken.
 func (n *Node) commitTo(index uint64) {
-	n.commit = max(n.commit, index)
+	n.commit = max(n.commit, min(index, n.entries.last()))
 	m := &n.machine
 	if m.applying { // called from inside: the loop below goes on
 		return
 	}
 	m.applying = true
 	defer func() { m.applying = false }()
-	for m.applied < n.commit && !n.closed {
+	for m.applied < min(n.commit, n.entries.last()) && !n.closed {
 		n.apply(n.entries.at(m.applied + 1))
 	}
 	n.snapshot()

@@ -1,0 +1,197 @@
+package sim
+
+import (
+	"errors"
+	"fmt"
+	"time"
+
+	"skein/agent/lead"
+	"skein/agent/sim/simlog"
+	"skein/agent/sim/simsight"
+	"skein/agent/sim/virtual"
+	"skein/raftfsm/fleet"
+)
+
+// leading carries out what the leader loop of one voter decides; it stands for
+// lead.Leader over the simulated log.
+type leading struct {
+	a       *agent
+	loop    *lead.Loop
+	eyes    *simsight.Eyes // nil while the log does not lead
+	keeping *keeping
+	timer   *virtual.Timer
+	pending *lead.Applied
+	woken   bool
+	notices int
+	regain  time.Duration
+	waiting bool   // a barrier is under way
+	passes  uint64 // counted so far
+}
+
+func newLeading(a *agent) *leading {
+	l := &leading{a: a}
+	l.loop = lead.NewLoop(a.w.newTaskID, a.w.planners()...)
+	l.keeping = newKeeping(a)
+	return l
+}
+
+func (l *leading) now() lead.Instant {
+	return lead.Instant{Wall: l.a.wallClock(), Mono: l.a.w.time.Now()}
+}
+
+// turned takes note of a change of leadership.
+func (l *leading) turned(leads bool) {
+	l.notices++
+	l.step(lead.LostLeadership{})
+	if l.eyes != nil {
+		l.eyes.Close()
+		l.eyes = nil
+	}
+	if !leads {
+		l.keeping.stop()
+		return
+	}
+	l.eyes = l.a.w.sights.Eyes(l.a.id, l.a.life)
+	l.eyes.OnChange(l.looked)
+	l.barrier()
+}
+
+// barrier begins to plan once everything earlier in the log is applied here.
+func (l *leading) barrier() {
+	if l.waiting || l.a.node == nil || !l.a.node.IsLeader() || l.a.w.time.Now() < l.regain {
+		return
+	}
+	l.waiting = true
+	notice := l.notices
+	l.a.node.Barrier(func(err error) {
+		l.waiting = false
+		switch {
+		case l.a.node == nil || !l.a.node.IsLeader() || l.loop.Leading():
+		case notice != l.notices:
+			l.barrier()
+		case err != nil:
+			l.a.life.After(lead.LookEvery, l.barrier)
+		default:
+			l.a.w.note("%s plans from index %d", l.a.name, l.a.node.State().Index())
+			l.pending = nil
+			l.step(l.sights(), lead.BecameLeader{State: l.a.node.State()})
+			l.keeping.begin()
+		}
+	})
+}
+
+func (l *leading) sights() lead.Event { return lead.Sights{Seen: l.eyes.Sights()} }
+
+func (l *leading) looked() {
+	if l.eyes != nil {
+		l.step(l.sights())
+		l.keeping.wake()
+	}
+}
+
+// applied gathers what entries touched until the loop is stepped, at once.
+func (l *leading) applied(t fleet.Touched) {
+	if l.eyes != nil {
+		l.eyes.Applied(t)
+	}
+	if !l.loop.Leading() {
+		return
+	}
+	if l.pending == nil {
+		l.pending = &lead.Applied{}
+	}
+	l.pending.State = l.a.node.State()
+	l.pending.Touched = merge(l.pending.Touched, t)
+	if t.Voters || t.Fleet || len(t.Hosts) > 0 {
+		l.keeping.wake()
+	}
+	if !l.woken {
+		l.woken = true
+		l.a.life.After(0, func() { l.woken = false; l.step() })
+	}
+}
+
+func merge(a, b fleet.Touched) fleet.Touched {
+	return fleet.Touched{
+		Wanted: append(a.Wanted, b.Wanted...), Hosts: append(a.Hosts, b.Hosts...), Services: append(a.Services, b.Services...),
+		Tasks: append(a.Tasks, b.Tasks...), Voters: a.Voters || b.Voters, Fleet: a.Fleet || b.Fleet, Decisions: a.Decisions || b.Decisions,
+	}
+}
+
+func (l *leading) step(events ...lead.Event) {
+	if l.pending != nil {
+		events = append(events, *l.pending)
+		l.pending = nil
+	}
+	for _, e := range l.loop.Step(l.now(), events...) {
+		l.carryOut(e)
+	}
+	l.a.w.countLoop(l)
+}
+
+// woke steps the loop at the time it asked for, with new ages where they count.
+func (l *leading) woke() {
+	if l.eyes != nil && l.eyes.Aged() {
+		l.step(l.sights())
+		return
+	}
+	l.step()
+}
+
+func (l *leading) carryOut(e lead.Effect) {
+	switch e := e.(type) {
+	case lead.Propose:
+		l.propose(e.N, e.Entries, lead.ProposalDone{N: e.N})
+	case lead.Probe:
+		if l.eyes != nil {
+			l.eyes.Probe(e.Hosts)
+		}
+	case lead.StepDown:
+		l.regain = l.a.w.time.Now() + lead.RegainAfter
+		l.a.w.sometimes("a leader steps down because a proposal is unknown")
+		l.transfer(e.Why)
+		l.a.life.After(lead.RegainAfter+time.Millisecond, l.barrier)
+	case lead.HandOver:
+		l.a.w.sometimes("a leader hands over because its clock is off")
+		l.transfer(e.Why)
+	case lead.Wake:
+		l.timer.Stop()
+		l.timer = l.a.life.After(e.At-l.a.w.time.Now(), l.woke)
+	}
+}
+
+// propose commits entries, each when the one before it has.
+func (l *leading) propose(n uint64, entries [][]fleet.Item, done lead.ProposalDone) {
+	if len(entries) == 0 {
+		l.step(done)
+		return
+	}
+	if l.a.node == nil {
+		l.step(lead.ProposalUnknown{N: n, Err: simlog.ErrUnknown})
+		return
+	}
+	l.a.node.Propose(entries[0], l.a.fleetTime(), func(results []fleet.Result, index uint64, err error) {
+		switch {
+		case errors.Is(err, simlog.ErrNotLeader):
+			done.Undone = err
+			l.step(done)
+		case err != nil:
+			l.step(lead.ProposalUnknown{N: n, Err: err})
+		default:
+			done.Index, done.Results = index, append(done.Results, results...)
+			l.propose(n, entries[1:], done)
+		}
+	})
+}
+
+func (l *leading) transfer(why string) {
+	l.a.w.note("%s gives leadership away: %s", l.a.name, why)
+	if l.a.node == nil {
+		return
+	}
+	l.a.node.Transfer(func(err error) {
+		if err != nil {
+			l.a.w.note("%s still leads: %v", l.a.name, fmt.Errorf("transfer: %w", err))
+		}
+	})
+}

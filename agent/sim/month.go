@@ -1,0 +1,267 @@
+package sim
+
+import (
+	"fmt"
+	"slices"
+	"time"
+
+	"skein/agent/sim/chart"
+	"skein/agent/sim/virtual"
+	"skein/agent/sim/workload"
+	"skein/raftfsm/fleet"
+)
+
+// Month is the life of a fleet under a drawn workload: machines that fail,
+// services that are deployed and scaled, jobs that come and go.
+type Month struct {
+	World  *World
+	Load   *workload.World
+	source workload.Source
+	begun  time.Duration
+	span   time.Duration
+	lives  map[fleet.TaskID]workload.Life
+	defs   map[string]fleet.TaskDefID // of job kinds
+
+	hosts, tasks, used, events map[string]*chart.Series
+	Skipped                    int // events that met what they are about in another state
+}
+
+// NewMonth makes the world of a workload; see Run.
+func NewMonth(seed uint64, load *workload.World) *Month {
+	cfg := Config{Seed: seed, Large: true, Weather: virtual.Weather{Delay: 300 * time.Microsecond, Jitter: 300 * time.Microsecond}}
+	for _, m := range load.Machines {
+		cfg.Hosts = append(cfg.Hosts, Machine{Name: m.Name, Zone: m.Zone, Capacity: m.Capacity})
+	}
+	m := &Month{
+		World: New(cfg), Load: load, source: load.Life(virtual.NewChance(seed, "workload")),
+		lives: map[fleet.TaskID]workload.Life{}, defs: map[string]fleet.TaskDefID{},
+	}
+	m.World.lifetimes = m.lives
+	return m
+}
+
+// samples is how many times a month is looked at for its picture.
+const samples = 720
+
+// Run lives the month. progress is called about 200 times, and ends the run when
+// it returns false. The Failure is the first rule that was broken, if one was.
+func (m *Month) Run(span time.Duration, progress func(done time.Duration) bool) (*Failure, error) {
+	w := m.World
+	if err := w.Bring(time.Hour); err != nil {
+		return w.broken(), err
+	}
+	m.begun, m.span = w.time.Now(), span
+	m.record()
+	m.create()
+	m.next()
+	for step := range 200 {
+		w.Run(m.begun + span*time.Duration(step+1)/200)
+		if f := w.broken(); f != nil {
+			return f, nil
+		}
+		if progress != nil && !progress(w.time.Now()-m.begun) {
+			return nil, nil
+		}
+	}
+	w.watch.full()
+	return w.broken(), nil
+}
+
+// create registers and creates all services, and registers the jobs.
+func (m *Month) create() {
+	for i := range m.Load.Services {
+		m.deploy(i, 1, m.Load.Services[i].Register(1), false)
+	}
+	for i := range m.Load.Kinds {
+		k := &m.Load.Kinds[i]
+		c := k.Register()
+		m.push(c.Def)
+		m.World.write(m.anyHost(), "register "+c.Family, func(*fleet.State) fleet.Command { return c }, func(r fleet.Result, _ uint64, err error) {
+			if err == nil && r.Err == nil {
+				m.defs[c.Family] = fleet.TaskDefID(r.IDs[0])
+			}
+		})
+	}
+}
+
+func (m *Month) anyHost() *host { return m.World.order[m.World.people.IntN(len(m.World.order))] }
+
+func (m *Month) push(def fleet.TaskDef) {
+	for _, c := range def.Containers {
+		m.World.pushImage(c.Image)
+	}
+}
+
+// deploy registers a version of a service and has it rolled out.
+func (m *Month) deploy(i, version int, c fleet.RegisterTaskDef, fails bool) {
+	w, s, via := m.World, &m.Load.Services[i], m.anyHost()
+	m.push(c.Def)
+	pins := w.pins(&c.Def)
+	w.write(via, fmt.Sprintf("register %s version %d", s.Name, version), func(*fleet.State) fleet.Command { return c }, func(r fleet.Result, _ uint64, err error) {
+		if err != nil || r.Err != nil {
+			m.Skipped++
+			return
+		}
+		id := fleet.TaskDefID(r.IDs[0])
+		if fails {
+			w.sickDefs[id] = true
+			// Nobody leaves a deployment that never gets healthy for long.
+			w.time.After(20*time.Minute, func() { delete(w.sickDefs, id) })
+		}
+		w.write(via, fmt.Sprintf("deploy %s of %s", s.Name, id), func(st *fleet.State) fleet.Command {
+			put := s.Put(id, st.Service(s.Name))
+			put.Images = slices.Clone(pins)
+			return put
+		}, nil)
+	})
+}
+
+// next has the next event of the workload happen at its time.
+func (m *Month) next() {
+	at, what := m.source.Next()
+	if at >= m.span {
+		return
+	}
+	m.World.time.At(m.begun+at, func() {
+		m.happen(what)
+		m.next()
+	})
+}
+
+func (m *Month) happen(what workload.Event) {
+	w := m.World
+	switch e := what.(type) {
+	case workload.Deploy:
+		m.count("deployments")
+		m.deploy(e.Service, e.Version, e.Register(m.Load.Services), e.Fails)
+	case workload.Scale:
+		m.count("scalings")
+		name := m.Load.Services[e.Service].Name
+		w.write(m.anyHost(), fmt.Sprintf("scale %s to %d", name, e.Desired), func(*fleet.State) fleet.Command {
+			return fleet.ScaleService{Name: name, Desired: e.Desired}
+		}, nil)
+	case workload.Job:
+		m.count("jobs")
+		m.run(e)
+	case workload.HostFails:
+		m.count("host failures")
+		m.fail(w.order[e.Host], e.After)
+	case workload.ZoneFails:
+		m.count("zone failures")
+		for _, h := range w.order {
+			if h.zone == e.Zone {
+				m.fail(h, e.After)
+			}
+		}
+	case workload.AgentCrashes:
+		m.count("agent crashes")
+		h := w.order[e.Host]
+		w.watch.disturbed(h, disturbance)
+		h.killAgent()
+		h.startAgentSoon()
+	}
+}
+
+func (m *Month) fail(h *host, after time.Duration) {
+	if !h.on() {
+		m.Skipped++
+		return
+	}
+	m.World.watch.disturbed(h, disturbance)
+	h.powerOff()
+	m.World.time.After(after, h.powerOn)
+}
+
+// run runs a job's tasks, as many at once as one request may.
+func (m *Month) run(j workload.Job) {
+	def := m.defs[m.Load.Kinds[j.Kind].Name]
+	if def == "" {
+		m.Skipped++
+		return
+	}
+	for lives := range slices.Chunk(j.Lives, fleet.MaxRunTasks) {
+		ids := make([]fleet.TaskID, len(lives))
+		for i, life := range lives {
+			ids[i] = m.World.newTaskID()
+			m.lives[ids[i]] = life
+		}
+		pins := m.World.pins(m.World.truth.TaskDef(def))
+		m.World.write(m.anyHost(), "run a job", func(*fleet.State) fleet.Command {
+			return fleet.RunTasks{TaskDef: def, Tasks: slices.Clone(ids), Images: pins}
+		}, nil)
+	}
+}
+
+func (m *Month) count(kind string) {
+	m.events[kind].Add(m.World.time.Now()-m.begun, 1)
+	m.World.stats.Deeds[kind]++
+}
+
+// record has the month looked at now and then for its picture.
+func (m *Month) record() {
+	series := func(how chart.How, names ...string) map[string]*chart.Series {
+		all := map[string]*chart.Series{}
+		for _, name := range names {
+			all[name] = chart.NewSeries(how, m.span)
+		}
+		return all
+	}
+	m.hosts = series(chart.Mean, "ready", "silent", "lost", "other")
+	m.tasks = series(chart.Mean, "desired", "running", "pending", "jobs")
+	m.used = series(chart.Mean, "cpu", "memory")
+	m.events = series(chart.Sum, "deployments", "scalings", "jobs", "host failures", "zone failures", "agent crashes")
+	var look func()
+	look = func() {
+		m.look()
+		m.World.time.After(m.span/samples, look)
+	}
+	look()
+}
+
+func (m *Month) look() {
+	s, at := m.World.truth, m.World.time.Now()-m.begun
+	hosts := map[fleet.HostLife]int{}
+	var reserved, room fleet.Resources
+	for h := range s.Hosts() {
+		hosts[h.Life]++
+		reserved, room = reserved.Add(s.Reserved(h.ID)), room.Add(h.Capacity)
+	}
+	ready, silent, lost := hosts[fleet.HostReady], hosts[fleet.HostSilent], hosts[fleet.HostLost]
+	m.hosts["ready"].Set(at, float64(ready))
+	m.hosts["silent"].Set(at, float64(silent))
+	m.hosts["lost"].Set(at, float64(lost))
+	m.hosts["other"].Set(at, float64(len(m.World.order)-ready-silent-lost))
+	desired, running, pending := 0, 0, 0
+	for v := range s.Services() {
+		n := s.Counts(v.Name, "")
+		desired, running, pending = desired+v.Desired, running+n.Running, pending+n.Pending
+	}
+	m.tasks["desired"].Set(at, float64(desired))
+	m.tasks["running"].Set(at, float64(running))
+	m.tasks["pending"].Set(at, float64(pending))
+	m.tasks["jobs"].Set(at, float64(len(m.lives)))
+	m.used["cpu"].Set(at, 100*float64(reserved.CPU)/float64(max(room.CPU, 1)))
+	m.used["memory"].Set(at, 100*float64(reserved.Memory)/float64(max(room.Memory, 1)))
+}
+
+// Picture is the month as it is drawn.
+func (m *Month) Picture(title, note string) chart.Month {
+	lines := func(of map[string]*chart.Series, names ...string) (all []chart.Line) {
+		for _, name := range names {
+			colour := chart.Auto
+			if name == "ready" {
+				colour = chart.Pale
+			}
+			all = append(all, of[name].Line(name, colour))
+		}
+		return all
+	}
+	return chart.Month{Title: title, Note: note, Span: m.span, Panels: []chart.Panel{
+		{Title: "Hosts by state", Kind: chart.Stack, Lines: lines(m.hosts, "lost", "silent", "other", "ready")},
+		{Title: "Tasks", Kind: chart.Lines, Lines: lines(m.tasks, "desired", "running", "pending", "jobs")},
+		{Title: "Reserved", Kind: chart.Lines, Unit: "%", Max: 100, Lines: lines(m.used, "cpu", "memory")},
+		{Title: "Jobs begun", Kind: chart.Bars, Lines: lines(m.events, "jobs")},
+		{Title: "Scalings and deployments", Kind: chart.Bars, Lines: lines(m.events, "scalings", "deployments")},
+		{Title: "Faults", Kind: chart.Bars, Lines: lines(m.events, "agent crashes", "host failures", "zone failures")},
+	}}
+}

@@ -1,0 +1,202 @@
+package sim
+
+import (
+	"slices"
+
+	"skein/agent/converge"
+	"skein/agent/lead"
+	"skein/agent/plan"
+	"skein/agent/plan/hosts"
+	"skein/agent/plan/service"
+	"skein/agent/sim/simlog"
+	"skein/raftfsm/fleet"
+	"skein/runtime/port"
+)
+
+// Mutation breaks one rule of the product, around it and not in it, to show that
+// the simulator would see it. Empty is none.
+type Mutation string
+
+// The mutations, by the rule that each breaks.
+const (
+	MutationStopBeforeStart  Mutation = "stop-before-start"  // I2: old tasks stop before new ones run
+	MutationExtraStop        Mutation = "extra-stop"         // I1, I2: the service planner stops a healthy task for nothing
+	MutationUnreachableRuns  Mutation = "unreachable-runs"   // liveness: tasks of a silent host count as running
+	MutationSilentForever    Mutation = "silent-forever"     // liveness: a silent host is never declared so
+	MutationNeverQuiet       Mutation = "never-quiet"        // I15: a planner always has something to say
+	MutationNoSessionFence   Mutation = "no-session-fence"   // I9: reports of an old session count
+	MutationOlderIntent      Mutation = "older-intent"       // I9: a host obeys what is older than it has seen
+	MutationDeltaIsWhole     Mutation = "delta-is-whole"     // I10: absence from a change is read as a stop
+	MutationEarlyRelease     Mutation = "early-release"      // I3: a reservation ends when a task is asked to stop
+	MutationStartTwice       Mutation = "start-twice"        // I6: a host runs a task again that ended
+	MutationJournalLate      Mutation = "journal-late"       // I6: a start is begun before its line is durable
+	MutationAbsenceIsSilence Mutation = "absence-is-silence" // nobody asks witnesses
+	MutationOneWitness       Mutation = "one-witness"        // one witness is enough
+	MutationTwoLeaders       Mutation = "two-leaders"        // I9: a deposed leader's entries commit
+	MutationAckBeforeCommit  Mutation = "ack-before-commit"  // I11: a write is answered before a majority has it
+	MutationWipedVotes       Mutation = "wiped-votes"        // I11: a wiped disk votes under its old id
+	MutationForgottenVote    Mutation = "forgotten-vote"     // I11: a vote is not durable
+	MutationMinorityCommits  Mutation = "minority-commits"   // I11: an entry commits without a majority
+)
+
+// Mutations lists all mutations.
+func Mutations() []Mutation {
+	return []Mutation{
+		MutationStopBeforeStart, MutationExtraStop, MutationUnreachableRuns, MutationSilentForever, MutationNeverQuiet,
+		MutationNoSessionFence, MutationOlderIntent, MutationDeltaIsWhole, MutationEarlyRelease, MutationStartTwice,
+		MutationJournalLate, MutationAbsenceIsSilence, MutationOneWitness, MutationTwoLeaders, MutationAckBeforeCommit,
+		MutationWipedVotes, MutationForgottenVote, MutationMinorityCommits,
+	}
+}
+
+func (m Mutation) is(o Mutation) bool { return m == o }
+
+// planners puts a mutation into the leader's planners.
+func (m Mutation) planners(all []lead.Planner) []lead.Planner {
+	all = slices.Clone(all)
+	for i, p := range all {
+		next := p.Next
+		switch {
+		case p.By == service.By && m == MutationStopBeforeStart:
+			all[i].Next = func(in plan.Input) plan.Plan { return stopOld(in, next(in)) }
+		case p.By == service.By && m == MutationExtraStop:
+			all[i].Next = func(in plan.Input) plan.Plan { return stopOne(in, next(in)) }
+		case p.By == service.By && m == MutationUnreachableRuns:
+			all[i].Next = func(in plan.Input) plan.Plan { return next(withoutSilence(in)) }
+		case p.By == hosts.By && m == MutationSilentForever:
+			all[i].Next = func(in plan.Input) plan.Plan { return withoutSilenceHost(next(in)) }
+		case p.By == hosts.By && m == MutationNeverQuiet:
+			all[i].Next = func(in plan.Input) plan.Plan { return chatter(in, next(in)) }
+		}
+	}
+	return all
+}
+
+// stopOld stops what runs of an old revision at once.
+func stopOld(in plan.Input, p plan.Plan) plan.Plan {
+	for _, name := range in.Scope.Services {
+		v := in.State.Service(name)
+		if v == nil {
+			continue
+		}
+		for t := range in.State.LiveTasksOfService(name) {
+			if t.Revision != v.Revision && t.Desired == fleet.TaskRunning {
+				p.Add(stopItem(t.ID, "of an old revision"))
+			}
+		}
+	}
+	return p
+}
+
+// stopOne stops a healthy task of a service that has just become steady.
+func stopOne(in plan.Input, p plan.Plan) plan.Plan {
+	for _, name := range in.Scope.Services {
+		v := in.State.Service(name)
+		if v == nil || len(p.Items) > 0 || v.Mod%3 != 0 {
+			continue
+		}
+		for t := range in.State.LiveTasksOfService(name) {
+			if in.State.Healthy(t, in.Now) {
+				p.Add(stopItem(t.ID, "for nothing"))
+				return p
+			}
+		}
+	}
+	return p
+}
+
+func stopItem(id fleet.TaskID, why string) fleet.Item {
+	return fleet.Item{By: service.By, Command: fleet.StopTasks{Tasks: []fleet.TaskID{id}, Code: fleet.StopServiceSchedulerInitiated, Reason: why}}
+}
+
+// withoutSilence shows a planner a State in which no host is silent or lost.
+func withoutSilence(in plan.Input) plan.Input {
+	s := in.State.Clone()
+	for h := range in.State.Hosts() {
+		if h.Life == fleet.HostSilent {
+			s.Apply(s.Index(), fleet.Entry{At: in.Now, Items: []fleet.Item{{Command: fleet.ReturnHost{Host: h.ID, Session: h.Session.N}}}})
+		}
+	}
+	in.State = s
+	return in
+}
+
+func withoutSilenceHost(p plan.Plan) plan.Plan {
+	p.Items = slices.DeleteFunc(p.Items, func(i fleet.Item) bool {
+		_, silences := i.Command.(fleet.SilenceHost)
+		return silences
+	})
+	return p
+}
+
+// chatter changes a setting to and fro.
+func chatter(in plan.Input, p plan.Plan) plan.Plan {
+	if in.Scope.Full {
+		p.Add(fleet.Item{By: hosts.By, Command: fleet.PutSetting{Name: fleet.SettingLostAfter, Value: 300_000 + int64(in.State.Index()%2)}})
+	}
+	return p
+}
+
+// mutateFrame changes what a host is given.
+func (w *World) mutateFrame(h *host, f converge.Frame) converge.Frame {
+	a := h.agent
+	switch w.cfg.Mutation {
+	case MutationOlderIntent:
+		if f.Index < a.link.index {
+			f.Index, f.Session = a.link.index, a.link.session
+		}
+	case MutationDeltaIsWhole:
+		f.Complete = true
+	}
+	return f
+}
+
+// tellCommit does what a mutation does after an entry.
+func (w *World) tellCommit(c simlog.Commit) {
+	if w.cfg.Mutation != MutationEarlyRelease {
+		return
+	}
+	for _, item := range c.Entry.Items {
+		stop, ok := item.Command.(fleet.StopTasks)
+		if !ok {
+			continue
+		}
+		for _, id := range stop.Tasks {
+			w.forgeStopped(id)
+		}
+	}
+}
+
+// forgeStopped reports a task stopped in its host's name.
+func (w *World) forgeStopped(id fleet.TaskID) {
+	w.time.After(0, func() {
+		t := w.truth.Task(id)
+		if t == nil || t.Host == "" || t.Stopped() {
+			return
+		}
+		row := w.truth.Host(t.Host)
+		leaders, err := w.find("leader")
+		if err != nil {
+			return
+		}
+		forged := fleet.Report{Host: t.Host, Session: row.Session.N, Seq: row.ReportSeq + 1, Tasks: []fleet.TaskReport{{Task: id, Status: fleet.TaskStopped, Attempt: t.Attempt}}}
+		leaders[0].agent.node.Propose([]fleet.Item{{Command: forged}}, w.wall(), func([]fleet.Result, uint64, error) {})
+	})
+}
+
+// runAgain runs a container a second time, as no host may.
+func (h *host) runAgain(spec port.ContainerSpec) {
+	h.exit(spec.ID, 0)
+	if h.containers.Delete(background, spec.ID) != nil {
+		return
+	}
+	if _, err := h.containers.Create(background, spec); err == nil {
+		h.w.watch.created(h, spec)
+		_ = h.startContainer(spec.ID) // the twin was just told to make it
+	}
+}
+
+// breaksFold reports whether a mutation makes commands that State may refuse.
+func (m Mutation) breaksFold() bool {
+	return m == MutationStopBeforeStart || m == MutationExtraStop || m == MutationUnreachableRuns
+}

@@ -1,0 +1,28 @@
+package sim_test
+
+import (
+	"flag"
+	"testing"
+
+	"skein/agent/sim"
+)
+
+var mutationSeeds = flag.Uint64("mutation.seeds", 120, "within how many seeds each mutation must be caught")
+
+// Each mutation breaks one rule, and is caught within a stated number of seeds by
+// something that is not seen without it (TestLives). So the simulator can fail.
+func TestMutationsAreCaught(t *testing.T) {
+	for _, m := range sim.Mutations() {
+		t.Run(string(m), func(t *testing.T) {
+			for seed := uint64(1); seed <= *mutationSeeds; seed++ {
+				life := sim.Draw(seed)
+				life.Config.Mutation = m
+				if _, failure := sim.Live(life); failure != nil {
+					t.Logf("caught by seed %d: %s: %s", seed, failure.Name, failure.Detail)
+					return
+				}
+			}
+			t.Errorf("not caught by %d seeds", *mutationSeeds)
+		})
+	}
+}

@@ -1,0 +1,282 @@
+package sim
+
+import (
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"strconv"
+	"time"
+
+	"skein/agent/sim/simlog"
+	"skein/raftfsm/fleet"
+)
+
+// serving is what an agent does for others as a voter: sessions, streams,
+// reports and proposals. It stands for agent/peer's handlers.
+type serving struct {
+	a       *agent
+	streams map[fleet.HostID]*stream
+	batch   []gathered
+}
+
+// gathered is a report that waits for others.
+type gathered struct {
+	item fleet.Item
+	done func(fleet.Result, error)
+}
+
+// Times of a voter; agent/peer has the same.
+const (
+	gatherReports = 5 * time.Millisecond
+	proposeWait   = 10 * time.Second
+	proposePause  = 50 * time.Millisecond
+	coalesce      = 20 * time.Millisecond
+	catchUp       = 2 * time.Second
+	batchMost     = 256
+)
+
+func newServing(a *agent) *serving { return &serving{a: a, streams: map[fleet.HostID]*stream{}} }
+
+// knownVoters are the hosts that vote, as this voter knows it; on a worker, what
+// it was told last.
+func (a *agent) knownVoters() []fleet.HostID {
+	if a.node == nil {
+		return a.roster
+	}
+	var voters []fleet.HostID
+	for v := range a.node.State().Voters() {
+		if v.Phase == fleet.VoterVoting {
+			voters = append(voters, v.Host)
+		}
+	}
+	return voters
+}
+
+// leaderAge is since when this voter has heard no leader.
+func (a *agent) leaderAge() time.Duration {
+	if a.node == nil {
+		return 1 << 60
+	}
+	return a.node.LeaderAge()
+}
+
+func (s *serving) openSession(from *agent, open fleet.OpenSession, done func(grant, error)) {
+	node := s.a.node
+	if node == nil {
+		done(grant{}, errNotVoter)
+		return
+	}
+	h := node.State().Host(open.Host)
+	if h == nil {
+		done(grant{}, errBehind)
+		return
+	}
+	if st := s.streams[open.Host]; st != nil && st.to != from && !st.to.life.Over() {
+		open.Contested = true
+		s.a.w.sometimes("two live agents have one identity")
+	}
+	s.propose([]fleet.Item{{Command: open, By: "host " + h.Name}}, func(results []fleet.Result, index uint64, err error) {
+		if err == nil {
+			err = results[0].Err
+		}
+		g := grant{index: index, epoch: 1, roster: s.a.knownVoters()}
+		if node.State().Host(open.Host) != nil {
+			g.nonce = node.State().Host(open.Host).Session.Nonce
+		}
+		if err == nil {
+			g.session, err = strconv.ParseUint(results[0].IDs[0], 10, 64)
+		}
+		done(g, err)
+	})
+}
+
+// begin makes a stream for a host, once this voter has come to what the host has
+// seen.
+func (s *serving) begin(from *agent, attempt, session, epoch, index uint64, done func(*stream, error)) {
+	deadline := s.a.w.time.Now() + catchUp
+	var try func()
+	try = func() {
+		node := s.a.node
+		if node == nil {
+			done(nil, errNotVoter)
+			return
+		}
+		h := node.State().Host(from.id)
+		switch {
+		case h == nil || h.Session.N < session || node.State().Index() < index:
+			if s.a.w.time.Now() >= deadline {
+				s.a.w.sometimes("a voter is behind what a host has seen")
+				done(nil, errBehind)
+				return
+			}
+			s.a.life.After(proposePause, try)
+		case h.Life == fleet.HostForgotten:
+			done(nil, fleet.ErrForgotten)
+		case h.Session.N > session, h.Life == fleet.HostLost:
+			done(nil, fleet.ErrOldSession)
+		default:
+			old := s.streams[from.id]
+			st := &stream{voter: s.a, to: from, attempt: attempt, session: session}
+			s.streams[from.id] = st
+			if old != nil {
+				old.closed = true
+			}
+			done(st, nil)
+		}
+	}
+	try()
+}
+
+func (s *serving) forget(st *stream) {
+	if s.streams[st.to.id] == st {
+		delete(s.streams, st.to.id)
+	}
+}
+
+func (s *serving) closeAll() {
+	for _, id := range slices.Sorted(maps.Keys(s.streams)) {
+		s.streams[id].end(errNotVoter)
+	}
+}
+
+// wake has the streams of the hosts whose wanted tasks changed bring it.
+func (s *serving) wake(t fleet.Touched) {
+	for _, ids := range [][]fleet.HostID{t.Wanted, t.Hosts} {
+		for _, id := range ids {
+			st := s.streams[id]
+			if st == nil || st.flying {
+				if st != nil {
+					st.dirty = true
+				}
+				continue
+			}
+			s.a.life.After(s.a.w.chance.Between(0, coalesce), st.push)
+		}
+	}
+}
+
+// report has a report committed, with others.
+func (s *serving) report(r fleet.Report, done func(error)) {
+	if s.a.node == nil {
+		done(errNotVoter)
+		return
+	}
+	h := s.a.node.State().Host(r.Host)
+	switch {
+	case h == nil || h.Session.N < r.Session:
+		done(errBehind)
+		return
+	case h.Session.N > r.Session && !s.a.w.cfg.Mutation.is(MutationNoSessionFence):
+		done(fleet.ErrOldSession)
+		return
+	case h.Session.N == r.Session && r.Seq <= h.ReportSeq:
+		done(nil)
+		return
+	}
+	s.gather(fleet.Item{Command: r, By: "host " + h.Name}, func(result fleet.Result, err error) {
+		done(errors.Join(err, result.Err))
+	})
+}
+
+// gather waits a moment for more, at the leader; another voter passes on.
+func (s *serving) gather(item fleet.Item, done func(fleet.Result, error)) {
+	if !s.a.node.IsLeader() {
+		s.forward(func(leader *agent, reply func(func())) {
+			if leader.node == nil || !leader.node.IsLeader() {
+				reply(func() { done(fleet.Result{}, errNotLeader) })
+				return
+			}
+			leader.serves.gather(item, func(r fleet.Result, err error) { reply(func() { done(r, err) }) })
+		}, func() { done(fleet.Result{}, errNoLeader) })
+		return
+	}
+	s.batch = append(s.batch, gathered{item, done})
+	if len(s.batch) == 1 {
+		s.a.life.After(gatherReports, s.flush)
+	} else if len(s.batch) >= batchMost {
+		s.flush()
+	}
+}
+
+func (s *serving) flush() {
+	batch := s.batch
+	s.batch = nil
+	if len(batch) == 0 || s.a.node == nil {
+		return
+	}
+	items := make([]fleet.Item, len(batch))
+	for i, g := range batch {
+		items[i] = g.item
+	}
+	s.a.node.Propose(items, s.a.fleetTime(), func(results []fleet.Result, _ uint64, err error) {
+		for i, g := range batch {
+			if err != nil {
+				g.done(fleet.Result{}, err)
+			} else {
+				g.done(results[i], nil)
+			}
+		}
+	})
+}
+
+// forward runs f at the leader this voter knows.
+func (s *serving) forward(f func(leader *agent, reply func(func())), none func()) {
+	leader, ok := s.a.node.Leader()
+	if !ok || leader == s.a.id || s.a.w.hosts[leader] == nil {
+		none()
+		return
+	}
+	s.a.call(s.a.w.hosts[leader], f)
+}
+
+// propose commits items from any voter, waiting for a leader for a while. What
+// may have been committed is told from what was not.
+func (s *serving) propose(items []fleet.Item, done func([]fleet.Result, uint64, error)) {
+	deadline := s.a.w.time.Now() + proposeWait
+	answered := false
+	answer := func(r []fleet.Result, index uint64, err error) {
+		if !answered {
+			answered = true
+			done(r, index, err)
+		}
+	}
+	var try func()
+	again := func(r []fleet.Result, index uint64, err error) {
+		if err == nil || !errors.Is(err, errNotLeader) && !errors.Is(err, simlog.ErrNotLeader) && !errors.Is(err, errNoLeader) {
+			answer(r, index, err)
+			return
+		}
+		if s.a.w.time.Now() >= deadline {
+			answer(nil, 0, fmt.Errorf("%w: %w", errNoLeader, err))
+			return
+		}
+		s.a.life.After(proposePause, try)
+	}
+	try = func() {
+		switch {
+		case s.a.node == nil:
+			answer(nil, 0, errNotVoter)
+		case s.a.node.IsLeader():
+			s.a.node.Propose(items, s.a.fleetTime(), again)
+		default:
+			s.proposeThere(items, again)
+		}
+	}
+	try()
+	// An answer that gets lost on the way is an unknown outcome.
+	s.a.life.After(proposeWait+callTimeout, func() { answer(nil, 0, simlog.ErrUnknown) })
+}
+
+// proposeThere has the leader commit; it never forwards again.
+func (s *serving) proposeThere(items []fleet.Item, done func([]fleet.Result, uint64, error)) {
+	s.forward(func(leader *agent, reply func(func())) {
+		if leader.node == nil || !leader.node.IsLeader() {
+			reply(func() { done(nil, 0, errNotLeader) })
+			return
+		}
+		leader.node.Propose(items, leader.fleetTime(), func(r []fleet.Result, index uint64, err error) {
+			reply(func() { done(r, index, err) })
+		})
+	}, func() { done(nil, 0, errNoLeader) })
+}

@@ -1,0 +1,104 @@
+package sim
+
+import (
+	"time"
+
+	"skein/agent/lead"
+	"skein/agent/sim/simlog"
+	"skein/raftfsm/fleet"
+)
+
+// Stats are what a world has counted.
+type Stats struct {
+	Entries   uint64
+	Planned   uint64            // commands of planners, Prune aside
+	Commands  map[string]uint64 // by name
+	Refused   map[string]uint64 // by name: State said no
+	Deeds     map[string]uint64 // by verb
+	Decisions map[string]uint64 // by code
+	Elections uint64
+	Created   uint64 // tasks
+	Stopped   uint64
+	Passes    uint64
+	Gap       time.Duration // longest time any service had fewer healthy tasks than its lower bound
+	GapOf     string
+
+	decided uint64 // last decision counted
+	below   map[string]time.Duration
+}
+
+func newStats() Stats {
+	return Stats{Commands: map[string]uint64{}, Refused: map[string]uint64{}, Deeds: map[string]uint64{}, Decisions: map[string]uint64{}, below: map[string]time.Duration{}}
+}
+
+func (s *Stats) committed(w *World, c simlog.Commit) {
+	s.Entries++
+	for i, item := range c.Entry.Items {
+		name := lead.CommandName(item.Command)
+		s.Commands[name]++
+		if c.Outcome.Results[i].Err != nil {
+			s.Refused[name]++
+			continue
+		}
+		s.count(w, item)
+	}
+	for d := range c.State.DecisionsAfter(s.decided) {
+		s.decided = d.Seq
+		s.Decisions[d.Code]++
+	}
+	for _, name := range c.Outcome.Touched.Services {
+		s.gap(w, name)
+	}
+}
+
+func (s *Stats) count(w *World, item fleet.Item) {
+	switch c := item.Command.(type) {
+	case fleet.Prune:
+		return
+	case fleet.CreateTasks:
+		s.Created += uint64(len(c.Tasks))
+	case fleet.RunTasks:
+		s.Created += uint64(len(c.Tasks))
+	case fleet.StopTasks:
+		s.Stopped += uint64(len(c.Tasks))
+	case fleet.Report:
+		for i := range c.Tasks {
+			if c.Tasks[i].Status == fleet.TaskStopped {
+				delete(w.lifetimes, c.Tasks[i].Task)
+			}
+		}
+	case fleet.SilenceHost:
+		w.sometimes("a host is declared silent")
+	case fleet.LoseHost:
+		w.sometimes("a host is declared lost")
+	case fleet.ReturnHost:
+		w.sometimes("a silent host returns in its session")
+	case fleet.ExpireTasks:
+		w.sometimes("tasks of a lost host are declared stopped")
+	}
+	switch item.By {
+	case "hosts", "service", "placement", lead.By:
+		s.Planned++
+	}
+}
+
+// gap measures how long a service is below its lower bound.
+func (s *Stats) gap(w *World, name string) {
+	v := w.truth.Service(name)
+	if v == nil {
+		delete(s.below, name)
+		return
+	}
+	n := w.truth.Counts(name, "")
+	lower := (v.Desired*v.MinPercent + 99) / 100
+	since, was := s.below[name]
+	switch is := n.Running < lower; {
+	case is && !was:
+		s.below[name] = w.time.Now()
+	case !is && was:
+		delete(s.below, name)
+		if d := w.time.Now() - since; d > s.Gap {
+			s.Gap, s.GapOf = d, name
+		}
+	}
+}

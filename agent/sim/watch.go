@@ -1,0 +1,236 @@
+package sim
+
+import (
+	"strings"
+	"time"
+
+	"skein/agent/converge"
+	"skein/agent/lead"
+	"skein/agent/sim/invariant"
+	"skein/agent/sim/simlog"
+	"skein/agent/sim/virtual"
+	"skein/raftfsm/fleet"
+	"skein/runtime/port"
+)
+
+// watch tells the checker what happens, and keeps what it found broken.
+type watch struct {
+	w       *World
+	checker *invariant.Checker
+	broken  []invariant.Broken
+	on      map[fleet.HostID]map[string]containerFact
+	planned map[fleet.RaftID]uint64
+	commits uint64
+}
+
+// containerFact is what the checker was told of a container.
+type containerFact struct{ started, signalled, ended bool }
+
+// checkFullEvery is how many entries lie between two checks of everything.
+const checkFullEvery = 2_000
+
+func newWatch(w *World) *watch {
+	x := &watch{w: w, on: map[fleet.HostID]map[string]containerFact{}}
+	x.checker = invariant.New(w.time.Now, func(b invariant.Broken) {
+		w.note("BROKEN %s: %s", b.Name, b.Detail)
+		x.broken = append(x.broken, b)
+	})
+	w.net.Watch(x.linked)
+	return x
+}
+
+// stopped reports whether a rule was broken: the world ends there.
+func (x *watch) stopped() bool { return len(x.broken) > 0 }
+
+// fail records a rule broken that the checker does not know.
+func (x *watch) fail(name, detail string) {
+	x.w.note("BROKEN %s: %s", name, detail)
+	x.broken = append(x.broken, invariant.Broken{Name: name, Detail: detail, At: x.w.time.Now()})
+}
+
+// committed takes in an entry: State checks itself, the checker its model.
+func (x *watch) committed(c simlog.Commit) {
+	w := x.w
+	w.truth = c.State
+	x.commits++
+	if err := c.State.CheckTouched(c.Outcome.Touched); err != nil {
+		x.fail("State", err.Error())
+	}
+	x.checker.Committed(invariant.Entry{Index: c.Index, Term: c.Term, Leader: c.Leader, Planned: c.Planned, Entry: c.Entry, Results: c.Outcome.Results, After: c.State})
+	if x.commits%checkFullEvery == 0 || !w.cfg.Large && x.commits%100 == 0 {
+		x.full()
+	}
+	x.tell(c)
+	w.stats.committed(w, c)
+	w.tellCommit(c)
+}
+
+// tell writes what an entry did into the trace: what was decided, and commands
+// that no decision tells of.
+func (x *watch) tell(c simlog.Commit) {
+	if x.w.cfg.Large {
+		return
+	}
+	told := x.w.stats.decided
+	for d := range c.State.DecisionsAfter(told) {
+		x.w.note("log %d: %s: %s", c.Index, d.By, d.Message)
+		told = d.Seq
+	}
+	for i, item := range c.Entry.Items {
+		if err := c.Outcome.Results[i].Err; err != nil {
+			x.w.note("log %d: %s: %s refused: %v", c.Index, item.By, lead.CommandName(item.Command), err)
+			continue
+		}
+		switch command := item.Command.(type) {
+		case fleet.PutWait:
+			x.w.note("log %d: %s waits: %s %s %s", c.Index, item.By, command.About, command.Code, command.Message)
+		case fleet.Report:
+			for _, t := range command.Tasks {
+				x.w.note("log %d: %s reports %s %s %s", c.Index, item.By, short(t.Task), t.Status, t.Health)
+			}
+		case fleet.Prune, fleet.PutSetting, fleet.SetVoter:
+			x.w.note("log %d: %s: %s %+v", c.Index, item.By, lead.CommandName(command), command)
+		}
+	}
+}
+
+// full checks everything.
+func (x *watch) full() {
+	if err := x.w.truth.Check(); err != nil {
+		x.fail("State", err.Error())
+	}
+	if err := x.checker.Full(x.w.truth); err != nil {
+		x.fail("model", err.Error())
+	}
+}
+
+func (x *watch) machine(h *host) invariant.Machine {
+	return invariant.Machine{Host: h.id, Boot: h.bootID()}
+}
+
+func (x *watch) facts(h *host) map[string]containerFact {
+	facts := x.on[h.id]
+	if facts == nil {
+		facts = map[string]containerFact{}
+		x.on[h.id] = facts
+	}
+	return facts
+}
+
+func (x *watch) journaled(h *host, r converge.Record) {
+	x.checker.JournalLine(x.machine(h), r.Task, r.Attempt)
+}
+
+func (x *watch) created(h *host, spec port.ContainerSpec) {
+	x.facts(h)[spec.ID] = containerFact{}
+	x.checker.ContainerCreated(x.machine(h), spec.Task, spec.Def.Name, spec.Attempt)
+}
+
+func (x *watch) started(h *host, s port.ContainerStatus) {
+	x.facts(h)[s.ID] = containerFact{started: true}
+	x.checker.ContainerStarted(x.machine(h), s.Task, s.Container, s.Attempt)
+}
+
+// signalled is told before the signal is sent.
+func (x *watch) signalled(h *host, do converge.Signal) {
+	s, ok := h.containers.Get(do.Container)
+	if !ok || s.State == port.ContainerExited {
+		return
+	}
+	f := x.facts(h)[do.Container]
+	f.signalled = true
+	x.facts(h)[do.Container] = f
+	why := h.ending[s.Task]
+	x.checker.Signalled(invariant.Signal{On: x.machine(h), Task: s.Task, Container: s.Container, Number: do.Number, Code: why.code, Reason: why.reason})
+}
+
+// look takes note of containers that changed.
+func (x *watch) look(h *host, ids []string) {
+	facts := x.facts(h)
+	for _, id := range ids {
+		f, known := facts[id]
+		if !known || f.ended {
+			continue
+		}
+		s, ok := h.containers.Get(id)
+		task, container, _ := strings.Cut(id, ".")
+		switch {
+		case !ok:
+			x.checker.ContainerEnded(x.machine(h), fleet.TaskID(task), container, invariant.Removed)
+			delete(facts, id)
+			continue
+		case s.State != port.ContainerExited:
+			continue
+		case f.signalled:
+			x.checker.ContainerEnded(x.machine(h), fleet.TaskID(task), container, invariant.Signalled)
+		default:
+			x.checker.ContainerEnded(x.machine(h), fleet.TaskID(task), container, invariant.Itself)
+		}
+		f.ended = true
+		facts[id] = f
+	}
+}
+
+func (x *watch) machineOff(h *host) {
+	x.checker.MachineOff(x.machine(h))
+	delete(x.on, h.id)
+}
+
+func (x *watch) accepted(h *host, f converge.Frame) {
+	x.checker.FrameAccepted(x.machine(h), f.Session, f.Epoch, f.Index)
+}
+
+func (x *watch) acked(r *request, index uint64, result fleet.Result) {
+	x.checker.Acked(invariant.Ack{Index: index, Token: r.token, IDs: result.IDs, What: r.what})
+}
+
+// disturbed says that a fault touches a host, and for so long after.
+func (x *watch) disturbed(h *host, d time.Duration) {
+	if h != nil {
+		x.checker.Disturbed(h.id, x.w.time.Now()+d)
+	}
+}
+
+// linked tells the checker what a change of the network means for each host: its
+// condition, and how many voters it hears.
+func (x *watch) linked(id fleet.HostID) {
+	voters := x.voters()
+	if id != "" {
+		x.checker.HostCondition(id, x.w.net.Condition(id))
+		voter := false
+		for _, v := range voters {
+			voter = voter || v == id
+		}
+		if !voter {
+			x.linkedOne(id, voters)
+			return
+		}
+	}
+	for _, h := range x.w.order {
+		x.linkedOne(h.id, voters)
+	}
+}
+
+func (x *watch) linkedOne(id fleet.HostID, voters []fleet.HostID) {
+	n := 0
+	for _, v := range voters {
+		if x.w.net.Linked(id, v) {
+			n++
+		}
+	}
+	x.checker.Linked(id, n, len(voters))
+}
+
+// voters are the hosts that vote, by the newest State.
+func (x *watch) voters() []fleet.HostID {
+	var ids []fleet.HostID
+	for v := range x.w.truth.Voters() {
+		if v.Phase == fleet.VoterVoting {
+			ids = append(ids, v.Host)
+		}
+	}
+	return ids
+}
+
+// conditionOf is used where a host is named in a story.
+func conditionOf(w *World, h *host) virtual.Condition { return w.net.Condition(h.id) }

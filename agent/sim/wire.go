@@ -1,0 +1,48 @@
+package sim
+
+import (
+	"skein/agent/sim/simlog"
+	"skein/agent/sim/simsight"
+	"skein/raftfsm/fleet"
+)
+
+// logConfig is the replicated log of this world.
+func (w *World) logConfig() simlog.Config {
+	m := w.cfg.Mutation
+	return simlog.Config{
+		Shared: w.cfg.Large, SnapshotEvery: w.cfg.Knobs.Snapshot, Committed: w.committed,
+		Elected: func(id fleet.RaftID, term uint64) {
+			w.stats.Elections++
+			w.note("%s is elected in term %d", id, term)
+			w.watch.checker.Elected(id, term)
+		},
+		Broken: func(name, detail string) { w.watch.fail("log: "+name, detail) },
+		Rules: simlog.Rules{
+			AckBeforeCommit: m.is(MutationAckBeforeCommit), WipedMayVote: m.is(MutationWipedVotes), ForgetVote: m.is(MutationForgottenVote),
+			TermsIgnored: m.is(MutationTwoLeaders), CommitWithoutMajority: m.is(MutationMinorityCommits),
+		},
+	}
+}
+
+// committed takes in each entry once, when the first voter applies it.
+func (w *World) committed(c simlog.Commit) {
+	w.watch.committed(c)
+	if c.Index == w.cfg.CrashLeader {
+		w.time.After(0, func() { _ = w.Do("reboot leader") }) // nobody may lead
+	}
+}
+
+// sightConfig is the membership of this world.
+func (w *World) sightConfig() simsight.Config {
+	return simsight.Config{
+		State: func(id fleet.HostID) *fleet.State {
+			if h := w.hosts[id]; h != nil && h.agent != nil && h.agent.node != nil {
+				return h.agent.node.State()
+			}
+			return w.truth
+		},
+		Mutants: simsight.Mutants{
+			AbsenceIsSilence: w.cfg.Mutation.is(MutationAbsenceIsSilence), OneWitness: w.cfg.Mutation.is(MutationOneWitness),
+		},
+	}
+}
