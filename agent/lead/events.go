@@ -7,8 +7,9 @@ import (
 	"skein/raftfsm/fleet"
 )
 
-// Instant is a moment by both clocks: Wall for stamps and deadlines in State,
-// Mono (any zero) for everything this process measures.
+// Instant is a moment by both clocks: Wall for stamps and deadlines in State, as
+// the log stamps its entries (Log.FleetTime), Mono (any zero) for everything this
+// process measures.
 type Instant struct {
 	Wall fleet.Time
 	Mono time.Duration

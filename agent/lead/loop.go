@@ -42,7 +42,6 @@ type term struct {
 	retry     time.Duration // pause after a refusal; zero after none
 	visited   fleet.Time    // deadlines of State up to here were visited
 	wakes     *wakes
-	stamper   fleet.Stamper
 	clockSaid bool // a pass has said that the clock is off
 }
 
@@ -274,11 +273,8 @@ func (l *Loop) nextWake(now Instant) time.Duration {
 	return max(next, now.Mono)
 }
 
-// fleetTime is now as planners and State see it: it never goes back, nor does it
-// stand still where the wall clock does not lead.
-func (l *Loop) fleetTime(now Instant) fleet.Time {
-	return l.term.stamper.Stamp(l.term.state.Now(), now.Wall, now.Mono)
-}
+// fleetTime is now as planners and State see it: it never goes back.
+func (l *Loop) fleetTime(now Instant) fleet.Time { return max(now.Wall, l.term.state.Now()) }
 
 func (t *term) mark(now Instant) {
 	if !t.marked {

@@ -13,6 +13,8 @@ import (
 type Log interface {
 	// State is the newest published State, never nil.
 	State() *fleet.State
+	// FleetTime is what an entry proposed now would be stamped with.
+	FleetTime() fleet.Time
 	// Subscribe calls after each publish, in order, from the goroutine that
 	// applies; the call returns at once.
 	Subscribe(func(index uint64, t fleet.Touched)) (cancel func())

@@ -203,7 +203,7 @@ func merge(a, b fleet.Touched) fleet.Touched {
 }
 
 func (l *Leader) step(ctx context.Context, events []Event) {
-	now := Instant{Wall: fleet.TimeOf(l.cfg.Clock.Now()), Mono: l.cfg.Clock.Mono()}
+	now := Instant{Wall: l.cfg.Log.FleetTime(), Mono: l.cfg.Clock.Mono()}
 	led := l.loop.Leading()
 	effects := l.loop.Step(now, events...)
 	if leads := l.loop.Leading(); leads != led {

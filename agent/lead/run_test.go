@@ -43,6 +43,8 @@ func (l *fakeLog) State() *fleet.State {
 	return l.published
 }
 
+func (l *fakeLog) FleetTime() fleet.Time { return max(l.State().Now(), fleet.TimeOf(time.Now())) }
+
 func (l *fakeLog) Subscribe(call func(uint64, fleet.Touched)) func() {
 	l.mu.Lock()
 	defer l.mu.Unlock()

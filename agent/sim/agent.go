@@ -103,6 +103,9 @@ func (a *agent) checkSelf() {
 
 // fleetTime is what this agent, as a voter, stamps entries with.
 func (a *agent) fleetTime() fleet.Time {
+	if a.node == nil {
+		return a.wallClock()
+	}
 	return a.stamper.Stamp(a.node.State().Now(), a.wallClock(), a.w.time.Now())
 }
 

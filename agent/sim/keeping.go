@@ -20,6 +20,7 @@ type keeping struct {
 	since    map[fleet.RaftID]time.Duration
 	prepared map[fleet.RaftID]bool
 	busy     int           // effects under way
+	chain    int           // steps of one look so far
 	awake    time.Duration // until then it looks often
 }
 
@@ -58,6 +59,22 @@ func (k *keeping) wake() {
 }
 
 func (k *keeping) look() {
+	k.chain = 0
+	k.lookNow()
+}
+
+// stepsAtOnce bounds the steps of one look; cmd/skein/node has the same.
+const stepsAtOnce = 8
+
+// follow has what follows at once follow at once.
+func (k *keeping) follow() {
+	if k.chain < stepsAtOnce && k.busy == 0 {
+		k.chain++
+		k.a.life.After(0, k.lookNow)
+	}
+}
+
+func (k *keeping) lookNow() {
 	if k.a.node == nil || !k.a.node.IsLeader() {
 		return
 	}
@@ -100,7 +117,7 @@ func (k *keeping) step() {
 		node.Propose(plan.Items, k.a.fleetTime(), func([]fleet.Result, uint64, error) {
 			// Refused or unknown: a later step looks at what became of it.
 			k.busy--
-			k.arm(0)
+			k.follow()
 		})
 	}
 	for _, e := range plan.Effects {
@@ -146,8 +163,9 @@ func (k *keeping) do(e keeper.Effect) {
 		k.busy--
 		if err != nil {
 			w.note("voter change not carried out: %v", err)
+			return // the next look tries again
 		}
-		k.arm(0)
+		k.follow()
 	}
 	k.busy++
 	switch e := e.(type) {

@@ -36,7 +36,7 @@ func newLeading(a *agent) *leading {
 }
 
 func (l *leading) now() lead.Instant {
-	return lead.Instant{Wall: l.a.wallClock(), Mono: l.a.w.time.Now()}
+	return lead.Instant{Wall: l.a.fleetTime(), Mono: l.a.w.time.Now()}
 }
 
 // turned takes note of a change of leadership.
