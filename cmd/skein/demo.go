@@ -66,6 +66,12 @@ func (c *labDemoCommand) deploy(ctx context.Context, l *lab.Lab, agent *client.C
 	if err != nil {
 		return err
 	}
+	return createDemo(ctx, agent, image)
+}
+
+// createDemo makes the demo's service. Another demo that was given at the same
+// time may be first.
+func createDemo(ctx context.Context, agent *client.Client, image string) error {
 	var answer made
 	if err := agent.Send(ctx, http.MethodPost, "/v1/taskdefs", webTaskDefinition(image), &answer); err != nil {
 		return fmt.Errorf("register task definition: %w", err)
@@ -75,7 +81,12 @@ func (c *labDemoCommand) deploy(ctx context.Context, l *lab.Lab, agent *client.C
 	}
 	fmt.Printf("registered %s; creating service %s with %d tasks\n", answer.TaskDef.ID, demoService, demoTasks)
 	body := map[string]any{"serviceName": demoService, "taskDefinition": answer.TaskDef.ID, "desiredCount": demoTasks, "clientToken": client.NewToken()}
-	if err := agent.Send(ctx, http.MethodPost, "/v1/services", body, nil); err != nil {
+	err := agent.Send(ctx, http.MethodPost, "/v1/services", body, nil)
+	var refused *client.Error
+	if errors.As(err, &refused) && refused.Code == "exists" {
+		return nil
+	}
+	if err != nil {
 		return fmt.Errorf("create service: %w", err)
 	}
 	return nil

@@ -87,6 +87,30 @@ func TestE2ETwoCommandsAtOnceWaitForEachOther(t *testing.T) {
 	if len(said) == 0 || !strings.Contains(said[0], fmt.Sprintf("waiting for skein lab up (pid %d)", os.Getpid())) {
 		t.Errorf("the second did not say whom it waits for: %q", said)
 	}
+
+	twice := func(do func() error) [2]error {
+		done := make(chan error, 2)
+		for range 2 {
+			go func() { done <- do() }()
+		}
+		return [2]error{<-done, <-done}
+	}
+	names := make(chan string, 2)
+	if errs := twice(func() error { name, err := l.Add(t.Context(), "b"); names <- name; return err }); errs[0] != nil || errs[1] != nil {
+		t.Fatalf("two adds: %v", errs)
+	}
+	if one, two := <-names, <-names; one == two {
+		t.Errorf("two adds made %s twice", one)
+	}
+	if errs := twice(func() error { return l.Kill(t.Context(), "h1") }); (errs[0] == nil) == (errs[1] == nil) || !errors.Is(errors.Join(errs[:]...), ErrState) {
+		t.Errorf("of two kills one finds a host that is dead: %v", errs)
+	}
+	if errs := twice(func() error { return l.Start(t.Context(), "h1") }); errs[0] != nil || errs[1] != nil {
+		t.Errorf("two starts: %v", errs)
+	}
+	if errs := twice(func() error { return l.Down(t.Context()) }); errs[0] != nil || errs[1] != nil {
+		t.Errorf("two downs: %v", errs)
+	}
 }
 
 func TestE2ETwoLabsSideBySide(t *testing.T) {
