@@ -19,12 +19,13 @@ type agent struct {
 	timer *virtual.Timer
 	armed time.Duration
 
-	answers map[uint64]error // of frames
-	link    *link
-	node    *simlog.Node // nil on workers
-	serves  *serving
-	lead    *leading
-	stamper fleet.Stamper
+	answers   map[uint64]error  // of frames
+	unwritten []converge.Record // of the journal: asked for and not durable
+	link      *link
+	node      *simlog.Node // nil on workers
+	serves    *serving
+	lead      *leading
+	stamper   fleet.Stamper
 }
 
 // selfCheckTakes is about how long the self-check takes: a probe container.

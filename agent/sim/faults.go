@@ -17,8 +17,9 @@ import (
 func hostVerb(do func(*World, *host)) verb {
 	return verb{use: "HOST...", least: 1, most: -1, do: func(w *World, words words) error {
 		return w.each(words.objects, func(h *host) {
-			w.watch.disturbed(h, disturbance)
 			do(w, h)
+			w.watch.ails(h)
+			w.watch.disturbed(h, disturbance)
 		})
 	}}
 }
@@ -106,8 +107,10 @@ func (w *World) slow(d words) error {
 		return fmt.Errorf("slow: %q is not a number from 1 to 1000", d.objects[1])
 	}
 	return w.each(d.objects[:1], func(h *host) {
-		w.watch.disturbed(h, disturbance)
+		h.slow = factor
 		w.net.Slow(h.id, factor)
+		w.watch.ails(h)
+		w.watch.disturbed(h, disturbance)
 	})
 }
 
@@ -119,6 +122,7 @@ func (w *World) setClock(d words) error {
 	return w.each(d.objects[:1], func(h *host) {
 		h.skew = by
 		w.sights.SetClock(h.id, by)
+		w.watch.ails(h)
 		w.sometimes("the clock of a host is off")
 	})
 }
@@ -138,8 +142,9 @@ func (w *World) cut(groups []string, both bool) error {
 	if err != nil {
 		return err
 	}
-	w.disturbAll(append(slices.Clone(a), b...))
-	heals := []func(){w.net.Cut(a, b)}
+	touched := append(slices.Clone(a), b...)
+	w.cutting(touched, 1)
+	heals := []func(){func() { w.cutting(touched, -1) }, w.net.Cut(a, b)}
 	if both {
 		heals = append(heals, w.net.Cut(b, a))
 	}
@@ -152,6 +157,15 @@ func (w *World) cut(groups []string, both bool) error {
 	}
 	w.note("cut: %s", key)
 	return nil
+}
+
+// cutting notes that a cut of hosts begins (1) or ends (-1).
+func (w *World) cutting(ids []fleet.HostID, by int) {
+	for _, id := range ids {
+		w.hosts[id].cuts += by
+		w.watch.ails(w.hosts[id])
+	}
+	w.disturbAll(ids)
 }
 
 func (w *World) isolate(d words) error {
@@ -223,6 +237,7 @@ func (w *World) setWeather(d words) error {
 			*into = v
 		}
 	}
+	w.watch.checker.AllAil(len(d.options) > 0)
 	w.disturbAll(nil)
 	w.net.SetWeather(weather)
 	return nil

@@ -24,7 +24,16 @@ type link struct {
 	stream  *stream
 	retry   *virtual.Timer
 	frames  uint64
-	stale   map[fleet.HostID]time.Duration // voters that had heard no leader, until when they are passed over
+
+	reportedUpTo order                          // newest report that was sent
+	stale        map[fleet.HostID]time.Duration // voters that had heard no leader, until when they are passed over
+}
+
+// order is a place in a sequence of sequences.
+type order struct{ major, minor uint64 }
+
+func (o order) before(p order) bool {
+	return o.major < p.major || o.major == p.major && o.minor < p.minor
 }
 
 // Times of the link; agent/peer has the same.
@@ -290,6 +299,10 @@ func (l *link) report(r fleet.Report) {
 		return
 	}
 	r.Host = l.a.id
+	if at := (order{r.Session, r.Seq}); l.reportedUpTo.before(at) {
+		l.reportedUpTo = at
+		l.a.w.watch.checker.ReportSent(l.a.id, r.Session, r.Seq)
+	}
 	voter := l.stream.voter.host
 	send := func() {
 		l.a.call(voter, func(v *agent, reply func(func())) {

@@ -37,6 +37,10 @@ func (a *agent) perform(e converge.Effect) {
 	deadline = a.life.After(e.Within, func() { answer(converge.Done{ID: e.ID, Err: context.DeadlineExceeded}) })
 	takes, disk := a.takes(e.Do)
 	life := a.life
+	if _, journal := e.Do.(converge.Journal); journal && a.w.cfg.Mutation.is(MutationJournalLate) {
+		life.After(0, func() { answer(converge.Done{ID: e.ID}) })
+		takes += time.Second
+	}
 	act := func() {
 		d := a.outcome(e)
 		lost := d.Err == nil && !disk && a.w.chance.Is(a.w.cfg.Knobs.AnswerLost)
@@ -89,6 +93,9 @@ func (a *agent) outcome(e converge.Effect) converge.Done {
 	d := converge.Done{ID: e.ID}
 	a.w.calls++
 	_, pull := e.Do.(converge.Pull)
+	if journal, ok := e.Do.(converge.Journal); ok {
+		a.unwritten = append(a.unwritten, journal.Records...)
+	}
 	switch {
 	case a.w.calls == a.w.cfg.FailCall, a.w.chance.Is(a.w.cfg.Knobs.CallFails):
 		d.Err = errInjected
@@ -116,7 +123,7 @@ func (h *host) holds(ref port.ImageRef) bool {
 func (a *agent) do(e converge.Effect, d *converge.Done) {
 	switch do := e.Do.(type) {
 	case converge.Journal:
-		d.Err = a.writeJournal(do.Records)
+		d.Err = a.writeJournal()
 	case converge.SaveWanted:
 		d.Err = a.writeWanted(do.Wanted)
 	case converge.FindImage:
@@ -154,23 +161,25 @@ func (a *agent) do(e converge.Effect, d *converge.Done) {
 	}
 }
 
-// writeJournal makes records durable, whole or not at all.
-func (h *host) writeJournal(records []converge.Record) error {
-	if h.disk == diskFull {
+// writeJournal makes records durable, with those that could not be written before,
+// whole or not at all.
+func (a *agent) writeJournal() error {
+	if a.disk == diskFull {
 		return errDiskFull
 	}
-	for _, r := range records {
+	for _, r := range a.unwritten {
 		switch r.Kind {
 		case converge.RecordStart:
-			h.w.watch.journaled(h, r)
+			a.w.watch.journaled(a.host, r)
 		case converge.RecordForget:
-			delete(h.ending, r.Task)
-			delete(h.sick, r.Task)
+			delete(a.ending, r.Task)
+			delete(a.sick, r.Task)
 		}
 	}
-	h.journal = append(h.journal, records...)
-	if len(h.journal) > 256 {
-		h.journal = converge.Compact(h.journal)
+	a.host.journal = append(a.host.journal, a.unwritten...)
+	a.unwritten = nil
+	if len(a.host.journal) > 256 {
+		a.host.journal = converge.Compact(a.host.journal)
 	}
 	return nil
 }

@@ -66,6 +66,7 @@ func (w *World) Heal(dead ...string) {
 		w.endCut(key)
 	}
 	w.net.SetWeather(virtual.Weather{Delay: 300 * time.Microsecond, Jitter: time.Millisecond})
+	w.watch.checker.AllAil(false)
 	w.registryDown = false
 	w.cfg.FailCall, w.cfg.CrashLeader = 0, 0
 	k := &w.cfg.Knobs
@@ -80,9 +81,10 @@ func (w *World) Heal(dead ...string) {
 		h.setDisk(diskWell)
 		h.setRuntime(runtimeUp)
 		w.starve(h, false)
-		h.skew = 0
+		h.skew, h.slow = 0, 1
 		w.sights.SetClock(h.id, 0)
 		clear(h.sick)
+		w.watch.ails(h)
 		h.powerOn()
 		h.startAgentSoon()
 		h.wakeUp()

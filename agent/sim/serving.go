@@ -163,11 +163,14 @@ func (s *serving) report(r fleet.Report, done func(error)) {
 		return
 	}
 	h := s.a.node.State().Host(r.Host)
+	if h != nil && h.Session.N > r.Session && s.a.w.cfg.Mutation.is(MutationNoSessionFence) {
+		r.Session, r.Seq = h.Session.N, h.ReportSeq+1
+	}
 	switch {
 	case h == nil || h.Session.N < r.Session:
 		done(errBehind)
 		return
-	case h.Session.N > r.Session && !s.a.w.cfg.Mutation.is(MutationNoSessionFence):
+	case h.Session.N > r.Session:
 		done(fleet.ErrOldSession)
 		return
 	case h.Session.N == r.Session && r.Seq <= h.ReportSeq:

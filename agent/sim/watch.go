@@ -60,6 +60,9 @@ func (x *watch) committed(c simlog.Commit) {
 	if x.commits%checkFullEvery == 0 || !w.cfg.Large && x.commits%100 == 0 {
 		x.full()
 	}
+	if c.Outcome.Touched.Voters {
+		x.linked("")
+	}
 	x.tell(c)
 	w.stats.committed(w, c)
 	w.tellCommit(c)
@@ -182,6 +185,11 @@ func (x *watch) accepted(h *host, f converge.Frame) {
 
 func (x *watch) acked(r *request, index uint64, result fleet.Result) {
 	x.checker.Acked(invariant.Ack{Index: index, Token: r.token, IDs: result.IDs, What: r.what})
+}
+
+// ails says whether something is wrong with a host that lasts.
+func (x *watch) ails(h *host) {
+	x.checker.Ails(h.id, h.runtime != runtimeUp || h.disk != diskWell || h.starved || h.slow > 1 || h.skew != 0 || h.cuts > 0)
 }
 
 // disturbed says that a fault touches a host, and for so long after.
