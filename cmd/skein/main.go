@@ -107,13 +107,13 @@ func (e *usageError) Error() string { return e.err.Error() }
 func (e *usageError) Unwrap() error { return e.err }
 
 func exitCode(err error) int {
+	var usage *usageError
+	if errors.As(err, &usage) { // before what it wraps: the parser has codes of its own
+		return exitUsage
+	}
 	var exact interface{ ExitCode() int }
 	if errors.As(err, &exact) {
 		return exact.ExitCode()
-	}
-	var usage *usageError
-	if errors.As(err, &usage) {
-		return exitUsage
 	}
 	return 1
 }

@@ -130,9 +130,24 @@ func TestExitCodes(t *testing.T) {
 	}
 }
 
-func TestUnknownCommandsAreRefusedWithUsage(t *testing.T) {
-	var usage *usageError
-	if err := run(t.Context(), []string{"nonsense"}); !errors.As(err, &usage) {
-		t.Errorf("got %v", err)
+func TestWhatTheCallerCanMendEndsWithTwo(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "agent.toml")
+	if err := os.WriteFile(file, []byte("nonsense = 1\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for name, args := range map[string][]string{
+		"an unknown command":                {"nonsense"},
+		"an unknown flag":                   {"status", "--nonsense"},
+		"an argument that is missing":       {"stop"},
+		"a bad value of a key":              {"agent", "--zone", "a b"},
+		"an unknown key in the file":        {"agent", "--config", file},
+		"a configuration that is not there": {"agent", "--config", file + "2"},
+		"the name of a lab that cannot be":  {"lab", "list", "--lab", "A/B"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			if err := run(t.Context(), args); err == nil || exitCode(err) != exitUsage {
+				t.Errorf("exit code %d: %v", exitCode(err), err)
+			}
+		})
 	}
 }

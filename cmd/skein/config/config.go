@@ -13,6 +13,7 @@ import (
 	"net/netip"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 )
 
@@ -29,7 +30,7 @@ type Config struct {
 	StatusListen      string            `toml:"status_listen" default:"127.0.0.1:7702" help:"Address and port of the read-only status page (plain HTTP), or none."`
 	Socket            string            `toml:"socket" default:"/run/skein/agent.sock" help:"Unix socket for root's commands."`
 	OperatorTokenFile string            `toml:"operator_token_file" default:"/etc/skein/operator.token" help:"File with an operator token; a worker needs one to forward writes."`
-	LogLevel          string            `toml:"log_level" default:"info" enum:"debug,info,warn,error" help:"debug, info, warn or error."`
+	LogLevel          string            `toml:"log_level" default:"info" help:"debug, info, warn or error."`
 	Containerd        Containerd        `toml:"containerd" embed:"" prefix:"containerd-"`
 	Cgroup            Cgroup            `toml:"cgroup" embed:"" prefix:"cgroup-"`
 	Network           Network           `toml:"network" embed:"" prefix:"network-"`
@@ -95,6 +96,7 @@ func (c *Config) Check() error {
 		{"status_listen", listenAddress(c.StatusListen, true)},
 		{"socket", absolute(c.Socket)},
 		{"operator_token_file", absolute(c.OperatorTokenFile)},
+		{"log_level", oneOf(c.LogLevel, "debug", "info", "warn", "error")},
 		{"containerd.address", absolute(c.Containerd.Address)},
 		{"containerd.namespace", matches(c.Containerd.Namespace, nameRule, "letters, digits, '-', '_' or '.'")},
 		{"cgroup.parent", matches(c.Cgroup.Parent, cgroupRule, `an absolute cgroup path like "/skein"`)},
@@ -129,6 +131,13 @@ func (c *Config) Level() slog.Level {
 func matches(value string, rule *regexp.Regexp, allowed string) error {
 	if !rule.MatchString(value) {
 		return fmt.Errorf("%q is refused: allowed are %s", value, allowed)
+	}
+	return nil
+}
+
+func oneOf(value string, allowed ...string) error {
+	if !slices.Contains(allowed, value) {
+		return fmt.Errorf("%q is refused: allowed are %s", value, strings.Join(allowed, ", "))
 	}
 	return nil
 }

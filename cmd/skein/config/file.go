@@ -67,6 +67,9 @@ func explain(path string, err error) error {
 	if errors.As(err, &wrong) {
 		line, column := wrong.Position()
 		if key := strings.Join(wrong.Key(), "."); key != "" {
+			if want := wanted(key); want != "" && strings.HasPrefix(strings.TrimPrefix(wrong.Error(), "toml: "), "cannot ") {
+				return fmt.Errorf("%s line %d: %s: wrong type: it must be %s", path, line, key, want)
+			}
 			return fmt.Errorf("%s line %d: %s: %s", path, line, key, strings.TrimPrefix(wrong.Error(), "toml: "))
 		}
 		return fmt.Errorf("%s line %d column %d: %s", path, line, column, strings.TrimPrefix(wrong.Error(), "toml: "))
