@@ -178,7 +178,7 @@ func (n *Node) replied(r reply) {
 	if n.role != leader || r.term != n.term || p == nil {
 		return
 	}
-	p.sent, p.fails = false, 0
+	before := p.next
 	p.round = max(p.round, r.round)
 	if r.ok {
 		p.match, p.commit = max(p.match, r.match), max(p.commit, r.commit)
@@ -186,6 +186,10 @@ func (n *Node) replied(r reply) {
 	} else {
 		p.next = max(min(p.next-1, r.match+1), 1)
 	}
+	if !r.ok && p.next == before {
+		return // it does not obey: asked again at once it would say the same
+	}
+	p.sent, p.fails = false, 0
 	n.advance()
 	n.verified()
 	n.handOn()
