@@ -17,6 +17,7 @@ type judge struct {
 	// index base + 1.
 	base   uint64
 	chosen []uint64
+	term   uint64 // in which the last of them was committed
 }
 
 // The promises.
@@ -50,7 +51,8 @@ func (j *judge) elected(n *Node) {
 	}
 	j.leaders[n.term] = n.id
 	top := j.top()
-	if top == 0 || top <= n.entries.base {
+	// Who wins late, in a term that is over, need not have what came after it.
+	if top == 0 || top <= n.entries.base || n.term < j.term {
 		return
 	}
 	if top > n.entries.last() {
@@ -66,6 +68,7 @@ func (j *judge) committed(n *Node, e *entry) (first bool) {
 	switch top := j.top(); {
 	case e.index == top+1:
 		j.chosen = append(j.chosen, e.number)
+		j.term = max(j.term, n.term)
 		if len(j.chosen) > 2*remembered {
 			j.chosen = append([]uint64(nil), j.chosen[remembered:]...)
 			j.base += remembered
