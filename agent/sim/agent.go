@@ -150,13 +150,6 @@ func (a *agent) carry(e converge.Effect) {
 		a.answers[do.Ref] = do.Err
 	case converge.SendReports:
 		a.link.report(do.Report)
-	case converge.Journal:
-		for _, r := range do.Records {
-			if r.Kind == converge.RecordStop {
-				a.ending[r.Task] = ended{r.Code, r.Reason}
-			}
-		}
-		a.perform(e)
 	default:
 		a.perform(e)
 	}

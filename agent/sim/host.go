@@ -50,16 +50,9 @@ type host struct {
 
 	listeners map[fleet.HostID]bool // hosts that have their stream from this one
 
-	started map[string]int         // container and boot -> starts that took effect
-	ending  map[fleet.TaskID]ended // why tasks end, in the host loop's own words
-	sick    map[fleet.TaskID]bool  // fails its health checks
+	started map[string]int        // container and boot -> starts that took effect
+	sick    map[fleet.TaskID]bool // fails its health checks
 	calls   int
-}
-
-// ended is why a task ends.
-type ended struct {
-	code   fleet.StopCode
-	reason string
 }
 
 type runtimeState uint8
@@ -88,7 +81,7 @@ func hostName(n int) string { return fmt.Sprintf("h%d", n) }
 func newHost(w *World, n int, m Machine) *host {
 	h := &host{
 		w: w, number: n, id: fleet.HostID(fmt.Sprintf("h-%016x", n)), name: m.Name, zone: m.Zone, capacity: m.Capacity,
-		listeners: map[fleet.HostID]bool{}, started: map[string]int{}, ending: map[fleet.TaskID]ended{}, sick: map[fleet.TaskID]bool{},
+		listeners: map[fleet.HostID]bool{}, started: map[string]int{}, sick: map[fleet.TaskID]bool{},
 	}
 	h.containers = fake.NewContainers(func() time.Time { return w.wall().Std() })
 	h.network = fake.NewNetwork(h.containers.Alive)

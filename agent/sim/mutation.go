@@ -129,10 +129,10 @@ func withoutSilenceHost(p plan.Plan) plan.Plan {
 	return p
 }
 
-// chatter changes a setting to and fro.
+// chatter says something at every full pass.
 func chatter(in plan.Input, p plan.Plan) plan.Plan {
 	if in.Scope.Full {
-		p.Add(fleet.Item{By: hosts.By, Command: fleet.PutSetting{Name: fleet.SettingLostAfter, Value: 300_000 + int64(in.State.Index()%2)}})
+		p.Add(fleet.Item{By: hosts.By, Command: fleet.PutWait{About: plan.AboutPlanner("chatter"), Code: "chatter", Message: in.Now.String()}})
 	}
 	return p
 }
@@ -179,6 +179,7 @@ func (w *World) forgeStopped(id fleet.TaskID) {
 		if err != nil {
 			return
 		}
+		w.watch.checker.ReportSent(t.Host, row.Session.N, row.ReportSeq+1)
 		forged := fleet.Report{Host: t.Host, Session: row.Session.N, Seq: row.ReportSeq + 1, Tasks: []fleet.TaskReport{{Task: id, Status: fleet.TaskStopped, Attempt: t.Attempt}}}
 		leaders[0].agent.node.Propose([]fleet.Item{{Command: forged}}, w.wall(), func([]fleet.Result, uint64, error) {})
 	})

@@ -144,7 +144,7 @@ func (a *agent) do(e converge.Effect, d *converge.Done) {
 	case converge.Start:
 		d.Err = a.startContainer(do.Container)
 	case converge.Signal:
-		a.w.watch.signalled(a.host, do)
+		a.w.watch.signalled(a, do)
 		d.Err = a.containers.Signal(background, do.Container, do.Number, do.All)
 	case converge.Delete:
 		d.Err = a.containers.Delete(background, do.Container)
@@ -172,7 +172,6 @@ func (a *agent) writeJournal() error {
 		case converge.RecordStart:
 			a.w.watch.journaled(a.host, r)
 		case converge.RecordForget:
-			delete(a.ending, r.Task)
 			delete(a.sick, r.Task)
 		}
 	}

@@ -135,7 +135,8 @@ func (x *watch) started(h *host, s port.ContainerStatus) {
 }
 
 // signalled is told before the signal is sent.
-func (x *watch) signalled(h *host, do converge.Signal) {
+func (x *watch) signalled(a *agent, do converge.Signal) {
+	h := a.host
 	s, ok := h.containers.Get(do.Container)
 	if !ok || s.State == port.ContainerExited {
 		return
@@ -143,8 +144,13 @@ func (x *watch) signalled(h *host, do converge.Signal) {
 	f := x.facts(h)[do.Container]
 	f.signalled = true
 	x.facts(h)[do.Container] = f
-	why := h.ending[s.Task]
-	x.checker.Signalled(invariant.Signal{On: x.machine(h), Task: s.Task, Container: s.Container, Number: do.Number, Code: why.code, Reason: why.reason})
+	signal := invariant.Signal{On: x.machine(h), Task: s.Task, Container: s.Container, Number: do.Number}
+	for _, t := range a.loop.Status().Tasks {
+		if t.Task == s.Task {
+			signal.Code, signal.Reason = t.StopCode, t.Reason
+		}
+	}
+	x.checker.Signalled(signal)
 }
 
 // look takes note of containers that changed.
@@ -189,7 +195,7 @@ func (x *watch) acked(r *request, index uint64, result fleet.Result) {
 
 // ails says whether something is wrong with a host that lasts.
 func (x *watch) ails(h *host) {
-	x.checker.Ails(h.id, h.runtime != runtimeUp || h.disk != diskWell || h.starved || h.slow > 1 || h.skew != 0 || h.cuts > 0)
+	x.checker.Ails(h.id, h.runtime != runtimeUp || h.disk != diskWell || h.starved || h.slow > 1 || h.skew != 0 || h.cuts > 0 || h.frozen())
 }
 
 // disturbed says that a fault touches a host, and for so long after.

@@ -110,7 +110,8 @@ func (c *Checker) listen(id fleet.HostID, w *surroundings) {
 	if 2*w.voters <= w.of || w.condition != virtual.Up || w.ails {
 		until = forEver
 	}
-	switch over := w.unheard.until <= now; {
+	// What ended in this very instant goes on: a thaw is told in several facts.
+	switch over := w.unheard.until < now; {
 	case over && until > now:
 		w.unheard = spell{now, until}
 	case !over:
