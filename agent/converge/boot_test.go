@@ -305,6 +305,51 @@ func TestATaskThatMustNotRunCutOffStopsAfterItsTime(t *testing.T) {
 	}
 }
 
+// A voter that has lost its leader is cut off itself: a task that must not run
+// cut off ends though that voter is heard, and its neighbour stays.
+func TestAVoterWithoutALeaderDoesNotKeepATaskThatMustNotRunCutOff(t *testing.T) {
+	for name, age := range map[string]func(since time.Duration) time.Duration{
+		"the voter lost its leader": func(since time.Duration) time.Duration { return since },
+		"the voter knows of none":   func(time.Duration) time.Duration { return -1 },
+	} {
+		t.Run(name, func(t *testing.T) {
+			r := newRig(t).up()
+			single := with(web(1), func(w *fleet.WantedTask) { w.StopAfterMs = 60_000 })
+			r.snapshot(single, web(2))
+			r.heard(10 * time.Second)
+			beats := func(from, to int, age func(time.Duration) time.Duration) {
+				for s := from; s < to; s++ {
+					since := time.Duration(s) * time.Second
+					r.step(converge.VoterHeard{LeaderAge: age(since)})
+					if err := r.send(converge.Frame{Index: r.index, LeaderAge: age(since)}); err != nil {
+						t.Fatal(err)
+					}
+					r.pass(time.Second)
+				}
+			}
+			beats(0, 58, age)
+			if got := r.task(single.ID); got.Status != fleet.TaskRunning {
+				t.Fatalf("after 58 s it is %s: %s", got.Status, got.Reason)
+			}
+			beats(0, 2, func(time.Duration) time.Duration { return 0 }) // a leader is elected
+			beats(0, 58, age)
+			if got := r.task(single.ID); got.Status != fleet.TaskRunning {
+				t.Fatalf("58 s after a leader's last word it is %s: %s", got.Status, got.Reason)
+			}
+			beats(58, 63, age)
+			if got := r.task(single.ID); got.Status != fleet.TaskStopped || !strings.Contains(got.Reason, "onDisconnect") {
+				t.Errorf("63 s after a leader's last word it is %s: %s", got.Status, got.Reason)
+			}
+			if got := r.task(taskID(2)); got.Status != fleet.TaskRunning {
+				t.Errorf("the other is %s", got.Status)
+			}
+			if r.m.Status().AloneSince != 0 {
+				t.Error("it says that it hears no voter")
+			}
+		})
+	}
+}
+
 func TestTheAgentDoesNothingBeforeItHasLooked(t *testing.T) {
 	r, tasks := running(t, 1)
 	r.kill()

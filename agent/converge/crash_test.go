@@ -38,9 +38,10 @@ func (g *registrar) take() {
 	for ; g.read < len(g.r.reports); g.read++ {
 		for _, t := range g.r.reports[g.read].Tasks {
 			old := g.heard[t.Task]
-			if t.Status < old.Status || t.Attempt < old.Attempt {
+			if t.Status < old.Status {
 				continue
 			}
+			t.Attempt = max(t.Attempt, old.Attempt)
 			g.heard[t.Task] = t
 		}
 	}
@@ -56,6 +57,9 @@ func (g *registrar) list() []fleet.WantedTask {
 			continue
 		}
 		w.Last = max(h.Status, fleet.TaskProvisioning)
+		if h.Status > fleet.TaskRunning {
+			w.Desired = fleet.TaskStopped // it ends, and a replacement may be on its way
+		}
 		out = append(out, w)
 	}
 	return out
@@ -221,6 +225,48 @@ func TestACrashAtAnyStepOfABlackStartComesToTheSameEnd(t *testing.T) {
 	}
 	if again < 20 {
 		t.Errorf("only %d tasks came back: the test does not show anything", again)
+	}
+}
+
+// TestNothingThatWasSaidToHaveEndedBeginsAgain lets the disk fail from the n-th
+// write on, for every n, and then the power, on a host that comes back alone:
+// what the fleet has heard of an end stays true (the rig checks each start).
+func TestNothingThatWasSaidToHaveEndedBeginsAgain(t *testing.T) {
+	said, again := 0, 0
+	for n := 0; ; n++ {
+		r := newRig(t)
+		at := 0
+		r.faults = func(e converge.Effect) error {
+			if writes(e) {
+				if at++; at > n {
+					return errInjected
+				}
+			}
+			return nil
+		}
+		r.up()
+		life(r, func() {})
+		failed := at > n
+		r.reboot()
+		r.up()
+		g := newRegistrar(r)
+		g.add(web(2))
+		g.serve(40 * time.Second)
+		r.reboot()
+		r.faults, r.carried = nil, nil
+		r.agent()
+		r.pass(100 * time.Second)
+		again += len(did[converge.Start](r))
+		said += len(r.final)
+		if t.Failed() {
+			t.Fatalf("the disk failed from write %d on:\n%s", n+1, r.describe())
+		}
+		if !failed {
+			break // there were fewer writes than n
+		}
+	}
+	if said < 5 || again < 5 {
+		t.Errorf("%d ends were said and %d containers started again: the test does not show anything", said, again)
 	}
 }
 

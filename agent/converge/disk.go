@@ -9,10 +9,19 @@ import (
 
 // disk is what waits to be written. One write of each file is in flight at a
 // time and carries all that waited, so that many starts share one fsync.
+//
+// Records are numbered as they are queued. One that could not be written stays
+// with whoever writes: the next write that succeeds makes it durable too.
 type disk struct {
 	queue     []Record
-	journal   bool // in flight
-	wanted    bool // in flight
+	queued    uint64         // number of the last record queued
+	flying    uint64         // ... in flight
+	durable   uint64         // ... known to be on disk
+	ends      []fleet.TaskID // tasks whose end waits to be on disk
+	owing     int            // failures in a row of the journal
+	owingTry  time.Duration  // no write without new records before
+	journal   bool           // in flight
+	wanted    bool           // in flight
 	savingGen uint64
 	tries     int
 	retry     time.Duration
@@ -20,14 +29,18 @@ type disk struct {
 	err       error
 }
 
-// journal queues a record.
-func (m *Machine) journal(r Record) { m.disk.queue = append(m.disk.queue, r) }
+// journal queues a record and returns its number.
+func (m *Machine) journal(r Record) uint64 {
+	m.disk.queue = append(m.disk.queue, r)
+	m.disk.queued++
+	return m.disk.queued
+}
 
 // write sends what waits to the disk.
 func (m *Machine) write() {
 	d := &m.disk
-	if len(d.queue) > 0 && !d.journal {
-		d.journal = true
+	if !d.journal && (len(d.queue) > 0 || d.owing > 0 && m.now.Mono >= d.owingTry) {
+		d.journal, d.flying = true, d.queued
 		m.emit("", withinDisk, Journal{Records: d.queue})
 		d.queue = nil
 	}
@@ -75,12 +88,17 @@ func (m *Machine) wantedSaved(err error) {
 }
 
 func (m *Machine) journaled(j Journal, err error) {
-	m.disk.journal = false
+	d := &m.disk
+	d.journal = false
 	if err != nil {
+		d.owing++
+		d.owingTry = m.now.Mono + backOff(retryBackOffBase, retryBackOffCap, d.owing)
 		err = fmt.Errorf("append to the journal: %w", err)
 		m.diskFailed(err)
 	} else {
+		d.owing, d.owingTry, d.durable = 0, 0, d.flying
 		m.diskWell()
+		m.touchEnds()
 	}
 	for _, r := range j.Records {
 		if t := m.tasks[r.Task]; t != nil && r.Kind == RecordStart {
@@ -88,6 +106,35 @@ func (m *Machine) journaled(j Journal, err error) {
 			m.touch(t)
 		}
 	}
+}
+
+// touchEnds has tasks looked at whose end may be on disk now.
+func (m *Machine) touchEnds() {
+	ends := m.disk.ends
+	m.disk.ends = nil
+	for _, id := range ends {
+		if t := m.tasks[id]; t != nil {
+			t.endWaits = false
+			m.touch(t)
+		}
+	}
+}
+
+// endOnDisk reports whether no restart of this host can run the task again:
+// the journal has its stop, or the list on disk does not want it. Until then it
+// is not said STOPPED, or what is final for the fleet would begin anew here. A
+// stranger is said nothing of.
+func (m *Machine) endOnDisk(t *task) bool {
+	switch {
+	case t.unreported, t.stopRecord <= m.disk.durable, t.notWanted != 0 && m.wants.saved >= t.notWanted:
+		return true
+	}
+	t.why = "it has ended: waiting for that to be on disk"
+	if !t.endWaits {
+		t.endWaits = true
+		m.disk.ends = append(m.disk.ends, t.id)
+	}
+	return false
 }
 
 // startJournaled takes note that the record of a start is durable, or may not be.
@@ -113,7 +160,7 @@ func (m *Machine) diskFailed(err error) {
 }
 
 func (m *Machine) diskWell() {
-	if m.disk.err != nil && m.disk.failing == 0 {
+	if m.disk.err != nil && m.disk.failing == 0 && m.disk.owing == 0 {
 		m.disk.err = nil
 		m.clear(NoteDiskFailing)
 	}

@@ -29,7 +29,10 @@ type (
 	// Pull makes an image present. Done.Digest is what it became. At most one is
 	// in flight for an image however many tasks want it.
 	Pull struct{ Ref port.ImageRef }
-	// Journal appends records and syncs them. Done says they are durable.
+	// Journal appends records and syncs them. Done says that they are durable, and
+	// all records given before. Those of a Journal that failed are kept and written
+	// with the next; one without records asks for just that, and does nothing when
+	// nothing waits.
 	Journal struct{ Records []Record }
 	// SaveWanted writes what was accepted to disk.
 	SaveWanted struct{ Wanted SavedWanted }

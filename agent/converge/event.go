@@ -38,11 +38,17 @@ type Frame struct {
 	Tasks    []fleet.WantedTask
 	Removed  []fleet.TaskID  // delta only
 	TaskDefs []fleet.TaskDef // those that Tasks name; one that a task here still uses may be left out
+	// LeaderAge is that of the voter, as in VoterHeard.
+	LeaderAge time.Duration
 }
 
 // VoterHeard says that a byte came from any voter. It must be given for every
-// beat: onDisconnect counts from the last one.
-type VoterHeard struct{}
+// beat: onDisconnect counts from the last word of a leader.
+type VoterHeard struct {
+	// LeaderAge is how long ago that voter heard its leader; 0: just now, or it
+	// leads. Negative: it knows of none.
+	LeaderAge time.Duration
+}
 
 // VoterLost says that no stream to any voter is up.
 type VoterLost struct{}

@@ -124,6 +124,43 @@ func TestAJournalIsWrittenAnewWhenItHasGrownAndAfterAnError(t *testing.T) {
 	}
 }
 
+// A full disk refuses what is given; nothing more is given, and the disk gets room.
+func TestAnEmptyAppendWritesWhatWaits(t *testing.T) {
+	fsys := vfs.NewMem()
+	if err := makeFolder(fsys, "/d", 0o700); err != nil {
+		t.Fatal(err)
+	}
+	j, err := openJournal(fsys, "/d/journal")
+	if err != nil {
+		t.Fatal(err)
+	}
+	calls := fsys.Calls()
+	if err := j.Append(nil); err != nil || fsys.Calls() != calls {
+		t.Errorf("nothing waits: %v, %d calls on the disk", err, fsys.Calls()-calls)
+	}
+	fsys.FailAt(1, os.ErrInvalid)
+	if err := j.Append([]Record{{Kind: RecordStart, Task: "one", Attempt: 1}}); !errors.Is(err, os.ErrInvalid) {
+		t.Fatalf("got %v", err)
+	}
+	j.mu.Lock() // a write hangs
+	if err := j.Append([]Record{{Kind: RecordStart, Task: "two", Attempt: 1}}); !errors.Is(err, errBusy) {
+		t.Fatalf("got %v", err)
+	}
+	j.mu.Unlock()
+	if err := j.Append(nil); err != nil {
+		t.Fatal(err)
+	}
+	calls = fsys.Calls()
+	if err := j.Append(nil); err != nil || fsys.Calls() != calls {
+		t.Errorf("nothing waits any more: %v, %d calls on the disk", err, fsys.Calls()-calls)
+	}
+	fsys.Crash()
+	again, err := openJournal(fsys, "/d/journal")
+	if err != nil || len(again.records) != 2 || again.records[0].Task != "one" || again.records[1].Task != "two" {
+		t.Errorf("found %+v, %v", again.records, err)
+	}
+}
+
 func TestTheNewerWantedFileIsReadAndTheOlderIsWritten(t *testing.T) {
 	fsys := vfs.NewMem()
 	if err := makeFolder(fsys, "/d", 0o700); err != nil {

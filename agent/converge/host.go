@@ -251,13 +251,14 @@ func (h *Host) Deliver(ctx context.Context, f Frame) error {
 // SessionOpened says that the fleet committed session n of this agent.
 func (h *Host) SessionOpened(n uint64) { h.post(SessionOpened{Session: n}) }
 
-// VoterHeard says that a byte came from a voter; it never blocks.
-func (h *Host) VoterHeard() {
+// VoterHeard says that a byte came from a voter that heard its leader so long
+// ago (negative: it knows of none); it never blocks.
+func (h *Host) VoterHeard(leaderAge time.Duration) {
 	if h.hearing.Swap(true) {
 		return
 	}
 	select {
-	case h.events <- VoterHeard{}:
+	case h.events <- VoterHeard{LeaderAge: leaderAge}:
 	default:
 		h.hearing.Store(false)
 	}

@@ -137,7 +137,7 @@ func (b *bench) await(what string, within time.Duration, ok func() bool) {
 		if time.Now().After(end) {
 			b.t.Fatalf("%s: not within %s: %+v", what, within, b.h.Status())
 		}
-		b.h.VoterHeard()
+		b.h.VoterHeard(0)
 		time.Sleep(20 * time.Millisecond)
 		b.containers.Step()
 	}

@@ -116,8 +116,12 @@ type journalFile struct {
 	fs   vfs.FS
 	name string
 
-	mu      sync.Mutex
-	file    vfs.File // nil: to be written anew
+	queue   sync.Mutex // held for a moment only
+	waiting []Record   // not in records yet
+
+	mu      sync.Mutex // held while the disk works
+	owing   bool       // of records, some may not be durable
+	file    vfs.File   // nil: to be written anew
 	size    int
 	most    int // bytes; past it the file is written anew
 	records []Record
@@ -162,14 +166,33 @@ func setAside(fsys vfs.FS, name string) error {
 // errBusy is the answer while an earlier write hangs.
 var errBusy = errors.New("an earlier write has not returned")
 
-// Append makes records durable. After an error they may be durable or not, and
-// the next call writes them again.
+// Append makes records durable, and all that were given before. After an error
+// they may be durable or not, and the next call, which may bring none of its
+// own, writes them again. Without any it does nothing.
 func (j *journalFile) Append(records []Record) error {
+	j.queue.Lock()
+	j.waiting = append(j.waiting, records...)
+	j.queue.Unlock()
 	if !j.mu.TryLock() {
 		return fmt.Errorf("append to %s: %w", j.name, errBusy)
 	}
 	defer j.mu.Unlock()
-	j.records = append(j.records, records...)
+	j.queue.Lock()
+	records, j.waiting = j.waiting, nil
+	j.queue.Unlock()
+	if len(records) == 0 && !j.owing {
+		return nil
+	}
+	j.records, j.owing = append(j.records, records...), true
+	if err := j.extend(records); err != nil {
+		return err
+	}
+	j.owing = false
+	return nil
+}
+
+// extend adds records, which j.records ends with, to the file.
+func (j *journalFile) extend(records []Record) error {
 	if j.file == nil || j.size > j.most {
 		return j.rewrite()
 	}

@@ -66,10 +66,11 @@ type contact struct {
 	ever      bool          // in this life of the agent
 	heard     time.Duration // last byte; the agent's start when there was none
 	heardWall fleet.Time
-	word      bool // a complete snapshot was accepted in this life
-	synced    bool // ... and in this session
-	alone     bool // the log was told
-	decided   bool // what to do with tasks of another boot
+	led       time.Duration // last word of a leader, however it came; else as heard
+	word      bool          // a complete snapshot was accepted in this life
+	synced    bool          // ... and in this session
+	alone     bool          // the log was told
+	decided   bool          // what to do with tasks of another boot
 }
 
 // NewMachine makes the machine of a host whose agent starts now with what is
@@ -86,7 +87,7 @@ func NewMachine(cfg MachineConfig, saved Saved, now Now) *Machine {
 		standing: make(map[NoteCode]string),
 	}
 	m.runtime.since = now.Mono
-	m.voters.heard, m.voters.heardWall = now.Mono, now.Wall
+	m.voters.heard, m.voters.heardWall, m.voters.led = now.Mono, now.Wall, now.Mono
 	m.wants.defs = make(map[fleet.TaskDefID]*fleet.TaskDef)
 	m.look.init(now.Mono)
 	m.images.init()
@@ -120,17 +121,17 @@ func (m *Machine) take(e Event) {
 	case SessionOpened:
 		m.openSession(e.Session)
 	case Frame:
-		m.heard()
+		m.heard(e.LeaderAge)
 		m.receive(e)
 	case VoterHeard:
-		m.heard()
+		m.heard(e.LeaderAge)
 	case VoterLost:
 		m.voters.connected = false
 	case ReportAcked:
-		m.heard()
+		m.heard(0) // a leader has committed it
 		m.acked(e)
 	case ReportRefused:
-		m.heard()
+		m.heard(-1)
 		m.refused(e)
 	case HostChecked:
 		m.reports.checked(e)

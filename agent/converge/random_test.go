@@ -38,6 +38,7 @@ type wild struct {
 	old    []converge.Frame
 	faulty float64 // share of calls that fail
 	silent float64 // share of calls that lose their answer
+	full   bool    // the disk
 	story  []string
 }
 
@@ -85,8 +86,13 @@ func randomLife(t *testing.T, seed uint64) {
 // fault makes some calls fail, with or without having had their effect.
 func (w *wild) fault(e converge.Effect) error {
 	switch e.Do.(type) {
-	case converge.Journal, converge.SaveWanted, converge.Pull, converge.FindImage:
-		return nil // the disk and the registry have deeds of their own
+	case converge.Journal, converge.SaveWanted:
+		if w.full {
+			return errInjected
+		}
+		return nil
+	case converge.Pull, converge.FindImage:
+		return nil // the registry has deeds of its own
 	}
 	switch p := w.rnd.Float64(); {
 	case p < w.faulty:
@@ -153,6 +159,8 @@ var deeds = []deed{
 	{"runtime up", func(w *wild) { w.runtimeUp() }},
 	{"registry down", func(w *wild) { w.containers.Inject(func(f *fake.Faults) { f.RegistryDown = true }) }},
 	{"registry up", func(w *wild) { w.containers.Inject(func(f *fake.Faults) { f.RegistryDown = false }) }},
+	{"disk full", func(w *wild) { w.full = true }},
+	{"disk well", func(w *wild) { w.full = false }},
 	{"voter lost", func(w *wild) { w.down = true; w.step(converge.VoterLost{}) }},
 	{"voter back", func(w *wild) { w.down = false; w.meet(); w.tell() }},
 	{"calls hang", func(w *wild) {

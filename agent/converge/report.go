@@ -43,7 +43,7 @@ func (r *reporter) checked(e HostChecked) {
 
 // openSession begins a session: everything is told again.
 func (m *Machine) openSession(session uint64) {
-	m.heard()
+	m.heard(0) // a leader has committed it
 	if session <= m.voters.session {
 		return
 	}
@@ -60,9 +60,13 @@ func (m *Machine) openSession(session uint64) {
 	}
 }
 
-// heard takes note of a byte from a voter.
-func (m *Machine) heard() {
+// heard takes note of a byte from a voter that heard its leader so long ago, or
+// knows of none.
+func (m *Machine) heard(leaderAge time.Duration) {
 	v := &m.voters
+	if leaderAge >= 0 {
+		v.led = max(v.led, m.now.Mono-leaderAge)
+	}
 	v.connected, v.ever, v.heard, v.heardWall = true, true, m.now.Mono, m.now.Wall
 	if v.alone {
 		v.alone = false

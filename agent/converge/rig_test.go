@@ -29,6 +29,7 @@ type rig struct {
 	cgroups    *fake.Cgroups
 
 	journal []converge.Record     // durable
+	owed    []converge.Record     // given to a write that failed: the next one has them too
 	wanted  *converge.SavedWanted // durable
 	pending []converge.Effect     // asked for, not carried out
 	hung    []converge.Effect     // kept back by hangs
@@ -48,8 +49,9 @@ type rig struct {
 	answers map[uint64]error
 	notes   []converge.Effect
 	carried []converge.Effect
-	starts  map[string]int // task, container and boot -> starts that took effect
-	crashIn int            // kill the agent after so many effects; 0 = never
+	starts  map[string]int        // task, container and boot -> starts that took effect
+	final   map[fleet.TaskID]bool // the fleet has heard that it stopped
+	crashIn int                   // kill the agent after so many effects; 0 = never
 }
 
 const hostName = "h1"
@@ -62,6 +64,7 @@ func newRig(t testing.TB) *rig {
 		level:   map[fleet.TaskID]fleet.TaskReport{},
 		answers: map[uint64]error{},
 		starts:  map[string]int{},
+		final:   map[fleet.TaskID]bool{},
 		auto:    true,
 	}
 	r.containers = fake.NewContainers(func() time.Time { return r.wall })
@@ -124,7 +127,7 @@ func (r *rig) meet() {
 }
 
 // kill ends the agent: whatever was asked for and not done is lost.
-func (r *rig) kill() { r.dead, r.pending, r.hung = true, nil, nil }
+func (r *rig) kill() { r.dead, r.pending, r.hung, r.owed = true, nil, nil, nil }
 
 // reboot is a power loss and a start of the machine, without its agent.
 func (r *rig) reboot() {
@@ -168,6 +171,7 @@ func (r *rig) sent(report fleet.Report) []converge.Event {
 	r.reports = append(r.reports, report)
 	for _, t := range report.Tasks {
 		r.level[t.Task] = t
+		r.final[t.Task] = r.final[t.Task] || t.Status == fleet.TaskStopped
 	}
 	if !r.auto {
 		return nil
@@ -204,6 +208,9 @@ func (r *rig) carry(e converge.Effect) {
 	}
 	r.carried = append(r.carried, e)
 	done := converge.Done{ID: e.ID}
+	if do, ok := e.Do.(converge.Journal); ok {
+		r.owed = append(r.owed, do.Records...)
+	}
 	if r.faults != nil {
 		done.Err = r.faults(e)
 	}
@@ -227,7 +234,7 @@ func (r *rig) perform(e converge.Effect, d *converge.Done) {
 	case converge.Pull:
 		d.Digest, d.Err = r.containers.Pull(ctx, do.Ref)
 	case converge.Journal:
-		r.journal = append(r.journal, do.Records...)
+		r.journal, r.owed = append(r.journal, r.owed...), nil
 	case converge.SaveWanted:
 		w := do.Wanted
 		r.wanted = &w
@@ -259,9 +266,12 @@ func (r *rig) perform(e converge.Effect, d *converge.Done) {
 	}
 }
 
-// start counts the starts that let a process run.
+// start counts the starts that let a process run. Stopped is final (I6).
 func (r *rig) start(id string) error {
 	if c := r.find(id); c != nil && c.State == port.ContainerCreated {
+		if r.final[c.Task] {
+			r.t.Errorf("%s starts in %s, and the fleet has heard that it stopped", id, r.bootID())
+		}
 		r.starts[id+"@"+r.bootID()]++
 	}
 	return r.containers.Start(context.Background(), id)

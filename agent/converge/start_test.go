@@ -37,11 +37,13 @@ func TestAJournalThatCannotBeWrittenGivesTheTaskBack(t *testing.T) {
 		return nil
 	}
 	r.snapshot(web(1))
-	r.until("stopped", 2*time.Minute, r.is(taskID(1), fleet.TaskStopped))
+	r.until("given back", 2*time.Minute, func() bool { return r.level[taskID(1)].Status == fleet.TaskDeprovisioning })
 	got := r.level[taskID(1)]
 	if got.StopCode != fleet.StopTaskFailedToStart || !strings.Contains(got.Reason, "journal") || len(did[converge.Create](r)) != 0 {
 		t.Errorf("reported %+v", got)
 	}
+	r.snapshot(stopped(web(1))) // the list on disk does not want it any more
+	r.until("stopped", time.Minute, r.is(taskID(1), fleet.TaskStopped))
 }
 
 func TestOneImageIsPulledOnceHoweverManyTasksWantIt(t *testing.T) {

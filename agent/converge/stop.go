@@ -40,8 +40,8 @@ func (m *Machine) fall(t *task, s *stopping) {
 	t.phase, t.stop = falling, s
 	t.fresh()
 	m.freeSlot(t)
-	if t.traced() || s.code != 0 {
-		m.journal(Record{Kind: RecordStop, Task: t.id, Attempt: t.attempt, At: s.at, Code: s.code, Reason: s.reason, Exits: t.exitList()})
+	if t.traced() || !t.unreported {
+		t.stopRecord = m.journal(Record{Kind: RecordStop, Task: t.id, Attempt: t.attempt, At: s.at, Code: s.code, Reason: s.reason, Exits: t.exitList()})
 	}
 	m.note(t.id, NoteTaskStopping, s.reason)
 	m.touch(t)
@@ -175,8 +175,11 @@ func (m *Machine) networkGone(t *task, d Done) {
 	t.network, t.netDone = networkNone, false
 }
 
-// ended makes an end final.
+// ended makes an end final, once it is on disk.
 func (m *Machine) ended(t *task) {
+	if !m.endOnDisk(t) {
+		return
+	}
 	t.phase = stopped
 	if t.status < fleet.TaskStopped {
 		t.stopAt = m.now.Wall

@@ -65,6 +65,9 @@ type task struct {
 	listedGen  uint64        // acceptance that listed it first
 	gone       bool          // a frame no longer listed it
 	goneGen    uint64        // that acceptance
+	notWanted  uint64        // acceptance since which it is not to run: asked to stop, or not listed; 0 = it is
+	endWaits   bool          // for its end to be on disk
+	stopRecord uint64        // number of the record of its end; 0: the journal had it already
 	since      fleet.Time    // of its status
 	why        string        // why it does not move, for people
 	seen       time.Duration // a stranger: since when

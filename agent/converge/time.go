@@ -65,20 +65,22 @@ func (m *Machine) watchVoters() {
 	}
 }
 
-// cutOff ends a task that must not run on a host that no voter can reach.
+// cutOff ends a task that must not run on a host that no voter can reach. A
+// voter without a leader does not count: it may be cut off together with this
+// host, while the fleet starts a replacement elsewhere.
 func (m *Machine) cutOff(t *task) {
 	at := m.cutOffAt(t)
 	if at == noTime || m.now.Mono < at {
 		return
 	}
-	m.end(t, fleet.StopInfrastructureHealth, fmt.Sprintf("no voter heard for %s (onDisconnect)", time.Duration(t.wanted.StopAfterMs)*time.Millisecond))
+	m.end(t, fleet.StopInfrastructureHealth, fmt.Sprintf("no voter with a leader heard for %s (onDisconnect)", time.Duration(t.wanted.StopAfterMs)*time.Millisecond))
 }
 
 func (m *Machine) cutOffAt(t *task) time.Duration {
 	if t.wanted == nil || t.wanted.StopAfterMs <= 0 || t.phase != rising {
 		return noTime
 	}
-	return m.voters.heard + time.Duration(t.wanted.StopAfterMs)*time.Millisecond
+	return m.voters.led + time.Duration(t.wanted.StopAfterMs)*time.Millisecond
 }
 
 // waiting finds the earliest of several times that have not come yet. One that
@@ -174,7 +176,7 @@ func (m *Machine) arm() {
 		Work: m.timers.next(func(due timer) bool { t := m.tasks[due.task]; return t != nil && t.due == due.at }),
 		At:   m.chores.next(func(due timer) bool { t := m.tasks[due.task]; return t != nil && t.chore == due.at }),
 	}
-	for _, at := range []time.Duration{m.imagesDue(), m.slotDue(), m.resendDue(), m.bootDue(), m.runtimeDue(), m.saveDue()} {
+	for _, at := range []time.Duration{m.imagesDue(), m.slotDue(), m.resendDue(), m.bootDue(), m.runtimeDue(), m.saveDue(), m.journalDue()} {
 		next.Work = min(next.Work, at)
 	}
 	if m.look.want {
@@ -212,6 +214,14 @@ func (m *Machine) runtimeDue() time.Duration {
 		return noTime
 	}
 	return m.runtime.since + runtimeDownFor
+}
+
+// journalDue is when records that could not be written are to be tried again.
+func (m *Machine) journalDue() time.Duration {
+	if m.disk.owing == 0 || m.disk.journal {
+		return noTime
+	}
+	return m.disk.owingTry
 }
 
 func (m *Machine) saveDue() time.Duration {

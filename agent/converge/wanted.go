@@ -250,6 +250,12 @@ func (m *Machine) want(wt fleet.WantedTask) {
 		m.recognise(t)
 	}
 	t.wanted, t.gone = &wt, false
+	switch {
+	case !t.asked():
+		t.notWanted = 0
+	case t.notWanted == 0:
+		t.notWanted = m.wants.gen
+	}
 	t.define(m.wants.defs[wt.TaskDef])
 	m.touch(t)
 }
@@ -257,6 +263,9 @@ func (m *Machine) want(wt fleet.WantedTask) {
 // unwant takes note that a task is not wanted any more.
 func (m *Machine) unwant(t *task) {
 	t.wanted, t.gone, t.goneGen = nil, true, m.wants.gen
+	if t.notWanted == 0 {
+		t.notWanted = m.wants.gen
+	}
 	if t.phase == rising && t.hold != holdRan {
 		m.release(t)
 		m.endUnlisted(t)

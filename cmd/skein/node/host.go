@@ -90,13 +90,14 @@ func (n *node) session() fleet.OpenSession {
 
 // deliver hands a frame of the stream to the host loop.
 func (n *node) deliver(d peer.Down) error {
-	n.host.VoterHeard()
+	leaderAge := time.Duration(d.LeaderAgeMs) * time.Millisecond
+	n.host.VoterHeard(leaderAge)
 	n.voter.retireOut(d.LogsOut)
 	ctx, cancel := context.WithTimeout(context.Background(), deliverWithin)
 	defer cancel()
 	return n.host.Deliver(ctx, converge.Frame{
 		Fleet: d.Fleet, Epoch: d.Epoch, Index: d.Index, Session: d.Session, Complete: d.Kind == peer.KindSnapshot,
-		Tasks: d.Tasks, Removed: d.Removed, TaskDefs: d.TaskDefs,
+		Tasks: d.Tasks, Removed: d.Removed, TaskDefs: d.TaskDefs, LeaderAge: leaderAge,
 	})
 }
 
