@@ -2,7 +2,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help build test unit race e2e bench fuzz lint demo demo-down tools go
+.PHONY: help build test unit race sim soak e2e bench fuzz lint demo demo-down tools go
 
 GO       ?= go
 BIN      := bin/skein
@@ -10,6 +10,7 @@ VERSION  ?= $(shell git describe --always --dirty 2>/dev/null || echo dev)
 STATIC   := $(GO) build -ldflags "-s -w -X main.version=$(VERSION)"
 SUITE    := packaging/make/suite
 FUZZTIME ?= 10s
+SEEDS    ?= 700
 DEMO     ?= demo
 
 # One set of flags for all but the race detector, so that a new machine compiles
@@ -34,10 +35,11 @@ demo: go ## three hosts on this machine, a service on them, their status pages (
 demo-down: ## remove every trace of the demo
 	@if [ -x $(BIN) ]; then $(BIN) lab down --lab $(DEMO); else $(MAKE) --no-print-directory build && $(BIN) lab down --lab $(DEMO); fi
 
-test: go ## everything: lint, unit tests with race and fuzz seeds, real containers (as root)
+test: go ## everything: lint, unit tests with race and fuzz seeds, simulation, real containers (as root)
 	@packaging/make/install test
 	@$(SUITE) lint $(MAKE) --no-print-directory lint
 	@$(SUITE) race $(MAKE) --no-print-directory race
+	@$(SUITE) sim  $(MAKE) --no-print-directory sim
 	@$(SUITE) e2e  $(MAKE) --no-print-directory e2e
 	@$(SUITE) --summary
 
@@ -46,6 +48,12 @@ unit: go ## unit tests alone, quick
 
 race: go ## unit tests, contract suites against twins, fuzz seeds, all with -race
 	@CGO_ENABLED=1 $(GO) test -race -timeout 15m ./...
+
+sim: go ## whole fleets in virtual time: a fixed set of seeds, systematic faults, mutations
+	@$(GO) test -count=1 -timeout 20m ./agent/sim -seeds $(SEEDS) -every 1
+
+soak: build ## fresh seeds until interrupted; failures, made small, go to bin/soak
+	@$(BIN) sim --soak bin/soak
 
 e2e: build ## real containerd, real network namespaces, whole labs (as root)
 	@SKEIN_BINARY=$(CURDIR)/$(BIN) $(GO) test -tags e2e -p 1 -timeout 20m ./runtime/... ./agent/api ./cmd/skein/... ./packaging/...

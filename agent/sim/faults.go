@@ -87,6 +87,7 @@ func (h *host) wipe() {
 	h.journal, h.wanted = nil, nil
 	if h.log != nil {
 		h.w.sometimes("the disk of a voter is wiped")
+		h.w.watch.checker.Wiped(h.log.ID())
 		h.log.Wipe()
 	}
 }
@@ -159,13 +160,22 @@ func (w *World) cut(groups []string, both bool) error {
 	return nil
 }
 
-// cutting notes that a cut of hosts begins (1) or ends (-1).
+// cutting notes that a cut of hosts begins (1) or ends (-1). A host that only one
+// other cannot reach is as well as before: nobody may take it for dead.
 func (w *World) cutting(ids []fleet.HostID, by int) {
+	pair := len(ids) == 2 && len(w.order) > 2
 	for _, id := range ids {
-		w.hosts[id].cuts += by
-		w.watch.ails(w.hosts[id])
+		h := w.hosts[id]
+		if pair {
+			h.pairs += by
+		} else {
+			h.cuts += by
+		}
+		w.watch.ails(h)
+		if !pair || h.pairs > 1 {
+			w.watch.disturbed(h, disturbance)
+		}
 	}
-	w.disturbAll(ids)
 }
 
 func (w *World) isolate(d words) error {
@@ -200,7 +210,6 @@ func (w *World) endCut(key string) {
 		delete(w.heals, key)
 		w.note("healed: %s", key)
 		heal()
-		w.disturbAll(nil)
 	}
 }
 

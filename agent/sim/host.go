@@ -44,7 +44,8 @@ type host struct {
 	skew    time.Duration // of its wall clock
 	starved bool          // late by its own measure
 	slow    float64       // so many times
-	cuts    int           // under way, that touch it
+	cuts    int           // under way, that part it from several others
+	pairs   int           // under way, from one other each
 	agent   *agent        // nil while none runs
 	banned  bool          // told that it was forgotten
 

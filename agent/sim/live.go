@@ -37,5 +37,6 @@ func (w *World) Stats() Stats { return w.stats }
 // Events is how many events have been run.
 func (w *World) Events() uint64 { return w.time.Ran() }
 
-// Calls is how many calls hosts have made to their runtimes, networks and disks.
-func (w *World) Calls() int { return w.calls }
+// Calls is how many calls hosts made to their runtimes, networks and disks before
+// faults ended.
+func (w *World) Calls() int { return w.healedAt }

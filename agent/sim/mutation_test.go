@@ -14,6 +14,7 @@ var mutationSeeds = flag.Uint64("mutation.seeds", 120, "within how many seeds ea
 func TestMutationsAreCaught(t *testing.T) {
 	for _, m := range sim.Mutations() {
 		t.Run(string(m), func(t *testing.T) {
+			t.Parallel()
 			for seed := uint64(1); seed <= *mutationSeeds; seed++ {
 				life := sim.Draw(seed)
 				life.Config.Mutation = m

@@ -62,6 +62,7 @@ func (w *World) broken() *Failure {
 // Heal ends every fault; hosts that are named stay dead.
 func (w *World) Heal(dead ...string) {
 	w.note("all faults end")
+	w.healedAt = w.calls
 	for _, key := range slices.Sorted(maps.Keys(w.heals)) {
 		w.endCut(key)
 	}

@@ -5,6 +5,7 @@ import (
 	"flag"
 	"fmt"
 	"strings"
+	"sync"
 	"testing"
 
 	"skein/agent/sim"
@@ -12,20 +13,9 @@ import (
 
 var (
 	seedFlag  = flag.Uint64("seed", 0, "live the life of this seed only")
-	seedsFlag = flag.Uint64("seeds", 40, "how many lives to live")
+	seedsFlag = flag.Uint64("seeds", 20, "how many lives to live")
 	fromFlag  = flag.Uint64("from", 1, "the first seed")
 )
-
-// lives calls f with the seeds to be tried.
-func lives(f func(seed uint64)) {
-	from, to := *fromFlag, *fromFlag+*seedsFlag-1
-	if *seedFlag > 0 {
-		from, to = *seedFlag, *seedFlag
-	}
-	for seed := from; seed <= to; seed++ {
-		f(seed)
-	}
-}
 
 // tell fails a test with a failure's story.
 func tell(t *testing.T, f *sim.Failure) {
@@ -36,18 +26,28 @@ func tell(t *testing.T, f *sim.Failure) {
 // Whatever happens to a fleet, no rule is broken; and once nothing happens any
 // more, it comes to what is desired and rests.
 func TestLives(t *testing.T) {
+	from, to := *fromFlag, *fromFlag+*seedsFlag-1
+	if *seedFlag > 0 {
+		from, to = *seedFlag, *seedFlag
+	}
+	var mu sync.Mutex
 	marks := sim.Marks{}
-	lives(func(seed uint64) {
-		t.Run(fmt.Sprintf("seed %d", seed), func(t *testing.T) {
-			world, failure := sim.Live(sim.Draw(seed))
-			marks.Add(world.Marks())
-			if failure != nil {
-				tell(t, failure)
-			}
-		})
+	t.Run("seeds", func(t *testing.T) {
+		for seed := from; seed <= to; seed++ {
+			t.Run(fmt.Sprint(seed), func(t *testing.T) {
+				t.Parallel()
+				world, failure := sim.Live(sim.Draw(seed))
+				if failure != nil {
+					tell(t, failure)
+				}
+				mu.Lock()
+				defer mu.Unlock()
+				marks.Add(world.Marks())
+			})
+		}
 	})
 	t.Logf("states reached:\n%s", marks)
-	if missing := marks.Missing(); *seedFlag == 0 && *seedsFlag >= 200 && len(missing) > 0 {
+	if missing := marks.Missing(); to-from >= 200 && len(missing) > 0 {
 		t.Errorf("no life reached these states, so nothing was proven about them:\n  %s", strings.Join(missing, "\n  "))
 	}
 }

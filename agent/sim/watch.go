@@ -26,6 +26,11 @@ type watch struct {
 // containerFact is what the checker was told of a container.
 type containerFact struct{ started, signalled, ended bool }
 
+// checkTouchedEvery is how many entries of a large world lie between two at which
+// State counts what was touched anew: it looks at each task of a service. The
+// checker's own model judges every entry.
+const checkTouchedEvery = 64
+
 // checkFullEvery is how many entries lie between two checks of everything.
 const checkFullEvery = 2_000
 
@@ -53,11 +58,13 @@ func (x *watch) committed(c simlog.Commit) {
 	w := x.w
 	w.truth = c.State
 	x.commits++
-	if err := c.State.CheckTouched(c.Outcome.Touched); err != nil {
-		x.fail("State", err.Error())
+	if !w.cfg.Large || x.commits%checkTouchedEvery == 0 {
+		if err := c.State.CheckTouched(c.Outcome.Touched); err != nil {
+			x.fail("State", err.Error())
+		}
 	}
 	x.checker.Committed(invariant.Entry{Index: c.Index, Term: c.Term, Leader: c.Leader, Planned: c.Planned, Entry: c.Entry, Results: c.Outcome.Results, After: c.State})
-	if x.commits%checkFullEvery == 0 || !w.cfg.Large && x.commits%100 == 0 {
+	if x.commits%(checkFullEvery*uint64(1+len(w.order)/100)) == 0 || !w.cfg.Large && x.commits%100 == 0 {
 		x.full()
 	}
 	if c.Outcome.Touched.Voters {
@@ -195,7 +202,7 @@ func (x *watch) acked(r *request, index uint64, result fleet.Result) {
 
 // ails says whether something is wrong with a host that lasts.
 func (x *watch) ails(h *host) {
-	x.checker.Ails(h.id, h.runtime != runtimeUp || h.disk != diskWell || h.starved || h.slow > 1 || h.skew != 0 || h.cuts > 0 || h.frozen())
+	x.checker.Ails(h.id, h.runtime != runtimeUp || h.disk != diskWell || h.starved || h.slow > 1 || h.skew != 0 || h.cuts > 0 || h.pairs > 1 || h.frozen())
 }
 
 // disturbed says that a fault touches a host, and for so long after.

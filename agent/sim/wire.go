@@ -16,6 +16,7 @@ func (w *World) logConfig() simlog.Config {
 			w.note("%s is elected in term %d", id, term)
 			w.watch.checker.Elected(id, term)
 		},
+		Voted:  w.watch.checker.Voted,
 		Broken: func(name, detail string) { w.watch.fail("log: "+name, detail) },
 		Rules: simlog.Rules{
 			AckBeforeCommit: m.is(MutationAckBeforeCommit), WipedMayVote: m.is(MutationWipedVotes), ForgetVote: m.is(MutationForgottenVote),

@@ -39,6 +39,7 @@ type World struct {
 	ids      uint64
 	requests uint64
 	calls    int
+	healedAt int // calls made until faults ended
 
 	watch *watch
 	trace *trace

@@ -5,6 +5,10 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"path/filepath"
+	goruntime "runtime"
+	"runtime/debug"
+	"strings"
 	"time"
 
 	"skein/agent/sim"
@@ -13,6 +17,9 @@ import (
 	"skein/agent/sim/workload"
 )
 
+// simGC trades memory for time: a simulated fleet makes little that lasts.
+const simGC = 400
+
 // simCommand runs whole fleets in virtual time: a month under a workload, one
 // drawn life full of faults, or a scenario.
 type simCommand struct {
@@ -20,9 +27,11 @@ type simCommand struct {
 	Tasks    int     `help:"Tasks of services and jobs together (default: 20 a host)." placeholder:"N"`
 	Days     float64 `default:"30" help:"How long it lives." placeholder:"DAYS"`
 	Seed     uint64  `default:"1" help:"What happens; the same seed and build give the same history." placeholder:"N"`
-	Workload string  `default:"published" enum:"published,steady" help:"What the fleet runs: published (shaped like published traces) or steady (little happens)."`
+	Workload string  `default:"steady" enum:"steady,published" help:"What the fleet runs: steady (hosts fail, services are deployed, a few jobs) or published (shaped like published traces; takes ten times as long)."`
+	Jobs     float64 `default:"1" help:"So many times as many standalone jobs as the workload is shaped after." placeholder:"TIMES"`
 	Plot     string  `help:"Draw the month into this SVG file." placeholder:"FILE"`
 
+	Soak     string   `help:"Live fresh lives until interrupted; write failures, made small, into this folder." placeholder:"FOLDER" xor:"mode"`
 	Life     bool     `help:"Live the small life that the seed draws, with all its faults, and come to rest." xor:"mode"`
 	Deeds    string   `help:"With --life: live with the deeds of this file instead of those drawn." placeholder:"FILE"`
 	Shrink   bool     `help:"With --life: drop deeds and hosts for as long as the failure stays, and print what is left."`
@@ -51,6 +60,8 @@ func (c *simCommand) Run(ctx context.Context) error {
 		return nil
 	case len(c.Scenario) > 0:
 		return c.scenarios()
+	case c.Soak != "":
+		return c.soak(ctx)
 	case c.Life:
 		return c.life()
 	}
@@ -101,6 +112,45 @@ func (c *simCommand) life() error {
 	return told(failure)
 }
 
+// soak lives fresh lives until ctx ends.
+func (c *simCommand) soak(ctx context.Context) error {
+	if err := os.MkdirAll(c.Soak, 0o755); err != nil {
+		return &usageError{err}
+	}
+	from := uint64(time.Now().UnixNano() / 1_000_000)
+	lives, failed, events, marks := 0, 0, uint64(0), sim.Marks{}
+	sim.Soak(ctx, from, goruntime.NumCPU(), func(s sim.Soaked) {
+		lives++
+		events += s.Events
+		marks.Add(s.Marks)
+		if s.Failure != nil {
+			failed++
+			fmt.Printf("\n%v\n", s.Failure)
+			c.keep(s)
+		}
+		fmt.Fprintf(os.Stderr, "\r%d lives, %d failed, %d events        ", lives, failed, events)
+	})
+	fmt.Printf("\n%d lives from seed %d, %d failed (see %s)\nstates reached:\n%s", lives, from, failed, c.Soak, marks)
+	for _, missing := range marks.Missing() {
+		fmt.Println("        0  " + missing)
+	}
+	if failed > 0 {
+		return fmt.Errorf("sim: %d of %d lives failed", failed, lives)
+	}
+	return nil
+}
+
+// keep writes a failure down: what broke, the smallest life that breaks it, the
+// story.
+func (c *simCommand) keep(s sim.Soaked) {
+	text := fmt.Sprintf("# %v\n# again: skein sim --life --seed %d, or with the deeds below: --deeds FILE\n%v\n# %s\n",
+		s.Failure, s.Seed, s.Life, strings.Join(s.Failure.Story, "\n# "))
+	name := filepath.Join(c.Soak, fmt.Sprintf("seed-%d.txt", s.Seed))
+	if err := os.WriteFile(name, []byte(text), 0o644); err != nil {
+		fmt.Fprintln(os.Stderr, "skein: failure not written down:", err)
+	}
+}
+
 // told prints the story of a failure and returns it as an error.
 func told(f *sim.Failure) error {
 	for _, line := range f.Story {
@@ -123,7 +173,9 @@ func (c *simCommand) month(ctx context.Context) error {
 		return &usageError{fmt.Errorf("sim: there is no workload %q", c.Workload)}
 	}
 	load := workload.Draw(virtual.NewChance(c.Seed, "fleet"), c.Hosts, tasks, preset)
+	load.Preset.Jobs.PerMinute *= c.Jobs
 	fmt.Print(load, "\n")
+	debug.SetGCPercent(simGC)
 	month := sim.NewMonth(c.Seed, load)
 	span := time.Duration(c.Days * 24 * float64(time.Hour))
 	began := time.Now()

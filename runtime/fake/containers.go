@@ -172,9 +172,7 @@ func (c *Containers) List(ctx context.Context) ([]port.ContainerStatus, error) {
 	}
 	out := make([]port.ContainerStatus, 0, len(c.containers))
 	for _, id := range slices.Sorted(maps.Keys(c.containers)) {
-		s := c.containers[id].status
-		s.Labels = maps.Clone(s.Labels)
-		out = append(out, s)
+		out = append(out, c.containers[id].status) // labels are never changed once a container is made
 	}
 	return out, nil
 }

@@ -29,6 +29,8 @@ type Config struct {
 	// Observers; nil for none. They must not call back into the log.
 	Elected     func(id fleet.RaftID, term uint64)
 	SteppedDown func(id fleet.RaftID, term uint64)
+	// Voted tells of each vote once it is durable, a candidate's own included.
+	Voted func(voter fleet.RaftID, term uint64, candidate fleet.RaftID)
 	// Committed tells of each command entry once, in order, when the first voter
 	// has applied it. Entries of the log's own take indices without being told.
 	Committed func(Commit)

@@ -86,6 +86,7 @@ func (n *Node) campaign(transfer bool) {
 		if n.role != candidate {
 			return
 		}
+		n.cast(n.term, n.id)
 		n.ask(n.term, false, transfer)
 		n.voted(n.id)
 	})
@@ -127,9 +128,19 @@ func (n *Node) asked(b ballot) {
 		n.vote = b.by
 		n.timeout.Stop() // whoever gives a vote waits for what comes of it
 		n.await()
-		n.persist(func() { n.answer(b, true) })
+		n.persist(func() {
+			n.cast(b.term, b.by)
+			n.answer(b, true)
+		})
 	default:
 		n.answer(b, false)
+	}
+}
+
+// cast tells of a vote.
+func (n *Node) cast(term uint64, by fleet.RaftID) {
+	if n.log.cfg.Voted != nil {
+		n.log.cfg.Voted(n.id, term, by)
 	}
 }
 

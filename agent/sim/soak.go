@@ -1,0 +1,52 @@
+package sim
+
+import (
+	"context"
+	"maps"
+	"sync"
+)
+
+// Soaked is one life of a soak.
+type Soaked struct {
+	Seed    uint64
+	Life    Life     // as it was drawn; after a failure, the smallest that still fails
+	Failure *Failure // nil when all was well
+	Events  uint64
+	Marks   Marks
+}
+
+// Soak lives fresh lives, several at a time, until ctx ends: seeds from a number
+// upwards. tell is called with each, from one goroutine at a time; those that
+// failed have been shrunk.
+func Soak(ctx context.Context, from uint64, workers int, tell func(Soaked)) {
+	var mu sync.Mutex
+	next := from
+	take := func() uint64 {
+		mu.Lock()
+		defer mu.Unlock()
+		next++
+		return next - 1
+	}
+	var all sync.WaitGroup
+	for range workers {
+		all.Go(func() {
+			for ctx.Err() == nil {
+				s := soakOne(take())
+				mu.Lock()
+				tell(s)
+				mu.Unlock()
+			}
+		})
+	}
+	all.Wait()
+}
+
+func soakOne(seed uint64) Soaked {
+	s := Soaked{Seed: seed, Life: Draw(seed)}
+	world, failure := Live(s.Life)
+	s.Failure, s.Events, s.Marks = failure, world.Events(), maps.Clone(world.Marks())
+	if failure != nil {
+		s.Life, s.Failure = Shrink(s.Life, failure, func(string) {})
+	}
+	return s
+}
