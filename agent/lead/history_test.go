@@ -167,7 +167,8 @@ func (h *history) update(name string) {
 	h.t.Helper()
 	old := h.s.Service(name)
 	bounds := [][2]int{{100, 200}, {50, 100}, {100, 150}, {0, 100}, {100, 100}}[h.r.IntN(5)]
-	h.note("%s is updated to %v", name, bounds)
+	cutOff := []int64{0, 0, 20_000, 400_000}[h.r.IntN(4)]
+	h.note("%s is updated to %v, stop after %d ms", name, bounds, cutOff)
 	if h.r.IntN(2) == 0 {
 		def := *h.s.LatestTaskDef(name)
 		def.ID = ""
@@ -177,7 +178,8 @@ func (h *history) update(name string) {
 		h.do(fleet.RegisterTaskDef{Family: name, Def: def})
 	}
 	h.do(fleet.PutService{Name: name, ExpectMod: old.Mod, TaskDef: h.s.LatestTaskDef(name).ID, Desired: old.Desired,
-		MinPercent: bounds[0], MaxPercent: bounds[1], Force: h.r.IntN(2) == 0, GraceS: h.r.IntN(2) * 20})
+		MinPercent: bounds[0], MaxPercent: bounds[1], Force: h.r.IntN(2) == 0, GraceS: h.r.IntN(2) * 20,
+		OnDisconnect: fleet.OnDisconnect{StopAfterMs: cutOff}})
 }
 
 func (h *history) up(id fleet.HostID) bool {

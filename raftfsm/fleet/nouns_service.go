@@ -30,7 +30,7 @@ type FormerService struct {
 }
 
 // OnDisconnect is what a host does with tasks of the service once it hears no
-// voter. StopAfterMs 0 keeps them for ever.
+// leader, by whichever voter. StopAfterMs 0 keeps them for ever.
 type OnDisconnect struct {
 	StopAfterMs int64 `cbor:"1,keyasint,omitempty"`
 }

@@ -20,6 +20,7 @@ type numbers struct {
 	current               group // of the service's present revision
 	old                   group // of any other
 	backOff               bool  // no start before a time that is not yet
+	cutOff                int   // tasks that may run on hosts nobody hears; see cutoff.go
 }
 
 func (n numbers) present() int { return n.current.present() + n.old.present() }
@@ -48,7 +49,8 @@ func mayStop(healthy, lower int) int  { return max(0, healthy-lower) }
 // decide is the rolling arithmetic. Old and unhealthy tasks stay until healthy
 // current ones stand in for them, one for one; only where the upper bound can
 // never hold one task more than desired do tasks stop first, within the lower
-// bound. See ../DESIGN.md for the rules by number.
+// bound. Tasks that may run cut off are no reason to stop anything: they only
+// put off their replacements. See ../DESIGN.md for the rules by number.
 func decide(n numbers) moves {
 	var m moves
 	missing := max(0, n.desired-n.current.healthy)
@@ -58,7 +60,7 @@ func decide(n numbers) moves {
 	m.stopPending = n.old.pending
 	m.stopOld = max(0, n.old.running()-missing)
 
-	want := missing - (n.current.coming() - m.stopComing)
+	want := max(0, missing-(n.current.coming()-m.stopComing)-n.cutOff)
 	if want == 0 || n.backOff {
 		return m
 	}

@@ -17,6 +17,7 @@ const (
 	CodeBackOff  = "crash-back-off"
 	CodeStuck    = "stuck-by-configuration"
 	CodeStarting = "not-steady"
+	CodeCutOff   = "may-run-cut-off"
 	CodeSteady   = "steady-state"
 )
 
@@ -76,6 +77,7 @@ func (p *planner) visit(service *fleet.Service) {
 	p.stop(service, t, m)
 	p.create(service, t, m)
 	p.explain(service, t, m)
+	p.comeBack(service, t)
 }
 
 // quiet reports, by counts alone, that a service is as it should be and said
@@ -161,6 +163,8 @@ func (p *planner) explain(service *fleet.Service, t *tally, m moves) {
 	case steady:
 		p.out.Conclude(p.in, By, fleet.PutWait{About: about, Code: CodeSteady,
 			Message: fmt.Sprintf("%s has reached a steady state: %d of %d tasks of %s run", service.Name, t.desired, t.desired, service.Revision)})
+	case t.cutOff > 0 && t.current.healthy+t.current.coming() < t.desired:
+		p.out.Hold(p.in, By, cutOffWait(service, t))
 	case service.Failures > 0:
 		p.out.Hold(p.in, By, fleet.PutWait{About: about, Code: CodeBackOff, Message: backOffMessage(service), Until: service.NotBefore})
 	default:

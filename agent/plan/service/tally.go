@@ -26,6 +26,8 @@ type tally struct {
 	spots   map[fleet.HostID]*spot
 	zones   map[string]*zoneCount
 	checked map[fleet.TaskDefID]bool
+	// cutOffUntil is when the first of the tasks cut off has ended.
+	cutOffUntil fleet.Time
 }
 
 // member is a task that counts, with where it stands; nil for no host yet.
@@ -65,7 +67,7 @@ func count(s *fleet.State, service *fleet.Service, now fleet.Time) *tally {
 		}
 		at := t.locate(s, task)
 		if at != nil && !at.reaches(task) {
-			continue // neither running nor pending (MECHANICS 3)
+			continue // neither running nor pending (MECHANICS 3); see countCutOff
 		}
 		if at != nil {
 			at.tasks++
@@ -89,6 +91,7 @@ func count(s *fleet.State, service *fleet.Service, now fleet.Time) *tally {
 		healthy:   len(t.tasks[oldHealthy]),
 		unhealthy: len(t.tasks[oldUnhealthy]),
 	}
+	t.countCutOff(s, service, now)
 	return t
 }
 
