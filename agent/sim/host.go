@@ -53,7 +53,6 @@ type host struct {
 
 	started map[string]int        // container and boot -> starts that took effect
 	sick    map[fleet.TaskID]bool // fails its health checks
-	calls   int
 }
 
 type runtimeState uint8

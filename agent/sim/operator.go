@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"time"
 
-	"skein/agent/sim/simlog"
 	"skein/raftfsm/fleet"
 )
 
@@ -126,9 +125,4 @@ func (w *World) repeat(r *request) {
 	again.tries = askMost
 	again.done = func(fleet.Result, uint64, error) {}
 	again.ask(w.order[w.people.IntN(len(w.order))])
-}
-
-// unknownOutcome reports whether a write may have been committed.
-func unknownOutcome(err error) bool {
-	return errors.Is(err, simlog.ErrUnknown) || errors.Is(err, errNoAnswer)
 }

@@ -80,7 +80,7 @@ func (d *drawing) knobs() {
 	k := &d.life.Config.Knobs
 	k.AnswerLost, k.CallFails, k.StreamCut = some(0.1), some(0.05), some(0.2)
 	k.TickTwice, k.StaleFrame, k.LateReport = some(0.3), some(0.2), some(0.2)
-	k.Snapshot = virtual.Pick(d.c, 0, 0, 3, 50)
+	k.Snapshot = virtual.Pick(d.c, 300, 300, 3, 50) // agents that die again and again read their logs again and again
 	k.Starts = virtual.Pick(d.c, 0, 0, 1, 2)
 	k.Start = virtual.Pick(d.c, 0, 0, 20*time.Millisecond, time.Second)
 	k.Pull = virtual.Pick(d.c, 0, 0, 100*time.Millisecond, 20*time.Second)

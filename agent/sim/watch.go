@@ -8,7 +8,6 @@ import (
 	"skein/agent/lead"
 	"skein/agent/sim/invariant"
 	"skein/agent/sim/simlog"
-	"skein/agent/sim/virtual"
 	"skein/raftfsm/fleet"
 	"skein/runtime/port"
 )
@@ -19,7 +18,6 @@ type watch struct {
 	checker *invariant.Checker
 	broken  []invariant.Broken
 	on      map[fleet.HostID]map[string]containerFact
-	planned map[fleet.RaftID]uint64
 	commits uint64
 }
 
@@ -252,6 +250,3 @@ func (x *watch) voters() []fleet.HostID {
 	}
 	return ids
 }
-
-// conditionOf is used where a host is named in a story.
-func conditionOf(w *World, h *host) virtual.Condition { return w.net.Condition(h.id) }

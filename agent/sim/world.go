@@ -198,6 +198,10 @@ func (w *World) runUntil(until time.Duration, holds func() bool) bool {
 	return true
 }
 
+// unseenFor is how long a host whose voter has died may take to be seen again: it
+// waits for a word, finds another, and that tells the leader.
+const unseenFor = 5 * time.Second
+
 // planners are those of a leader, with a mutation in them if there is one.
 func (w *World) planners() []lead.Planner { return w.cfg.Mutation.planners(lead.Planners()) }
 
@@ -216,6 +220,7 @@ func (w *World) netChanged(id fleet.HostID) {
 	}
 	w.lookLater(h)
 	for _, listener := range slices.Sorted(maps.Keys(h.listeners)) {
+		w.watch.checker.Unseen(listener, w.time.Now()+unseenFor)
 		w.lookLater(w.hosts[listener])
 	}
 }

@@ -113,7 +113,7 @@ func (c *Checker) sighted(e *Entry) bool {
 func (c *Checker) emptiest(t *task, count map[string]int, planned uint64) (zone string, found bool) {
 	for _, h := range c.model.hosts {
 		better := !found || count[h.zone] < count[zone] || count[h.zone] == count[zone] && h.zone < zone
-		if better && h.roomAt <= planned && h.takes(t.def) && c.calm(h.id, calmFor) {
+		if better && h.roomAt <= planned && h.takes(t.def) && c.calm(h.id, calmFor) && c.around(h.id).unseen <= c.now() {
 			zone, found = h.zone, true
 		}
 	}

@@ -22,6 +22,7 @@ type surroundings struct {
 	heardBy   time.Duration // since when a majority, valid while there is one
 	ails      bool
 	faults    time.Duration // a fault touches it until then
+	unseen    time.Duration // a leader may not see it until then
 	// unheard is the newest spell in which it may have heard no voter: not linked to
 	// a majority of them (fewer open no session), not up, or touched by a fault.
 	unheard spell
@@ -89,6 +90,14 @@ func (c *Checker) Ails(id fleet.HostID, on bool) {
 	}
 	w.ails = on
 	c.listen(id, w)
+}
+
+// Unseen says that a leader may rightly not see a host until a time, though it is
+// well: its voter has died, and its next one has not told of it yet. Placement
+// shuns such a host; nobody may take it for dead.
+func (c *Checker) Unseen(id fleet.HostID, until time.Duration) {
+	w := c.around(id)
+	w.unseen = max(w.unseen, until)
 }
 
 // AllDisturbed says that a fault touches every host, or the voters, until a time.
