@@ -3,7 +3,7 @@
 //
 // A fixture is clauses, parted by ";" or line ends; "#" begins a comment.
 //
-//	web desired=6 min=100 max=200 cpu=256 mem=128 check grace=30s port=8080 dynamic rev=2 failed=3 deleted
+//	web desired=6 min=100 max=200 cpu=256 mem=128 check grace=30s stop-after=1m port=8080 dynamic rev=2 failed=3 deleted
 //	def job cpu=64 mem=64
 //	h1 zone=a cpu=2048 mem=4096 cordoned joining rebooted silent=10s lost seen=refused/30s: web/1 running healthy x2, job pending
 //	unassigned: web/2 x3, job

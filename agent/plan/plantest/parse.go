@@ -34,6 +34,7 @@ type serviceSpec struct {
 	revisions         int
 	failed            int
 	grace             time.Duration
+	stopAfter         time.Duration // onDisconnect
 	deleted           bool
 }
 
@@ -144,6 +145,8 @@ func (f *fixture) service(words []string) *serviceSpec {
 			s.failed = f.number(w, value)
 		case "grace":
 			s.grace = f.duration(w, value)
+		case "stop-after":
+			s.stopAfter = f.duration(w, value)
 		case "deleted":
 			s.deleted = true
 		default:

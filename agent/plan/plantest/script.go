@@ -141,7 +141,7 @@ func (w *World) put(step, name string, words []string) {
 	w.t.Helper()
 	old := w.State.Service(name)
 	put := fleet.PutService{Name: name, ExpectMod: old.Mod, TaskDef: w.State.LatestTaskDef(name).ID, Desired: old.Desired,
-		MinPercent: old.MinPercent, MaxPercent: old.MaxPercent, GraceS: old.GraceS, Force: step == "deploy"}
+		MinPercent: old.MinPercent, MaxPercent: old.MaxPercent, GraceS: old.GraceS, OnDisconnect: old.OnDisconnect, Force: step == "deploy"}
 	for _, word := range words {
 		key, value, _ := strings.Cut(word, "=")
 		var n int

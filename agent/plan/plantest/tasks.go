@@ -185,7 +185,8 @@ func (w *World) finishService(s *serviceSpec) {
 	w.t.Helper()
 	old := w.State.Service(s.name)
 	w.do(fleet.PutService{Name: s.name, ExpectMod: old.Mod, TaskDef: w.State.LatestTaskDef(s.name).ID,
-		Desired: s.desired, MinPercent: s.min, MaxPercent: s.max, GraceS: int(s.grace / time.Second)})
+		Desired: s.desired, MinPercent: s.min, MaxPercent: s.max, GraceS: int(s.grace / time.Second),
+		OnDisconnect: fleet.OnDisconnect{StopAfterMs: s.stopAfter.Milliseconds()}})
 	if s.deleted {
 		w.do(fleet.DeleteService{Name: s.name, Force: true})
 	}
