@@ -51,7 +51,10 @@ func (c *Checker) weigh(t *task) {
 	if running == t.running && healthy == t.healthy {
 		return
 	}
-	f := fall{c.log.index, c.model.pass, t.healthy && !healthy, t.running && !running}
+	f := fall{index: c.log.index, pass: c.model.pass, healthy: t.healthy && !healthy, running: t.running && !running}
+	if f.running && !f.healthy && !t.def.checked {
+		f.ripe = t.started + healthyAfter
+	}
 	s.running += one(running) - one(t.running)
 	s.healthy += one(healthy) - one(t.healthy)
 	if healthy && !t.healthy {
@@ -84,11 +87,12 @@ func (s *service) fell(f fall) {
 
 // fellSince counts what a planner that looked at an index could not know: falls
 // after it, but for those that its own pass made. 0 says that it knew everything.
-func (s *service) fellSince(planned uint64) (healthy, running int) {
+// It planned at a time, by which a task that had fallen unseen may have ripened.
+func (s *service) fellSince(planned uint64, at fleet.Time) (healthy, running int) {
 	for i := len(s.falls) - 1; i >= 0 && planned > 0 && s.falls[i].index > planned; i-- {
-		if s.falls[i].pass != planned {
-			healthy += one(s.falls[i].healthy)
-			running += one(s.falls[i].running)
+		if f := &s.falls[i]; f.pass != planned {
+			healthy += one(f.healthy || f.ripe > 0 && f.ripe <= at)
+			running += one(f.running)
 		}
 	}
 	return healthy, running

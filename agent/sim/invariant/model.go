@@ -97,6 +97,7 @@ type fall struct {
 	index            uint64
 	pass             uint64 // Entry.Planned of the planner's pass that made it; 0: nobody's
 	healthy, running bool
+	ripe             fleet.Time // a task that ran unchecked and young: when it would have counted as healthy; 0: not so
 }
 
 type task struct {

@@ -50,7 +50,7 @@ func (l *stops) note(c *Checker, t *task, planned uint64) {
 // our own action.
 func (c *Checker) ownStops(s *stopped, planned uint64) {
 	want := s.service.at(planned)
-	lentHealthy, lentRunning := s.service.fellSince(planned)
+	lentHealthy, lentRunning := s.service.fellSince(planned, c.model.now)
 	healthy, running := s.service.healthy+lentHealthy, s.service.running+lentRunning
 	if s.healthy > 0 {
 		c.hold(ownStopsKeepMinimum, healthy >= want.lower, func() string {
