@@ -127,8 +127,11 @@ func (l *Loop) look(now Instant, seen plan.Seen) {
 		if host.Sight > plan.SightAlive {
 			l.odd = append(l.odd, id)
 		}
-		if was := before[id].Sight; was != host.Sight {
-			l.markSight(now, id, was, host.Sight)
+		was := before[id]
+		if was.Sight != host.Sight {
+			l.markSight(now, id, was.Sight, host.Sight)
+		} else if was.Session != host.Session {
+			l.markSession(now, id, host.Session)
 		}
 	}
 	for id, host := range before {
@@ -152,6 +155,18 @@ func (l *Loop) markSight(now Instant, id fleet.HostID, was, is plan.Sight) {
 		l.term.dirty.room = true
 	}
 	l.term.mark(now)
+}
+
+// markSession marks a silent host that is heard now in the session that State
+// has: it was alive before, but that did not bring it back.
+func (l *Loop) markSession(now Instant, id fleet.HostID, session uint64) {
+	if l.term == nil {
+		return
+	}
+	if host := l.term.state.Host(id); host != nil && host.Life == fleet.HostSilent && host.Session.N == session {
+		l.term.dirty.hosts[id] = struct{}{}
+		l.term.mark(now)
+	}
 }
 
 func (l *Loop) applied(now Instant, e Applied) {

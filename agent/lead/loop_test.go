@@ -253,6 +253,30 @@ func TestAHostIsLostWhenItsTimeComesThoughNothingHappens(t *testing.T) {
 	}
 }
 
+func TestAHostThatRunsAgainIsNotBackInTheSessionBefore(t *testing.T) {
+	w := newWorld(t, 3)
+	w.service("web", 3, false)
+	w.lead()
+	w.settle()
+	w.see("h2", plan.SightSilent)
+	w.settle()
+	if got := w.s.Host("h2").Life; got != fleet.HostSilent {
+		t.Fatalf("h2 is %s", got)
+	}
+	for _, session := range []uint64{0, 2} { // a witness finds it; its new agent streams, State does not know yet
+		w.seeIn("h2", plan.SightAlive, session)
+		w.advance(time.Minute)
+		if got := w.s.Host("h2").Life; got != fleet.HostSilent {
+			t.Fatalf("heard in session %d h2 is %s", session, got)
+		}
+	}
+	w.seeIn("h2", plan.SightAlive, 1) // no sight changes
+	w.advance(time.Second)
+	if got := w.s.Host("h2").Life; got != fleet.HostReady {
+		t.Errorf("h2 is %s", got)
+	}
+}
+
 func TestAnAgentThatIsDownTooLongCountsAsSilentThoughNothingHappens(t *testing.T) {
 	w := newWorld(t, 3)
 	w.service("web", 3, false)

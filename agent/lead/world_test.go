@@ -57,7 +57,7 @@ func newWorldAt(t testing.TB, at fleet.Time, n int, planners ...Planner) *world 
 			w.do(fleet.AdmitHost{Token: "join", SecretHash: make([]byte, 32), Host: a})
 		}
 		w.open(a.ID, "boot-1")
-		w.seen[a.ID] = plan.HostSeen{Sight: plan.SightAlive}
+		w.seen[a.ID] = plan.HostSeen{Sight: plan.SightAlive, Session: 1}
 	}
 	return w
 }
@@ -83,10 +83,19 @@ func (w *world) sights() plan.Seen {
 	return plan.Seen{Hosts: maps.Clone(w.seen), ClockOffset: w.clock, ClockSamples: len(w.seen)}
 }
 
-// see changes how a host is seen.
+// see changes how a host is seen; one that is alive is heard in its session.
 func (w *world) see(id fleet.HostID, sight plan.Sight) {
 	w.t.Helper()
-	w.seen[id] = plan.HostSeen{Sight: sight, For: time.Second, Age: time.Second}
+	var session uint64
+	if sight == plan.SightAlive {
+		session = w.s.Host(id).Session.N
+	}
+	w.seeIn(id, sight, session)
+}
+
+func (w *world) seeIn(id fleet.HostID, sight plan.Sight, session uint64) {
+	w.t.Helper()
+	w.seen[id] = plan.HostSeen{Sight: sight, Session: session, For: time.Second, Age: time.Second}
 	w.step(Sights{w.sights()})
 }
 

@@ -7,11 +7,28 @@ import "skein/raftfsm/fleet"
 type Ages struct {
 	Seq          uint64         `cbor:"1,keyasint"` // rises by one; a gap asks for a full one
 	Full         bool           `cbor:"2,keyasint,omitempty"`
-	Open         []fleet.HostID `cbor:"3,keyasint,omitempty"` // streams opened
+	Open         []OpenAge      `cbor:"3,keyasint,omitempty"` // streams opened
 	Gone         []GoneAge      `cbor:"4,keyasint,omitempty"` // streams that ended
 	Slow         []SlowAge      `cbor:"5,keyasint,omitempty"` // all open streams older than slowAge; all others are younger
 	Starved      bool           `cbor:"6,keyasint,omitempty"` // this voter is late itself
 	StarvedHosts []fleet.HostID `cbor:"7,keyasint,omitempty"` // all hosts with an open stream that say so
+	// Clocks are those of hosts with an open stream against this voter's, once
+	// measured, and again when one moved by clockStep.
+	Clocks []HostClock `cbor:"8,keyasint,omitempty"`
+	// ClockMs is this voter's clock minus the leader's; nil until measured.
+	ClockMs *int64 `cbor:"9,keyasint,omitempty"`
+}
+
+// OpenAge is a stream that opened.
+type OpenAge struct {
+	Host    fleet.HostID `cbor:"1,keyasint"`
+	Session uint64       `cbor:"2,keyasint"` // that the stream is of
+}
+
+// HostClock is a host's clock minus its voter's.
+type HostClock struct {
+	Host  fleet.HostID `cbor:"1,keyasint"`
+	OffMs int64        `cbor:"2,keyasint,omitempty"`
 }
 
 // GoneAge is a stream that ended, and when its host was last heard.
@@ -31,5 +48,6 @@ type SlowAge struct {
 // AgesAck is the leader's answer; it is also how a voter knows that a leader
 // lives.
 type AgesAck struct {
-	NeedFull bool `cbor:"1,keyasint,omitempty"`
+	NeedFull bool  `cbor:"1,keyasint,omitempty"`
+	WallMs   int64 `cbor:"2,keyasint,omitempty"` // the leader's clock, UTC
 }

@@ -36,7 +36,14 @@ type Eyes struct {
 	full    bool         // tell all next time
 	told    time.Duration
 	late    int // streams past SuspectAfter when last told
-	telling chan error
+	telling chan telling
+	clock   *int64 // ms, this voter's minus that of leader; nil until measured
+}
+
+// telling is what became of a word to the leader.
+type telling struct {
+	clock *int64 // see Eyes; nil when it was not measured
+	err   error
 }
 
 func newEyes(p *Port) *Eyes {
@@ -161,12 +168,12 @@ func (e *Eyes) examine(ctx context.Context, ask Ask) {
 		}
 		all.Go(func() {
 			if witness == e.p.self {
-				votes <- Vote{Outcome: e.p.dialProbe(ctx, addr), Starved: e.p.starved()}
+				votes <- Vote{By: witness, Outcome: e.p.dialProbe(ctx, addr), Starved: e.p.starved()}
 				return
 			}
 			var out probeAnswer
 			if e.p.call(ctx, witness, PathProbe, probeAsk{Host: ask.Host, Addr: addr}, &out) == nil {
-				votes <- Vote(out)
+				votes <- Vote{By: witness, Outcome: out.Outcome, Starved: out.Starved}
 			}
 		})
 	}
@@ -195,10 +202,13 @@ func (e *Eyes) examine(ctx context.Context, ask Ask) {
 func (e *Eyes) follow(ctx context.Context, log Log) {
 	if e.telling != nil {
 		select {
-		case err := <-e.telling:
+		case told := <-e.telling:
 			e.telling = nil
-			if err != nil {
+			if told.err != nil {
 				e.full = true
+			}
+			if told.clock != nil {
+				e.clock = told.clock
 			}
 		default:
 			return
@@ -214,40 +224,49 @@ func (e *Eyes) follow(ctx context.Context, log Log) {
 		return
 	}
 	if leader != e.leader {
-		e.leader, e.full = leader, true
+		e.leader, e.full, e.clock = leader, true, nil
 	}
 	ages := e.p.hub.ages(now, e.full)
 	e.seq++
-	ages.Seq, ages.Starved = e.seq, e.p.starved()
+	ages.Seq, ages.Starved, ages.ClockMs = e.seq, e.p.starved(), e.clock
 	e.full, e.told, e.late = false, now, late
-	e.telling = make(chan error, 1)
+	e.telling = make(chan telling, 1)
 	go func() { e.telling <- e.tell(ctx, leader, ages) }()
 }
 
 var errNeedFull = errors.New("the leader asks for all")
 
-func (e *Eyes) tell(ctx context.Context, leader fleet.HostID, ages Ages) error {
+func (e *Eyes) tell(ctx context.Context, leader fleet.HostID, ages Ages) (t telling) {
 	ctx, cancel := leaderContext(ctx)
 	defer cancel()
 	var ack AgesAck
-	if err := e.p.call(ctx, leader, PathAges, ages, &ack); err != nil {
-		return err
+	asked := e.now()
+	if t.err = e.p.call(ctx, leader, PathAges, ages, &ack); t.err != nil {
+		return t
 	}
-	e.acked.Store(int64(e.now()))
+	answered := e.now()
+	e.acked.Store(int64(answered))
+	if ack.WallMs != 0 {
+		// Right within half of the time that it took, which leaderContext bounds,
+		// however long either stood still.
+		off := -offMs(ack.WallMs, e.p.cfg.Clock.Now().Add((asked-answered)/2))
+		t.clock = &off
+	}
 	if ack.NeedFull {
-		return errNeedFull
+		t.err = errNeedFull
 	}
-	return nil
+	return t
 }
 
 // take notes another voter's ages.
 func (e *Eyes) take(voter fleet.HostID, ages Ages) AgesAck {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	if !e.leading {
-		return AgesAck{NeedFull: true}
+	ack := AgesAck{NeedFull: true, WallMs: e.p.cfg.Clock.Now().UnixMilli()}
+	if e.leading {
+		ack.NeedFull = e.watch.Take(e.now(), voter, ages)
 	}
-	return AgesAck{NeedFull: e.watch.Take(e.now(), voter, ages)}
+	return ack
 }
 
 // leaderAge is how long ago this voter knew a living leader; negative when it

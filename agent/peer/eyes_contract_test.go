@@ -12,8 +12,8 @@ import (
 )
 
 func TestContractOfEyes(t *testing.T) {
-	eyestest.Eyes(t, func(t *testing.T, run func(*testing.T, eyestest.Fixture)) {
-		synctest.Test(t, func(t *testing.T) { run(t, newSeen(t).fixture()) })
+	eyestest.Eyes(t, func(t *testing.T, zones string, run func(*testing.T, eyestest.Fixture)) {
+		synctest.Test(t, func(t *testing.T) { run(t, newSeen(t, zones).fixture()) })
 	})
 }
 
@@ -34,8 +34,9 @@ type seenHost struct {
 	frozen bool
 }
 
-func newSeen(t *testing.T) *seen {
+func newSeen(t *testing.T, zones string) *seen {
 	s := &seen{rig: newRigOn(t, newMemnet()), hosts: map[fleet.HostID]*seenHost{}}
+	s.zones = zones
 	for i := 2; i <= 5; i++ {
 		a := s.join(fmt.Sprintf("h%d", i), s.agents[0])
 		if i <= 3 {
@@ -104,6 +105,7 @@ func (s *seen) fixture() eyestest.Fixture {
 		Eyes:    func() eyestest.Watcher { return s.leader() },
 		Changes: func() int { return s.changes },
 		Voter:   func(id fleet.HostID) fleet.HostID { return s.hosts[id].link.link.Status().Voter },
+		Session: func(id fleet.HostID) uint64 { return s.cluster.state().Host(id).Session.N },
 		Lead:    s.cluster.lead,
 		KillMachine: func(id fleet.HostID) {
 			s.set(id, true, false)
@@ -122,8 +124,9 @@ func (s *seen) fixture() eyestest.Fixture {
 				}
 			}
 		},
-		Heal:   s.memnet.heal,
-		Starve: func(id fleet.HostID, late bool) { s.hosts[id].agent.deaf.Store(late) },
-		Step:   s.step,
+		Heal:     s.memnet.heal,
+		SetClock: func(id fleet.HostID, off time.Duration) { s.hosts[id].agent.clock.offset.Store(int64(off)) },
+		Starve:   func(id fleet.HostID, late bool) { s.hosts[id].agent.deaf.Store(late) },
+		Step:     s.step,
 	}
 }

@@ -79,6 +79,7 @@ type Up struct {
 	LateMs   int64                 `cbor:"1,keyasint,omitempty"` // how late the agent's own ticks were
 	Starved  bool                  `cbor:"2,keyasint,omitempty"`
 	Capacity *fleet.CapacityReport `cbor:"3,keyasint,omitempty"` // when it changed
+	WallMs   int64                 `cbor:"4,keyasint,omitempty"` // the host's clock, UTC; 0 for not told
 }
 
 // readUp reads a host's frame and refuses a large one before it allocates.

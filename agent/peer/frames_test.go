@@ -42,7 +42,7 @@ func FuzzReadUp(f *testing.F) {
 func FuzzBodies(f *testing.F) {
 	for _, v := range []any{
 		fleet.OpenSession{Host: "h-1", Nonce: 1}, fleet.Report{Host: "h-1", Session: 1, Seq: 1, Tasks: []fleet.TaskReport{{Task: "t"}}},
-		Ages{Seq: 1, Full: true, Open: []fleet.HostID{"h-1"}, Gone: []GoneAge{{Host: "h-2", AgeMs: 5}}},
+		Ages{Seq: 1, Full: true, Open: []OpenAge{{Host: "h-1", Session: 2}}, Clocks: []HostClock{{Host: "h-1", OffMs: -1 << 60}}, Gone: []GoneAge{{Host: "h-2", AgeMs: 5}}},
 		handover{RaftID: "h-1.1"}, probeAsk{Host: "h-1"}, Down{Kind: KindSnapshot, Tasks: []fleet.WantedTask{{ID: "t"}}},
 	} {
 		b, err := wire.Marshal(v)

@@ -162,15 +162,19 @@ func (h *hub) ages(now time.Duration, full bool) Ages {
 			}
 		}
 		for _, host := range h.changes {
-			if h.streams[host] != nil {
-				a.Open = append(a.Open, host)
+			if s := h.streams[host]; s != nil {
+				a.Open = append(a.Open, OpenAge{Host: host, Session: s.session})
 			}
 		}
 	}
 	h.ended, h.changes = nil, nil
 	for host, s := range h.streams {
 		if full {
-			a.Open = append(a.Open, host)
+			a.Open = append(a.Open, OpenAge{Host: host, Session: s.session})
+		}
+		if off := s.clockOff.Load(); off != noClock && (full || s.told == noClock || max(off-s.told, s.told-off) > clockStep.Milliseconds()) {
+			s.told = off
+			a.Clocks = append(a.Clocks, HostClock{Host: host, OffMs: off})
 		}
 		if age := now - s.lastHeard(); age > slowAge {
 			a.Slow = append(a.Slow, SlowAge{Host: host, AgeMs: age.Milliseconds(), SuspectMs: s.suspectAfter().Milliseconds()})

@@ -49,7 +49,7 @@ const (
 	smallBody   = 64 << 10  // sessions, probes, hand-over
 	reportBody  = 384 << 10 // with gatherBytes still one entry of the log (512 KiB)
 	proposeBody = 1 << 20   // one entry, and room
-	agesBody    = 1 << 20   // 10,000 hosts of 30 bytes, twice
+	agesBody    = 2 << 20   // 10,000 hosts of 30 bytes, in five lists
 	apiBody     = 1 << 20   // the API's own limit
 	maxAnswer   = 4 << 20
 
@@ -136,6 +136,11 @@ const (
 	agesEvery = 250 * time.Millisecond
 	// slowAge is the age from which a stream is told by name.
 	slowAge = 400 * time.Millisecond
+	// clockStep is how far a host's clock moves before it is told again: far less
+	// than what leaders hand over for (2 s).
+	clockStep = 250 * time.Millisecond
+	// maxClockOff bounds what a clock may be off by: nothing overflows.
+	maxClockOff = 100 * 365 * 24 * time.Hour
 	// watchEvery is how often ages are looked at.
 	watchEvery = 50 * time.Millisecond
 	// voterOverdue is when a voter's word about its streams is old.

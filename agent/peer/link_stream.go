@@ -93,7 +93,7 @@ func (l *Link) beat(ctx context.Context, conn net.Conn) {
 	defer tick.Stop()
 	var sent fleet.CapacityReport
 	for {
-		up := Up{Starved: l.p.starved()}
+		up := Up{Starved: l.p.starved(), WallMs: l.cfg.Clock.Now().UnixMilli()}
 		if l.cfg.Late != nil {
 			up.LateMs = l.cfg.Late().Milliseconds()
 		}

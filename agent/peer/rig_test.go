@@ -121,12 +121,14 @@ type rig struct {
 	op      string // operator token
 	ctx     context.Context
 	memnet  *memnet // a network in memory; nil for loopback
+	zones   string  // of agents in turn, a letter each
 }
 
 // rigAgent is one agent.
 type rigAgent struct {
 	r      *rig
 	name   string
+	clock  *rigClock // the rig's, and what this machine's is off by
 	raw    net.Listener
 	folder *trust.Folder
 	port   *Port
@@ -147,7 +149,7 @@ func newRig(t *testing.T) *rig { return newRigOn(t, nil) }
 func newRigOn(t *testing.T, network *memnet) *rig {
 	t.Helper()
 	ctx, cancel := context.WithCancel(context.Background())
-	r := &rig{t: t, ctx: ctx, clock: &rigClock{Clock: clock.System()}, memnet: network}
+	r := &rig{t: t, ctx: ctx, clock: &rigClock{Clock: clock.System()}, memnet: network, zones: "abc"}
 	r.cluster = &cluster{st: fleet.New(), subs: map[int]func(uint64, fleet.Touched){}, clock: r.clock}
 	t.Cleanup(func() {
 		cancel()
@@ -184,7 +186,7 @@ func mem(t testing.TB) *vfs.Mem {
 
 func (r *rig) agent(name string) *rigAgent {
 	r.t.Helper()
-	a := &rigAgent{r: r, name: name, lines: &lines{}}
+	a := &rigAgent{r: r, name: name, lines: &lines{}, clock: &rigClock{Clock: r.clock}}
 	if r.memnet != nil {
 		a.raw = r.memnet.listen(len(r.agents) + 1)
 	} else {
@@ -211,7 +213,7 @@ func (a *rigAgent) currentLog() Log {
 func (a *rigAgent) start(folder *trust.Folder) {
 	a.folder = folder
 	a.port = New(Config{
-		Folder: folder, Log: a.currentLog, API: http.HandlerFunc(a.serveAPI), Voter: a, Clock: a.r.clock, Logs: a.lines.logger(),
+		Folder: folder, Log: a.currentLog, API: http.HandlerFunc(a.serveAPI), Voter: a, Clock: a.clock, Logs: a.lines.logger(),
 		Starved: a.deaf.Load, Dial: a.dial,
 		Answered: func(fleet.HostID) (time.Duration, bool) {
 			d := time.Duration(a.veto.Load())
@@ -313,7 +315,7 @@ func (r *rig) tryJoin(a *rigAgent, through *rigAgent, token trust.Token) (*trust
 			return a.dial(ctx, netip.MustParseAddrPort(addr))
 		}
 	}
-	zone := string(rune('a' + (len(r.agents)-1)%3))
+	zone := string(r.zones[(len(r.agents)-1)%len(r.zones)])
 	return j.Join(r.ctx, through.raw.Addr().String(), token, trust.Request{Name: a.name, Zone: zone, Addr: a.addr()})
 }
 
@@ -374,7 +376,7 @@ func (a *rigAgent) host() *rigHost { return a.hostWith(1) }
 func (a *rigAgent) hostWith(nonce uint64) *rigHost {
 	h := &rigHost{a: a}
 	h.link = NewLink(LinkConfig{
-		Port: a.port, Clock: a.r.clock, Logs: a.lines.logger(), Nonce: nonce,
+		Port: a.port, Clock: a.clock, Logs: a.lines.logger(), Nonce: nonce,
 		Session: func() fleet.OpenSession {
 			return fleet.OpenSession{Boot: "boot-" + a.name, Addr: a.addr(), Zone: a.r.cluster.state().Host(a.id()).Zone, Capacity: fleet.Resources{CPU: 4096, Memory: 8192}}
 		},

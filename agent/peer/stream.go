@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"errors"
 	"fmt"
+	"math"
 	"net"
 	"sync"
 	"sync/atomic"
@@ -28,16 +29,22 @@ type stream struct {
 	heard    atomic.Int64 // monotonic, of the last byte
 	suspect  atomic.Int64 // see arrivals
 	starved  atomic.Bool
+	clockOff atomic.Int64 // ms, the host's clock minus ours; see noClock
 	woken    chan struct{}
 	done     chan struct{} // closed by end, with why set
 	once     sync.Once
 	why      trust.Problem
 	arrivals arrivals // of the reader only
+	told     int64    // clockOff as the leader has it; of the hub only
 }
+
+// noClock is the offset of a clock that was not measured.
+const noClock = math.MinInt64
 
 func newStream(host fleet.HostID, session uint64, peer trust.Peer, conn net.Conn, c clock.Clock) *stream {
 	s := &stream{host: host, session: session, peer: peer, conn: conn, clock: c, opened: c.Mono(),
-		woken: make(chan struct{}, 1), done: make(chan struct{})}
+		woken: make(chan struct{}, 1), done: make(chan struct{}), told: noClock}
+	s.clockOff.Store(noClock)
 	s.heard.Store(int64(s.opened))
 	s.suspect.Store(int64(SuspectAfter))
 	return s
@@ -76,7 +83,11 @@ func (s *stream) read(r *bufio.Reader, take func(fleet.CapacityReport)) error {
 			return err
 		}
 		now := s.clock.Mono()
-		s.arrivals.add(now - s.lastHeard())
+		gap := now - s.lastHeard()
+		s.arrivals.add(gap)
+		if up.WallMs != 0 && inStep(gap) {
+			s.clockOff.Store(offMs(up.WallMs, s.clock.Now()))
+		}
 		s.suspect.Store(int64(s.arrivals.suspectAfter()))
 		s.heard.Store(int64(now))
 		s.starved.Store(up.Starved)
@@ -90,6 +101,18 @@ func (s *stream) read(r *bufio.Reader, take func(fleet.CapacityReport)) error {
 			take(*up.Capacity)
 		}
 	}
+}
+
+// inStep reports whether a beat came when it should have. One that was held up on
+// the way, or that catches up after one, tells a time that has passed: an observer
+// that stood still would find all clocks behind.
+func inStep(gap time.Duration) bool { return gap >= BeatUp/2 && gap <= BeatUp*3/2 }
+
+// offMs is how far a clock that tells wall is ahead of ours.
+func offMs(wall int64, ours time.Time) int64 {
+	most := maxClockOff.Milliseconds()
+	at := ours.UnixMilli()
+	return min(max(wall, at-most), at+most) - at
 }
 
 // write sends one frame; a host that does not take it in time loses its stream.

@@ -34,6 +34,8 @@ type view struct {
 	open    map[fleet.HostID]bool
 	slow    []fleet.HostID
 	starve  []fleet.HostID
+	clock   time.Duration // the voter's minus the leader's
+	clocked bool          // clock was measured
 }
 
 // sighted is one host.
@@ -45,14 +47,19 @@ type sighted struct {
 	starved  bool
 	noticed  time.Duration
 
-	sight plan.Sight
-	since time.Duration
+	sight   plan.Sight
+	since   time.Duration
+	session uint64        // of the stream that it is alive by; 0: by none
+	clock   time.Duration // minus the leader's
+	clocked bool
 
 	verdict   plan.Sight // what witnesses found; SightUnknown for nothing that counts
 	verdictAt time.Duration
 	again     time.Duration // not to be asked about before
 	probing   bool
 	forced    bool
+	asked     int      // how often witnesses were
+	reached   *sighted // the witness that found it last; nil when that finds it no more
 }
 
 // evidence is one voter's stream of a host.
@@ -63,6 +70,10 @@ type evidence struct {
 	cut   bool
 	heard time.Duration
 	limit time.Duration
+
+	session uint64        // of an open stream
+	clock   time.Duration // of the host, minus the voter's
+	clocked bool
 }
 
 // NewWatch returns a watch that has seen nothing.
@@ -127,15 +138,16 @@ func (w *Watch) Take(now time.Duration, voter fleet.HostID, a Ages) (needFull bo
 	if a.Full {
 		w.replaceAll(v, voter, a)
 	}
-	for _, host := range a.Open {
-		v.open[host] = true
-		*w.host(now, host).from(voter) = evidence{voter: voter, open: true, heard: now, limit: SuspectAfter}
+	for _, o := range a.Open {
+		v.open[o.Host] = true
+		*w.host(now, o.Host).from(voter) = evidence{voter: voter, open: true, heard: now, limit: SuspectAfter, session: o.Session}
 	}
 	for _, g := range a.Gone {
 		delete(v.open, g.Host)
 		*w.host(now, g.Host).from(voter) = evidence{voter: voter, cut: g.Cut, heard: now - ms(g.AgeMs), limit: SuspectAfter}
 	}
 	w.takeSlow(now, v, voter, a)
+	w.takeClocks(now, v, voter, a)
 	v.at, v.seq, v.starved = now, a.Seq, a.Starved
 	return false
 }
@@ -143,8 +155,8 @@ func (w *Watch) Take(now time.Duration, voter fleet.HostID, a Ages) (needFull bo
 // replaceAll ends the streams that a full word does not name any more.
 func (w *Watch) replaceAll(v *view, voter fleet.HostID, a Ages) {
 	still := make(map[fleet.HostID]bool, len(a.Open))
-	for _, host := range a.Open {
-		still[host] = true
+	for _, o := range a.Open {
+		still[o.Host] = true
 	}
 	for host := range v.open {
 		if s := w.hosts[host]; s != nil && !still[host] {
@@ -186,6 +198,24 @@ func (w *Watch) takeSlow(now time.Duration, v *view, voter fleet.HostID, a Ages)
 	}
 }
 
+func (w *Watch) takeClocks(now time.Duration, v *view, voter fleet.HostID, a Ages) {
+	for _, c := range a.Clocks {
+		if v.open[c.Host] {
+			e := w.host(now, c.Host).from(voter)
+			e.clock, e.clocked = clockOf(c.OffMs), true
+		}
+	}
+	v.clock, v.clocked = 0, voter == w.self
+	if a.ClockMs != nil && voter != w.self {
+		v.clock, v.clocked = clockOf(*a.ClockMs), true
+	}
+}
+
+func clockOf(off int64) time.Duration {
+	most := maxClockOff.Milliseconds()
+	return ms(min(max(off, -most), most))
+}
+
 func (w *Watch) host(now time.Duration, id fleet.HostID) *sighted {
 	s := w.hosts[id]
 	if s == nil {
@@ -221,14 +251,7 @@ func (w *Watch) last(s *sighted, now time.Duration, starved bool) (heard, limit 
 		if v == nil {
 			continue
 		}
-		at, within := e.heard, e.limit
-		if e.open && !e.slow {
-			at = v.at
-		}
-		if e.cut || e.open && now-v.at > voterOverdue {
-			// The host, or its voter, has to find another first.
-			within = NeverSeenAfter
-		}
+		at, within := e.holds(v, now)
 		if !ever || at > heard {
 			heard, limit, ever, slower = at, within, true, starved || v.starved
 		}
@@ -241,6 +264,43 @@ func (w *Watch) last(s *sighted, now time.Duration, starved bool) (heard, limit 
 		limit *= starvedFactor
 	}
 	return heard, limit, ever
+}
+
+// holds is when the host was heard on a stream of a voter, and how long that holds.
+func (e *evidence) holds(v *view, now time.Duration) (at, within time.Duration) {
+	at, within = e.heard, e.limit
+	if e.open && !e.slow {
+		at = v.at
+	}
+	if e.cut || e.open && now-v.at > voterOverdue {
+		// The host, or its voter, has to find another first.
+		within = NeverSeenAfter
+	}
+	return at, within
+}
+
+// live is the open stream that a host is alive by, or nil: of several that of the
+// newest session, since a session ends those before it, then the one heard last.
+func (w *Watch) live(s *sighted, now time.Duration, starved bool) (live *evidence) {
+	var last time.Duration
+	for i := range s.evidence {
+		e := &s.evidence[i]
+		v := w.views[e.voter]
+		if v == nil || !e.open {
+			continue
+		}
+		at, within := e.holds(v, now)
+		if starved || v.starved {
+			within *= starvedFactor
+		}
+		if now-at > within {
+			continue
+		}
+		if live == nil || e.session > live.session || e.session == live.session && at > last {
+			live, last = e, at
+		}
+	}
+	return live
 }
 
 func ms(n int64) time.Duration { return time.Duration(n) * time.Millisecond }

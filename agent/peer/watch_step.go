@@ -19,6 +19,7 @@ type Ask struct {
 
 // Vote is one witness's word about one host.
 type Vote struct {
+	By      fleet.HostID
 	Outcome Outcome
 	Starved bool
 }
@@ -34,9 +35,11 @@ func (w *Watch) Step(now time.Duration, starved bool, room int) []Ask {
 			if ever {
 				w.see(s, now, plan.SightAlive)
 			}
+			w.hear(s, w.live(s, now, starved))
 			s.forced, s.again = false, 0
 			continue
 		}
+		w.hear(s, nil)
 		if s.verdict != plan.SightUnknown && heard > s.verdictAt {
 			s.verdict = plan.SightUnknown // heard since, and lost again
 		}
@@ -51,6 +54,7 @@ func (w *Watch) Step(now time.Duration, starved bool, room int) []Ask {
 			continue
 		}
 		s.probing, s.forced = true, false
+		s.asked++
 		asks = append(asks, Ask{Host: s.id, Witnesses: witnesses, Needed: w.panels.needed(len(witnesses))})
 	}
 	return asks
@@ -80,6 +84,7 @@ func (w *Watch) Answer(now time.Duration, host fleet.HostID, needed int, votes [
 		return
 	}
 	s.probing = false
+	w.noteReached(s, votes)
 	heard, _, _ := w.last(s, now, false)
 	verdict, again := judge(needed, votes, now-heard, answered)
 	s.again = now + again
@@ -92,6 +97,25 @@ func (w *Watch) Answer(now time.Duration, host fleet.HostID, needed int, votes [
 		s.verdict, s.verdictAt = verdict, now
 	}
 	w.see(s, now, verdict)
+}
+
+// noteReached keeps the witness that finds a host: it is asked each time, while
+// the others change, or the host would be silent each time it is left out.
+func (w *Watch) noteReached(s *sighted, votes []Vote) {
+	var by *sighted
+	lost := false
+	for _, v := range votes {
+		is := s.reached != nil && v.By == s.reached.id
+		switch {
+		case v.Outcome == Silent:
+			lost = lost || is
+		case by == nil || is:
+			by = w.hosts[v.By]
+		}
+	}
+	if by != nil || lost {
+		s.reached = by
+	}
 }
 
 // judge weighs votes about a host unheard for age: SightUnknown when they do
@@ -125,6 +149,21 @@ func (w *Watch) see(s *sighted, now time.Duration, sight plan.Sight) {
 	}
 }
 
+// hear notes the stream that a host is alive by; nil for none.
+func (w *Watch) hear(s *sighted, e *evidence) {
+	var session uint64
+	s.clocked = false
+	if e != nil {
+		session = e.session
+		if v := w.views[e.voter]; e.clocked && v.clocked {
+			s.clock, s.clocked = e.clock+v.clock, true
+		}
+	}
+	if s.session != session {
+		s.session, w.changed = session, true
+	}
+}
+
 // Changed reports whether any sight changed since it was last asked.
 func (w *Watch) Changed() bool {
 	changed := w.changed
@@ -136,9 +175,16 @@ func (w *Watch) Changed() bool {
 // may be nil. The map is the caller's.
 func (w *Watch) Sights(now time.Duration, report func(fleet.HostID) (fleet.CapacityReport, bool)) plan.Seen {
 	seen := plan.Seen{Hosts: make(map[fleet.HostID]plan.HostSeen, len(w.hosts)), LeaderAge: now - w.since}
+	clocks := make([]time.Duration, 0, len(w.hosts)) // minus the leader's
 	for id, s := range w.hosts {
+		switch {
+		case id == w.self:
+			clocks = append(clocks, 0)
+		case s.clocked && s.life == fleet.HostReady:
+			clocks = append(clocks, s.clock)
+		}
 		heard, _, ever := w.last(s, now, false)
-		hs := plan.HostSeen{Sight: s.sight, For: now - s.since, Age: -1, Starved: s.starved}
+		hs := plan.HostSeen{Sight: s.sight, Session: s.session, For: now - s.since, Age: -1, Starved: s.starved}
 		if ever {
 			hs.Age = now - heard
 		}
@@ -149,6 +195,10 @@ func (w *Watch) Sights(now time.Duration, report func(fleet.HostID) (fleet.Capac
 			}
 		}
 		seen.Hosts[id] = hs
+	}
+	if seen.ClockSamples = len(clocks); len(clocks) > 0 {
+		slices.Sort(clocks)
+		seen.ClockOffset = clocks[len(clocks)/2]
 	}
 	return seen
 }

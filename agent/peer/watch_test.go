@@ -39,6 +39,8 @@ type sceneVoter struct {
 	seq     uint64
 	full    bool
 	told    time.Duration
+	clock   int64 // ms, minus the leader's
+	said    []HostClock
 }
 
 type sceneHost struct {
@@ -79,9 +81,11 @@ func (s *scene) host(id fleet.HostID) *sceneHost {
 	return nil
 }
 
-func (s *scene) open(id, voter fleet.HostID) {
+func (s *scene) open(id, voter fleet.HostID) { s.openIn(id, voter, 1) }
+
+func (s *scene) openIn(id, voter fleet.HostID, session uint64) {
 	h := s.host(id)
-	h.at, h.stream = voter, newStream(id, 1, trust.Peer{}, nil, s.clock)
+	h.at, h.stream = voter, newStream(id, session, trust.Peer{}, nil, s.clock)
 	s.voters[voter].hub.add(h.stream)
 }
 
@@ -124,7 +128,8 @@ func (s *scene) tick() {
 		}
 		v.seq++
 		ages := v.hub.ages(now, v.full)
-		ages.Seq, ages.Starved = v.seq, v.starved
+		ages.Seq, ages.Starved, ages.ClockMs = v.seq, v.starved, &v.clock
+		v.said = append(v.said, ages.Clocks...)
 		v.told, v.full = now, s.watch.Take(now, id, ages)
 	}
 	if now%candidatesFor == 0 {
@@ -155,7 +160,7 @@ func (s *scene) answer(ask Ask) {
 	var votes []Vote
 	for _, w := range ask.Witnesses {
 		if witness := s.host(w); !witness.mute {
-			votes = append(votes, Vote{Outcome: s.host(ask.Host).outcome, Starved: witness.starved})
+			votes = append(votes, Vote{By: w, Outcome: s.host(ask.Host).outcome, Starved: witness.starved})
 		}
 	}
 	answered := time.Duration(-1)
@@ -483,7 +488,7 @@ func TestAnAgesMessageThatWasLostAsksForAll(t *testing.T) {
 	if !w.Take(1, "h2", Ages{Seq: 5}) {
 		t.Error("a change from a voter never heard in full was taken")
 	}
-	if w.Take(2, "h2", Ages{Seq: 6, Full: true, Open: []fleet.HostID{"h3"}}) {
+	if w.Take(2, "h2", Ages{Seq: 6, Full: true, Open: []OpenAge{{Host: "h3", Session: 1}}}) {
 		t.Error("a full word was not taken")
 	}
 	if w.Take(3, "h2", Ages{Seq: 7}) {
@@ -560,7 +565,8 @@ func BenchmarkWatch(b *testing.B) {
 	for v := range 3 {
 		ages := Ages{Seq: 1, Full: true}
 		for i := v; i < len(known); i += 3 {
-			ages.Open = append(ages.Open, known[i].ID)
+			ages.Open = append(ages.Open, OpenAge{Host: known[i].ID, Session: 1})
+			ages.Clocks = append(ages.Clocks, HostClock{Host: known[i].ID, OffMs: int64(i%100 - 50)})
 		}
 		w.Take(0, known[v].ID, ages)
 	}

@@ -48,12 +48,36 @@ func (p *panels) fill(w *Watch) {
 // when others could be had in a moment.
 func (p *panels) needed(picked int) int { return max(picked, min(maxWitnesses, p.eligible)) }
 
-// pick chooses up to three witnesses about a host: one a zone, other zones than
-// the host's own first, then its own, then starved ones. Which ones depends on the host, so that not
-// the same three are asked about thousands.
+// has reports whether a host may bear witness.
+func (p *panels) has(s *sighted) bool {
+	for _, hosts := range [][]fleet.HostID{p.hosts[s.zone], p.starved} {
+		if _, ok := slices.BinarySearch(hosts, s.id); ok {
+			return true
+		}
+	}
+	return false
+}
+
+// pick chooses up to three witnesses about a host: the one that found it last,
+// then one a zone, other zones than the host's own first, then its own, then
+// starved ones. Which ones depends on the host, so that not the same three are
+// asked about thousands, and on how often it was asked about: where not all can
+// reach it, all are asked in turn. A turn asks each zone once.
 func (p *panels) pick(s *sighted) []fleet.HostID {
 	var out []fleet.HostID
-	start := int(hashOf(string(s.id)) >> 33)
+	if r := s.reached; r != nil && r != s && p.has(r) {
+		out = append(out, r.id)
+	}
+	var zones []string
+	for _, zone := range p.zones {
+		if zone != s.zone {
+			zones = append(zones, zone)
+		}
+	}
+	asksPerTurn := max(1, (len(zones)+maxWitnesses-1)/maxWitnesses)
+	turn, part := s.asked/asksPerTurn, s.asked%asksPerTurn
+	first := int(hashOf(string(s.id)) >> 33)
+	start := first + turn
 	take := func(zone string, round int) {
 		hosts := p.hosts[zone]
 		for i := range min(len(hosts), maxWitnesses+1) {
@@ -65,10 +89,9 @@ func (p *panels) pick(s *sighted) []fleet.HostID {
 		}
 	}
 	for round := range maxWitnesses {
-		for i := range p.zones {
-			zone := p.zones[(start+i)%len(p.zones)]
-			if zone != s.zone && len(out) < maxWitnesses {
-				take(zone, round)
+		for i := range zones {
+			if len(out) < maxWitnesses {
+				take(zones[(first+part*maxWitnesses+i)%len(zones)], round)
 			}
 		}
 	}
@@ -76,7 +99,7 @@ func (p *panels) pick(s *sighted) []fleet.HostID {
 		take(s.zone, round)
 	}
 	for i := 0; i < len(p.starved) && len(out) < maxWitnesses; i++ {
-		if h := p.starved[(start+i)%len(p.starved)]; h != s.id {
+		if h := p.starved[(start+i)%len(p.starved)]; h != s.id && !slices.Contains(out, h) {
 			out = append(out, h)
 		}
 	}

@@ -124,7 +124,11 @@ type Seen struct {
 
 // HostSeen is one host as seen.
 type HostSeen struct {
-	Sight    Sight
+	Sight Sight
+	// Session is the one on whose stream the host is heard now; 0 for none: no
+	// stream of it flows (it may be alive by the word of a witness), or not known
+	// yet. A machine that runs again is alive before State knows of its session.
+	Session  uint64
 	For      time.Duration // how long the sight has held
 	Age      time.Duration // since the last byte from the host; negative: never heard by this fleet view
 	Pressure float64       // 0..1, highest of cpu, memory and io stall shares; 0 where the kernel has none

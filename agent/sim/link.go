@@ -195,7 +195,7 @@ func (l *link) dialled(attempt uint64, s *stream, err error) {
 	l.stream = s
 	l.a.retireOut(s.voter)
 	s.voter.listeners[l.a.id] = true
-	l.a.w.sights.Opened(l.a.id, s.voter.id)
+	l.a.w.sights.Opened(l.a.id, s.voter.id, s.session)
 	l.a.roster = s.voter.knownVoters()
 	s.push()
 	l.a.step()

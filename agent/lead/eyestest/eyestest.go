@@ -16,8 +16,7 @@ type Watcher interface {
 	Probe(hosts []fleet.HostID)
 }
 
-// Fixture is a fleet of five ready hosts in three zones (a, b, c, a, b). The
-// first three vote, the first leads, and each streams from a voter. Machines that
+// Fixture is a fleet of five ready hosts in zones in turn. The first three vote, the first leads, and each streams from a voter. Machines that
 // are hurt stay so until Start or Heal.
 type Fixture struct {
 	Hosts []fleet.HostID
@@ -27,6 +26,8 @@ type Fixture struct {
 	Changes func() int
 	// Voter is the voter from which a host streams.
 	Voter func(fleet.HostID) fleet.HostID
+	// Session is the one of a host that State has.
+	Session func(fleet.HostID) uint64
 	// Lead makes another voter the leader.
 	Lead func(fleet.HostID)
 
@@ -37,6 +38,7 @@ type Fixture struct {
 	Cut         func(a, b []fleet.HostID)
 	Heal        func()
 	Starve      func(fleet.HostID, bool) // it is late itself, and says so
+	SetClock    func(fleet.HostID, time.Duration)
 
 	// Step lets StepTime pass.
 	Step func()
@@ -55,16 +57,32 @@ const (
 	hungSoonest    = 8 * time.Second
 	hungLatest     = 14 * time.Second
 	long           = 20 * time.Second
+	clockError     = 300 * time.Millisecond
 )
 
-// Eyes runs the contract of lead.Eyes. open makes a fixture, once for each case;
-// it runs inside, so that a fixture may put a case into a time of its own.
-func Eyes(t *testing.T, open func(t *testing.T, run func(t *testing.T, f Fixture))) {
-	for name, run := range cases {
-		t.Run(name, func(t *testing.T) {
-			open(t, func(t *testing.T, f Fixture) { run(&bed{Fixture: f, t: t}) })
-		})
+// Eyes runs the contract of lead.Eyes. open makes a fixture, once for each case,
+// in zones of one letter each; the case runs inside, so that a fixture may put it
+// into a time of its own.
+func Eyes(t *testing.T, open func(t *testing.T, zones string, run func(t *testing.T, f Fixture))) {
+	for zones, cases := range map[string]map[string]func(b *bed){"abc": cases, "a": casesOfOneZone} {
+		for name, run := range cases {
+			t.Run(name, func(t *testing.T) {
+				open(t, zones, func(t *testing.T, f Fixture) { run(&bed{Fixture: f, t: t}) })
+			})
+		}
 	}
+}
+
+var casesOfOneZone = map[string]func(b *bed){
+	"of several witnesses, one that alone reaches a host is asked too, and stays heard": func(b *bed) {
+		for _, victim := range []fleet.HostID{b.Hosts[4], b.Hosts[3]} { // each is the other's only way
+			b.settle()
+			b.Cut([]fleet.HostID{victim}, b.Hosts[:3])
+			b.until(victim, plan.SightRefused, long)
+			b.hold(2*long, []fleet.HostID{victim}, plan.SightRefused)
+			b.Heal()
+		}
+	},
 }
 
 var cases = map[string]func(b *bed){
@@ -140,6 +158,83 @@ var cases = map[string]func(b *bed){
 		b.hold(long, []fleet.HostID{host}, plan.SightRefused)
 		b.Heal()
 		b.untilNever(host, plan.SightAlive, plan.SightSilent, orphanLatest)
+	},
+	"a host is heard in its session, and in none while only witnesses find it": func(b *bed) {
+		b.settle()
+		host := b.Hosts[4]
+		b.heardInTheirs()
+		b.Cut([]fleet.HostID{host}, b.Hosts[:3])
+		b.until(host, plan.SightSuspect, suspectLatest)
+		for s := b.see(host); s.Sight != plan.SightRefused; s = b.see(host) {
+			if s.Session != 0 {
+				b.t.Fatalf("nobody streams from it: %+v", s)
+			}
+			b.step()
+		}
+		b.Heal()
+		b.until(host, plan.SightAlive, orphanLatest)
+		b.settle()
+		b.heardInTheirs()
+	},
+	"a host that runs again is never heard in the session before": func(b *bed) {
+		for _, hurt := range []func(fleet.HostID){b.KillMachine, b.KillAgent} {
+			for _, host := range []fleet.HostID{b.Hosts[4], b.Hosts[1]} {
+				b.settle()
+				before := b.Session(host)
+				hurt(host)
+				b.run(3 * time.Second)
+				if s := b.see(host); s.Session != 0 {
+					b.t.Errorf("%s is gone: %+v", host, s)
+				}
+				b.Start(host)
+				for range int(orphanLatest / StepTime) {
+					if s := b.see(host); s.Session == before {
+						b.t.Fatalf("%s is heard in session %d: %+v", host, before, s)
+					}
+					b.step()
+				}
+				if b.Session(host) <= before {
+					b.t.Errorf("%s has opened no session", host)
+				}
+				b.heardInTheirs()
+			}
+		}
+	},
+	"clocks are the median of ready hosts against the leader's": func(b *bed) {
+		b.settle()
+		b.clock(0, 5)
+		b.SetClock(b.Hosts[3], time.Hour)
+		b.SetClock(b.Hosts[1], 3*time.Second) // a voter
+		b.clock(0, 5)
+		b.SetClock(b.Hosts[2], 3*time.Second)
+		b.clock(3*time.Second, 5)
+		b.Lead(b.Hosts[2])
+		b.settle()
+		b.clock(0, 5)
+		b.SetClock(b.Hosts[2], 5*time.Second) // the leader
+		b.clock(-2*time.Second, 5)
+		b.SetClock(b.Hosts[4], -time.Hour)
+		b.clock(-2*time.Second, 5)
+		b.SetClock(b.Hosts[0], -time.Hour)
+		b.clock(-2*time.Second, 5)
+		b.KillMachine(b.Hosts[3])
+		b.until(b.Hosts[3], plan.SightSilent, silentLatest)
+		b.clock(-2*time.Second, 4)
+		b.KillMachine(b.Hosts[4])
+		b.until(b.Hosts[4], plan.SightSilent, silentLatest)
+		b.clock(-2*time.Second, 3)
+	},
+	"a host that stood still does not seem to have another clock, nor its hosts": func(b *bed) {
+		b.settle()
+		b.Freeze(b.Hosts[1]) // a voter
+		b.run(5 * time.Second)
+		b.Start(b.Hosts[1])
+		for range int(orphanLatest / StepTime) {
+			b.step()
+			if off := b.Eyes().Sights().ClockOffset; off.Abs() > clockError {
+				b.t.Fatalf("clocks are off by %s", off)
+			}
+		}
 	},
 	"machines that die together are all silent": func(b *bed) {
 		b.settle()
@@ -380,6 +475,25 @@ func (b *bed) settleBut(dead fleet.HostID) {
 		}
 	}
 	b.run(2 * time.Second)
+}
+
+// heardInTheirs wants all hosts to be heard in the sessions that State has.
+func (b *bed) heardInTheirs() {
+	b.t.Helper()
+	for _, h := range b.Hosts {
+		if s := b.see(h); s.Session == 0 || s.Session != b.Session(h) {
+			b.t.Errorf("%s has session %d: %+v", h, b.Session(h), s)
+		}
+	}
+}
+
+// clock wants the clocks to be so in a moment.
+func (b *bed) clock(off time.Duration, samples int) {
+	b.t.Helper()
+	b.run(2 * time.Second)
+	if s := b.Eyes().Sights(); s.ClockSamples != samples || (s.ClockOffset-off).Abs() > clockError {
+		b.t.Errorf("%s by %d hosts, want %s by %d", s.ClockOffset, s.ClockSamples, off, samples)
+	}
 }
 
 // until runs until a host is seen so, and returns how long that took.

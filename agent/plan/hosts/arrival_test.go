@@ -39,3 +39,18 @@ func TestAHostThatOpenedASessionHasTimeToOpenItsStream(t *testing.T) {
 		})
 	}
 }
+
+// A machine that runs again is alive before State knows of its session: believed
+// in the session before, its old tasks would count as healthy again.
+func TestAHostReturnsOnlyInTheSessionThatStateHas(t *testing.T) {
+	w := plantest.Parse(t, "h1:; h2:; h3:")
+	host := w.State.Host("h2")
+	w.Do(fleet.OpenSession{Host: "h2", Boot: "boot-2", Nonce: 2, Addr: host.Addr, Zone: host.Zone, Capacity: host.Capacity})
+	w.Do(fleet.SilenceHost{Host: "h2", Session: 2})
+	for heard, want := range []string{"nothing", "nothing", "return h2", "nothing"} {
+		w.Seen.Hosts["h2"] = plan.HostSeen{Sight: plan.SightAlive, Session: uint64(heard)}
+		if got := plantest.Text(hosts.Next(w.Input())); got != want {
+			t.Errorf("heard in session %d: %s, want %s", heard, got, want)
+		}
+	}
+}

@@ -80,8 +80,10 @@ func (p *planner) ready(host *fleet.Host, seen plan.HostSeen) {
 
 func (p *planner) silent(host *fleet.Host, seen plan.HostSeen) {
 	if seen.Sight == plan.SightAlive {
-		p.returned(host)
-		return
+		if seen.Session == host.Session.N {
+			p.returned(host)
+		}
+		return // alive in another session, or by a witness's word: its session, or its stream, follows
 	}
 	if p.in.Now < p.lostAt(host) {
 		return // State.Due brings it back

@@ -72,6 +72,18 @@ func TestNext(t *testing.T) {
 			given: "h1:; h2 silent=1m seen=alive:; h3:",
 			want:  "return h2",
 		},
+		"a silent host that only a witness reached is not back: which agent is there?": {
+			given: "h1:; h2 silent=1m seen=alive session=0:; h3:",
+			want:  "nothing",
+		},
+		"a silent host heard in a session that State does not know yet is not back": {
+			given: "h1:; h2 silent=1m seen=alive session=2:; h3:",
+			want:  "nothing",
+		},
+		"a silent host that is alive is not lost, in whatever session": {
+			given: "h1:; h2 silent=6m seen=alive session=0:; h3:",
+			want:  "nothing",
+		},
 		"a silent host stays silent before lostAfter": {
 			given: "h1:; h2 silent=4m59s:; h3:",
 			want:  "nothing",

@@ -48,6 +48,7 @@ type hostSpec struct {
 	silent     time.Duration // zero: not silent
 	sight      plan.Sight
 	seenFor    time.Duration
+	session    int // on whose stream it is heard; negative: that of State
 	tasks      []taskSpec
 }
 
@@ -158,7 +159,7 @@ func (f *fixture) service(words []string) *serviceSpec {
 
 func (f *fixture) host(words []string, tasks string) *hostSpec {
 	f.t.Helper()
-	h := &hostSpec{name: words[0], zone: "a", cpu: 4096, mem: 8192, sight: plan.SightAlive, tasks: f.tasks(tasks)}
+	h := &hostSpec{name: words[0], zone: "a", cpu: 4096, mem: 8192, sight: plan.SightAlive, session: -1, tasks: f.tasks(tasks)}
 	for _, w := range words[1:] {
 		key, value, _ := strings.Cut(w, "=")
 		switch key {
@@ -181,6 +182,8 @@ func (f *fixture) host(words []string, tasks string) *hostSpec {
 			if value != "" {
 				h.silent = f.duration(w, value)
 			}
+		case "session":
+			h.session = f.number(w, value)
 		case "seen":
 			sight, held, _ := strings.Cut(value, "/")
 			h.sight = sights[sight]

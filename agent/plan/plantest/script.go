@@ -54,7 +54,11 @@ func (w *World) play(words []string, planners []func(plan.Input) plan.Plan) stri
 	case "obey":
 		w.Obey(words[1:]...)
 	case "see":
-		w.Seen.Hosts[fleet.HostID(about)] = plan.HostSeen{Sight: sights[words[2]], For: w.duration(words[3]), Age: w.duration(words[3])}
+		seen := plan.HostSeen{Sight: sights[words[2]], For: w.duration(words[3]), Age: w.duration(words[3])}
+		if seen.Sight == plan.SightAlive {
+			seen.Session = w.State.Host(fleet.HostID(about)).Session.N
+		}
+		w.Seen.Hosts[fleet.HostID(about)] = seen
 	case "reboot":
 		w.reboot(fleet.HostID(about))
 	case "cordon":
@@ -133,7 +137,7 @@ func (w *World) reboot(id fleet.HostID) {
 	w.reports[id] = 0
 	w.Do(fleet.OpenSession{Host: id, Boot: fmt.Sprintf("boot-%d", host.Session.N+1), Nonce: host.Session.Nonce + 1,
 		Addr: host.Addr, Zone: host.Zone, Capacity: host.Capacity})
-	w.Seen.Hosts[id] = plan.HostSeen{Sight: plan.SightAlive}
+	w.Seen.Hosts[id] = plan.HostSeen{Sight: plan.SightAlive, Session: w.State.Host(id).Session.N}
 }
 
 // put updates a service: "scale web 4", "update web min=50 max=100", "deploy web".

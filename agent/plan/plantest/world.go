@@ -123,7 +123,23 @@ func (w *World) build(f *fixture) {
 	for _, s := range f.services {
 		w.finishService(s)
 	}
+	for _, h := range f.hosts {
+		w.hear(h)
+	}
 	w.buildLeader(f.leader)
+}
+
+// hear has a host that is seen alive be heard in a session.
+func (w *World) hear(h *hostSpec) {
+	id := fleet.HostID(h.name)
+	seen := w.Seen.Hosts[id]
+	switch {
+	case h.session >= 0:
+		seen.Session = uint64(h.session)
+	case h.sight == plan.SightAlive:
+		seen.Session = w.State.Host(id).Session.N
+	}
+	w.Seen.Hosts[id] = seen
 }
 
 func (w *World) buildHosts(hosts []*hostSpec) {

@@ -46,7 +46,7 @@ func newFleet(t testing.TB, r *rand.Rand, hosts int, planners ...lead.Planner) *
 			f.host(id, string(rune('a'+(i-1)%3)))
 		}
 		f.hosts = append(f.hosts, id)
-		f.seen[id] = plan.HostSeen{Sight: plan.SightAlive}
+		f.seen[id] = plan.HostSeen{Sight: plan.SightAlive, Session: f.s.Host(id).Session.N}
 	}
 	f.step(lead.Sights{Seen: f.sights()}, lead.BecameLeader{State: f.s.Clone()})
 	return f
@@ -150,7 +150,11 @@ func (f *fleetOf) advance(d time.Duration) {
 
 func (f *fleetOf) see(id fleet.HostID, sight plan.Sight) {
 	f.t.Helper()
-	f.seen[id] = plan.HostSeen{Sight: sight, For: time.Second, Age: time.Second}
+	seen := plan.HostSeen{Sight: sight, For: time.Second, Age: time.Second}
+	if sight == plan.SightAlive {
+		seen.Session = f.s.Host(id).Session.N
+	}
+	f.seen[id] = seen
 	f.step(lead.Sights{Seen: f.sights()})
 }
 

@@ -33,7 +33,7 @@ func BenchmarkOneHost(b *testing.B) {
 					r.run(2 * time.Second)
 					r.net.PowerOn(name(i))
 					r.net.Begin(name(i))
-					r.sights.Opened(name(i), r.home(i))
+					r.sights.Opened(name(i), r.home(i), 1)
 					r.run(2 * time.Second)
 					i = 4 + (i-3)%(n-3)
 				}
@@ -71,7 +71,7 @@ func BenchmarkZoneLost(b *testing.B) {
 		for i := 6; i <= n; i += 3 {
 			r.net.PowerOn(name(i))
 			r.net.Begin(name(i))
-			r.sights.Opened(name(i), r.home(i))
+			r.sights.Opened(name(i), r.home(i), 1)
 		}
 		r.run(5 * time.Second)
 	}

@@ -13,8 +13,8 @@ import (
 
 func TestContractOfEyes(t *testing.T) {
 	for seed := range uint64(5) {
-		eyestest.Eyes(t, func(t *testing.T, run func(*testing.T, eyestest.Fixture)) {
-			run(t, newLinks(newRig(t, 5, 3, seed, simsight.Mutants{})).fixture())
+		eyestest.Eyes(t, func(t *testing.T, zones string, run func(*testing.T, eyestest.Fixture)) {
+			run(t, newLinks(newRigIn(t, zones, 5, 3, seed, simsight.Mutants{})).fixture())
 		})
 	}
 }
@@ -89,11 +89,21 @@ func (l *links) open(host fleet.HostID) {
 	for _, voter := range voters {
 		if l.net.Linked(host, voter) {
 			l.at[host] = voter
-			l.sights.Opened(host, voter)
+			l.sights.Opened(host, voter, l.session(host))
 			return
 		}
 	}
 	l.time.After(linkRetry, func() { l.open(host) })
+}
+
+func (l *links) session(h fleet.HostID) uint64 { return l.state.Host(h).Session.N }
+
+// begin has an agent run that opens a session.
+func (l *links) begin(h fleet.HostID) {
+	l.rig.begin(h)
+	row := l.state.Host(h)
+	l.do(fleet.OpenSession{Host: h, Boot: "boot-1", Nonce: row.Session.Nonce + 1, Addr: row.Addr, Zone: row.Zone, Capacity: row.Capacity})
+	l.do(fleet.Report{Host: h, Session: l.session(h), Seq: 1, SelfCheck: []fleet.Check{{Name: "disk", OK: true, Required: true}}})
 }
 
 // start has a machine and its agent run, whatever was done to them.
@@ -116,6 +126,7 @@ func (l *links) fixture() eyestest.Fixture {
 		Eyes:        func() eyestest.Watcher { return l.eyes },
 		Changes:     func() int { return l.told },
 		Voter:       func(h fleet.HostID) fleet.HostID { return l.at[h] },
+		Session:     l.session,
 		Lead:        l.leadHost,
 		KillMachine: func(h fleet.HostID) { l.net.Set(h, virtual.Off) },
 		KillAgent:   func(h fleet.HostID) { l.net.Set(h, virtual.Down) },
@@ -125,8 +136,9 @@ func (l *links) fixture() eyestest.Fixture {
 			l.net.Cut(a, b)
 			l.net.Cut(b, a)
 		},
-		Heal:   l.net.Heal,
-		Starve: l.sights.Starve,
-		Step:   func() { l.run(eyestest.StepTime) },
+		Heal:     l.net.Heal,
+		Starve:   l.sights.Starve,
+		SetClock: l.sights.SetClock,
+		Step:     func() { l.run(eyestest.StepTime) },
 	}
 }

@@ -51,6 +51,7 @@ type sighted struct {
 	noticed time.Duration
 	sight   plan.Sight
 	since   time.Duration
+	session uint64 // of the stream that it is alive by; 0: by none
 
 	verdict   plan.Sight // what witnesses found; SightUnknown for nothing that counts
 	verdictAt time.Duration
@@ -58,6 +59,9 @@ type sighted struct {
 	probing   bool
 	disturbed bool // the network changed while it was being asked about
 	forced    bool
+	asked     int      // how often witnesses were
+	unfound   int      // how often they found silence, since anything changed
+	reached   *sighted // the witness that found it last; nil when that finds it no more
 
 	odd, able, eligible bool // see file
 
@@ -300,6 +304,7 @@ func (e *Eyes) disturb(s *sighted) {
 // doubt has a verdict looked at again when it would be in a fleet that looks all
 // the time.
 func (e *Eyes) doubt(s *sighted) {
+	s.unfound = 0
 	wait := againAnswered
 	if s.verdict == plan.SightSilent {
 		wait = againSilent

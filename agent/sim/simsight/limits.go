@@ -20,6 +20,8 @@ const (
 	againSilent    = 5 * time.Second
 	againUnclear   = 500 * time.Millisecond
 	sightsEvery    = 100 * time.Millisecond
+	// maxUnfound is how often silence is asked about while nothing changes.
+	maxUnfound = 16
 	// tellAfter is how long after a tick its changes are told, all at once.
 	tellAfter = time.Millisecond
 	never     = time.Duration(1 << 62)

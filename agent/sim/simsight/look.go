@@ -68,12 +68,49 @@ func (e *Eyes) heard(s *sighted) (heard, limit time.Duration, ever bool) {
 	return heard, limit, ever
 }
 
+// session is that of the open stream that a host is alive by: of several the
+// newest, since a session ends those before it; 0 for none.
+func (e *Eyes) session(s *sighted) (session uint64) {
+	now := e.m.time.Now()
+	for _, v := range e.views {
+		r := e.ledger(v)[s.id]
+		if !v.known || !r.open {
+			continue
+		}
+		at, within := v.at, suspectAfter
+		if v.linked {
+			at = now
+		} else {
+			within = neverSeenAfter
+		}
+		if !r.flows {
+			at = r.heard
+		}
+		if e.m.starved[e.leader] || e.m.starved[v.voter] {
+			within *= starvedFactor
+		}
+		if now-at <= within {
+			session = max(session, r.session)
+		}
+	}
+	return session
+}
+
+// hear notes the session of the stream that a host is alive by; 0 for none.
+func (e *Eyes) hear(s *sighted, session uint64) {
+	if s.session != session {
+		s.session = session
+		e.changed()
+	}
+}
+
 // look sees what a host is now and has witnesses asked if it must.
 func (e *Eyes) look(s *sighted) {
 	now := e.m.time.Now()
 	heard, limit, ever := e.heard(s)
 	if now-heard <= limit {
-		s.verdict, s.forced, s.again = plan.SightUnknown, false, 0
+		s.verdict, s.forced, s.again, s.unfound = plan.SightUnknown, false, 0, 0
+		e.hear(s, e.session(s))
 		if ever {
 			e.see(s, plan.SightAlive)
 		}
@@ -82,6 +119,7 @@ func (e *Eyes) look(s *sighted) {
 		}
 		return
 	}
+	e.hear(s, 0)
 	if s.verdict != plan.SightUnknown && heard > s.verdictAt {
 		s.verdict, s.again = plan.SightUnknown, 0 // heard since, and lost again
 	}
@@ -116,6 +154,7 @@ func (e *Eyes) ask(s *sighted) {
 	}
 	needed := max(len(witnesses), min(maxWitnesses, e.panel.eligible))
 	s.probing, s.forced, s.disturbed = true, false, false
+	s.asked++
 	e.after(e.m.chance.Between(probeLeast, probeMost-watchEvery), func() {
 		if e.hosts[s.id] == s {
 			e.answer(s, witnesses, needed)
@@ -128,17 +167,28 @@ func (e *Eyes) answer(s *sighted, witnesses []fleet.HostID, needed int) {
 	now := e.m.time.Now()
 	heard, _, _ := e.heard(s)
 	var found [3]int // by virtual.Reply
+	var reached *sighted
+	lost := false
 	for _, w := range witnesses {
 		if !e.m.net.Linked(e.leader, w) {
 			continue
 		}
 		reply := e.m.net.Dial(w, s.id)
+		was := s.reached != nil && s.reached.id == w
+		if reply == virtual.Silent {
+			lost = lost || was
+		} else if reached == nil || was {
+			reached = e.hosts[w]
+		}
 		if reply == virtual.Silent && e.m.starved[w] && now-heard < hungAfter {
 			continue // it may only be late itself
 		}
 		found[reply]++
 	}
 	s.probing = false
+	if reached != nil || lost {
+		s.reached = reached
+	}
 	verdict := e.judge(s, needed, found, now-heard)
 	switch verdict {
 	case plan.SightUnknown: // an earlier verdict stands: it was clear
@@ -147,8 +197,11 @@ func (e *Eyes) answer(s *sighted, witnesses []fleet.HostID, needed int) {
 		s.verdict, s.again = plan.SightUnknown, now+againUnclear
 	default:
 		s.verdict, s.verdictAt, s.again = verdict, now, never
-		if verdict == plan.SightAlive {
+		switch {
+		case verdict == plan.SightAlive:
 			s.again = heard + hungAfter
+		case verdict == plan.SightSilent && e.mayBeFound(s):
+			s.again = now + againSilent
 		}
 	}
 	if verdict != plan.SightUnknown {
@@ -158,6 +211,13 @@ func (e *Eyes) answer(s *sighted, witnesses []fleet.HostID, needed int) {
 		e.doubt(s)
 	}
 	e.arm(s, s.again)
+}
+
+// mayBeFound reports whether others than those that were asked may reach a host
+// that was found silent.
+func (e *Eyes) mayBeFound(s *sighted) bool {
+	s.unfound++
+	return s.unfound < min(e.panel.able, maxUnfound) && e.m.net.Condition(s.id) != virtual.Off
 }
 
 // judge weighs what was found: SightUnknown when it does not suffice,

@@ -47,6 +47,8 @@ type record struct {
 	flows bool // beats come: it was heard just now
 	cut   bool // the voter ended it: the host has to find another first
 	heard time.Duration
+
+	session uint64
 }
 
 // New makes the membership of a network; it follows the network's changes from
@@ -61,14 +63,14 @@ func New(t *virtual.Time, net *virtual.Network, seed uint64, cfg Config) *Member
 	return m
 }
 
-// Opened notes that a voter's agent has a stream of a host.
-func (m *Membership) Opened(host, voter fleet.HostID) {
+// Opened notes that a voter's agent has a stream of a host's session.
+func (m *Membership) Opened(host, voter fleet.HostID, session uint64) {
 	l := m.voters[voter]
 	if l == nil {
 		l = ledger{}
 		m.voters[voter] = l
 	}
-	l[host] = record{open: true, flows: m.net.Linked(host, voter), heard: m.time.Now()}
+	l[host] = record{open: true, flows: m.net.Linked(host, voter), heard: m.time.Now(), session: session}
 	if at := m.open[host]; !slices.Contains(at, voter) {
 		m.open[host] = append(at, voter)
 	}

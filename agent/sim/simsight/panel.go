@@ -14,6 +14,7 @@ import (
 type panel struct {
 	names    []string // of zones, sorted
 	zones    map[string]*zone
+	able     int // hosts that may bear witness, if only starved
 	eligible int // hosts that are alive, or may be: a new leader has not heard of most
 }
 
@@ -59,6 +60,7 @@ func remove(hosts []*sighted, s *sighted) []*sighted {
 func (p *panel) count(s *sighted, able, eligible bool) {
 	if s.able != able {
 		s.able = able
+		p.able += sign(able)
 		p.zones[s.zone].able += sign(able)
 	}
 	if s.eligible != eligible {
@@ -87,12 +89,25 @@ func (e *Eyes) file(s *sighted) {
 	e.panel.count(s, ready && (self || alive), ready && (s.sight == plan.SightAlive || s.sight == plan.SightUnknown))
 }
 
-// pick chooses up to three witnesses about a host: of other zones first, then of
-// its own, then starved ones. They depend on the host, so that not the same three
-// are asked about thousands.
+// pick chooses up to three witnesses about a host: the one that found it last,
+// then of other zones, then of its own, then starved ones. They depend on the
+// host, so that not the same three are asked about thousands, and on how often it
+// was asked about, as in agent/peer.
 func (e *Eyes) pick(about *sighted) []fleet.HostID {
 	var out []fleet.HostID
-	start := hashOf(about.id)
+	if r := about.reached; r != nil && r != about && r.able && e.hosts[r.id] == r {
+		out = append(out, r.id)
+	}
+	var zones []string
+	for _, name := range e.panel.names {
+		if name != about.zone && e.panel.zones[name].able > 0 {
+			zones = append(zones, name)
+		}
+	}
+	asksPerTurn := max(1, (len(zones)+maxWitnesses-1)/maxWitnesses)
+	turn, part := about.asked/asksPerTurn, about.asked%asksPerTurn
+	first := hashOf(about.id)
+	start := first + turn
 	take := func(name string, round int) {
 		z := e.panel.zones[name]
 		for i := range z.hosts {
@@ -107,10 +122,8 @@ func (e *Eyes) pick(about *sighted) []fleet.HostID {
 		}
 	}
 	for round := range maxWitnesses {
-		for i := range e.panel.names {
-			if name := e.panel.names[(start+i)%len(e.panel.names)]; name != about.zone {
-				take(name, round)
-			}
+		for i := range zones {
+			take(zones[(first+part*maxWitnesses+i)%len(zones)], round)
 		}
 	}
 	for round := range maxWitnesses {
@@ -118,7 +131,7 @@ func (e *Eyes) pick(about *sighted) []fleet.HostID {
 	}
 	if len(out) < maxWitnesses {
 		for _, id := range slices.Sorted(maps.Keys(e.m.starved)) {
-			if h := e.hosts[id]; h != nil && h.able && h != about && len(out) < maxWitnesses {
+			if h := e.hosts[id]; h != nil && h.able && h != about && len(out) < maxWitnesses && !slices.Contains(out, id) {
 				out = append(out, id)
 			}
 		}

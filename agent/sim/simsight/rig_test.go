@@ -34,7 +34,13 @@ func name(i int) fleet.HostID { return fleet.HostID(fmt.Sprintf("h%03d", i)) }
 
 func newRig(t testing.TB, n, voters int, seed uint64, mutants simsight.Mutants) *rig {
 	t.Helper()
-	r := &rig{t: t, time: virtual.NewTime(seed), state: fleetOf(t, n, voters), n: n, voters: voters, lives: map[fleet.HostID]*virtual.Life{}}
+	return newRigIn(t, "abc", n, voters, seed, mutants)
+}
+
+// newRigIn has hosts in other zones, each a letter.
+func newRigIn(t testing.TB, zones string, n, voters int, seed uint64, mutants simsight.Mutants) *rig {
+	t.Helper()
+	r := &rig{t: t, time: virtual.NewTime(seed), state: fleetIn(t, zones, n, voters), n: n, voters: voters, lives: map[fleet.HostID]*virtual.Life{}}
 	r.net = virtual.NewNetwork(r.time, seed, virtual.Weather{Delay: time.Millisecond})
 	r.sights = simsight.New(r.time, r.net, seed, simsight.Config{
 		State: func(fleet.HostID) *fleet.State { return r.state }, Mutants: mutants,
@@ -44,7 +50,7 @@ func newRig(t testing.TB, n, voters int, seed uint64, mutants simsight.Mutants) 
 		r.begin(name(i + 1))
 	}
 	for i := range n {
-		r.sights.Opened(name(i+1), r.home(i+1))
+		r.sights.Opened(name(i+1), r.home(i+1), 1)
 	}
 	r.lead(1)
 	return r
@@ -107,6 +113,11 @@ func (r *rig) never(i int, unwanted plan.Sight, d time.Duration) {
 // fleetOf is the State of n ready hosts.
 func fleetOf(t testing.TB, n, voters int) *fleet.State {
 	t.Helper()
+	return fleetIn(t, "abc", n, voters)
+}
+
+func fleetIn(t testing.TB, zones string, n, voters int) *fleet.State {
+	t.Helper()
 	s := fleet.New()
 	do := func(c fleet.Command) {
 		t.Helper()
@@ -118,7 +129,7 @@ func fleetOf(t testing.TB, n, voters int) *fleet.State {
 	hash := make([]byte, 32)
 	for i := 1; i <= n; i++ {
 		addr := netip.AddrPortFrom(netip.AddrFrom4([4]byte{10, 0, byte(i >> 8), byte(i)}), 7000)
-		a := fleet.Admission{ID: name(i), Name: string(name(i)), Zone: string("abc"[i%3]), Addr: addr, PublicKey: fmt.Sprint("key", i)}
+		a := fleet.Admission{ID: name(i), Name: string(name(i)), Zone: string(zones[i%len(zones)]), Addr: addr, PublicKey: fmt.Sprint("key", i)}
 		if i == 1 {
 			do(fleet.InitFleet{ID: "f-1", CABundle: []byte("ca"), SealedKeys: fleet.SealedKeys{Version: 1, CA: make([]byte, 8), Gossip: make([]byte, 8)}, Host: a, RaftID: fleet.MakeRaftID(a.ID, 1)})
 		} else {

@@ -42,7 +42,7 @@ func (e *Eyes) make() plan.Seen {
 	now := e.m.time.Now()
 	seen := plan.Seen{Hosts: make(map[fleet.HostID]plan.HostSeen, len(e.order)), LeaderAge: now - e.began}
 	for _, s := range e.order {
-		hs := plan.HostSeen{Sight: s.sight, For: now - s.since, Starved: len(e.m.starved) > 0 && e.m.starved[s.id]}
+		hs := plan.HostSeen{Sight: s.sight, Session: s.session, For: now - s.since, Starved: len(e.m.starved) > 0 && e.m.starved[s.id]}
 		if s.odd {
 			hs.Age = -1
 			if heard, _, ever := e.heard(s); ever {
@@ -55,13 +55,14 @@ func (e *Eyes) make() plan.Seen {
 	return seen
 }
 
-// clock is the median of the clocks of hosts that are alive, against the leader's.
+// clock is the median of the clocks of ready hosts that are heard, against the
+// leader's.
 func (e *Eyes) clock() (offset time.Duration, samples int) {
-	samples = len(e.order) - len(e.odd)
+	samples = e.panel.able
 	var off []time.Duration // of those that are off
 	below := 0
 	for host, by := range e.m.clocks {
-		if e.hosts[host] == nil || e.odd[host] != nil {
+		if s := e.hosts[host]; s == nil || !s.able {
 			continue
 		}
 		off = append(off, by)

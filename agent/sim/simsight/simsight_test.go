@@ -66,16 +66,17 @@ func TestAViewIsMadeOnceWhileNothingMoves(t *testing.T) {
 	}
 }
 
-// h012 of twelve has no stream, and of all hosts only the leader reaches it, which
-// is no witness of it: silence is found, but for what the leader's ring hears.
+// h010 of twelve has no stream, and of all hosts only the leader reaches it, which
+// is no witness of it, being of its zone: silence is found, but for what the
+// leader's ring hears.
 func TestGossipMayVetoSilence(t *testing.T) {
 	vetoed := 0
 	for seed := range uint64(300) {
 		r := newRig(t, 12, 3, seed, simsight.Mutants{})
 		r.run(2 * time.Second)
-		r.cut(ids(12), ids(2, 3, 4, 5, 6, 7, 8, 9, 10, 11))
-		r.sights.Closed(name(12), r.home(12))
-		if r.until(12, plan.SightSilent, 4*time.Second) > 1100*time.Millisecond {
+		r.cut(ids(10), ids(2, 3, 4, 5, 6, 7, 8, 9, 11, 12))
+		r.sights.Closed(name(10), r.home(10))
+		if r.until(10, plan.SightSilent, 4*time.Second) > 1100*time.Millisecond {
 			vetoed++
 		}
 	}
@@ -97,6 +98,57 @@ func TestAStarvedObserverIsThreeTimesSlower(t *testing.T) {
 		r.never(5, plan.SightSuspect, 1500*time.Millisecond)
 		r.until(5, plan.SightSilent, time.Second)
 	}
+}
+
+// In one zone of twelve, where three are asked at a time.
+func TestOneWitnessThatReachesAHostIsFoundInTime(t *testing.T) {
+	for i := 4; i <= 11; i++ {
+		r := newRigIn(t, "a", 12, 3, uint64(i), simsight.Mutants{})
+		r.run(2 * time.Second)
+		var others []int
+		for j := 1; j <= 11; j++ {
+			if j != i {
+				others = append(others, j)
+			}
+		}
+		r.cut(ids(12), ids(others...))
+		r.until(12, plan.SightRefused, time.Minute)
+		r.never(12, plan.SightSilent, time.Minute)
+		r.net.Heal()
+		r.cut(ids(12), ids(1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11))
+		r.until(12, plan.SightSilent, time.Minute)
+		r.run(2 * time.Minute)
+		if at, ok := r.time.Next(); ok {
+			t.Errorf("an event is due at %s though all have been asked", at)
+		}
+	}
+}
+
+func TestAHostIsHeardInTheSessionOfItsNewestLiveStream(t *testing.T) {
+	r := newRig(t, 9, 3, 1, simsight.Mutants{})
+	want := func(session uint64) {
+		t.Helper()
+		r.run(300 * time.Millisecond)
+		if s := r.sight(9); s.Sight != plan.SightAlive || s.Session != session {
+			t.Errorf("%+v, want session %d", s, session)
+		}
+	}
+	r.run(2 * time.Second)
+	want(1)
+	told := r.told
+	r.sights.Closed(name(9), r.home(9))
+	want(0)
+	r.sights.Opened(name(9), name(2), 2)
+	want(2)
+	if r.told != told+2 {
+		t.Errorf("%d changes were told, want 2", r.told-told)
+	}
+	r.sights.Opened(name(9), name(3), 3)
+	want(3)
+	r.sights.Closed(name(9), name(3))
+	r.sights.Closed(name(9), name(2))
+	r.run(time.Second)
+	want(0) // by witnesses
 }
 
 func TestStarvedWitnessesCountLate(t *testing.T) {
@@ -137,7 +189,7 @@ func TestAHostCutByItsVoterHasTimeToFindAnother(t *testing.T) {
 	r.run(2 * time.Second)
 	r.sights.Cut(name(9), r.home(9))
 	r.never(9, plan.SightSuspect, 2700*time.Millisecond)
-	r.sights.Opened(name(9), name(2))
+	r.sights.Opened(name(9), name(2), 1)
 	r.never(9, plan.SightSuspect, 5*time.Second)
 	r.sights.Closed(name(9), name(2))
 	r.until(9, plan.SightSuspect, time.Second)
@@ -151,7 +203,7 @@ func TestStreamsOfANewVoterCountAndThoseOfARemovedOneDoNot(t *testing.T) {
 		r.do(fleet.SetVoter{ID: id, Phase: phase})
 	}
 	r.sights.Closed(name(9), r.home(9))
-	r.sights.Opened(name(9), name(4))
+	r.sights.Opened(name(9), name(4), 1)
 	r.never(9, plan.SightSuspect, 5*time.Second)
 	r.do(fleet.SetVoter{ID: id, Phase: fleet.VoterRetiring})
 	r.do(fleet.RemoveVoter{ID: id})
