@@ -133,7 +133,7 @@ func (a *agent) step(events ...converge.Event) {
 		return
 	}
 	if a.link != nil && a.link.flows() {
-		events = append([]converge.Event{converge.VoterHeard{}}, events...)
+		events = append([]converge.Event{converge.VoterHeard{LeaderAge: a.link.stream.voter.leaderAge()}}, events...)
 	}
 	for _, e := range a.loop.Step(a.now(), events) {
 		a.carry(e)

@@ -168,6 +168,7 @@ func (w *World) cutting(ids []fleet.HostID, by int) {
 		h := w.hosts[id]
 		if pair {
 			h.pairs += by
+			w.watch.checker.Unseen(id, w.time.Now()+longestFault)
 		} else {
 			h.cuts += by
 		}
@@ -177,6 +178,9 @@ func (w *World) cutting(ids []fleet.HostID, by int) {
 		}
 	}
 }
+
+// longestFault is longer than any that is drawn.
+const longestFault = 15 * time.Minute
 
 func (w *World) isolate(d words) error {
 	var others []string

@@ -22,6 +22,7 @@ type link struct {
 	tries   int
 	attempt uint64 // of a session or a stream: answers of an earlier one are ignored
 	stream  *stream
+	since   time.Duration // of the stream
 	retry   *virtual.Timer
 	frames  uint64
 
@@ -41,6 +42,7 @@ const (
 	voterSilence = 1500 * time.Millisecond
 	staleLeader  = 5 * time.Second
 	staleFor     = 30 * time.Second
+	homeAgain    = 30 * time.Second
 	callTimeout  = 3 * time.Second
 	retryFirst   = 100 * time.Millisecond
 	retryMost    = 5 * time.Second
@@ -192,7 +194,7 @@ func (l *link) dialled(attempt uint64, s *stream, err error) {
 		return
 	}
 	l.retry.Stop()
-	l.stream = s
+	l.stream, l.since = s, l.a.w.time.Now()
 	l.a.retireOut(s.voter)
 	s.voter.listeners[l.a.id] = true
 	l.a.w.sights.Opened(l.a.id, s.voter.id, s.session)
@@ -276,6 +278,8 @@ func (l *link) look() {
 				l.lose(fmt.Errorf("silent for %s: %w", voterSilence, errNoAnswer), 0)
 			}
 		})
+	case s.voter == l.a && l.a.w.time.Now()-l.since > homeAgain && l.fresher():
+		l.lose(fmt.Errorf("a stream to oneself shows nobody a sign of life: %w", errNoAnswer), 0)
 	case s.voter.leaderAge() > staleLeader && l.fresher():
 		l.stale[s.voter.id] = l.a.w.time.Now() + staleFor
 		l.lose(fmt.Errorf("it has heard no leader for %s: %w", staleLeader, errNoLeader), 0)
@@ -285,7 +289,7 @@ func (l *link) look() {
 // fresher reports whether a voter that has heard its leader can be reached.
 func (l *link) fresher() bool {
 	for _, id := range l.a.roster {
-		if v := l.a.w.hosts[id]; v != nil && v.agent != nil && l.a.w.net.Linked(l.a.id, id) && v.agent.leaderAge() <= staleLeader {
+		if v := l.a.w.hosts[id]; v != nil && v.agent != nil && v.agent != l.a && l.a.w.net.Linked(l.a.id, id) && v.agent.leaderAge() <= staleLeader {
 			return true
 		}
 	}

@@ -2,6 +2,7 @@ package sim
 
 import (
 	"fmt"
+	"io"
 	"slices"
 	"time"
 
@@ -23,7 +24,26 @@ type Month struct {
 	defs   map[string]fleet.TaskDefID // of job kinds
 
 	hosts, tasks, used, events map[string]*chart.Series
-	Skipped                    int // events that met what they are about in another state
+	utilisation                [2]mean // of cpu and memory reserved, in percent
+	Skipped                    int     // events that met what they are about in another state
+}
+
+// mean is an average and a peak.
+type mean struct {
+	sum, peak float64
+	n         int
+}
+
+func (m *mean) add(v float64) { m.sum, m.peak, m.n = m.sum+v, max(m.peak, v), m.n+1 }
+
+func (m mean) String() string {
+	return fmt.Sprintf("%.1f %% (peak %.1f %%)", m.sum/float64(max(m.n, 1)), m.peak)
+}
+
+// Report writes what the month has come to.
+func (m *Month) Report(out io.Writer) {
+	fmt.Fprintf(out, "reserved    cpu %v, memory %v of what all machines have\n", m.utilisation[0], m.utilisation[1])
+	m.World.Report(out)
 }
 
 // NewMonth makes the world of a workload; see Run.
@@ -67,10 +87,24 @@ func (m *Month) Run(span time.Duration, progress func(done time.Duration) bool) 
 	return w.broken(), nil
 }
 
-// create registers and creates all services, and registers the jobs.
+// creating is how many services are being created at one time: an operator's
+// script does not ask for thousands at once, and a leader would turn it away.
+const creating = 64
+
+// create registers and creates all services, one after the other and some at a
+// time, and registers the jobs.
 func (m *Month) create() {
-	for i := range m.Load.Services {
-		m.deploy(i, 1, m.Load.Services[i].Register(1), false)
+	next := 0
+	var one func()
+	one = func() {
+		if next < len(m.Load.Services) {
+			i := next
+			next++
+			m.deploy(i, 1, m.Load.Services[i].Register(1), false, one)
+		}
+	}
+	for range creating {
+		one()
 	}
 	for i := range m.Load.Kinds {
 		k := &m.Load.Kinds[i]
@@ -92,14 +126,16 @@ func (m *Month) push(def fleet.TaskDef) {
 	}
 }
 
-// deploy registers a version of a service and has it rolled out.
-func (m *Month) deploy(i, version int, c fleet.RegisterTaskDef, fails bool) {
+// deploy registers a version of a service and has it rolled out; then is called
+// when that has been answered.
+func (m *Month) deploy(i, version int, c fleet.RegisterTaskDef, fails bool, then func()) {
 	w, s, via := m.World, &m.Load.Services[i], m.anyHost()
 	m.push(c.Def)
 	pins := w.pins(&c.Def)
 	w.write(via, fmt.Sprintf("register %s version %d", s.Name, version), func(*fleet.State) fleet.Command { return c }, func(r fleet.Result, _ uint64, err error) {
 		if err != nil || r.Err != nil {
 			m.Skipped++
+			then()
 			return
 		}
 		id := fleet.TaskDefID(r.IDs[0])
@@ -112,7 +148,7 @@ func (m *Month) deploy(i, version int, c fleet.RegisterTaskDef, fails bool) {
 			put := s.Put(id, st.Service(s.Name))
 			put.Images = slices.Clone(pins)
 			return put
-		}, nil)
+		}, func(fleet.Result, uint64, error) { then() })
 	})
 }
 
@@ -133,7 +169,7 @@ func (m *Month) happen(what workload.Event) {
 	switch e := what.(type) {
 	case workload.Deploy:
 		m.count("deployments")
-		m.deploy(e.Service, e.Version, e.Register(m.Load.Services), e.Fails)
+		m.deploy(e.Service, e.Version, e.Register(m.Load.Services), e.Fails, func() {})
 	case workload.Scale:
 		m.count("scalings")
 		name := m.Load.Services[e.Service].Name
@@ -240,8 +276,10 @@ func (m *Month) look() {
 	m.tasks["running"].Set(at, float64(running))
 	m.tasks["pending"].Set(at, float64(pending))
 	m.tasks["jobs"].Set(at, float64(len(m.lives)))
-	m.used["cpu"].Set(at, 100*float64(reserved.CPU)/float64(max(room.CPU, 1)))
-	m.used["memory"].Set(at, 100*float64(reserved.Memory)/float64(max(room.Memory, 1)))
+	for i, used := range []float64{float64(reserved.CPU) / float64(max(room.CPU, 1)), float64(reserved.Memory) / float64(max(room.Memory, 1))} {
+		m.utilisation[i].add(100 * used)
+		m.used[[]string{"cpu", "memory"}[i]].Set(at, 100*used)
+	}
 }
 
 // Picture is the month as it is drawn.

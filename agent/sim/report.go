@@ -15,7 +15,7 @@ func (w *World) Report(out io.Writer) {
 	s, state := w.stats, w.truth
 	var b strings.Builder
 	fmt.Fprintf(&b, "simulated   %s, %d events, log index %d, %d voters' terms\n", stamp(w.time.Now()), w.time.Ran(), state.Index(), s.Elections)
-	fmt.Fprintf(&b, "tasks       %d created, %d asked to stop, %d kept now\n", s.Created, s.Stopped, state.TaskCount())
+	fmt.Fprintf(&b, "tasks       %d created, %d asked to stop, %d of services ended unasked and were replaced, %d kept now\n", s.Created, s.Stopped, s.Replaced, state.TaskCount())
 	if s.GapOf != "" {
 		fmt.Fprintf(&b, "worst gap   %s had fewer tasks running than its lower bound for %s\n", s.GapOf, s.Gap.Round(time.Millisecond))
 	}

@@ -19,6 +19,7 @@ type Stats struct {
 	Elections uint64
 	Created   uint64 // tasks
 	Stopped   uint64
+	Replaced  uint64 // tasks of services that ended though nobody had asked
 	Passes    uint64
 	Gap       time.Duration // longest time any service had fewer healthy tasks than its lower bound
 	GapOf     string
@@ -64,7 +65,7 @@ func (s *Stats) count(w *World, item fleet.Item) {
 	case fleet.Report:
 		for i := range c.Tasks {
 			if c.Tasks[i].Status == fleet.TaskStopped {
-				delete(w.lifetimes, c.Tasks[i].Task)
+				s.ended(w, c.Tasks[i].Task)
 			}
 		}
 	case fleet.SilenceHost:
@@ -79,6 +80,14 @@ func (s *Stats) count(w *World, item fleet.Item) {
 	switch item.By {
 	case "hosts", "service", "placement", lead.By:
 		s.Planned++
+	}
+}
+
+// ended counts a task that its host says has ended.
+func (s *Stats) ended(w *World, id fleet.TaskID) {
+	delete(w.lifetimes, id)
+	if t := w.truth.Task(id); t != nil && t.Service != "" && t.StopCode != fleet.StopServiceSchedulerInitiated && t.StopCode != fleet.StopUserInitiated {
+		s.Replaced++
 	}
 }
 

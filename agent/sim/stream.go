@@ -137,7 +137,7 @@ func (s *stream) close() {
 // frame makes the frame that brings the host from what was sent to w; any is
 // false when there is nothing to say.
 func (s *stream) frame(w fleet.Wanted) (f converge.Frame, any bool) {
-	f = converge.Frame{Fleet: w.Fleet, Epoch: w.Epoch, Index: w.Index, Session: w.Session}
+	f = converge.Frame{Fleet: w.Fleet, Epoch: w.Epoch, Index: w.Index, Session: w.Session, LeaderAge: s.voter.leaderAge()}
 	if !s.begun || s.epoch != w.Epoch {
 		s.begun, s.epoch = true, w.Epoch
 		s.sent, s.defs = map[fleet.TaskID]wantedMark{}, map[fleet.TaskDefID]bool{}

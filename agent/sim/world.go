@@ -231,7 +231,7 @@ func (w *World) lookLater(h *host) {
 	if a == nil || a.link == nil {
 		return
 	}
-	for _, d := range []time.Duration{time.Millisecond, staleLeader + time.Second, 3 * staleLeader} {
+	for _, d := range []time.Duration{time.Millisecond, staleLeader + time.Second, 3 * staleLeader, homeAgain + time.Second} {
 		a.life.After(d, a.link.look)
 	}
 }

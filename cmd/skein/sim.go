@@ -191,7 +191,7 @@ func (c *simCommand) month(ctx context.Context) error {
 	if failure != nil {
 		return told(failure)
 	}
-	month.World.Report(os.Stdout)
+	month.Report(os.Stdout)
 	ran := month.World.Events()
 	fmt.Printf("\ntook %s for %.1f simulated days: %.1f us an event\n", took.Round(time.Second), c.Days, float64(took.Microseconds())/float64(max(ran, 1)))
 	if c.Plot == "" {
