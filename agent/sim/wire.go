@@ -15,9 +15,11 @@ func (w *World) logConfig() simlog.Config {
 			w.stats.Elections++
 			w.note("%s is elected in term %d", id, term)
 			w.watch.checker.Elected(id, term)
+			w.netChanged("") // whoever hears no leader now may have to leave its voter
 		},
-		Voted:  w.watch.checker.Voted,
-		Broken: func(name, detail string) { w.watch.fail("log: "+name, detail) },
+		SteppedDown: func(fleet.RaftID, uint64) { w.netChanged("") },
+		Voted:       w.watch.checker.Voted,
+		Broken:      func(name, detail string) { w.watch.fail("log: "+name, detail) },
 		Rules: simlog.Rules{
 			AckBeforeCommit: m.is(MutationAckBeforeCommit), WipedMayVote: m.is(MutationWipedVotes), ForgetVote: m.is(MutationForgottenVote),
 			TermsIgnored: m.is(MutationTwoLeaders), CommitWithoutMajority: m.is(MutationMinorityCommits),
