@@ -26,6 +26,9 @@ type leading struct {
 	regain  time.Duration
 	waiting bool   // a barrier is under way
 	passes  uint64 // counted so far
+	seenAt  time.Duration
+	// hostMoved: a host's row has changed since the sights were read.
+	hostMoved bool
 }
 
 func newLeading(a *agent) *leading {
@@ -80,7 +83,10 @@ func (l *leading) barrier() {
 	})
 }
 
-func (l *leading) sights() lead.Event { return lead.Sights{Seen: l.eyes.Sights()} }
+func (l *leading) sights() lead.Event {
+	l.seenAt = l.a.w.time.Now()
+	return lead.Sights{Seen: l.eyes.Sights()}
+}
 
 func (l *leading) looked() {
 	if l.eyes != nil {
@@ -97,6 +103,7 @@ func (l *leading) applied(t fleet.Touched) {
 	if !l.loop.Leading() {
 		return
 	}
+	l.hostMoved = l.hostMoved || len(t.Hosts) > 0
 	if l.pending == nil {
 		l.pending = &lead.Applied{}
 	}
@@ -107,7 +114,7 @@ func (l *leading) applied(t fleet.Touched) {
 	}
 	if !l.woken {
 		l.woken = true
-		l.a.life.After(0, func() { l.woken = false; l.step() })
+		l.a.life.After(0, func() { l.woken = false; l.woke() })
 	}
 }
 
@@ -129,9 +136,12 @@ func (l *leading) step(events ...lead.Event) {
 	l.a.w.countLoop(l)
 }
 
-// woke steps the loop at the time it asked for, with new ages where they count.
+// woke steps the loop. Production reads the sights each lead.LookEvery; here they
+// are read again only where their ages may count.
 func (l *leading) woke() {
-	if l.eyes != nil && l.eyes.Aged() {
+	count := l.eyes != nil && (l.hostMoved || l.eyes.Aged())
+	if count && l.a.w.time.Now()-l.seenAt >= lead.LookEvery {
+		l.hostMoved = false
 		l.step(l.sights())
 		return
 	}

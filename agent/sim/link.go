@@ -104,6 +104,9 @@ func (l *link) connect() {
 // that knows none that answers asks any other host for its voters.
 func (l *link) choose() *host {
 	w, h := l.a.w, l.a.host
+	if own := l.a.knownVoters(); l.tries > 0 && len(own) > 0 {
+		h.roster = own
+	}
 	var linked []*host
 	for _, id := range h.roster {
 		if v := w.hosts[id]; v != nil && id != h.id && w.net.Linked(h.id, id) {
@@ -257,6 +260,9 @@ func (l *link) lose(err error, wait time.Duration) {
 func (l *link) hangUp() {
 	if s := l.stream; s != nil {
 		l.stream = nil
+		if s.voter.node != nil {
+			l.a.roster = s.voter.knownVoters() // beats have told until now
+		}
 		s.close()
 		delete(s.voter.listeners, l.a.id)
 		l.a.w.sights.Closed(l.a.id, s.voter.id)
@@ -270,7 +276,7 @@ func (l *link) look() {
 	switch {
 	case s == nil:
 		return
-	case s.closed || s.voter.life.Over():
+	case (s.closed || s.voter.life.Over()) && l.a.w.net.Dial(l.a.id, s.voter.id) != virtual.Silent:
 		l.lose(fmt.Errorf("the stream ended: %w", errNoAnswer), 0)
 	case !l.flows():
 		l.a.life.After(voterSilence, func() {

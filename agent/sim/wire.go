@@ -17,9 +17,12 @@ func (w *World) logConfig() simlog.Config {
 			w.watch.checker.Elected(id, term)
 			w.netChanged("") // whoever hears no leader now may have to leave its voter
 		},
-		SteppedDown: func(fleet.RaftID, uint64) { w.netChanged("") },
-		Voted:       w.watch.checker.Voted,
-		Broken:      func(name, detail string) { w.watch.fail("log: "+name, detail) },
+		SteppedDown: func(id fleet.RaftID, _ uint64) {
+			w.watch.checker.SteppedDown(id)
+			w.netChanged("")
+		},
+		Voted:  w.watch.checker.Voted,
+		Broken: func(name, detail string) { w.watch.fail("log: "+name, detail) },
 		Rules: simlog.Rules{
 			AckBeforeCommit: m.is(MutationAckBeforeCommit), WipedMayVote: m.is(MutationWipedVotes), ForgetVote: m.is(MutationForgottenVote),
 			TermsIgnored: m.is(MutationTwoLeaders), CommitWithoutMajority: m.is(MutationMinorityCommits),

@@ -89,14 +89,16 @@ func (c *Checker) notCutOff(t *task) string {
 		return "the fleet wants it to run here, and its onDisconnect is to keep it"
 	}
 	after := time.Duration(t.service.cutOff)*time.Millisecond - cutEarly
-	spell := c.around(t.host.id).unheard.with(c.unled)
-	if until := min(spell.until, c.now()); until-spell.from >= after && c.now()-until <= cutLate {
-		return ""
+	unheard := c.around(t.host.id).unheard.with(c.unled)
+	for _, s := range []spell{unheard, c.unled.with(unheard)} { // apart in time, either will do
+		if until := min(s.until, c.now()); until-s.from >= after && c.now()-until <= cutLate {
+			return ""
+		}
 	}
 	if c.allAil || c.now()-c.calmFrom < after && c.calmFrom > 0 {
 		return ""
 	}
-	return fmt.Sprintf("onDisconnect is %d ms, and it heard voters within that (it last may not have from %s to %s)", t.service.cutOff, spell.from, spell.until)
+	return fmt.Sprintf("onDisconnect is %d ms, and it heard voters within that (it last may not have from %s to %s)", t.service.cutOff, unheard.from, unheard.until)
 }
 
 // signalSent says that nothing kills a container from outside but its agent.

@@ -131,6 +131,13 @@ func (c *Checker) listen(id fleet.HostID, w *surroundings) {
 	}
 }
 
+// SteppedDown says that a leader leads no more: it lost its quorum, or handed over.
+func (c *Checker) SteppedDown(node fleet.RaftID) {
+	if node == c.log.leader && c.unled.until <= c.now() {
+		c.unled = spell{c.now(), forEver}
+	}
+}
+
 // led ends the spell without a leader: one has committed. To be elected is not
 // enough, for its disk, or a majority's, may take nothing.
 func (c *Checker) led(by fleet.RaftID) {
