@@ -66,7 +66,7 @@ func TestOpenSession(t *testing.T) {
 			t.Errorf("ids %v", ids)
 		}
 		h := w.Host(hostID(2))
-		if h.Session != (Session{Boot: "boot-2", Nonce: 2, N: 2}) || h.Capacity != c.Capacity || h.CapacityAt != w.at || h.Version != "v2" || h.Zone != "z" || h.ReportSeq != 0 {
+		if h.Session != (Session{Boot: "boot-2", Nonce: 2, N: 2, Since: w.at}) || h.Capacity != c.Capacity || h.CapacityAt != w.at || h.Version != "v2" || h.Zone != "z" || h.ReportSeq != 0 {
 			t.Errorf("host %+v", h)
 		}
 		if h.BootSession != 1 || h.LastBoot != "boot-2" || h.WantedMod != w.Index() {

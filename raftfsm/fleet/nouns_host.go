@@ -68,6 +68,7 @@ type Session struct {
 	Boot  string `cbor:"1,keyasint,omitempty"` // kernel boot id: another one means that all containers are gone
 	Nonce uint64 `cbor:"2,keyasint,omitempty"` // made by the agent, rising; only a newer one opens a session
 	N     uint64 `cbor:"3,keyasint,omitempty"`
+	Since Time   `cbor:"4,keyasint,omitempty"` // when it was opened; zero in rows written before this was kept
 }
 
 // Cordon keeps new work off a host.

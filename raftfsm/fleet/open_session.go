@@ -81,7 +81,7 @@ func (c OpenSession) row(old *Host, now Time) Host {
 	h.Addr, h.Gossip, h.Status, h.Zone, h.Attributes = c.Addr, c.Gossip, c.Status, c.Zone, c.Attributes
 	h.Version, h.OSImage, h.RaftID, h.Format = c.Version, c.OSImage, c.RaftID, c.Format
 	h.setCapacity(c.Capacity, now)
-	h.Session = Session{Boot: c.Boot, Nonce: c.Nonce, N: old.Session.N + 1}
+	h.Session = Session{Boot: c.Boot, Nonce: c.Nonce, N: old.Session.N + 1, Since: now}
 	h.LastBoot, h.ReportSeq = old.Session.Boot, 0
 	if c.Boot != old.Session.Boot {
 		h.BootSession = h.Session.N

@@ -40,6 +40,31 @@ func TestAHostThatOpenedASessionHasTimeToOpenItsStream(t *testing.T) {
 	}
 }
 
+// An agent that restarted opens a session though its host never went silent:
+// what was seen while it was down says nothing of it.
+func TestARefusalFromBeforeTheSessionIsNotSilence(t *testing.T) {
+	for name, tt := range map[string]struct {
+		opened bool
+		want   string
+	}{
+		"its agent opened no session since": {want: "silence h2"},
+		"its agent opened a session since":  {opened: true, want: "nothing"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			w := plantest.Parse(t, "h1:; h2:; h3:")
+			w.Wait(10 * time.Minute)
+			if host := w.State.Host("h2"); tt.opened {
+				w.Do(fleet.OpenSession{Host: "h2", Boot: "boot-1", Nonce: 2, Addr: host.Addr, Zone: host.Zone, Capacity: host.Capacity})
+			}
+			w.Wait(2 * time.Second)
+			w.Seen.Hosts["h2"] = plan.HostSeen{Sight: plan.SightRefused, For: 10 * time.Minute, Age: 10 * time.Minute}
+			if got := plantest.Text(hosts.Next(w.Input())); got != tt.want {
+				t.Errorf("%s, want %s", got, tt.want)
+			}
+		})
+	}
+}
+
 // A machine that runs again is alive before State knows of its session: believed
 // in the session before, its old tasks would count as healthy again.
 func TestAHostReturnsOnlyInTheSessionThatStateHas(t *testing.T) {

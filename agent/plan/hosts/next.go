@@ -70,7 +70,7 @@ func (p *planner) ready(host *fleet.Host, seen plan.HostSeen) {
 		p.ask(host)
 	case p.gone(seen) && p.arrived(host, seen):
 		// Its session says that it is here; the silence is of the time before.
-		p.out.WakeAt(host.LifeSince.Add(ArrivalGrace), fleet.AboutHost(host.ID))
+		p.out.WakeAt(lastArrival(host).Add(ArrivalGrace), fleet.AboutHost(host.ID))
 	case p.gone(seen):
 		p.silence = append(p.silence, host)
 	case seen.Sight == plan.SightRefused:
@@ -133,9 +133,13 @@ func (p *planner) gone(seen plan.HostSeen) bool {
 // arrived reports whether a host came, or came back, so lately that what is seen
 // of it is older: the fleet heard it open its session, and its stream follows.
 func (p *planner) arrived(host *fleet.Host, seen plan.HostSeen) bool {
-	here := p.in.Now.Sub(host.LifeSince)
+	here := p.in.Now.Sub(lastArrival(host))
 	return here < ArrivalGrace && max(seen.Age, seen.For) > here
 }
+
+// lastArrival is when the fleet last heard a host come: an agent that restarted
+// opens a session though its host was never away.
+func lastArrival(host *fleet.Host) fleet.Time { return max(host.LifeSince, host.Session.Since) }
 
 func (p *planner) agentDownAfter() time.Duration {
 	return time.Duration(p.settings.AgentDownAfterMs) * time.Millisecond
