@@ -56,7 +56,7 @@ func TestARefusalFromBeforeTheSessionIsNotSilence(t *testing.T) {
 			if host := w.State.Host("h2"); tt.opened {
 				w.Do(fleet.OpenSession{Host: "h2", Boot: "boot-1", Nonce: 2, Addr: host.Addr, Zone: host.Zone, Capacity: host.Capacity})
 			}
-			w.Wait(2 * time.Second)
+			w.Wait(2 * hosts.ArrivalGrace)
 			w.Seen.Hosts["h2"] = plan.HostSeen{Sight: plan.SightRefused, For: 10 * time.Minute, Age: 10 * time.Minute}
 			if got := plantest.Text(hosts.Next(w.Input())); got != tt.want {
 				t.Errorf("%s, want %s", got, tt.want)

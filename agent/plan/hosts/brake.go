@@ -121,6 +121,6 @@ func (p *planner) fellSilent(host *fleet.Host) (fleet.Time, bool) {
 // host after the other, and the first must not fall before the rest is known.
 func (p *planner) unheard(host *fleet.Host) bool {
 	seen := p.in.Seen.Hosts[host.ID]
-	return seen.Sight == plan.SightSuspect || p.gone(seen) ||
+	return seen.Sight == plan.SightSuspect || p.gone(host, seen) ||
 		host.Life == fleet.HostSilent && seen.Sight != plan.SightAlive
 }

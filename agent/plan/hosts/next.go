@@ -68,13 +68,13 @@ func (p *planner) ready(host *fleet.Host, seen plan.HostSeen) {
 	switch {
 	case seen.Sight == plan.SightSuspect:
 		p.ask(host)
-	case p.gone(seen) && p.arrived(host, seen):
+	case p.gone(host, seen) && p.arrived(host, seen):
 		// Its session says that it is here; the silence is of the time before.
 		p.out.WakeAt(lastArrival(host).Add(ArrivalGrace), fleet.AboutHost(host.ID))
-	case p.gone(seen):
+	case p.gone(host, seen):
 		p.silence = append(p.silence, host)
 	case seen.Sight == plan.SightRefused:
-		p.out.WakeAt(p.in.Now.Add(p.agentDownAfter()-seen.For), fleet.AboutHost(host.ID))
+		p.out.WakeAt(p.in.Now.Add(p.agentDownAfter()-p.refused(host, seen)), fleet.AboutHost(host.ID))
 	}
 }
 
@@ -125,9 +125,15 @@ func (p *planner) ask(host *fleet.Host) {
 }
 
 // gone reports whether a host's silence is certain.
-func (p *planner) gone(seen plan.HostSeen) bool {
+func (p *planner) gone(host *fleet.Host, seen plan.HostSeen) bool {
 	return seen.Sight == plan.SightSilent ||
-		seen.Sight == plan.SightRefused && seen.For >= p.agentDownAfter()
+		seen.Sight == plan.SightRefused && p.refused(host, seen) >= p.agentDownAfter()
+}
+
+// refused is how long a host's agent has been down: it was up when it opened its
+// session, whatever was seen before.
+func (p *planner) refused(host *fleet.Host, seen plan.HostSeen) time.Duration {
+	return min(seen.For, p.in.Now.Sub(host.Session.Since))
 }
 
 // arrived reports whether a host came, or came back, so lately that what is seen
