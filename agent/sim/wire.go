@@ -21,8 +21,9 @@ func (w *World) logConfig() simlog.Config {
 			w.watch.checker.SteppedDown(id)
 			w.netChanged("")
 		},
-		Voted:  w.watch.checker.Voted,
-		Broken: func(name, detail string) { w.watch.fail("log: "+name, detail) },
+		LeaderLost: func(id fleet.RaftID) { w.listenersLook(id.Host()) },
+		Voted:      w.watch.checker.Voted,
+		Broken:     func(name, detail string) { w.watch.fail("log: "+name, detail) },
 		Rules: simlog.Rules{
 			AckBeforeCommit: m.is(MutationAckBeforeCommit), WipedMayVote: m.is(MutationWipedVotes), ForgetVote: m.is(MutationForgottenVote),
 			TermsIgnored: m.is(MutationTwoLeaders), CommitWithoutMajority: m.is(MutationMinorityCommits),

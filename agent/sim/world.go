@@ -219,8 +219,15 @@ func (w *World) netChanged(id fleet.HostID) {
 		return
 	}
 	w.lookLater(h)
-	for _, listener := range slices.Sorted(maps.Keys(h.listeners)) {
+	for listener := range h.listeners {
 		w.watch.checker.Unseen(listener, w.time.Now()+unseenFor)
+	}
+	w.listenersLook(id)
+}
+
+// listenersLook has those look whose voter has changed, in the order of their ids.
+func (w *World) listenersLook(voter fleet.HostID) {
+	for _, listener := range slices.Sorted(maps.Keys(w.hosts[voter].listeners)) {
 		w.lookLater(w.hosts[listener])
 	}
 }

@@ -148,13 +148,15 @@ func (c *Checker) led(by fleet.RaftID) {
 }
 
 // calm reports whether a host has been up, heard by a majority of voters and
-// untouched by faults for a while.
+// untouched by faults for a while, with a leader that commits: without one no
+// session opens, and so no stream shows a sign of life.
 func (c *Checker) calm(id fleet.HostID, d time.Duration) bool {
 	w := c.world[id]
 	since := c.now() - d
 	return w != nil && w.condition == virtual.Up && w.since <= since &&
 		2*w.voters > w.of && w.heardBy <= since &&
-		!w.ails && w.faults <= since && !c.allAil && c.calmFrom <= since
+		!w.ails && w.faults <= since && !c.allAil && c.calmFrom <= since &&
+		c.unled.until <= since
 }
 
 // falseDeath says that a host that has been calm for ten seconds is not declared

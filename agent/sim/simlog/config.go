@@ -29,6 +29,8 @@ type Config struct {
 	// Observers; nil for none. They must not call back into the log.
 	Elected     func(id fleet.RaftID, term uint64)
 	SteppedDown func(id fleet.RaftID, term uint64)
+	// LeaderLost is told of a follower that hears its leader no more.
+	LeaderLost func(id fleet.RaftID)
 	// Voted tells of each vote once it is durable, a candidate's own included.
 	Voted func(voter fleet.RaftID, term uint64, candidate fleet.RaftID)
 	// Committed tells of each command entry once, in order, when the first voter

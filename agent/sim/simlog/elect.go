@@ -20,6 +20,9 @@ func (n *Node) look() {
 	hears := n.hearsLeader()
 	if n.hears && !hears {
 		n.lost = n.log.time.Now()
+		if f := n.log.cfg.LeaderLost; f != nil {
+			f(n.id)
+		}
 	}
 	n.hears = hears
 	if hears {
