@@ -104,16 +104,17 @@ func TestTasksReachTheWorldUnderTheHostsAddress(t *testing.T) {
 	n := open(t)
 	pid := task(t, "a")
 	setup(t, n, "a", pid, fleet.TCP, 8080)
-	if _, err := net.DialTimeout("tcp4", metadataAddr+":9", time.Second); !errors.Is(err, unix.ECONNREFUSED) {
+	if _, err := net.DialTimeout("tcp4", metadataAddr+":9", 15*time.Second); !errors.Is(err, unix.ECONNREFUSED) {
 		t.Errorf("the host dials the metadata address: %v, want refused", err)
 	}
 	// The neighbour has no route to the subnet: an answer, though a refusal, means
-	// that the question came from the host's address.
+	// that the question came from the host's address. A first packet that comes
+	// before the new bridge port forwards is lost, and sent again after 1 s, 3 s, 7 s.
 	ns, err := openNamespace(pid)
 	must(t, err)
 	defer ns.Close()
 	must(t, within(ns, func(*netlink.Handle) error {
-		_, err := net.DialTimeout("tcp4", outsideAddr+":9", time.Second)
+		_, err := net.DialTimeout("tcp4", outsideAddr+":9", 15*time.Second)
 		if !errors.Is(err, unix.ECONNREFUSED) {
 			t.Errorf("dial a closed port outside: %v, want refused", err)
 		}
