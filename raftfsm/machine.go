@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"io"
 	"runtime/debug"
-	"slices"
 	"sync"
 	"sync/atomic"
 
@@ -163,7 +162,7 @@ func (m *machine) Restore(r io.ReadCloser) error {
 	m.saw(state.Index())
 	m.since.Store(0)
 	m.publish()
-	m.notify.tell([]change{{state.Index(), touchedAll(state)}})
+	m.notify.tell([]change{{state.Index(), fleet.TouchedAll(state)}})
 	return nil
 }
 
@@ -173,22 +172,6 @@ func readState(r io.Reader) (*fleet.State, error) {
 		err = fmt.Errorf("%w: %w", ErrUnreadable, err)
 	}
 	return state, err
-}
-
-// touchedAll says that everything may have changed.
-func touchedAll(s *fleet.State) fleet.Touched {
-	t := fleet.Touched{Voters: true, Fleet: true, Decisions: true}
-	for h := range s.Hosts() {
-		t.Hosts = append(t.Hosts, h.ID)
-	}
-	t.Wanted = slices.Clone(t.Hosts)
-	for v := range s.Services() {
-		t.Services = append(t.Services, v.Name)
-	}
-	for v := range s.Tasks() {
-		t.Tasks = append(t.Tasks, v.ID)
-	}
-	return t
 }
 
 // change is what an entry changed.

@@ -3,7 +3,6 @@ package simlog
 import (
 	"bytes"
 	"fmt"
-	"slices"
 
 	"skein/raftfsm/fleet"
 	"skein/raftfsm/fleet/wire"
@@ -40,7 +39,7 @@ func (s *snapshot) open() *fleet.State {
 // restore takes a State from the leader.
 func (m *machine) restore(s *snapshot) {
 	m.state, m.applied = s.open(), s.index
-	m.tell(m.state.Index(), touchedAll(m.state))
+	m.tell(m.state.Index(), fleet.TouchedAll(m.state))
 }
 
 func (m *machine) tell(index uint64, t fleet.Touched) {
@@ -188,20 +187,4 @@ func (h *history) prune(upTo uint64) {
 	n := min(upTo-h.base, uint64(len(h.list)))
 	clear(h.list[:n])
 	h.list, h.base = h.list[n:], h.base+n
-}
-
-// touchedAll says that everything may have changed.
-func touchedAll(s *fleet.State) fleet.Touched {
-	t := fleet.Touched{Voters: true, Fleet: true, Decisions: true}
-	for h := range s.Hosts() {
-		t.Hosts = append(t.Hosts, h.ID)
-	}
-	t.Wanted = slices.Clone(t.Hosts)
-	for v := range s.Services() {
-		t.Services = append(t.Services, v.Name)
-	}
-	for v := range s.Tasks() {
-		t.Tasks = append(t.Tasks, v.ID)
-	}
-	return t
 }
