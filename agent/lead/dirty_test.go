@@ -1,6 +1,7 @@
 package lead
 
 import (
+	"reflect"
 	"slices"
 	"testing"
 	"time"
@@ -62,5 +63,49 @@ func TestWakesComeOncePerSubjectAtTheEarliestTime(t *testing.T) {
 	at(time.Second, "service:a")
 	if got := w.due(start.Add(time.Hour)); !slices.Equal(got, []string{"service:a"}) {
 		t.Errorf("asked again, due are %v", got)
+	}
+}
+
+// dirtyOnly is a dirty of which only one part says something.
+func dirtyOnly(t *testing.T, part string) *dirty {
+	t.Helper()
+	d := newDirty()
+	switch part {
+	case "services":
+		d.services["web"] = struct{}{}
+	case "hosts":
+		d.hosts["h1"] = struct{}{}
+	case "tasks":
+		d.tasks["t1"] = struct{}{}
+	case "room":
+		d.room = true
+	default:
+		t.Fatalf("the part %s is new: merge it, tell of it, and teach this test", part)
+	}
+	return d
+}
+
+func TestEveryPartOfWhatIsDirtySurvivesAMerge(t *testing.T) {
+	for i := range reflect.TypeFor[dirty]().NumField() {
+		part := reflect.TypeFor[dirty]().Field(i).Name
+		t.Run(part, func(t *testing.T) {
+			want := dirtyOnly(t, part)
+			if want.empty() {
+				t.Error("it counts as empty")
+			}
+			got := newDirty()
+			got.merge(want)
+			got.merge(newDirty())
+			if !reflect.DeepEqual(got, want) {
+				t.Errorf("merged: %+v, want %+v", got, want)
+			}
+			told := newDirty()
+			for about := range want.subjects() {
+				told.mark(about)
+			}
+			if !reflect.DeepEqual(told, want) {
+				t.Errorf("told by its subjects: %+v, want %+v", told, want)
+			}
+		})
 	}
 }

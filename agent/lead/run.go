@@ -170,7 +170,7 @@ func (l *Leader) onApplied(_ uint64, t fleet.Touched) {
 		l.applied = &Applied{}
 	}
 	l.applied.State = state
-	l.applied.Touched = merge(l.applied.Touched, t)
+	l.applied.Touched.Merge(t)
 	l.mu.Unlock()
 	select {
 	case l.wake <- struct{}{}:
@@ -187,19 +187,6 @@ func (l *Leader) takeApplied() []Event {
 	e := *l.applied
 	l.applied = nil
 	return []Event{e}
-}
-
-// merge adds up what entries touched; order and repetition do not matter to
-// the loop.
-func merge(a, b fleet.Touched) fleet.Touched {
-	return fleet.Touched{
-		Wanted:    append(a.Wanted, b.Wanted...),
-		Hosts:     append(a.Hosts, b.Hosts...),
-		Services:  append(a.Services, b.Services...),
-		Tasks:     append(a.Tasks, b.Tasks...),
-		Voters:    a.Voters || b.Voters,
-		Decisions: a.Decisions || b.Decisions,
-	}
 }
 
 func (l *Leader) step(ctx context.Context, events []Event) {

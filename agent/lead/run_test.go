@@ -255,6 +255,21 @@ func TestRunActsOnChangesWithoutATick(t *testing.T) {
 	})
 }
 
+func TestRunVisitsEverythingOnceASettingHasChanged(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newRig(t)
+		defer r.end()
+		r.log.elect(true)
+		r.after(time.Second)
+		before := r.leader.Stats().FullPasses
+		r.log.apply([]fleet.Item{{Command: fleet.PutSetting{Name: fleet.SettingLostAfter, Value: 20_000}}})
+		r.after(2 * GatherFor)
+		if got := r.leader.Stats().FullPasses - before; got != 1 {
+			t.Errorf("%d full passes %v after the change", got, 2*GatherFor)
+		}
+	})
+}
+
 func TestRunTriesABarrierAgain(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := newRig(t)

@@ -108,20 +108,13 @@ func (l *leading) applied(t fleet.Touched) {
 		l.pending = &lead.Applied{}
 	}
 	l.pending.State = l.a.node.State()
-	l.pending.Touched = merge(l.pending.Touched, t)
+	l.pending.Touched.Merge(t)
 	if t.Voters || t.Fleet || len(t.Hosts) > 0 {
 		l.keeping.wake()
 	}
 	if !l.woken {
 		l.woken = true
 		l.a.life.After(0, func() { l.woken = false; l.woke() })
-	}
-}
-
-func merge(a, b fleet.Touched) fleet.Touched {
-	return fleet.Touched{
-		Wanted: append(a.Wanted, b.Wanted...), Hosts: append(a.Hosts, b.Hosts...), Services: append(a.Services, b.Services...),
-		Tasks: append(a.Tasks, b.Tasks...), Voters: a.Voters || b.Voters, Fleet: a.Fleet || b.Fleet, Decisions: a.Decisions || b.Decisions,
 	}
 }
 

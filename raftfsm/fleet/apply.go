@@ -1,10 +1,5 @@
 package fleet
 
-import (
-	"cmp"
-	"slices"
-)
-
 // context is what apply may know besides State: the entry's place and stamp.
 type context struct {
 	index   uint64
@@ -64,17 +59,4 @@ func (s *State) applyItem(item *Item, out *Outcome) Result {
 		s.putReceipt(x, item.Receipt, ids)
 	}
 	return Result{IDs: ids, Dropped: x.dropped}
-}
-
-// tidy sorts the lists and drops repetitions.
-func (t *Touched) tidy() {
-	t.Wanted = sortedSet(t.Wanted)
-	t.Hosts = sortedSet(t.Hosts)
-	t.Services = sortedSet(t.Services)
-	t.Tasks = sortedSet(t.Tasks)
-}
-
-func sortedSet[K cmp.Ordered](keys []K) []K {
-	slices.Sort(keys)
-	return slices.Compact(keys)
 }

@@ -1,7 +1,5 @@
 package fleet
 
-import "slices"
-
 // Command is one change of State. Only this package implements it.
 type Command interface {
 	// Kind names the command in the log for ever.
@@ -48,33 +46,4 @@ type Result struct {
 type Outcome struct {
 	Results []Result
 	Touched Touched
-}
-
-// Touched is what an entry changed, so that streams and planners visit only
-// that. Each list is sorted, without repetition, and names removed rows too.
-type Touched struct {
-	Wanted    []HostID // hosts whose wanted tasks changed
-	Hosts     []HostID // host rows changed
-	Services  []string // services whose own row, tasks or waits changed
-	Tasks     []TaskID
-	Voters    bool
-	Fleet     bool // settings, format or keys
-	Decisions bool // at least one decision was recorded
-}
-
-// TouchedAll says that everything may have changed, as where a snapshot has taken
-// the place of entries.
-func TouchedAll(s *State) Touched {
-	t := Touched{Voters: true, Fleet: true, Decisions: true}
-	for h := range s.Hosts() {
-		t.Hosts = append(t.Hosts, h.ID)
-	}
-	t.Wanted = slices.Clone(t.Hosts)
-	for v := range s.Services() {
-		t.Services = append(t.Services, v.Name)
-	}
-	for v := range s.Tasks() {
-		t.Tasks = append(t.Tasks, v.ID)
-	}
-	return t
 }
