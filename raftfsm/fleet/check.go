@@ -4,8 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"slices"
-
-	"github.com/tidwall/btree"
 )
 
 // maxBroken is how many broken invariants Check lists: the first ones tell.
@@ -44,31 +42,26 @@ func (b *broken) err() error { return errors.Join(b.errs...) }
 // checkRows checks each row by itself and the rows it names.
 func (s *State) checkRows() error {
 	var b broken
-	s.checkFleet(&b)
-	for h := range s.Hosts() {
-		s.checkHost(&b, h)
-	}
-	for v := range s.Voters() {
-		s.checkVoter(&b, v)
-	}
-	for d := range s.TaskDefs() {
-		b.must(d.Mod <= s.index, "task definition %s: mod %d is above index %d", d.ID, d.Mod, s.index)
-		b.must(len(d.Containers) > 0, "task definition %s has no containers", d.ID)
-	}
-	for v := range s.Services() {
-		s.checkService(&b, v)
-	}
-	for r := range s.allRevisions() {
-		b.must(s.TaskDef(r.TaskDef) != nil, "revision %s: no task definition %s", r.ID, r.TaskDef)
-		b.must(s.Service(serviceOf(r.ID)) != nil, "revision %s has no service", r.ID)
-	}
-	for t := range s.Tasks() {
-		s.checkTaskRow(&b, t)
-	}
-	for w := range s.Waits() {
-		b.must(s.mayWait(w.About), "wait about %s, which does not wait", w.About)
+	for i := range nouns {
+		if nouns[i].check != nil {
+			nouns[i].check(s, &b)
+		}
 	}
 	return b.err()
+}
+
+func (s *State) checkTaskDefRow(b *broken, d *TaskDef) {
+	b.must(d.Mod <= s.index, "task definition %s: mod %d is above index %d", d.ID, d.Mod, s.index)
+	b.must(len(d.Containers) > 0, "task definition %s has no containers", d.ID)
+}
+
+func (s *State) checkRevision(b *broken, r *Revision) {
+	b.must(s.TaskDef(r.TaskDef) != nil, "revision %s: no task definition %s", r.ID, r.TaskDef)
+	b.must(s.Service(serviceOf(r.ID)) != nil, "revision %s has no service", r.ID)
+}
+
+func (s *State) checkWait(b *broken, w *Wait) {
+	b.must(s.mayWait(w.About), "wait about %s, which does not wait", w.About)
 }
 
 func (s *State) checkFleet(b *broken) {
@@ -156,43 +149,13 @@ func (s *State) checkReserved(b *broken, h *Host) {
 // checkIndices rebuilds all indices and compares.
 func (s *State) checkIndices() error {
 	want := &State{index: s.index, now: s.now, fleet: s.fleet, lastDecision: s.lastDecision, tables: s.tables}
-	want.index0()
+	want.buildIndices()
 	var b broken
-	sameMap(&b, "hosts by name", s.hostByName, want.hostByName)
-	sameMap(&b, "hosts by key", s.hostByKey, want.hostByKey)
-	sameTree(&b, "tasks by host", s.byHost, want.byHost)
-	sameTree(&b, "tasks by service", s.byService, want.byService)
-	sameTree(&b, "unassigned tasks", s.unassigned, want.unassigned)
-	sameTree(&b, "stopped tasks", s.stopped, want.stopped)
-	sameMap(&b, "reserved", s.reserved, want.reserved)
-	sameTree(&b, "ports", s.ports, want.ports)
-	sameMap(&b, "counts by revision", s.ofRevision, want.ofRevision)
-	sameTree(&b, "counts by zone", s.zones, want.zones)
-	sameTree(&b, "deadlines", s.due, want.due)
-	sameTree(&b, "receipts by age", s.receiptsByAge, want.receiptsByAge)
-	sameList(&b, "counts by host", pointed(s.onHost), pointed(want.onHost))
+	for i := range derived {
+		derived[i].compare(&b, &s.indices, &want.indices)
+	}
 	b.must(s.decisionMem == want.decisionMem, "decisions: %d bytes, counted %d", s.decisionMem, want.decisionMem)
 	return b.err()
-}
-
-func sameMap[K ordered, V comparable](b *broken, what string, got, want *btree.Map[K, V]) {
-	gk, gv := got.KeyValues()
-	wk, wv := want.KeyValues()
-	sameList(b, what, gk, wk)
-	sameList(b, what, gv, wv)
-}
-
-func sameTree[T comparable](b *broken, what string, got, want *btree.BTreeG[T]) {
-	sameList(b, what, got.Items(), want.Items())
-}
-
-func pointed(tree *btree.BTreeG[*hostTally]) []hostTally {
-	var all []hostTally
-	tree.Scan(func(n *hostTally) bool {
-		all = append(all, *n)
-		return true
-	})
-	return all
 }
 
 func sameList[T comparable](b *broken, what string, got, want []T) {

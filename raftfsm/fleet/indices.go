@@ -29,41 +29,86 @@ type indices struct {
 	decisionMem   int // bytes in the ring of decisions
 }
 
-func newIndices() indices {
-	return indices{
-		hostByName:    new(btree.Map[string, HostID]),
-		hostByKey:     new(btree.Map[string, HostID]),
-		byHost:        unlocked(lessByHost),
-		byService:     unlocked(lessByService),
-		unassigned:    unlocked(lessUnassigned),
-		stopped:       unlocked(lessStopped),
-		reserved:      new(btree.Map[HostID, Resources]),
-		ports:         unlocked(lessPort),
-		onHost:        unlocked(lessHostTally),
-		ofRevision:    new(btree.Map[RevisionID, revTally]),
-		zones:         unlocked(lessZoneTally),
-		due:           unlocked(lessDeadline),
-		receiptsByAge: unlocked(lessReceipt),
+// derived lists every index once: clones, the building of a State and Check range
+// over it.
+var derived = []index{
+	mapIndex("hosts by name", func(x *indices) **btree.Map[string, HostID] { return &x.hostByName }),
+	mapIndex("hosts by key", func(x *indices) **btree.Map[string, HostID] { return &x.hostByKey }),
+	treeIndex("tasks by host", func(x *indices) **btree.BTreeG[*Task] { return &x.byHost }, lessByHost),
+	treeIndex("tasks by service", func(x *indices) **btree.BTreeG[*Task] { return &x.byService }, lessByService),
+	treeIndex("unassigned tasks", func(x *indices) **btree.BTreeG[*Task] { return &x.unassigned }, lessUnassigned),
+	treeIndex("stopped tasks", func(x *indices) **btree.BTreeG[*Task] { return &x.stopped }, lessStopped),
+	mapIndex("reserved", func(x *indices) **btree.Map[HostID, Resources] { return &x.reserved }),
+	treeIndex("ports", func(x *indices) **btree.BTreeG[PortUse] { return &x.ports }, lessPort),
+	pointedIndex("counts by host", func(x *indices) **btree.BTreeG[*hostTally] { return &x.onHost }, lessHostTally),
+	mapIndex("counts by revision", func(x *indices) **btree.Map[RevisionID, revTally] { return &x.ofRevision }),
+	treeIndex("counts by zone", func(x *indices) **btree.BTreeG[zoneTally] { return &x.zones }, lessZoneTally),
+	treeIndex("deadlines", func(x *indices) **btree.BTreeG[deadline] { return &x.due }, lessDeadline),
+	treeIndex("receipts by age", func(x *indices) **btree.BTreeG[*ReceiptRow] { return &x.receiptsByAge }, lessReceipt),
+}
+
+// index is what is done alike with every index.
+type index struct {
+	empty   func(*indices)
+	copy    func(to, from *indices)
+	compare func(b *broken, got, want *indices)
+}
+
+func mapIndex[K ordered, V comparable](name string, tree func(*indices) **btree.Map[K, V]) index {
+	return index{
+		empty: func(x *indices) { *tree(x) = new(btree.Map[K, V]) },
+		copy:  func(to, from *indices) { *tree(to) = (*tree(from)).Copy() },
+		compare: func(b *broken, got, want *indices) {
+			gotKeys, gotValues := (*tree(got)).KeyValues()
+			wantKeys, wantValues := (*tree(want)).KeyValues()
+			sameList(b, name, gotKeys, wantKeys)
+			sameList(b, name, gotValues, wantValues)
+		},
 	}
 }
 
-func (x *indices) copy() indices {
-	return indices{
-		hostByName:    x.hostByName.Copy(),
-		hostByKey:     x.hostByKey.Copy(),
-		byHost:        x.byHost.Copy(),
-		byService:     x.byService.Copy(),
-		unassigned:    x.unassigned.Copy(),
-		stopped:       x.stopped.Copy(),
-		reserved:      x.reserved.Copy(),
-		ports:         x.ports.Copy(),
-		onHost:        x.onHost.Copy(),
-		ofRevision:    x.ofRevision.Copy(),
-		zones:         x.zones.Copy(),
-		due:           x.due.Copy(),
-		receiptsByAge: x.receiptsByAge.Copy(),
-		decisionMem:   x.decisionMem,
+func treeIndex[T comparable](name string, tree func(*indices) **btree.BTreeG[T], less func(a, b T) bool) index {
+	return index{
+		empty: func(x *indices) { *tree(x) = unlocked(less) },
+		copy:  func(to, from *indices) { *tree(to) = (*tree(from)).Copy() },
+		compare: func(b *broken, got, want *indices) {
+			sameList(b, name, (*tree(got)).Items(), (*tree(want)).Items())
+		},
 	}
+}
+
+// pointedIndex is a treeIndex whose items are compared by what they point at.
+func pointedIndex[T comparable](name string, tree func(*indices) **btree.BTreeG[*T], less func(a, b *T) bool) index {
+	x := treeIndex(name, tree, less)
+	x.compare = func(b *broken, got, want *indices) {
+		sameList(b, name, pointed(*tree(got)), pointed(*tree(want)))
+	}
+	return x
+}
+
+func pointed[T any](tree *btree.BTreeG[*T]) []T {
+	var all []T
+	tree.Scan(func(item *T) bool {
+		all = append(all, *item)
+		return true
+	})
+	return all
+}
+
+func newIndices() indices {
+	var x indices
+	for i := range derived {
+		derived[i].empty(&x)
+	}
+	return x
+}
+
+func (x *indices) copy() indices {
+	to := indices{decisionMem: x.decisionMem}
+	for i := range derived {
+		derived[i].copy(&to, x)
+	}
+	return to
 }
 
 // PortUse is a host port held by a task of a host.

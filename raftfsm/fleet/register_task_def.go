@@ -30,7 +30,7 @@ func (c RegisterTaskDef) apply(s *State, x *context) ([]string, error) {
 	}
 	def := c.Def
 	def.ID, def.Mod, def.RegisteredAt = MakeTaskDefID(c.Family, number), x.index, x.now
-	s.putDef(&def)
+	s.defs.Set(itemOfDef(&def))
 	s.decide(x, Decision{Code: "taskdef-registered", About: "taskdef:" + c.Family, Message: "registered " + string(def.ID)})
 	return []string{string(def.ID)}, nil
 }

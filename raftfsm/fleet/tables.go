@@ -1,6 +1,8 @@
 package fleet
 
 import (
+	"fmt"
+
 	"github.com/tidwall/btree"
 )
 
@@ -19,12 +21,190 @@ type tables struct {
 	waits     *btree.Map[string, *Wait]
 }
 
+// nouns describes every table once. Clones, snapshots, checks and the building of
+// indices range over it, so that a noun which is listed here is complete. The
+// order is that of the numbers, and of a snapshot: a row names only rows of tables
+// before its own.
+//
+// The list is filled by init because checks and indices read tables.
+var nouns []noun
+
+func init() {
+	nouns = []noun{
+		metaNoun(),
+		fleetNoun(),
+		mapNoun(TableHosts, func(t *tables) **btree.Map[HostID, *Host] { return &t.hosts }, hooks[Host, HostID]{
+			key: func(h *Host) HostID { return h.ID }, check: (*State).checkHost, index: func(s *State, h *Host) { s.indexHost(nil, h) },
+		}),
+		mapNoun(TableVoters, func(t *tables) **btree.Map[RaftID, *Voter] { return &t.voters }, hooks[Voter, RaftID]{
+			key: func(v *Voter) RaftID { return v.ID }, check: (*State).checkVoter,
+		}),
+		treeNoun(TableTaskDefs, func(t *tables) **btree.BTreeG[defItem] { return &t.defs }, lessDef, hooks[TaskDef, defItem]{
+			key: itemOfDef, check: (*State).checkTaskDefRow,
+		}),
+		mapNoun(TableServices, func(t *tables) **btree.Map[string, *Service] { return &t.services }, hooks[Service, string]{
+			key: func(v *Service) string { return v.Name }, check: (*State).checkService, index: func(s *State, v *Service) { s.dueService(nil, v) },
+		}),
+		mapNoun(TableFormerServices, func(t *tables) **btree.Map[string, *FormerService] { return &t.former }, hooks[FormerService, string]{
+			key: func(v *FormerService) string { return v.Name },
+		}),
+		treeNoun(TableRevisions, func(t *tables) **btree.BTreeG[revisionItem] { return &t.revisions }, lessRevision, hooks[Revision, revisionItem]{
+			key: itemOfRevision, check: (*State).checkRevision,
+		}),
+		mapNoun(TableTasks, func(t *tables) **btree.Map[TaskID, *Task] { return &t.tasks }, hooks[Task, TaskID]{
+			key: func(t *Task) TaskID { return t.ID }, check: (*State).checkTaskRow, index: func(s *State, t *Task) { s.indexTask(nil, t) },
+			share: (*sharedTexts).shareTask,
+		}),
+		mapNoun(TableTokens, func(t *tables) **btree.Map[TokenID, *Token] { return &t.tokens }, hooks[Token, TokenID]{
+			key: func(t *Token) TokenID { return t.ID },
+		}),
+		mapNoun(TableReceipts, func(t *tables) **btree.Map[string, *ReceiptRow] { return &t.receipts }, hooks[ReceiptRow, string]{
+			key: func(r *ReceiptRow) string { return r.Token }, index: func(s *State, r *ReceiptRow) { s.receiptsByAge.Set(r) },
+		}),
+		mapNoun(TableDecisions, func(t *tables) **btree.Map[uint64, *Decision] { return &t.decisions }, hooks[Decision, uint64]{
+			key: func(d *Decision) uint64 { return d.Seq }, index: func(s *State, d *Decision) { s.decisionMem += decisionSize(d) },
+		}),
+		mapNoun(TableWaits, func(t *tables) **btree.Map[string, *Wait] { return &t.waits }, hooks[Wait, string]{
+			key: func(w *Wait) string { return w.About }, check: (*State).checkWait, index: func(s *State, w *Wait) { s.dueWait(nil, w) },
+		}),
+	}
+}
+
+// noun is what is done alike with every table.
+type noun struct {
+	table  Table
+	newRow func() any
+	empty  func(*tables)          // makes the tree; nil for a single row
+	copy   func(to, from *tables) // in O(1); nil for a single row
+	rows   func(*State, func(row any) bool) bool
+	load   func(s *State, t *sharedTexts, row any) error // rows come in the order of rows
+	check  func(*State, *broken)                         // every row by itself, and the rows it names; nil for nothing
+	index  func(*State)                                  // puts every row into the indices; nil for none
+}
+
+// hooks are what differs between tables.
+type hooks[R, K any] struct {
+	key   func(*R) K
+	check func(*State, *broken, *R)
+	index func(*State, *R)
+	share func(*sharedTexts, *R) // makes the texts of a row that is read those of other rows
+}
+
+// mapNoun describes a table of rows by their key.
+func mapNoun[K ordered, R any](table Table, tree func(*tables) **btree.Map[K, *R], h hooks[R, K]) noun {
+	return rowNoun(table, h, func(s *State, visit func(*R) bool) bool {
+		whole := true
+		(*tree(&s.tables)).Scan(func(_ K, row *R) bool {
+			whole = visit(row)
+			return whole
+		})
+		return whole
+	}, noun{
+		empty: func(t *tables) { *tree(t) = new(btree.Map[K, *R]) },
+		copy:  func(to, from *tables) { *tree(to) = (*tree(from)).Copy() },
+	}, func(s *State, row *R) { (*tree(&s.tables)).Load(h.key(row), row) })
+}
+
+// item is an element of a tree that orders rows otherwise than by their id.
+type item[R any] interface{ rowOf() *R }
+
+// treeNoun describes a table of rows by an order of their own.
+func treeNoun[R any, I item[R]](table Table, tree func(*tables) **btree.BTreeG[I], less func(a, b I) bool, h hooks[R, I]) noun {
+	return rowNoun(table, h, func(s *State, visit func(*R) bool) bool {
+		whole := true
+		(*tree(&s.tables)).Scan(func(i I) bool {
+			whole = visit(i.rowOf())
+			return whole
+		})
+		return whole
+	}, noun{
+		empty: func(t *tables) { *tree(t) = unlocked(less) },
+		copy:  func(to, from *tables) { *tree(to) = (*tree(from)).Copy() },
+	}, func(s *State, row *R) { (*tree(&s.tables)).Load(h.key(row)) })
+}
+
+// rowNoun completes n for rows of type R.
+func rowNoun[R, K any](table Table, h hooks[R, K], scan func(*State, func(*R) bool) bool, n noun, put func(*State, *R)) noun {
+	n.table = table
+	n.newRow = func() any { return new(R) }
+	n.rows = func(s *State, yield func(any) bool) bool {
+		return scan(s, func(row *R) bool { return yield(row) })
+	}
+	n.load = func(s *State, t *sharedTexts, row any) error {
+		r, ok := row.(*R)
+		if !ok {
+			return fmt.Errorf("add row of table %d: %T is no row of it: %w", table, row, ErrInvalid)
+		}
+		if h.share != nil {
+			h.share(t, r)
+		}
+		put(s, r)
+		return nil
+	}
+	each := func(s *State, do func(*R)) {
+		scan(s, func(row *R) bool {
+			do(row)
+			return true
+		})
+	}
+	if h.check != nil {
+		n.check = func(s *State, b *broken) { each(s, func(row *R) { h.check(s, b, row) }) }
+	}
+	if h.index != nil {
+		n.index = func(s *State) { each(s, func(row *R) { h.index(s, row) }) }
+	}
+	return n
+}
+
+// metaNoun describes the one row about the State itself.
+func metaNoun() noun {
+	return rowNoun(TableMeta, hooks[Meta, struct{}]{}, func(s *State, visit func(*Meta) bool) bool {
+		return visit(&Meta{Index: s.index, Now: s.now, LastDecision: s.lastDecision})
+	}, noun{}, func(s *State, m *Meta) { s.index, s.now, s.lastDecision = m.Index, m.Now, m.LastDecision })
+}
+
+// fleetNoun describes the one row about the fleet.
+func fleetNoun() noun {
+	n := rowNoun(TableFleet, hooks[Fleet, struct{}]{}, func(s *State, visit func(*Fleet) bool) bool {
+		return s.fleet == nil || visit(s.fleet)
+	}, noun{}, func(s *State, f *Fleet) { s.fleet = f })
+	n.check = (*State).checkFleet
+	return n
+}
+
+func newTables() tables {
+	var t tables
+	for i := range nouns {
+		if nouns[i].empty != nil {
+			nouns[i].empty(&t)
+		}
+	}
+	return t
+}
+
+func (t *tables) copy() tables {
+	var to tables
+	for i := range nouns {
+		if nouns[i].copy != nil {
+			nouns[i].copy(&to, t)
+		}
+	}
+	return to
+}
+
 // defItem keys a definition by family and number, since ids sort "a:10" before
 // "a:9".
 type defItem struct {
 	family string
 	number int
 	row    *TaskDef
+}
+
+func (i defItem) rowOf() *TaskDef { return i.row }
+
+func itemOfDef(d *TaskDef) defItem {
+	family, n := d.ID.Split()
+	return defItem{family, n, d}
 }
 
 func lessDef(a, b defItem) bool {
@@ -41,6 +221,13 @@ type revisionItem struct {
 	row     *Revision
 }
 
+func (i revisionItem) rowOf() *Revision { return i.row }
+
+func itemOfRevision(r *Revision) revisionItem {
+	service, n := r.ID.Split()
+	return revisionItem{service, n, r}
+}
+
 func lessRevision(a, b revisionItem) bool {
 	if a.service != b.service {
 		return a.service < b.service
@@ -51,46 +238,4 @@ func lessRevision(a, b revisionItem) bool {
 // unlocked makes trees without a lock of their own: see State.cloneMu.
 func unlocked[T any](less func(a, b T) bool) *btree.BTreeG[T] {
 	return btree.NewBTreeGOptions(less, btree.Options{NoLocks: true})
-}
-
-func newTables() tables {
-	return tables{
-		hosts:     new(btree.Map[HostID, *Host]),
-		voters:    new(btree.Map[RaftID, *Voter]),
-		defs:      unlocked(lessDef),
-		services:  new(btree.Map[string, *Service]),
-		former:    new(btree.Map[string, *FormerService]),
-		revisions: unlocked(lessRevision),
-		tasks:     new(btree.Map[TaskID, *Task]),
-		tokens:    new(btree.Map[TokenID, *Token]),
-		receipts:  new(btree.Map[string, *ReceiptRow]),
-		decisions: new(btree.Map[uint64, *Decision]),
-		waits:     new(btree.Map[string, *Wait]),
-	}
-}
-
-func (t *tables) copy() tables {
-	return tables{
-		hosts:     t.hosts.Copy(),
-		voters:    t.voters.Copy(),
-		defs:      t.defs.Copy(),
-		services:  t.services.Copy(),
-		former:    t.former.Copy(),
-		revisions: t.revisions.Copy(),
-		tasks:     t.tasks.Copy(),
-		tokens:    t.tokens.Copy(),
-		receipts:  t.receipts.Copy(),
-		decisions: t.decisions.Copy(),
-		waits:     t.waits.Copy(),
-	}
-}
-
-func (t *tables) putDef(d *TaskDef) {
-	family, n := d.ID.Split()
-	t.defs.Set(defItem{family, n, d})
-}
-
-func (t *tables) putRevision(r *Revision) {
-	service, n := r.ID.Split()
-	t.revisions.Set(revisionItem{service, n, r})
 }

@@ -105,10 +105,9 @@ func TestEveryFieldHasItsOwnNumber(t *testing.T) {
 	for _, k := range fleet.Kinds() {
 		check(reflect.TypeOf(filled(t, k)))
 	}
-	for table := range fleet.Table(100) {
-		if row, ok := fleet.NewRow(table); ok {
-			check(reflect.TypeOf(row))
-		}
+	for table := range fleet.Tables() {
+		row, _ := fleet.NewRow(table)
+		check(reflect.TypeOf(row))
 	}
 	check(reflect.TypeFor[fleet.Wanted]())
 	check(reflect.TypeFor[fleet.CapacityReport]())
@@ -187,11 +186,8 @@ func TestEncodeEntryRefusesWhatNobodyCouldRead(t *testing.T) {
 }
 
 func TestRowsComeBackAsTheyWere(t *testing.T) {
-	for table := range fleet.Table(100) {
-		want, ok := fleet.NewRow(table)
-		if !ok {
-			continue
-		}
+	for table := range fleet.Tables() {
+		want, _ := fleet.NewRow(table)
 		for _, full := range []bool{false, true} {
 			if full {
 				fill(reflect.ValueOf(want).Elem())
