@@ -9,6 +9,7 @@ import (
 	"sync"
 	"time"
 
+	"skein/agent/api/types"
 	"skein/raftfsm/fleet"
 )
 
@@ -79,11 +80,11 @@ func (a *API) remembered(pattern, key string, answer any) (at time.Time, ok bool
 
 // recall is a worker's answer when no voter answers: what it last heard,
 // joined with its own tasks and the hosts that gossip still hears.
-func (a *API) recall(rt route, r *http.Request) (any, Meta, error) {
-	f := &flashback{api: a, r: r, key: cacheKey(r), meta: Meta{StaleMs: -1, CutOff: true}}
+func (a *API) recall(rt route, r *http.Request) (any, types.Meta, error) {
+	f := &flashback{api: a, r: r, key: cacheKey(r), meta: types.Meta{StaleMs: -1, CutOff: true}}
 	if a.Local != nil {
 		if since := a.Local.AloneSince(); !since.IsZero() {
-			f.meta.AloneSince = Stamp(fleet.TimeOf(since))
+			f.meta.AloneSince = types.Stamp(fleet.TimeOf(since))
 		}
 	}
 	got, err := f.answer(rt.pattern)
@@ -95,7 +96,7 @@ type flashback struct {
 	api  *API
 	r    *http.Request
 	key  string
-	meta Meta
+	meta types.Meta
 }
 
 func (f *flashback) answer(pattern string) (any, error) {
@@ -105,29 +106,29 @@ func (f *flashback) answer(pattern string) (any, error) {
 	case "/v1/hosts":
 		return f.hosts(), nil
 	case "/v1/hosts/{id}":
-		return pick(f.hosts().Hosts, "host", f.r.PathValue("id"), func(h Host) []string { return []string{h.ID, h.Name} })
+		return pick(f.hosts().Hosts, "host", f.r.PathValue("id"), func(h types.Host) []string { return []string{h.ID, h.Name} })
 	case "/v1/tasks":
 		return f.tasks()
 	case "/v1/tasks/{id}":
-		return pick(f.allTasks().Tasks, "task", f.r.PathValue("id"), func(t Task) []string { return []string{t.ID} })
+		return pick(f.allTasks().Tasks, "task", f.r.PathValue("id"), func(t types.Task) []string { return []string{t.ID} })
 	case "/v1/services", "/v1/services/{name}":
-		list := &Services{Services: []Service{}}
+		list := &types.Services{Services: []types.Service{}}
 		f.load("/v1/services", list, &list.Meta)
 		if pattern == "/v1/services" {
 			return list, nil
 		}
-		return pick(list.Services, "service", f.r.PathValue("name"), func(s Service) []string { return []string{s.Name} })
+		return pick(list.Services, "service", f.r.PathValue("name"), func(s types.Service) []string { return []string{s.Name} })
 	case "/v1/taskdefs":
-		list := &TaskDefs{TaskDefs: []TaskDef{}}
+		list := &types.TaskDefs{TaskDefs: []types.TaskDef{}}
 		f.load(pattern, list, &list.Meta)
 		return list, nil
 	case "/v1/voters":
-		list := &Voters{Voters: []VoterRow{}}
+		list := &types.Voters{Voters: []types.VoterRow{}}
 		f.load(pattern, list, &list.Meta)
 		list.Leader = nil
 		return list, nil
 	case "/v1/decisions":
-		list := &Decisions{Decisions: []Decision{}}
+		list := &types.Decisions{Decisions: []types.Decision{}}
 		f.load(pattern, list, &list.Meta)
 		return list, nil
 	}
@@ -136,29 +137,29 @@ func (f *flashback) answer(pattern string) (any, error) {
 
 // load fills answer from memory and makes its meta the answer's: what was heard,
 // and how long ago.
-func (f *flashback) load(pattern string, answer any, meta *Meta) {
+func (f *flashback) load(pattern string, answer any, meta *types.Meta) {
 	key := f.key
 	if f.r.URL.Path != pattern {
 		key = pattern + "?"
 	}
 	if at, ok := f.api.remembered(pattern, key, answer); ok {
-		kept := meta.older(f.api.Now().Sub(at))
+		kept := older(*meta, f.api.Now().Sub(at))
 		f.meta.Index, f.meta.StaleMs = kept.Index, kept.StaleMs
 		if f.meta.AloneSince.IsZero() {
-			f.meta.AloneSince = Stamp(fleet.TimeOf(at))
+			f.meta.AloneSince = types.Stamp(fleet.TimeOf(at))
 		}
 	}
 	*meta = f.meta
 }
 
-func (f *flashback) status() *Status {
-	s := &Status{Notes: []string{}}
+func (f *flashback) status() *types.Status {
+	s := &types.Status{Notes: []string{}}
 	f.load("/v1/status", s, &s.Meta)
 	s.AnsweredBy, s.Leader = f.api.answerer("worker"), nil
 	s.Notes = []string{"this host hears no voter: it shows what it last heard, and keeps its own tasks running"}
 	if s.StaleMs < 0 {
 		list := f.hosts()
-		s.Hosts = HostCounts{Total: len(list.Hosts)}
+		s.Hosts = types.HostCounts{Total: len(list.Hosts)}
 		for _, t := range f.own() {
 			if t.Last == fleet.TaskRunning {
 				s.Tasks.Running++
@@ -169,8 +170,8 @@ func (f *flashback) status() *Status {
 }
 
 // hosts joins the hosts last heard of with those that gossip knows now.
-func (f *flashback) hosts() *Hosts {
-	list := &Hosts{Hosts: []Host{}}
+func (f *flashback) hosts() *types.Hosts {
+	list := &types.Hosts{Hosts: []types.Host{}}
 	f.load("/v1/hosts", list, &list.Meta)
 	v := &view{api: f.api}
 	v.gossip()
@@ -191,13 +192,13 @@ func (f *flashback) hosts() *Hosts {
 	if !known[string(f.api.Host)] && v.members[f.api.Host].Host == "" {
 		list.Hosts = append(list.Hosts, memberRow(v, Member{Host: f.api.Host, Name: f.api.Name, Zone: f.api.Zone, Role: "worker", Version: f.api.Version}))
 	}
-	slices.SortFunc(list.Hosts, func(a, b Host) int { return strings.Compare(a.ID, b.ID) })
+	slices.SortFunc(list.Hosts, func(a, b types.Host) int { return strings.Compare(a.ID, b.ID) })
 	return list
 }
 
 // memberRow is a host that only gossip speaks of.
-func memberRow(v *view, m Member) Host {
-	row := Host{ID: string(m.Host), Name: clean(m.Name), Zone: clean(m.Zone), Role: "worker", Life: "unknown", Version: clean(m.Version), Gossip: v.heard(m.Host)}
+func memberRow(v *view, m Member) types.Host {
+	row := types.Host{ID: string(m.Host), Name: clean(m.Name), Zone: clean(m.Zone), Role: "worker", Life: "unknown", Version: clean(m.Version), Gossip: v.heard(m.Host)}
 	if m.Role == "voter" {
 		row.Role = "voter"
 	}
@@ -220,8 +221,8 @@ func (f *flashback) own() []LocalTask {
 }
 
 // allTasks joins the tasks last heard of with this host's own.
-func (f *flashback) allTasks() *Tasks {
-	list := &Tasks{Tasks: []Task{}}
+func (f *flashback) allTasks() *types.Tasks {
+	list := &types.Tasks{Tasks: []types.Task{}}
 	f.load("/v1/tasks", list, &list.Meta)
 	list.Next = ""
 	at := map[string]int{}
@@ -229,7 +230,7 @@ func (f *flashback) allTasks() *Tasks {
 		list.Tasks[i].Source = "cache"
 		at[list.Tasks[i].ID] = i
 	}
-	self := HostRef{ID: string(f.api.Host), Name: f.api.Name, Zone: f.api.Zone}
+	self := types.HostRef{ID: string(f.api.Host), Name: f.api.Name, Zone: f.api.Zone}
 	for _, t := range f.own() {
 		if i, known := at[string(t.ID)]; known {
 			t.overlay(&list.Tasks[i])
@@ -237,11 +238,11 @@ func (f *flashback) allTasks() *Tasks {
 			list.Tasks = append(list.Tasks, t.row(self))
 		}
 	}
-	slices.SortFunc(list.Tasks, func(a, b Task) int { return strings.Compare(a.ID, b.ID) })
+	slices.SortFunc(list.Tasks, func(a, b types.Task) int { return strings.Compare(a.ID, b.ID) })
 	return list
 }
 
-func (f *flashback) tasks() (*Tasks, error) {
+func (f *flashback) tasks() (*types.Tasks, error) {
 	list := f.allTasks()
 	query := url.Values(f.r.URL.Query())
 	filter := taskFilter{service: query.Get("service"), family: query.Get("family"), desired: query.Get("desiredStatus")}
@@ -249,7 +250,7 @@ func (f *flashback) tasks() (*Tasks, error) {
 		return nil, err
 	}
 	host := query.Get("host")
-	list.Tasks = slices.DeleteFunc(list.Tasks, func(t Task) bool {
+	list.Tasks = slices.DeleteFunc(list.Tasks, func(t types.Task) bool {
 		if host != "" && (t.Host == nil || t.Host.ID != host && t.Host.Name != host) {
 			return true
 		}

@@ -7,6 +7,7 @@ import (
 	"testing"
 	"time"
 
+	"skein/agent/api/types"
 	"skein/raftfsm/fleet"
 )
 
@@ -41,7 +42,7 @@ func workerOf(t *testing.T) (worker, voter *testAPI, cut func()) {
 func TestAWorkerAnswersWithAVotersWords(t *testing.T) {
 	worker, voter, _ := workerOf(t)
 	code, got, h := do(t, worker.Handler(TrustNone), "GET", "/v1/status", "")
-	if code != 200 || at(t, got, "answeredBy", "name") != "h1" || h.Get(headerIndex) != fmt.Sprint(voter.voter.State().Index()) || h.Get(headerCutOff) != "" {
+	if code != 200 || at(t, got, "answeredBy", "name") != "h1" || h.Get(types.HeaderIndex) != fmt.Sprint(voter.voter.State().Index()) || h.Get(types.HeaderCutOff) != "" {
 		t.Errorf("status %d: %v %v", code, got, h)
 	}
 	want(t, 404, worker.Handler(TrustNone), "GET", "/v1/services/nope", "")
@@ -59,8 +60,8 @@ func TestAWorkerThatIsCutOffSaysSoAndShowsWhatIsTrue(t *testing.T) {
 			continue
 		}
 		code, got, header := do(t, h, "GET", rt.pattern, "")
-		if code != 200 || got["cutOff"] != true || header.Get(headerCutOff) != "true" || header.Get(headerStale) != "30000" || got["staleMs"] != 30000.0 ||
-			got["aloneSince"] != "2026-01-02T12:00:00.000Z" || header.Get(headerIndex) != fmt.Sprint(voter.voter.State().Index()) {
+		if code != 200 || got["cutOff"] != true || header.Get(types.HeaderCutOff) != "true" || header.Get(types.HeaderStale) != "30000" || got["staleMs"] != 30000.0 ||
+			got["aloneSince"] != "2026-01-02T12:00:00.000Z" || header.Get(types.HeaderIndex) != fmt.Sprint(voter.voter.State().Index()) {
 			t.Errorf("%s: status %d, %v, %v", rt.pattern, code, got["cutOff"], header)
 		}
 	}
@@ -134,7 +135,7 @@ func TestAVoterThatHearsNoLeaderIsCutOff(t *testing.T) {
 	}
 	x.voter.set(func(v *fakeVoter) { v.age = 6 * time.Second })
 	code, got, h := do(t, root, "GET", "/v1/status", "")
-	if code != 200 || got["cutOff"] != true || h.Get(headerCutOff) != "true" || h.Get(headerStale) != "6000" || got["aloneSince"] != "2026-01-02T11:59:54.000Z" {
+	if code != 200 || got["cutOff"] != true || h.Get(types.HeaderCutOff) != "true" || h.Get(types.HeaderStale) != "6000" || got["aloneSince"] != "2026-01-02T11:59:54.000Z" {
 		t.Errorf("%v %v", got, h)
 	}
 	if task := want(t, 200, root, "GET", "/v1/tasks/"+string(own), ""); at(t, task, "healthStatus") != "UNHEALTHY" || at(t, task, "source") != "host" {

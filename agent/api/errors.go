@@ -7,41 +7,22 @@ import (
 	"strconv"
 	"time"
 
+	"skein/agent/api/types"
 	"skein/agent/ecs/strictjson"
 	"skein/raftfsm/fleet"
 )
 
-// ErrorAnswer is the body of every refusal.
-type ErrorAnswer struct {
-	Error Problem `json:"error"`
-}
-
-// Problem says what was refused, why, and what to do.
-type Problem struct {
-	Code    string         `json:"code" doc:"constant, for programs: invalid, not-found, conflict, no-leader, ..."`
-	Message string         `json:"message" doc:"what was refused and why, for people"`
-	Field   string         `json:"field,omitempty" doc:"path of the field that was refused, when it is one"`
-	Hint    string         `json:"hint,omitempty" doc:"what to do"`
-	Fields  []FieldProblem `json:"fields,omitempty" doc:"every field refused, when there is more than one"`
-}
-
-// FieldProblem is the refusal of one field.
-type FieldProblem struct {
-	Field   string `json:"field"`
-	Message string `json:"message"`
-}
-
 // refusal is an error with its place in HTTP.
 type refusal struct {
 	status  int
-	problem Problem
+	problem types.Problem
 	retry   time.Duration // Retry-After, 0 for none
 }
 
 func (r *refusal) Error() string { return r.problem.Code + ": " + r.problem.Message }
 
 func refuse(status int, code, message, hint string) *refusal {
-	return &refusal{status: status, problem: Problem{Code: code, Message: message, Hint: hint}}
+	return &refusal{status: status, problem: types.Problem{Code: code, Message: message, Hint: hint}}
 }
 
 func (r *refusal) after(d time.Duration) *refusal {
@@ -100,7 +81,7 @@ func (r *refusal) fields(err error) {
 	var list *strictjson.Errors
 	if errors.As(err, &list) && len(list.Fields) > 1 {
 		for _, f := range list.Fields {
-			r.problem.Fields = append(r.problem.Fields, FieldProblem{f.Field, f.Why})
+			r.problem.Fields = append(r.problem.Fields, types.FieldProblem{Field: f.Field, Message: f.Why})
 		}
 	}
 }
@@ -113,7 +94,7 @@ func (a *API) writeError(w http.ResponseWriter, r *http.Request, err error) {
 	if problem.retry > 0 {
 		w.Header().Set("Retry-After", strconv.Itoa(int((problem.retry+time.Second-1)/time.Second)))
 	}
-	answer := ErrorAnswer{problem.problem}
+	answer := types.ErrorAnswer{Error: problem.problem}
 	answer.Error.Message = clean(answer.Error.Message)
 	writeJSON(w, problem.status, answer)
 }

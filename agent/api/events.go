@@ -7,6 +7,7 @@ import (
 	"strconv"
 	"time"
 
+	"skein/agent/api/types"
 	"skein/raftfsm/fleet"
 )
 
@@ -143,7 +144,7 @@ func (s *stream) catchUp() bool {
 		more := s.batch(st)
 		if !more && st.Index() != s.index {
 			s.index = st.Index()
-			s.send("state", "", Meta{Index: s.index, StaleMs: s.voter.Age().Milliseconds()})
+			s.send("state", "", types.Meta{Index: s.index, StaleMs: s.voter.Age().Milliseconds()})
 		}
 		s.flush()
 		if s.err != nil {

@@ -8,6 +8,8 @@ import (
 	"net/http"
 	"strconv"
 	"time"
+
+	"skein/agent/api/types"
 )
 
 // errand is something only a leader can do.
@@ -69,7 +71,7 @@ func (a *API) tryLeader(ctx context.Context, w http.ResponseWriter, r *http.Requ
 	}
 	out := a.outgoing(r.WithContext(ctx), e.body, e.trust, time.Until(deadline), e.by, e.public)
 	if e.token != "" {
-		out.Header.Set(headerToken, e.token)
+		out.Header.Set(types.HeaderToken, e.token)
 	}
 	if err := a.Forward.Forward(w, out, true); err != nil {
 		a.metrics.forwarded("failed")

@@ -5,15 +5,8 @@ import (
 	"strconv"
 )
 
-// The headers of Skein's own. Those of the second group are written by agents
-// for agents and taken only from peers.
+// Headers that agents write for agents; they are taken only from peers.
 const (
-	headerIndex  = "X-Skein-Index"
-	headerStale  = "X-Skein-Stale-Ms"
-	headerCutOff = "X-Skein-Cut-Off"
-	headerAlone  = "X-Skein-Alone-Since"
-	headerToken  = "Idempotency-Key"
-
 	headerHops   = "X-Skein-Hops"
 	headerBy     = "X-Skein-By"
 	headerWait   = "X-Skein-Wait-Ms"

@@ -8,6 +8,8 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/collectors"
 	"github.com/prometheus/client_golang/prometheus/promhttp"
+
+	"skein/agent/api/types"
 )
 
 // metrics are this agent's own. Those of the fleet are read from State when a
@@ -105,23 +107,23 @@ func (f fleetMetrics) Collect(out chan<- prometheus.Metric) {
 
 // serviceMetrics sends one series a service up to a bound, and the sums always.
 func (v *view) serviceMetrics(gauge func(*prometheus.Desc, float64, ...string)) {
-	var sum TaskCounts
+	var sum types.TaskCounts
 	n := 0
 	for s := range v.st.Services() {
 		c := v.st.Counts(s.Name, "")
 		sum.Desired += s.Desired
-		sum.add(c)
+		addCounts(&sum, c)
 		if n++; n > maxServiceSeries {
 			continue
 		}
-		one := TaskCounts{Desired: s.Desired}
-		one.add(c)
-		one.each(func(is string, n int) { gauge(descServices, float64(n), s.Name, is) })
+		one := types.TaskCounts{Desired: s.Desired}
+		addCounts(&one, c)
+		eachCount(one, func(is string, n int) { gauge(descServices, float64(n), s.Name, is) })
 	}
-	sum.each(func(is string, n int) { gauge(descTasks, float64(n), is) })
+	eachCount(sum, func(is string, n int) { gauge(descTasks, float64(n), is) })
 }
 
-func (c TaskCounts) each(f func(is string, n int)) {
+func eachCount(c types.TaskCounts, f func(is string, n int)) {
 	f("desired", c.Desired)
 	f("running", c.Running)
 	f("pending", c.Pending)

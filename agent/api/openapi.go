@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 
+	"skein/agent/api/types"
 	"skein/agent/ecs"
 	"skein/agent/ecs/strictjson"
 )
@@ -109,7 +110,7 @@ func (rt route) parameters() []any {
 		params = append(params, object{"name": p.name, "in": "query", "description": p.doc, "allowEmptyValue": true, "schema": object{"type": "string"}})
 	}
 	if rt.kind == kindWrite {
-		params = append(params, object{"name": headerToken, "in": "header", "description": "client token, when the body holds none", "schema": object{"type": "string", "maxLength": maxClientToken}})
+		params = append(params, object{"name": types.HeaderToken, "in": "header", "description": "client token, when the body holds none", "schema": object{"type": "string", "maxLength": maxClientToken}})
 	}
 	return params
 }
@@ -131,9 +132,9 @@ func (rt route) responses(s *schemas) object {
 	if rt.kind == kindRead {
 		good["description"] = "the answer, with how stale it is"
 		good["headers"] = object{
-			headerIndex:  object{"description": "log index that the answer shows", "schema": object{"type": "string"}},
-			headerStale:  object{"description": "milliseconds since this was known to be the newest", "schema": object{"type": "string"}},
-			headerCutOff: object{"description": "true when the answering host hears no leader", "schema": object{"type": "string"}},
+			types.HeaderIndex:  object{"description": "log index that the answer shows", "schema": object{"type": "string"}},
+			types.HeaderStale:  object{"description": "milliseconds since this was known to be the newest", "schema": object{"type": "string"}},
+			types.HeaderCutOff: object{"description": "true when the answering host hears no leader", "schema": object{"type": "string"}},
 		}
 	}
 	status := "200"
@@ -142,7 +143,7 @@ func (rt route) responses(s *schemas) object {
 	}
 	responses := object{status: good}
 	if rt.kind != kindPlain {
-		responses["default"] = object{"description": "refused: what, why and what to do", "content": object{"application/json": object{"schema": s.ref(reflect.ValueOf(ErrorAnswer{}))}}}
+		responses["default"] = object{"description": "refused: what, why and what to do", "content": object{"application/json": object{"schema": s.ref(reflect.ValueOf(types.ErrorAnswer{}))}}}
 	} else if rt.pattern == "/readyz" {
 		responses["503"] = object{"description": "not ready, and why", "content": content}
 	}
@@ -152,7 +153,7 @@ func (rt route) responses(s *schemas) object {
 // schemas are the document's named schemas, made from the types of answers.
 type schemas struct{ made object }
 
-var stampType = reflect.TypeFor[Stamp]()
+var stampType = reflect.TypeFor[types.Stamp]()
 
 func (s *schemas) ref(v reflect.Value) object {
 	if body, ok := v.Interface().(ecsBody); ok {

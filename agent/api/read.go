@@ -5,6 +5,7 @@ import (
 	"net/http"
 	"time"
 
+	"skein/agent/api/types"
 	"skein/raftfsm/fleet"
 )
 
@@ -39,7 +40,7 @@ func (a *API) serveRead(rt route, trust Trust, w http.ResponseWriter, r *http.Re
 
 // answer writes what a State says.
 func (a *API) answer(rt route, v *view, w http.ResponseWriter) error {
-	v.meta.headers(w.Header())
+	metaHeaders(v.meta, w.Header())
 	got, err := rt.read(v)
 	if err != nil {
 		return err
@@ -78,7 +79,7 @@ func (a *API) readAsWorker(rt route, trust Trust, w http.ResponseWriter, r *http
 	if err != nil {
 		return err
 	}
-	meta.headers(w.Header())
+	metaHeaders(meta, w.Header())
 	writeJSON(w, http.StatusOK, got)
 	return nil
 }
@@ -111,17 +112,17 @@ func (a *API) withOwnTasks(got any) any {
 		return got
 	}
 	switch answer := got.(type) {
-	case *Tasks:
+	case *types.Tasks:
 		for i := range answer.Tasks {
 			a.ownTask(&answer.Tasks[i])
 		}
-	case *Task:
+	case *types.Task:
 		a.ownTask(answer)
 	}
 	return got
 }
 
-func (a *API) ownTask(row *Task) {
+func (a *API) ownTask(row *types.Task) {
 	if row.Host == nil || row.Host.ID != string(a.Host) {
 		return
 	}
@@ -133,7 +134,7 @@ func (a *API) ownTask(row *Task) {
 }
 
 // overlay puts what a host sees of its own task over a row.
-func (t LocalTask) overlay(row *Task) {
+func (t LocalTask) overlay(row *types.Task) {
 	row.Last, row.Health, row.Source, row.Unreachable = t.Last.String(), health(t.Health), "host", false
 	if t.Reason != "" {
 		row.Reason = clean(t.Reason)
@@ -144,8 +145,8 @@ func (t LocalTask) overlay(row *Task) {
 }
 
 // row is a task of which only its own host speaks.
-func (t LocalTask) row(host HostRef) Task {
-	row := Task{
+func (t LocalTask) row(host types.HostRef) types.Task {
+	row := types.Task{
 		ID: string(t.ID), Service: t.Service, Revision: string(t.Revision), TaskDef: string(t.TaskDef), Host: &host,
 		Desired: t.Desired.String(), Last: t.Last.String(), Health: health(t.Health),
 	}

@@ -9,6 +9,7 @@ import (
 	"testing"
 	"time"
 
+	"skein/agent/api/types"
 	"skein/raftfsm/fleet"
 )
 
@@ -94,8 +95,8 @@ func TestEveryReadSaysHowStaleItIs(t *testing.T) {
 			continue
 		}
 		_, _, h := do(t, root, "GET", rt.pattern, "")
-		if h.Get(headerIndex) != fmt.Sprint(x.voter.State().Index()) || h.Get(headerStale) != "1500" {
-			t.Errorf("%s: index %q, stale %q", rt.pattern, h.Get(headerIndex), h.Get(headerStale))
+		if h.Get(types.HeaderIndex) != fmt.Sprint(x.voter.State().Index()) || h.Get(types.HeaderStale) != "1500" {
+			t.Errorf("%s: index %q, stale %q", rt.pattern, h.Get(types.HeaderIndex), h.Get(types.HeaderStale))
 		}
 	}
 }

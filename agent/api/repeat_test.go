@@ -7,6 +7,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"skein/agent/api/types"
 	"skein/raftfsm/fleet"
 )
 
@@ -30,11 +31,11 @@ func TestARepeatedWriteChangesNothing(t *testing.T) {
 
 	t.Run("the token may come as a header", func(t *testing.T) {
 		create := `{"serviceName": "api", "taskDefinition": "web", "desiredCount": 1}`
-		want(t, 201, root, "POST", "/v1/services", create, headerToken, "t-2")
-		want(t, 201, root, "POST", "/v1/services", create, headerToken, "t-2")
+		want(t, 201, root, "POST", "/v1/services", create, types.HeaderToken, "t-2")
+		want(t, 201, root, "POST", "/v1/services", create, types.HeaderToken, "t-2")
 		want(t, 409, root, "POST", "/v1/services", create)
-		want(t, 400, root, "POST", "/v1/services", create, headerToken, "a b")
-		want(t, 400, root, "POST", "/v1/tasks", run, headerToken, "another")
+		want(t, 400, root, "POST", "/v1/services", create, types.HeaderToken, "a b")
+		want(t, 400, root, "POST", "/v1/tasks", run, types.HeaderToken, "another")
 	})
 	t.Run("a token's text is shown once", func(t *testing.T) {
 		body := `{"kind": "join", "clientToken": "t-3"}`

@@ -1,6 +1,10 @@
 package api
 
-import "net/http"
+import (
+	"net/http"
+
+	"skein/agent/api/types"
+)
 
 // Parameters that several routes take.
 var (
@@ -24,25 +28,25 @@ func (a *API) reads() []route {
 	get := func(pattern, summary string, params []param, answer any, cached bool, read func(*view) (any, error)) route {
 		return route{method: http.MethodGet, pattern: pattern, kind: kindRead, summary: summary, query: params, answer: answer, cached: cached, read: read}
 	}
-	tokens := get("/v1/tokens", "Tokens, without their secrets", query(), TokenList{}, false, (*view).tokens)
+	tokens := get("/v1/tokens", "Tokens, without their secrets", query(), types.TokenList{}, false, (*view).tokens)
 	tokens.private = true
 	return []route{
-		get("/v1/status", "The fleet at a glance", query(), Status{}, true, (*view).status),
-		get("/v1/hosts", "Hosts by id", page, Hosts{}, true, (*view).hosts),
-		get("/v1/hosts/{id}", "One host, by id or name", query(), Host{}, false, (*view).host),
-		get("/v1/services", "Services by name", page, Services{}, true, (*view).services),
-		get("/v1/services/{name}", "One service", query(), Service{}, false, (*view).service),
+		get("/v1/status", "The fleet at a glance", query(), types.Status{}, true, (*view).status),
+		get("/v1/hosts", "Hosts by id", page, types.Hosts{}, true, (*view).hosts),
+		get("/v1/hosts/{id}", "One host, by id or name", query(), types.Host{}, false, (*view).host),
+		get("/v1/services", "Services by name", page, types.Services{}, true, (*view).services),
+		get("/v1/services/{name}", "One service", query(), types.Service{}, false, (*view).service),
 		get("/v1/tasks", "Tasks by id", query(paramLimit, paramNext,
 			param{"service", "only tasks of this service"}, param{"family", "only tasks of this task definition family"},
 			param{"host", "only tasks on this host, by id or name"},
 			param{"status", "only tasks whose lastStatus is one of these, joined with commas"},
-			param{"desiredStatus", "RUNNING or STOPPED"}), Tasks{}, true, (*view).tasks),
-		get("/v1/tasks/{id}", "One task, by id or a beginning that only it has", query(), Task{}, false, (*view).task),
-		get("/v1/taskdefs", "Task definitions by family and revision", query(paramLimit, paramNext, param{"family", "only this family"}), TaskDefs{}, true, (*view).taskDefs),
-		get("/v1/taskdefs/{id}", "One task definition: family:revision, or a family for its newest", query(), TaskDef{}, false, (*view).taskDef),
-		get("/v1/voters", "Holders of the log, and who leads", query(), Voters{}, true, (*view).voters),
-		get("/v1/decisions", "What was done and why, oldest first; the newest ones unless after is given", query(paramLimit, param{"after", "only decisions after this number"}), Decisions{}, true, (*view).decisions),
-		get("/v1/settings", "What operators may turn", query(), Settings{}, false, (*view).settings),
+			param{"desiredStatus", "RUNNING or STOPPED"}), types.Tasks{}, true, (*view).tasks),
+		get("/v1/tasks/{id}", "One task, by id or a beginning that only it has", query(), types.Task{}, false, (*view).task),
+		get("/v1/taskdefs", "Task definitions by family and revision", query(paramLimit, paramNext, param{"family", "only this family"}), types.TaskDefs{}, true, (*view).taskDefs),
+		get("/v1/taskdefs/{id}", "One task definition: family:revision, or a family for its newest", query(), types.TaskDef{}, false, (*view).taskDef),
+		get("/v1/voters", "Holders of the log, and who leads", query(), types.Voters{}, true, (*view).voters),
+		get("/v1/decisions", "What was done and why, oldest first; the newest ones unless after is given", query(paramLimit, param{"after", "only decisions after this number"}), types.Decisions{}, true, (*view).decisions),
+		get("/v1/settings", "What operators may turn", query(), types.Settings{}, false, (*view).settings),
 		tokens,
 		{method: http.MethodGet, pattern: "/v1/events", kind: kindStream, media: "text/event-stream",
 			summary: "Decisions as they are made, as server-sent events (decision, state, gap, resume, cut-off); resumed with Last-Event-ID",
@@ -57,19 +61,19 @@ func (a *API) writes() []route {
 	strict := []param{paramStrict}
 	force := []param{paramForce}
 	return []route{
-		write(http.MethodPost, "/v1/taskdefs", "Register a task definition: ECS RegisterTaskDefinition's input", strict, ecsBody("task definition"), TaskDefWritten{}, http.StatusCreated, (*call).registerTaskDef),
-		write(http.MethodPost, "/v1/services", "Create a service: ECS CreateService's input", strict, ecsBody("service"), ServiceWritten{}, http.StatusCreated, (*call).createService),
-		write(http.MethodPatch, "/v1/services/{name}", "Change a service: ECS UpdateService's input; what is not given is kept", strict, ecsBody("service"), ServiceWritten{}, 0, (*call).updateService),
-		write(http.MethodDelete, "/v1/services/{name}", "Delete a service; its tasks stop", force, ForceBody{}, ServiceWritten{}, 0, (*call).deleteService),
-		write(http.MethodPost, "/v1/services/{name}/scale", "Change how many tasks a service keeps running", nil, ScaleBody{}, ServiceWritten{}, 0, (*call).scaleService),
-		write(http.MethodPost, "/v1/tasks", "Start standalone tasks: ECS RunTask's input", strict, ecsBody("run"), TasksWritten{}, http.StatusCreated, (*call).runTasks),
-		write(http.MethodDelete, "/v1/tasks/{id}", "Stop a task", []param{{"reason", "why, for people"}}, ecsBody("stop"), TasksWritten{}, 0, (*call).stopTask),
-		write(http.MethodPost, "/v1/hosts/{id}/cordon", "Keep new tasks off a host", nil, CordonBody{}, HostWritten{}, 0, (*call).cordon),
-		write(http.MethodPost, "/v1/hosts/{id}/uncordon", "Let a host take new tasks again", nil, PlainBody{}, HostWritten{}, 0, (*call).uncordon),
-		write(http.MethodPost, "/v1/hosts/{id}/forget", "End a host's identity for ever", force, ForceBody{}, HostWritten{}, 0, (*call).forget),
-		write(http.MethodPost, "/v1/tokens", "Make a token; its text is in this answer only", nil, TokenBody{}, TokenMade{}, http.StatusCreated, (*call).makeToken),
-		write(http.MethodDelete, "/v1/tokens/{id}", "Make a token worthless", nil, PlainBody{}, Written{}, 0, (*call).deleteToken),
-		write(http.MethodPut, "/v1/settings/{name}", "Turn a setting", nil, SettingBody{}, SettingWritten{}, 0, (*call).putSetting),
+		write(http.MethodPost, "/v1/taskdefs", "Register a task definition: ECS RegisterTaskDefinition's input", strict, ecsBody("task definition"), types.TaskDefWritten{}, http.StatusCreated, (*call).registerTaskDef),
+		write(http.MethodPost, "/v1/services", "Create a service: ECS CreateService's input", strict, ecsBody("service"), types.ServiceWritten{}, http.StatusCreated, (*call).createService),
+		write(http.MethodPatch, "/v1/services/{name}", "Change a service: ECS UpdateService's input; what is not given is kept", strict, ecsBody("service"), types.ServiceWritten{}, 0, (*call).updateService),
+		write(http.MethodDelete, "/v1/services/{name}", "Delete a service; its tasks stop", force, types.ForceBody{}, types.ServiceWritten{}, 0, (*call).deleteService),
+		write(http.MethodPost, "/v1/services/{name}/scale", "Change how many tasks a service keeps running", nil, types.ScaleBody{}, types.ServiceWritten{}, 0, (*call).scaleService),
+		write(http.MethodPost, "/v1/tasks", "Start standalone tasks: ECS RunTask's input", strict, ecsBody("run"), types.TasksWritten{}, http.StatusCreated, (*call).runTasks),
+		write(http.MethodDelete, "/v1/tasks/{id}", "Stop a task", []param{{"reason", "why, for people"}}, ecsBody("stop"), types.TasksWritten{}, 0, (*call).stopTask),
+		write(http.MethodPost, "/v1/hosts/{id}/cordon", "Keep new tasks off a host", nil, types.CordonBody{}, types.HostWritten{}, 0, (*call).cordon),
+		write(http.MethodPost, "/v1/hosts/{id}/uncordon", "Let a host take new tasks again", nil, types.PlainBody{}, types.HostWritten{}, 0, (*call).uncordon),
+		write(http.MethodPost, "/v1/hosts/{id}/forget", "End a host's identity for ever", force, types.ForceBody{}, types.HostWritten{}, 0, (*call).forget),
+		write(http.MethodPost, "/v1/tokens", "Make a token; its text is in this answer only", nil, types.TokenBody{}, types.TokenMade{}, http.StatusCreated, (*call).makeToken),
+		write(http.MethodDelete, "/v1/tokens/{id}", "Make a token worthless", nil, types.PlainBody{}, types.Written{}, 0, (*call).deleteToken),
+		write(http.MethodPut, "/v1/settings/{name}", "Turn a setting", nil, types.SettingBody{}, types.SettingWritten{}, 0, (*call).putSetting),
 	}
 }
 

@@ -4,6 +4,7 @@ import (
 	"sync"
 	"time"
 
+	"skein/agent/api/types"
 	"skein/raftfsm/fleet"
 )
 
@@ -18,11 +19,11 @@ type sums struct {
 	index    uint64
 	made     time.Time
 	took     time.Duration
-	services ServiceCounts
-	tasks    TaskCounts
+	services types.ServiceCounts
+	tasks    types.TaskCounts
 }
 
-func (s *sums) of(v *view) (ServiceCounts, TaskCounts) {
+func (s *sums) of(v *view) (types.ServiceCounts, types.TaskCounts) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	begin := v.api.Now()
@@ -34,7 +35,7 @@ func (s *sums) of(v *view) (ServiceCounts, TaskCounts) {
 	return s.services, s.tasks
 }
 
-func (v *view) sumUp() (services ServiceCounts, tasks TaskCounts) {
+func (v *view) sumUp() (services types.ServiceCounts, tasks types.TaskCounts) {
 	for svc := range v.st.Services() {
 		c := v.st.Counts(svc.Name, "")
 		services.Total++
@@ -42,7 +43,7 @@ func (v *view) sumUp() (services ServiceCounts, tasks TaskCounts) {
 			services.Steady++
 		}
 		tasks.Desired += svc.Desired
-		tasks.add(c)
+		addCounts(&tasks, c)
 	}
 	tasks.Standalone = standalone(v.st)
 	return services, tasks

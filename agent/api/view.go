@@ -4,6 +4,7 @@ import (
 	"net/http"
 	"time"
 
+	"skein/agent/api/types"
 	"skein/raftfsm/fleet"
 )
 
@@ -15,7 +16,7 @@ type view struct {
 	st      *fleet.State
 	leader  fleet.HostID // empty when nobody is known to lead
 	now     fleet.Time
-	meta    Meta
+	meta    types.Meta
 	secrets bool // the reader may see values of environment variables
 
 	reports map[fleet.HostID]*fleet.CapacityReport
@@ -29,9 +30,9 @@ func (a *API) view(r *http.Request, v Voter, secrets bool) *view {
 		leader = ""
 	}
 	now := a.Now()
-	meta := Meta{Index: st.Index(), StaleMs: age.Milliseconds()}
+	meta := types.Meta{Index: st.Index(), StaleMs: age.Milliseconds()}
 	if !known && age > cutOffAfter {
-		meta.CutOff, meta.AloneSince = true, Stamp(fleet.TimeOf(now.Add(-age)))
+		meta.CutOff, meta.AloneSince = true, types.Stamp(fleet.TimeOf(now.Add(-age)))
 	}
 	return &view{Request: r, api: a, st: st, leader: leader, now: max(fleet.TimeOf(now), st.Now()), meta: meta, secrets: secrets}
 }
@@ -72,18 +73,18 @@ func (v *view) heard(id fleet.HostID) string {
 	return "unknown"
 }
 
-func (v *view) hostRef(id fleet.HostID) *HostRef {
+func (v *view) hostRef(id fleet.HostID) *types.HostRef {
 	if id == "" {
 		return nil
 	}
 	h := v.st.Host(id)
 	if h == nil {
-		return &HostRef{ID: string(id)}
+		return &types.HostRef{ID: string(id)}
 	}
-	return &HostRef{ID: string(id), Name: h.Name, Zone: h.Zone, Status: safeURL(h.Status)}
+	return &types.HostRef{ID: string(id), Name: h.Name, Zone: h.Zone, Status: safeURL(h.Status)}
 }
 
-func (v *view) wait(about ...string) *Wait {
+func (v *view) wait(about ...string) *types.Wait {
 	for _, subject := range about {
 		if w := v.st.Wait(subject); w != nil {
 			return waitOf(w)
@@ -92,35 +93,35 @@ func (v *view) wait(about ...string) *Wait {
 	return nil
 }
 
-func waitOf(w *fleet.Wait) *Wait {
-	return &Wait{By: w.By, Code: w.Code, Message: clean(w.Message), Counts: counts(w.Counts), Since: Stamp(w.Since), Until: Stamp(w.Until)}
+func waitOf(w *fleet.Wait) *types.Wait {
+	return &types.Wait{By: w.By, Code: w.Code, Message: clean(w.Message), Counts: counts(w.Counts), Since: types.Stamp(w.Since), Until: types.Stamp(w.Until)}
 }
 
-func counts(given []fleet.Count) []Count {
+func counts(given []fleet.Count) []types.Count {
 	if len(given) == 0 {
 		return nil
 	}
-	out := make([]Count, len(given))
+	out := make([]types.Count, len(given))
 	for i, c := range given {
-		out[i] = Count{clean(c.Name), c.N}
+		out[i] = types.Count{Name: clean(c.Name), Count: c.N}
 	}
 	return out
 }
 
-// headers puts the meta of an answer where clients find it without decoding.
-func (m Meta) headers(h http.Header) {
-	h.Set(headerIndex, formatUint(m.Index))
-	h.Set(headerStale, formatInt(m.StaleMs))
+// metaHeaders puts the meta of an answer where clients find it without decoding.
+func metaHeaders(m types.Meta, h http.Header) {
+	h.Set(types.HeaderIndex, formatUint(m.Index))
+	h.Set(types.HeaderStale, formatInt(m.StaleMs))
 	if m.CutOff {
-		h.Set(headerCutOff, "true")
+		h.Set(types.HeaderCutOff, "true")
 	}
 	if !m.AloneSince.IsZero() {
-		h.Set(headerAlone, fleet.Time(m.AloneSince).String())
+		h.Set(types.HeaderAlone, fleet.Time(m.AloneSince).String())
 	}
 }
 
-// staleSince turns an age into the meta of an answer that was kept.
-func (m Meta) older(by time.Duration) Meta {
+// older is the meta of an answer that was kept for a while.
+func older(m types.Meta, by time.Duration) types.Meta {
 	if m.StaleMs >= 0 {
 		m.StaleMs += by.Milliseconds()
 	}

@@ -3,6 +3,7 @@ package api
 import (
 	"strconv"
 
+	"skein/agent/api/types"
 	"skein/raftfsm/fleet"
 )
 
@@ -20,7 +21,7 @@ func (v *view) decisions() (any, error) {
 			return nil, &fleet.FieldError{Field: "after", Why: "the number of a decision, 0 for the oldest kept"}
 		}
 	}
-	answer := &Decisions{Meta: v.meta, Decisions: []Decision{}, Next: after}
+	answer := &types.Decisions{Meta: v.meta, Decisions: []types.Decision{}, Next: after}
 	for d := range v.st.DecisionsAfter(after) {
 		if len(answer.Decisions) == limit {
 			break
@@ -34,8 +35,8 @@ func (v *view) decisions() (any, error) {
 	return answer, nil
 }
 
-func decisionOf(d *fleet.Decision) Decision {
-	return Decision{Seq: d.Seq, Index: d.Index, At: Stamp(d.At), By: clean(d.By), Code: clean(d.Code), About: clean(d.About), Message: clean(d.Message), Counts: counts(d.Counts)}
+func decisionOf(d *fleet.Decision) types.Decision {
+	return types.Decision{Seq: d.Seq, Index: d.Index, At: types.Stamp(d.At), By: clean(d.By), Code: clean(d.Code), About: clean(d.About), Message: clean(d.Message), Counts: counts(d.Counts)}
 }
 
 // limit reads how many rows a page may have.

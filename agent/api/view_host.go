@@ -1,6 +1,7 @@
 package api
 
 import (
+	"skein/agent/api/types"
 	"skein/raftfsm/fleet"
 )
 
@@ -9,7 +10,7 @@ func (v *view) hosts() (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	answer := &Hosts{Meta: v.meta, Hosts: []Host{}}
+	answer := &types.Hosts{Meta: v.meta, Hosts: []types.Host{}}
 	next := fleet.HostID(v.param("next"))
 	for h := range v.st.Hosts() {
 		if h.ID <= next || h.Life == fleet.HostForgotten {
@@ -33,17 +34,17 @@ func (v *view) host() (any, error) {
 	return &row, nil
 }
 
-func (v *view) hostRow(h *fleet.Host) Host {
-	row := Host{
+func (v *view) hostRow(h *fleet.Host) types.Host {
+	row := types.Host{
 		ID: string(h.ID), Name: clean(h.Name), Zone: clean(h.Zone),
-		Life: h.Life.String(), LifeSince: Stamp(h.LifeSince), Role: "worker", Leader: h.ID == v.leader,
+		Life: h.Life.String(), LifeSince: types.Stamp(h.LifeSince), Role: "worker", Leader: h.ID == v.leader,
 		Placeable: h.Placeable(), Draining: h.Draining, Addr: h.Addr.String(), StatusURL: safeURL(h.Status),
 		Capacity: resources(h.Capacity), Reserved: resources(v.st.Reserved(h.ID)), Free: resources(v.st.Free(h.ID)),
 		Gossip: v.heard(h.ID), Attributes: cleanMap(h.Attributes), SelfCheck: checks(h.SelfCheck),
-		Version: clean(h.Version), OSImage: clean(h.OSImage), Boot: clean(h.Session.Boot), Session: h.Session.N, JoinedAt: Stamp(h.JoinedAt),
+		Version: clean(h.Version), OSImage: clean(h.OSImage), Boot: clean(h.Session.Boot), Session: h.Session.N, JoinedAt: types.Stamp(h.JoinedAt),
 	}
 	if h.Cordon != nil {
-		row.Cordon = &Cordon{By: clean(h.Cordon.By), At: Stamp(h.Cordon.At), Why: clean(h.Cordon.Why)}
+		row.Cordon = &types.Cordon{By: clean(h.Cordon.By), At: types.Stamp(h.Cordon.At), Why: clean(h.Cordon.Why)}
 	}
 	if voter := v.st.VoterOf(h.ID); voter != nil {
 		row.VoterPhase = voter.Phase.String()
@@ -66,21 +67,21 @@ func (v *view) hostRow(h *fleet.Host) Host {
 	return row
 }
 
-func reportOf(r *fleet.CapacityReport) *HostReport {
-	return &HostReport{
-		At: Stamp(r.At), Used: resources(r.Used), Starved: r.Starved, Protected: clean(r.Protected),
-		Pressure: Pressure{int(r.Pressure.CPU), int(r.Pressure.Memory), int(r.Pressure.IO)},
+func reportOf(r *fleet.CapacityReport) *types.HostReport {
+	return &types.HostReport{
+		At: types.Stamp(r.At), Used: resources(r.Used), Starved: r.Starved, Protected: clean(r.Protected),
+		Pressure: types.Pressure{CPU: int(r.Pressure.CPU), Memory: int(r.Pressure.Memory), IO: int(r.Pressure.IO)},
 		Runtime:  clean(r.Runtime), DiskFreeMiB: r.DiskFreeMiB, PortsUsed: r.PortsUsed,
 	}
 }
 
-func checks(given []fleet.Check) []Check {
+func checks(given []fleet.Check) []types.Check {
 	if len(given) == 0 {
 		return nil
 	}
-	out := make([]Check, len(given))
+	out := make([]types.Check, len(given))
 	for i, c := range given {
-		out[i] = Check{clean(c.Name), c.OK, c.Required, clean(c.Detail)}
+		out[i] = types.Check{Name: clean(c.Name), OK: c.OK, Required: c.Required, Detail: clean(c.Detail)}
 	}
 	return out
 }
@@ -94,4 +95,8 @@ func cleanMap(given map[string]string) map[string]string {
 		out[clean(k)] = clean(value)
 	}
 	return out
+}
+
+func resources(r fleet.Resources) types.Resources {
+	return types.Resources{CPU: r.CPU, Memory: r.Memory}
 }

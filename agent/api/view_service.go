@@ -1,6 +1,7 @@
 package api
 
 import (
+	"skein/agent/api/types"
 	"skein/raftfsm/fleet"
 )
 
@@ -9,7 +10,7 @@ func (v *view) services() (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	answer := &Services{Meta: v.meta, Services: []Service{}}
+	answer := &types.Services{Meta: v.meta, Services: []types.Service{}}
 	next := v.param("next")
 	for s := range v.st.Services() {
 		if s.Name <= next {
@@ -33,19 +34,19 @@ func (v *view) service() (any, error) {
 	return &row, nil
 }
 
-func (v *view) serviceRow(s *fleet.Service) Service {
+func (v *view) serviceRow(s *fleet.Service) types.Service {
 	all, newest := v.st.Counts(s.Name, ""), v.st.Counts(s.Name, s.Revision)
-	row := Service{
+	row := types.Service{
 		Name: s.Name, Status: s.Status.String(), Desired: s.Desired, Revision: string(s.Revision),
 		Running: all.Running, Pending: all.Pending, Stopping: all.Stopping, Unreachable: all.Unreachable, Healthy: all.Healthy,
 		Old: all.Total - newest.Total, Steady: v.steady(s, all),
-		Deployment: DeploymentConfig{s.MinPercent, s.MaxPercent}, GraceS: s.GraceS,
-		OnDisconnect: OnDisconnect{s.OnDisconnect.StopAfterMs / 1000}, Zones: v.st.TasksByZone(s.Name),
+		Deployment: types.DeploymentConfig{MinPercent: s.MinPercent, MaxPercent: s.MaxPercent}, GraceS: s.GraceS,
+		OnDisconnect: types.OnDisconnect{StopAfterS: s.OnDisconnect.StopAfterMs / 1000}, Zones: v.st.TasksByZone(s.Name),
 		Wait: v.wait(fleet.AboutService(s.Name)), Failures: s.Failures, LastFailure: clean(s.LastFailure),
-		CreatedAt: Stamp(s.CreatedAt), UpdatedAt: Stamp(s.UpdatedAt), Tags: cleanMap(s.Tags),
+		CreatedAt: types.Stamp(s.CreatedAt), UpdatedAt: types.Stamp(s.UpdatedAt), Tags: cleanMap(s.Tags),
 	}
 	if s.NotBefore > v.now {
-		row.NotBefore = Stamp(s.NotBefore)
+		row.NotBefore = types.Stamp(s.NotBefore)
 	}
 	if row.Zones == nil {
 		row.Zones = map[string]int{}
@@ -64,14 +65,14 @@ func (v *view) steady(s *fleet.Service, all fleet.Counts) bool {
 		all.Pending == 0 && all.Stopping == 0
 }
 
-func images(def *fleet.TaskDef, pins []fleet.ImagePin) []Image {
+func images(def *fleet.TaskDef, pins []fleet.ImagePin) []types.Image {
 	if def == nil {
 		return nil
 	}
-	out := make([]Image, 0, len(def.Containers))
+	out := make([]types.Image, 0, len(def.Containers))
 	for i := range def.Containers {
 		c := &def.Containers[i]
-		image := Image{Container: c.Name, Image: c.Image}
+		image := types.Image{Container: c.Name, Image: c.Image}
 		for _, pin := range pins {
 			if pin.Container == c.Name {
 				image.Digest = pin.Digest

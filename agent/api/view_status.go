@@ -3,13 +3,14 @@ package api
 import (
 	"fmt"
 
+	"skein/agent/api/types"
 	"skein/raftfsm/fleet"
 )
 
 func (v *view) status() (any, error) {
-	s := &Status{Meta: v.meta, Now: Stamp(v.st.Now()), AnsweredBy: v.answerer(), Notes: []string{}}
+	s := &types.Status{Meta: v.meta, Now: types.Stamp(v.st.Now()), AnsweredBy: v.answerer(), Notes: []string{}}
 	if f := v.st.Fleet(); f != nil {
-		s.Fleet = FleetInfo{ID: string(f.ID), Name: clean(f.Name), Epoch: f.Epoch, Format: f.Format, CreatedAt: Stamp(f.CreatedAt)}
+		s.Fleet = types.FleetInfo{ID: string(f.ID), Name: clean(f.Name), Epoch: f.Epoch, Format: f.Format, CreatedAt: types.Stamp(f.CreatedAt)}
 	}
 	s.Leader = v.hostRef(v.leader)
 	s.Hosts = v.hostCounts()
@@ -19,16 +20,16 @@ func (v *view) status() (any, error) {
 	return s, nil
 }
 
-func (v *view) answerer() Answerer {
+func (v *view) answerer() types.Answerer {
 	return v.api.answerer("voter")
 }
 
-func (a *API) answerer(role string) Answerer {
-	return Answerer{ID: string(a.Host), Name: a.Name, Zone: a.Zone, Role: role, Version: a.Version}
+func (a *API) answerer(role string) types.Answerer {
+	return types.Answerer{ID: string(a.Host), Name: a.Name, Zone: a.Zone, Role: role, Version: a.Version}
 }
 
-func (v *view) hostCounts() HostCounts {
-	var c HostCounts
+func (v *view) hostCounts() types.HostCounts {
+	var c types.HostCounts
 	for h := range v.st.Hosts() {
 		switch h.Life {
 		case fleet.HostForgotten:
@@ -50,8 +51,8 @@ func (v *view) hostCounts() HostCounts {
 	return c
 }
 
-func (v *view) voterCounts(hosts HostCounts) VoterCounts {
-	var c VoterCounts
+func (v *view) voterCounts(hosts types.HostCounts) types.VoterCounts {
+	var c types.VoterCounts
 	for row := range v.st.Voters() {
 		if row.Phase == fleet.VoterVoting {
 			c.Voting++
@@ -77,14 +78,14 @@ func (v *view) voterTarget(hosts int) int {
 	return target
 }
 
-func (c *TaskCounts) add(n fleet.Counts) {
+func addCounts(c *types.TaskCounts, n fleet.Counts) {
 	c.Running += n.Running
 	c.Pending += n.Pending
 	c.Stopping += n.Stopping
 	c.Unreachable += n.Unreachable
 }
 
-func (v *view) notes(s *Status) {
+func (v *view) notes(s *types.Status) {
 	note := func(format string, args ...any) { s.Notes = append(s.Notes, fmt.Sprintf(format, args...)) }
 	if s.CutOff {
 		note("this host hears no leader: it shows what it last knew, and keeps its tasks running")
@@ -107,14 +108,14 @@ func (v *view) notes(s *Status) {
 }
 
 func (v *view) voters() (any, error) {
-	answer := &Voters{Meta: v.meta, Leader: v.hostRef(v.leader), Voters: []VoterRow{}}
+	answer := &types.Voters{Meta: v.meta, Leader: v.hostRef(v.leader), Voters: []types.VoterRow{}}
 	answer.Target = v.voterTarget(v.hostCounts().Total)
 	for row := range v.st.Voters() {
 		life := "unknown"
 		if h := v.st.Host(row.Host); h != nil {
 			life = h.Life.String()
 		}
-		answer.Voters = append(answer.Voters, VoterRow{ID: string(row.ID), Host: *v.hostRef(row.Host), Phase: row.Phase.String(), Since: Stamp(row.Since), Life: life})
+		answer.Voters = append(answer.Voters, types.VoterRow{ID: string(row.ID), Host: *v.hostRef(row.Host), Phase: row.Phase.String(), Since: types.Stamp(row.Since), Life: life})
 	}
 	return answer, nil
 }

@@ -5,6 +5,7 @@ import (
 	"slices"
 	"strings"
 
+	"skein/agent/api/types"
 	"skein/raftfsm/fleet"
 )
 
@@ -60,7 +61,7 @@ func (v *view) tasks() (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	answer := &Tasks{Meta: v.meta, Tasks: []Task{}}
+	answer := &types.Tasks{Meta: v.meta, Tasks: []types.Task{}}
 	scanned, last := 0, fleet.TaskID("")
 	for t := range v.candidates(f) {
 		if scanned == maxScan || len(answer.Tasks) == limit {
@@ -112,15 +113,15 @@ func (v *view) task() (any, error) {
 	return &row, nil
 }
 
-func (v *view) taskRow(t *fleet.Task) Task {
-	row := Task{
+func (v *view) taskRow(t *fleet.Task) types.Task {
+	row := types.Task{
 		ID: string(t.ID), Service: t.Service, Revision: string(t.Revision), TaskDef: string(t.TaskDef),
 		Group: clean(t.Group), StartedBy: clean(t.StartedBy), Host: v.hostRef(t.Host),
 		Desired: t.Desired.String(), Last: t.Last.String(), Health: health(t.Health), Ports: ports(t.Ports),
 		Containers: exits(t.Exits), StopCode: t.StopCode.String(), Reason: clean(t.Reason),
 		Attempt: t.Attempt, Unconfirmed: t.Unconfirmed, Source: "state",
-		CreatedAt: Stamp(t.CreatedAt), AssignedAt: Stamp(t.AssignedAt), StartedAt: Stamp(t.StartedAt),
-		HealthyAt: Stamp(t.HealthyAt), StoppingAt: Stamp(t.StoppingAt), StoppedAt: Stamp(t.StoppedAt),
+		CreatedAt: types.Stamp(t.CreatedAt), AssignedAt: types.Stamp(t.AssignedAt), StartedAt: types.Stamp(t.StartedAt),
+		HealthyAt: types.Stamp(t.HealthyAt), StoppingAt: types.Stamp(t.StoppingAt), StoppedAt: types.Stamp(t.StoppedAt),
 	}
 	row.Unreachable = !t.Stopped() && !v.st.Reachable(t)
 	if t.Desired == fleet.TaskRunning && t.Last < fleet.TaskRunning {
@@ -131,7 +132,7 @@ func (v *view) taskRow(t *fleet.Task) Task {
 
 // pendingWhy looks for the reason given for the task, then for its service's,
 // which counts only until the task has a host.
-func (v *view) pendingWhy(t *fleet.Task) *Wait {
+func (v *view) pendingWhy(t *fleet.Task) *types.Wait {
 	if w := v.wait(fleet.AboutTask(t.ID)); w != nil || t.Host != "" || t.Service == "" {
 		return w
 	}
@@ -145,24 +146,24 @@ func health(h fleet.Health) string {
 	return h.String()
 }
 
-func ports(given []fleet.PortBinding) []Port {
+func ports(given []fleet.PortBinding) []types.Port {
 	if len(given) == 0 {
 		return nil
 	}
-	out := make([]Port, len(given))
+	out := make([]types.Port, len(given))
 	for i, p := range given {
-		out[i] = Port{p.Container, p.ContainerPort, p.HostPort, p.Protocol.String()}
+		out[i] = types.Port{Container: p.Container, ContainerPort: p.ContainerPort, HostPort: p.HostPort, Protocol: p.Protocol.String()}
 	}
 	return out
 }
 
-func exits(given []fleet.ContainerExit) []Container {
+func exits(given []fleet.ContainerExit) []types.Container {
 	if len(given) == 0 {
 		return nil
 	}
-	out := make([]Container, len(given))
+	out := make([]types.Container, len(given))
 	for i, e := range given {
-		out[i] = Container{clean(e.Container), e.Code, clean(e.Reason)}
+		out[i] = types.Container{Name: clean(e.Container), ExitCode: e.Code, Reason: clean(e.Reason)}
 	}
 	return out
 }

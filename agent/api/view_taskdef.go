@@ -5,6 +5,7 @@ import (
 	"slices"
 	"strconv"
 
+	"skein/agent/api/types"
 	"skein/raftfsm/fleet"
 )
 
@@ -13,7 +14,7 @@ func (v *view) taskDefs() (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	answer := &TaskDefs{Meta: v.meta, TaskDefs: []TaskDef{}}
+	answer := &types.TaskDefs{Meta: v.meta, TaskDefs: []types.TaskDef{}}
 	family, next := v.param("family"), fleet.TaskDefID(v.param("next"))
 	for d := range v.st.TaskDefs() {
 		if !taskDefAfter(d.ID, next) {
@@ -47,11 +48,11 @@ func (v *view) taskDef() (any, error) {
 	return &row, nil
 }
 
-func (v *view) taskDefRow(d *fleet.TaskDef) TaskDef {
+func (v *view) taskDefRow(d *fleet.TaskDef) types.TaskDef {
 	family, revision := d.ID.Split()
-	row := TaskDef{
+	row := types.TaskDef{
 		ID: string(d.ID), Family: family, Revision: revision, Network: d.NetworkMode.String(),
-		Reservation: resources(d.Reservation()), Containers: make([]ContainerDef, len(d.Containers)), RegisteredAt: Stamp(d.RegisteredAt),
+		Reservation: resources(d.Reservation()), Containers: make([]types.ContainerDef, len(d.Containers)), RegisteredAt: types.Stamp(d.RegisteredAt),
 	}
 	if d.CPU > 0 {
 		row.CPU = strconv.FormatInt(d.CPU, 10)
@@ -60,7 +61,7 @@ func (v *view) taskDefRow(d *fleet.TaskDef) TaskDef {
 		row.Memory = strconv.FormatInt(d.Memory, 10)
 	}
 	for _, key := range slices.Sorted(maps.Keys(d.Tags)) {
-		row.Tags = append(row.Tags, Tag{key, d.Tags[key]})
+		row.Tags = append(row.Tags, types.Tag{Key: key, Value: d.Tags[key]})
 	}
 	for i := range d.Containers {
 		row.Containers[i] = v.containerDef(&d.Containers[i])
@@ -68,38 +69,38 @@ func (v *view) taskDefRow(d *fleet.TaskDef) TaskDef {
 	return row
 }
 
-func (v *view) containerDef(c *fleet.Container) ContainerDef {
-	def := ContainerDef{
+func (v *view) containerDef(c *fleet.Container) types.ContainerDef {
+	def := types.ContainerDef{
 		Name: c.Name, Image: c.Image, CPU: c.CPU, Memory: c.Memory, MemoryReservation: c.MemoryReservation, Essential: !c.NotEssential,
 		EntryPoint: c.EntryPoint, Command: c.Command, WorkingDirectory: c.WorkingDirectory, User: c.User,
 		StopTimeout: c.StopTimeoutS, ReadonlyRootFS: c.ReadonlyRootFS,
 	}
 	for _, e := range c.Environment {
 		if v.secrets {
-			def.Environment = append(def.Environment, EnvVar{Name: e.Name, Value: e.Value})
+			def.Environment = append(def.Environment, types.EnvVar{Name: e.Name, Value: e.Value})
 		} else {
-			def.Environment = append(def.Environment, EnvVar{Name: e.Name, Hidden: true})
+			def.Environment = append(def.Environment, types.EnvVar{Name: e.Name, Hidden: true})
 		}
 	}
 	for _, p := range c.PortMappings {
-		def.Ports = append(def.Ports, PortMapping{p.Name, p.ContainerPort, p.HostPort, p.Protocol.String()})
+		def.Ports = append(def.Ports, types.PortMapping{Name: p.Name, ContainerPort: p.ContainerPort, HostPort: p.HostPort, Protocol: p.Protocol.String()})
 	}
 	if h := c.HealthCheck; h != nil {
-		def.HealthCheck = &HealthCheck{Interval: h.IntervalS, Timeout: h.TimeoutS, Retries: h.Retries, StartPeriod: h.StartPeriodS}
+		def.HealthCheck = &types.HealthCheck{Interval: h.IntervalS, Timeout: h.TimeoutS, Retries: h.Retries, StartPeriod: h.StartPeriodS}
 		if h.HTTP != nil {
-			def.HealthCheck.HTTP = &HTTPGet{h.HTTP.Port, h.HTTP.Path}
+			def.HealthCheck.HTTP = &types.HTTPGet{Port: h.HTTP.Port, Path: h.HTTP.Path}
 		} else {
 			def.HealthCheck.Command = append([]string{"CMD"}, h.Command...)
 		}
 	}
 	if c.InitProcess || c.Capabilities != nil {
-		def.Linux = &LinuxParams{InitProcess: c.InitProcess}
+		def.Linux = &types.LinuxParams{InitProcess: c.InitProcess}
 		if c.Capabilities != nil {
-			def.Linux.Capabilities = &Capabilities{c.Capabilities.Add, c.Capabilities.Drop}
+			def.Linux.Capabilities = &types.Capabilities{Add: c.Capabilities.Add, Drop: c.Capabilities.Drop}
 		}
 	}
 	for _, u := range c.Ulimits {
-		def.Ulimits = append(def.Ulimits, Ulimit{u.Name, u.Soft, u.Hard})
+		def.Ulimits = append(def.Ulimits, types.Ulimit{Name: u.Name, Soft: u.Soft, Hard: u.Hard})
 	}
 	return def
 }

@@ -12,6 +12,7 @@ import (
 	"net/http"
 	"strings"
 
+	"skein/agent/api/types"
 	"skein/agent/ecs/strictjson"
 	"skein/raftfsm/fleet"
 )
@@ -32,20 +33,7 @@ type order struct {
 	// again when that State moved meanwhile.
 	command func(ctx context.Context, st *fleet.State) (fleet.Command, []strictjson.Warning, error)
 	// answer is given what was made and the State after it.
-	answer func(v *view, ids []string, w Written) any
-}
-
-// Written is part of the answer to every write.
-type Written struct {
-	Index       uint64    `json:"index" doc:"log index at which it was committed"`
-	ClientToken string    `json:"clientToken" doc:"repeating the request with it changes nothing and gives the same answer"`
-	Warnings    []Warning `json:"warnings" doc:"what was asked for and not done"`
-}
-
-// Warning is something asked for that is not done.
-type Warning struct {
-	Field   string `json:"field"`
-	Message string `json:"message"`
+	answer func(v *view, ids []string, w types.Written) any
 }
 
 // serveWrite reads a write, then brings it to the leader and answers once it
@@ -145,10 +133,10 @@ func readBody(w http.ResponseWriter, r *http.Request) ([]byte, error) {
 // receipt makes repeating a write safe. Its token comes from the client, or is
 // made here, so that our own repetitions are safe too.
 func (a *API) receipt(r *http.Request, body []byte, fromBody string) (fleet.Receipt, error) {
-	token := r.Header.Get(headerToken)
+	token := r.Header.Get(types.HeaderToken)
 	switch {
 	case token != "" && fromBody != "" && token != fromBody:
-		return fleet.Receipt{}, &fleet.FieldError{Field: "clientToken", Why: "differs from the header " + headerToken + "; keep one"}
+		return fleet.Receipt{}, &fleet.FieldError{Field: "clientToken", Why: "differs from the header " + types.HeaderToken + "; keep one"}
 	case token == "":
 		token = fromBody
 	}
@@ -188,12 +176,12 @@ func (a *API) carryOut(rt route, o *order, v Voter, item fleet.Item, w http.Resp
 		if err != nil {
 			return err
 		}
-		written := Written{Index: index, ClientToken: item.Receipt.Token, Warnings: []Warning{}}
+		written := types.Written{Index: index, ClientToken: item.Receipt.Token, Warnings: []types.Warning{}}
 		for _, warning := range append(o.warnings, warnings...) {
-			written.Warnings = append(written.Warnings, Warning{warning.Field, clean(warning.Message)})
+			written.Warnings = append(written.Warnings, types.Warning{Field: warning.Field, Message: clean(warning.Message)})
 		}
 		view := a.view(r, v, true)
-		w.Header().Set(headerIndex, formatUint(index))
+		w.Header().Set(types.HeaderIndex, formatUint(index))
 		writeJSON(w, rt.statusCode(), o.answer(view, ids, written))
 		return nil
 	}

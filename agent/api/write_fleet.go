@@ -7,6 +7,7 @@ import (
 	"strings"
 	"time"
 
+	"skein/agent/api/types"
 	"skein/agent/ecs/strictjson"
 	"skein/raftfsm/fleet"
 )
@@ -18,36 +19,10 @@ const (
 	maxOperatorLife  = 366 * 24 * time.Hour
 )
 
-// TokenMade answers with a token's text, once.
-type TokenMade struct {
-	Written
-	ID       string `json:"id" doc:"public half, for deleting it"`
-	Kind     string `json:"kind" enum:"join,operator"`
-	Token    string `json:"token,omitempty" doc:"the secret text; shown in this answer and never again. Absent when a repeated request made it before"`
-	Uses     int    `json:"uses,omitempty"`
-	NotAfter Stamp  `json:"notAfter,omitzero"`
-}
-
-// TokenRow is a token without its secret.
-type TokenRow struct {
-	ID        string `json:"id"`
-	Kind      string `json:"kind" enum:"join,operator"`
-	Uses      int    `json:"uses" doc:"left, for join tokens"`
-	By        string `json:"by,omitempty"`
-	CreatedAt Stamp  `json:"createdAt,omitzero"`
-	NotAfter  Stamp  `json:"notAfter,omitzero"`
-}
-
-// TokenList lists tokens.
-type TokenList struct {
-	Meta
-	Tokens []TokenRow `json:"tokens"`
-}
-
 func (v *view) tokens() (any, error) {
-	answer := &TokenList{Meta: v.meta, Tokens: []TokenRow{}}
+	answer := &types.TokenList{Meta: v.meta, Tokens: []types.TokenRow{}}
 	for t := range v.st.Tokens() {
-		answer.Tokens = append(answer.Tokens, TokenRow{string(t.ID), t.Kind.String(), t.Uses, clean(t.By), Stamp(t.CreatedAt), Stamp(t.NotAfter)})
+		answer.Tokens = append(answer.Tokens, types.TokenRow{ID: string(t.ID), Kind: t.Kind.String(), Uses: t.Uses, By: clean(t.By), CreatedAt: types.Stamp(t.CreatedAt), NotAfter: types.Stamp(t.NotAfter)})
 	}
 	return answer, nil
 }
@@ -103,15 +78,15 @@ func (m *minting) command(_ context.Context, st *fleet.State) (fleet.Command, []
 	return fleet.PutToken{ID: m.id, TokenKind: m.kind, Hash: slices.Clone(m.hash), Uses: m.uses, NotAfter: end}, nil, nil
 }
 
-func (m *minting) answer(v *view, ids []string, w Written) any {
-	answer := &TokenMade{Written: w, ID: firstID(ids), Kind: m.kind.String()}
+func (m *minting) answer(v *view, ids []string, w types.Written) any {
+	answer := &types.TokenMade{Written: w, ID: firstID(ids), Kind: m.kind.String()}
 	if answer.ID == string(m.id) {
 		answer.Token = m.text
 	} else {
-		answer.Warnings = append(answer.Warnings, Warning{"token", "an earlier request with this client token made it, and its text is shown only once: delete it and make another if that answer was lost"})
+		answer.Warnings = append(answer.Warnings, types.Warning{Field: "token", Message: "an earlier request with this client token made it, and its text is shown only once: delete it and make another if that answer was lost"})
 	}
 	if row := v.st.Token(fleet.TokenID(answer.ID)); row != nil {
-		answer.Uses, answer.NotAfter = row.Uses, Stamp(row.NotAfter)
+		answer.Uses, answer.NotAfter = row.Uses, types.Stamp(row.NotAfter)
 	}
 	return answer
 }
@@ -134,34 +109,16 @@ func (c *call) deleteToken() (*order, error) {
 			}
 			return fleet.DeleteToken{ID: id}, nil, nil
 		},
-		answer: func(_ *view, _ []string, w Written) any { return &w },
+		answer: func(_ *view, _ []string, w types.Written) any { return &w },
 	}, nil
 }
 
-// Settings are what operators may turn.
-type Settings struct {
-	Meta
-	Settings []Setting `json:"settings"`
-}
-
-// Setting is one of them.
-type Setting struct {
-	Name  string `json:"name"`
-	Value int64  `json:"value"`
-}
-
-// SettingWritten answers a change of a setting.
-type SettingWritten struct {
-	Written
-	Setting
-}
-
 func (v *view) settings() (any, error) {
-	answer := &Settings{Meta: v.meta, Settings: []Setting{}}
+	answer := &types.Settings{Meta: v.meta, Settings: []types.Setting{}}
 	if f := v.st.Fleet(); f != nil {
 		for _, name := range fleet.SettingNames() {
 			value, _ := f.Settings.Get(name)
-			answer.Settings = append(answer.Settings, Setting{name, value})
+			answer.Settings = append(answer.Settings, types.Setting{Name: name, Value: value})
 		}
 	}
 	return answer, nil
@@ -186,6 +143,8 @@ func (c *call) putSetting() (*order, error) {
 		command: func(context.Context, *fleet.State) (fleet.Command, []strictjson.Warning, error) {
 			return fleet.PutSetting{Name: name, Value: value}, nil, nil
 		},
-		answer: func(_ *view, _ []string, w Written) any { return &SettingWritten{w, Setting{name, value}} },
+		answer: func(_ *view, _ []string, w types.Written) any {
+			return &types.SettingWritten{Written: w, Setting: types.Setting{Name: name, Value: value}}
+		},
 	}, nil
 }

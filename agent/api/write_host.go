@@ -3,15 +3,10 @@ package api
 import (
 	"context"
 
+	"skein/agent/api/types"
 	"skein/agent/ecs/strictjson"
 	"skein/raftfsm/fleet"
 )
-
-// HostWritten answers a change of a host.
-type HostWritten struct {
-	Written
-	Host *Host `json:"host" nullable:"true"`
-}
 
 func (c *call) cordon() (*order, error) {
 	o, p, err := c.bodyOf(cordonFields)
@@ -59,8 +54,8 @@ func (c *call) hostOrder(token string, command func(fleet.HostID) fleet.Command)
 			id = h.ID
 			return command(id), nil, nil
 		},
-		answer: func(v *view, _ []string, w Written) any {
-			answer := &HostWritten{Written: w}
+		answer: func(v *view, _ []string, w types.Written) any {
+			answer := &types.HostWritten{Written: w}
 			h, err := findHost(v.st, string(id))
 			if err == nil {
 				row := v.hostRow(h)

@@ -4,24 +4,11 @@ import (
 	"context"
 	"fmt"
 
+	"skein/agent/api/types"
 	"skein/agent/ecs"
 	"skein/agent/ecs/strictjson"
 	"skein/raftfsm/fleet"
 )
-
-// ServiceWritten answers a change of a service.
-type ServiceWritten struct {
-	Written
-	Service  *Service  `json:"service" nullable:"true" doc:"null when it is gone already"`
-	Defaults []Default `json:"defaults,omitempty" doc:"what create took because nothing was given"`
-}
-
-// Default is a value taken because nothing was given.
-type Default struct {
-	Field string `json:"field"`
-	Value string `json:"value"`
-	Why   string `json:"why"`
-}
 
 func (c *call) createService() (*order, error) {
 	opts, err := c.options()
@@ -47,7 +34,7 @@ func (c *call) createService() (*order, error) {
 			}
 			return c.withImages(ctx, st, put, def)
 		},
-		answer: func(v *view, _ []string, w Written) any { return serviceWritten(v, in.Name, w, defaults) },
+		answer: func(v *view, _ []string, w types.Written) any { return serviceWritten(v, in.Name, w, defaults) },
 	}, nil
 }
 
@@ -70,7 +57,7 @@ func (c *call) updateService() (*order, error) {
 		command: func(ctx context.Context, st *fleet.State) (fleet.Command, []strictjson.Warning, error) {
 			return c.updateCommand(ctx, st, name, in)
 		},
-		answer: func(v *view, _ []string, w Written) any { return serviceWritten(v, name, w, nil) },
+		answer: func(v *view, _ []string, w types.Written) any { return serviceWritten(v, name, w, nil) },
 	}, nil
 }
 
@@ -156,7 +143,7 @@ func (c *call) scaleService() (*order, error) {
 			}
 			return fleet.ScaleService{Name: name, Desired: desired}, c.serviceWarnings(st, put, def), nil
 		},
-		answer: func(v *view, _ []string, w Written) any { return serviceWritten(v, name, w, nil) },
+		answer: func(v *view, _ []string, w types.Written) any { return serviceWritten(v, name, w, nil) },
 	}, nil
 }
 
@@ -171,7 +158,7 @@ func (c *call) deleteService() (*order, error) {
 		command: func(context.Context, *fleet.State) (fleet.Command, []strictjson.Warning, error) {
 			return fleet.DeleteService{Name: name, Force: force}, nil, nil
 		},
-		answer: func(v *view, _ []string, w Written) any { return serviceWritten(v, name, w, nil) },
+		answer: func(v *view, _ []string, w types.Written) any { return serviceWritten(v, name, w, nil) },
 	}, nil
 }
 
@@ -189,14 +176,14 @@ func (c *call) force() (force bool, token string, err error) {
 	return inBody || inQuery, token, err
 }
 
-func serviceWritten(v *view, name string, w Written, defaults []ecs.Default) any {
-	answer := &ServiceWritten{Written: w}
+func serviceWritten(v *view, name string, w types.Written, defaults []ecs.Default) any {
+	answer := &types.ServiceWritten{Written: w}
 	if s := v.st.Service(name); s != nil {
 		row := v.serviceRow(s)
 		answer.Service = &row
 	}
 	for _, d := range defaults {
-		answer.Defaults = append(answer.Defaults, Default(d))
+		answer.Defaults = append(answer.Defaults, types.Default(d))
 	}
 	return answer
 }

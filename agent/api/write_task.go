@@ -4,16 +4,11 @@ import (
 	"context"
 	"slices"
 
+	"skein/agent/api/types"
 	"skein/agent/ecs"
 	"skein/agent/ecs/strictjson"
 	"skein/raftfsm/fleet"
 )
-
-// TasksWritten answers a run or a stop.
-type TasksWritten struct {
-	Written
-	Tasks []Task `json:"tasks"`
-}
 
 func (c *call) runTasks() (*order, error) {
 	opts, err := c.options()
@@ -82,7 +77,7 @@ func (c *call) stopTask() (*order, error) {
 			}
 			return fleet.StopTasks{Tasks: []fleet.TaskID{t.ID}, Code: fleet.StopUserInitiated, Reason: reason}, warnings, nil
 		},
-		answer: func(v *view, ids []string, w Written) any {
+		answer: func(v *view, ids []string, w types.Written) any {
 			if stopped != "" {
 				ids = []string{stopped}
 			}
@@ -91,8 +86,8 @@ func (c *call) stopTask() (*order, error) {
 	}, nil
 }
 
-func tasksWritten(v *view, ids []string, w Written) any {
-	answer := &TasksWritten{Written: w, Tasks: []Task{}}
+func tasksWritten(v *view, ids []string, w types.Written) any {
+	answer := &types.TasksWritten{Written: w, Tasks: []types.Task{}}
 	for _, id := range ids {
 		if t := v.st.Task(fleet.TaskID(id)); t != nil {
 			answer.Tasks = append(answer.Tasks, v.taskRow(t))

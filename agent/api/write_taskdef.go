@@ -4,16 +4,11 @@ import (
 	"context"
 	"net/http"
 
+	"skein/agent/api/types"
 	"skein/agent/ecs"
 	"skein/agent/ecs/strictjson"
 	"skein/raftfsm/fleet"
 )
-
-// TaskDefWritten answers a registration.
-type TaskDefWritten struct {
-	Written
-	TaskDef *TaskDef `json:"taskDefinition" nullable:"true"`
-}
 
 func (c *call) registerTaskDef() (*order, error) {
 	opts, err := c.options()
@@ -33,8 +28,8 @@ func (c *call) registerTaskDef() (*order, error) {
 			again, err := ecs.ReadTaskDef(c.body, c.ranges(st, opts))
 			return fleet.RegisterTaskDef{Family: again.Family, Def: again.Def}, tooLarge(st, &again.Def), err
 		},
-		answer: func(v *view, ids []string, w Written) any {
-			answer := &TaskDefWritten{Written: w}
+		answer: func(v *view, ids []string, w types.Written) any {
+			answer := &types.TaskDefWritten{Written: w}
 			if d := v.st.TaskDef(fleet.TaskDefID(firstID(ids))); d != nil {
 				row := v.taskDefRow(d)
 				answer.TaskDef = &row

@@ -12,7 +12,7 @@ import (
 	"path/filepath"
 	"strings"
 
-	"skein/agent/api"
+	"skein/agent/api/types"
 )
 
 // skein runs the binary on one host of the lab, as an operator would.
@@ -94,7 +94,7 @@ func (f *fleetUnderTest) workerCarriesCommands() {
 		step{"hosts forget " + worker, 1, []string{"is ready"}},
 	)
 	f.eventually("the stopped task says why", func() (string, bool) {
-		task, err := get[api.Task](f, "h1", "/v1/tasks/"+ids[0])
+		task, err := get[types.Task](f, "h1", "/v1/tasks/"+ids[0])
 		return fmt.Sprintf("%+v %v", task, err), err == nil && task.Last == "STOPPED" && strings.Contains(task.Reason, "enough")
 	})
 	f.must(f.lab.Kill(f.Context(), worker))

@@ -8,7 +8,7 @@ import (
 	"os"
 	"time"
 
-	"skein/agent/api"
+	"skein/agent/api/types"
 	"skein/cmd/skein/client"
 	"skein/cmd/skein/lab"
 )
@@ -55,7 +55,7 @@ func (c *labDemoCommand) Run(ctx context.Context) error {
 
 // deploy registers the web image and creates the service, unless it is there.
 func (c *labDemoCommand) deploy(ctx context.Context, l *lab.Lab, agent *client.Client) error {
-	var service api.Service
+	var service types.Service
 	_, err := agent.Get(ctx, "/v1/services/"+demoService, &service)
 	var refused *client.Error
 	if err == nil || !errors.As(err, &refused) || refused.Status != http.StatusNotFound {
@@ -106,7 +106,7 @@ func webTaskDefinition(image string) map[string]any {
 
 // fleetReady looks whether every host takes tasks and every voter votes.
 func fleetReady(ctx context.Context, agent *client.Client) (now string, done bool) {
-	var status api.Status
+	var status types.Status
 	if _, err := agent.Get(ctx, "/v1/status", &status); err != nil {
 		return err.Error(), false
 	}
@@ -116,7 +116,7 @@ func fleetReady(ctx context.Context, agent *client.Client) (now string, done boo
 
 // serviceHealthy looks whether all tasks of the demo's service are healthy.
 func serviceHealthy(ctx context.Context, agent *client.Client) (now string, done bool) {
-	var service api.Service
+	var service types.Service
 	if _, err := agent.Get(ctx, "/v1/services/"+demoService, &service); err != nil {
 		return err.Error(), false
 	}

@@ -8,7 +8,7 @@ import (
 	"strings"
 	"testing"
 
-	"skein/agent/api"
+	"skein/agent/api/types"
 	"skein/cmd/skein/lab"
 )
 
@@ -58,7 +58,7 @@ func TestE2EFleetOverIPv6(t *testing.T) {
 	if response.StatusCode != http.StatusOK {
 		t.Errorf("%s answered %s", url, response.Status)
 	}
-	leader, err := get[api.Status](f, "h1", "/v1/status")
+	leader, err := get[types.Status](f, "h1", "/v1/status")
 	f.must(err)
 	f.eventually("two voters were added to the raft configuration", func() (string, bool) {
 		var log strings.Builder
@@ -68,7 +68,7 @@ func TestE2EFleetOverIPv6(t *testing.T) {
 	f.must(f.lab.Kill(f.Context(), leader.Leader.Name))
 	other := map[string]string{"h1": "h2", "h2": "h3", "h3": "h1"}[leader.Leader.Name]
 	f.eventually("another leads", func() (string, bool) {
-		s, err := get[api.Status](f, other, "/v1/status")
+		s, err := get[types.Status](f, other, "/v1/status")
 		return fmt.Sprintf("%+v %v", s, err), err == nil && s.Leader != nil && s.Leader.Name != leader.Leader.Name && s.Hosts.Silent == 1
 	})
 }

@@ -12,7 +12,7 @@ import (
 	"syscall"
 	"time"
 
-	"skein/agent/api"
+	"skein/agent/api/types"
 )
 
 func (f *fleetUnderTest) crashesTouchNothing() {
@@ -103,7 +103,7 @@ func (f *fleetUnderTest) agentDown() {
 	before := f.life("web")
 	f.must(f.lab.KillAgent(f.Context(), "h3"))
 	time.Sleep(5 * time.Second) // eight times the silence after which a dead host is replaced
-	s, err := get[api.Status](f, "h2", "/v1/status")
+	s, err := get[types.Status](f, "h2", "/v1/status")
 	f.must(err)
 	if s.Hosts.Silent != 0 || s.Hosts.Lost != 0 {
 		f.Errorf("a host whose agent is down is taken for dead: %+v", s.Hosts)
@@ -116,7 +116,7 @@ func (f *fleetUnderTest) agentDown() {
 }
 
 func (f *fleetUnderTest) leaderDies() {
-	s, err := get[api.Status](f, "h1", "/v1/status")
+	s, err := get[types.Status](f, "h1", "/v1/status")
 	f.must(err)
 	leader := s.Leader.Name
 	other := map[string]string{"h1": "h2", "h2": "h3", "h3": "h1"}[leader]
@@ -140,11 +140,11 @@ func (f *fleetUnderTest) cutOff() {
 		f.must(f.lab.Cut(f.Context(), "h3", other, false))
 	}
 	f.eventually("h3 says that it is cut off", func() (string, bool) {
-		s, err := get[api.Status](f, "h3", "/v1/status")
+		s, err := get[types.Status](f, "h3", "/v1/status")
 		return fmt.Sprintf("%+v %v", s, err), err == nil && s.CutOff
 	})
 	running := 0
-	page, err := get[api.Tasks](f, "h3", "/v1/tasks?service=web")
+	page, err := get[types.Tasks](f, "h3", "/v1/tasks?service=web")
 	f.must(err)
 	for _, task := range page.Tasks {
 		if task.Host != nil && task.Host.Name == "h3" && task.Last == "RUNNING" {

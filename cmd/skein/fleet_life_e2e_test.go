@@ -9,7 +9,7 @@ import (
 	"slices"
 	"strings"
 
-	"skein/agent/api"
+	"skein/agent/api/types"
 	"skein/cmd/skein/lab"
 )
 
@@ -76,7 +76,7 @@ func (f *fleetUnderTest) rollingUpdate() {
 	// Another node answers here, which may be some milliseconds behind.
 	f.eventually("the old revision's tasks are gone on every node", func() (string, bool) {
 		for _, task := range f.tasks("h1", "web") {
-			if slices.ContainsFunc(old, func(o api.Task) bool { return o.ID == task.ID }) {
+			if slices.ContainsFunc(old, func(o types.Task) bool { return o.ID == task.ID }) {
 				return fmt.Sprintf("task %s of the old revision still runs", task.ID), false
 			}
 		}
@@ -119,7 +119,7 @@ func (f *fleetUnderTest) stubborn() {
 	var answer made
 	f.must(f.at("h2").Send(f.Context(), http.MethodPost, "/v1/tasks", map[string]any{"taskDefinition": def}, &answer))
 	id := answer.Tasks[0].ID
-	status := func() (api.Task, error) { return get[api.Task](f, "h3", "/v1/tasks/"+id) }
+	status := func() (types.Task, error) { return get[types.Task](f, "h3", "/v1/tasks/"+id) }
 	f.eventually("the task runs", func() (string, bool) {
 		task, err := status()
 		return fmt.Sprintf("%+v %v", task, err), err == nil && task.Health == "HEALTHY"

@@ -13,7 +13,7 @@ import (
 	"testing"
 	"time"
 
-	"skein/agent/api"
+	"skein/agent/api/types"
 	"skein/cmd/skein/client"
 	"skein/cmd/skein/lab"
 )
@@ -102,8 +102,8 @@ func get[T any](f *fleetUnderTest, host, path string) (answer T, err error) {
 	return answer, err
 }
 
-func (f *fleetUnderTest) service(host, name string) (api.Service, error) {
-	return get[api.Service](f, host, "/v1/services/"+name)
+func (f *fleetUnderTest) service(host, name string) (types.Service, error) {
+	return get[types.Service](f, host, "/v1/services/"+name)
 }
 
 func (f *fleetUnderTest) awaitHealthy(host, name string, desired int) {
@@ -120,7 +120,7 @@ func (f *fleetUnderTest) awaitHealthy(host, name string, desired int) {
 func (f *fleetUnderTest) awaitReady(host string, hosts, voters int) {
 	f.Helper()
 	f.eventually(fmt.Sprintf("%d hosts ready, %d voters", hosts, voters), func() (string, bool) {
-		s, err := get[api.Status](f, host, "/v1/status")
+		s, err := get[types.Status](f, host, "/v1/status")
 		if err != nil {
 			return err.Error(), false
 		}
@@ -129,11 +129,11 @@ func (f *fleetUnderTest) awaitReady(host string, hosts, voters int) {
 }
 
 // tasks are the service's tasks that are not stopped, by id.
-func (f *fleetUnderTest) tasks(host, service string) []api.Task {
+func (f *fleetUnderTest) tasks(host, service string) []types.Task {
 	f.Helper()
-	page, err := get[api.Tasks](f, host, "/v1/tasks?service="+service)
+	page, err := get[types.Tasks](f, host, "/v1/tasks?service="+service)
 	f.must(err)
-	return slices.DeleteFunc(page.Tasks, func(t api.Task) bool { return t.Last == "STOPPED" })
+	return slices.DeleteFunc(page.Tasks, func(t types.Task) bool { return t.Last == "STOPPED" })
 }
 
 // register registers a definition of the web image with changes to its one container.
@@ -157,7 +157,7 @@ func (f *fleetUnderTest) create(host, name, taskDef string, desired int) {
 
 func (f *fleetUnderTest) remove(host, name string) {
 	f.Helper()
-	f.must(f.at(host).Send(f.Context(), http.MethodDelete, "/v1/services/"+name, api.ForceBody{Force: true}, nil))
+	f.must(f.at(host).Send(f.Context(), http.MethodDelete, "/v1/services/"+name, types.ForceBody{Force: true}, nil))
 	f.eventually(name+" is gone", func() (string, bool) {
 		s, err := f.service(host, name)
 		return fmt.Sprintf("%+v %v", s, err), err != nil

@@ -10,7 +10,7 @@ import (
 	"strings"
 	"time"
 
-	"skein/agent/api"
+	"skein/agent/api/types"
 	"skein/cmd/skein/client"
 	"skein/raftfsm/fleet"
 )
@@ -25,7 +25,7 @@ const (
 
 // followEvents hands over each decision after a number until ctx ends, across
 // streams that are cut.
-func followEvents(ctx context.Context, agent *client.Client, after uint64, each func(api.Decision) error) error {
+func followEvents(ctx context.Context, agent *client.Client, after uint64, each func(types.Decision) error) error {
 	for {
 		err := followOnce(ctx, agent, &after, each)
 		var refused *client.Error
@@ -43,7 +43,7 @@ func followEvents(ctx context.Context, agent *client.Client, after uint64, each 
 	}
 }
 
-func followOnce(ctx context.Context, agent *client.Client, after *uint64, each func(api.Decision) error) error {
+func followOnce(ctx context.Context, agent *client.Client, after *uint64, each func(types.Decision) error) error {
 	stream, err := agent.Stream(ctx, fmt.Sprintf("/v1/events?after=%d", *after))
 	if err != nil {
 		return err
@@ -56,7 +56,7 @@ func followOnce(ctx context.Context, agent *client.Client, after *uint64, each f
 		if !ok {
 			continue
 		}
-		var decision api.Decision
+		var decision types.Decision
 		if err := json.Unmarshal([]byte(data), &decision); err != nil || decision.Seq == 0 {
 			continue // an event of another kind
 		}
@@ -72,4 +72,4 @@ func followOnce(ctx context.Context, agent *client.Client, after *uint64, each f
 }
 
 // clockTime is a stamp as a person reads it beside others of one day.
-func clockTime(at api.Stamp) string { return fleet.Time(at).Std().Local().Format("15:04:05.000") }
+func clockTime(at types.Stamp) string { return fleet.Time(at).Std().Local().Format("15:04:05.000") }

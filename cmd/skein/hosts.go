@@ -11,7 +11,7 @@ import (
 	"strconv"
 	"time"
 
-	"skein/agent/api"
+	"skein/agent/api/types"
 	"skein/cmd/skein/client"
 )
 
@@ -46,9 +46,9 @@ func (c *hostsListCommand) Run(ctx context.Context) error {
 	return printHosts(all)
 }
 
-func listHosts(ctx context.Context, agent *client.Client) (all []api.Host, header http.Header, err error) {
+func listHosts(ctx context.Context, agent *client.Client) (all []types.Host, header http.Header, err error) {
 	for next := ""; ; {
-		var page api.Hosts
+		var page types.Hosts
 		if header, err = agent.Get(ctx, "/v1/hosts?next="+url.QueryEscape(next), &page); err != nil {
 			return nil, nil, err
 		}
@@ -59,8 +59,8 @@ func listHosts(ctx context.Context, agent *client.Client) (all []api.Host, heade
 	}
 }
 
-func printHosts(hosts []api.Host) error {
-	slices.SortFunc(hosts, func(a, b api.Host) int { return cmp.Or(cmp.Compare(a.Name, b.Name), cmp.Compare(a.ID, b.ID)) })
+func printHosts(hosts []types.Host) error {
+	slices.SortFunc(hosts, func(a, b types.Host) int { return cmp.Or(cmp.Compare(a.Name, b.Name), cmp.Compare(a.ID, b.ID)) })
 	now := time.Now()
 	t := newTable(os.Stdout, "HOST", "ZONE", "STATE", "SINCE", "ROLE", "TASKS", "CPU FREE", "MEMORY FREE", "STATUS PAGE")
 	for _, h := range hosts {
@@ -75,7 +75,7 @@ func printHosts(hosts []api.Host) error {
 }
 
 // hostState is a host's life in the words of the table.
-func hostState(h *api.Host) string {
+func hostState(h *types.Host) string {
 	state := h.Life
 	if h.Life == "ready" && h.Gossip == "failed" {
 		state += ", not heard" // its agent is down or stands still; its tasks run on
@@ -120,7 +120,7 @@ type hostsCordonCommand struct {
 
 // Run cordons a host.
 func (c *hostsCordonCommand) Run(ctx context.Context) error {
-	return c.do(ctx, &c.target, http.MethodPost, hostPath(c.Host, "cordon"), api.CordonBody{Why: c.Why},
+	return c.do(ctx, &c.target, http.MethodPost, hostPath(c.Host, "cordon"), types.CordonBody{Why: c.Why},
 		"%s takes no new tasks; those on it stay", c.Host)
 }
 
@@ -132,7 +132,7 @@ type hostsUncordonCommand struct {
 
 // Run takes a cordon off.
 func (c *hostsUncordonCommand) Run(ctx context.Context) error {
-	return c.do(ctx, &c.target, http.MethodPost, hostPath(c.Host, "uncordon"), api.PlainBody{},
+	return c.do(ctx, &c.target, http.MethodPost, hostPath(c.Host, "uncordon"), types.PlainBody{},
 		"%s may take new tasks", c.Host)
 }
 
@@ -145,7 +145,7 @@ type hostsForgetCommand struct {
 
 // Run forgets a host.
 func (c *hostsForgetCommand) Run(ctx context.Context) error {
-	return c.do(ctx, &c.target, http.MethodPost, hostPath(c.Host, "forget"), api.ForceBody{Force: c.Force},
+	return c.do(ctx, &c.target, http.MethodPost, hostPath(c.Host, "forget"), types.ForceBody{Force: c.Force},
 		"%s is no longer of this fleet; to come back it joins anew", c.Host)
 }
 

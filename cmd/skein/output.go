@@ -12,7 +12,7 @@ import (
 	"time"
 	"unicode"
 
-	"skein/agent/api"
+	"skein/agent/api/types"
 	"skein/raftfsm/fleet"
 )
 
@@ -63,18 +63,18 @@ const staleAbove = 2 * time.Second
 
 // warnStale says on standard error when an answer is not fresh.
 func warnStale(header http.Header) {
-	if header.Get("X-Skein-Cut-Off") == "true" {
+	if header.Get(types.HeaderCutOff) == "true" {
 		fmt.Fprintln(os.Stderr, "note: this host is cut off from the fleet's leader; what follows is what it last knew")
 		return
 	}
-	ms, err := strconv.ParseInt(header.Get("X-Skein-Stale-Ms"), 10, 64)
+	ms, err := strconv.ParseInt(header.Get(types.HeaderStale), 10, 64)
 	if err == nil && time.Duration(ms)*time.Millisecond > staleAbove {
 		fmt.Fprintf(os.Stderr, "note: this answer is %s old\n", (time.Duration(ms) * time.Millisecond).Round(time.Second))
 	}
 }
 
 // ago is how long before now a stamp was: "12s", "3m", "2h", "5d"; "-" for none.
-func ago(at api.Stamp, now time.Time) string {
+func ago(at types.Stamp, now time.Time) string {
 	if at.IsZero() {
 		return "-"
 	}

@@ -9,7 +9,7 @@ import (
 	"testing"
 	"time"
 
-	"skein/agent/api"
+	"skein/agent/api/types"
 	"skein/cmd/skein/lab"
 	"skein/raftfsm/fleet"
 )
@@ -29,7 +29,7 @@ func TestNamesCannotSteerTheTerminal(t *testing.T) {
 func TestAges(t *testing.T) {
 	now := time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
 	for want, since := range map[string]time.Duration{"0s": -time.Minute, "90s": 90 * time.Second, "3m": 3 * time.Minute, "5h": 5 * time.Hour, "3d": 75 * time.Hour} {
-		if got := ago(api.Stamp(fleet.TimeOf(now.Add(-since))), now); got != want {
+		if got := ago(types.Stamp(fleet.TimeOf(now.Add(-since))), now); got != want {
 			t.Errorf("%s ago reads %q, want %q", since, got, want)
 		}
 	}
@@ -41,14 +41,14 @@ func TestAges(t *testing.T) {
 func TestWhyATaskIsAsItIs(t *testing.T) {
 	code := 137
 	tests := map[string]struct {
-		task api.Task
+		task types.Task
 		want string
 	}{
-		"a pending task says what it waits for": {api.Task{Last: "PENDING", Wait: &api.Wait{Message: "no room"}}, "no room"},
+		"a pending task says what it waits for": {types.Task{Last: "PENDING", Wait: &types.Wait{Message: "no room"}}, "no room"},
 		"a stopped task says code, reason and exit": {
-			api.Task{Last: "STOPPED", StopCode: "UserInitiated", Reason: "by hand", Containers: []api.Container{{Name: "web", ExitCode: &code}}},
+			types.Task{Last: "STOPPED", StopCode: "UserInitiated", Reason: "by hand", Containers: []types.Container{{Name: "web", ExitCode: &code}}},
 			"UserInitiated: by hand [web exit 137]"},
-		"a running task says nothing": {api.Task{Last: "RUNNING"}, ""},
+		"a running task says nothing": {types.Task{Last: "RUNNING"}, ""},
 	}
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {
@@ -61,14 +61,14 @@ func TestWhyATaskIsAsItIs(t *testing.T) {
 
 func TestTheStateOfAHost(t *testing.T) {
 	tests := map[string]struct {
-		host api.Host
+		host types.Host
 		want string
 	}{
-		"a host that is well":                       {api.Host{Life: "ready", Gossip: "alive"}, "ready"},
-		"a host whose agent is down":                {api.Host{Life: "ready", Gossip: "failed"}, "ready, not heard"},
-		"a host that is dead is not said twice":     {api.Host{Life: "silent", Gossip: "failed"}, "silent"},
-		"a cordoned host whose agent stands still":  {api.Host{Life: "ready", Gossip: "failed", Cordon: &api.Cordon{}}, "ready, not heard, cordoned"},
-		"a host that gossip knows nothing of (yet)": {api.Host{Life: "ready", Gossip: "unknown"}, "ready"},
+		"a host that is well":                       {types.Host{Life: "ready", Gossip: "alive"}, "ready"},
+		"a host whose agent is down":                {types.Host{Life: "ready", Gossip: "failed"}, "ready, not heard"},
+		"a host that is dead is not said twice":     {types.Host{Life: "silent", Gossip: "failed"}, "silent"},
+		"a cordoned host whose agent stands still":  {types.Host{Life: "ready", Gossip: "failed", Cordon: &types.Cordon{}}, "ready, not heard, cordoned"},
+		"a host that gossip knows nothing of (yet)": {types.Host{Life: "ready", Gossip: "unknown"}, "ready"},
 	}
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {

@@ -12,7 +12,7 @@ import (
 	"strconv"
 	"strings"
 
-	"skein/agent/api"
+	"skein/agent/api/types"
 	"skein/cmd/skein/client"
 )
 
@@ -37,10 +37,10 @@ func (c *serviceListCommand) Run(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	var all []api.Service
+	var all []types.Service
 	var header http.Header
 	for next := ""; ; {
-		var page api.Services
+		var page types.Services
 		if header, err = agent.Get(ctx, "/v1/services?next="+url.QueryEscape(next), &page); err != nil {
 			return err
 		}
@@ -56,7 +56,7 @@ func (c *serviceListCommand) Run(ctx context.Context) error {
 	return printServices(all)
 }
 
-func printServices(services []api.Service) error {
+func printServices(services []types.Service) error {
 	t := newTable(os.Stdout, "SERVICE", "STATE", "DESIRED", "RUNNING", "HEALTHY", "PENDING", "REVISION", "ZONES", "WAITS FOR")
 	for _, s := range services {
 		state := "changing"
@@ -192,7 +192,7 @@ func revisionOf(answer *made, otherwise string) string {
 	return answer.Service.Revision
 }
 
-func printDefaults(defaults []api.Default) error {
+func printDefaults(defaults []types.Default) error {
 	if len(defaults) == 0 {
 		return nil
 	}
@@ -240,7 +240,7 @@ type serviceScaleCommand struct {
 // Run scales a service.
 func (c *serviceScaleCommand) Run(ctx context.Context) error {
 	return c.do(ctx, &c.target, http.MethodPost, "/v1/services/"+url.PathEscape(c.Name)+"/scale",
-		api.ScaleBody{Desired: c.Desired}, "%s: desired count is %d", c.Name, c.Desired)
+		types.ScaleBody{Desired: c.Desired}, "%s: desired count is %d", c.Name, c.Desired)
 }
 
 type serviceDeleteCommand struct {
@@ -253,7 +253,7 @@ type serviceDeleteCommand struct {
 // Run deletes a service.
 func (c *serviceDeleteCommand) Run(ctx context.Context) error {
 	return c.do(ctx, &c.target, http.MethodDelete, "/v1/services/"+url.PathEscape(c.Name),
-		api.ForceBody{Force: c.Force}, "%s is being removed; its tasks stop", c.Name)
+		types.ForceBody{Force: c.Force}, "%s is being removed; its tasks stop", c.Name)
 }
 
 // maxInput bounds what is read from a file before it is sent: the API takes

@@ -7,7 +7,7 @@ import (
 	"strconv"
 	"time"
 
-	"skein/agent/api"
+	"skein/agent/api/types"
 )
 
 // statusCommand shows the fleet at a glance.
@@ -22,7 +22,7 @@ func (c *statusCommand) Run(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	var status api.Status
+	var status types.Status
 	header, err := agent.Get(ctx, "/v1/status", &status)
 	if err != nil {
 		return err
@@ -32,7 +32,7 @@ func (c *statusCommand) Run(ctx context.Context) error {
 	}
 	warnStale(header)
 	printStatus(&status)
-	var hosts api.Hosts
+	var hosts types.Hosts
 	if _, err := agent.Get(ctx, "/v1/hosts", &hosts); err != nil {
 		return err
 	}
@@ -40,7 +40,7 @@ func (c *statusCommand) Run(ctx context.Context) error {
 	if err := printHosts(hosts.Hosts); err != nil {
 		return err
 	}
-	var services api.Services
+	var services types.Services
 	if _, err := agent.Get(ctx, "/v1/services", &services); err != nil {
 		return err
 	}
@@ -51,7 +51,7 @@ func (c *statusCommand) Run(ctx context.Context) error {
 	return printServices(services.Services)
 }
 
-func printStatus(s *api.Status) {
+func printStatus(s *types.Status) {
 	leader := "nobody"
 	if s.Leader != nil {
 		leader = s.Leader.Name
@@ -85,7 +85,7 @@ func (c *votersCommand) Run(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	var answer api.Voters
+	var answer types.Voters
 	header, err := agent.Get(ctx, "/v1/voters", &answer)
 	if err != nil {
 		return err
@@ -125,7 +125,7 @@ func (c *eventsCommand) Run(ctx context.Context) error {
 	if c.After > 0 {
 		path += "&after=" + strconv.FormatUint(c.After, 10)
 	}
-	var answer api.Decisions
+	var answer types.Decisions
 	if _, err := agent.Get(ctx, path, &answer); err != nil {
 		return err
 	}
@@ -143,7 +143,7 @@ func (c *eventsCommand) Run(ctx context.Context) error {
 	return followEvents(ctx, agent, answer.Next, c.print)
 }
 
-func (c *eventsCommand) print(d api.Decision) error {
+func (c *eventsCommand) print(d types.Decision) error {
 	if c.JSON {
 		return printJSON(d)
 	}

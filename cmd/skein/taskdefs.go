@@ -8,7 +8,7 @@ import (
 	"net/url"
 	"os"
 
-	"skein/agent/api"
+	"skein/agent/api/types"
 )
 
 // taskdefCommand is about task definitions.
@@ -62,9 +62,9 @@ func (c *taskdefListCommand) Run(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	var all []api.TaskDef
+	var all []types.TaskDef
 	for next := ""; ; {
-		var page api.TaskDefs
+		var page types.TaskDefs
 		if _, err := agent.Get(ctx, "/v1/taskdefs?next="+url.QueryEscape(next), &page); err != nil {
 			return err
 		}

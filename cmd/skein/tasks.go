@@ -12,7 +12,7 @@ import (
 	"strings"
 	"time"
 
-	"skein/agent/api"
+	"skein/agent/api/types"
 )
 
 // tasksCommand lists tasks.
@@ -37,10 +37,10 @@ func (c *tasksCommand) Run(ctx context.Context) error {
 	if c.Host != "" {
 		query.Set("host", c.Host)
 	}
-	var all []api.Task
+	var all []types.Task
 	var header http.Header
 	for {
-		var page api.Tasks
+		var page types.Tasks
 		if header, err = agent.Get(ctx, "/v1/tasks?"+query.Encode(), &page); err != nil {
 			return err
 		}
@@ -61,8 +61,8 @@ func (c *tasksCommand) Run(ctx context.Context) error {
 	return printTasks(all)
 }
 
-func printTasks(tasks []api.Task) error {
-	slices.SortStableFunc(tasks, func(a, b api.Task) int {
+func printTasks(tasks []types.Task) error {
+	slices.SortStableFunc(tasks, func(a, b types.Task) int {
 		return cmp.Or(cmp.Compare(a.Service, b.Service), cmp.Compare(a.CreatedAt, b.CreatedAt), cmp.Compare(a.ID, b.ID))
 	})
 	now := time.Now()
@@ -84,7 +84,7 @@ func printTasks(tasks []api.Task) error {
 	return t.flush()
 }
 
-func ports(bindings []api.Port) string {
+func ports(bindings []types.Port) string {
 	texts := make([]string, len(bindings))
 	for i, b := range bindings {
 		texts[i] = fmt.Sprintf("%d->%d/%s", b.HostPort, b.ContainerPort, b.Protocol)
@@ -93,7 +93,7 @@ func ports(bindings []api.Port) string {
 }
 
 // why is why a task is pending or has stopped.
-func why(task *api.Task) string {
+func why(task *types.Task) string {
 	if task.Wait != nil && task.Last != "STOPPED" {
 		return task.Wait.Message
 	}

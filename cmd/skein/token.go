@@ -7,7 +7,7 @@ import (
 	"net/url"
 	"time"
 
-	"skein/agent/api"
+	"skein/agent/api/types"
 )
 
 // tokenCommand is about tokens.
@@ -30,7 +30,7 @@ func (c *tokenCreateCommand) Run(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	body := api.TokenBody{Kind: "join", Uses: c.Uses, ValidSeconds: int(c.For.Seconds())}
+	body := types.TokenBody{Kind: "join", Uses: c.Uses, ValidSeconds: int(c.For.Seconds())}
 	if c.Operator {
 		body.Kind, body.Uses = "operator", 0
 	}
@@ -51,7 +51,7 @@ type tokenDeleteCommand struct {
 
 // Run deletes a token.
 func (c *tokenDeleteCommand) Run(ctx context.Context) error {
-	return c.do(ctx, &c.target, http.MethodDelete, "/v1/tokens/"+url.PathEscape(c.ID), api.PlainBody{}, "token %s is worthless now", c.ID)
+	return c.do(ctx, &c.target, http.MethodDelete, "/v1/tokens/"+url.PathEscape(c.ID), types.PlainBody{}, "token %s is worthless now", c.ID)
 }
 
 // settingCommand changes a setting of the fleet.
@@ -64,5 +64,5 @@ type settingCommand struct {
 
 // Run changes a setting.
 func (c *settingCommand) Run(ctx context.Context) error {
-	return c.do(ctx, &c.target, http.MethodPut, "/v1/settings/"+url.PathEscape(c.Name), api.SettingBody{Value: c.Value}, "%s is %d", c.Name, c.Value)
+	return c.do(ctx, &c.target, http.MethodPut, "/v1/settings/"+url.PathEscape(c.Name), types.SettingBody{Value: c.Value}, "%s is %d", c.Name, c.Value)
 }

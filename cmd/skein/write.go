@@ -5,7 +5,7 @@ import (
 	"fmt"
 	"os"
 
-	"skein/agent/api"
+	"skein/agent/api/types"
 	"skein/cmd/skein/client"
 )
 
@@ -33,12 +33,12 @@ func (w *write) client(t *target) (*client.Client, error) {
 
 // made is what writes answer, whichever it was.
 type made struct {
-	api.Written
-	TaskDef  *api.TaskDef  `json:"taskDefinition"`
-	Service  *api.Service  `json:"service"`
-	Defaults []api.Default `json:"defaults"`
-	Tasks    []api.Task    `json:"tasks"`
-	Token    string        `json:"token"`
+	types.Written
+	TaskDef  *types.TaskDef  `json:"taskDefinition"`
+	Service  *types.Service  `json:"service"`
+	Defaults []types.Default `json:"defaults"`
+	Tasks    []types.Task    `json:"tasks"`
+	Token    string          `json:"token"`
 }
 
 // do sends a write that makes nothing new and says what it did.

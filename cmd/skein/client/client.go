@@ -20,6 +20,8 @@ import (
 	"strings"
 	"syscall"
 	"time"
+
+	"skein/agent/api/types"
 )
 
 const (
@@ -28,8 +30,6 @@ const (
 	maxAnswerBytes = 16 << 20
 	// requestTimeout is above the 10 s for which a write waits during an election.
 	requestTimeout = 30 * time.Second
-	// headerToken carries the client token of a write whose body has no field for it.
-	headerToken = "Idempotency-Key"
 )
 
 // Endpoint is where an agent answers: exactly one of Socket and URL is set.
@@ -177,7 +177,7 @@ func (c *Client) do(ctx context.Context, method, path string, body any) (*http.R
 		request.Header.Set("Authorization", "Bearer "+c.token)
 	}
 	if c.once != "" && method != http.MethodGet {
-		request.Header.Set(headerToken, c.once)
+		request.Header.Set(types.HeaderToken, c.once)
 	}
 	response, err := c.http.Do(request)
 	if err != nil {

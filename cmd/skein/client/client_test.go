@@ -6,6 +6,8 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"skein/agent/api/types"
 )
 
 // serve answers every request with one status and body and returns the headers
@@ -37,7 +39,7 @@ func TestOnlyWritesCarryTheClientToken(t *testing.T) {
 		}
 	}
 	for i, want := range []string{"", "token-1", ""} {
-		if got := (*seen)[i]; got.Get(headerToken) != want || got.Get("Authorization") != "Bearer operator" {
+		if got := (*seen)[i]; got.Get(types.HeaderToken) != want || got.Get("Authorization") != "Bearer operator" {
 			t.Errorf("request %d: %v, want client token %q", i, got, want)
 		}
 	}

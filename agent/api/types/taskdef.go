@@ -1,4 +1,4 @@
-package api
+package types
 
 // TaskDefs is a page of task definitions by family and revision.
 type TaskDefs struct {

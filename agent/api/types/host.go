@@ -1,4 +1,4 @@
-package api
+package types
 
 // Hosts is a page of hosts by id.
 type Hosts struct {
@@ -71,21 +71,4 @@ type Pressure struct {
 	CPU    int `json:"cpu"`
 	Memory int `json:"memory"`
 	IO     int `json:"io"`
-}
-
-// Voters are the holders of the log.
-type Voters struct {
-	Meta
-	Leader *HostRef   `json:"leader" nullable:"true"`
-	Target int        `json:"target"`
-	Voters []VoterRow `json:"voters"`
-}
-
-// VoterRow is one holder of the log.
-type VoterRow struct {
-	ID    string  `json:"id" doc:"host id and number of its log"`
-	Host  HostRef `json:"host"`
-	Phase string  `json:"phase" enum:"preparing,learning,voting,retiring"`
-	Since Stamp   `json:"since,omitzero"`
-	Life  string  `json:"life" enum:"joining,ready,silent,lost,forgotten,unknown"`
 }

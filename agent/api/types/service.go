@@ -1,0 +1,54 @@
+package types
+
+// Services is a page of services by name.
+type Services struct {
+	Meta
+	Services []Service `json:"services"`
+	Next     string    `json:"next,omitempty" doc:"pass as next for the following page"`
+}
+
+// Service keeps a number of tasks running.
+type Service struct {
+	Name         string            `json:"serviceName"`
+	Status       string            `json:"status" enum:"ACTIVE,DRAINING"`
+	Desired      int               `json:"desiredCount"`
+	Running      int               `json:"runningCount"`
+	Pending      int               `json:"pendingCount"`
+	Stopping     int               `json:"stoppingCount"`
+	Unreachable  int               `json:"unreachableCount" doc:"on hosts that cannot be reached; they are replaced"`
+	Healthy      int               `json:"healthyCount" doc:"of the running ones, by their checks; tasks without checks are never counted"`
+	Old          int               `json:"oldRevisionCount" doc:"tasks of earlier revisions that are not stopped"`
+	Steady       bool              `json:"steady" doc:"as many tasks run as are desired, all of the newest revision"`
+	TaskDef      string            `json:"taskDefinition"`
+	Revision     string            `json:"revision"`
+	Images       []Image           `json:"containerImages,omitempty"`
+	Deployment   DeploymentConfig  `json:"deploymentConfiguration"`
+	GraceS       int               `json:"healthCheckGracePeriodSeconds"`
+	OnDisconnect OnDisconnect      `json:"onDisconnect"`
+	Zones        map[string]int    `json:"zones" doc:"tasks that are to run, by zone"`
+	Wait         *Wait             `json:"wait,omitempty" doc:"why nothing is done right now"`
+	Failures     int               `json:"failures,omitempty" doc:"starts in a row that failed"`
+	NotBefore    Stamp             `json:"notBefore,omitzero" doc:"no new start before: back-off"`
+	LastFailure  string            `json:"lastFailure,omitempty"`
+	CreatedAt    Stamp             `json:"createdAt,omitzero"`
+	UpdatedAt    Stamp             `json:"updatedAt,omitzero"`
+	Tags         map[string]string `json:"tags,omitempty"`
+}
+
+// DeploymentConfig are the bounds of an update.
+type DeploymentConfig struct {
+	MinPercent int `json:"minimumHealthyPercent"`
+	MaxPercent int `json:"maximumPercent"`
+}
+
+// OnDisconnect is what a host does with tasks while it is cut off.
+type OnDisconnect struct {
+	StopAfterS int64 `json:"stopAfterSeconds" doc:"0 keeps them for ever"`
+}
+
+// Image is a container's image as it was fixed.
+type Image struct {
+	Container string `json:"containerName"`
+	Image     string `json:"image"`
+	Digest    string `json:"imageDigest,omitempty"`
+}

@@ -1,0 +1,53 @@
+package types
+
+// Tasks is a page of tasks by id. A page may be shorter than its limit, even
+// empty, and still have a next one.
+type Tasks struct {
+	Meta
+	Tasks []Task `json:"tasks"`
+	Next  string `json:"next,omitempty" doc:"pass as next for the following page"`
+}
+
+// Task is one running copy of a task definition.
+type Task struct {
+	ID          string      `json:"taskId"`
+	Service     string      `json:"service,omitempty" doc:"empty: standalone"`
+	Revision    string      `json:"revision,omitempty"`
+	TaskDef     string      `json:"taskDefinition"`
+	Group       string      `json:"group,omitempty"`
+	StartedBy   string      `json:"startedBy,omitempty"`
+	Host        *HostRef    `json:"host,omitempty" doc:"absent until the task has one"`
+	Desired     string      `json:"desiredStatus" enum:"RUNNING,STOPPED"`
+	Last        string      `json:"lastStatus" enum:"PROVISIONING,PENDING,ACTIVATING,RUNNING,DEACTIVATING,STOPPING,DEPROVISIONING,STOPPED"`
+	Health      string      `json:"healthStatus" enum:"UNKNOWN,HEALTHY,UNHEALTHY"`
+	Unreachable bool        `json:"unreachable" doc:"its host cannot be reached: what is shown is what was last heard"`
+	Ports       []Port      `json:"networkBindings,omitempty"`
+	Containers  []Container `json:"containers,omitempty" doc:"how its containers ended"`
+	StopCode    string      `json:"stopCode,omitempty"`
+	Reason      string      `json:"stoppedReason,omitempty"`
+	Wait        *Wait       `json:"wait,omitempty" doc:"why it is still pending"`
+	Attempt     int         `json:"attempt,omitempty" doc:"starts on its host; above 1 only after the host lost power"`
+	Unconfirmed bool        `json:"unconfirmed,omitempty" doc:"declared stopped without its host's word"`
+	Source      string      `json:"source" enum:"state,host,cache" doc:"state: the fleet's log; host: the answering host's own view; cache: what a host that is cut off last heard"`
+	CreatedAt   Stamp       `json:"createdAt,omitzero"`
+	AssignedAt  Stamp       `json:"assignedAt,omitzero"`
+	StartedAt   Stamp       `json:"startedAt,omitzero"`
+	HealthyAt   Stamp       `json:"healthyAt,omitzero"`
+	StoppingAt  Stamp       `json:"stoppingAt,omitzero"`
+	StoppedAt   Stamp       `json:"stoppedAt,omitzero"`
+}
+
+// Port is a port as it was given out.
+type Port struct {
+	Container     string `json:"containerName"`
+	ContainerPort int    `json:"containerPort"`
+	HostPort      int    `json:"hostPort"`
+	Protocol      string `json:"protocol" enum:"tcp,udp"`
+}
+
+// Container is how a container of a task ended.
+type Container struct {
+	Name     string `json:"name"`
+	ExitCode *int   `json:"exitCode,omitempty" doc:"absent: it never ran, or nobody saw"`
+	Reason   string `json:"reason,omitempty"`
+}
