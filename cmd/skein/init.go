@@ -37,6 +37,10 @@ func makeFleet(c *config.Config, fleetName string) (operatorToken string, err er
 	if err != nil {
 		return "", err
 	}
+	// A token that cannot be kept is told before there is a fleet to be locked out of.
+	if err := vfs.CheckReplaceable(vfs.OS, c.OperatorTokenFile); err != nil {
+		return "", fmt.Errorf("operator token file: %w", err)
+	}
 	_, bootstrap, err := trust.Init(trust.InitOptions{
 		FS: vfs.OS, DataDir: c.DataDir, FleetName: fleetName,
 		Name: c.Name, Zone: c.Zone, Addr: addr, Attributes: c.Attributes, Now: time.Now(),

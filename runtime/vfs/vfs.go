@@ -125,10 +125,49 @@ func (f osFile) call(op string, do func(fd int) error) error {
 // What carries it after a crash is garbage.
 const TempSuffix = ".tmp"
 
+// ErrNotRegular is a name that stands for a device, a socket, a pipe or a folder
+// where a file is to be written.
+var ErrNotRegular = errors.New("not a regular file")
+
+// CheckReplaceable allows a name that is free or a regular file, and refuses all
+// else with ErrNotRegular: a rename over /dev/null takes the device from every
+// program of the machine. A link counts as what it leads to.
+func CheckReplaceable(fsys FS, name string) error {
+	info, err := fsys.Stat(name)
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return nil
+	case err != nil:
+		return err
+	case !info.Mode().IsRegular():
+		return fmt.Errorf("%s is a %s: %w; name a file", name, kindOf(info.Mode()), ErrNotRegular)
+	}
+	return nil
+}
+
+func kindOf(mode fs.FileMode) string {
+	switch {
+	case mode.IsDir():
+		return "folder"
+	case mode&fs.ModeDevice != 0:
+		return "device"
+	case mode&fs.ModeSocket != 0:
+		return "socket"
+	case mode&fs.ModeNamedPipe != 0:
+		return "pipe"
+	default:
+		return "file of mode " + mode.String()
+	}
+}
+
 // WriteFileAtomic replaces a file's content so that after a crash at any step
 // the file is whole, the old or the new, and after a nil return it is the new:
-// write beside it, sync, rename, sync the folder. One writer at a time per name.
+// write beside it, sync, rename, sync the folder. What is no regular file is
+// left alone (see CheckReplaceable). One writer at a time per name.
 func WriteFileAtomic(fsys FS, name string, data []byte, perm fs.FileMode) error {
+	if err := CheckReplaceable(fsys, name); err != nil {
+		return fmt.Errorf("write %s: %w", name, err)
+	}
 	temp := name + TempSuffix
 	if err := writeSynced(fsys, temp, data, perm); err != nil {
 		_ = fsys.Remove(temp) // best effort: the suffix says that it is garbage

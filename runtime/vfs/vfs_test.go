@@ -417,3 +417,40 @@ func TestALockIsHeldByOneUntilClosed(t *testing.T) {
 		}
 	})
 }
+
+func TestNothingButARegularFileIsReplaced(t *testing.T) {
+	dir := t.TempDir()
+	pipe := path.Join(dir, "pipe")
+	if err := syscall.Mkfifo(pipe, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	// Never the machine's own device: a test that fails would take it away.
+	linked := path.Join(dir, "linked")
+	if err := os.Symlink("/dev/null", linked); err != nil {
+		t.Fatal(err)
+	}
+	for name, is := range map[string]string{pipe: "pipe", linked: "device", dir: "folder"} {
+		before, err := os.Lstat(name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		err = vfs.WriteFileAtomic(vfs.OS, name, []byte("x"), 0o600)
+		if !errors.Is(err, vfs.ErrNotRegular) || !strings.Contains(err.Error(), name+" is a "+is) {
+			t.Errorf("%s: %v, want that it is a %s", name, err, is)
+		}
+		if after, err := os.Lstat(name); err != nil || !os.SameFile(before, after) {
+			t.Errorf("%s was replaced: %v", name, err)
+		}
+	}
+	if left, err := os.ReadDir(dir); err != nil || len(left) != 2 {
+		t.Errorf("left behind: %v, %v", left, err)
+	}
+	both(t, func(t *testing.T, fsys vfs.FS, dir string) {
+		name := path.Join(dir, "file")
+		for _, text := range []string{"one", "two"} {
+			if err := vfs.WriteFileAtomic(fsys, name, []byte(text), 0o600); err != nil || content(t, fsys, name) != text {
+				t.Errorf("%q: %v", text, err)
+			}
+		}
+	})
+}

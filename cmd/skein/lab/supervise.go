@@ -151,7 +151,7 @@ func (s *supervisor) runOnce(one *supervised) string {
 }
 
 func openLog(name string) (*os.File, error) {
-	if info, err := os.Stat(name); err == nil && info.Size() > maxLogBytes {
+	if info, err := os.Stat(name); err == nil && info.Mode().IsRegular() && info.Size() > maxLogBytes {
 		_ = os.Rename(name, name+".1") // a log that stays long is better than no service
 	}
 	return os.OpenFile(name, os.O_WRONLY|os.O_CREATE|os.O_APPEND, 0o600)

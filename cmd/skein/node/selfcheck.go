@@ -2,11 +2,14 @@ package node
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io/fs"
 	"os"
 	"path/filepath"
 	"time"
+
+	"golang.org/x/sys/unix"
 
 	"skein/raftfsm/fleet"
 	"skein/runtime/vfs"
@@ -29,6 +32,7 @@ const (
 // Reaching a registry is reported but not required: a black start has none.
 type selfCheck struct {
 	dataDir    string
+	devDir     string // where the machine's devices are: /dev
 	runtime    func(ctx context.Context) (version string, err error)
 	probe      func(ctx context.Context) error // runs a container made of this binary
 	fleetNow   func() fleet.Time               // zero when not known
@@ -44,6 +48,7 @@ func (c *selfCheck) run(ctx context.Context) []fleet.Check {
 	version, runtimeErr := c.runtime(ctx)
 	checks := []fleet.Check{
 		check("disk", c.disk(), "writes and syncs in "+c.dataDir),
+		check("devices", c.devices(), "null, zero, random and urandom are what they should be"),
 		check("container-runtime", runtimeErr, version),
 	}
 	if runtimeErr == nil {
@@ -81,6 +86,33 @@ func (c *selfCheck) disk() error {
 		return err
 	}
 	return os.Remove(name)
+}
+
+// devices are the character devices that every runtime and most programs open.
+// A program with the right to may put a file in their place, and what fails then
+// names everything but the cause.
+var devices = []struct {
+	name         string
+	major, minor uint32 // Linux, admin-guide/devices.txt
+}{
+	{"null", 1, 3}, {"zero", 1, 5}, {"random", 1, 8}, {"urandom", 1, 9},
+}
+
+func (c *selfCheck) devices() error {
+	var wrong error
+	for _, want := range devices {
+		name := filepath.Join(c.devDir, want.name)
+		var stat unix.Stat_t
+		if err := unix.Stat(name, &stat); err != nil {
+			wrong = errors.Join(wrong, fmt.Errorf("%s: %w", name, err))
+			continue
+		}
+		if stat.Mode&unix.S_IFMT != unix.S_IFCHR || unix.Major(stat.Rdev) != want.major || unix.Minor(stat.Rdev) != want.minor {
+			wrong = errors.Join(wrong, fmt.Errorf("%[1]s is not the device that it should be: rm -f %[1]s && mknod -m 666 %[1]s c %[2]d %[3]d",
+				name, want.major, want.minor))
+		}
+	}
+	return wrong
 }
 
 func (c *selfCheck) clock() error {

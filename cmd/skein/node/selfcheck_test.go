@@ -3,6 +3,8 @@ package node
 import (
 	"context"
 	"errors"
+	"net"
+	"os"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -14,7 +16,7 @@ import (
 func wellCheck(t *testing.T) *selfCheck {
 	noon := time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
 	return &selfCheck{
-		dataDir: t.TempDir(),
+		dataDir: t.TempDir(), devDir: "/dev",
 		runtime: func(context.Context) (string, error) { return "containerd 2", nil },
 		probe:   func(context.Context) error { return nil },
 		now:     func() time.Time { return noon }, fleetNow: func() fleet.Time { return fleet.TimeOf(noon) },
@@ -31,6 +33,22 @@ func TestSelfCheck(t *testing.T) {
 		"a host on which all is well may take tasks":    {func(*selfCheck) {}, true, ""},
 		"a registry that is down is told, not required": {func(c *selfCheck) { c.reach = func(context.Context, string) error { return errors.New("refused") } }, true, "refused"},
 		"a disk that cannot be written is not ready":    {func(c *selfCheck) { c.dataDir = filepath.Join(c.dataDir, "gone") }, false, "gone"},
+		"a file where /dev/null should be is not ready": {func(c *selfCheck) {
+			c.devDir = c.dataDir
+			for _, device := range devices {
+				if device.name != "null" {
+					_ = os.Symlink("/dev/"+device.name, filepath.Join(c.devDir, device.name))
+				}
+			}
+			_ = os.WriteFile(filepath.Join(c.devDir, "null"), nil, 0o666)
+		}, false, "c 1 3"},
+		"another device where /dev/null should be is not ready": {func(c *selfCheck) {
+			c.devDir = c.dataDir
+			for _, device := range devices {
+				_ = os.Symlink("/dev/zero", filepath.Join(c.devDir, device.name))
+			}
+		}, false, "c 1 3"},
+		"a device that is not there is not ready": {func(c *selfCheck) { c.devDir = c.dataDir }, false, "no such file"},
 		"a runtime that does not answer is not ready": {func(c *selfCheck) {
 			c.runtime = func(context.Context) (string, error) { return "", errors.New("no socket") }
 		}, false, "no socket"},
@@ -91,5 +109,37 @@ func TestCapacityReportsGoOutOnlyWhenSomebodyWouldCare(t *testing.T) {
 				t.Errorf("differs = %t, want %t", got, tt.want)
 			}
 		})
+	}
+}
+
+func TestOnlyASocketMakesRoomForTheSocket(t *testing.T) {
+	dir := t.TempDir()
+	file, socket := filepath.Join(dir, "file"), filepath.Join(dir, "socket")
+	if err := os.WriteFile(file, []byte("precious"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	listener, err := net.ListenUnix("unix", &net.UnixAddr{Name: socket})
+	if err != nil {
+		t.Fatal(err)
+	}
+	listener.SetUnlinkOnClose(false) // as one whose agent was killed
+	if err := listener.Close(); err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range []string{file, dir} {
+		if err := removeSocket(name); err == nil || !strings.Contains(err.Error(), "no socket") {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+	if kept, err := os.ReadFile(file); string(kept) != "precious" {
+		t.Errorf("the file holds %q, %v", kept, err)
+	}
+	for range 2 {
+		if err := removeSocket(socket); err != nil {
+			t.Error(err)
+		}
+	}
+	if _, err := os.Lstat(socket); !os.IsNotExist(err) {
+		t.Errorf("the dead socket is still there: %v", err)
 	}
 }

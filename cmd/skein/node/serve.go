@@ -42,8 +42,8 @@ func (n *node) listen(closers *closers) (servers, error) {
 	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
 		return s, fmt.Errorf("make socket folder: %w", err)
 	}
-	if err := os.Remove(path); err != nil && !errors.Is(err, os.ErrNotExist) {
-		return s, fmt.Errorf("replace socket: %w", err)
+	if err := removeSocket(path); err != nil {
+		return s, err
 	}
 	var err error
 	if s.socket, err = net.Listen("unix", path); err != nil {
@@ -61,6 +61,24 @@ func (n *node) listen(closers *closers) (servers, error) {
 	}
 	closers.add(func() error { _ = s.status.Close(); return nil })
 	return s, nil
+}
+
+// removeSocket makes room for a socket: one that is there goes, anything else of
+// that name is left alone.
+func removeSocket(path string) error {
+	info, err := os.Lstat(path)
+	switch {
+	case errors.Is(err, os.ErrNotExist):
+		return nil
+	case err != nil:
+		return fmt.Errorf("replace socket: %w", err)
+	case info.Mode()&os.ModeSocket == 0:
+		return fmt.Errorf("socket: %s exists and is no socket; move it away, or name another with --socket", path)
+	}
+	if err := os.Remove(path); err != nil && !errors.Is(err, os.ErrNotExist) {
+		return fmt.Errorf("replace socket: %w", err)
+	}
+	return nil
 }
 
 // serve runs every loop of the agent until ctx ends or one fails.
@@ -147,7 +165,7 @@ func (n *node) repairNetwork(ctx context.Context) error {
 // checkSelf repeats the self-check and tells the host loop what came of it.
 func (n *node) checkSelf(ctx context.Context) error {
 	check := &selfCheck{
-		dataDir: n.Config.DataDir, runtime: n.containers.Ready, probe: n.probe, now: n.clock.Now,
+		dataDir: n.Config.DataDir, devDir: "/dev", runtime: n.containers.Ready, probe: n.probe, now: n.clock.Now,
 		registries: n.Config.Registry.PlainHTTP, reach: dialRegistry,
 		fleetNow: func() fleet.Time {
 			if log := n.voter.node(); log != nil {
