@@ -1,13 +1,28 @@
 package raftfsm
 
-import "sync"
+import (
+	"context"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/hashicorp/raft"
+)
 
 // leadershipBuffer lets the library go on while the forwarder is scheduled.
 const leadershipBuffer = 8
 
+// confirmEvery is the pause between two tries to have leadership confirmed.
+const confirmEvery = 100 * time.Millisecond
+
 // leadership hands changes of leadership to whoever asked.
 type leadership struct {
 	changes chan bool // from the library, which waits until they are taken
+
+	// doubted: the log stalled or failed, so that others may have elected another
+	// leader while the library here, which hangs in the write, still believes that
+	// it leads. It ends when a quorum confirms this node, or it steps down.
+	doubted atomic.Bool
 
 	mu    sync.Mutex
 	heads []chan bool
@@ -59,13 +74,44 @@ func (n *Node) followLeadership() {
 	for {
 		select {
 		case leads := <-n.leading.changes:
-			n.leading.tell(leads)
+			if !n.cutOff() {
+				n.leading.doubted.Store(false) // elected anew, or not leading at all
+			}
+			n.leading.tell(leads && n.IsLeader())
 			if leads {
 				n.cfg.Log.Info("leadership gained", "term", n.Term())
 				n.loops.Go(n.checkSnapshot)
 			} else {
 				n.cfg.Log.Info("leadership lost", "term", n.Term())
 			}
+		case <-n.stop:
+			return
+		}
+	}
+}
+
+// doubt takes leadership away from a node whose log stalls or has failed. It
+// waits for nothing.
+func (n *Node) doubt() {
+	n.leading.doubted.Store(true)
+	n.leading.tell(false)
+}
+
+// confirm ends the doubt once the log answers again: the node leads if a quorum
+// says so. Without an answer it goes on until the library steps down.
+func (n *Node) confirm() {
+	for n.leading.doubted.Load() && !n.cutOff() {
+		if n.raft.State() != raft.Leader {
+			n.leading.doubted.Store(false)
+			return
+		}
+		if n.Verify(context.Background()) == nil && !n.cutOff() {
+			n.leading.doubted.Store(false)
+			n.leading.tell(n.IsLeader())
+			return
+		}
+		select {
+		case <-time.After(confirmEvery):
 		case <-n.stop:
 			return
 		}

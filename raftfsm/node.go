@@ -60,6 +60,7 @@ func (n *Node) Fatal() <-chan error { return n.fatal }
 func (n *Node) fail(err error) {
 	n.stream.cut("failed", true)
 	if n.failed.CompareAndSwap(nil, &err) {
+		n.doubt()
 		close(n.broken)
 		n.fatal <- err
 	}
@@ -102,12 +103,22 @@ func (n *Node) Subscribe(call func(index uint64, t fleet.Touched)) (cancel func(
 // ID is the node's name in the Raft configuration.
 func (n *Node) ID() fleet.RaftID { return n.cfg.ID }
 
-// IsLeader reports what this node believes; see Verify.
-func (n *Node) IsLeader() bool { return n.raft.State() == raft.Leader }
+// IsLeader reports what this node believes; see Verify. A node whose log stalls
+// or has failed does not lead, whatever the library believes: it is cut off.
+func (n *Node) IsLeader() bool {
+	return n.raft.State() == raft.Leader && !n.leading.doubted.Load() && !n.cutOff()
+}
 
-// Leader is the host this node takes for the leader.
+// cutOff reports whether the log stalls or has failed.
+func (n *Node) cutOff() bool { return n.watch.stalled.Load() || n.failed.Load() != nil }
+
+// Leader is the host this node takes for the leader. It knows none while it is
+// cut off, because the library still has the one from before.
 func (n *Node) Leader() (fleet.HostID, bool) {
 	_, id := n.raft.LeaderWithID()
+	if n.cutOff() || fleet.RaftID(id) == n.cfg.ID && n.leading.doubted.Load() {
+		return "", false
+	}
 	return fleet.RaftID(id).Host(), id != ""
 }
 

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"path"
+	"slices"
 	"strings"
 	"sync/atomic"
 	"syscall"
@@ -58,6 +59,12 @@ func TestAStalledDiskDropsLeadershipAndAnotherLeads(t *testing.T) {
 		if took := time.Since(start); took > 5*time.Second {
 			t.Errorf("a new leader after %v, want under 5 s", took)
 		}
+		if old.node.IsLeader() {
+			t.Error("the stalled node says that it leads")
+		}
+		if id, known := old.node.Leader(); known {
+			t.Errorf("the stalled node says that %s leads, and cannot know", id)
+		}
 		if !errors.Is(old.node.Trouble(), ErrStalled) {
 			t.Errorf("trouble: %v", old.node.Trouble())
 		}
@@ -69,9 +76,8 @@ func TestAStalledDiskDropsLeadershipAndAnotherLeads(t *testing.T) {
 		if err := <-stuck; !errors.Is(err, ErrUnknown) {
 			t.Errorf("the proposal on the stalled disk: %v", err)
 		}
-		// It takes itself for the leader still, but does nothing.
-		if err := old.propose("refused"); !isOneOf(err, ErrStalled, ErrNotLeader) {
-			t.Errorf("a proposal during the stall: %v", err)
+		if err := old.propose("refused"); !errors.Is(err, ErrNotLeader) || !errors.Is(err, ErrStalled) {
+			t.Errorf("a proposal during the stall: %v, want one that another node may take", err)
 		}
 
 		close(release)
@@ -79,6 +85,63 @@ func TestAStalledDiskDropsLeadershipAndAnotherLeads(t *testing.T) {
 		c.converged()
 		if s := old.node.State(); !has(s, "meanwhile") || has(s, "refused") {
 			t.Errorf("the old leader has %v", tokens(s))
+		}
+	})
+}
+
+func TestAStallOfTheOnlyVoterEndsItsLeadershipUntilTheDiskAnswers(t *testing.T) {
+	faults := newFaulty()
+	inCluster(t, 1, faults.config, func(t *testing.T, c *cluster) {
+		h := c.leader()
+		changes := h.node.Leadership()
+		release := make(chan struct{})
+		faults.set(h, func() error { <-release; return nil })
+		stuck := make(chan error, 1)
+		go func() { stuck <- h.propose("stuck") }()
+		if leads := <-changes; leads || h.node.IsLeader() {
+			t.Errorf("told %v, leads %v while the disk stalls", leads, h.node.IsLeader())
+		}
+		close(release)
+		if leads := <-changes; !leads || !h.node.IsLeader() {
+			t.Errorf("told %v, leads %v once the disk answers", leads, h.node.IsLeader())
+		}
+		must(t, <-stuck)
+		must(t, h.propose("after"))
+	})
+}
+
+func TestALeaderWhoseDiskIsSlowAfterAStallLeadsOnlyIfAMajoritySaysSo(t *testing.T) {
+	faults := newFaulty()
+	inCluster(t, 3, faults.config, func(t *testing.T, c *cluster) {
+		// The library chooses by chance what it does first once a write returns: the
+		// next write, or to look whether it still leads.
+		for round := range 10 {
+			old := c.leader()
+			release := make(chan struct{})
+			faults.set(old, func() error {
+				<-release
+				time.Sleep(time.Second)
+				return nil
+			})
+			for i := range 20 {
+				go func() { _ = old.propose(fmt.Sprintf("round %d stuck %d", round, i)) }()
+				time.Sleep(10 * time.Millisecond)
+			}
+			c.await("another leader", func() bool {
+				return slices.ContainsFunc(c.hosts, func(h *host) bool { return h != old && h.node.IsLeader() })
+			})
+			c.net.isolate(old.id, c.ids(), true) // so that nobody tells it
+			close(release)
+			c.await("the disk answers", func() bool { return old.node.Trouble() == nil })
+			for range 400 {
+				if old.node.IsLeader() {
+					t.Fatalf("round %d: it leads by its own word", round)
+				}
+				time.Sleep(5 * time.Millisecond)
+			}
+			faults.set(old, func() error { return nil })
+			c.net.isolate(old.id, c.ids(), false)
+			c.converged()
 		}
 	})
 }
@@ -93,6 +156,9 @@ func TestAStalledFollowerDisturbsNobody(t *testing.T) {
 		for i := range 20 {
 			c.put(fmt.Sprint("t", i))
 			time.Sleep(500 * time.Millisecond)
+		}
+		if id, known := f.node.Leader(); known {
+			t.Errorf("the stalled node says that %s leads, and cannot know", id)
 		}
 		close(release)
 		c.converged()
@@ -113,6 +179,9 @@ func TestAFailedWriteEndsTheNodeAndAnotherLeads(t *testing.T) {
 		}
 		if err := old.fatal(); !errors.Is(err, syscall.EIO) {
 			t.Errorf("fatal: %v", err)
+		}
+		if old.node.IsLeader() {
+			t.Error("the failed node says that it leads")
 		}
 		c.await("another leader", func() bool { return c.leader() != old })
 		c.put("after")

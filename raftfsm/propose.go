@@ -55,10 +55,10 @@ func (n *Node) prepare(items []fleet.Item) (*proposal, error) {
 	switch {
 	case len(items) > MaxEntryItems:
 		return nil, fmt.Errorf("%w: %d commands, at most %d go into one", ErrTooLarge, len(items), MaxEntryItems)
+	case n.watch.stalled.Load():
+		return nil, fmt.Errorf("%w: %w", ErrNotLeader, ErrStalled)
 	case !n.IsLeader():
 		return nil, ErrNotLeader
-	case n.watch.stalled.Load():
-		return nil, ErrStalled
 	}
 	encoded, err := wire.EncodeEntry(fleet.Entry{At: n.FleetTime(), Items: items})
 	if err != nil {

@@ -71,8 +71,10 @@ func (n *Node) watchStall(now time.Duration) {
 	n.watch.stalled.Store(stalled)
 	n.stream.cut("stalled", stalled)
 	if stalled {
+		n.doubt()
 		n.cfg.Log.Error("disk stalled, raft is cut off", "took_ms", (now - since).Milliseconds())
 	} else {
+		n.loops.Go(n.confirm)
 		n.cfg.Log.Warn("disk answers again, raft is connected")
 	}
 }
