@@ -12,11 +12,12 @@ import (
 
 func TestContractOfTheLog(t *testing.T) {
 	logtest.Log(t, func(t *testing.T, run func(*testing.T, logtest.Fixture)) {
-		inCluster(t, 3, nil, func(t *testing.T, c *cluster) { run(t, c.fixture()) })
+		disks := newFaulty()
+		inCluster(t, 3, disks.config, func(t *testing.T, c *cluster) { run(t, c.fixture(disks)) })
 	})
 }
 
-func (c *cluster) fixture() logtest.Fixture {
+func (c *cluster) fixture(disks *faulty) logtest.Fixture {
 	hosts := map[fleet.HostID]*host{}
 	f := logtest.Fixture{
 		Hosts: c.ids(), NotLeader: ErrNotLeader, Unknown: ErrUnknown, TooLarge: ErrTooLarge, Busy: ErrBusy,
@@ -53,6 +54,9 @@ func (c *cluster) fixture() logtest.Fixture {
 	f.Transfer = ask((*Node).Transfer)
 	f.Kill = func(id fleet.HostID) { hosts[id].kill() }
 	f.Start = func(id fleet.HostID) { must(c.t, hosts[id].start()) }
+	f.Slow = func(id fleet.HostID, takes time.Duration) {
+		disks.set(hosts[id], func() error { time.Sleep(takes); return nil })
+	}
 	f.Cut = func(id fleet.HostID) { c.net.isolate(id, c.ids(), true) }
 	return f
 }

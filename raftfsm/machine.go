@@ -32,6 +32,7 @@ type machine struct {
 	published atomic.Pointer[fleet.State]
 	applied   atomic.Uint64 // highest index of a command or configuration seen
 	since     atomic.Int64  // bytes applied since the last snapshot
+	progress  progress
 }
 
 func newMachine(onFail func(error)) *machine {
@@ -43,6 +44,9 @@ func newMachine(onFail func(error)) *machine {
 func (m *machine) saw(index uint64) { m.applied.Store(max(index, m.applied.Load())) }
 
 func (m *machine) publish() { m.published.Store(m.live.Clone()) }
+
+// reach tells those who wait for an index that State holds it.
+func (m *machine) reach() { m.progress.reach(m.applied.Load()) }
 
 // Apply implements raft.FSM.
 func (m *machine) Apply(log *raft.Log) any { return m.ApplyBatch([]*raft.Log{log})[0] }
@@ -65,6 +69,7 @@ func (m *machine) ApplyBatch(logs []*raft.Log) []any {
 	if len(changes) > 0 {
 		m.publish()
 	}
+	m.reach()
 	m.notify.tell(changes)
 	return answers
 }
@@ -162,6 +167,7 @@ func (m *machine) Restore(r io.ReadCloser) error {
 	m.saw(state.Index())
 	m.since.Store(0)
 	m.publish()
+	m.reach()
 	m.notify.tell([]change{{state.Index(), fleet.TouchedAll(state)}})
 	return nil
 }

@@ -33,6 +33,7 @@ type Node struct {
 	raft      *raft.Raft
 	proposals *proposer
 	leading   leadership
+	term      settled
 	watch     watchdog
 
 	stamping sync.Mutex
@@ -132,19 +133,6 @@ func (n *Node) CommitIndex() uint64 { return max(n.raft.CommitIndex(), n.Applied
 // AppliedIndex is the index of the last command or configuration applied. The
 // library's own entries do not count, so it may stay below CommitIndex.
 func (n *Node) AppliedIndex() uint64 { return n.machine.applied.Load() }
-
-// Barrier waits until this node, as leader, has applied everything that was
-// committed when it was called. Errors: ErrNotLeader, ErrUnknown.
-func (n *Node) Barrier(ctx context.Context) error {
-	return n.ask(ctx, "barrier", func(limit time.Duration) raft.Future { return n.raft.Barrier(limit) })
-}
-
-// Verify asks a quorum whether this node still leads. Call it before a
-// consistent answer and before acting outside the log. Errors: ErrNotLeader,
-// ErrUnknown.
-func (n *Node) Verify(ctx context.Context) error {
-	return n.ask(ctx, "verify leadership", func(time.Duration) raft.Future { return n.raft.VerifyLeader() })
-}
 
 // Transfer hands leadership to the most advanced voter and returns once this
 // node leads no more. Errors: ErrNotLeader, ErrUnknown, or that there is nobody.

@@ -20,7 +20,7 @@ func Open(cfg Config) (*Node, error) {
 	if err != nil {
 		return nil, err
 	}
-	n := &Node{cfg: cfg, fatal: make(chan error, 1), broken: make(chan struct{}), stop: make(chan struct{})}
+	n := &Node{cfg: cfg, fatal: make(chan error, 1), broken: make(chan struct{}), stop: make(chan struct{}), term: newSettled()}
 	n.stream = newStream(cfg.ID, cfg.Dial, cfg.Accept, cfg.Timing.Dial)
 	n.machine = newMachine(n.fail)
 	n.proposals = newProposer(n)
@@ -151,6 +151,7 @@ func (n *Node) replay(index uint64) error {
 	}
 	m.saw(max(index, commit, m.live.Index()))
 	m.publish()
+	m.reach()
 	return nil
 }
 

@@ -180,6 +180,19 @@ func (s *store) GetLog(index uint64, log *raft.Log) error {
 	return err
 }
 
+// kindOf is the kind of an entry; false when it is not kept, or cannot be read.
+func (s *store) kindOf(index uint64) (raft.LogType, bool) {
+	var log raft.Log
+	s.mu.RLock()
+	found := s.recent.get(index, &log)
+	s.mu.RUnlock()
+	if found {
+		return log.Type, true
+	}
+	_, found, err := s.journal.read(index, &log)
+	return log.Type, found && err == nil
+}
+
 // StoreLog implements raft.LogStore.
 func (s *store) StoreLog(log *raft.Log) error { return s.StoreLogs([]*raft.Log{log}) }
 

@@ -136,6 +136,42 @@ var cases = map[string]func(b *bed){
 		b.have([]fleet.HostID{next}, "a", "b", "c")
 	},
 
+	"a leader that has verified itself has applied everything acknowledged": func(b *bed) {
+		b.put("a")
+		old := b.leader()
+		for _, h := range b.followers() {
+			b.Slow(h, 60*time.Millisecond) // its first entry commits only after heartbeats were answered
+		}
+		acked := b.got(b.propose(old, "b"))
+		if acked.err != nil {
+			b.t.Fatalf("write b: %v", acked.err)
+		}
+		b.kill(old)
+		verified := false
+		b.await("another leader verifies itself", long, func() bool {
+			for _, h := range b.up() {
+				if !b.IsLeader(h) {
+					continue
+				}
+				a := &answer{}
+				b.Verify(h, func(err error) {
+					if err == nil && b.State(h).Token("b") == nil {
+						err = errors.New("it has verified itself without what was acknowledged")
+					} else if err != nil {
+						err = fmt.Errorf("not yet: %w", b.NotLeader)
+					}
+					a.give(nil, 0, err)
+				})
+				if b.got(a); a.err == nil {
+					verified = true
+				} else if !errors.Is(a.err, b.NotLeader) {
+					b.t.Fatal(a.err)
+				}
+			}
+			return verified
+		})
+	},
+
 	"a transfer moves leadership at once": func(b *bed) {
 		b.put("a")
 		old := b.leader()

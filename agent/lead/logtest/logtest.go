@@ -27,10 +27,11 @@ type Fixture struct {
 	Verify   func(on fleet.HostID, done func(error))
 	Transfer func(on fleet.HostID, done func(error))
 
-	Kill  func(fleet.HostID) // its power goes
-	Start func(fleet.HostID) // it runs again
-	Cut   func(fleet.HostID) // from all others, both ways
-	Heal  func()             // all that was cut
+	Kill  func(fleet.HostID)                         // its power goes
+	Start func(fleet.HostID)                         // it runs again
+	Cut   func(fleet.HostID)                         // from all others, both ways
+	Heal  func()                                     // all that was cut
+	Slow  func(id fleet.HostID, takes time.Duration) // each write to its disk
 
 	NotLeader, Unknown, TooLarge, Busy error // what errors are
 

@@ -41,6 +41,7 @@ func (r *rig) fixture() logtest.Fixture {
 	f.Transfer = func(id fleet.HostID, done func(error)) { hosts[id].node.Transfer(done) }
 	f.Kill = func(id fleet.HostID) { hosts[id].kill() }
 	f.Start = func(id fleet.HostID) { hosts[id].start() }
+	f.Slow = func(id fleet.HostID, takes time.Duration) { hosts[id].disk.Slow(takes) }
 	f.Cut = func(id fleet.HostID) {
 		for _, other := range f.Hosts {
 			if other != id {

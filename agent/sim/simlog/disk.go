@@ -1,6 +1,7 @@
 package simlog
 
 import (
+	"cmp"
 	"time"
 
 	"skein/raftfsm/fleet"
@@ -22,6 +23,7 @@ type Disk struct {
 	known *fleet.State
 
 	stalled, full bool
+	takes         time.Duration // a sync; 0: as Config says
 
 	node    *Node // that has it open
 	queue   []*write
@@ -72,6 +74,9 @@ func (d *Disk) Stall(on bool) {
 	}
 }
 
+// Slow has each sync take so long.
+func (d *Disk) Slow(takes time.Duration) { d.takes = takes }
+
 // Full has the disk take no more entries. A node that leads hands over.
 func (d *Disk) Full(on bool) {
 	was := d.full
@@ -99,8 +104,8 @@ func (d *Disk) sync() {
 
 func (d *Disk) await() {
 	n := d.node
-	takes := n.log.net.Takes(n.host, n.log.chance.Between(n.log.cfg.FsyncMin, n.log.cfg.FsyncMax))
-	n.after(takes, d.synced)
+	takes := cmp.Or(d.takes, n.log.chance.Between(n.log.cfg.FsyncMin, n.log.cfg.FsyncMax))
+	n.after(n.log.net.Takes(n.host, takes), d.synced)
 }
 
 // synced is when the sync under way returns, or begins to hang.

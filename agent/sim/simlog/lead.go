@@ -234,6 +234,7 @@ func (n *Node) advance() {
 		return
 	}
 	n.reconfigure()
+	n.verified()
 	if !n.leading.notice.Waiting() && len(n.leading.peers) > 0 {
 		n.leading.notice = n.after(n.log.chance.Between(n.log.cfg.Notice, 2*n.log.cfg.Notice), n.announce)
 	}

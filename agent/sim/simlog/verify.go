@@ -2,7 +2,8 @@ package simlog
 
 import "slices"
 
-// Verify asks a majority whether this node still leads.
+// Verify asks a majority whether this node still leads, and answers once State
+// holds everything that was committed before.
 func (n *Node) Verify(done func(error)) {
 	n.call("verify leadership", done, n.notLeading, func(done func(error)) {
 		n.leading.round++
@@ -14,9 +15,10 @@ func (n *Node) Verify(done func(error)) {
 	})
 }
 
-// verified answers questions that a majority has confirmed.
+// verified answers questions that a majority has confirmed. Before the first
+// entry of its own term commits, a leader does not know what else is committed.
 func (n *Node) verified() {
-	if n.role != leader || len(n.leading.verifies) == 0 {
+	if n.role != leader || len(n.leading.verifies) == 0 || n.commit < n.leading.from {
 		return
 	}
 	var rounds []uint64
