@@ -3,7 +3,6 @@ package api
 import (
 	"encoding/json"
 	"net/http"
-	"net/url"
 	"slices"
 	"strings"
 	"sync"
@@ -79,13 +78,17 @@ func (a *API) remembered(pattern, key string, answer any) (at time.Time, ok bool
 }
 
 // recall is a worker's answer when no voter answers: what it last heard,
-// joined with its own tasks and the hosts that gossip still hears.
+// joined with its own tasks and the hosts that gossip still hears. It has no
+// next: a client that follows one would be given the same page again and again.
 func (a *API) recall(rt route, r *http.Request) (any, types.Meta, error) {
 	f := &flashback{api: a, r: r, key: cacheKey(r), meta: types.Meta{StaleMs: -1, CutOff: true}}
 	if a.Local != nil {
 		if since := a.Local.AloneSince(); !since.IsZero() {
 			f.meta.AloneSince = types.Stamp(fleet.TimeOf(since))
 		}
+	}
+	if r.URL.Query().Get("next") != "" {
+		return nil, f.meta, refuse(http.StatusServiceUnavailable, "cut-off", "this host hears no voter and remembers one page of each list", "ask a host that is not cut off").after(5 * time.Second)
 	}
 	got, err := f.answer(rt.pattern)
 	return got, f.meta, err
@@ -108,12 +111,13 @@ func (f *flashback) answer(pattern string) (any, error) {
 	case "/v1/hosts/{id}":
 		return pick(f.hosts().Hosts, "host", f.r.PathValue("id"), func(h types.Host) []string { return []string{h.ID, h.Name} })
 	case "/v1/tasks":
-		return f.tasks()
+		return f.tasks(), nil
 	case "/v1/tasks/{id}":
 		return pick(f.allTasks().Tasks, "task", f.r.PathValue("id"), func(t types.Task) []string { return []string{t.ID} })
 	case "/v1/services", "/v1/services/{name}":
 		list := &types.Services{Services: []types.Service{}}
 		f.load("/v1/services", list, &list.Meta)
+		list.Next = ""
 		if pattern == "/v1/services" {
 			return list, nil
 		}
@@ -121,6 +125,7 @@ func (f *flashback) answer(pattern string) (any, error) {
 	case "/v1/taskdefs":
 		list := &types.TaskDefs{TaskDefs: []types.TaskDef{}}
 		f.load(pattern, list, &list.Meta)
+		list.Next = ""
 		return list, nil
 	case "/v1/voters":
 		list := &types.Voters{Voters: []types.VoterRow{}}
@@ -173,6 +178,7 @@ func (f *flashback) status() *types.Status {
 func (f *flashback) hosts() *types.Hosts {
 	list := &types.Hosts{Hosts: []types.Host{}}
 	f.load("/v1/hosts", list, &list.Meta)
+	list.Next = ""
 	v := &view{api: f.api}
 	v.gossip()
 	known := map[string]bool{}
@@ -242,21 +248,17 @@ func (f *flashback) allTasks() *types.Tasks {
 	return list
 }
 
-func (f *flashback) tasks() (*types.Tasks, error) {
+func (f *flashback) tasks() *types.Tasks {
 	list := f.allTasks()
-	query := url.Values(f.r.URL.Query())
-	filter := taskFilter{service: query.Get("service"), family: query.Get("family"), desired: query.Get("desiredStatus")}
-	if err := filter.readStatuses(query.Get("status")); err != nil {
-		return nil, err
-	}
-	host := query.Get("host")
+	query := f.r.URL.Query()
+	filter, host := filterOf(query), query.Get("host")
 	list.Tasks = slices.DeleteFunc(list.Tasks, func(t types.Task) bool {
 		if host != "" && (t.Host == nil || t.Host.ID != host && t.Host.Name != host) {
 			return true
 		}
 		return !filter.match(t.Service, "", t.TaskDef, t.Desired, t.Last)
 	})
-	return list, nil
+	return list
 }
 
 // pick returns the one row that a reference names, by a name or an id's

@@ -21,7 +21,7 @@ func (a *API) serveRead(rt route, trust Trust, w http.ResponseWriter, r *http.Re
 		a.writeError(w, r, refuse(http.StatusUnauthorized, "token-needed", "this is shown to operators only", "send Authorization: Bearer with an operator token, or ask a voter over its unix socket"))
 		return
 	}
-	if r.URL.Query().Has("consistent") {
+	if isSet(r.URL.Query(), paramConsistent.name) {
 		err = a.withLeader(w, r, errand{trust: trust, public: !secrets, here: func(v Voter) error {
 			if err := v.Verify(r.Context()); err != nil {
 				return errors.Join(ErrNotLeader, err)

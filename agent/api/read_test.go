@@ -159,7 +159,7 @@ func TestPagesTogetherAreTheWhole(t *testing.T) {
 		t.Errorf("pages gave %v", all)
 	}
 	names := ""
-	for _, h := range at(t, want(t, 200, root, "GET", "/v1/hosts?limit=2&next="+string(hostID(2)), ""), "hosts").([]any) {
+	for _, h := range at(t, want(t, 200, root, "GET", "/v1/hosts?limit=2&next="+newCursor("hosts", string(hostID(2))), ""), "hosts").([]any) {
 		names += at(t, h, "name").(string)
 	}
 	if names != "h3h4" {

@@ -6,17 +6,6 @@ import (
 	"skein/agent/api/types"
 )
 
-// Parameters that several routes take.
-var (
-	paramConsistent = param{"consistent", "ask the leader, and wait until it has proven that it leads"}
-	paramLimit      = param{"limit", "rows on a page, 1 to 1000"}
-	paramNext       = param{"next", "the next of the page before"}
-	paramStrict     = param{"strict", "refuse every field that is not used, instead of warning"}
-	paramForce      = param{"force", "even though it is in use"}
-)
-
-func query(params ...param) []param { return append(params, paramConsistent) }
-
 // table is every route there is.
 func (a *API) table() []route {
 	routes := append(a.reads(), a.writes()...)
@@ -24,7 +13,7 @@ func (a *API) table() []route {
 }
 
 func (a *API) reads() []route {
-	page := query(paramLimit, paramNext)
+	page := func(list string) []param { return query(paramLimit, paramNext(list)) }
 	get := func(pattern, summary string, params []param, answer any, cached bool, read func(*view) (any, error)) route {
 		return route{method: http.MethodGet, pattern: pattern, kind: kindRead, summary: summary, query: params, answer: answer, cached: cached, read: read}
 	}
@@ -32,25 +21,25 @@ func (a *API) reads() []route {
 	tokens.private = true
 	return []route{
 		get("/v1/status", "The fleet at a glance", query(), types.Status{}, true, (*view).status),
-		get("/v1/hosts", "Hosts by id", page, types.Hosts{}, true, (*view).hosts),
+		get("/v1/hosts", "Hosts by id", page("hosts"), types.Hosts{}, true, (*view).hosts),
 		get("/v1/hosts/{id}", "One host, by id or name", query(), types.Host{}, false, (*view).host),
-		get("/v1/services", "Services by name", page, types.Services{}, true, (*view).services),
+		get("/v1/services", "Services by name", page("services"), types.Services{}, true, (*view).services),
 		get("/v1/services/{name}", "One service", query(), types.Service{}, false, (*view).service),
-		get("/v1/tasks", "Tasks by id", query(paramLimit, paramNext,
-			param{"service", "only tasks of this service"}, param{"family", "only tasks of this task definition family"},
-			param{"host", "only tasks on this host, by id or name"},
-			param{"status", "only tasks whose lastStatus is one of these, joined with commas"},
-			param{"desiredStatus", "RUNNING or STOPPED"}), types.Tasks{}, true, (*view).tasks),
+		get("/v1/tasks", "Tasks by id", query(paramLimit, paramNext("tasks"),
+			param{"service", "only tasks of this service", checkName, false}, param{"family", "only tasks of this task definition family", checkName, false},
+			param{"host", "only tasks on this host, by id or name", checkName, false},
+			param{"status", "only tasks whose lastStatus is one of these, joined with commas", checkStatuses, false},
+			param{"desiredStatus", "RUNNING or STOPPED", checkDesiredStatus, false}), types.Tasks{}, true, (*view).tasks),
 		get("/v1/tasks/{id}", "One task, by id or a beginning that only it has", query(), types.Task{}, false, (*view).task),
-		get("/v1/taskdefs", "Task definitions by family and revision", query(paramLimit, paramNext, param{"family", "only this family"}), types.TaskDefs{}, true, (*view).taskDefs),
+		get("/v1/taskdefs", "Task definitions by family and revision", query(paramLimit, paramNext("taskdefs"), param{"family", "only this family", checkName, false}), types.TaskDefs{}, true, (*view).taskDefs),
 		get("/v1/taskdefs/{id}", "One task definition: family:revision, or a family for its newest", query(), types.TaskDef{}, false, (*view).taskDef),
 		get("/v1/voters", "Holders of the log, and who leads", query(), types.Voters{}, true, (*view).voters),
-		get("/v1/decisions", "What was done and why, oldest first; the newest ones unless after is given", query(paramLimit, param{"after", "only decisions after this number"}), types.Decisions{}, true, (*view).decisions),
+		get("/v1/decisions", "What was done and why, oldest first; the newest ones unless after is given", query(paramLimit, paramAfter), types.Decisions{}, true, (*view).decisions),
 		get("/v1/settings", "What operators may turn", query(), types.Settings{}, false, (*view).settings),
 		tokens,
 		{method: http.MethodGet, pattern: "/v1/events", kind: kindStream, media: "text/event-stream",
 			summary: "Decisions as they are made, as server-sent events (decision, state, gap, resume, cut-off); resumed with Last-Event-ID",
-			query:   []param{{"after", "begin after this decision; 0 for the oldest kept"}}},
+			query:   []param{paramAfter}},
 	}
 }
 
@@ -67,7 +56,7 @@ func (a *API) writes() []route {
 		write(http.MethodDelete, "/v1/services/{name}", "Delete a service; its tasks stop", force, types.ForceBody{}, types.ServiceWritten{}, 0, (*call).deleteService),
 		write(http.MethodPost, "/v1/services/{name}/scale", "Change how many tasks a service keeps running", nil, types.ScaleBody{}, types.ServiceWritten{}, 0, (*call).scaleService),
 		write(http.MethodPost, "/v1/tasks", "Start standalone tasks: ECS RunTask's input", strict, ecsBody("run"), types.TasksWritten{}, http.StatusCreated, (*call).runTasks),
-		write(http.MethodDelete, "/v1/tasks/{id}", "Stop a task", []param{{"reason", "why, for people"}}, ecsBody("stop"), types.TasksWritten{}, 0, (*call).stopTask),
+		write(http.MethodDelete, "/v1/tasks/{id}", "Stop a task", []param{{"reason", "why, for people", anyText, true}}, ecsBody("stop"), types.TasksWritten{}, 0, (*call).stopTask),
 		write(http.MethodPost, "/v1/hosts/{id}/cordon", "Keep new tasks off a host", nil, types.CordonBody{}, types.HostWritten{}, 0, (*call).cordon),
 		write(http.MethodPost, "/v1/hosts/{id}/uncordon", "Let a host take new tasks again", nil, types.PlainBody{}, types.HostWritten{}, 0, (*call).uncordon),
 		write(http.MethodPost, "/v1/hosts/{id}/forget", "End a host's identity for ever", force, types.ForceBody{}, types.HostWritten{}, 0, (*call).forget),

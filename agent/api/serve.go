@@ -41,12 +41,6 @@ type route struct {
 	cached bool
 }
 
-// param is one query parameter.
-type param struct {
-	name string
-	doc  string
-}
-
 // serve wraps a route with admission, counting and a deadline.
 func (a *API) serve(rt route, trust Trust) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -90,8 +84,8 @@ func (a *API) dispatch(rt route, trust Trust, w http.ResponseWriter, r *http.Req
 	}
 }
 
-// checkQuery refuses parameters that nobody reads: a misspelt filter must not
-// be an answer about everything.
+// checkQuery refuses parameters that nobody reads and values that nobody can: a
+// misspelt filter must not be an answer about everything.
 func (rt route) checkQuery(r *http.Request) error {
 	if len(r.URL.RawQuery) > maxQuery {
 		return refuse(http.StatusRequestURITooLong, "too-large", fmt.Sprintf("the query has %d bytes, at most %d", len(r.URL.RawQuery), maxQuery), "")
@@ -101,11 +95,15 @@ func (rt route) checkQuery(r *http.Request) error {
 		return refuse(http.StatusBadRequest, "query", "the query cannot be read: "+err.Error(), "")
 	}
 	for name, given := range values {
-		if !slices.ContainsFunc(rt.query, func(p param) bool { return p.name == name }) {
+		at := slices.IndexFunc(rt.query, func(p param) bool { return p.name == name })
+		if at < 0 {
 			return refuse(http.StatusBadRequest, "query", fmt.Sprintf("unknown parameter %q", clean(name)), rt.knownQuery())
 		}
 		if len(given) > 1 {
 			return refuse(http.StatusBadRequest, "query", fmt.Sprintf("parameter %q is given %d times", name, len(given)), "give it once")
+		}
+		if err := rt.query[at].refuse(given[0]); err != nil {
+			return err
 		}
 	}
 	return nil

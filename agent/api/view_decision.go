@@ -9,24 +9,18 @@ import (
 
 // decisions answers the newest ones, or those after a number.
 func (v *view) decisions() (any, error) {
-	limit, err := v.limit(defaultPage)
-	if err != nil {
-		return nil, err
-	}
-	newest := v.st.LastDecision()
-	after := newest - min(newest, uint64(limit))
-	given := v.param("after")
-	if given != "" {
-		if after, err = strconv.ParseUint(given, 10, 64); err != nil {
-			return nil, &fleet.FieldError{Field: "after", Why: "the number of a decision, 0 for the oldest kept"}
-		}
+	limit, newest := v.limit(defaultPage), v.st.LastDecision()
+	after, err := strconv.ParseUint(v.param("after"), 10, 64)
+	given := err == nil
+	if !given {
+		after = newest - min(newest, uint64(limit))
 	}
 	answer := &types.Decisions{Meta: v.meta, Decisions: []types.Decision{}, Next: after}
 	for d := range v.st.DecisionsAfter(after) {
 		if len(answer.Decisions) == limit {
 			break
 		}
-		if len(answer.Decisions) == 0 && given != "" && d.Seq > after+1 {
+		if len(answer.Decisions) == 0 && given && d.Seq > after+1 {
 			answer.Missed = true
 		}
 		answer.Decisions = append(answer.Decisions, decisionOf(d))
@@ -39,17 +33,19 @@ func decisionOf(d *fleet.Decision) types.Decision {
 	return types.Decision{Seq: d.Seq, Index: d.Index, At: types.Stamp(d.At), By: clean(d.By), Code: clean(d.Code), About: clean(d.About), Message: clean(d.Message), Counts: counts(d.Counts)}
 }
 
-// limit reads how many rows a page may have.
-func (v *view) limit(otherwise int) (int, error) {
-	text := v.param("limit")
-	if text == "" {
-		return otherwise, nil
+// limit is how many rows a page may have.
+func (v *view) limit(otherwise int) int {
+	if n, err := strconv.Atoi(v.param("limit")); err == nil {
+		return n
 	}
-	n, err := strconv.Atoi(text)
-	if err != nil || n < 1 || n > maxPage {
-		return 0, &fleet.FieldError{Field: "limit", Why: "1 to " + strconv.Itoa(maxPage)}
-	}
-	return n, nil
+	return otherwise
 }
 
+// after is the last row of the page before, empty for the first page.
+func (v *view) after(list string) string {
+	last, _ := readCursor(list, v.param("next"))
+	return last
+}
+
+// param is a parameter's value; its check has taken it for good.
 func (v *view) param(name string) string { return v.URL.Query().Get(name) }

@@ -6,18 +6,14 @@ import (
 )
 
 func (v *view) hosts() (any, error) {
-	limit, err := v.limit(maxPage)
-	if err != nil {
-		return nil, err
-	}
+	limit, next := v.limit(maxPage), fleet.HostID(v.after("hosts"))
 	answer := &types.Hosts{Meta: v.meta, Hosts: []types.Host{}}
-	next := fleet.HostID(v.param("next"))
 	for h := range v.st.Hosts() {
 		if h.ID <= next || h.Life == fleet.HostForgotten {
 			continue
 		}
 		if len(answer.Hosts) == limit {
-			answer.Next = answer.Hosts[limit-1].ID
+			answer.Next = newCursor("hosts", answer.Hosts[limit-1].ID)
 			break
 		}
 		answer.Hosts = append(answer.Hosts, v.hostRow(h))

@@ -6,18 +6,14 @@ import (
 )
 
 func (v *view) services() (any, error) {
-	limit, err := v.limit(maxPage)
-	if err != nil {
-		return nil, err
-	}
+	limit, next := v.limit(maxPage), v.after("services")
 	answer := &types.Services{Meta: v.meta, Services: []types.Service{}}
-	next := v.param("next")
 	for s := range v.st.Services() {
 		if s.Name <= next {
 			continue
 		}
 		if len(answer.Services) == limit {
-			answer.Next = answer.Services[limit-1].Name
+			answer.Next = newCursor("services", answer.Services[limit-1].Name)
 			break
 		}
 		answer.Services = append(answer.Services, v.serviceRow(s))

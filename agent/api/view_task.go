@@ -2,6 +2,7 @@ package api
 
 import (
 	"iter"
+	"net/url"
 	"slices"
 	"strings"
 
@@ -19,7 +20,7 @@ type taskFilter struct {
 }
 
 func (v *view) taskFilter() (taskFilter, error) {
-	f := taskFilter{service: v.param("service"), family: v.param("family"), desired: v.param("desiredStatus")}
+	f := filterOf(v.URL.Query())
 	if ref := v.param("host"); ref != "" {
 		h, err := findHost(v.st, ref)
 		if err != nil {
@@ -27,22 +28,16 @@ func (v *view) taskFilter() (taskFilter, error) {
 		}
 		f.host = h.ID
 	}
-	return f, f.readStatuses(v.param("status"))
+	return f, nil
 }
 
-func (f *taskFilter) readStatuses(text string) error {
-	if text != "" {
-		for name := range strings.SplitSeq(text, ",") {
-			if _, err := fleet.ParseTaskStatus(name); err != nil {
-				return &fleet.FieldError{Field: "status", Why: err.Error()}
-			}
-			f.statuses = append(f.statuses, name)
-		}
+// filterOf reads a filter but for its host, which needs a State.
+func filterOf(values url.Values) taskFilter {
+	f := taskFilter{service: values.Get("service"), family: values.Get("family"), desired: values.Get("desiredStatus")}
+	if statuses := values.Get("status"); statuses != "" {
+		f.statuses = strings.Split(statuses, ",")
 	}
-	if f.desired != "" && f.desired != "RUNNING" && f.desired != "STOPPED" {
-		return &fleet.FieldError{Field: "desiredStatus", Why: "allowed are RUNNING and STOPPED"}
-	}
-	return nil
+	return f
 }
 
 func (f *taskFilter) match(service, host, taskDef, desired, last string) bool {
@@ -53,10 +48,7 @@ func (f *taskFilter) match(service, host, taskDef, desired, last string) bool {
 }
 
 func (v *view) tasks() (any, error) {
-	limit, err := v.limit(defaultPage)
-	if err != nil {
-		return nil, err
-	}
+	limit := v.limit(defaultPage)
 	f, err := v.taskFilter()
 	if err != nil {
 		return nil, err
@@ -65,7 +57,7 @@ func (v *view) tasks() (any, error) {
 	scanned, last := 0, fleet.TaskID("")
 	for t := range v.candidates(f) {
 		if scanned == maxScan || len(answer.Tasks) == limit {
-			answer.Next = string(last)
+			answer.Next = newCursor("tasks", string(last))
 			break
 		}
 		scanned, last = scanned+1, t.ID
@@ -79,7 +71,7 @@ func (v *view) tasks() (any, error) {
 // candidates yields, by id, the tasks after the last page's end out of the
 // smallest table that holds them all.
 func (v *view) candidates(f taskFilter) iter.Seq[*fleet.Task] {
-	after := fleet.TaskID(v.param("next"))
+	after := fleet.TaskID(v.after("tasks"))
 	live := len(f.statuses) > 0 && !slices.Contains(f.statuses, fleet.TaskStopped.String())
 	switch {
 	case f.host != "" && live:

@@ -10,12 +10,9 @@ import (
 )
 
 func (v *view) taskDefs() (any, error) {
-	limit, err := v.limit(defaultPage)
-	if err != nil {
-		return nil, err
-	}
+	limit := v.limit(defaultPage)
 	answer := &types.TaskDefs{Meta: v.meta, TaskDefs: []types.TaskDef{}}
-	family, next := v.param("family"), fleet.TaskDefID(v.param("next"))
+	family, next := v.param("family"), fleet.TaskDefID(v.after("taskdefs"))
 	for d := range v.st.TaskDefs() {
 		if !taskDefAfter(d.ID, next) {
 			continue
@@ -24,7 +21,7 @@ func (v *view) taskDefs() (any, error) {
 			continue
 		}
 		if len(answer.TaskDefs) == limit {
-			answer.Next = answer.TaskDefs[limit-1].ID
+			answer.Next = newCursor("taskdefs", answer.TaskDefs[limit-1].ID)
 			break
 		}
 		answer.TaskDefs = append(answer.TaskDefs, v.taskDefRow(d))

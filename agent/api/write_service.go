@@ -11,10 +11,7 @@ import (
 )
 
 func (c *call) createService() (*order, error) {
-	opts, err := c.options()
-	if err != nil {
-		return nil, err
-	}
+	opts := c.options()
 	in, err := ecs.ReadCreate(c.body, opts)
 	if err != nil {
 		return nil, err
@@ -39,10 +36,7 @@ func (c *call) createService() (*order, error) {
 }
 
 func (c *call) updateService() (*order, error) {
-	opts, err := c.options()
-	if err != nil {
-		return nil, err
-	}
+	opts := c.options()
 	name := c.PathValue("name")
 	in, err := ecs.ReadUpdate(c.body, opts)
 	if err != nil {
@@ -172,8 +166,7 @@ func (c *call) force() (force bool, token string, err error) {
 	if err := p.Err(); err != nil {
 		return false, "", err
 	}
-	inQuery, err := c.flag("force")
-	return inBody || inQuery, token, err
+	return inBody || isSet(c.URL.Query(), paramForce.name), token, nil
 }
 
 func serviceWritten(v *view, name string, w types.Written, defaults []ecs.Default) any {

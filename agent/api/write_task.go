@@ -11,10 +11,7 @@ import (
 )
 
 func (c *call) runTasks() (*order, error) {
-	opts, err := c.options()
-	if err != nil {
-		return nil, err
-	}
+	opts := c.options()
 	in, err := ecs.ReadRun(c.body, opts)
 	if err != nil {
 		return nil, err

@@ -2,7 +2,6 @@ package api
 
 import (
 	"context"
-	"net/http"
 
 	"skein/agent/api/types"
 	"skein/agent/ecs"
@@ -11,10 +10,7 @@ import (
 )
 
 func (c *call) registerTaskDef() (*order, error) {
-	opts, err := c.options()
-	if err != nil {
-		return nil, err
-	}
+	opts := c.options()
 	anyRange := opts // which host ports the fleet gives out, only its State knows
 	anyRange.DynamicFirst, anyRange.DynamicLast = 1<<16, 1<<16
 	in, err := ecs.ReadTaskDef(c.body, anyRange)
@@ -40,9 +36,8 @@ func (c *call) registerTaskDef() (*order, error) {
 }
 
 // options are how bodies in ECS's words are read.
-func (c *call) options() (ecs.Options, error) {
-	strict, err := c.flag("strict")
-	return ecs.Options{Strict: strict, ReservedPorts: c.api.ReservedPorts}, err
+func (c *call) options() ecs.Options {
+	return ecs.Options{Strict: isSet(c.URL.Query(), paramStrict.name), ReservedPorts: c.api.ReservedPorts}
 }
 
 // ranges puts the fleet's own range of dynamic ports into the options.
@@ -51,20 +46,6 @@ func (c *call) ranges(st *fleet.State, opts ecs.Options) ecs.Options {
 		opts.DynamicFirst, opts.DynamicLast = f.Settings.DynamicPortFirst, f.Settings.DynamicPortLast
 	}
 	return opts
-}
-
-// flag reads a query parameter that is there or not.
-func (c *call) flag(name string) (bool, error) {
-	query := c.URL.Query()
-	switch query.Get(name) {
-	case "true", "1":
-		return true, nil
-	case "false", "0":
-		return false, nil
-	case "":
-		return query.Has(name), nil
-	}
-	return false, refuse(http.StatusBadRequest, "query", "parameter "+name+" is neither true nor false", "")
 }
 
 func firstID(ids []string) string {
