@@ -48,10 +48,4 @@ const (
 	PruneEvery = 10 * time.Minute
 	PruneAgain = time.Second
 	PruneKeep  = time.Hour + time.Minute
-
-	// BootRecent is how old a new boot may be to count as "just now": a fleet's
-	// machines start within it. BootDecisions is how many decisions a new leader
-	// reads for them beside two a host.
-	BootRecent    = time.Minute
-	BootDecisions = 1024
 )

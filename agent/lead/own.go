@@ -2,7 +2,6 @@ package lead
 
 import (
 	"fmt"
-	"strings"
 	"time"
 
 	"skein/agent/plan"
@@ -70,21 +69,4 @@ func prune(in plan.Input) plan.Plan {
 		p.Add(fleet.Item{Command: fleet.Prune{Before: before}, By: By})
 	}
 	return p
-}
-
-// mostBootsNew reports whether most hosts began a new boot just now: power
-// returned. A new leader reads it from the decisions in State.
-func mostBootsNew(s *fleet.State, now fleet.Time) bool {
-	last, read := s.LastDecision(), uint64(2*s.HostCount()+BootDecisions)
-	booted := map[fleet.HostID]bool{}
-	for d := range s.DecisionsAfter(last - min(last, read)) {
-		if d.At < now.Add(-BootRecent) || d.Code != "host-rebooted" && d.Code != "host-returned" {
-			continue
-		}
-		name, _ := strings.CutPrefix(d.About, "host:")
-		if host := s.HostByName(name); host != nil && host.LastBoot != "" && host.LastBoot != host.Session.Boot {
-			booted[host.ID] = true
-		}
-	}
-	return 2*len(booted) > s.HostCount()
 }

@@ -100,7 +100,6 @@ func (l *Loop) plan(now Instant, scope *dirty, full bool) *fold {
 	t := l.term
 	seen := l.seen
 	seen.LeaderAge = now.Mono - t.since
-	seen.MostBootsNew = seen.LeaderAge < hosts.PowerWatch && len(l.odd) > 0 && mostBootsNew(t.state, l.fleetTime(now))
 	f := &fold{
 		in:    plan.Input{State: t.state.Clone(), Seen: seen, Now: l.fleetTime(now), NewID: l.newID},
 		index: t.state.Index(), scope: newDirty(), full: full, stats: &l.stats,

@@ -111,10 +111,6 @@ type Seen struct {
 	Hosts map[fleet.HostID]HostSeen
 	// LeaderAge is how long this leader has led. Set by the leader loop itself.
 	LeaderAge time.Duration
-	// MostBootsNew: most hosts came back with new boot ids just now (power
-	// returned), so the leader watches before it replaces. Set by the leader loop
-	// itself, from State.
-	MostBootsNew bool
 	// ClockOffset is the median of the ready hosts' clocks (the leader's own with
 	// offset 0 among them) minus the leader's; ClockSamples is how many hosts it
 	// is made of.

@@ -36,6 +36,18 @@ func (h *Host) wake(now Time) {
 	h.become(HostReady, now)
 }
 
+// boot records that a session is the first of another boot.
+func (h *Host) boot(old *Host, now Time) {
+	h.BootSession = h.Session.N
+	if old.Session.N == 0 {
+		return // it has just joined
+	}
+	h.BootedAt = now
+	if old.Reachable() {
+		h.SilentSince = 0 // it was down unnoticed
+	}
+}
+
 // setCapacity remembers when capacity changed: a host that shrank may hold more
 // than it has, but nothing assigned later.
 func (h *Host) setCapacity(r Resources, now Time) {

@@ -54,6 +54,13 @@ type Host struct {
 	CapacityAt  Time   `cbor:"26,keyasint,omitempty"` // when Capacity last changed
 	LastRaft    int    `cbor:"27,keyasint,omitempty"` // highest number used in a RaftID of this host: never used again
 	Format      int    `cbor:"28,keyasint,omitempty"` // highest entry format its agent reads; 0 means 1
+	// SilentSince is when it last fell silent, kept while it is lost and when it is
+	// back; zero when it never was, or rebooted since without anybody noticing.
+	SilentSince Time `cbor:"29,keyasint,omitempty"`
+	// BootedAt is when the first session of the present boot was opened; zero while
+	// the host is in the boot in which it joined. The machine was down from
+	// SilentSince at the earliest: zero there means that nobody knows since when.
+	BootedAt Time `cbor:"30,keyasint,omitempty"`
 }
 
 // Placeable reports whether new tasks may be assigned to the host (I3).

@@ -84,7 +84,7 @@ func (c OpenSession) row(old *Host, now Time) Host {
 	h.Session = Session{Boot: c.Boot, Nonce: c.Nonce, N: old.Session.N + 1, Since: now}
 	h.LastBoot, h.ReportSeq = old.Session.Boot, 0
 	if c.Boot != old.Session.Boot {
-		h.BootSession = h.Session.N
+		h.boot(old, now)
 	}
 	if old.Life == HostSilent || old.Life == HostLost {
 		h.wake(now)

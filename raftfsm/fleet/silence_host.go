@@ -20,6 +20,7 @@ func (c SilenceHost) apply(s *State, x *context) ([]string, error) {
 	}
 	host := *old
 	host.become(HostSilent, x.now)
+	host.SilentSince = x.now
 	s.putHost(x, host)
 	s.decide(x, Decision{By: "hosts", Code: "host-silent", About: aboutHost(&host), Message: host.Name + " went silent"})
 	return nil, nil

@@ -27,7 +27,7 @@ func (p *planner) brake() {
 	switch {
 	case 2*c.unheard > c.hosts:
 		p.cutOff(c)
-	case p.watching() && len(p.silence) > 0:
+	case len(p.silence) > 0 && p.watching():
 		p.watch()
 	default:
 		p.pace(c)
@@ -46,7 +46,7 @@ func (p *planner) cutOff(c census) {
 }
 
 func (p *planner) watching() bool {
-	return p.in.Seen.MostBootsNew && p.in.Seen.LeaderAge < PowerWatch
+	return p.in.Seen.LeaderAge < PowerWatch && powerReturned(p.in.State, p.in.Now)
 }
 
 // watch holds silences while a fleet comes back from a power loss: who is not
@@ -104,13 +104,16 @@ func (p *planner) census() census {
 	return c
 }
 
-// fellSilent returns when a host that is silent or lost fell silent; a lost
-// host's row no longer says, so it is the latest it can have been.
+// fellSilent returns when a host that is silent or lost fell silent. Rows of lost
+// hosts written before State kept it say the latest that it can have been.
 func (p *planner) fellSilent(host *fleet.Host) (fleet.Time, bool) {
 	switch host.Life {
 	case fleet.HostSilent:
 		return host.LifeSince, true
 	case fleet.HostLost:
+		if host.SilentSince != 0 {
+			return host.SilentSince, true
+		}
 		return host.LifeSince - fleet.Time(p.settings.LostAfterMs), true
 	default:
 		return 0, false

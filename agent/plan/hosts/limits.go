@@ -15,6 +15,9 @@ const (
 	// PowerWatch is how long a new leader watches after a power return before it
 	// replaces anything. Source: MECHANICS 5.
 	PowerWatch = 30 * time.Second
+	// BootRecent is how old a boot may be to count for a power return: a fleet's
+	// machines start within it.
+	BootRecent = time.Minute
 	// AskAgain is when witnesses are asked again for a host still suspected: two
 	// tries of 100 ms and the way there and back, with room (MECHANICS 4).
 	AskAgain = 500 * time.Millisecond

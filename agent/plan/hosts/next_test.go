@@ -135,11 +135,27 @@ func TestNext(t *testing.T) {
 			want:  "silence hc",
 		},
 		"after a power return a new leader watches before it replaces": {
-			given: "leader age=10s boots-new; h1:; h2:; h3 seen=silent:",
+			given: "leader age=10s; h1 rebooted=20s:; h2 rebooted:; h3 seen=silent:",
 			want:  "wait fleet power-returned: most hosts have just booted: hosts not heard yet are given time before they are replaced",
 		},
 		"a leader of thirty seconds has watched enough": {
-			given: "leader age=30s boots-new; h1:; h2:; h3 seen=silent:",
+			given: "leader age=30s; h1 rebooted=20s:; h2 rebooted:; h3 seen=silent:",
+			want:  "silence h3",
+		},
+		"some had fallen silent before the power went for all": {
+			given: "leader age=10s; h1 silent=3m rebooted=20s seen=alive:; h2 silent=2m rebooted=10s seen=alive:; h3 seen=silent:",
+			want:  "wait fleet power-returned: most hosts have just booted: hosts not heard yet are given time before they are replaced",
+		},
+		"hosts that rebooted one after the other had no outage in common": {
+			given: "leader age=10s; h1 silent=50s rebooted=40s seen=alive:; h2 silent=30s rebooted=20s seen=alive:; h3 seen=silent:",
+			want:  "silence h3",
+		},
+		"one reboot that was seen as silence, and one that nobody noticed later": {
+			given: "leader age=10s; h1 silent=50s rebooted=40s seen=alive:; h2 rebooted=20s:; h3 seen=silent:",
+			want:  "wait fleet power-returned: most hosts have just booted: hosts not heard yet are given time before they are replaced",
+		},
+		"boots of more than a minute ago are no power return": {
+			given: "leader age=10s; h1 rebooted=61s:; h2 rebooted=70s:; h3 seen=silent:",
 			want:  "silence h3",
 		},
 		"a new leader acts at once where power did not return": {
@@ -178,6 +194,21 @@ func TestALargeFleetSilencesFivePercentAtOnce(t *testing.T) {
 			t.Fatalf("%d hosts silenced after %d s, want %d", silenced, 10*pass, want)
 		}
 		w.Wait(hosts.SlowEvery)
+	}
+}
+
+// The brake reads rows, so no number of other decisions hides the boots.
+func TestAPowerReturnOfALargeFleetIsSeen(t *testing.T) {
+	const hostCount = 9_000
+	var text strings.Builder
+	text.WriteString("leader age=10s\n")
+	for i := range hostCount {
+		fmt.Fprintf(&text, "h%05d rebooted=20s:\n", i)
+	}
+	text.WriteString("z seen=silent:\n")
+	w := plantest.Parse(t, text.String())
+	if got, want := plantest.Text(hosts.Next(w.Input())), "wait fleet power-returned"; !strings.HasPrefix(got, want) {
+		t.Errorf("%s, want %s", got, want)
 	}
 }
 

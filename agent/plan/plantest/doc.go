@@ -5,9 +5,9 @@
 //
 //	web desired=6 min=100 max=200 cpu=256 mem=128 check grace=30s stop-after=1m port=8080 dynamic rev=2 failed=3 deleted
 //	def job cpu=64 mem=64
-//	h1 zone=a cpu=2048 mem=4096 cordoned joining rebooted silent=10s lost seen=refused/30s session=2: web/1 running healthy x2, job pending
+//	h1 zone=a cpu=2048 mem=4096 cordoned joining silent=10s rebooted=5s lost seen=refused/30s session=2: web/1 running healthy x2, job pending
 //	unassigned: web/2 x3, job
-//	leader age=5s boots-new clock=3s/5 lostAfterMs=10000
+//	leader age=5s clock=3s/5 lostAfterMs=10000
 //
 // A service's tasks are called web-1, web-2, ... in the order of the text, which
 // is the order in which they were made, a second apart (older revisions first).

@@ -43,7 +43,7 @@ type hostSpec struct {
 	cpu, mem   int64
 	cordoned   bool
 	joining    bool
-	rebooted   bool
+	rebooted   time.Duration // how long ago; zero: it did not
 	lost       bool
 	silent     time.Duration // zero: not silent
 	sight      plan.Sight
@@ -174,7 +174,10 @@ func (f *fixture) host(words []string, tasks string) *hostSpec {
 		case "joining":
 			h.joining = true
 		case "rebooted":
-			h.rebooted = true
+			h.rebooted = time.Second
+			if value != "" {
+				h.rebooted = f.duration(w, value)
+			}
 		case "lost":
 			h.lost, h.sight = true, plan.SightSilent
 		case "silent":

@@ -210,8 +210,8 @@ func (w *World) buildLife(h *hostSpec, later *timeline) {
 	if h.silent > 0 {
 		later.add(w.Now.Add(-h.silent), silence)
 	}
-	if h.rebooted {
-		later.add(w.Now.Add(-time.Second), func() {
+	if h.rebooted > 0 {
+		later.add(w.Now.Add(-h.rebooted), func() {
 			host := w.State.Host(id)
 			w.reports[id] = 0
 			w.do(fleet.OpenSession{Host: id, Boot: "boot-2", Nonce: host.Session.Nonce + 1, Addr: host.Addr, Zone: host.Zone, Capacity: host.Capacity})

@@ -178,8 +178,6 @@ func (w *World) buildLeader(words map[string]string) {
 		switch key {
 		case "age":
 			w.Seen.LeaderAge = w.duration(value)
-		case "boots-new":
-			w.Seen.MostBootsNew = true
 		case "clock":
 			offset, samples, _ := strings.Cut(value, "/")
 			w.Seen.ClockOffset = w.duration(offset)

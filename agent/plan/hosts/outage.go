@@ -1,0 +1,47 @@
+package hosts
+
+import (
+	"slices"
+
+	"skein/raftfsm/fleet"
+)
+
+// outage is a time in which a machine was down, as far as State knows.
+type outage struct {
+	from fleet.Time // when it fell silent; zero: nobody noticed, so at any time before
+	to   fleet.Time // when the fleet heard of its new boot
+}
+
+// powerReturned reports whether most hosts have just booted after one outage that
+// they shared: a moment at which all of them were down. Hosts that rebooted one
+// after the other are seen to fall silent when others are back already, so no
+// moment is common to them. The answer comes from rows alone, whatever the size of
+// the fleet.
+func powerReturned(s *fleet.State, now fleet.Time) bool {
+	var outages []outage
+	for host := range s.Hosts() {
+		if host.Life != fleet.HostForgotten && host.BootedAt > now.Add(-BootRecent) {
+			outages = append(outages, outage{host.SilentSince, host.BootedAt})
+		}
+	}
+	return 2*len(outages) > s.HostCount() && 2*mostAtOnce(outages) > s.HostCount()
+}
+
+// mostAtOnce is the largest number of outages that share a moment. The moment at
+// which one of them begins is among those at which most are under way.
+func mostAtOnce(outages []outage) int {
+	begins, ends := make([]fleet.Time, len(outages)), make([]fleet.Time, len(outages))
+	for i, o := range outages {
+		begins[i], ends[i] = o.from, o.to
+	}
+	slices.Sort(begins)
+	slices.Sort(ends)
+	most, ended := 0, 0
+	for begun, at := range begins {
+		for ends[ended] < at {
+			ended++
+		}
+		most = max(most, begun+1-ended)
+	}
+	return most
+}
