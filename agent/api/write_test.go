@@ -86,7 +86,7 @@ func TestRefusedWritesSayWhatAndWhy(t *testing.T) {
 		{"POST", "/v1/services/web/scale", `{}`, 400, "invalid", "desiredCount", "missing"},
 		{"POST", "/v1/services/web/scale", `{"desiredCount": -1}`, 400, "invalid", "desiredCount", "-1 is below 0"},
 		{"DELETE", "/v1/services/nope", "", 404, "not-found", "", "nope"},
-		{"DELETE", "/v1/services/web?force=maybe", "", 400, "query", "", "neither true nor false"},
+		{"DELETE", "/v1/services/web?force=maybe", "", 400, "invalid", "force", "neither true nor false"},
 		{"POST", "/v1/tasks", `{"taskDefinition": "api"}`, 400, "invalid", "taskDefinition", "does not exist"},
 		{"DELETE", "/v1/tasks/ffffffff", "", 404, "not-found", "", "ffffffff"},
 		{"POST", "/v1/hosts/h99/cordon", "", 404, "not-found", "", "h99"},
