@@ -81,6 +81,21 @@ func TestAHandshakeThatDawdlesIsEnded(t *testing.T) {
 	r.agents[0].counts(t, "too-slow", 1)
 }
 
+// A peer that is not verified yet may not have its say kept in memory.
+func TestAHandshakeThatIsTooLongIsEnded(t *testing.T) {
+	t.Parallel()
+	r := newRig(t)
+	conn := knock(t, r.agents[0])
+	hello := append([]byte{0x16, 3, 1, 0x40, 0, 1, 0, 0xff, 0xf0}, make([]byte, 0x4000-4)...)
+	for sent := 0; sent < 2*maxHandshake; sent += len(hello) {
+		if _, err := conn.Write(hello); err != nil {
+			break // it has hung up already
+		}
+		hello[5] = 0 // what follows is the rest of the same message
+	}
+	r.agents[0].counts(t, "handshake-too-long", 1)
+}
+
 func TestOneSourceCannotHoldThePort(t *testing.T) {
 	r := newRig(t)
 	a := r.agents[0]
@@ -93,20 +108,14 @@ func TestOneSourceCannotHoldThePort(t *testing.T) {
 		}
 	}
 	a.counts(t, "too-many-half-open-of-source", 10)
-	a.port.listener.mu.Lock()
-	half := a.port.listener.half
-	a.port.listener.mu.Unlock()
-	if half > MaxHalfOpenPerSource {
+	if half := a.port.listener.half.Open(); half > MaxHalfOpenPerSource {
 		t.Errorf("%d half-open connections are held", half)
 	}
 	for _, conn := range held {
 		_ = conn.Close()
 	}
-	eventually(t, "all are given back", func() string { return fmt.Sprint(a.port.listener.half) }, func() bool {
-		a.port.listener.mu.Lock()
-		defer a.port.listener.mu.Unlock()
-		return a.port.listener.half == 0 && len(a.port.listener.sources) == 0
-	})
+	half := a.port.listener.half.Open
+	eventually(t, "all are given back", func() string { return fmt.Sprint(half()) }, func() bool { return half() == 0 })
 	r.join("h2", a).host().up()
 }
 
@@ -114,11 +123,7 @@ func TestOneSourceCannotHoldThePort(t *testing.T) {
 func TestAJoinConnectionCountsUntilItCloses(t *testing.T) {
 	r := newRig(t)
 	a := r.agents[0]
-	half := func() int {
-		a.port.listener.mu.Lock()
-		defer a.port.listener.mu.Unlock()
-		return a.port.listener.half
-	}
+	half := a.port.listener.half.Open
 	conn := tls.Client(knock(t, a), &tls.Config{InsecureSkipVerify: true, NextProtos: []string{trust.ProtocolJoin}})
 	if err := conn.Handshake(); err != nil {
 		t.Fatal(err)

@@ -11,6 +11,9 @@ const (
 	MaxHalfOpen = 1024
 	// MaxHalfOpenPerSource keeps one address from using them all.
 	MaxHalfOpenPerSource = 64
+	// maxHandshake bounds what a peer may say before it is verified: ten times what
+	// two certificates of ours take. Without it a chain may have 256 KiB.
+	maxHandshake = 32 << 10
 	// drainTime and drainBytes bound what is read from a peer that was refused.
 	drainTime  = 200 * time.Millisecond
 	drainBytes = 64 << 10

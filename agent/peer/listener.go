@@ -8,7 +8,6 @@ import (
 	"log/slog"
 	"maps"
 	"net"
-	"net/netip"
 	"slices"
 	"strings"
 	"sync"
@@ -16,6 +15,7 @@ import (
 
 	"skein/agent/trust"
 	"skein/raftfsm/fleet"
+	"skein/runtime/connlimit"
 )
 
 // Listener is the peer port. It verifies each connection's certificate and
@@ -27,12 +27,12 @@ type Listener struct {
 	calm   *calm
 	lanes  map[string]*lane
 
-	mu      sync.Mutex
-	half    int
-	sources map[netip.Addr]int
-	hosts   map[fleet.HostID]int // rpc connections
-	raft    map[*verifiedConn]struct{}
-	counts  map[string]uint64
+	half *connlimit.Limiter // connections without a verified certificate
+
+	mu     sync.Mutex
+	hosts  map[fleet.HostID]int // rpc connections
+	raft   map[*verifiedConn]struct{}
+	counts map[string]uint64
 }
 
 // NewListener wraps a TCP listener; Run accepts. config is from
@@ -40,8 +40,8 @@ type Listener struct {
 func NewListener(raw net.Listener, config *tls.Config, log *slog.Logger) *Listener {
 	l := &Listener{
 		raw: raw, config: config, calm: newCalm(log),
-		lanes:   map[string]*lane{},
-		sources: map[netip.Addr]int{}, counts: map[string]uint64{},
+		lanes: map[string]*lane{}, counts: map[string]uint64{},
+		half:  connlimit.New(MaxHalfOpen, MaxHalfOpenPerSource),
 		hosts: map[fleet.HostID]int{}, raft: map[*verifiedConn]struct{}{},
 	}
 	for _, protocol := range []string{trust.ProtocolRPC, trust.ProtocolRaft, trust.ProtocolBlob, trust.ProtocolJoin} {
@@ -86,54 +86,30 @@ func (l *Listener) Run(ctx context.Context) error {
 			}
 			continue
 		}
-		source, ok := l.take(conn)
-		if !ok {
+		verified, err := l.half.Take(connlimit.SourceOf(conn.RemoteAddr()))
+		if err != nil {
+			l.refuse(refusal(err), conn, nil)
 			_ = conn.Close()
 			continue
 		}
-		handshakes.Go(func() { l.handshake(ctx, conn, source) })
+		handshakes.Go(func() { l.handshake(ctx, conn, verified) })
 	}
 }
 
-// take counts a connection as half-open, unless there are too many.
-func (l *Listener) take(conn net.Conn) (netip.Addr, bool) {
-	source := sourceOf(conn)
-	l.mu.Lock()
-	full, crowded := l.half >= MaxHalfOpen, l.sources[source] >= MaxHalfOpenPerSource
-	if !full && !crowded {
-		l.half++
-		l.sources[source]++
-	}
-	l.mu.Unlock()
-	switch {
-	case full:
-		l.refuse("too-many-half-open", conn, nil)
-	case crowded:
-		l.refuse("too-many-half-open-of-source", conn, nil)
-	}
-	return source, !full && !crowded
-}
-
-func (l *Listener) give(source netip.Addr) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	l.half--
-	if l.sources[source]--; l.sources[source] <= 0 {
-		delete(l.sources, source)
-	}
-}
-
-func (l *Listener) handshake(ctx context.Context, raw net.Conn, source netip.Addr) {
+// handshake verifies a half-open connection; done says that it is not any more.
+func (l *Listener) handshake(ctx context.Context, raw net.Conn, done func()) {
 	ctx, cancel := context.WithTimeout(ctx, HandshakeTime)
 	defer cancel()
-	conn := tls.Server(raw, l.config)
+	bounded := connlimit.Bound(raw, maxHandshake)
+	conn := tls.Server(bounded, l.config)
 	if err := conn.HandshakeContext(ctx); err != nil {
 		l.refuse(refusal(err), raw, err)
 		hangUp(raw)
-		l.give(source)
+		done()
 		return
 	}
-	verified, reason, err := l.admit(conn, source)
+	bounded.Lift()
+	verified, reason, err := l.admit(conn, done)
 	if reason == "" && !l.lanes[conn.ConnectionState().NegotiatedProtocol].put(verified) {
 		reason = "not-served"
 	}
@@ -146,15 +122,15 @@ func (l *Listener) handshake(ctx context.Context, raw net.Conn, source netip.Add
 }
 
 // admit turns a half-open connection into one of its protocol, or says why not.
-func (l *Listener) admit(conn *tls.Conn, source netip.Addr) (*verifiedConn, string, error) {
+func (l *Listener) admit(conn *tls.Conn, done func()) (*verifiedConn, string, error) {
 	state := conn.ConnectionState()
 	c := &verifiedConn{Conn: conn}
 	if state.NegotiatedProtocol == trust.ProtocolJoin {
 		// Nobody is verified here: it counts as half-open until it is closed.
-		c.closed = sync.OnceFunc(func() { l.give(source) })
+		c.closed = done
 		return c, "", nil
 	}
-	l.give(source)
+	done()
 	var err error
 	if c.peer, err = trust.PeerOf(state); err != nil {
 		return c, "bad-certificate", err
@@ -213,7 +189,7 @@ func hangUp(raw net.Conn) {
 	_, _ = io.CopyN(io.Discard, raw, drainBytes)
 }
 
-// refusal names why a handshake failed, for counting.
+// refusal names why a connection was not taken, for counting.
 func refusal(err error) string {
 	// crypto/tls has no sentinel for it.
 	if strings.Contains(err.Error(), "client didn't provide a certificate") {
@@ -224,6 +200,9 @@ func refusal(err error) string {
 		err  error
 		name string
 	}{
+		{connlimit.ErrFull, "too-many-half-open"},
+		{connlimit.ErrSourceFull, "too-many-half-open-of-source"},
+		{connlimit.ErrTooMuch, "handshake-too-long"},
 		{trust.ErrNoCertificate, "no-certificate"},
 		{trust.ErrForeignAuthority, "foreign-authority"},
 		{trust.ErrForeignFleet, "foreign-fleet"},
@@ -270,22 +249,6 @@ func (l *Listener) refuse(reason string, conn net.Conn, err error) {
 
 // hungUp is a connection that ended before it said anything.
 const hungUp = "hung-up"
-
-// sourceOf is the address half-open connections are counted by; a /64 is one
-// source, since one machine has all of it.
-func sourceOf(conn net.Conn) netip.Addr {
-	ap, err := netip.ParseAddrPort(conn.RemoteAddr().String())
-	if err != nil {
-		return netip.Addr{}
-	}
-	addr := ap.Addr().Unmap().WithZone("")
-	if addr.Is6() {
-		if prefix, err := addr.Prefix(64); err == nil {
-			return prefix.Addr()
-		}
-	}
-	return addr
-}
 
 // verifiedConn hides the TLS connection's type: net/http would else take our
 // ALPN names for protocols of its own and hang up.
