@@ -2,7 +2,6 @@ package gossip
 
 import (
 	"errors"
-	"fmt"
 	"log"
 	"log/slog"
 	"net/netip"
@@ -28,12 +27,6 @@ const (
 	// name; a shorter one would let a clone slip in during one lost probe.
 	reclaimAfter = 5 * time.Second
 )
-
-// KeySize is the length of a gossip key: AES-256.
-const KeySize = 32
-
-// ErrKeys is returned for a key ring memberlist would not take.
-var ErrKeys = errors.New("gossip keys refused")
 
 // Config is what [Open] needs.
 type Config struct {
@@ -74,41 +67,24 @@ func (c *Config) check() error {
 	return checkKeys(c.Keys)
 }
 
-func checkKeys(keys [][]byte) error {
-	if len(keys) == 0 {
-		return fmt.Errorf("%w: at least one key is needed", ErrKeys)
+// library builds memberlist's configuration around r's delegates. port is the
+// one that was bound.
+func (c *Config) library(r *Ring, transport memberlist.Transport, port int, logger *log.Logger) *memberlist.Config {
+	m := memberlist.DefaultLANConfig()
+	m.Name = string(c.Host)
+	m.Transport = transport
+	if c.Bind.IsValid() {
+		m.BindAddr, m.BindPort = c.Bind.Addr().String(), int(c.Bind.Port())
 	}
-	if len(keys) > maxKeys {
-		return fmt.Errorf("%w: %d keys, at most %d", ErrKeys, len(keys), maxKeys)
-	}
-	for i, key := range keys {
-		if len(key) != KeySize {
-			return fmt.Errorf("%w: key %d has %d bytes, %d are needed", ErrKeys, i, len(key), KeySize)
-		}
-	}
-	return nil
-}
-
-// maxKeys bounds the ring of keys: every packet that does not decrypt is tried
-// with all of them. A rotation needs two.
-const maxKeys = 4
-
-// library builds memberlist's configuration around r's delegates.
-func (c *Config) library(r *Ring, keys *memberlist.Keyring) *memberlist.Config {
 	advertise := c.Advertise
 	if !advertise.IsValid() {
 		advertise = c.Bind
 	}
-	m := memberlist.DefaultLANConfig()
-	m.Name = string(c.Host)
-	m.Transport = c.Transport
-	if c.Bind.IsValid() {
-		m.BindAddr = c.Bind.Addr().String()
-		m.BindPort = int(c.Bind.Port())
-	}
 	if advertise.IsValid() {
-		m.AdvertiseAddr = advertise.Addr().String()
-		m.AdvertisePort = int(advertise.Port())
+		m.AdvertiseAddr, m.AdvertisePort = advertise.Addr().String(), int(advertise.Port())
+	}
+	if advertise.IsValid() && advertise.Port() == 0 {
+		m.AdvertisePort = port
 	}
 	m.ProbeInterval, m.ProbeTimeout = probeInterval, probeTimeout
 	m.GossipInterval = gossipInterval
@@ -116,8 +92,8 @@ func (c *Config) library(r *Ring, keys *memberlist.Keyring) *memberlist.Config {
 	m.TCPTimeout = streamTimeout
 	m.DeadNodeReclaimTime = reclaimAfter
 	m.EnableCompression = false // packets are small and encrypted; less to parse
-	m.Keyring = keys
-	m.Logger = log.New(newLogBridge(c.Log, &r.stats), "", 0)
+	m.UDPBufferSize -= sealOverhead
+	m.Logger = logger
 	d := &delegate{r}
 	m.Delegate, m.Events, m.Conflict, m.Alive, m.Ping = d, d, d, d, d
 	return m

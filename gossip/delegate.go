@@ -42,7 +42,7 @@ func (d *delegate) MergeRemoteState(b []byte, _ bool) {
 		return
 	}
 	select {
-	case d.r.states <- bytes.Clone(b):
+	case d.r.states <- b: // memberlist made it for this call
 	default:
 		d.r.stats.dropped.Add(1)
 	}
@@ -52,17 +52,27 @@ func (d *delegate) MergeRemoteState(b []byte, _ bool) {
 // host than the member's name does.
 func (d *delegate) NotifyAlive(node *memberlist.Node) error {
 	m, err := decodeMeta(node.Meta)
-	switch {
-	case errors.Is(err, errNewer):
-		return nil
-	case err != nil:
+	switch newer := errors.Is(err, errNewer); {
+	case err != nil && !newer:
 		d.r.stats.refused.Add(1)
 		return err
-	case string(m.Host) != node.Name:
+	case !newer && string(m.Host) != node.Name:
 		d.r.stats.refused.Add(1)
 		return fmt.Errorf("%w: member %q carries metadata of host %q", errFormat, node.Name, m.Host)
+	case d.full(fleet.HostID(node.Name)):
+		d.r.stats.limited.Add(1)
+		return fmt.Errorf("%w: more than %d members", errFormat, maxReports)
 	}
 	return nil
+}
+
+// full reports whether there is no room for a host that is not known yet.
+func (d *delegate) full(host fleet.HostID) bool {
+	d.r.mu.Lock()
+	defer d.r.mu.Unlock()
+	_, member := d.r.members[host]
+	_, left := d.r.gone[host]
+	return !member && !left && len(d.r.members)+len(d.r.gone) >= maxReports
 }
 
 func (d *delegate) NotifyJoin(node *memberlist.Node) {

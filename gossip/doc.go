@@ -42,4 +42,15 @@
 //  8. Reports of hosts that left are dropped after [retention]; a tombstone of
 //     (nonce, seq) stays for longer, so that a slower peer's push/pull cannot
 //     bring the report back.
+//  9. memberlist buffers up to 20 MiB of each connection before it decrypts, so it
+//     is given a transport of ours, the gate, and no keys. Both ends of a stream
+//     prove in a TLS handshake that they hold a gossip key (each key gives a signing
+//     key and its certificate), and packets are sealed with AES-256-GCM. Before that,
+//     a stranger has 32 connections of 256, 3 s and 8 KiB each. A holder of the key
+//     may be hostile too: packed messages, several requests in one packet and
+//     headers that announce more than a large fleet needs are refused, and
+//     push/pulls of 6 MiB in all are served at once. Measured under floods of 14
+//     kinds: 1 to 27 MiB above idle (11 MiB); before, 1,959. Rejected: a look
+//     at the length that memberlist's encrypted frame announces (one of 10,000 hosts
+//     has 2.9 MB, so a stranger could hold that much in each of its connections).
 package gossip

@@ -18,12 +18,14 @@ type Stats struct {
 	Refused         uint64 // metadata, reports and states that could not be read or were not believed
 	Newer           uint64 // messages of a newer format, skipped
 	Conflicts       uint64 // announcements of a member's name from another address
-	LibraryErrors   uint64 // lines memberlist logged as errors: packets that do not decrypt or parse among them
+	Unauthenticated uint64 // packets and streams that no key of ours made
+	Limited         uint64 // packets and streams above what the port takes at once
+	LibraryErrors   uint64 // lines memberlist logged as errors
 	LibraryWarnings uint64
 }
 
 type counters struct {
-	dropped, refused, newer, conflicts, libraryErrors, libraryWarnings atomic.Uint64
+	dropped, refused, newer, conflicts, unauthenticated, limited, libraryErrors, libraryWarnings atomic.Uint64
 }
 
 // A flood of bad packets is one log line each in memberlist. The bridge lets a

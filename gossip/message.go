@@ -25,8 +25,8 @@ const (
 	maxLongText    = 128
 	// maxReports is twice the fleet size Skein is designed for.
 	maxReports = 20_000
-	// maxStateBytes stays under memberlist's own 20 MiB, members included.
-	maxStateBytes = 12 << 20
+	// maxStateBytes is three times the usual reports (115 bytes each) of 10,000 hosts.
+	maxStateBytes = 4 << 20
 )
 
 var (

@@ -3,6 +3,7 @@ package gossip
 import (
 	"errors"
 	"fmt"
+	"log"
 	"log/slog"
 	"net"
 	"net/netip"
@@ -22,7 +23,7 @@ import (
 // is dropped and counted; the next push/pull makes good.
 const (
 	maxMessages = 1024 // broadcasts of one gossip interval at 10,000 hosts, many times over
-	maxStates   = 8    // push/pull states, up to 12 MiB each
+	maxStates   = 2    // push/pull states, up to maxStateBytes each
 	maxEvents   = 256  // log lines only
 	// maxQueued bounds the broadcasts waiting to be sent: beyond it the oldest are
 	// dropped, since push/pull carries them anyway.
@@ -59,7 +60,7 @@ type Ring struct {
 	cfg  Config
 	log  *slog.Logger
 	list *memberlist.Memberlist
-	keys *memberlist.Keyring
+	keys *keyring
 	meta atomic.Pointer[[]byte]
 
 	queue    *memberlist.TransmitLimitedQueue
@@ -78,7 +79,7 @@ type Ring struct {
 	table    reports
 	answered map[fleet.HostID]time.Time
 
-	life   sync.Mutex // serialises Leave, SetKeys and Close
+	life   sync.Mutex // serialises Leave and Close
 	closed bool
 }
 
@@ -91,9 +92,9 @@ func Open(cfg Config) (*Ring, error) {
 	if cfg.FS == nil {
 		cfg.FS = vfs.OS
 	}
-	keys, err := memberlist.NewKeyring(cfg.Keys[1:], cfg.Keys[0])
+	keys, err := newKeyring(cfg.Keys)
 	if err != nil {
-		return nil, fmt.Errorf("%w: %v", ErrKeys, err)
+		return nil, err
 	}
 	floor := 0
 	if cfg.FloorFile != "" {
@@ -111,11 +112,29 @@ func Open(cfg Config) (*Ring, error) {
 	if err := r.setMeta(cfg.Role); err != nil {
 		return nil, fmt.Errorf("open gossip: %w", err)
 	}
-	if r.list, err = memberlist.Create(cfg.library(r, keys)); err != nil {
+	if err := r.listen(); err != nil {
 		return nil, fmt.Errorf("open gossip at %s: %w", cfg.Bind, err)
 	}
 	r.raise(floor)
 	return r, nil
+}
+
+// listen opens the sockets and has memberlist answer behind the gate.
+func (r *Ring) listen() (err error) {
+	logger := log.New(newLogBridge(r.log, &r.stats), "", 0)
+	base, port := r.cfg.Transport, int(r.cfg.Bind.Port())
+	if base == nil {
+		sockets, err := openSockets(r.cfg.Bind, r.log)
+		if err != nil {
+			return err
+		}
+		base, port = sockets, sockets.port()
+	}
+	gate := newGate(base, r.keys, r.log, &r.stats)
+	if r.list, err = memberlist.Create(r.cfg.library(r, gate, port, logger)); err != nil {
+		_ = gate.Shutdown()
+	}
+	return err
 }
 
 func (r *Ring) setMeta(role string) error {
@@ -241,28 +260,7 @@ func (r *Ring) SetRole(role string) {
 // decrypt. To rotate: add the new key second on all hosts, then move it to the
 // front on all, then drop the old one. Errors: ErrKeys; the ring is then as it was.
 func (r *Ring) SetKeys(keys [][]byte) error {
-	if err := checkKeys(keys); err != nil {
-		return err
-	}
-	r.life.Lock()
-	defer r.life.Unlock()
-	for _, key := range keys {
-		if err := r.keys.AddKey(key); err != nil {
-			return fmt.Errorf("%w: %v", ErrKeys, err)
-		}
-	}
-	if err := r.keys.UseKey(keys[0]); err != nil {
-		return fmt.Errorf("%w: %v", ErrKeys, err)
-	}
-	for _, held := range slices.Clone(r.keys.GetKeys()) {
-		if slices.ContainsFunc(keys, func(key []byte) bool { return string(key) == string(held) }) {
-			continue
-		}
-		if err := r.keys.RemoveKey(held); err != nil {
-			return fmt.Errorf("%w: %v", ErrKeys, err)
-		}
-	}
-	return nil
+	return r.keys.set(keys)
 }
 
 // Stats returns the counters.
@@ -273,6 +271,7 @@ func (r *Ring) Stats() Stats {
 	return Stats{
 		Members: int(r.count.Load()), Reports: held,
 		Dropped: r.stats.dropped.Load(), Refused: r.stats.refused.Load(), Newer: r.stats.newer.Load(), Conflicts: r.stats.conflicts.Load(),
+		Unauthenticated: r.stats.unauthenticated.Load(), Limited: r.stats.limited.Load(),
 		LibraryErrors: r.stats.libraryErrors.Load(), LibraryWarnings: r.stats.libraryWarnings.Load(),
 	}
 }

@@ -47,7 +47,7 @@ func TestThreeRingsOnLoopbackMeetAndSurviveGarbage(t *testing.T) {
 	}
 	defer tcp.Close()
 	_, _ = tcp.Write(junk)
-	f.until("garbage counted", 10*time.Second, func() bool { return f.rings[0].Stats().LibraryErrors > 0 })
+	f.until("garbage counted", 10*time.Second, func() bool { return f.rings[0].Stats().Unauthenticated > 0 })
 	f.rings[1].Publish(report(1, 1, 3))
 	f.until("a report after the garbage", 10*time.Second, func() bool {
 		got, _, ok := f.rings[0].Report(hostID(1))
