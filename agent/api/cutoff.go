@@ -130,7 +130,11 @@ func (f *flashback) answer(pattern string) (any, error) {
 	case "/v1/voters":
 		list := &types.Voters{Voters: []types.VoterRow{}}
 		f.load(pattern, list, &list.Meta)
-		list.Leader = nil
+		list.Leader, list.Counts = nil, f.voterCounts(list.Counts)
+		v := &view{api: f.api}
+		for i := range list.Voters {
+			list.Voters[i].Alive = v.heard(fleet.HostID(list.Voters[i].Host.ID)) == heardAlive
+		}
 		return list, nil
 	case "/v1/decisions":
 		list := &types.Decisions{Decisions: []types.Decision{}}
@@ -161,6 +165,7 @@ func (f *flashback) status() *types.Status {
 	s := &types.Status{Notes: []string{}}
 	f.load("/v1/status", s, &s.Meta)
 	s.AnsweredBy, s.Leader = f.api.answerer("worker"), nil
+	s.Voters = f.voterCounts(s.Voters)
 	s.Notes = []string{"this host hears no voter: it shows what it last heard, and keeps its own tasks running"}
 	if s.StaleMs < 0 {
 		list := f.hosts()
@@ -172,6 +177,18 @@ func (f *flashback) status() *types.Status {
 		}
 	}
 	return s
+}
+
+// voterCounts counts the voters that gossip still hears, out of those last told of.
+func (f *flashback) voterCounts(last types.VoterCounts) types.VoterCounts {
+	v, alive := &view{api: f.api}, 0
+	v.gossip()
+	for _, m := range v.members {
+		if m.Role == "voter" && m.Alive {
+			alive++
+		}
+	}
+	return types.CountVoters(last.Target, last.Voting, last.Changing, alive)
 }
 
 // hosts joins the hosts last heard of with those that gossip knows now.

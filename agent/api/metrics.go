@@ -64,6 +64,9 @@ var (
 	descLeads    = prometheus.NewDesc("skein_leader", "1 while this host leads the fleet.", nil, nil)
 	descHosts    = prometheus.NewDesc("skein_hosts", "Hosts by life.", []string{"life"}, nil)
 	descVoters   = prometheus.NewDesc("skein_voters", "Holders of the log by phase.", []string{"phase"}, nil)
+	descAlive    = prometheus.NewDesc("skein_voters_alive", "Voting holders of the log that this host believes to be alive.", nil, nil)
+	descNeeded   = prometheus.NewDesc("skein_voters_needed", "How many of them must be alive for anything to be changed.", nil, nil)
+	descNoQuorum = prometheus.NewDesc("skein_quorum_lost", "1 while fewer are alive than are needed.", nil, nil)
 	descServices = prometheus.NewDesc("skein_service_tasks", "Tasks of a service: desired, running, pending, stopping, unreachable.", []string{"service", "is"}, nil)
 	descTasks    = prometheus.NewDesc("skein_tasks", "Tasks of all services: desired, running, pending, stopping, unreachable.", []string{"is"}, nil)
 	descDecided  = prometheus.NewDesc("skein_decisions_total", "Decisions ever made in this fleet.", nil, nil)
@@ -102,6 +105,10 @@ func (f fleetMetrics) Collect(out chan<- prometheus.Metric) {
 	for phase, n := range phases {
 		gauge(descVoters, float64(n), phase)
 	}
+	voters := view.voterCounts(hosts)
+	gauge(descAlive, float64(voters.Alive))
+	gauge(descNeeded, float64(voters.Needed))
+	gauge(descNoQuorum, oneIf(voters.QuorumLost))
 	view.serviceMetrics(gauge)
 }
 

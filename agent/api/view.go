@@ -60,17 +60,24 @@ func (v *view) gossip() {
 	}
 }
 
+// What gossip says of a host.
+const (
+	heardAlive   = "alive"
+	heardFailed  = "failed"
+	heardUnknown = "unknown"
+)
+
 // heard is what the answering host hears of another by gossip.
 func (v *view) heard(id fleet.HostID) string {
 	v.gossip()
 	m, ok := v.members[id]
 	switch {
 	case !ok && id == v.api.Host, ok && m.Alive:
-		return "alive"
+		return heardAlive
 	case ok:
-		return "failed"
+		return heardFailed
 	}
-	return "unknown"
+	return heardUnknown
 }
 
 func (v *view) hostRef(id fleet.HostID) *types.HostRef {

@@ -52,17 +52,37 @@ func (v *view) hostCounts() types.HostCounts {
 }
 
 func (v *view) voterCounts(hosts types.HostCounts) types.VoterCounts {
-	var c types.VoterCounts
+	voting, changing, alive := 0, 0, 0
 	for row := range v.st.Voters() {
-		if row.Phase == fleet.VoterVoting {
-			c.Voting++
-		} else {
-			c.Changing++
+		switch {
+		case row.Phase != fleet.VoterVoting:
+			changing++
+		case v.alive(row.Host):
+			alive++
+			fallthrough
+		default:
+			voting++
 		}
 	}
-	c.Target = v.voterTarget(hosts.Total)
-	c.Tolerates = max(0, (c.Voting-1)/2)
-	return c
+	return types.CountVoters(v.voterTarget(hosts.Total), voting, changing, alive)
+}
+
+// alive is whether a voter's host is believed to be alive. Gossip notices first,
+// and goes on when nobody leads; what State says of a host's life is the word of
+// a leader, and stands still with it.
+func (v *view) alive(id fleet.HostID) bool {
+	if id == v.api.Host || id == v.leader {
+		return true
+	}
+	if v.heard(id) == heardFailed {
+		return false
+	}
+	h := v.st.Host(id)
+	if h == nil {
+		return false
+	}
+	dead := h.Life == fleet.HostSilent || h.Life == fleet.HostLost || h.Life == fleet.HostForgotten
+	return !dead || v.leader == "" && v.heard(id) == heardAlive
 }
 
 // voterTarget is 1 below three hosts, then the setting. Source: MECHANICS 7.
@@ -88,6 +108,9 @@ func addCounts(c *types.TaskCounts, n fleet.Counts) {
 func (v *view) notes(s *types.Status) {
 	note := func(format string, args ...any) { s.Notes = append(s.Notes, fmt.Sprintf(format, args...)) }
 	if s.CutOff {
+		if s.Voters.QuorumLost {
+			note("QUORUM LOST: of %d voters this host hears %d, and %d are needed", s.Voters.Voting, s.Voters.Alive, s.Voters.Needed)
+		}
 		note("this host hears no leader: it shows what it last knew, and keeps its tasks running")
 		return
 	}
@@ -98,6 +121,10 @@ func (v *view) notes(s *types.Status) {
 		note("%d of %d hosts cannot be reached; their tasks are replaced elsewhere", s.Hosts.Silent+s.Hosts.Lost, s.Hosts.Total)
 	}
 	switch {
+	case s.Voters.QuorumLost:
+		note("QUORUM LOST: of %d voters this host hears %d, and %d are needed; nothing can be changed, tasks keep running; start the agents of the others", s.Voters.Voting, s.Voters.Alive, s.Voters.Needed)
+	case s.Voters.Alive < s.Voters.Voting && s.Voters.Tolerates == 0:
+		note("%d of %d voters are alive: if another is lost, nothing can be changed until one is back", s.Voters.Alive, s.Voters.Voting)
 	case s.Voters.Voting == 1 && s.Hosts.Total == 1:
 		note("one host: what is lost with it is lost")
 	case s.Voters.Voting == 1:
@@ -109,13 +136,14 @@ func (v *view) notes(s *types.Status) {
 
 func (v *view) voters() (any, error) {
 	answer := &types.Voters{Meta: v.meta, Leader: v.hostRef(v.leader), Voters: []types.VoterRow{}}
-	answer.Target = v.voterTarget(v.hostCounts().Total)
+	answer.Counts = v.voterCounts(v.hostCounts())
+	answer.Target = answer.Counts.Target
 	for row := range v.st.Voters() {
 		life := "unknown"
 		if h := v.st.Host(row.Host); h != nil {
 			life = h.Life.String()
 		}
-		answer.Voters = append(answer.Voters, types.VoterRow{ID: string(row.ID), Host: *v.hostRef(row.Host), Phase: row.Phase.String(), Since: types.Stamp(row.Since), Life: life})
+		answer.Voters = append(answer.Voters, types.VoterRow{ID: string(row.ID), Host: *v.hostRef(row.Host), Phase: row.Phase.String(), Since: types.Stamp(row.Since), Alive: v.alive(row.Host), Life: life})
 	}
 	return answer, nil
 }

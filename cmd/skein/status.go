@@ -56,8 +56,8 @@ func printStatus(s *types.Status) {
 	if s.Leader != nil {
 		leader = s.Leader.Name
 	}
-	fmt.Printf("fleet %s  leader %s  voters %d of %d (may lose %d)  hosts %d ready of %d  tasks %d running of %d desired\n",
-		printable(firstOf(s.Fleet.Name, s.Fleet.ID)), printable(leader), s.Voters.Voting, s.Voters.Target, s.Voters.Tolerates,
+	fmt.Printf("fleet %s  leader %s  voters %s  hosts %d ready of %d  tasks %d running of %d desired\n",
+		printable(firstOf(s.Fleet.Name, s.Fleet.ID)), printable(leader), printable(s.Voters.Summary),
 		s.Hosts.Ready, s.Hosts.Total, s.Tasks.Running, s.Tasks.Desired)
 	for _, note := range s.Notes {
 		fmt.Println("note:", printable(note))
@@ -94,6 +94,9 @@ func (c *votersCommand) Run(ctx context.Context) error {
 		return printJSON(answer)
 	}
 	warnStale(header)
+	if answer.Counts.Alive < answer.Counts.Voting {
+		fmt.Fprintln(os.Stderr, "note: voters", printable(answer.Counts.Summary))
+	}
 	now := time.Now()
 	t := newTable(os.Stdout, "VOTER", "HOST", "ZONE", "PHASE", "SINCE", "HOST IS", "")
 	for _, voter := range answer.Voters {
@@ -101,7 +104,11 @@ func (c *votersCommand) Run(ctx context.Context) error {
 		if answer.Leader != nil && answer.Leader.ID == voter.Host.ID {
 			mark = "leads"
 		}
-		t.row(voter.ID, voter.Host.Name, voter.Host.Zone, voter.Phase, ago(voter.Since, now), voter.Life, mark)
+		state := voter.Life
+		if !voter.Alive {
+			state += ", not heard"
+		}
+		t.row(voter.ID, voter.Host.Name, voter.Host.Zone, voter.Phase, ago(voter.Since, now), state, mark)
 	}
 	return t.flush()
 }

@@ -175,7 +175,7 @@ function drawTiles() {
   tile("services", String(s.services.steady), ` of ${s.services.total} steady`, unsteady ? `${unsteady} changing` : s.services.total ? "nothing left to do" : "none yet", unsteady ? "warn" : null);
   const v = s.voters;
   tile("leader", s.leader ? s.leader.name || short(s.leader.id) : "none", "",
-    `${plural(v.voting, "voter")}, ${v.tolerates ? `${v.tolerates} may be lost` : "none may be lost"}${v.changing ? `, ${v.changing} changing` : ""}`, s.leader ? null : "bad");
+    `voters ${v.summary}${v.changing ? `, ${v.changing} changing` : ""}`, !s.leader || v.quorumLost ? "bad" : v.alive < v.voting ? "warn" : null);
 }
 
 const zoneWords = () => `in ${plural(new Set(model.hosts.map((h) => h.zone)).size, "zone")}`;

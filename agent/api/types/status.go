@@ -1,5 +1,10 @@
 package types
 
+import (
+	"fmt"
+	"strconv"
+)
+
 // Status is the fleet at a glance.
 type Status struct {
 	Meta
@@ -34,10 +39,31 @@ type Answerer struct {
 
 // VoterCounts are the holders of the log.
 type VoterCounts struct {
-	Target    int `json:"target" doc:"how many the fleet aims for, given its hosts and its setting"`
-	Voting    int `json:"voting"`
-	Changing  int `json:"changing" doc:"on their way in or out"`
-	Tolerates int `json:"tolerates" doc:"how many voters may be lost without losing the ability to change anything"`
+	Target   int `json:"target" doc:"how many the fleet aims for, given its hosts and its setting"`
+	Voting   int `json:"voting"`
+	Changing int `json:"changing" doc:"on their way in or out"`
+	// Alive counts those that the answering host believes to be alive: by gossip,
+	// and by what the leader last told of their hosts.
+	Alive      int    `json:"alive" doc:"of the voting ones, those that the answering host believes to be alive"`
+	Needed     int    `json:"needed" doc:"how many must be alive for anything to be changed: a majority of the voting ones"`
+	Tolerates  int    `json:"tolerates" doc:"how many of the living may be lost without losing the ability to change anything"`
+	QuorumLost bool   `json:"quorumLost" doc:"fewer are alive than are needed: nothing can be changed, tasks keep running"`
+	Summary    string `json:"summary" doc:"the same in words: 2 of 3 alive (may lose none)"`
+}
+
+// CountVoters says what the numbers of voters mean.
+func CountVoters(target, voting, changing, alive int) VoterCounts {
+	c := VoterCounts{Target: target, Voting: voting, Changing: changing, Alive: min(alive, voting), Needed: voting/2 + 1}
+	c.Tolerates, c.QuorumLost = max(0, c.Alive-c.Needed), voting > 0 && c.Alive < c.Needed
+	may := "may lose " + strconv.Itoa(c.Tolerates)
+	switch {
+	case c.QuorumLost:
+		may = fmt.Sprintf("QUORUM LOST, %d needed", c.Needed)
+	case c.Tolerates == 0:
+		may = "may lose none"
+	}
+	c.Summary = fmt.Sprintf("%d of %d alive (%s)", c.Alive, voting, may)
+	return c
 }
 
 // HostCounts are hosts by life; forgotten ones are not counted.
@@ -71,9 +97,10 @@ type TaskCounts struct {
 // Voters are the holders of the log.
 type Voters struct {
 	Meta
-	Leader *HostRef   `json:"leader" nullable:"true"`
-	Target int        `json:"target"`
-	Voters []VoterRow `json:"voters"`
+	Leader *HostRef    `json:"leader" nullable:"true"`
+	Target int         `json:"target"`
+	Counts VoterCounts `json:"counts"`
+	Voters []VoterRow  `json:"voters"`
 }
 
 // VoterRow is one holder of the log.
@@ -82,5 +109,6 @@ type VoterRow struct {
 	Host  HostRef `json:"host"`
 	Phase string  `json:"phase" enum:"preparing,learning,voting,retiring"`
 	Since Stamp   `json:"since,omitzero"`
+	Alive bool    `json:"alive" doc:"whether the answering host believes it to be alive"`
 	Life  string  `json:"life" enum:"joining,ready,silent,lost,forgotten,unknown"`
 }
