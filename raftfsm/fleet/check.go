@@ -89,7 +89,7 @@ func (s *State) checkHost(b *broken, h *Host) {
 func (s *State) checkVoter(b *broken, v *Voter) {
 	h := s.Host(v.Host)
 	b.must(v.ID.Host() == v.Host, "voter %s: host %s", v.ID, v.Host)
-	b.must(h != nil && h.Life != HostForgotten, "voter %s: its host is not there", v.ID)
+	b.must(h != nil && (h.Life != HostForgotten || v.Phase == VoterRetiring), "voter %s: its host is not there", v.ID)
 	b.must(h == nil || v.ID.Number() <= h.LastRaft, "voter %s: number is above the highest used", v.ID)
 	b.must(v.Phase >= VoterPreparing && v.Phase <= VoterRetiring, "voter %s: %s", v.ID, v.Phase)
 	if v.Phase != VoterRetiring {

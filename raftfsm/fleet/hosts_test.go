@@ -185,10 +185,38 @@ func TestHostLife(t *testing.T) {
 			t.Error("a later check that fails is reported, not obeyed")
 		}
 	})
+	t.Run("forgetting a lost voter retires it when the others are a majority", func(t *testing.T) {
+		w := fleetOf(t, 4)
+		for n := 2; n <= 3; n++ {
+			for _, phase := range []VoterPhase{VoterPreparing, VoterLearning, VoterVoting} {
+				w.must(SetVoter{ID: MakeRaftID(hostID(n), 1), Phase: phase})
+			}
+		}
+		w.must(SetVoter{ID: MakeRaftID(hostID(4), 1), Phase: VoterPreparing})
+		w.refused(ForgetHost{Host: hostID(3), Force: true}, ErrConflict, "is heard")
+		w.must(SilenceHost{Host: hostID(2), Session: 1})
+		w.must(SilenceHost{Host: hostID(3), Session: 1})
+		w.refused(ForgetHost{Host: hostID(3)}, ErrConflict, "of the other 2 only 1 are heard")
+		w.must(session(2, 2))
+		w.must(ForgetHost{Host: hostID(3)})
+		if v := w.Voter(MakeRaftID(hostID(3), 1)); v == nil || v.Phase != VoterRetiring || v.Since != w.at {
+			t.Errorf("voter %+v", v)
+		}
+		w.must(SilenceHost{Host: hostID(4), Session: 1})
+		w.must(ForgetHost{Host: hostID(4)}) // it never voted: no majority is at stake
+		w.must(RemoveVoter{ID: MakeRaftID(hostID(3), 1)})
+		w.must(RemoveVoter{ID: MakeRaftID(hostID(4), 1)})
+		w.checked()
+	})
+	t.Run("forgetting the only voter is refused though it is silent", func(t *testing.T) {
+		w := fleetOf(t, 2)
+		w.must(SilenceHost{Host: hostID(1), Session: 1})
+		w.refused(ForgetHost{Host: hostID(1)}, ErrConflict, "no majority")
+	})
 	t.Run("forgetting is refused for a ready host without force, and for a voter", func(t *testing.T) {
 		w := fleetOf(t, 2)
 		w.refused(ForgetHost{Host: hostID(2)}, ErrConflict, "ready")
-		w.refused(ForgetHost{Host: hostID(1), Force: true}, ErrConflict, "voter")
+		w.refused(ForgetHost{Host: hostID(1), Force: true}, ErrConflict, "is a voter (voting) and is heard")
 		w.refused(ForgetHost{Host: "h-x"}, ErrNotFound, "h-x")
 		w.must(ForgetHost{Host: hostID(2), Force: true})
 		w.noop(ForgetHost{Host: hostID(2)})

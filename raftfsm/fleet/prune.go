@@ -63,7 +63,11 @@ func (s *State) prunableTasks(before Time, most int) []*Task {
 // prunableHosts are forgotten ones. Their tasks stopped no later than they were
 // forgotten, so they go in the same command, or before.
 func (s *State) prunableHosts(before Time, most int) []*Host {
-	return collect(s.Hosts(), most, func(h *Host) bool { return h.Life == HostForgotten && h.LifeSince < before })
+	voters := map[HostID]bool{} // forgotten ones retire first
+	for v := range s.Voters() {
+		voters[v.Host] = true
+	}
+	return collect(s.Hosts(), most, func(h *Host) bool { return h.Life == HostForgotten && h.LifeSince < before && !voters[h.ID] })
 }
 
 func (s *State) prunableTokens(before Time, most int) []*Token {

@@ -163,6 +163,29 @@ func TestScenarios(t *testing.T) {
 			}
 			w.run(time.Minute)
 		}, "1 3 4"},
+		{"a dead voter of three that is forgotten leaves, and a host in its place makes three again", "abc", func(w *world) {
+			w.run(time.Minute)
+			w.down(3)
+			w.do(fleet.ForgetHost{Host: id(3)})
+			w.run(30 * time.Second)
+			if got := w.rows(); strings.Contains(got, "3.1") {
+				w.t.Errorf("rows: %s", got)
+			}
+			w.join(4, "c")
+			w.run(time.Minute)
+		}, "1 2 4"},
+		{"a dead voter that is forgotten stays while no majority of the others answers", "abc", func(w *world) {
+			w.run(time.Minute)
+			w.down(3)
+			w.do(fleet.ForgetHost{Host: id(3)})
+			w.hosts[id(2)].mute = true
+			w.run(time.Minute)
+			if got := w.rows(); !strings.Contains(got, "3.1 retiring") {
+				w.t.Errorf("rows: %s", got)
+			}
+			w.hosts[id(2)].mute = false
+			w.run(time.Minute)
+		}, "1"},
 		{"a draining voter is replaced, then leaves", "abcd", func(w *world) {
 			w.run(time.Minute)
 			w.drain(2)
