@@ -24,8 +24,30 @@ type leadership struct {
 	// it leads. It ends when a quorum confirms this node, or it steps down.
 	doubted atomic.Bool
 
-	mu    sync.Mutex
-	heads []chan bool
+	mu     sync.Mutex
+	heads  []chan bool
+	shaken chan struct{} // closed when a doubt begins; nil until asked for
+}
+
+// inDoubt is closed when the next doubt begins: nobody knows what becomes of what
+// is under way then.
+func (l *leadership) inDoubt() <-chan struct{} {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.shaken == nil {
+		l.shaken = make(chan struct{})
+	}
+	return l.shaken
+}
+
+// shake tells those who wait for inDoubt.
+func (l *leadership) shake() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.shaken != nil {
+		close(l.shaken)
+		l.shaken = nil
+	}
 }
 
 // Leadership yields true when this node becomes leader and false when it stops
@@ -94,6 +116,7 @@ func (n *Node) followLeadership() {
 // waits for nothing.
 func (n *Node) doubt() {
 	n.leading.doubted.Store(true)
+	n.leading.shake()
 	n.leading.tell(false)
 }
 

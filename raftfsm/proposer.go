@@ -36,12 +36,21 @@ func newProposer(n *Node) *proposer {
 func (q *proposer) submit(ctx context.Context, p *proposal, limit time.Duration) ([]fleet.Result, uint64, error) {
 	ctx, cancel := context.WithTimeout(ctx, limit)
 	defer cancel()
+	doubt := q.node.leading.inDoubt()
+	if q.node.cutOff() { // since it was looked at
+		return nil, 0, fmt.Errorf("%w: %w", ErrNotLeader, ErrStalled)
+	}
 	if err := q.enqueue(p); err != nil {
 		return nil, 0, err
 	}
 	select {
 	case a := <-p.done:
 		return a.results, a.index, a.err
+	case <-doubt:
+		if p.taken.CompareAndSwap(false, true) {
+			return nil, 0, fmt.Errorf("%w: %w", ErrNotLeader, ErrStalled)
+		}
+		return nil, 0, fmt.Errorf("%w: %w", ErrUnknown, ErrStalled)
 	case <-ctx.Done():
 	}
 	if p.taken.CompareAndSwap(false, true) {
