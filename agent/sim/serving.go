@@ -223,14 +223,41 @@ func (s *serving) flush() {
 	})
 }
 
-// forward runs f at the leader this voter knows.
+// forward runs f at the leader this voter knows, or reaches through another. Who
+// is linked is known at once here; agent/peer finds out within about a second.
 func (s *serving) forward(f func(leader *agent, reply func(func())), none func()) {
-	leader, ok := s.a.node.Leader()
-	if !ok || leader == s.a.id || s.a.w.hosts[leader] == nil {
-		none()
+	if leader, ok := s.a.leaderHost(); ok {
+		s.a.call(leader, f)
 		return
 	}
-	s.a.call(s.a.w.hosts[leader], f)
+	for _, id := range s.a.knownVoters() {
+		v := s.a.w.hosts[id]
+		if v == nil || v.agent == nil || v.agent == s.a || v.agent.node == nil || !s.a.w.net.Linked(s.a.id, id) {
+			continue
+		}
+		if v.agent.node.IsLeader() {
+			s.a.w.sometimes("a voter that knows no leader finds it")
+			s.a.call(v, f)
+			return
+		}
+		if leader, ok := v.agent.leaderHost(); ok {
+			s.a.w.sometimes("an order reaches the leader through another voter")
+			s.a.call(v, func(through *agent, reply func(func())) {
+				through.call(leader, func(leader *agent, back func(func())) {
+					f(leader, func(answer func()) { back(func() { reply(answer) }) })
+				})
+			})
+			return
+		}
+	}
+	none()
+}
+
+// leaderHost is the leader that this voter knows, if there is a link to it.
+func (a *agent) leaderHost() (*host, bool) {
+	leader, ok := a.node.Leader()
+	h := a.w.hosts[leader]
+	return h, ok && leader != a.id && h != nil && a.w.net.Linked(a.id, leader)
 }
 
 // propose commits items from any voter, waiting for a leader for a while. What

@@ -13,7 +13,10 @@ func (n *Node) look() {
 		return
 	}
 	if n.role == leader {
-		n.hears = true
+		if n.hears && n.cut {
+			n.lost = n.log.time.Now()
+		}
+		n.hears = !n.cut
 		n.lookAfter()
 		return
 	}

@@ -63,7 +63,8 @@ func (n *Node) follow() {
 	n.leading.peers = peers
 }
 
-// lookAfter sends to who does not follow yet, and watches over the lease.
+// lookAfter sends to who does not follow yet, and watches over the lease. One that
+// is cut off hangs in a write: it cannot step down until that returns.
 func (n *Node) lookAfter() {
 	for _, p := range n.leading.peers {
 		if !n.log.reach(n, p.id) {
@@ -72,7 +73,7 @@ func (n *Node) lookAfter() {
 			n.replicate(p)
 		}
 	}
-	if n.reached() >= n.quorum() {
+	if n.cut || n.reached() >= n.quorum() {
 		n.leading.lease.Stop()
 	} else if !n.leading.lease.Waiting() {
 		n.leading.lease = n.after(n.log.chance.Between(n.log.cfg.Lease, n.log.cfg.Lease*3/2), func() {

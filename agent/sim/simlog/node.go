@@ -26,6 +26,8 @@ type Node struct {
 	life   *virtual.Life
 	closed bool
 	cut    bool // by the watchdog
+	// doubted: it led when it was cut, and a majority has not confirmed it since.
+	doubted bool
 
 	role    role
 	term    uint64
@@ -102,11 +104,17 @@ func (n *Node) Subscribe(call func(index uint64, t fleet.Touched)) {
 	n.machine.subscribers = append(n.machine.subscribers, call)
 }
 
-// IsLeader reports what this node believes; see Verify.
-func (n *Node) IsLeader() bool { return n.role == leader && !n.closed }
+// IsLeader reports what this node believes; see Verify. One that is cut off by the
+// watchdog does not lead.
+func (n *Node) IsLeader() bool { return n.role == leader && !n.closed && !n.cut && !n.doubted }
 
-// Leader is the host this node takes for the leader.
-func (n *Node) Leader() (fleet.HostID, bool) { return n.leader.Host(), n.leader != "" }
+// Leader is the host this node takes for the leader; nobody while it is cut off.
+func (n *Node) Leader() (fleet.HostID, bool) {
+	if n.leader == "" || n.cut || n.leader == n.id && n.doubted {
+		return "", false
+	}
+	return n.leader.Host(), true
+}
 
 // Term is the current term.
 func (n *Node) Term() uint64 { return n.term }
@@ -178,7 +186,31 @@ func (n *Node) connect(on bool) {
 		return
 	}
 	n.cut = !on
+	switch {
+	case n.role != leader:
+	case n.cut:
+		n.doubted = true
+		n.forsake()
+		n.tell(false)
+	default:
+		n.confirm()
+	}
 	n.log.stir()
+}
+
+// confirm has a majority say whether a node that was cut off still leads.
+func (n *Node) confirm() {
+	term := n.term
+	n.Verify(func(err error) {
+		switch {
+		case n.role != leader || n.term != term || n.cut:
+		case err != nil:
+			n.after(n.log.cfg.Retry, n.confirm)
+		default:
+			n.doubted = false
+			n.tell(true)
+		}
+	})
 }
 
 // persist writes term and vote, and then goes on if they are still right.
@@ -213,7 +245,7 @@ func (n *Node) stepDown() {
 	if n.role != leader {
 		return
 	}
-	n.role = follower
+	n.role, n.doubted = follower, false
 	if n.leader == n.id {
 		n.leader = ""
 	}

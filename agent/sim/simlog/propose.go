@@ -57,7 +57,9 @@ func (n *Node) refusal() error {
 	case err != nil:
 		return err
 	case n.cut:
-		return ErrStalled
+		return fmt.Errorf("%w: %w", ErrNotLeader, ErrStalled)
+	case n.doubted:
+		return ErrNotLeader
 	case n.disk.full:
 		return ErrDiskFull
 	case len(n.leading.waiting) >= maxWaiting:

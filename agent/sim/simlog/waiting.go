@@ -79,6 +79,15 @@ func (n *Node) expire() {
 
 const never = time.Duration(1<<63 - 1)
 
+// forsake answers those that wait for an entry of which nobody knows what becomes.
+func (n *Node) forsake() {
+	waiting := n.leading.waiting
+	n.leading.waiting = nil
+	for _, w := range waiting {
+		n.after(0, func() { w.done(nil, 0, fmt.Errorf("%w: %w", ErrUnknown, ErrStalled)) })
+	}
+}
+
 // abandon answers all that wait when leadership ends.
 func (n *Node) abandon() {
 	l := n.leading
