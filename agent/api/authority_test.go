@@ -122,7 +122,7 @@ func TestWritesReachTheLeaderFromAnywhere(t *testing.T) {
 		}
 	})
 	t.Run("and never in circles", func(t *testing.T) {
-		got := want(t, 503, follower.Handler(TrustVoter), "POST", "/v1/services/web/scale", scale(3), headerHops, "3")
+		got := want(t, 503, follower.Handler(TrustVoter), "POST", "/v1/services/web/scale", scale(3), headerHops, "6")
 		if !strings.Contains(at(t, got, "error", "message").(string), "from host to host") {
 			t.Errorf("got %v", got)
 		}

@@ -61,11 +61,6 @@ func (a *API) tryLeader(ctx context.Context, w http.ResponseWriter, r *http.Requ
 		again := errors.Is(err, ErrNotLeader) || errors.Is(err, ErrUnknown)
 		return !again, err
 	}
-	if v != nil {
-		if leader, known := v.Leader(); !known || leader == a.Host {
-			return false, nil
-		}
-	}
 	if a.Forward == nil {
 		return false, errNobody
 	}

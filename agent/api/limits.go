@@ -31,7 +31,7 @@ const (
 	// movedTries is how often a change of a row is made again when somebody else
 	// changed it in between.
 	movedTries = 4
-	maxHops    = 3 // worker, voter, leader, and once more when the lead moved meanwhile
+	maxHops    = 6 // worker, voter, two voters between it and the leader, the leader, and once more when the lead moved
 
 	defaultPage = 100
 	maxPage     = 1000

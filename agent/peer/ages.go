@@ -45,9 +45,11 @@ type SlowAge struct {
 	SuspectMs int64        `cbor:"3,keyasint"` // when this host becomes suspect
 }
 
-// AgesAck is the leader's answer; it is also how a voter knows that a leader
-// lives.
+// AgesAck is the leader's answer; it is also how a voter knows that its State is
+// the newest.
 type AgesAck struct {
 	NeedFull bool  `cbor:"1,keyasint,omitempty"`
 	WallMs   int64 `cbor:"2,keyasint,omitempty"` // the leader's clock, UTC
+	// Index is that of the leader's State: who has applied it holds the newest.
+	Index uint64 `cbor:"3,keyasint,omitempty"`
 }

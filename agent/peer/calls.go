@@ -143,16 +143,17 @@ func (p *Port) API(to fleet.HostID, r *http.Request) (*http.Response, error) {
 }
 
 // Forward proxies an API request to the leader, or to any voter when toLeader is
-// false; a worker brings both to a voter, which knows who leads. An error means
+// false; a worker brings both to a voter, which knows who leads, and a voter
+// without a link to the leader brings it to one that is nearer. An error means
 // that nothing was written to w; see NotSent for whether anything was asked.
 func (p *Port) Forward(w http.ResponseWriter, r *http.Request, toLeader bool) error {
 	targets := p.Voters()
 	if log := p.log(); log != nil && toLeader {
-		leader, ok := log.Leader()
-		if !ok {
-			return ErrNoLeader
+		to, _, err := p.toLeader(log)
+		if err != nil {
+			return err
 		}
-		targets = []fleet.HostID{leader}
+		targets = []fleet.HostID{to}
 	}
 	err := error(ErrNoVoter)
 	for _, to := range targets {

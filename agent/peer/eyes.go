@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"sync"
-	"sync/atomic"
 	"time"
 
 	"skein/agent/plan"
@@ -19,7 +18,7 @@ type Eyes struct {
 	changed chan struct{}
 	slots   chan struct{} // probes under way
 	probes  sync.WaitGroup
-	acked   atomic.Int64 // monotonic, of the leader's last answer; 0: never
+	fresh   freshness // of State here
 
 	mu      sync.Mutex // guards what follows
 	watch   *Watch
@@ -56,6 +55,7 @@ func (e *Eyes) run(ctx context.Context) {
 	tick := time.NewTicker(watchEvery)
 	defer tick.Stop()
 	defer e.probes.Wait()
+	defer e.p.relaying.Wait()
 	for {
 		select {
 		case <-ctx.Done():
@@ -81,6 +81,7 @@ func (e *Eyes) look(ctx context.Context) {
 	default:
 		e.setLeading(false)
 		e.follow(ctx, log)
+		e.p.seekRelay(ctx, log)
 	}
 }
 
@@ -94,6 +95,7 @@ func (e *Eyes) setLeading(leading bool) {
 func (e *Eyes) lead(ctx context.Context, log Log) {
 	now, starved := e.now(), e.p.starved()
 	e.leader = ""
+	e.fresh.leads(now)
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	if !e.leading {
@@ -231,12 +233,12 @@ func (e *Eyes) follow(ctx context.Context, log Log) {
 	ages.Seq, ages.Starved, ages.ClockMs = e.seq, e.p.starved(), e.clock
 	e.full, e.told, e.late = false, now, late
 	e.telling = make(chan telling, 1)
-	go func() { e.telling <- e.tell(ctx, leader, ages) }()
+	go func() { e.telling <- e.tell(ctx, log, leader, ages) }()
 }
 
 var errNeedFull = errors.New("the leader asks for all")
 
-func (e *Eyes) tell(ctx context.Context, leader fleet.HostID, ages Ages) (t telling) {
+func (e *Eyes) tell(ctx context.Context, log Log, leader fleet.HostID, ages Ages) (t telling) {
 	ctx, cancel := leaderContext(ctx)
 	defer cancel()
 	var ack AgesAck
@@ -245,7 +247,8 @@ func (e *Eyes) tell(ctx context.Context, leader fleet.HostID, ages Ages) (t tell
 		return t
 	}
 	answered := e.now()
-	e.acked.Store(int64(answered))
+	e.p.relay.hear(answered, leader)
+	e.fresh.hear(asked, ack.Index, log.State().Index())
 	if ack.WallMs != 0 {
 		// Right within half of the time that it took, which leaderContext bounds,
 		// however long either stood still.
@@ -258,28 +261,28 @@ func (e *Eyes) tell(ctx context.Context, leader fleet.HostID, ages Ages) (t tell
 	return t
 }
 
-// take notes another voter's ages.
-func (e *Eyes) take(voter fleet.HostID, ages Ages) AgesAck {
+// take notes another voter's ages. index is that of the leader's State.
+func (e *Eyes) take(voter fleet.HostID, ages Ages, index uint64) AgesAck {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	ack := AgesAck{NeedFull: true, WallMs: e.p.cfg.Clock.Now().UnixMilli()}
+	ack := AgesAck{NeedFull: true, WallMs: e.p.cfg.Clock.Now().UnixMilli(), Index: index}
 	if e.leading {
 		ack.NeedFull = e.watch.Take(e.now(), voter, ages)
 	}
 	return ack
 }
 
-// leaderAge is how long ago this voter knew a living leader; negative when it
-// never did.
-func (e *Eyes) leaderAge() time.Duration {
-	if e.p.leads() {
+// age is how long ago State here was known to be the newest: 0 while this voter
+// leads, negative when it never was in this agent's life.
+func (e *Eyes) age() time.Duration {
+	log := e.p.log()
+	switch {
+	case log == nil:
+		return e.fresh.age(e.now(), 0)
+	case log.IsLeader():
 		return 0
 	}
-	acked := time.Duration(e.acked.Load())
-	if acked == 0 {
-		return -time.Millisecond
-	}
-	return e.now() - acked
+	return e.fresh.age(e.now(), log.State().Index())
 }
 
 // Sights is what the fleet sees of its hosts: nothing while this voter does not

@@ -18,6 +18,7 @@ type Pong struct {
 	Starved bool         `cbor:"6,keyasint,omitempty"`
 	Roster  trust.Roster `cbor:"7,keyasint"`
 	Nonce   uint64       `cbor:"8,keyasint,omitempty"` // of the caller's newest session
+	Away    int          `cbor:"9,keyasint,omitempty"` // calls from the caller to the leader, by way of this voter; 0: no way is known
 }
 
 func (p *Port) ping(c *call) (any, error) {
@@ -26,6 +27,7 @@ func (p *Port) ping(c *call) (any, error) {
 		st := c.log.State()
 		pong.Voter, pong.Index = true, st.Index()
 		pong.Leader, _ = c.log.Leader()
+		pong.Away = p.away(c.log, c.peer.Host)
 		if row := st.Fleet(); row != nil {
 			pong.Epoch = row.Epoch
 		}

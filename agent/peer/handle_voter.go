@@ -160,5 +160,5 @@ func (p *Port) takeAges(c *call) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	return p.eyes.take(c.peer.Host, ages), nil
+	return p.eyes.take(c.peer.Host, ages, c.log.State().Index()), nil
 }

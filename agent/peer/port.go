@@ -63,6 +63,8 @@ type Port struct {
 	hub       *hub
 	batch     *batcher
 	eyes      *Eyes
+	relay     relay
+	relaying  sync.WaitGroup
 	streams   *rate.Limiter // new ones per second
 	joins     *rate.Limiter
 	joining   chan struct{} // slots
@@ -186,9 +188,9 @@ func (p *Port) Streams() int { return p.hub.len() }
 // Eyes are the leader's view of the fleet.
 func (p *Port) Eyes() *Eyes { return p.eyes }
 
-// LeaderAge is how long ago this voter knew a living leader: 0 when it leads,
-// negative when it has not in its life.
-func (p *Port) LeaderAge() time.Duration { return p.eyes.leaderAge() }
+// LeaderAge is how long ago State here was known to be the leader's newest: 0
+// when this voter leads, negative when it never was in this agent's life.
+func (p *Port) LeaderAge() time.Duration { return p.eyes.age() }
 
 func (p *Port) log() Log {
 	if p.cfg.Log == nil {

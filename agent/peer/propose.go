@@ -15,8 +15,8 @@ type ProposeAnswer struct {
 	Results []result `cbor:"2,keyasint,omitempty"`
 }
 
-// Propose commits items from any voter: here when this one leads, else through
-// the leader. It waits for a leader for proposeWait at most. Errors: ErrNotHere
+// Propose commits items from any voter: here when this one leads, else by the
+// leader, through another voter where there is no link to it. It waits for a leader for proposeWait at most. Errors: ErrNotHere
 // on workers, ErrNoLeader when there was none in time, ErrUnknown when the items
 // may have been committed (or may still be), ErrBusy, ErrStalled.
 func (p *Port) Propose(ctx context.Context, items []fleet.Item) ([]fleet.Result, uint64, error) {
@@ -44,28 +44,56 @@ func (p *Port) proposeOnce(ctx context.Context, items []fleet.Item) ([]fleet.Res
 	if log == nil {
 		return nil, 0, ErrNotHere
 	}
+	return p.proposeBy(ctx, log, items, maxAway)
+}
+
+// proposeBy commits items here when this voter leads, else by the way it knows to
+// the leader, with at most so many calls.
+func (p *Port) proposeBy(ctx context.Context, log Log, items []fleet.Item, calls int) ([]fleet.Result, uint64, error) {
 	if log.IsLeader() {
 		results, index, err := log.Propose(ctx, items)
 		return results, index, p.translate(err)
 	}
-	leader, ok := log.Leader()
-	if !ok || leader == p.self {
-		return nil, 0, ErrNoLeader
+	to, through, err := p.toLeader(log)
+	switch {
+	case err != nil:
+		return nil, 0, err
+	case calls <= 0:
+		return nil, 0, fmt.Errorf("too many voters between this one and the leader: %w", ErrNoLeader)
 	}
 	body, err := wire.EncodeEntry(fleet.Entry{Items: items})
 	if err != nil {
 		return nil, 0, fmt.Errorf("encode proposal: %w", err)
 	}
-	ctx, cancel := untilDeposed(ctx, log, leader)
-	defer cancel()
 	var out ProposeAnswer
-	if err := p.call(ctx, leader, PathPropose, body, &out); err != nil {
+	if through {
+		err = p.proposeThrough(ctx, to, relayed{Left: calls - 1, Entry: body}, &out)
+	} else {
+		err = p.proposeTo(ctx, log, to, body, &out)
+	}
+	if err != nil {
 		return nil, 0, err
 	}
 	if len(out.Results) != len(items) {
 		return nil, 0, fmt.Errorf("%d results for %d commands: %w", len(out.Results), len(items), ErrMalformed)
 	}
 	return decodeResults(out.Results), out.Index, nil
+}
+
+func (p *Port) proposeTo(ctx context.Context, log Log, leader fleet.HostID, body []byte, out *ProposeAnswer) error {
+	ctx, cancel := untilDeposed(ctx, log, leader)
+	defer cancel()
+	return p.call(ctx, leader, PathPropose, body, out)
+}
+
+// proposeThrough goes through another voter. One that holds no log any more has
+// done nothing: another way is looked for.
+func (p *Port) proposeThrough(ctx context.Context, voter fleet.HostID, in relayed, out *ProposeAnswer) error {
+	err := p.call(ctx, voter, PathRelay, in, out)
+	if errors.Is(err, ErrNotHere) {
+		return fmt.Errorf("%s: %v: %w", voter, err, ErrNoLeader)
+	}
+	return err
 }
 
 // untilDeposed ends a call to a leader that stands still once another leads: it
@@ -89,8 +117,8 @@ func (p *Port) translate(err error) error {
 	return p.cfg.Translate(err)
 }
 
-// proposeHere commits another voter's items. It never forwards: two voters that
-// take each other for the leader would pass them for ever.
+// proposeHere commits another voter's items. It passes nothing on: who sends them
+// takes this voter for the leader, and will learn better.
 func (p *Port) proposeHere(c *call) (any, error) {
 	if !c.log.IsLeader() {
 		return nil, ErrNotLeader

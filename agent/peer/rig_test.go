@@ -60,6 +60,8 @@ type voterLog struct {
 	c    *cluster
 	self fleet.HostID
 	held atomic.Pointer[fleet.State]
+	// stalled: its disk hangs, so it is cut off from the others' logs.
+	stalled atomic.Bool
 }
 
 func (v *voterLog) State() *fleet.State {
@@ -91,6 +93,9 @@ func (v *voterLog) Propose(ctx context.Context, items []fleet.Item) ([]fleet.Res
 }
 
 func (v *voterLog) Leader() (fleet.HostID, bool) {
+	if v.stalled.Load() {
+		return "", false
+	}
 	v.c.mu.Lock()
 	defer v.c.mu.Unlock()
 	return v.c.leader, v.c.leader != ""

@@ -25,6 +25,7 @@ const (
 	PathProbe   = prefix + "/probe"
 	PathAges    = prefix + "/ages"
 	PathPropose = prefix + "/propose"
+	PathRelay   = prefix + "/relay"
 	PathCommit  = prefix + "/commit"
 	PathPrepare = prefix + "/voter/prepare"
 	PathRetire  = prefix + "/voter/retire"
@@ -50,6 +51,7 @@ var table = []route{
 	{path: PathProbe, need: accessVoter, body: smallBody, handle: (*Port).probe},
 	{path: PathAges, need: accessVoter, atVoter: true, body: agesBody, handle: (*Port).takeAges},
 	{path: PathPropose, need: accessVoter, atVoter: true, body: proposeBody, handle: (*Port).proposeHere},
+	{path: PathRelay, need: accessVoter, atVoter: true, body: proposeBody, handle: (*Port).relayHere},
 	{path: PathCommit, need: accessVoter, atVoter: true, body: smallBody, handle: (*Port).commitIndex},
 	{path: PathPrepare, need: accessVoter, body: smallBody, handle: (*Port).prepareVoter},
 	{path: PathRetire, need: accessVoter, body: smallBody, handle: (*Port).retireVoter},

@@ -103,7 +103,7 @@ func (p *Port) send(s *stream, log Log, sent *ledger, always bool) error {
 	if roster := trust.RosterOf(st); !roster.Same(sent.roster) {
 		sent.roster, d.Roster = roster, &roster
 	}
-	d.LeaderAgeMs = p.eyes.leaderAge().Milliseconds()
+	d.LeaderAgeMs = p.eyes.age().Milliseconds()
 	d.Streams, d.LogsOut = p.hub.len(), st.LogsOut(s.host)
 	return s.write(d)
 }

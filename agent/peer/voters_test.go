@@ -87,15 +87,18 @@ func TestALeaderThatIsGoneIsNotAnUnknownOutcome(t *testing.T) {
 	}
 }
 
-func TestAVoterDoesNotPassProposalsOn(t *testing.T) {
-	r, agents := three(t)
-	_ = r
+func TestAVoterThatIsTakenForTheLeaderDoesNotPassProposalsOn(t *testing.T) {
+	_, agents := three(t)
 	err := agents[0].port.call(t.Context(), agents[1].id(), PathPropose, mustEntry(t, setting(5)), nil)
 	wantErr(t, err, ErrNotLeader)
 	for name, body := range map[string][]byte{"nothing": {}, "garbage": {9, 9}, "no commands": mustEntry(t)} {
 		err := agents[1].port.call(t.Context(), agents[0].id(), PathPropose, body, nil)
 		if !errors.Is(err, ErrMalformed) {
 			t.Errorf("%s: %v", name, err)
+		}
+		err = agents[1].port.call(t.Context(), agents[0].id(), PathRelay, relayed{Left: 1, Entry: body}, nil)
+		if !errors.Is(err, ErrMalformed) {
+			t.Errorf("%s, relayed: %v", name, err)
 		}
 	}
 }
@@ -431,6 +434,40 @@ func TestAVoterKnowsHowOldItsLeaderIs(t *testing.T) {
 	eventually(t, "its age grows", func() string { return agents[1].port.LeaderAge().String() }, func() bool {
 		return agents[1].port.LeaderAge() > 4*agesEvery
 	})
+}
+
+func TestAVoterThatHoldsLessThanItsLeaderToldIsNotFresh(t *testing.T) {
+	r, agents := three(t)
+	age := func() time.Duration { return agents[1].port.LeaderAge() }
+	fresh := func() bool { return age() >= 0 && age() < 2*agesEvery }
+	eventually(t, "h2 is fresh", func() string { return age().String() }, fresh)
+	agents[1].log.Load().held.Store(r.cluster.state()) // nothing is applied from here on
+	r.must(setting(5).Command)
+	eventually(t, "its age grows though the leader answers", func() string { return age().String() }, func() bool { return age() > 4*agesEvery })
+	agents[1].log.Load().held.Store(nil)
+	eventually(t, "h2 is fresh again", func() string { return age().String() }, fresh)
+}
+
+func TestAVoterThatLedIsAsOldAsItsLeadership(t *testing.T) {
+	r, agents := three(t)
+	eventually(t, "h1 has led for a while", func() string { return "" }, func() bool { return agents[0].port.eyes.fresh.age(0, 0) >= 0 })
+	r.cluster.lead("")
+	if age := agents[0].port.LeaderAge(); age < 0 || age > waitTime {
+		t.Errorf("it led a moment ago, and is %s old", age)
+	}
+}
+
+func TestAHostLeavesAVoterWhoseLogStalls(t *testing.T) {
+	t.Parallel()
+	r, _ := threeInMemory(t)
+	h := r.join("h4", r.agents[0]).host().up()
+	stalled := r.agentOf(h.link.Status().Voter)
+	others := slices.DeleteFunc(slices.Clone(r.agents[:3]), func(a *rigAgent) bool { return a == stalled })
+	r.cluster.lead(stalled.id())
+	stalled.log.Load().held.Store(r.cluster.state())
+	stalled.log.Load().stalled.Store(true)
+	r.cluster.lead(others[0].id())
+	h.is("with a voter that follows", func() bool { s := h.link.Status(); return s.Up && s.Voter != stalled.id() })
 }
 
 func TestOutcomesOfADial(t *testing.T) {

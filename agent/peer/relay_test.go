@@ -1,0 +1,131 @@
+package peer
+
+import (
+	"context"
+	"fmt"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"testing"
+	"time"
+
+	"skein/raftfsm/fleet"
+)
+
+// cutOff cuts the link of two agents, with the connections that stand.
+func (r *rig) cutOff(a, b *rigAgent) { r.memnet.cut(a.addr().Addr(), b.addr().Addr(), true) }
+
+// proposes waits until an agent knows a way to the leader that is so long, and
+// has it propose.
+func (a *rigAgent) proposes(away int) {
+	a.r.t.Helper()
+	eventually(a.r.t, a.name+" knows a way to the leader", func() string { return fmt.Sprint(a.port.relay.way(a.clock.Mono())) }, func() bool {
+		_, got, ok := a.port.relay.way(a.clock.Mono())
+		return ok && got == away
+	})
+	results, index, err := a.port.Propose(a.r.ctx, []fleet.Item{setting(5), {Command: fleet.PutSetting{Name: "nonsense", Value: 1}}})
+	if err != nil || len(results) != 2 || results[0].Err != nil || index != a.r.cluster.state().Index() {
+		a.r.t.Fatalf("%s: %+v at %d: %v", a.name, results, index, err)
+	}
+	wantErr(a.r.t, results[1].Err, fleet.ErrInvalid)
+}
+
+func TestAVoterWithoutALinkToTheLeaderProposesThroughAnother(t *testing.T) {
+	tests := map[string]struct {
+		prepare func(*rig, *rigAgent)
+		away    int
+		by      string // whose API answers
+	}{
+		"its link to the leader is cut":      {func(r *rig, a *rigAgent) { r.cutOff(a, r.agents[0]) }, 2, "h3"},
+		"its log stalls: it knows no leader": {func(_ *rig, a *rigAgent) { a.log.Load().stalled.Store(true) }, 1, "h1"},
+	}
+	for name, tt := range tests {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			r, _ := threeInMemory(t)
+			a := r.agents[1]
+			tt.prepare(r, a)
+			a.proposes(tt.away)
+			// So do orders by the API, as a voter makes them.
+			w := httptest.NewRecorder()
+			request := httptest.NewRequestWithContext(t.Context(), http.MethodPost, "/v1/x", strings.NewReader("body"))
+			if err := a.port.Forward(w, request, true); err != nil {
+				t.Fatal(err)
+			}
+			if got := w.Body.String(); !strings.HasPrefix(got, tt.by+" POST") {
+				t.Errorf("answered by %q, want %s", got, tt.by)
+			}
+		})
+	}
+}
+
+func TestAProposalPassesTwoVotersOnItsWay(t *testing.T) {
+	t.Parallel()
+	r, _ := threeInMemory(t)
+	r.promote(r.join("h4", r.agents[0]), r.agents[0])
+	h1, h2, h3, h4 := r.agents[0], r.agents[1], r.agents[2], r.agents[3]
+	for _, pair := range [][2]*rigAgent{{h4, h1}, {h4, h2}, {h3, h1}} {
+		r.cutOff(pair[0], pair[1])
+	}
+	h3.proposes(2)
+	h4.proposes(3)
+}
+
+func TestARelayedProposalEnds(t *testing.T) {
+	r, agents := three(t)
+	send := func(left int) error {
+		return agents[0].port.call(t.Context(), agents[1].id(), PathRelay, relayed{Left: left, Entry: mustEntry(t, setting(5))}, nil)
+	}
+	wantErr(t, send(maxAway+1), ErrMalformed)
+	wantErr(t, send(-1), ErrMalformed)
+	eventually(t, "h2 has heard the leader", func() string { return "" }, func() bool {
+		return agents[1].port.relay.linked(agents[1].clock.Mono(), agents[0].id())
+	})
+	before := r.cluster.state().Index()
+	wantErr(t, send(0), ErrNoLeader)
+	if got := r.cluster.state().Index(); got != before {
+		t.Error("it was committed")
+	}
+	if err := send(1); err != nil {
+		t.Error(err)
+	}
+}
+
+func TestNobodyIsSentBackWhereTheQuestionCameFrom(t *testing.T) {
+	var r relay
+	p := &Port{cfg: Config{Clock: &rigClock{Clock: fixedClock(5 * time.Second)}}}
+	r.end(5*time.Second, "h-a", 2)
+	p.relay.end(5*time.Second, "h-a", 2)
+	log := &voterLog{c: &cluster{}, self: "h-b"}
+	if got := p.away(log, "h-a"); got != 0 {
+		t.Errorf("h-a is told that it is %d away through itself", got)
+	}
+	if got := p.away(log, "h-c"); got != 3 {
+		t.Errorf("h-c is told %d, want 3", got)
+	}
+	r.end(5*time.Second, "h-a", maxAway+1)
+	if _, away, _ := r.way(5 * time.Second); away != 2 {
+		t.Errorf("a way of %d calls was taken", away)
+	}
+	if _, _, ok := r.way(5*time.Second + relayFor); ok {
+		t.Error("a way that was seen long ago still counts")
+	}
+}
+
+// fixedClock stands still.
+type fixedClock time.Duration
+
+func (c fixedClock) Now() time.Time      { return time.Unix(0, 0) }
+func (c fixedClock) Mono() time.Duration { return time.Duration(c) }
+
+func TestAProposalWithoutAnyWayWaitsForOne(t *testing.T) {
+	t.Parallel()
+	r, _ := threeInMemory(t)
+	for _, a := range r.agents {
+		a.log.Load().stalled.Store(true)
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), 4*proposePause)
+	defer cancel()
+	_, _, err := r.agents[1].port.Propose(ctx, []fleet.Item{setting(5)})
+	wantErr(t, err, ErrNoLeader)
+}
