@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"hash/crc32"
 	"os"
+	"reflect"
 	"strings"
 	"testing"
 	"time"
@@ -205,6 +206,75 @@ func TestAWantedFileIsHeldToWhatAFrameIsHeldTo(t *testing.T) {
 	}
 }
 
+// heavyWanted is what a host wants that runs n tasks, each of a definition of
+// its own as large as one may be.
+func heavyWanted(n int) SavedWanted {
+	s := sampleWanted(1)
+	w := &s.Wanted
+	w.Tasks, w.TaskDefs = nil, nil
+	for i := range n {
+		def := fleet.TaskDef{ID: fleet.MakeTaskDefID("heavy", i), Containers: []fleet.Container{{
+			Name: "app", Environment: []fleet.EnvVar{{Name: "LARGE", Value: strings.Repeat("x", fleet.MaxTaskDefMem-64)}},
+		}}}
+		w.TaskDefs = append(w.TaskDefs, def)
+		w.Tasks = append(w.Tasks, fleet.WantedTask{ID: fleet.TaskID(fmt.Sprintf("%032x", i)), TaskDef: def.ID, Desired: fleet.TaskRunning})
+	}
+	return s
+}
+
+func TestWhateverIsAcceptedCanBeSaved(t *testing.T) {
+	fsys := vfs.NewMem()
+	if err := makeFolder(fsys, "/d", 0o700); err != nil {
+		t.Fatal(err)
+	}
+	heavy := heavyWanted(300) // 19 MiB
+	w, _, err := openWanted(fsys, "/d")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := w.Save(heavy); err != nil {
+		t.Fatalf("save a list of %d large definitions: %v", len(heavy.Wanted.TaskDefs), err)
+	}
+	fsys.Crash()
+	_, got, err := openWanted(fsys, "/d")
+	if err != nil || !reflect.DeepEqual(*got, heavy) {
+		t.Errorf("read back: err %v, equal %v", err, err == nil && reflect.DeepEqual(*got, heavy))
+	}
+}
+
+func TestAWantedFileOfTheFirstFormatIsRead(t *testing.T) {
+	body, err := wire.Marshal(sampleWanted(7))
+	if err != nil {
+		t.Fatal(err)
+	}
+	got, err := decodeWanted(sealWanted(body)[0])
+	if err != nil || !reflect.DeepEqual(got, sampleWanted(7)) {
+		t.Errorf("got %+v, %v", got, err)
+	}
+}
+
+func TestAWantedFileThatIsCutOrChangedAnywhereIsDamaged(t *testing.T) {
+	whole, err := encodeWanted(sampleWanted(1))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got, err := decodeWanted(whole); err != nil || !reflect.DeepEqual(got, sampleWanted(1)) {
+		t.Fatalf("the whole gives %+v, %v", got, err)
+	}
+	for n := range whole {
+		changed := bytes.Clone(whole)
+		changed[n] ^= 0x20
+		for what, file := range map[string][]byte{"cut": whole[:n], "changed": changed} {
+			if _, err := decodeWanted(file); !errors.Is(err, errDamaged) {
+				t.Errorf("%s at %d: %v, want errDamaged", what, n, err)
+			}
+		}
+	}
+	if _, err := decodeWanted(append(bytes.Clone(whole), whole[len(wantedHeader):]...)); !errors.Is(err, errDamaged) {
+		t.Errorf("with more after it: %v, want errDamaged", err)
+	}
+}
+
 // sealJournal makes any bytes the body of a record whose frame is right, so that
 // a fuzzer gets past the checksum.
 func sealJournal(body []byte) []byte {
@@ -213,8 +283,18 @@ func sealJournal(body []byte) []byte {
 	return append(append(b, body...), 0)
 }
 
-func sealWanted(body []byte) []byte {
-	return append(binary.BigEndian.AppendUint32([]byte(wantedHeader), crc32.Checksum(body, castagnoli)), body...)
+// sealMark parts the records that sealWanted makes.
+const sealMark = "|||"
+
+// sealWanted makes any bytes a wanted file of the first format, and, parted at
+// sealMark, the records of one of the second, whose checksums are right.
+func sealWanted(body []byte) [][]byte {
+	first := binary.BigEndian.AppendUint32([]byte(wantedHeader1), crc32.Checksum(body, castagnoli))
+	second := []byte(wantedHeader)
+	for _, record := range bytes.Split(body, []byte(sealMark)) {
+		second = frame(second, record)
+	}
+	return [][]byte{append(first, body...), second}
 }
 
 func FuzzJournal(f *testing.F) {
@@ -253,8 +333,13 @@ func FuzzWanted(f *testing.F) {
 	f.Add([]byte(wantedHeader))
 	body, _ := wire.Marshal(sampleWanted(2))
 	f.Add(body)
+	sample := sampleWanted(3)
+	head, _ := wire.Marshal(wantedHead{Boot: sample.Boot, Fleet: sample.Wanted.Fleet, Epoch: 1, Index: 3, Session: 1, TaskDefs: 1, Tasks: 1})
+	def, _ := wire.Marshal(sample.Wanted.TaskDefs[0])
+	wanted, _ := wire.Marshal(sample.Wanted.Tasks[0])
+	f.Add(bytes.Join([][]byte{head, def, wanted}, []byte(sealMark)))
 	f.Fuzz(func(t *testing.T, b []byte) {
-		for _, file := range [][]byte{b, sealWanted(b)} {
+		for _, file := range append(sealWanted(b), b) {
 			s, err := decodeWanted(file)
 			if err != nil {
 				continue

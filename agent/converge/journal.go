@@ -27,8 +27,6 @@ const (
 // errDamaged says that a file holds something that was never written there.
 var errDamaged = errors.New("damaged")
 
-var castagnoli = crc32.MakeTable(crc32.Castagnoli)
-
 // appendRecord adds a record's frame to b.
 func appendRecord(b []byte, r Record) ([]byte, error) {
 	body, err := wire.Marshal(r)
@@ -38,9 +36,7 @@ func appendRecord(b []byte, r Record) ([]byte, error) {
 	if len(body) > maxRecord {
 		return b, fmt.Errorf("journal record of %d bytes, at most %d: %w", len(body), maxRecord, wire.ErrTooLarge)
 	}
-	b = binary.BigEndian.AppendUint32(b, uint32(len(body)))
-	b = binary.BigEndian.AppendUint32(b, crc32.Checksum(body, castagnoli))
-	return append(b, body...), nil
+	return frame(b, body), nil
 }
 
 // encodeJournal is a whole journal.

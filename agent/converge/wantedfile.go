@@ -9,43 +9,99 @@ import (
 	"os"
 	"sync"
 
+	"skein/raftfsm/fleet"
 	"skein/raftfsm/fleet/wire"
 	"skein/runtime/vfs"
 )
 
-// A wanted file is a header line, the CRC-32C of the rest in 4 bytes, and the
-// SavedWanted. There are two, written in turn, so that one generation is always
-// whole (reliability.md 1.3).
+// A wanted file is a header line and then records, framed as those of the
+// journal: a head, one for each definition, one for each task. The head counts
+// them, so a file that was cut is seen. Each record is bounded by what a frame
+// can bring of it, and their number by [MaxTasks]: whatever was accepted can be
+// saved. There are two files, written in turn, so that one generation is always
+// whole.
+//
+// A file of the first format is one value: the CRC-32C of the rest in 4 bytes,
+// and the SavedWanted. It is read, and not written any more.
 const (
-	wantedHeader = "skein-wanted/1\n"
-	maxWanted    = wire.MaxFrame + 64
+	wantedHeader  = "skein-wanted/2\n"
+	wantedHeader1 = "skein-wanted/1\n"
+	maxWanted     = 2 << 30 // MaxTasks tasks of as many definitions, each of the largest size
 )
 
 var wantedSlots = [2]string{"wanted.a", "wanted.b"}
 
+// wantedHead is the first record of a wanted file.
+type wantedHead struct {
+	Boot     string        `cbor:"1,keyasint"`
+	Host     fleet.HostID  `cbor:"2,keyasint"`
+	Fleet    fleet.FleetID `cbor:"3,keyasint"`
+	Epoch    uint64        `cbor:"4,keyasint"`
+	Index    uint64        `cbor:"5,keyasint"`
+	Session  uint64        `cbor:"6,keyasint"`
+	TaskDefs int           `cbor:"7,keyasint"` // records of definitions that follow
+	Tasks    int           `cbor:"8,keyasint"` // records of tasks that follow those
+}
+
 func encodeWanted(s SavedWanted) ([]byte, error) {
-	body, err := wire.Marshal(s)
-	if err != nil {
-		return nil, err
+	w := &s.Wanted
+	b, err := appendFrame([]byte(wantedHeader), wantedHead{
+		Boot: s.Boot, Host: s.Host, Fleet: w.Fleet, Epoch: w.Epoch, Index: w.Index, Session: w.Session,
+		TaskDefs: len(w.TaskDefs), Tasks: len(w.Tasks),
+	})
+	for i := 0; err == nil && i < len(w.TaskDefs); i++ {
+		b, err = appendFrame(b, &w.TaskDefs[i])
 	}
-	b := binary.BigEndian.AppendUint32([]byte(wantedHeader), crc32.Checksum(body, castagnoli))
-	return append(b, body...), nil
+	for i := 0; err == nil && i < len(w.Tasks); i++ {
+		b, err = appendFrame(b, &w.Tasks[i])
+	}
+	return b, err
 }
 
 func decodeWanted(b []byte) (SavedWanted, error) {
 	var s SavedWanted
-	rest, ok := bytes.CutPrefix(b, []byte(wantedHeader))
-	if !ok || len(rest) < 4 {
-		return s, fmt.Errorf("wanted file has no header: %w", errDamaged)
+	var err error
+	if rest, old := bytes.CutPrefix(b, []byte(wantedHeader1)); old {
+		s, err = decodeWanted1(rest)
+	} else if rest, ok := bytes.CutPrefix(b, []byte(wantedHeader)); ok {
+		s, err = decodeWanted2(rest)
+	} else {
+		err = errors.New("no header")
 	}
-	if crc32.Checksum(rest[4:], castagnoli) != binary.BigEndian.Uint32(rest) {
-		return s, fmt.Errorf("wanted file: checksum differs: %w", errDamaged)
+	if err == nil {
+		err = s.check()
 	}
-	if err := wire.Unmarshal(rest[4:], &s); err != nil {
-		return s, fmt.Errorf("wanted file: %w: %w", err, errDamaged)
-	}
-	if err := s.check(); err != nil {
+	if err != nil {
 		return SavedWanted{}, fmt.Errorf("wanted file: %w: %w", err, errDamaged)
+	}
+	return s, nil
+}
+
+// decodeWanted1 reads what follows the header in a file of the first format.
+func decodeWanted1(b []byte) (SavedWanted, error) {
+	var s SavedWanted
+	if len(b) < 4 || crc32.Checksum(b[4:], castagnoli) != binary.BigEndian.Uint32(b) {
+		return s, errors.New("checksum differs")
+	}
+	return s, wire.Unmarshal(b[4:], &s)
+}
+
+// decodeWanted2 reads the records of a wanted file.
+func decodeWanted2(b []byte) (SavedWanted, error) {
+	var h wantedHead
+	b, err := cutFrame(b, &h)
+	if err != nil {
+		return SavedWanted{}, fmt.Errorf("head: %w", err)
+	}
+	s := SavedWanted{Boot: h.Boot, Host: h.Host, Wanted: fleet.Wanted{Fleet: h.Fleet, Epoch: h.Epoch, Index: h.Index, Session: h.Session}}
+	if s.Wanted.TaskDefs, b, err = cutFrames[fleet.TaskDef](b, h.TaskDefs); err != nil {
+		return SavedWanted{}, fmt.Errorf("definitions: %w", err)
+	}
+	if s.Wanted.Tasks, b, err = cutFrames[fleet.WantedTask](b, h.Tasks); err != nil {
+		return SavedWanted{}, fmt.Errorf("tasks: %w", err)
+	}
+	if len(b) > 0 {
+		return SavedWanted{}, fmt.Errorf("%d bytes follow the last record", len(b))
 	}
 	return s, nil
 }
