@@ -2,6 +2,8 @@ package peer
 
 import (
 	"fmt"
+	"io"
+	"math"
 	"math/rand/v2"
 	"slices"
 	"strings"
@@ -189,5 +191,43 @@ func TestALargeFrameTravelsInPartsThatFitTheWire(t *testing.T) {
 	}
 	if n := len((Down{Kind: KindBeat}).parts()); n != 1 {
 		t.Errorf("a beat travels in %d parts", n)
+	}
+}
+
+// largestTask is a wanted task with every field at its limit.
+func largestTask(n int) fleet.WantedTask {
+	long := strings.Repeat("n", fleet.MaxName-2)
+	t := fleet.WantedTask{
+		ID: fleet.TaskID(fmt.Sprintf("%032x", n)), Mod: math.MaxUint64, Service: long, Revision: fleet.RevisionID(long + "/1000000000"),
+		TaskDef: fleet.TaskDefID(long + ":1000000000"), Desired: fleet.TaskRunning, StopAfterMs: math.MaxInt64, GraceS: math.MaxInt32,
+	}
+	for i := range 100 {
+		t.Ports = append(t.Ports, fleet.PortBinding{Container: fmt.Sprintf("%s%02d", long, i%10), ContainerPort: 65_535, HostPort: 65_535, Protocol: fleet.UDP})
+	}
+	for i := range fleet.MaxContainers {
+		t.Images = append(t.Images, fleet.ImagePin{Container: fmt.Sprintf("%s%02d", long, i), Digest: "sha256:" + strings.Repeat("a", 64)})
+	}
+	return t
+}
+
+func TestEveryPartOfAFrameFitsTheWireHoweverLargeItsTasksAndDefinitionsAre(t *testing.T) {
+	large := Down{Kind: KindSnapshot, Fleet: "f1", Epoch: 1, Index: 9}
+	for i := range 2 * partTasks {
+		large.Tasks = append(large.Tasks, largestTask(i))
+	}
+	for i := range 2 * partRemoved {
+		large.Removed = append(large.Removed, fleet.TaskID(fmt.Sprintf("%032x", i)))
+	}
+	for i := range 3 * partDefs {
+		def := fleet.TaskDef{ID: fleet.MakeTaskDefID("heavy", i), Containers: []fleet.Container{{Name: "app"}}}
+		for n := range fleet.MaxTaskDefMem / 5 { // the smallest texts: most bytes of the wire for a byte of text
+			def.Containers[0].Environment = append(def.Containers[0].Environment, fleet.EnvVar{Name: string(rune('a' + n%26))})
+		}
+		large.TaskDefs = append(large.TaskDefs, def)
+	}
+	for i, part := range large.parts() {
+		if err := wire.WriteFrame(io.Discard, part); err != nil {
+			t.Errorf("part %d with %d tasks and %d definitions: %v", i, len(part.Tasks), len(part.TaskDefs), err)
+		}
 	}
 }

@@ -94,10 +94,10 @@ const (
 	// maxUpFrame bounds what a host may send in one frame: a capacity report.
 	maxUpFrame = 64 << 10
 	// partDefs, partTasks and partRemoved bound one frame to a host: definitions
-	// of 64 KiB and tasks with a hundred ports stay below 4 MiB, and a usual host
-	// (20 to 100 tasks) gets one frame.
+	// of 64 KiB, tasks with a hundred ports and names at their limit stay below
+	// 4 MiB together, and a usual host (20 to 100 tasks) gets one or two frames.
 	partDefs    = 16
-	partTasks   = 256
+	partTasks   = 64
 	partRemoved = 16_384
 	// maxPartTasks bounds what a host puts together: a hundred times what it runs.
 	maxPartTasks = 20_000
