@@ -35,7 +35,8 @@ type container struct {
 	missing    time.Duration // first list without it; 0 = it was there
 	listed     uint64        // last list that had it
 	repulled   bool
-	stopSignal int // the image's; 0 = not told
+	stopSignal int  // the image's; 0 = not told
+	logDone    bool // its log was looked at after it ended: nobody writes to it any more
 
 	started  time.Duration // seen running by this agent
 	termed   time.Duration // SIGTERM delivered; 0 = no

@@ -58,8 +58,8 @@ type (
 	RemoveCgroup struct{}
 	// RemoveLogs removes the task's log folder.
 	RemoveLogs struct{}
-	// RotateLogs truncates every log that has grown past its limit.
-	RotateLogs struct{}
+	// RotateLogs truncates those of the named logs that have grown past their limit.
+	RotateLogs struct{ Files []string }
 	// ExecCheck runs a health command inside a container. Done.Code is its exit code.
 	ExecCheck struct {
 		Container string

@@ -134,7 +134,7 @@ func (x *executor) perform(ctx context.Context, e Effect, d *Done) {
 	case RemoveLogs:
 		d.Err = x.removeLogs(e.Task)
 	case RotateLogs:
-		d.Err = rotateLogs(ctx, x.cfg.FS, x.cfg.Machine.LogDir)
+		d.Err = rotateLogs(ctx, x.cfg.FS, do.Files)
 		if d.Err != nil {
 			x.cfg.Log.Warn("logs not rotated", "err", d.Err)
 		}

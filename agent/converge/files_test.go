@@ -401,11 +401,11 @@ func TestALogThatHasGrownIsCutAndKeepsOneOlderFile(t *testing.T) {
 		return info.Size()
 	}
 	write("first ", maxLog/2)
-	if err := rotateLogs(t.Context(), fsys, "/log"); err != nil || size("app.log") != maxLog/2/6*6 {
+	if err := rotateLogs(t.Context(), fsys, []string{dir + "/app.log", dir + "/not-there.log"}); err != nil || size("app.log") != maxLog/2/6*6 {
 		t.Fatalf("a short log was touched: %d, %v", size("app.log"), err)
 	}
 	write("second ", maxLog)
-	if err := rotateLogs(t.Context(), fsys, "/log"); err != nil {
+	if err := rotateLogs(t.Context(), fsys, []string{dir + "/app.log", dir + "/not-there.log"}); err != nil {
 		t.Fatal(err)
 	}
 	if size("app.log") != 0 || size("app.log.1") != maxLog {
@@ -416,7 +416,7 @@ func TestALogThatHasGrownIsCutAndKeepsOneOlderFile(t *testing.T) {
 		t.Errorf("the shim's next line went to %q", got)
 	}
 	write("fourth ", 2*maxLog)
-	if err := rotateLogs(t.Context(), fsys, "/log"); err != nil || size("app.log.1") != maxLog {
+	if err := rotateLogs(t.Context(), fsys, []string{dir + "/app.log", dir + "/not-there.log"}); err != nil || size("app.log.1") != maxLog {
 		t.Errorf("older %d, %v", size("app.log.1"), err)
 	}
 	found, err := logFolders(fsys, "/log")
@@ -425,7 +425,7 @@ func TestALogThatHasGrownIsCutAndKeepsOneOlderFile(t *testing.T) {
 	}
 	write("fifth ", 2*maxLog)
 	fsys.SetRoom(100)
-	if err := rotateLogs(t.Context(), fsys, "/log"); err == nil || size("app.log") != 0 {
+	if err := rotateLogs(t.Context(), fsys, []string{dir + "/app.log", dir + "/not-there.log"}); err == nil || size("app.log") != 0 {
 		t.Errorf("on a full disk the log keeps %d bytes, %v", size("app.log"), err)
 	}
 }

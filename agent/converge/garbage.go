@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"slices"
-	"time"
 
 	"skein/raftfsm/fleet"
 	"skein/runtime/port"
@@ -141,77 +140,4 @@ func (m *Machine) cgroupGone(t *task, d Done) {
 	}
 	t.fresh()
 	t.cgroup, t.cgroupGone = "", true
-}
-
-// keptLogs are log folders of tasks that are gone, oldest first.
-type keptLogs struct {
-	list     []keptLog
-	rotating bool
-	next     time.Duration // rotation
-}
-
-type keptLog struct {
-	task     fleet.TaskID
-	since    time.Duration
-	bytes    int64
-	removing bool
-}
-
-func (k *keptLogs) keep(id fleet.TaskID, now time.Duration) {
-	if k.find(id) < 0 {
-		k.list = append(k.list, keptLog{task: id, since: now})
-	}
-}
-
-func (k *keptLogs) find(id fleet.TaskID) int {
-	return slices.IndexFunc(k.list, func(l keptLog) bool { return l.task == id })
-}
-
-// sawLogs takes up log folders of tasks that nobody knows, and their sizes.
-func (m *Machine) sawLogs(found []LogFolder) {
-	for _, f := range found {
-		if m.tasks[f.Task] != nil {
-			continue
-		}
-		m.logs.keep(f.Task, m.now.Mono)
-		m.logs.list[m.logs.find(f.Task)].bytes = f.Bytes
-	}
-}
-
-// tidyLogs removes logs that were kept long enough or are too many, and has
-// those of living tasks rotated.
-func (m *Machine) tidyLogs() {
-	k := &m.logs
-	var kept int64
-	for i := len(k.list) - 1; i >= 0; i-- {
-		l := &k.list[i]
-		kept += l.bytes
-		if !l.removing && (kept > keepLogsCap || m.now.Mono >= l.since+keepLogs) {
-			l.removing = true
-			m.emit(l.task, withinDelete, RemoveLogs{})
-		}
-	}
-	if len(m.tasks) > 0 && !k.rotating && m.now.Mono >= k.next {
-		k.rotating, k.next = true, m.now.Mono+rotateEvery
-		m.emit("", withinDisk, RotateLogs{})
-	}
-}
-
-// logsRemoved drops a folder from the list. One that could not be removed is
-// found again by the next full list.
-func (m *Machine) logsRemoved(id fleet.TaskID, _ error) {
-	if at := m.logs.find(id); at >= 0 {
-		m.logs.list = slices.Delete(m.logs.list, at, at+1)
-	}
-}
-
-func (m *Machine) logsDue() time.Duration {
-	due := noTime
-	if len(m.logs.list) > 0 && !m.logs.list[0].removing {
-		due = m.logs.list[0].since + keepLogs
-	}
-	if len(m.tasks) > 0 && !m.logs.rotating {
-		due = min(due, m.logs.next)
-	}
-	return due
 }

@@ -149,6 +149,34 @@ func TestLogsOfRunningTasksAreRotatedAndAnIdleHostSleeps(t *testing.T) {
 	}
 }
 
+func TestLogsOfContainersThatEndedAreLookedAtOnceMore(t *testing.T) {
+	r, _ := running(t, 2)
+	r.pass(time.Minute)
+	r.down = true // what has stopped stays on this host's list
+	r.snapshot(web(1), stopped(web(2)))
+	r.until("stopped", time.Minute, r.is(taskID(2), fleet.TaskStopped))
+	count := func() (living, ended int) {
+		for _, rotation := range did[converge.RotateLogs](r) {
+			for _, file := range rotation.Files {
+				switch file {
+				case "/log/" + string(taskID(1)) + "/app.log":
+					living++
+				case "/log/" + string(taskID(2)) + "/app.log":
+					ended++
+				default:
+					t.Errorf("log %s is of nobody", file)
+				}
+			}
+		}
+		return living, ended
+	}
+	r.carried = nil
+	r.heard(time.Minute)
+	if living, ended := count(); living < 11 || ended != 1 {
+		t.Errorf("in the minute after its end a log was looked at %d times, that of a running task %d times", ended, living)
+	}
+}
+
 func TestAContainerThatRunsThoughItWasThoughtToHaveEndedIsEndedProperly(t *testing.T) {
 	r, _ := running(t, 1)
 	r.snapshot(stopped(web(1)))

@@ -5,9 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"io/fs"
 	"os"
-	"strings"
 
 	"skein/raftfsm/fleet"
 	"skein/runtime/vfs"
@@ -22,12 +20,14 @@ func logPath(dir string, task fleet.TaskID, container string) string {
 	return dir + "/" + string(task) + "/" + container + logSuffix
 }
 
-// eachLog calls f with the files of every task folder.
-func eachLog(fsys vfs.FS, dir string, f func(task fleet.TaskID, file fs.FileInfo)) error {
+// logFolders lists the log folders there are, with their sizes. It looks at the
+// logs of all tasks that are not removed yet, so it is not for every few seconds.
+func logFolders(fsys vfs.FS, dir string) ([]LogFolder, error) {
 	folders, err := fsys.ReadDir(dir)
 	if err != nil {
-		return err
+		return nil, err
 	}
+	var found []LogFolder
 	for _, folder := range folders {
 		if !folder.IsDir() || !taskIDForm.MatchString(folder.Name()) {
 			continue
@@ -36,47 +36,36 @@ func eachLog(fsys vfs.FS, dir string, f func(task fleet.TaskID, file fs.FileInfo
 		if err != nil {
 			continue // removed meanwhile
 		}
+		f := LogFolder{Task: fleet.TaskID(folder.Name())}
 		for _, file := range files {
 			if info, err := file.Info(); err == nil {
-				f(fleet.TaskID(folder.Name()), info)
+				f.Bytes += info.Size()
 			}
 		}
+		found = append(found, f)
 	}
-	return nil
+	return found, nil
 }
 
-// logFolders lists the log folders there are, with their sizes.
-func logFolders(fsys vfs.FS, dir string) ([]LogFolder, error) {
-	var found []LogFolder
-	err := eachLog(fsys, dir, func(task fleet.TaskID, file fs.FileInfo) {
-		if n := len(found); n == 0 || found[n-1].Task != task {
-			found = append(found, LogFolder{Task: task})
-		}
-		found[len(found)-1].Bytes += file.Size()
-	})
-	return found, err
-}
-
-// rotateLogs shortens every log that has grown too long. The file stays the one
-// that the shim appends to (O_APPEND), so nothing needs to be told; what is
-// written between the end of the copy and the truncation is lost.
-func rotateLogs(ctx context.Context, fsys vfs.FS, dir string) error {
-	var long []string
-	err := eachLog(fsys, dir, func(task fleet.TaskID, file fs.FileInfo) {
-		if file.Size() > maxLog && strings.HasSuffix(file.Name(), logSuffix) {
-			long = append(long, dir+"/"+string(task)+"/"+file.Name())
-		}
-	})
-	if err != nil {
-		return err
-	}
-	for _, name := range long {
+// rotateLogs shortens those of the logs that have grown too long. The file stays
+// the one that the shim appends to (O_APPEND), so nothing needs to be told; what
+// is written between the end of the copy and the truncation is lost.
+func rotateLogs(ctx context.Context, fsys vfs.FS, files []string) error {
+	var errs []error
+	for _, name := range files {
 		if ctx.Err() != nil {
-			return errors.Join(err, ctx.Err())
+			return errors.Join(append(errs, ctx.Err())...)
 		}
-		err = errors.Join(err, rotateLog(fsys, name))
+		info, err := fsys.Stat(name)
+		switch {
+		case errors.Is(err, os.ErrNotExist): // nothing is written to it yet
+		case err != nil:
+			errs = append(errs, err)
+		case info.Size() > maxLog:
+			errs = append(errs, rotateLog(fsys, name))
+		}
 	}
-	return err
+	return errors.Join(errs...)
 }
 
 func rotateLog(fsys vfs.FS, name string) error {
