@@ -9,10 +9,6 @@ import (
 	"path/filepath"
 	"time"
 
-	"github.com/google/go-containerregistry/pkg/name"
-	"github.com/google/go-containerregistry/pkg/v1/tarball"
-
-	"skein/cmd/skein/lab"
 	"skein/raftfsm/fleet"
 	"skein/runtime/port"
 )
@@ -122,27 +118,31 @@ func (n *node) awaitProbeEnd(ctx context.Context) error {
 	}
 }
 
-// importSelf makes an image of this binary, unless this version's is there.
+// importSelf makes an image of this binary, unless this version's is there. The
+// kernel's link leads to what runs, also when the file was replaced since.
 func (n *node) importSelf(ctx context.Context, ref port.ImageRef) error {
 	if _, ok, err := n.containers.HasImage(ctx, ref); err != nil || ok {
 		return err
 	}
-	binary, err := os.Executable()
+	binary, err := os.Open("/proc/self/exe")
 	if err != nil {
 		return err
 	}
-	image, err := lab.BuildImage(binary)
-	if err != nil {
-		return err
-	}
-	tag, err := name.NewTag(ref.Image)
+	defer binary.Close()
+	info, err := binary.Stat()
 	if err != nil {
 		return err
 	}
 	archive, writer := io.Pipe()
-	go func() { writer.CloseWithError(tarball.Write(tag, image, writer)) }()
-	defer archive.Close()
-	return n.containers.Import(ctx, archive)
+	written := make(chan struct{})
+	go func() {
+		defer close(written)
+		writer.CloseWithError(writeProbeImage(writer, binary, info.Size(), ref.Image))
+	}()
+	err = n.containers.Import(ctx, archive)
+	_ = archive.Close() // a writer that waits for a reader that has failed
+	<-written
+	return err
 }
 
 // imageTag makes a version fit to be a tag.
