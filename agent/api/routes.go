@@ -35,7 +35,7 @@ func (a *API) reads() []route {
 		get("/v1/taskdefs/{id}", "One task definition: family:revision, or a family for its newest", query(), types.TaskDef{}, false, (*view).taskDef),
 		get("/v1/voters", "Holders of the log, and who leads", query(), types.Voters{}, true, (*view).voters),
 		get("/v1/decisions", "What was done and why, oldest first; the newest ones unless after is given", query(paramLimit, paramAfter), types.Decisions{}, true, (*view).decisions),
-		get("/v1/settings", "What operators may turn", query(), types.Settings{}, false, (*view).settings),
+		get("/v1/settings", "Settings of the fleet", query(), types.Settings{}, false, (*view).settings),
 		tokens,
 		{method: http.MethodGet, pattern: "/v1/events", kind: kindStream, media: "text/event-stream",
 			summary: "Decisions as they are made, as server-sent events (decision, state, gap, resume, cut-off); resumed with Last-Event-ID",
@@ -61,8 +61,8 @@ func (a *API) writes() []route {
 		write(http.MethodPost, "/v1/hosts/{id}/uncordon", "Let a host take new tasks again", nil, types.PlainBody{}, types.HostWritten{}, 0, (*call).uncordon),
 		write(http.MethodPost, "/v1/hosts/{id}/forget", "End a host's identity for ever", force, types.ForceBody{}, types.HostWritten{}, 0, (*call).forget),
 		write(http.MethodPost, "/v1/tokens", "Make a token; its text is in this answer only", nil, types.TokenBody{}, types.TokenMade{}, http.StatusCreated, (*call).makeToken),
-		write(http.MethodDelete, "/v1/tokens/{id}", "Make a token worthless", nil, types.PlainBody{}, types.Written{}, 0, (*call).deleteToken),
-		write(http.MethodPut, "/v1/settings/{name}", "Turn a setting", nil, types.SettingBody{}, types.SettingWritten{}, 0, (*call).putSetting),
+		write(http.MethodDelete, "/v1/tokens/{id}", "Revoke a token", nil, types.PlainBody{}, types.Written{}, 0, (*call).deleteToken),
+		write(http.MethodPut, "/v1/settings/{name}", "Change a setting", nil, types.SettingBody{}, types.SettingWritten{}, 0, (*call).putSetting),
 	}
 }
 

@@ -17,11 +17,11 @@ import (
 
 // hostsCommand is about the machines of the fleet.
 type hostsCommand struct {
-	List     hostsListCommand     `cmd:"" default:"withargs" help:"List the hosts."`
-	Show     hostsShowCommand     `cmd:"" help:"Show one host with its checks."`
-	Cordon   hostsCordonCommand   `cmd:"" help:"Keep new tasks off a host."`
-	Uncordon hostsUncordonCommand `cmd:"" help:"Let new tasks on a host again."`
-	Forget   hostsForgetCommand   `cmd:"" help:"End a host's identity for ever; its tasks count as stopped."`
+	List     hostsListCommand     `cmd:"" default:"withargs" help:"List the hosts." example:"skein hosts"`
+	Show     hostsShowCommand     `cmd:"" help:"Show one host with its checks." example:"skein hosts show h3"`
+	Cordon   hostsCordonCommand   `cmd:"" help:"Keep new tasks off a host." example:"skein hosts cordon h3 --why 'new disk'"`
+	Uncordon hostsUncordonCommand `cmd:"" help:"Let new tasks on a host again." example:"skein hosts uncordon h3"`
+	Forget   hostsForgetCommand   `cmd:"" help:"End a host's identity for ever; its tasks count as stopped." example:"skein hosts forget h3 --force"`
 }
 
 type hostsListCommand struct {

@@ -11,25 +11,25 @@ import (
 
 // labCommand is a fleet of test hosts on one machine.
 type labCommand struct {
-	Up       labUpCommand       `cmd:"" help:"Make a lab: hosts, a registry, a fleet on them."`
-	Demo     labDemoCommand     `cmd:"" help:"Make a lab with a service on it, and say what to try."`
-	Down     labDownCommand     `cmd:"" help:"Remove every trace of a lab."`
-	List     labListCommand     `cmd:"" help:"List the hosts of a lab."`
-	Kill     labKillCommand     `cmd:"" help:"Sudden death of a host: power gone, with all that runs on it."`
-	Start    labStartCommand    `cmd:"" help:"Boot a dead host, or start its agent."`
-	Pause    labPauseCommand    `cmd:"" help:"Stop every process of a host where it stands."`
-	Resume   labResumeCommand   `cmd:"" help:"Let a paused host go on."`
-	Add      labAddCommand      `cmd:"" help:"Boot one more host and let it join."`
-	Logs     labLogsCommand     `cmd:"" help:"Show a host's logs."`
-	Cut      labCutCommand      `cmd:"" help:"Drop what hosts send to each other."`
-	Heal     labHealCommand     `cmd:"" help:"End a cut, or all of them."`
-	Exec     labExecCommand     `cmd:"" help:"Run a command inside a host."`
-	Registry labRegistryCommand `cmd:"" help:"Take the registry down, up, or slow it."`
+	Up       labUpCommand       `cmd:"" help:"Make a lab: hosts, a registry, a fleet on them." example:"skein lab up --zones a,a,b"`
+	Demo     labDemoCommand     `cmd:"" help:"Make a lab with a service on it, and say what to try." example:"skein lab demo"`
+	Down     labDownCommand     `cmd:"" help:"Remove every trace of a lab." example:"skein lab down"`
+	List     labListCommand     `cmd:"" help:"List the hosts of a lab." example:"skein lab list"`
+	Kill     labKillCommand     `cmd:"" help:"Sudden death of a host: power gone, with all that runs on it." example:"skein lab kill h2"`
+	Start    labStartCommand    `cmd:"" help:"Boot a dead host, or start its agent." example:"skein lab start h2"`
+	Pause    labPauseCommand    `cmd:"" help:"Stop every process of a host where it stands." example:"skein lab pause h2"`
+	Resume   labResumeCommand   `cmd:"" help:"Let a paused host go on." example:"skein lab resume h2"`
+	Add      labAddCommand      `cmd:"" help:"Boot one more host and let it join." example:"skein lab add"`
+	Logs     labLogsCommand     `cmd:"" help:"Show a host's logs." example:"skein lab logs h1"`
+	Cut      labCutCommand      `cmd:"" help:"Drop what hosts send to each other." example:"skein lab cut h1 h2"`
+	Heal     labHealCommand     `cmd:"" help:"End a cut, or all of them." example:"skein lab heal h1 h2"`
+	Exec     labExecCommand     `cmd:"" help:"Run a command inside a host." example:"skein lab exec h1 ip addr"`
+	Registry labRegistryCommand `cmd:"" help:"Take the registry down, up, or slow it." example:"skein lab registry slow"`
 }
 
 // inLab says which lab; every command of a lab embeds it.
 type inLab struct {
-	Lab string `default:"demo" help:"Name of the lab: 1 to 8 lower-case letters and digits." placeholder:"NAME"`
+	Lab string `default:"demo" help:"Name of the lab: 1 to 8 lower-case letters and digits." placeholder:"NAME" env:"SKEIN_LAB"`
 	Dir string `help:"Data folder; default /var/lib/skein-lab/NAME." placeholder:"PATH"`
 }
 

@@ -14,6 +14,7 @@ import (
 
 	"github.com/alecthomas/kong"
 
+	"skein/cmd/skein/config"
 	"skein/cmd/skein/lab"
 )
 
@@ -25,27 +26,27 @@ const exitUsage = 2
 
 // commands is the command line; each field is one subcommand in its own file.
 type commands struct {
-	Status   statusCommand  `cmd:"" help:"Show the fleet at a glance."`
+	Status   statusCommand  `cmd:"" help:"Show the fleet at a glance." example:"skein status"`
 	Hosts    hostsCommand   `cmd:"" help:"List, cordon, uncordon or forget hosts."`
 	Service  serviceCommand `cmd:"" aliases:"services" help:"List, create, update, scale or delete services."`
 	Taskdef  taskdefCommand `cmd:"" aliases:"taskdefs" help:"Register, list or show task definitions."`
-	Tasks    tasksCommand   `cmd:"" help:"List tasks: where they run, why they wait, why they stopped."`
-	Task     taskCommand    `cmd:"" help:"Show one task."`
-	Run      runCommand     `cmd:"" help:"Start standalone tasks."`
-	Stop     stopCommand    `cmd:"" help:"Stop a task."`
-	Events   eventsCommand  `cmd:"" help:"Show what was decided and why; -f goes on."`
-	Voters   votersCommand  `cmd:"" help:"List the hosts that hold the log, and who leads."`
-	Settings settingCommand `cmd:"" name:"set" help:"Change a setting of the fleet."`
+	Tasks    tasksCommand   `cmd:"" help:"List tasks: where they run, why they wait, why they stopped." example:"skein tasks web --host h3"`
+	Task     taskCommand    `cmd:"" help:"Show one task." example:"skein task 3f9c"`
+	Run      runCommand     `cmd:"" help:"Start standalone tasks." example:"skein run report:2 -n 3 --started-by cron"`
+	Stop     stopCommand    `cmd:"" help:"Stop a task." example:"skein stop 3f9c --reason 'stuck in a loop'"`
+	Events   eventsCommand  `cmd:"" help:"Show what was decided and why; -f follows." example:"skein events -f"`
+	Voters   votersCommand  `cmd:"" help:"List the hosts that hold the log, and who leads." example:"skein voters"`
+	Settings settingCommand `cmd:"" name:"set" help:"Change a setting of the fleet." example:"skein set voters 5"`
 
-	Agent agentCommand `cmd:"" help:"Run this host's agent."`
-	Init  initCommand  `cmd:"" help:"Make a new fleet with this host as its first."`
-	Token tokenCommand `cmd:"" help:"Create or delete tokens."`
-	Join  joinCommand  `cmd:"" help:"Make this host a member of a fleet."`
+	Agent agentCommand `cmd:"" help:"Run this host's agent." example:"skein agent --config /etc/skein/agent.toml"`
+	Init  initCommand  `cmd:"" help:"Make a new fleet with this host as its first." example:"skein init --name h1 --zone a --peer-advertise 10.0.0.5:7700"`
+	Token tokenCommand `cmd:"" help:"Create or revoke tokens."`
+	Join  joinCommand  `cmd:"" help:"Make this host a member of a fleet." example:"skein join 10.0.0.5:7700 skein-join-4f2a9c-8d1e"`
 
 	Lab     labCommand     `cmd:"" help:"A fleet of test hosts on this machine."`
-	Sim     simCommand     `cmd:"" help:"Run whole fleets in virtual time and check every rule."`
-	Web     webCommand     `cmd:"" help:"Serve a page that names its task and host."`
-	Version versionCommand `cmd:"" help:"Print the version."`
+	Sim     simCommand     `cmd:"" help:"Run whole fleets in virtual time and check every rule." example:"skein sim"`
+	Web     webCommand     `cmd:"" help:"Serve a page that names its task and host." example:"skein web --listen :8080"`
+	Version versionCommand `cmd:"" help:"Print the version." example:"skein version"`
 }
 
 type versionCommand struct{}
@@ -82,14 +83,7 @@ func labProcess(args []string) (exitCode int, mine bool) {
 }
 
 func run(ctx context.Context, args []string) error {
-	var all commands
-	parser, err := kong.New(&all,
-		kong.Name("skein"),
-		kong.Description("Runs a fleet of container hosts with no control plane to run."),
-		kong.DefaultEnvars("SKEIN"),
-		kong.ConfigureHelp(kong.HelpOptions{Compact: true}),
-		kong.BindTo(ctx, (*context.Context)(nil)),
-	)
+	parser, err := newParser(ctx, &commands{})
 	if err != nil {
 		return err
 	}
@@ -98,6 +92,17 @@ func run(ctx context.Context, args []string) error {
 		return &usageError{err}
 	}
 	return parsed.Run()
+}
+
+func newParser(ctx context.Context, all *commands) (*kong.Kong, error) {
+	return kong.New(all,
+		kong.Name("skein"),
+		kong.Description("Runs a fleet of container hosts with no control plane to run."),
+		config.Environment(),
+		examples(),
+		kong.ConfigureHelp(kong.HelpOptions{Compact: true}),
+		kong.BindTo(ctx, (*context.Context)(nil)),
+	)
 }
 
 // usageError is a command line or configuration that was refused.

@@ -48,7 +48,7 @@ func printable(text string) string {
 
 // output is how a reading command prints.
 type output struct {
-	JSON bool `help:"Print the answer as JSON."`
+	JSON bool `help:"Print the answer as JSON." env:"SKEIN_JSON"`
 }
 
 // printJSON prints an answer indented.

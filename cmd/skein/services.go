@@ -18,12 +18,12 @@ import (
 
 // serviceCommand is about services.
 type serviceCommand struct {
-	List   serviceListCommand   `cmd:"" default:"withargs" help:"List the services."`
-	Show   serviceShowCommand   `cmd:"" help:"Show one service."`
-	Create serviceCreateCommand `cmd:"" help:"Keep a number of tasks of a definition running."`
-	Update serviceUpdateCommand `cmd:"" help:"Change a service; a new definition rolls out at once."`
-	Scale  serviceScaleCommand  `cmd:"" help:"Change how many tasks run."`
-	Delete serviceDeleteCommand `cmd:"" help:"Stop a service's tasks and remove it."`
+	List   serviceListCommand   `cmd:"" default:"withargs" help:"List the services." example:"skein service"`
+	Show   serviceShowCommand   `cmd:"" help:"Show one service." example:"skein service show web"`
+	Create serviceCreateCommand `cmd:"" help:"Keep a number of tasks of a definition running." example:"skein service create web --task-definition web:3 -n 6"`
+	Update serviceUpdateCommand `cmd:"" help:"Change a service; a new definition rolls out at once." example:"skein service update web --task-definition web:4"`
+	Scale  serviceScaleCommand  `cmd:"" help:"Change how many tasks run." example:"skein service scale web 10"`
+	Delete serviceDeleteCommand `cmd:"" help:"Stop a service's tasks and remove it." example:"skein service delete web --force"`
 }
 
 type serviceListCommand struct {

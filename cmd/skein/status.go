@@ -117,7 +117,7 @@ func (c *votersCommand) Run(ctx context.Context) error {
 type eventsCommand struct {
 	target
 	output
-	Follow bool   `short:"f" help:"Go on as they happen."`
+	Follow bool   `short:"f" help:"Follow: print events as they happen."`
 	After  uint64 `help:"Only those after this number."`
 	Limit  int    `default:"50" help:"How many of the newest."`
 }

@@ -13,12 +13,12 @@ import (
 
 // target says which agent a command asks. Every command that asks one embeds it.
 type target struct {
-	Socket            string `help:"Unix socket of the agent to ask." placeholder:"PATH"`
-	Address           string `help:"Status listener of any agent, like 10.0.0.5:7702; reads only." placeholder:"ADDR"`
-	Lab               string `help:"Ask a host of this lab." placeholder:"NAME"`
-	Via               string `help:"Which host of the lab to ask; default: the first that answers." placeholder:"HOST"`
-	Token             string `help:"Operator token, for writes through a worker." placeholder:"TOKEN"`
-	OperatorTokenFile string `name:"operator-token-file" help:"File with the operator token." placeholder:"PATH" default:"/etc/skein/operator.token"`
+	Socket            string `help:"Unix socket of the agent to ask." placeholder:"PATH" env:"SKEIN_SOCKET"`
+	Address           string `help:"Status listener of any agent, like 10.0.0.5:7702; reads only." placeholder:"ADDR" env:"SKEIN_ADDRESS"`
+	Lab               string `help:"Ask a host of this lab." placeholder:"NAME" env:"SKEIN_LAB"`
+	Via               string `help:"Which host of the lab to ask; default: the first that answers." placeholder:"HOST" env:"SKEIN_VIA"`
+	Token             string `help:"Operator token, for writes through a worker." placeholder:"TOKEN" env:"SKEIN_TOKEN"`
+	OperatorTokenFile string `name:"operator-token-file" help:"File with the operator token." placeholder:"PATH" default:"/etc/skein/operator.token" env:"SKEIN_OPERATOR_TOKEN_FILE"`
 }
 
 // defaultSocket is where the agent of this host listens unless configured otherwise.

@@ -13,9 +13,9 @@ import (
 
 // taskdefCommand is about task definitions.
 type taskdefCommand struct {
-	Register taskdefRegisterCommand `cmd:"" help:"Register an ECS task definition as the next revision of its family."`
-	List     taskdefListCommand     `cmd:"" default:"withargs" help:"List task definitions."`
-	Show     taskdefShowCommand     `cmd:"" help:"Show one definition."`
+	Register taskdefRegisterCommand `cmd:"" help:"Register an ECS task definition as the next revision of its family." example:"skein taskdef register web.json"`
+	List     taskdefListCommand     `cmd:"" default:"withargs" help:"List task definitions." example:"skein taskdef"`
+	Show     taskdefShowCommand     `cmd:"" help:"Show one definition." example:"skein taskdef show web:3"`
 }
 
 type taskdefRegisterCommand struct {

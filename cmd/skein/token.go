@@ -12,8 +12,8 @@ import (
 
 // tokenCommand is about tokens.
 type tokenCommand struct {
-	Create tokenCreateCommand `cmd:"" help:"Make a token that lets a host join, or an operator write."`
-	Delete tokenDeleteCommand `cmd:"" help:"Make a token worthless."`
+	Create tokenCreateCommand `cmd:"" help:"Make a token that lets a host join, or an operator write." example:"skein token create --uses 3 --for 2h"`
+	Revoke tokenRevokeCommand `cmd:"" name:"revoke" aliases:"delete" help:"Revoke a token." example:"skein token revoke 4f2a9c"`
 }
 
 type tokenCreateCommand struct {
@@ -43,15 +43,15 @@ func (c *tokenCreateCommand) Run(ctx context.Context) error {
 	return nil
 }
 
-type tokenDeleteCommand struct {
+type tokenRevokeCommand struct {
 	target
 	write
 	ID string `arg:"" help:"Id of the token: the part of its text before the secret."`
 }
 
-// Run deletes a token.
-func (c *tokenDeleteCommand) Run(ctx context.Context) error {
-	return c.do(ctx, &c.target, http.MethodDelete, "/v1/tokens/"+url.PathEscape(c.ID), types.PlainBody{}, "token %s is worthless now", c.ID)
+// Run revokes a token.
+func (c *tokenRevokeCommand) Run(ctx context.Context) error {
+	return c.do(ctx, &c.target, http.MethodDelete, "/v1/tokens/"+url.PathEscape(c.ID), types.PlainBody{}, "token %s is revoked", c.ID)
 }
 
 // settingCommand changes a setting of the fleet.

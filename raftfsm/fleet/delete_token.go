@@ -1,6 +1,6 @@
 package fleet
 
-// DeleteToken makes a token worthless. Unknown ids are a no-op.
+// DeleteToken revokes a token. Unknown ids are a no-op.
 type DeleteToken struct {
 	ID TokenID `cbor:"1,keyasint"`
 }

@@ -16,7 +16,7 @@ type TokenList struct {
 	Tokens []TokenRow `json:"tokens"`
 }
 
-// Settings are what operators may turn.
+// Settings are what operators may change.
 type Settings struct {
 	Meta
 	Settings []Setting `json:"settings"`

@@ -22,7 +22,7 @@ func parse(t *testing.T, file string, args ...string) (config.Flags, error) {
 		args = append(args, "--config", path)
 	}
 	var flags config.Flags
-	parser, err := kong.New(&flags, kong.DefaultEnvars("SKEIN"), kong.Exit(func(int) {}))
+	parser, err := kong.New(&flags, config.Environment(), kong.Exit(func(int) {}))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -93,7 +93,7 @@ func TestRefusalsNameKeyLineAndWhatIsAllowed(t *testing.T) {
 
 func TestEveryKeyHasFlagAndEnvironment(t *testing.T) {
 	var flags config.Flags
-	parser, err := kong.New(&flags, kong.DefaultEnvars("SKEIN"))
+	parser, err := kong.New(&flags, config.Environment())
 	if err != nil {
 		t.Fatal(err)
 	}
