@@ -29,11 +29,28 @@ var (
 	ErrBusy = errors.New("too many proposals wait")
 	// ErrTooLarge: the items do not fit into one entry; nothing was put into the log.
 	ErrTooLarge = errors.New("too large for one entry")
+	// ErrUnencodable: a command has no form in the log that could be read back;
+	// nothing was put into the log.
+	ErrUnencodable = errors.New("command cannot be written to the log")
 	// ErrClosed: the node is closed; nothing was put into the log.
 	ErrClosed = errors.New("node is closed")
 	// ErrExists: there is a configuration already.
 	ErrExists = errors.New("raft configuration exists already")
 )
+
+// NotDone reports whether an error of Propose says that nothing was done and
+// nothing will be. Of any other error the outcome is unknown.
+func NotDone(err error) bool {
+	if errors.Is(err, ErrUnknown) {
+		return false // whatever else it says
+	}
+	for _, sentinel := range []error{ErrNotLeader, ErrStalled, ErrBusy, ErrTooLarge, ErrUnencodable, ErrClosed} {
+		if errors.Is(err, sentinel) {
+			return true
+		}
+	}
+	return false
+}
 
 // ErrDiskFull is why a write failed, or why the ballast was given up.
 var ErrDiskFull = errors.New("disk is full")

@@ -32,9 +32,9 @@ const (
 // callers share entries; those of one call stay together and in order. The
 // stamp is this node's clock.
 //
-// Errors: ErrNotLeader, ErrStalled, ErrBusy, ErrTooLarge and ErrClosed say that
-// nothing was or will be done. ErrUnknown says that it may be done, now or
-// later; so does the end of ctx once the entry is under way.
+// Of an error NotDone tells whether nothing was or will be done. ErrUnknown says
+// that it may be done, now or later; so does the end of ctx once the entry is
+// under way.
 func (n *Node) Propose(ctx context.Context, items []fleet.Item) ([]fleet.Result, uint64, error) {
 	if len(items) == 0 {
 		return nil, n.AppliedIndex(), nil
@@ -62,7 +62,7 @@ func (n *Node) prepare(items []fleet.Item) (*proposal, error) {
 	}
 	encoded, err := wire.EncodeEntry(fleet.Entry{At: n.FleetTime(), Items: items})
 	if err != nil {
-		return nil, err
+		return nil, fmt.Errorf("%w: %w", ErrUnencodable, err)
 	}
 	if len(encoded) > MaxEntryBytes {
 		return nil, fmt.Errorf("%w: %d bytes, at most %d go into one", ErrTooLarge, len(encoded), MaxEntryBytes)

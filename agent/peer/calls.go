@@ -8,6 +8,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"net/http/httptrace"
 	"strconv"
 	"time"
 
@@ -61,21 +62,30 @@ func (p *Port) call(ctx context.Context, host fleet.HostID, path string, in, out
 		return fmt.Errorf("%s: %w", path, err)
 	}
 	setDeadline(ctx, request)
-	response, err := p.transport.RoundTrip(request)
+	response, err := p.roundTrip(request)
 	if err != nil {
-		return fmt.Errorf("%s of %s: %w", path, host, unanswered(err))
+		return fmt.Errorf("%s of %s: %w", path, host, err)
 	}
 	defer response.Body.Close()
 	return readAnswer(response, out)
 }
 
-// unanswered tells what was never asked from what may have been done.
-func unanswered(err error) error {
-	var dial *dialError
-	if errors.As(err, &dial) {
-		return err
+// roundTrip tells what was never asked from what may have been done. A call that
+// ends during its dial ends with the context's error, while the library dials on:
+// nothing was sent of it as long as it had no connection.
+func (p *Port) roundTrip(r *http.Request) (*http.Response, error) {
+	connected := false
+	trace := &httptrace.ClientTrace{GotConn: func(httptrace.GotConnInfo) { connected = true }}
+	response, err := p.transport.RoundTrip(r.WithContext(httptrace.WithClientTrace(r.Context(), trace)))
+	switch {
+	case err == nil:
+		return response, nil
+	case NotSent(err):
+		return nil, err
+	case !connected:
+		return nil, &dialError{err}
 	}
-	return fmt.Errorf("%w: %w", ErrUnknown, err)
+	return nil, fmt.Errorf("%w: %w", ErrUnknown, err)
 }
 
 func setDeadline(ctx context.Context, r *http.Request) {
@@ -91,12 +101,12 @@ func readAnswer(response *http.Response, out any) error {
 		return fmt.Errorf("%w: read answer: %w", ErrUnknown, err)
 	}
 	if len(text) > maxAnswer {
-		return fmt.Errorf("answer longer than %d bytes: %w", maxAnswer, ErrTooLarge)
+		return fmt.Errorf("%w: answer longer than %d bytes: %w", ErrUnknown, maxAnswer, ErrTooLarge)
 	}
 	if response.StatusCode != http.StatusOK {
 		var problem trust.Problem
 		if err := wire.Unmarshal(text, &problem); err != nil {
-			return fmt.Errorf("answered %s without a reason: %w", response.Status, ErrMalformed)
+			return fmt.Errorf("%w: answered %s without a reason: %w", ErrUnknown, response.Status, ErrMalformed)
 		}
 		return problem.Err(codes)
 	}
@@ -104,7 +114,7 @@ func readAnswer(response *http.Response, out any) error {
 		return nil
 	}
 	if err := wire.Unmarshal(text, out); err != nil {
-		return fmt.Errorf("decode answer: %w: %w", ErrMalformed, err)
+		return fmt.Errorf("%w: decode answer: %w: %w", ErrUnknown, ErrMalformed, err)
 	}
 	return nil
 }
@@ -127,16 +137,16 @@ func (p *Port) API(to fleet.HostID, r *http.Request) (*http.Response, error) {
 	out.Host = string(to)
 	dropHopByHop(out.Header)
 	setDeadline(r.Context(), out)
-	response, err := p.transport.RoundTrip(out)
+	response, err := p.roundTrip(out)
 	if err != nil {
-		return nil, fmt.Errorf("forward %s %s to %s: %w", r.Method, r.URL.Path, to, unanswered(err))
+		return nil, fmt.Errorf("forward %s %s to %s: %w", r.Method, r.URL.Path, to, err)
 	}
 	if response.Header.Get("Content-Type") == problemType {
 		defer response.Body.Close()
 		if err := readAnswer(response, nil); err != nil {
 			return nil, fmt.Errorf("forward %s %s to %s: %w", r.Method, r.URL.Path, to, err)
 		}
-		return nil, fmt.Errorf("forward %s %s to %s: %w", r.Method, r.URL.Path, to, ErrMalformed)
+		return nil, fmt.Errorf("forward %s %s to %s: %w: %w", r.Method, r.URL.Path, to, ErrUnknown, ErrMalformed)
 	}
 	dropHopByHop(response.Header)
 	return response, nil
@@ -144,19 +154,19 @@ func (p *Port) API(to fleet.HostID, r *http.Request) (*http.Response, error) {
 
 // Forward proxies an API request to the leader, or to any voter when toLeader is
 // false; a worker brings both to a voter, which knows who leads, and a voter
-// without a link to the leader brings it to one that is nearer. An error means
-// that nothing was written to w; see NotSent for whether anything was asked.
+// without a link to the leader brings it to one that is nearer. A voter waits for
+// the leader's answer until another one leads. An error means that nothing was
+// written to w; see NotDone for whether anything was done.
 func (p *Port) Forward(w http.ResponseWriter, r *http.Request, toLeader bool) error {
-	targets := p.Voters()
 	if log := p.log(); log != nil && toLeader {
-		to, _, err := p.toLeader(log)
+		to, through, err := p.toLeader(log)
 		if err != nil {
 			return err
 		}
-		targets = []fleet.HostID{to}
+		return p.forwardTo(w, r, log, to, through)
 	}
 	err := error(ErrNoVoter)
-	for _, to := range targets {
+	for _, to := range p.Voters() {
 		if to == p.self {
 			continue
 		}
@@ -170,6 +180,20 @@ func (p *Port) Forward(w http.ResponseWriter, r *http.Request, toLeader bool) er
 		}
 	}
 	return err
+}
+
+func (p *Port) forwardTo(w http.ResponseWriter, r *http.Request, log Log, to fleet.HostID, through bool) error {
+	ctx, answered, cancel := r.Context(), func() {}, context.CancelFunc(func() {})
+	if !through {
+		ctx, answered, cancel = untilDeposed(ctx, log, to)
+	}
+	defer cancel()
+	response, err := p.API(to, r.WithContext(ctx))
+	if answered(); err != nil {
+		return err
+	}
+	copyAnswer(w, response)
+	return nil
 }
 
 // rewind makes a request's body fit to be sent again.
@@ -213,11 +237,4 @@ func dropHopByHop(h http.Header) {
 	for _, name := range []string{"Connection", "Keep-Alive", "Proxy-Connection", "Te", "Trailer", "Transfer-Encoding", "Upgrade", deadlineHeader} {
 		h.Del(name)
 	}
-}
-
-// NotSent reports whether an error means that nothing was asked of anybody, so
-// that asking again, or another, is safe for any request.
-func NotSent(err error) bool {
-	var dial *dialError
-	return errors.As(err, &dial)
 }

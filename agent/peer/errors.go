@@ -26,6 +26,31 @@ var (
 	ErrMalformed = errors.New("malformed")
 )
 
+// NotDone reports whether an error of a call or a proposal says that nothing was
+// done and nothing will be: it was refused, or never sent. Of any other error the
+// outcome is unknown.
+func NotDone(err error) bool {
+	if errors.Is(err, ErrUnknown) {
+		return false // whatever else it says
+	}
+	if NotSent(err) {
+		return true
+	}
+	for _, c := range codes {
+		if errors.Is(err, c.Err) {
+			return true
+		}
+	}
+	return false
+}
+
+// NotSent reports whether an error means that nothing was asked of anybody, so
+// that asking again, or another, is safe for any request.
+func NotSent(err error) bool {
+	var dial *dialError
+	return errors.As(err, &dial)
+}
+
 // codes are the refusals of the peer port, each with its name on the wire.
 var codes = slices.Concat([]trust.Code{
 	{Name: "not-leader", Status: http.StatusServiceUnavailable, Err: ErrNotLeader},

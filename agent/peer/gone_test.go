@@ -1,9 +1,14 @@
 package peer
 
 import (
+	"context"
+	"errors"
 	"net"
+	"net/http"
+	"net/http/httptest"
 	"net/netip"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -99,6 +104,49 @@ func TestAReportDoesNotWaitForALeaderThatStandsStill(t *testing.T) {
 	h.link.Report(report)
 	time.AfterFunc(time.Second, func() { r.cluster.lead(next.id()) }) // an election
 	h.ackedSoon(9, stopped)
+}
+
+func TestACallThatEndsDuringItsDialIsNotUnknown(t *testing.T) {
+	t.Parallel()
+	r, network := threeInMemory(t)
+	leader, other := r.agents[0], r.agents[1]
+	network.set(leader.addr().Addr(), true, false)
+	t.Cleanup(func() { network.set(leader.addr().Addr(), false, false) })
+	other.port.transport.CloseIdleConnections()
+	ctx, cancel := context.WithTimeout(t.Context(), 4*proposePause)
+	defer cancel()
+	_, _, err := other.port.Propose(ctx, []fleet.Item{setting(5)})
+	wantErr(t, err, ErrNoLeader)
+	if !NotDone(err) {
+		t.Errorf("nothing was sent, so nothing can have been done: %v", err)
+	}
+}
+
+func TestAForwardedWriteDoesNotWaitForALeaderThatStandsStill(t *testing.T) {
+	t.Parallel()
+	r, network := threeInMemory(t)
+	leader, other, next := r.agents[0], r.agents[1], r.agents[2]
+	write := func() (*httptest.ResponseRecorder, error) {
+		w := httptest.NewRecorder()
+		request := httptest.NewRequestWithContext(t.Context(), "POST", "/v1/services", strings.NewReader("body"))
+		return w, other.port.Forward(w, request, true)
+	}
+	if w, err := write(); err != nil || w.Code != http.StatusOK { // leaves a connection to use again
+		t.Fatalf("answered %d, %v", w.Code, err)
+	}
+	network.set(leader.addr().Addr(), false, true)
+	t.Cleanup(func() { network.set(leader.addr().Addr(), false, false) })
+	time.AfterFunc(time.Second, func() { r.cluster.lead(next.id()) }) // an election
+	began := time.Now()
+	if _, err := write(); !errors.Is(err, ErrUnknown) {
+		t.Errorf("got %v, want %v", err, ErrUnknown)
+	}
+	if took := time.Since(began); took > goneAfter {
+		t.Errorf("given up only after %s, though another led after 1 s", took)
+	}
+	if w, err := write(); err != nil || w.Code != http.StatusOK {
+		t.Errorf("through the new leader: %d, %v", w.Code, err)
+	}
 }
 
 func TestAConnectionToAMachineThatIsGoneEndsByItself(t *testing.T) {

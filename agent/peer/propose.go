@@ -36,7 +36,7 @@ func (p *Port) Propose(ctx context.Context, items []fleet.Item) ([]fleet.Result,
 // retryable holds for errors after which nothing can have been committed, and
 // another voter may lead meanwhile.
 func retryable(err error) bool {
-	return errors.Is(err, ErrNotLeader) || errors.Is(err, ErrNoLeader) || NotSent(err)
+	return NotDone(err) && (errors.Is(err, ErrNotLeader) || errors.Is(err, ErrNoLeader) || NotSent(err))
 }
 
 func (p *Port) proposeOnce(ctx context.Context, items []fleet.Item) ([]fleet.Result, uint64, error) {
@@ -75,13 +75,13 @@ func (p *Port) proposeBy(ctx context.Context, log Log, items []fleet.Item, calls
 		return nil, 0, err
 	}
 	if len(out.Results) != len(items) {
-		return nil, 0, fmt.Errorf("%d results for %d commands: %w", len(out.Results), len(items), ErrMalformed)
+		return nil, 0, fmt.Errorf("%w: %d results for %d commands: %w", ErrUnknown, len(out.Results), len(items), ErrMalformed)
 	}
 	return decodeResults(out.Results), out.Index, nil
 }
 
 func (p *Port) proposeTo(ctx context.Context, log Log, leader fleet.HostID, body []byte, out *ProposeAnswer) error {
-	ctx, cancel := untilDeposed(ctx, log, leader)
+	ctx, _, cancel := untilDeposed(ctx, log, leader)
 	defer cancel()
 	return p.call(ctx, leader, PathPropose, body, out)
 }
@@ -97,17 +97,20 @@ func (p *Port) proposeThrough(ctx context.Context, voter fleet.HostID, in relaye
 }
 
 // untilDeposed ends a call to a leader that stands still once another leads: it
-// will not answer before the caller has given up.
-func untilDeposed(ctx context.Context, log Log, leader fleet.HostID) (context.Context, context.CancelFunc) {
+// will not answer before the caller has given up. answered ends the watch, so that
+// what has begun to come is taken to its end.
+func untilDeposed(ctx context.Context, log Log, leader fleet.HostID) (_ context.Context, answered func(), _ context.CancelFunc) {
 	ctx, cancel := context.WithCancel(ctx)
+	watching, stop := context.WithCancel(ctx)
 	go func() {
-		for sleep(ctx, proposePause) {
+		defer stop()
+		for sleep(watching, proposePause) {
 			if now, ok := log.Leader(); ok && now != leader {
 				cancel()
 			}
 		}
 	}()
-	return ctx, cancel
+	return ctx, stop, cancel
 }
 
 func (p *Port) translate(err error) error {

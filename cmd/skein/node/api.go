@@ -35,11 +35,13 @@ func (v apiVoter) Verify(ctx context.Context) error { return toAPI(v.Node.Verify
 
 func toAPI(err error) error {
 	for _, pair := range []struct{ from, to error }{
+		{raftfsm.ErrUnknown, api.ErrUnknown}, // first: whatever else the error says
 		{raftfsm.ErrNotLeader, api.ErrNotLeader},
 		{raftfsm.ErrClosed, api.ErrNotLeader},
-		{raftfsm.ErrUnknown, api.ErrUnknown},
-		{raftfsm.ErrStalled, api.ErrBusy},
+		{raftfsm.ErrStalled, api.ErrNotLeader}, // it was not sent, and another will lead
 		{raftfsm.ErrBusy, api.ErrBusy},
+		{raftfsm.ErrTooLarge, fleet.ErrInvalid},
+		{raftfsm.ErrUnencodable, fleet.ErrInvalid},
 	} {
 		if errors.Is(err, pair.from) {
 			return fmt.Errorf("%w: %w", pair.to, err)

@@ -256,7 +256,7 @@ func (n *node) reportOf(host fleet.HostID) (fleet.CapacityReport, bool) {
 func (n *node) lead(ctx context.Context, log *raftfsm.Node) error {
 	group, ctx := errgroup.WithContext(ctx)
 	leader := lead.New(lead.Config{
-		Log: log, Eyes: n.port.Eyes(), Clock: n.clock, NewID: newTaskID, Logger: n.Log, Undone: undone,
+		Log: log, Eyes: n.port.Eyes(), Clock: n.clock, NewID: newTaskID, Logger: n.Log, Undone: raftfsm.NotDone,
 		Duties: []lead.Duty{{Name: "voter keeper", Run: (&keeping{node: n, log: log}).run}},
 	})
 	group.Go(func() error { return leader.Run(ctx) })
@@ -270,11 +270,6 @@ func (n *node) lead(ctx context.Context, log *raftfsm.Node) error {
 		return nil
 	})
 	return group.Wait()
-}
-
-// undone reports whether a proposal certainly had no effect.
-func undone(err error) bool {
-	return errors.Is(err, raftfsm.ErrBusy) || errors.Is(err, raftfsm.ErrTooLarge)
 }
 
 func newTaskID() fleet.TaskID {

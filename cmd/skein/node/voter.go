@@ -162,12 +162,13 @@ func (v *voter) peerLog() peer.Log {
 // toPeer gives the log's errors the names the peer port sends to others.
 func toPeer(err error) error {
 	for _, pair := range []struct{ from, to error }{
+		{raftfsm.ErrUnknown, peer.ErrUnknown}, // first: whatever else the error says
 		{raftfsm.ErrNotLeader, peer.ErrNotLeader},
 		{raftfsm.ErrClosed, peer.ErrNotLeader},
-		{raftfsm.ErrUnknown, peer.ErrUnknown},
 		{raftfsm.ErrStalled, peer.ErrStalled},
 		{raftfsm.ErrBusy, peer.ErrBusy},
 		{raftfsm.ErrTooLarge, peer.ErrTooLarge},
+		{raftfsm.ErrUnencodable, fleet.ErrInvalid},
 	} {
 		if errors.Is(err, pair.from) {
 			return fmt.Errorf("%w: %w", pair.to, err)
