@@ -431,6 +431,9 @@ func TestAVoterKnowsHowOldItsLeaderIs(t *testing.T) {
 		return age >= 0 && age < 2*agesEvery
 	})
 	r.cluster.lead("")
+	if age := agents[0].port.LeaderAge(); age < 0 || age > time.Minute {
+		t.Errorf("who led until now has known no leader for %s", age)
+	}
 	eventually(t, "its age grows", func() string { return agents[1].port.LeaderAge().String() }, func() bool {
 		return agents[1].port.LeaderAge() > 4*agesEvery
 	})
