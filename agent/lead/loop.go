@@ -129,14 +129,14 @@ func (l *Loop) look(now Instant, seen plan.Seen) {
 		}
 		was := before[id]
 		if was.Sight != host.Sight {
-			l.markSight(now, id, was.Sight, host.Sight)
+			l.markSight(now, id)
 		} else if was.Session != host.Session {
 			l.markSession(now, id, host.Session)
 		}
 	}
-	for id, host := range before {
+	for id := range before {
 		if _, still := seen.Hosts[id]; !still {
-			l.markSight(now, id, host.Sight, plan.SightUnknown)
+			l.markSight(now, id)
 		}
 	}
 	slices.Sort(l.odd)
@@ -145,15 +145,12 @@ func (l *Loop) look(now Instant, seen plan.Seen) {
 	}
 }
 
-func (l *Loop) markSight(now Instant, id fleet.HostID, was, is plan.Sight) {
+func (l *Loop) markSight(now Instant, id fleet.HostID) {
 	if l.term == nil {
 		return
 	}
 	l.term.dirty.hosts[id] = struct{}{}
-	// Placement shuns hosts that do not answer.
-	if was > plan.SightAlive || is > plan.SightAlive {
-		l.term.dirty.room = true
-	}
+	l.term.dirty.room = true // placement takes only hosts that are heard
 	l.term.mark(now)
 }
 

@@ -16,6 +16,7 @@ const (
 	notReady
 	cordoned
 	draining
+	unheard
 	agentDown
 	lacksCPU
 	lacksMemory
@@ -24,7 +25,7 @@ const (
 )
 
 // filterNames are the names of counts, part of the API.
-var filterNames = [filters]string{"", "not-ready", "cordoned", "draining", "agent-down", "cpu", "memory", "ports"}
+var filterNames = [filters]string{"", "not-ready", "cordoned", "draining", "not-heard", "agent-down", "cpu", "memory", "ports"}
 
 // refusal returns the first filter that refuses a task of the class.
 func (r *rooms) refusal(h *room, c *class) filter {
@@ -136,6 +137,7 @@ func (w refusals) parts() []string {
 	say(lacksPort, plural(w.by[lacksPort], "%d host has ports taken", "%d hosts have ports taken"))
 	say(cordoned, "%d cordoned")
 	say(draining, "%d draining")
+	say(unheard, "%d not heard yet")
 	say(agentDown, "%d not answering")
 	say(notReady, "%d not ready")
 	return parts

@@ -89,9 +89,13 @@ func TestNext(t *testing.T) {
 			given: "web desired=1; h1 cpu=8192 seen=suspect:; h2:; unassigned: web/1",
 			want:  "place web-1 on h2",
 		},
-		"hosts that are unknown are not shunned: a new leader knows none": {
+		"a host that this leader has not heard may be dead: it takes nothing": {
+			given: "web desired=1; h1 seen=unknown:; h2 cpu=300:; unassigned: web/1",
+			want:  "place web-1 on h2",
+		},
+		"a leader that has heard nobody yet waits": {
 			given: "web desired=1; h1 seen=unknown:; unassigned: web/1",
-			want:  "place web-1 on h1",
+			want:  "wait service:web no-host-fits: 1 task: 1 not heard yet",
 		},
 		"a task moves aside for one that fits nowhere else": {
 			given: "a desired=1 cpu=500; b desired=1 cpu=1000; h1 cpu=1000:; h2 cpu=600:; unassigned: a/1, b/1",

@@ -72,7 +72,9 @@ func (r *rooms) read(in plan.Input, i int32, host *fleet.Host) {
 	}
 }
 
-// shut tells why a host takes no task at all.
+// shut tells why a host takes no task at all. One that this leader has not heard
+// yet may be dead since long: the view of it becomes alive or suspect within a
+// second, so little is lost by waiting.
 func shut(host *fleet.Host, sight plan.Sight) filter {
 	switch {
 	case host.Life != fleet.HostReady:
@@ -81,6 +83,8 @@ func shut(host *fleet.Host, sight plan.Sight) filter {
 		return cordoned
 	case host.Draining:
 		return draining
+	case sight == plan.SightUnknown:
+		return unheard
 	case sight > plan.SightAlive:
 		return agentDown
 	default:
