@@ -91,7 +91,9 @@ func node(t testing.TB, i int) wireNode {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return wireNode{Name: string(hostID(i)), Addr: addr.AsSlice(), Port: 7701, Meta: encoded, Incarnation: 1, Vsn: wireVersions}
+	return wireNode{
+		Name: string(hostID(i)), Addr: addr.AsSlice(), Port: 7701, Meta: encoded, Incarnation: 1, Vsn: wireVersions,
+	}
 }
 
 // holderOf opens a stream as one who holds the keys.

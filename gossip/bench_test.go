@@ -32,7 +32,7 @@ func BenchmarkPushPullStateOf10000Hosts(b *testing.B) {
 		if err != nil {
 			b.Fatal(err)
 		}
-		table.put(r, encoded, true, now)
+		table.put(r, encoded, 0, true, now)
 	}
 	for b.Loop() {
 		count := 0
@@ -42,7 +42,7 @@ func BenchmarkPushPullStateOf10000Hosts(b *testing.B) {
 			if r, err = decodeReport(encoded); err != nil {
 				b.Fatal(err)
 			}
-			if table.put(r, encoded, true, now) {
+			if table.put(r, encoded, 0, true, now) {
 				count++
 			}
 		})

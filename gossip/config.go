@@ -49,6 +49,10 @@ type Config struct {
 	FloorFile string
 	FS        vfs.FS
 
+	// SessionNonce is the nonce of a host's session in State, 0 where this host has
+	// no State; optional. Reports of other sessions give way to those of it.
+	SessionNonce func(fleet.HostID) uint64
+
 	// Transport replaces the sockets, for tests; Bind is not opened then.
 	Transport memberlist.Transport
 

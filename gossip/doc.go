@@ -42,7 +42,12 @@
 //  8. Reports of hosts that left are dropped after [retention]; a tombstone of
 //     (nonce, seq) stays for longer, so that a slower peer's push/pull cannot
 //     bring the report back.
-//  9. memberlist buffers up to 20 MiB of each connection before it decrypts, so it
+//  9. Reports follow the session that State has: one of that session gives way to no
+//     other, or the report of a clone, whose nonce is higher, would stand after the
+//     clone is gone. A report carries the nonce of the session that its host opened
+//     last, so who has no session replaces nothing. Reports that ride the streams of
+//     the peer port come in by [Ring.Observe], and the newer is held.
+//  10. memberlist buffers up to 20 MiB of each connection before it decrypts, so it
 //     is given a transport of ours, the gate, and no keys. Both ends of a stream
 //     prove in a TLS handshake that they hold a gossip key (each key gives a signing
 //     key and its certificate), and packets are sealed with AES-256-GCM. Before that,

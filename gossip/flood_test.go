@@ -231,7 +231,8 @@ func TestMemoryStaysNearIdleUnderEachFlood(t *testing.T) {
 			cert := foreignCertificate(v.t, 1000)
 			v.each(300, func(conn net.Conn) {
 				secure := tls.Client(conn, &tls.Config{
-					InsecureSkipVerify: true, NextProtos: []string{streamProtocol}, Certificates: []tls.Certificate{cert},
+					InsecureSkipVerify: true,
+					NextProtos:         []string{streamProtocol}, Certificates: []tls.Certificate{cert},
 				})
 				if secure.Handshake() == nil {
 					untilClosed(secure)
@@ -266,7 +267,9 @@ func TestMemoryStaysNearIdleUnderEachFlood(t *testing.T) {
 			v.send(20_000, func(int) []byte { return keys.seal(wireCompound(packed)) })
 		},
 		"with the key: packets full of requests": func(v *victim) {
-			ask := wireMessage(typeIndirectPing, wireIndirectPing{Target: []byte{127, 0, 0, 1}, Port: 9, Node: "h-none", Nack: true})
+			ask := wireMessage(typeIndirectPing, wireIndirectPing{
+				Target: []byte{127, 0, 0, 1}, Port: 9, Node: "h-none", Nack: true,
+			})
 			one, many := keys.seal(ask), keys.seal(wireCompound(ask, ask, ask, ask, ask, ask, ask, ask, ask, ask))
 			v.send(50_000, func(i int) []byte { return [][]byte{one, many}[i%2] })
 		},

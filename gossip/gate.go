@@ -151,8 +151,11 @@ func (g *gate) admit(conn net.Conn, release func()) {
 	}
 }
 
+// endOf is tls.Server or tls.Client.
+type endOf func(net.Conn, *tls.Config) *tls.Conn
+
 // authenticate does the handshake of one end, and closes conn when it fails.
-func (g *gate) authenticate(conn net.Conn, end func(net.Conn, *tls.Config) *tls.Conn, within time.Duration) (*stream, error) {
+func (g *gate) authenticate(conn net.Conn, end endOf, within time.Duration) (*stream, error) {
 	ctx, cancel := context.WithTimeout(g.ctx, within)
 	defer cancel()
 	bounded := connlimit.Bound(conn, handshakeBytes)

@@ -75,8 +75,7 @@ func decodeMeta(b []byte) (meta, error) {
 
 // encodeReport clips the free texts, so that no report is ever too large to send.
 func encodeReport(r fleet.CapacityReport) ([]byte, error) {
-	r.Boot, r.OSImage, r.Version = clip(r.Boot, maxShortText), clip(r.OSImage, maxShortText), clip(r.Version, maxShortText)
-	r.Protected, r.Runtime = clip(r.Protected, maxLongText), clip(r.Runtime, maxLongText)
+	r.Clip()
 	b, err := wire.Marshal(r)
 	if err != nil {
 		return nil, fmt.Errorf("encode capacity report: %w", err)

@@ -51,7 +51,7 @@ func TestTheLargestReportFits(t *testing.T) {
 		t.Fatal(err)
 	}
 	t.Logf("largest report: %d bytes", len(b))
-	if !utf8.ValidString(got.Runtime) || len(got.Runtime) > maxLongText {
+	if !utf8.ValidString(got.Runtime) || len(got.Runtime) > fleet.MaxReportLongText {
 		t.Errorf("text was cut badly: %q", got.Runtime)
 	}
 	r.Boot, r.OSImage, r.Version, r.Protected, r.Runtime = got.Boot, got.OSImage, got.Version, got.Protected, got.Runtime

@@ -30,11 +30,12 @@ type row struct {
 
 func newReports() reports { return reports{rows: make(map[fleet.HostID]*row)} }
 
-// put stores r and a copy of its encoding, unless it is not newer than what is
-// held or the table is full.
-func (t *reports) put(r fleet.CapacityReport, encoded []byte, member bool, now time.Time) bool {
+// put stores r and a copy of its encoding, unless it does not replace what is
+// held or the table is full. nonce is that of the host's session in State, 0 where
+// this host has none.
+func (t *reports) put(r fleet.CapacityReport, encoded []byte, nonce uint64, member bool, now time.Time) bool {
 	held, ok := t.rows[r.Host]
-	if ok && !r.Newer(&held.report) {
+	if ok && !r.Replaces(&held.report, nonce) {
 		return false
 	}
 	if !ok && len(t.rows) >= maxReports {

@@ -155,6 +155,34 @@ func (r *Ring) Addr() netip.AddrPort {
 	return netip.AddrPortFrom(addr.Unmap(), node.Port)
 }
 
+// Observe takes the report of a host that came another way, on its stream. It is
+// held as those are that came by gossip, and goes on with push/pull.
+func (r *Ring) Observe(report fleet.CapacityReport) {
+	encoded, err := encodeReport(report)
+	if err != nil {
+		r.stats.refused.Add(1)
+		r.log.Debug("capacity report refused", "err", err)
+		return
+	}
+	r.take(report, encoded)
+}
+
+// take holds a report of another host if it replaces the one that is held.
+func (r *Ring) take(report fleet.CapacityReport, encoded []byte) bool {
+	if report.Host == r.cfg.Host {
+		r.meetSelf(report)
+		return false
+	}
+	var nonce uint64
+	if r.cfg.SessionNonce != nil {
+		nonce = r.cfg.SessionNonce(report.Host)
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	_, member := r.members[report.Host]
+	return r.table.put(report, encoded, nonce, member, time.Now())
+}
+
 // Publish makes report this host's newest, unless a newer one was published.
 // It is sent to others at once or when the ring's pace allows, newest only.
 func (r *Ring) Publish(report fleet.CapacityReport) {
@@ -165,7 +193,7 @@ func (r *Ring) Publish(report fleet.CapacityReport) {
 		return
 	}
 	r.mu.Lock()
-	newer := r.table.put(report, encoded, true, time.Now())
+	newer := r.table.put(report, encoded, 0, true, time.Now())
 	r.mu.Unlock()
 	if newer {
 		nudge(r.publish)

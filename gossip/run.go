@@ -129,26 +129,19 @@ func (r *Ring) takeReport(b []byte, forward bool) {
 		r.log.Debug("capacity report refused", "err", err)
 		return
 	}
-	if report.Host == r.cfg.Host {
-		r.meetSelf(report)
-		return
-	}
-	r.mu.Lock()
-	_, member := r.members[report.Host]
-	newer := r.table.put(report, b, member, time.Now())
-	r.mu.Unlock()
-	if newer && forward {
+	if r.take(report, b) && forward {
 		r.queueReport(report.Host, b)
 	}
 }
 
-// meetSelf looks at a report in this host's name. An older one is an echo; a
-// newer one was made by somebody else with this host's identity.
+// meetSelf looks at a report in this host's name. An older one is an echo, as any
+// is before this life of the agent has opened a session; a newer one was made by
+// somebody else with this host's identity.
 func (r *Ring) meetSelf(report fleet.CapacityReport) {
 	r.mu.Lock()
 	own, _, ok := r.table.get(r.cfg.Host)
 	r.mu.Unlock()
-	if ok && report.Newer(&own) {
+	if ok && own.Nonce != 0 && report.Newer(&own) {
 		r.stats.conflicts.Add(1)
 		r.note(event{what: eventTwin, host: report.Host, name: r.cfg.Name, addr: r.Addr()})
 	}

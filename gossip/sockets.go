@@ -92,7 +92,9 @@ func (s *sockets) readPackets() {
 		case err != nil || n == 0:
 			continue
 		}
-		packet := &memberlist.Packet{Buf: bytes.Clone(buf[:n]), From: net.UDPAddrFromAddrPort(from), Timestamp: time.Now()}
+		packet := &memberlist.Packet{
+			Buf: bytes.Clone(buf[:n]), From: net.UDPAddrFromAddrPort(from), Timestamp: time.Now(),
+		}
 		select {
 		case s.packets <- packet:
 		case <-s.done:

@@ -124,7 +124,8 @@ func exchangeSize(head []byte) (int64, error) {
 		return 0, fmt.Errorf("%w: push/pull of %d members, at most %d", errFormat, header.Nodes, maxReports)
 	}
 	if header.UserStateLen < 0 || header.UserStateLen > maxStateBytes {
-		return 0, fmt.Errorf("%w: push/pull state of %d bytes, at most %d", errFormat, header.UserStateLen, maxStateBytes)
+		return 0, fmt.Errorf("%w: push/pull state of %d bytes, at most %d",
+			errFormat, header.UserStateLen, maxStateBytes)
 	}
 	return min(maxExchangeBytes, headBytes+int64(header.Nodes)*maxMemberBytes+int64(header.UserStateLen)), nil
 }

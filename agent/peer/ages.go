@@ -17,6 +17,9 @@ type Ages struct {
 	Clocks []HostClock `cbor:"8,keyasint,omitempty"`
 	// ClockMs is this voter's clock minus the leader's; nil until measured.
 	ClockMs *int64 `cbor:"9,keyasint,omitempty"`
+	// Reports are capacity reports that came on streams and were not told yet, at
+	// most maxAgesReports; the rest is told next.
+	Reports []fleet.CapacityReport `cbor:"10,keyasint,omitempty"`
 }
 
 // OpenAge is a stream that opened.

@@ -263,6 +263,10 @@ func (e *Eyes) tell(ctx context.Context, log Log, leader fleet.HostID, ages Ages
 
 // take notes another voter's ages. index is that of the leader's State.
 func (e *Eyes) take(voter fleet.HostID, ages Ages, index uint64) AgesAck {
+	for _, report := range ages.Reports {
+		report.Clip()
+		e.p.reported(report)
+	}
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	ack := AgesAck{NeedFull: true, WallMs: e.p.cfg.Clock.Now().UnixMilli(), Index: index}

@@ -179,6 +179,13 @@ func (h *hub) ages(now time.Duration, full bool) Ages {
 		if age := now - s.lastHeard(); age > slowAge {
 			a.Slow = append(a.Slow, SlowAge{Host: host, AgeMs: age.Milliseconds(), SuspectMs: s.suspectAfter().Milliseconds()})
 		}
+		if full {
+			s.reported = nil
+		}
+		if r := s.capacity.Load(); r != s.reported && len(a.Reports) < maxAgesReports {
+			s.reported = r
+			a.Reports = append(a.Reports, *r)
+		}
 		if s.starved.Load() {
 			a.StarvedHosts = append(a.StarvedHosts, host)
 		}

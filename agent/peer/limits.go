@@ -52,7 +52,7 @@ const (
 	smallBody   = 64 << 10  // sessions, probes, hand-over
 	reportBody  = 384 << 10 // with gatherBytes still one entry of the log (512 KiB)
 	proposeBody = 1 << 20   // one entry, and room
-	agesBody    = 2 << 20   // 10,000 hosts of 30 bytes, in five lists
+	agesBody    = 2 << 20   // 10,000 hosts of 30 bytes, in five lists, and the reports
 	apiBody     = 1 << 20   // the API's own limit
 	maxAnswer   = 4 << 20
 
@@ -137,6 +137,9 @@ const (
 	NeverSeenAfter = 3 * time.Second
 	// agesEvery is how often a voter tells the leader the ages of its streams.
 	agesEvery = 250 * time.Millisecond
+	// maxAgesReports bounds the capacity reports in one word to the leader: 256 KiB
+	// at most. At one every agesEvery that is far more than hosts send.
+	maxAgesReports = 256
 	// slowAge is the age from which a stream is told by name.
 	slowAge = 400 * time.Millisecond
 	// clockStep is how far a host's clock moves before it is told again: far less

@@ -69,6 +69,7 @@ type LinkStatus struct {
 	Up        bool
 	Voter     fleet.HostID // streamed from, or asked last
 	Session   uint64       // 0: none yet
+	Nonce     uint64       // of the session opened last; 0: none yet
 	Epoch     uint64
 	Index     uint64
 	Heard     time.Duration // monotonic, of the last frame; 0: none yet
@@ -226,7 +227,16 @@ func (l *Link) open(ctx context.Context, voter fleet.HostID, attempt uint64) (Se
 	ask.Host, ask.Nonce = l.p.self, l.nextNonce(pong.Nonce)
 	var grant SessionGrant
 	err := l.p.call(ctx, voter, PathSession, ask, &grant)
+	if err == nil {
+		l.opened(ask.Nonce)
+	}
 	return grant, err
+}
+
+func (l *Link) opened(nonce uint64) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.status.Nonce = max(l.status.Nonce, nonce)
 }
 
 func (l *Link) nextNonce(known uint64) uint64 {

@@ -99,6 +99,7 @@ func (l *Link) beat(ctx context.Context, conn net.Conn) {
 		}
 		if l.cfg.Capacity != nil {
 			if report, ok := l.cfg.Capacity(); ok && (sent.Host == "" || report.Newer(&sent)) {
+				report.Clip()
 				sent, up.Capacity = report, &report
 			}
 		}

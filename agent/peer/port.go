@@ -41,9 +41,11 @@ type Config struct {
 	// Answered is how long ago a host answered gossip, the veto against silence;
 	// optional.
 	Answered func(fleet.HostID) (time.Duration, bool)
-	// Report is the newest capacity report of a host from wherever; optional.
+	// Report is the newest capacity report of a host from wherever: gossip, or what
+	// Reported was told; optional.
 	Report func(fleet.HostID) (fleet.CapacityReport, bool)
-	// Reported takes each capacity report that rides a stream; optional.
+	// Reported takes each capacity report that rides a stream to this voter, and on
+	// the leader those that ride streams to others; optional.
 	Reported func(fleet.CapacityReport)
 	// Dial connects to other agents; nil: the system's. A seam for faults.
 	Dial func(ctx context.Context, addr netip.AddrPort) (net.Conn, error)
@@ -288,4 +290,11 @@ func (e *dialError) Unwrap() error { return e.err }
 func (p *Port) Voters() []fleet.HostID {
 	roster := p.roster()
 	return preferred(p.self, roster)
+}
+
+// reported hands on a capacity report that came on a stream.
+func (p *Port) reported(r fleet.CapacityReport) {
+	if p.cfg.Reported != nil {
+		p.cfg.Reported(r)
+	}
 }

@@ -1,10 +1,13 @@
 package peer
 
 import (
+	"fmt"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
+	"skein/agent/trust"
 	"skein/raftfsm/fleet"
 )
 
@@ -186,5 +189,77 @@ func TestACapacityReportRidesTheStream(t *testing.T) {
 	case got := <-seen:
 		t.Errorf("the same report came again: %+v", got)
 	case <-time.After(3 * BeatUp):
+	}
+}
+
+func TestALinkTellsTheNonceOfItsSession(t *testing.T) {
+	r := newRig(t)
+	a := r.join("h2", r.agents[0])
+	h := a.host().up()
+	inState := func() uint64 { return r.cluster.state().Host(a.id()).Session.Nonce }
+	if got := h.link.Status().Nonce; got == 0 || got != inState() {
+		t.Fatalf("got nonce %d, State has %d", got, inState())
+	}
+	// A clone that ran for a while has raised it; the link asks for it.
+	row := r.cluster.state().Host(a.id())
+	r.must(fleet.OpenSession{
+		Host: a.id(), Boot: "boot-clone", Nonce: 1000, Addr: row.Addr, Zone: row.Zone, Capacity: row.Capacity,
+	})
+	eventually(t, "the host has a session again", func() string { return fmt.Sprint(h.link.Status()) }, func() bool {
+		got := h.link.Status()
+		return got.Nonce > 1000 && got.Nonce == inState() && got.Session == r.cluster.state().Host(a.id()).Session.N
+	})
+}
+
+// The leader plans from what rides streams to other voters too.
+func TestCapacityReportsReachTheLeaderWithTheAges(t *testing.T) {
+	r := newRig(t)
+	leader := r.agents[0]
+	seen := make(chan fleet.CapacityReport, 100)
+	leader.port.cfg.Reported = func(c fleet.CapacityReport) { seen <- c }
+	voter := r.join("h2", leader)
+	r.promote(voter, leader)
+	ages := Ages{Seq: 1, Full: true, Reports: []fleet.CapacityReport{
+		{Host: "h-9", Nonce: 4, Seq: 2, Runtime: strings.Repeat("x", 500)},
+	}}
+	var ack AgesAck
+	if err := voter.port.call(t.Context(), leader.id(), PathAges, ages, &ack); err != nil {
+		t.Fatal(err)
+	}
+	select {
+	case got := <-seen:
+		if got.Host != "h-9" || got.Nonce != 4 || len(got.Runtime) != fleet.MaxReportLongText {
+			t.Errorf("got %+v", got)
+		}
+	case <-time.After(waitTime):
+		t.Error("no report came")
+	}
+}
+
+func TestAVoterTellsCapacityReportsOnceAndInParts(t *testing.T) {
+	clock := &fakeClock{mono: time.Hour}
+	h := newHub(clock)
+	streams := make([]*stream, maxAgesReports+10)
+	for i := range streams {
+		streams[i] = newStream(fleet.HostID(fmt.Sprintf("h-%d", i)), 1, trust.Peer{}, nil, clock)
+		streams[i].capacity.Store(&fleet.CapacityReport{Host: streams[i].host, Seq: 1})
+		h.add(streams[i])
+	}
+	told := func(full bool) int { return len(h.ages(clock.Mono(), full).Reports) }
+	for _, step := range []struct {
+		what string
+		full bool
+		want int
+	}{
+		{"at first as many as may be", true, maxAgesReports}, {"then the rest", false, 10}, {"then none", false, 0},
+		{"all to another leader", true, maxAgesReports}, {"and the rest", false, 10},
+	} {
+		if got := told(step.full); got != step.want {
+			t.Errorf("%s: got %d, want %d", step.what, got, step.want)
+		}
+	}
+	streams[3].capacity.Store(&fleet.CapacityReport{Host: streams[3].host, Seq: 2})
+	if got := h.ages(clock.Mono(), false).Reports; len(got) != 1 || got[0].Seq != 2 {
+		t.Errorf("after one changed: got %+v", got)
 	}
 }

@@ -22,7 +22,7 @@ func (p *Port) runStream(s *stream, log Log, at position, reader *bufio.Reader) 
 		return
 	}
 	read := make(chan error, 1)
-	go func() { read <- s.read(reader, p.cfg.Reported) }()
+	go func() { read <- s.read(reader, p.reported) }()
 	ours, err := p.pump(s, log, at, read)
 	_ = s.conn.Close()
 	p.hub.remove(s, ours)

@@ -36,6 +36,8 @@ type stream struct {
 	why      trust.Problem
 	arrivals arrivals // of the reader only
 	told     int64    // clockOff as the leader has it; of the hub only
+	capacity atomic.Pointer[fleet.CapacityReport]
+	reported *fleet.CapacityReport // capacity as the leader has it; of the hub only
 }
 
 // noClock is the offset of a clock that was not measured.
@@ -97,9 +99,9 @@ func (s *stream) read(r *bufio.Reader, take func(fleet.CapacityReport)) error {
 		if up.Capacity.Host != s.host {
 			return fmt.Errorf("capacity report of %s: %w", up.Capacity.Host, ErrForbidden)
 		}
-		if take != nil {
-			take(*up.Capacity)
-		}
+		up.Capacity.Clip()
+		s.capacity.Store(up.Capacity)
+		take(*up.Capacity)
 	}
 }
 

@@ -2,10 +2,11 @@ package fleet
 
 // CapacityReport is what a host says of itself by gossip and on its stream. It
 // is observation: defined here so that all adapters share it, never stored in
-// State. The newest wins by (Session nonce, Seq).
+// State. One in the session that State has wins, else the newest by (Nonce, Seq):
+// a clone of the host may have made a higher nonce than the host.
 type CapacityReport struct {
 	Host         HostID    `cbor:"1,keyasint"`
-	Nonce        uint64    `cbor:"2,keyasint"` // the agent's nonce: rises with each start
+	Nonce        uint64    `cbor:"2,keyasint"` // of the session that the host opened last; 0: none yet
 	Seq          uint64    `cbor:"3,keyasint"` // rises with each report of one agent life
 	Boot         string    `cbor:"4,keyasint,omitempty"`
 	At           Time      `cbor:"5,keyasint"` // the host's clock, for people only
@@ -33,7 +34,29 @@ type Pressure struct {
 	IO     int8 `cbor:"3,keyasint,omitempty"`
 }
 
-// Newer reports whether r replaces o.
+// Newer reports whether r is of a later session than o, or a later one of the same.
 func (r *CapacityReport) Newer(o *CapacityReport) bool {
 	return r.Nonce > o.Nonce || r.Nonce == o.Nonce && r.Seq > o.Seq
+}
+
+// Replaces reports whether r is to be held in the place of o. nonce is that of the
+// session that State has, 0 where it is not known.
+func (r *CapacityReport) Replaces(o *CapacityReport, nonce uint64) bool {
+	if current := r.Nonce == nonce; current != (o.Nonce == nonce) && nonce != 0 {
+		return current
+	}
+	return r.Newer(o)
+}
+
+// Texts of a capacity report have at most so many bytes.
+const (
+	MaxReportText     = 64  // Boot, OSImage, Version
+	MaxReportLongText = 128 // Protected, Runtime
+)
+
+// Clip cuts the texts to what they may have, so that no report is too large to send.
+func (r *CapacityReport) Clip() {
+	r.Boot, r.OSImage = clip(r.Boot, MaxReportText), clip(r.OSImage, MaxReportText)
+	r.Version = clip(r.Version, MaxReportText)
+	r.Protected, r.Runtime = clip(r.Protected, MaxReportLongText), clip(r.Runtime, MaxReportLongText)
 }

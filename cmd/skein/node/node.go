@@ -181,7 +181,7 @@ func (n *node) openFleet(ctx context.Context, closers *closers) error {
 	}
 	n.port = peer.New(peer.Config{
 		Folder: n.folder, Log: n.voter.peerLog, Translate: toPeer, API: lateHandler(func() *api.API { return n.api }),
-		Voter: n.voter, Clock: n.clock, Logs: n.Log, Starved: n.starved, Answered: n.answered, Report: n.reportOf,
+		Voter: n.voter, Clock: n.clock, Logs: n.Log, Starved: n.starved, Answered: n.answered, Report: n.reportOf, Reported: n.reported,
 	}, raw)
 	if err := n.openGossip(closers); err != nil {
 		return err
@@ -222,6 +222,7 @@ func (n *node) openGossip(closers *closers) error {
 	n.ring, err = gossip.Open(gossip.Config{
 		Host: n.self, Name: n.Config.Name, Zone: n.Config.Zone, Role: "worker", Version: n.Version, Status: statusURL(n.Config),
 		Bind: bind, Advertise: advertise, Peer: addr, Keys: keys, FloorFile: filepath.Join(folder, "incarnation"), FS: vfs.OS, Log: n.Log,
+		SessionNonce: n.sessionNonce,
 	})
 	if err != nil {
 		return err
@@ -250,6 +251,21 @@ func (n *node) answered(host fleet.HostID) (time.Duration, bool) { return n.ring
 func (n *node) reportOf(host fleet.HostID) (fleet.CapacityReport, bool) {
 	report, _, ok := n.ring.Report(host)
 	return report, ok
+}
+
+func (n *node) reported(report fleet.CapacityReport) { n.ring.Observe(report) }
+
+// sessionNonce is that of a host's session in State; 0 on a host without one.
+func (n *node) sessionNonce(host fleet.HostID) uint64 {
+	log := n.voter.node()
+	if log == nil {
+		return 0
+	}
+	row := log.State().Host(host)
+	if row == nil {
+		return 0
+	}
+	return row.Session.Nonce
 }
 
 // lead is what runs beside an open log: the leader loop with its duties.

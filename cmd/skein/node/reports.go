@@ -72,7 +72,7 @@ func (r *capacityReports) publish(report fleet.CapacityReport) {
 // differs reports whether a planner or a person would care.
 func differs(a, b *fleet.CapacityReport) bool {
 	far := func(x, y int64) bool { return x-y >= changedBy || y-x >= changedBy }
-	return a.Reserved != b.Reserved || a.TasksRunning != b.TasksRunning || a.TasksPending != b.TasksPending ||
+	return a.Nonce != b.Nonce || a.Reserved != b.Reserved || a.TasksRunning != b.TasksRunning || a.TasksPending != b.TasksPending ||
 		a.PortsUsed != b.PortsUsed || a.Starved != b.Starved || a.Protected != b.Protected || a.Voter != b.Voter ||
 		a.Runtime != b.Runtime || far(a.Used.CPU, b.Used.CPU) || far(a.Used.Memory, b.Used.Memory)
 }
@@ -81,7 +81,7 @@ func (r *capacityReports) measure(ctx context.Context) fleet.CapacityReport {
 	n := r.node
 	status := n.host.Status()
 	report := fleet.CapacityReport{
-		Host: n.self, Nonce: n.nonce, Boot: n.boot, At: fleet.TimeOf(n.clock.Now()),
+		Host: n.self, Nonce: n.link.Status().Nonce, Boot: n.boot, At: fleet.TimeOf(n.clock.Now()),
 		Capacity: n.capacity, Reserved: n.host.Reserved(),
 		TasksRunning: status.Running, TasksPending: status.Pending,
 		Pressure: n.cgroups.Pressure(), Starved: n.starved(), Protected: n.protection.String(),
