@@ -26,6 +26,9 @@ const (
 	// proposeTime bounds one try, so that an unknown outcome leaves time to ask
 	// again.
 	proposeTime = 4 * time.Second
+	// indexWait is how long a follower waits for an index that a read asks for:
+	// many times what replication takes while it works.
+	indexWait = 2 * time.Second
 	// resolveTime is all that digest pinning may take from a write.
 	resolveTime = 2 * time.Second
 	// movedTries is how often a change of a row is made again when somebody else

@@ -21,6 +21,7 @@ type metrics struct {
 	refused     prometheus.Counter
 	handedOn    *prometheus.CounterVec
 	cutOffReads prometheus.Counter
+	behind      prometheus.Counter
 	watchers    prometheus.Gauge
 	watchersCut prometheus.Counter
 }
@@ -33,10 +34,11 @@ func newMetrics(a *API) *metrics {
 		refused:     prometheus.NewCounter(prometheus.CounterOpts{Name: "skein_http_refused_total", Help: "Requests refused because too many were in flight."}),
 		handedOn:    prometheus.NewCounterVec(prometheus.CounterOpts{Name: "skein_http_forwarded_total", Help: "Requests handed to another host, by outcome."}, []string{"outcome"}),
 		cutOffReads: prometheus.NewCounter(prometheus.CounterOpts{Name: "skein_http_cut_off_reads_total", Help: "Reads answered from memory because no voter or leader was heard."}),
+		behind:      prometheus.NewCounter(prometheus.CounterOpts{Name: "skein_http_behind_total", Help: "Reads answered without the index that was asked for."}),
 		watchers:    prometheus.NewGauge(prometheus.GaugeOpts{Name: "skein_watchers", Help: "Open event streams answered here."}),
 		watchersCut: prometheus.NewCounter(prometheus.CounterOpts{Name: "skein_watchers_cut_total", Help: "Event streams ended because the watcher was too slow."}),
 	}
-	m.registry.MustRegister(m.requests, m.seconds, m.refused, m.handedOn, m.cutOffReads, m.watchers, m.watchersCut,
+	m.registry.MustRegister(m.requests, m.seconds, m.refused, m.handedOn, m.cutOffReads, m.behind, m.watchers, m.watchersCut,
 		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}), fleetMetrics{a})
 	return m
 }

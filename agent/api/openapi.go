@@ -109,6 +109,9 @@ func (rt route) parameters() []any {
 	for _, p := range rt.query {
 		params = append(params, object{"name": p.name, "in": "query", "description": p.doc, "allowEmptyValue": true, "schema": object{"type": "string"}})
 	}
+	if rt.kind == kindRead {
+		params = append(params, object{"name": types.HeaderIndex, "in": "header", "description": "answer with this index at least, as a write gave it; waits up to " + indexWait.String(), "schema": object{"type": "string"}})
+	}
 	if rt.kind == kindWrite {
 		params = append(params, object{"name": types.HeaderToken, "in": "header", "description": "client token, when the body holds none", "schema": object{"type": "string", "maxLength": maxClientToken}})
 	}
@@ -134,6 +137,8 @@ func (rt route) responses(s *schemas) object {
 		good["headers"] = object{
 			types.HeaderIndex:  object{"description": "log index that the answer shows", "schema": object{"type": "string"}},
 			types.HeaderStale:  object{"description": "milliseconds since this was known to be the newest", "schema": object{"type": "string"}},
+			types.HeaderFleet:  object{"description": "the fleet that the index is of", "schema": object{"type": "string"}},
+			types.HeaderBehind: object{"description": "true when the answer does not show the index asked for", "schema": object{"type": "string"}},
 			types.HeaderCutOff: object{"description": "true when the answering host hears no leader", "schema": object{"type": "string"}},
 		}
 	}

@@ -29,7 +29,14 @@ func (a *API) serveRead(rt route, trust Trust, w http.ResponseWriter, r *http.Re
 			return a.answer(rt, a.view(r, v, secrets), w)
 		}})
 	} else if v := a.Voter(); v != nil {
-		err = a.answer(rt, a.view(r, v, secrets), w)
+		var asked uint64
+		if asked, err = a.awaitIndex(r, v); err == nil {
+			view := a.view(r, v, secrets)
+			if view.st.Index() < asked {
+				w.Header().Set(types.HeaderBehind, "true")
+			}
+			err = a.answer(rt, view, w)
+		}
 	} else {
 		err = a.readAsWorker(rt, trust, w, r)
 	}
@@ -41,6 +48,7 @@ func (a *API) serveRead(rt route, trust Trust, w http.ResponseWriter, r *http.Re
 // answer writes what a State says.
 func (a *API) answer(rt route, v *view, w http.ResponseWriter) error {
 	metaHeaders(v.meta, w.Header())
+	fleetHeader(v.st, w.Header())
 	got, err := rt.read(v)
 	if err != nil {
 		return err

@@ -115,6 +115,13 @@ func counts(given []fleet.Count) []types.Count {
 	return out
 }
 
+// fleetHeader says which fleet an index is of.
+func fleetHeader(st *fleet.State, h http.Header) {
+	if f := st.Fleet(); f != nil {
+		h.Set(types.HeaderFleet, string(f.ID))
+	}
+}
+
 // metaHeaders puts the meta of an answer where clients find it without decoding.
 func metaHeaders(m types.Meta, h http.Header) {
 	h.Set(types.HeaderIndex, formatUint(m.Index))

@@ -182,6 +182,7 @@ func (a *API) carryOut(rt route, o *order, v Voter, item fleet.Item, w http.Resp
 		}
 		view := a.view(r, v, true)
 		w.Header().Set(types.HeaderIndex, formatUint(index))
+		fleetHeader(view.st, w.Header())
 		writeJSON(w, rt.statusCode(), o.answer(view, ids, written))
 		return nil
 	}

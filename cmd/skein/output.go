@@ -67,6 +67,9 @@ func warnStale(header http.Header) {
 		fmt.Fprintln(os.Stderr, "note: this host is cut off from the fleet's leader; what follows is what it last knew")
 		return
 	}
+	if header.Get(types.HeaderBehind) == "true" {
+		fmt.Fprintln(os.Stderr, "note: this host lags behind: what follows does not show your last change yet")
+	}
 	ms, err := strconv.ParseInt(header.Get(types.HeaderStale), 10, 64)
 	if err == nil && time.Duration(ms)*time.Millisecond > staleAbove {
 		fmt.Fprintf(os.Stderr, "note: this answer is %s old\n", (time.Duration(ms) * time.Millisecond).Round(time.Second))

@@ -4,8 +4,14 @@ package types
 const (
 	// HeaderIndex is the log index that an answer shows, or at which a write was
 	// committed. Sent with a read it asks for an answer that shows that index at
-	// least.
+	// least, so that one reads what one wrote: a number, or fleet=number pairs
+	// joined with commas, of which those of other fleets are skipped.
 	HeaderIndex = "X-Skein-Index"
+	// HeaderFleet is the id of the fleet that an index is of.
+	HeaderFleet = "X-Skein-Fleet"
+	// HeaderBehind is "true" when an answer does not show the index asked for: the
+	// answering host waited for it as long as it may.
+	HeaderBehind = "X-Skein-Behind"
 	// HeaderStale is how long ago, in milliseconds, an answer was known to be the
 	// newest; -1 when nobody can tell.
 	HeaderStale = "X-Skein-Stale-Ms"

@@ -2,7 +2,8 @@
 // the unix socket of the host it runs on, into a host of a lab, or to any
 // node's status listener for reads.
 //
-// It owns where to ask and how errors read; what is asked is the callers'.
+// It owns where to ask, how errors read, and that a read shows what was written
+// before; what is asked is the callers'.
 package client
 
 import (
@@ -50,13 +51,14 @@ type Client struct {
 	endpoint Endpoint
 	token    string // operator token; empty for none
 	once     string // client token of writes; empty for none
+	seen     *seen
 	http     *http.Client
 	base     string
 }
 
 // New returns a client of an endpoint. The operator token may be empty.
 func New(endpoint Endpoint, token string) *Client {
-	c := &Client{endpoint: endpoint, token: token, base: strings.TrimSuffix(endpoint.URL, "/"), http: &http.Client{}}
+	c := &Client{endpoint: endpoint, token: token, seen: newSeen(seenDir()), base: strings.TrimSuffix(endpoint.URL, "/"), http: &http.Client{}}
 	if endpoint.Socket != "" {
 		c.base = "http://agent"
 		c.http.Transport = &http.Transport{DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
@@ -130,6 +132,9 @@ func (c *Client) call(ctx context.Context, method, path string, body, answer any
 	if response.StatusCode >= 300 {
 		return nil, c.refused(response.StatusCode, text)
 	}
+	if method != http.MethodGet {
+		c.seen.wrote(response.Header)
+	}
 	if answer == nil || len(text) == 0 {
 		return response.Header, nil
 	}
@@ -175,6 +180,9 @@ func (c *Client) do(ctx context.Context, method, path string, body any) (*http.R
 	}
 	if c.token != "" {
 		request.Header.Set("Authorization", "Bearer "+c.token)
+	}
+	if asked := c.seen.header(); asked != "" && method == http.MethodGet {
+		request.Header.Set(types.HeaderIndex, asked)
 	}
 	if c.once != "" && method != http.MethodGet {
 		request.Header.Set(types.HeaderToken, c.once)
