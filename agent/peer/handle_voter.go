@@ -2,6 +2,7 @@ package peer
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net/netip"
 
@@ -9,15 +10,25 @@ import (
 	"skein/raftfsm/fleet"
 )
 
-// CommitAnswer is how far a voter's own log is: the keeper compares it with the
-// leader's (MECHANICS 7).
+// CommitAnswer is how far a voter's own log is, and whether it is well: the keeper
+// compares it with the leader's.
 type CommitAnswer struct {
 	Commit  uint64 `cbor:"1,keyasint"`
 	Applied uint64 `cbor:"2,keyasint"`
+	Trouble string `cbor:"3,keyasint,omitempty"` // why it should not vote now
+	Stalled bool   `cbor:"4,keyasint,omitempty"` // and it takes no entry
 }
 
+// maxTrouble bounds what a voter says of its disk.
+const maxTrouble = 256
+
 func (p *Port) commitIndex(c *call) (any, error) {
-	return CommitAnswer{Commit: c.log.CommitIndex(), Applied: c.log.State().Index()}, nil
+	out := CommitAnswer{Commit: c.log.CommitIndex(), Applied: c.log.State().Index()}
+	if err := c.log.Trouble(); err != nil {
+		text := err.Error()
+		out.Trouble, out.Stalled = text[:min(len(text), maxTrouble)], errors.Is(p.translate(err), ErrStalled)
+	}
+	return out, nil
 }
 
 // CommitIndex asks another voter how far its log is.

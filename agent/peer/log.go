@@ -20,6 +20,9 @@ type Log interface {
 	// Verify asks a quorum whether this voter still leads.
 	Verify(ctx context.Context) error
 	CommitIndex() uint64
+	// Trouble is why this voter should not vote now: ErrStalled after
+	// Config.Translate, any other, or nil.
+	Trouble() error
 }
 
 // VoterHooks make this host a voter and a worker again.

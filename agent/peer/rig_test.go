@@ -108,6 +108,12 @@ func (v *voterLog) IsLeader() bool {
 
 func (v *voterLog) Verify(context.Context) error { return nil }
 func (v *voterLog) CommitIndex() uint64          { return v.c.state().Index() }
+func (v *voterLog) Trouble() error {
+	if v.stalled.Load() {
+		return ErrStalled
+	}
+	return nil
+}
 
 // rigClock is the machine's clock with a wall time that a test may move.
 type rigClock struct {

@@ -237,6 +237,17 @@ func TestAVoterIsMadeAndUnmade(t *testing.T) {
 	a.lines.has(t, "voter retired", string(id))
 }
 
+func TestAVoterSaysThatItsDiskStalls(t *testing.T) {
+	_, agents := three(t)
+	for _, stalled := range []bool{false, true} {
+		agents[1].log.Load().stalled.Store(stalled)
+		got, err := agents[0].port.CommitIndex(t.Context(), agents[1].id())
+		if err != nil || got.Stalled != stalled || (got.Trouble != "") != stalled {
+			t.Errorf("stalled %v: it says %+v, %v", stalled, got, err)
+		}
+	}
+}
+
 func TestAHandOverIsRefused(t *testing.T) {
 	r := newRig(t)
 	leader, a := r.agents[0], r.join("h2", r.agents[0])

@@ -1,6 +1,7 @@
 package sim
 
 import (
+	"errors"
 	"time"
 
 	"skein/agent/sim/simlog"
@@ -98,7 +99,7 @@ func (k *keeping) step() {
 	k.ask(state)
 	in := keeper.Input{
 		State: state, Self: node.ID(), Commit: node.CommitIndex(), Answers: k.answers, Starved: map[fleet.HostID]bool{},
-		Installs: map[fleet.RaftID]int{}, Trouble: map[fleet.HostID]bool{}, Leaving: k.a.disk != diskWell,
+		Installs: map[fleet.RaftID]int{}, Leaving: k.a.disk != diskWell,
 	}
 	for v := range state.Voters() {
 		in.Installs[v.ID] = node.SnapshotInstalls(v.ID)
@@ -135,7 +136,7 @@ func (k *keeping) ask(state *fleet.State) {
 		}
 		answer := k.answerOf(row)
 		old, known := k.answers[row.ID]
-		if !known || old.Now != answer.Now || old.NotOne != answer.NotOne {
+		if !known || !old.Like(answer) {
 			k.since[row.ID] = now
 		}
 		answer.For = now - k.since[row.ID]
@@ -153,7 +154,12 @@ func (k *keeping) answerOf(row *fleet.Voter) keeper.Answer {
 	if node == nil || node.ID() != row.ID || row.Phase == fleet.VoterPreparing && !k.prepared[row.ID] {
 		return keeper.Answer{NotOne: node == nil || node.ID() != row.ID}
 	}
-	return keeper.Answer{Now: true, Commit: node.CommitIndex()}
+	answer := keeper.Answer{Now: true, Commit: node.CommitIndex()}
+	if err := node.Trouble(); err != nil {
+		k.a.w.sometimes("the keeper hears that a voter's disk is in trouble")
+		answer.Trouble, answer.Stalled = err.Error(), errors.Is(err, simlog.ErrStalled)
+	}
+	return answer
 }
 
 // do begins an effect; what comes of it is seen by the next step.

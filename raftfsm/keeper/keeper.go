@@ -30,6 +30,9 @@ const (
 	DeadAfter = 30 * time.Second
 	// MuteAfter is the same for a host that the fleet still hears of.
 	MuteAfter = 2 * time.Minute
+	// TroubleFor is how long a voter says that its disk is full or stalls before it
+	// is replaced: longer than a rebuild of an array holds writes up, as a rule.
+	TroubleFor = 2 * time.Minute
 	// CaughtUp is how many entries a learner may lag to be promoted, seen twice,
 	// CaughtUpApart apart: one look could fall into a pause of the leader.
 	CaughtUp      = 100
@@ -55,9 +58,8 @@ type Input struct {
 	Answers map[fleet.RaftID]Answer // of rows in State, but for Self; missing: not asked yet
 	Starved map[fleet.HostID]bool   // hosts that are late by their own measure
 
-	Installs map[fleet.RaftID]int  // snapshots each was sent in the last 10 minutes
-	Trouble  map[fleet.HostID]bool // hosts whose disk is full or stalls, by their own word
-	Leaving  bool                  // this agent stops, or its own disk is in trouble
+	Installs map[fleet.RaftID]int // snapshots each was sent in the last 10 minutes
+	Leaving  bool                 // this agent stops, or its own disk is in trouble
 }
 
 // Member is a line of the Raft configuration.
@@ -71,15 +73,25 @@ type Member struct {
 type Answer struct {
 	Now    bool // it answered, with a log of this very id
 	Commit uint64
-	NotOne bool          // it answered that it holds no log, or another one
-	For    time.Duration // how long it has been so, on the leader's monotonic clock
+	NotOne bool // it answered that it holds no log, or another one
+	// Trouble is what is wrong with its disk, by its own word; empty for nothing. One
+	// that is Stalled answers but takes no entry: it counts for no majority.
+	Trouble string
+	Stalled bool
+	For     time.Duration // how long it has been so, on the leader's monotonic clock
+}
+
+// Like reports whether two answers are of one kind, so that For goes on.
+func (a Answer) Like(b Answer) bool {
+	return a.Now == b.Now && a.NotOne == b.NotOne && a.Stalled == b.Stalled && (a.Trouble == "") == (b.Trouble == "")
 }
 
 // Memory is what a step wants to remember; losing it costs a few seconds.
 type Memory struct {
 	// Near is since when each learner has been near the leader without a break.
 	Near map[fleet.RaftID]fleet.Time
-	// Avoid is until when a host that could not be prepared is not picked again.
+	// Avoid is until when a host that could not be prepared, or whose disk was in
+	// trouble for long, is not picked again.
 	Avoid map[fleet.HostID]fleet.Time
 }
 

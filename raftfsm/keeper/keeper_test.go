@@ -97,10 +97,52 @@ func TestScenarios(t *testing.T) {
 			w.starved[id(2)] = true
 			w.run(time.Minute)
 		}, "1 3 4"},
-		{"a host whose disk is in trouble is not picked", "abcd", func(w *world) {
-			w.trouble[id(3)] = true
+		{"a voter whose disk stalls for less than two minutes stays", "abcd", func(w *world) {
 			w.run(time.Minute)
-		}, "1 2 4"},
+			w.hosts[id(2)].disk = "stalled"
+			w.run(keeper.TroubleFor - 5*time.Second)
+			w.hosts[id(2)].disk = ""
+			w.run(10 * time.Minute)
+		}, "1 2 3"},
+		{"a voter whose disk stalls for long is replaced, though it answers", "abcd", func(w *world) {
+			w.run(time.Minute)
+			w.hosts[id(2)].disk = "stalled"
+			w.run(keeper.TroubleFor + time.Minute)
+		}, "1 3 4"},
+		{"a voter whose disk is full for long is replaced", "abcd", func(w *world) {
+			w.run(time.Minute)
+			w.hosts[id(2)].disk = "full"
+			w.run(keeper.TroubleFor + time.Minute)
+		}, "1 3 4"},
+		{"a voter whose disk stalls stays where nobody can replace it", "abc", func(w *world) {
+			w.run(time.Minute)
+			w.hosts[id(2)].disk = "stalled"
+			w.run(time.Hour)
+		}, "1 2 3"},
+		{"a host whose disk stalled is not picked again soon", "abcd", func(w *world) {
+			w.run(time.Minute)
+			w.hosts[id(2)].disk = "stalled"
+			w.run(keeper.TroubleFor + time.Minute)
+			w.down(3)
+			w.run(5 * time.Minute)
+		}, "1 3 4"},
+		{"two of three stalled disks change nothing: no majority takes entries", "abcdef", func(w *world) {
+			w.run(time.Minute)
+			w.hosts[id(2)].disk, w.hosts[id(3)].disk = "stalled", "stalled"
+			w.run(time.Hour)
+		}, "1 2 3"},
+		{"two of five stalled disks are replaced one after the other", "abcabcabc", func(w *world) {
+			w.do(fleet.PutSetting{Name: fleet.SettingVoters, Value: 5})
+			w.run(time.Minute)
+			w.hosts[id(2)].disk, w.hosts[id(3)].disk = "stalled", "stalled"
+			w.run(keeper.TroubleFor + 2*time.Minute)
+		}, "1 4 5 6 8"},
+		{"a stalled voter does not count for the majority that a change needs", "abcde", func(w *world) {
+			w.run(time.Minute)
+			w.hosts[id(2)].disk = "stalled"
+			w.lose(3)
+			w.run(time.Hour)
+		}, "1 2 3"},
 		{"a cordoned voter stays", "abcd", func(w *world) {
 			w.run(time.Minute)
 			w.do(fleet.CordonHost{Host: id(2)})

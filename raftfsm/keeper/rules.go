@@ -191,6 +191,9 @@ func (s *step) replaced() bool {
 			return s.intend(s.retiring(v), "%s leaves", s.name(v))
 		case s.dead(v):
 			return s.intend(s.retiring(v), "%s is gone and has been replaced", s.name(v))
+		case s.ails(v):
+			s.memory.Avoid[v.Host] = s.now.Add(AvoidFor)
+			return s.intend(s.retiring(v), "the disk of %s is in trouble (%s) and it has been replaced", s.name(v), s.Answers[v.ID].Trouble)
 		case s.lasting() > s.target:
 			return s.intend(s.retiring(v), "%d voters are enough", s.target)
 		}
@@ -201,7 +204,7 @@ func (s *step) replaced() bool {
 // troubled voters are the first to go where there are too many.
 func (s *step) troubled(v *fleet.Voter) bool {
 	h := s.host(v)
-	return s.Starved[v.Host] || s.Trouble[v.Host] || h != nil && h.Cordon != nil
+	return s.Starved[v.Host] || s.Answers[v.ID].Trouble != "" || h != nil && h.Cordon != nil
 }
 
 // pick prepares a host where voters are missing and none is on its way.
@@ -245,7 +248,7 @@ func (s *step) candidate() (best *fleet.Host) {
 func (s *step) fit(h *fleet.Host) bool {
 	_, avoided := s.memory.Avoid[h.ID]
 	return h.Placeable() && !h.Cert.Revoked && max(h.Format, 1) >= s.State.Fleet().Format &&
-		!s.Starved[h.ID] && !s.Trouble[h.ID] && !avoided
+		!s.Starved[h.ID] && !avoided
 }
 
 // nextNumber is above every number that a log of the host was ever given.

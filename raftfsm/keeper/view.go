@@ -34,8 +34,18 @@ func (s *step) name(v *fleet.Voter) string {
 	return string(v.ID)
 }
 
-// answers reports whether the node of a RaftID itself answers now.
-func (s *step) answers(id fleet.RaftID) bool { return id == s.Self || s.Answers[id].Now }
+// answers reports whether the node of a RaftID itself answers now, and can take
+// entries.
+func (s *step) answers(id fleet.RaftID) bool {
+	return id == s.Self || s.Answers[id].Now && !s.Answers[id].Stalled
+}
+
+// ails reports whether a voter has said for long that its disk is in trouble. It
+// is replaced as a dead one is. This node hands over instead.
+func (s *step) ails(v *fleet.Voter) bool {
+	answer := s.Answers[v.ID]
+	return v.ID != s.Self && answer.Now && answer.Trouble != "" && answer.For >= TroubleFor
+}
 
 // dead reports whether a voter must be replaced: the fleet has lost its host, or
 // it has been silent to this leader long enough. This node is never dead.
@@ -55,7 +65,7 @@ func (s *step) leaves(v *fleet.Voter) bool { return out(s.host(v)) }
 
 // lasts reports whether a voter is to stay.
 func (s *step) lasts(v *fleet.Voter) bool {
-	return v.Phase != fleet.VoterRetiring && !s.dead(v) && !s.leaves(v)
+	return v.Phase != fleet.VoterRetiring && !s.dead(v) && !s.ails(v) && !s.leaves(v)
 }
 
 func (s *step) inPhase(phase fleet.VoterPhase) (rows []*fleet.Voter) {

@@ -26,9 +26,9 @@ type world struct {
 	plan   keeper.Plan
 
 	// knobs
-	starved, trouble map[fleet.HostID]bool
-	leaving          bool
-	installs         map[fleet.RaftID]int
+	starved  map[fleet.HostID]bool
+	leaving  bool
+	installs map[fleet.RaftID]int
 
 	trace  []string // what happened, without repetitions in a row
 	used   map[fleet.RaftID]bool
@@ -42,6 +42,7 @@ type machine struct {
 	holds    fleet.RaftID
 	lag      uint64 // entries behind the leader
 	deaf     bool   // takes no keys
+	disk     string // what is wrong with it: "stalled", "full" or nothing
 }
 
 const step = 500 * time.Millisecond
@@ -52,7 +53,7 @@ func newWorld(t testing.TB, zones ...string) *world {
 	w := &world{
 		t: t, state: fleet.New(), now: 1_700_000_000_000, leader: id(1),
 		config: map[fleet.RaftID]bool{}, hosts: map[fleet.HostID]*machine{},
-		starved: map[fleet.HostID]bool{}, trouble: map[fleet.HostID]bool{}, installs: map[fleet.RaftID]int{},
+		starved: map[fleet.HostID]bool{}, installs: map[fleet.RaftID]int{},
 		used: map[fleet.RaftID]bool{}, since: map[fleet.RaftID]fleet.Time{}, before: map[fleet.RaftID]string{},
 	}
 	first := fleet.MakeRaftID(id(1), 1)
@@ -144,9 +145,9 @@ func (w *world) answer(v *fleet.Voter) keeper.Answer {
 	m := w.hosts[v.Host]
 	a := keeper.Answer{Now: m.up && !m.mute && m.holds == v.ID, NotOne: m.up && !m.mute && m.holds != v.ID}
 	if a.Now {
-		a.Commit = w.commit() - m.lag
+		a.Commit, a.Trouble, a.Stalled = w.commit()-m.lag, m.disk, m.disk == "stalled"
 	}
-	kind := fmt.Sprint(a.Now, a.NotOne)
+	kind := fmt.Sprint(a.Now, a.NotOne, a.Trouble)
 	if w.before[v.ID] != kind {
 		w.before[v.ID], w.since[v.ID] = kind, w.now
 	}
@@ -162,7 +163,7 @@ func (w *world) self() fleet.RaftID { return w.hosts[w.leader].holds }
 func (w *world) input() keeper.Input {
 	in := keeper.Input{
 		State: w.state, Self: w.self(), Commit: w.commit(), Answers: map[fleet.RaftID]keeper.Answer{},
-		Starved: w.starved, Trouble: w.trouble, Installs: w.installs, Leaving: w.leaving,
+		Starved: w.starved, Installs: w.installs, Leaving: w.leaving,
 	}
 	for _, rid := range slices.Sorted(maps.Keys(w.config)) {
 		in.Members = append(in.Members, keeper.Member{ID: rid, Voting: w.config[rid]})
@@ -275,7 +276,7 @@ func (w *world) carryOut(e keeper.Effect) (change bool) {
 // alive reports whether the very node of a RaftID is there.
 func (w *world) alive(rid fleet.RaftID) bool {
 	m := w.hosts[rid.Host()]
-	return m.up && !m.mute && m.holds == rid
+	return m.up && !m.mute && m.holds == rid && m.disk != "stalled"
 }
 
 // run steps for a while.

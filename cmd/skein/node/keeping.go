@@ -113,7 +113,9 @@ func (k *keeping) ask(ctx context.Context, state *fleet.State) {
 			got, err := k.node.port.CommitIndex(ctx, row.Host)
 			mu.Lock()
 			defer mu.Unlock()
-			next[row.ID] = keeper.Answer{Now: err == nil, Commit: got.Commit, NotOne: errors.Is(err, peer.ErrNotHere)}
+			next[row.ID] = keeper.Answer{
+				Now: err == nil, Commit: got.Commit, NotOne: errors.Is(err, peer.ErrNotHere), Trouble: got.Trouble, Stalled: got.Stalled,
+			}
 		})
 	}
 	all.Wait()
@@ -128,7 +130,7 @@ func (k *keeping) ask(ctx context.Context, state *fleet.State) {
 			answer.Now = false
 		}
 		old, known := k.answers[id]
-		if !known || old.Now != answer.Now || old.NotOne != answer.NotOne {
+		if !known || !old.Like(answer) {
 			k.since[id] = now
 		}
 		answer.For = now - k.since[id]
