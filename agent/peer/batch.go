@@ -2,7 +2,9 @@ package peer
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"skein/raftfsm/fleet"
@@ -118,17 +120,37 @@ func (b *batcher) commit(ctx context.Context, batch []gathered) {
 	if len(live) == 0 {
 		return
 	}
-	items := make([]fleet.Item, len(live))
-	for i, g := range live {
-		items[i] = g.item
-	}
 	ctx, cancel := context.WithTimeout(ctx, callTime)
 	defer cancel()
+	b.settle(ctx, live)
+}
+
+// settle commits a batch. One that is refused as a whole is parted until the item
+// that cannot be committed is alone: only its host is told so, since a host drops
+// a report that is refused. To propose an item again is safe, by its number.
+func (b *batcher) settle(ctx context.Context, batch []gathered) {
+	items := make([]fleet.Item, len(batch))
+	for i, g := range batch {
+		items[i] = g.item
+	}
 	results, index, err := b.propose(ctx, items)
 	if err == nil && len(results) != len(items) {
-		err = fmt.Errorf("%d results for %d commands: %w", len(results), len(items), ErrMalformed)
+		err = fmt.Errorf("%d results for %d commands: %w", len(results), len(items), ErrUnknown)
 	}
-	finish(live, results, index, err)
+	if half := len(batch) / 2; half > 0 && err != nil && !passes(err) {
+		b.settle(ctx, batch[:half])
+		b.settle(ctx, batch[half:])
+		return
+	}
+	finish(batch, results, index, err)
+}
+
+// passes reports whether an error says nothing of what was proposed: the same
+// again may be taken later, or elsewhere.
+func passes(err error) bool {
+	return NotSent(err) || slices.ContainsFunc(
+		[]error{ErrNotLeader, ErrNoLeader, ErrUnknown, ErrStalled, ErrBusy, ErrBehind, ErrNotHere, context.Canceled, context.DeadlineExceeded},
+		func(e error) bool { return errors.Is(err, e) })
 }
 
 func finish(batch []gathered, results []fleet.Result, index uint64, err error) {

@@ -167,6 +167,72 @@ func TestABatchThatFailsTellsAllAndWhatNobodyWaitsForIsNotWritten(t *testing.T) 
 	<-done
 }
 
+func TestOnlyTheReportThatCannotBeCommittedIsRefused(t *testing.T) {
+	bad := errors.New("cannot be encoded")
+	tests := map[string]struct {
+		poison map[uint64]error // by sequence number
+		calls  int              // at most
+	}{
+		"one of many":        {map[uint64]error{3: ErrTooLarge}, 2*10 + 1},
+		"the first and last": {map[uint64]error{0: ErrMalformed, 63: bad}, 4*7 + 1},
+		"none":               {nil, 1},
+	}
+	for name, tt := range tests {
+		t.Run(name, func(t *testing.T) {
+			calls := 0
+			b := newBatcher(func(_ context.Context, items []fleet.Item) ([]fleet.Result, uint64, error) {
+				calls++
+				results := make([]fleet.Result, len(items))
+				for i, item := range items {
+					seq := item.Command.(fleet.Report).Seq
+					if err := tt.poison[seq]; err != nil {
+						return nil, 0, err
+					}
+					results[i].Dropped = int(seq)
+				}
+				return results, 7, nil
+			}, func() bool { return true })
+			batch := make([]gathered, 64)
+			answers := make([]chan committed, len(batch))
+			for i := range batch {
+				answers[i] = make(chan committed, 1)
+				batch[i] = gathered{ctx: t.Context(), item: fleet.Item{Command: fleet.Report{Seq: uint64(i)}}, done: answers[i]}
+			}
+			b.commit(t.Context(), batch)
+			for i := range batch {
+				got, want := <-answers[i], tt.poison[uint64(i)]
+				if !errors.Is(got.err, want) || want == nil && (got.index != 7 || got.result.Dropped != i) {
+					t.Errorf("report %d got %+v, want %v", i, got, want)
+				}
+			}
+			if calls > tt.calls {
+				t.Errorf("proposed %d times, want at most %d", calls, tt.calls)
+			}
+		})
+	}
+}
+
+func TestABatchIsNotPartedForWhatSaysNothingOfIt(t *testing.T) {
+	for _, err := range []error{ErrNotLeader, ErrNoLeader, ErrUnknown, ErrStalled, ErrBusy, ErrBehind, ErrNotHere, &dialError{errors.New("no route")}} {
+		calls := 0
+		b := newBatcher(func(context.Context, []fleet.Item) ([]fleet.Result, uint64, error) {
+			calls++
+			return nil, 0, err
+		}, func() bool { return true })
+		done := make(chan committed, 2)
+		one := gathered{ctx: t.Context(), item: fleet.Item{Command: fleet.Report{}}, done: done}
+		b.commit(t.Context(), []gathered{one, one})
+		for range 2 {
+			if got := <-done; !errors.Is(got.err, err) {
+				t.Errorf("%v was told as %v", err, got.err)
+			}
+		}
+		if calls != 1 {
+			t.Errorf("%v: proposed %d times", err, calls)
+		}
+	}
+}
+
 func TestAReportFindsAnotherVoter(t *testing.T) {
 	r, agents := three(t)
 	h := r.join("h4", agents[0]).host().up()
