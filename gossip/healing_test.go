@@ -131,7 +131,7 @@ func TestLeavingIsKnownAtOnceAndANewRingMayReturn(t *testing.T) {
 	})
 }
 
-func TestAnAnswerIsRememberedAndAPingAsksNow(t *testing.T) {
+func TestAnAnswerIsRemembered(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		f := newFleetOf(t, 2)
 		defer f.end()
@@ -139,9 +139,6 @@ func TestAnAnswerIsRememberedAndAPingAsksNow(t *testing.T) {
 		f.start(1)
 		f.until("two members", 30*time.Second, f.allSee(2))
 		f.until("an answer", 5*time.Second, func() bool { _, ok := f.rings[0].AnsweredWithin(hostID(1)); return ok })
-		if _, err := f.rings[0].Ping(hostID(1)); err != nil {
-			t.Errorf("ping: %v", err)
-		}
 		if age, ok := f.rings[0].AnsweredWithin(hostID(1)); !ok || age > time.Second {
 			t.Errorf("answered within: got %s, %v", age, ok)
 		}
@@ -149,9 +146,6 @@ func TestAnAnswerIsRememberedAndAPingAsksNow(t *testing.T) {
 		time.Sleep(800 * time.Millisecond)
 		if age, ok := f.rings[0].AnsweredWithin(hostID(1)); !ok || age < 300*time.Millisecond {
 			t.Errorf("a dead host seems to answer: %s, %v", age, ok)
-		}
-		if _, err := f.rings[0].Ping(hostID(1)); err == nil {
-			t.Error("ping of a dead host succeeded")
 		}
 		if _, ok := f.rings[0].AnsweredWithin("h-unknown"); ok {
 			t.Error("an unknown host answered")

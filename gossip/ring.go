@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"log"
 	"log/slog"
-	"net"
 	"net/netip"
 	"slices"
 	"strings"
@@ -238,8 +237,8 @@ func (r *Ring) Members() []Member {
 }
 
 // AnsweredWithin returns how long ago the host answered a direct ping of this
-// one; false if it never did, or left long ago. Rings of n hosts ping each
-// other about every n/2 seconds; Ping asks now.
+// one; false if it never did, or left long ago. Hosts of a ring of n ping each
+// other about every n/2 seconds, so a fresh answer is luck, and its lack says nothing.
 func (r *Ring) AnsweredWithin(host fleet.HostID) (time.Duration, bool) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -248,25 +247,6 @@ func (r *Ring) AnsweredWithin(host fleet.HostID) (time.Duration, bool) {
 		return 0, false
 	}
 	return time.Since(at), true
-}
-
-// Ping asks a member now and waits for its answer, 200 ms at most. An error is
-// no evidence: packets get lost.
-func (r *Ring) Ping(host fleet.HostID) (time.Duration, error) {
-	r.mu.Lock()
-	m, ok := r.members[host]
-	r.mu.Unlock()
-	if !ok {
-		return 0, fmt.Errorf("ping %s: not a member of the ring", host)
-	}
-	took, err := r.list.Ping(string(host), net.UDPAddrFromAddrPort(m.Addr))
-	if err != nil {
-		return 0, fmt.Errorf("ping %s: %w", host, err)
-	}
-	r.mu.Lock()
-	r.answered[host] = time.Now()
-	r.mu.Unlock()
-	return took, nil
 }
 
 // SetRole changes the role in the metadata; Run announces it.

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"skein/agent/lead/eyestest"
+	"skein/agent/plan"
 	"skein/agent/trust"
 	"skein/raftfsm/fleet"
 )
@@ -14,6 +15,34 @@ import (
 func TestContractOfEyes(t *testing.T) {
 	eyestest.Eyes(t, func(t *testing.T, zones string, run func(*testing.T, eyestest.Fixture)) {
 		synctest.Test(t, func(t *testing.T) { run(t, newSeen(t, zones).fixture()) })
+	})
+}
+
+// The ring of the leader may have heard a host whose peer port nobody reaches.
+func TestAnAnswerByGossipVetoesSilence(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newSeen(t, "abc")
+		leader, host := s.hosts[s.cluster.leader].agent, s.order[4]
+		sight := func() plan.Sight { return s.leader().Sights().Hosts[host].Sight }
+		leader.veto.Store(int64(vetoWithin))
+		s.set(host, true, false)
+		s.stop(host)
+		for range 5 * time.Second / eyestest.StepTime {
+			s.step()
+			if got := sight(); got == plan.SightSilent {
+				t.Fatalf("it is %v though it answers gossip", got)
+			}
+		}
+		if got := sight(); got != plan.SightSuspect {
+			t.Errorf("got %v, want suspect", got)
+		}
+		leader.veto.Store(int64(vetoWithin) + 1)
+		for range 2 * time.Second / eyestest.StepTime {
+			s.step()
+		}
+		if got := sight(); got != plan.SightSilent {
+			t.Errorf("got %v, want silent", got)
+		}
 	})
 }
 
