@@ -81,6 +81,11 @@ func TestWritesReachTheLeaderFromAnywhere(t *testing.T) {
 			t.Errorf("got %v", got)
 		}
 	})
+	t.Run("from a voter that knows no leader, by way of one that does", func(t *testing.T) {
+		follower.voter.set(func(v *fakeVoter) { v.leader = "" })
+		defer follower.voter.set(func(v *fakeVoter) { v.leader = hostID(1) })
+		want(t, 200, follower.Handler(TrustRoot), "POST", "/v1/services/web/scale", scale(1))
+	})
 	t.Run("from a worker with an operator token, by way of a voter", func(t *testing.T) {
 		want(t, 200, worker.Handler(TrustRoot), "POST", "/v1/services/web/scale", scale(2), "Authorization", "Bearer "+token)
 		got := want(t, 200, leader.Handler(TrustRoot), "GET", "/v1/decisions?limit=1", "")
