@@ -70,3 +70,35 @@ func TestAnAddressInUseIsSaid(t *testing.T) {
 	}
 	t.Log(err)
 }
+
+func TestRingsMeetAtEachKindOfAddress(t *testing.T) {
+	for name, c := range map[string]struct{ bind, advertise string }{
+		"IPv4":          {"127.0.0.1:0", "127.0.0.1:0"},
+		"any interface": {"0.0.0.0:0", "127.0.0.1:0"},
+		"IPv6":          {"[::1]:0", "[::1]:0"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			f := &fleetOf{t: t, net: newMemNet(), keys: [][]byte{key(1)}, log: slog.New(slog.DiscardHandler)}
+			f.rings, f.addrs = make([]*Ring, 2), make([]netip.AddrPort, 2)
+			for i := range f.rings {
+				config := f.config(i)
+				config.Transport = nil
+				config.Bind, config.Advertise = netip.MustParseAddrPort(c.bind), netip.MustParseAddrPort(c.advertise)
+				r, err := Open(config)
+				if err != nil {
+					t.Fatal(err)
+				}
+				defer func() { _ = r.Close() }()
+				f.rings[i], f.addrs[i] = r, r.Addr()
+			}
+			for _, r := range f.rings {
+				go func() { _ = r.Run(t.Context(), func() []netip.AddrPort { return f.addrs }) }()
+			}
+			f.until("two members", 15*time.Second, f.allSee(2))
+			f.until("an answer to a packet", 15*time.Second, func() bool {
+				_, ok := f.rings[0].AnsweredWithin(hostID(1))
+				return ok
+			})
+		})
+	}
+}
