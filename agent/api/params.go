@@ -28,6 +28,7 @@ var (
 	paramLimit      = param{"limit", "rows on a page, 1 to 1000", checkRows, true}
 	paramStrict     = param{"strict", "refuse every field that is not used, instead of warning", checkBoolean, true}
 	paramForce      = param{"force", "even though it is in use", checkBoolean, true}
+	paramExpect     = param{"expect", "refuse unless its modifyIndex is this", checkExpect, false}
 	paramAfter      = param{"after", "only what came after this number; 0 for the oldest kept", checkAfter, true}
 )
 
@@ -81,6 +82,13 @@ func checkRows(value string) string {
 func checkAfter(value string) string {
 	if _, err := strconv.ParseUint(value, 10, 64); err != nil {
 		return "it must be the number of a decision, or 0 for the oldest kept"
+	}
+	return ""
+}
+
+func checkExpect(value string) string {
+	if n, err := strconv.ParseUint(value, 10, 64); err != nil || n == 0 {
+		return "it must be a modifyIndex, 1 or more"
 	}
 	return ""
 }

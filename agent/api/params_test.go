@@ -16,6 +16,7 @@ func TestNoParameterTakesGarbage(t *testing.T) {
 		"next":          {"garbage", "h-0000000000000001", "%00", newCursor("another list", "web"), newCursor("hosts", "")},
 		"after":         {"garbage", "-1", "1.5", "18446744073709551616"},
 		"strict":        {"garbage"},
+		"expect":        {"", "garbage", "0", "-1", "1.5"},
 		"force":         {"garbage"},
 		"service":       {"", "two words", "a%1b[2Jb", "web%3B", strings.Repeat("x", 256)},
 		"family":        {"", "two words"},

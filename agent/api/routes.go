@@ -52,9 +52,9 @@ func (a *API) writes() []route {
 	return []route{
 		write(http.MethodPost, "/v1/taskdefs", "Register a task definition: ECS RegisterTaskDefinition's input", strict, ecsBody("task definition"), types.TaskDefWritten{}, http.StatusCreated, (*call).registerTaskDef),
 		write(http.MethodPost, "/v1/services", "Create a service: ECS CreateService's input", strict, ecsBody("service"), types.ServiceWritten{}, http.StatusCreated, (*call).createService),
-		write(http.MethodPatch, "/v1/services/{name}", "Change a service: ECS UpdateService's input; what is not given is kept", strict, ecsBody("service"), types.ServiceWritten{}, 0, (*call).updateService),
-		write(http.MethodDelete, "/v1/services/{name}", "Delete a service; its tasks stop", force, types.ForceBody{}, types.ServiceWritten{}, 0, (*call).deleteService),
-		write(http.MethodPost, "/v1/services/{name}/scale", "Change how many tasks a service keeps running", nil, types.ScaleBody{}, types.ServiceWritten{}, 0, (*call).scaleService),
+		write(http.MethodPatch, "/v1/services/{name}", "Change a service: ECS UpdateService's input; what is not given is kept", []param{paramStrict, paramExpect}, ecsBody("service"), types.ServiceWritten{}, 0, (*call).updateService),
+		write(http.MethodDelete, "/v1/services/{name}", "Delete a service; its tasks stop", []param{paramForce, paramExpect}, types.ForceBody{}, types.ServiceWritten{}, 0, (*call).deleteService),
+		write(http.MethodPost, "/v1/services/{name}/scale", "Change how many tasks a service keeps running", []param{paramExpect}, types.ScaleBody{}, types.ServiceWritten{}, 0, (*call).scaleService),
 		write(http.MethodPost, "/v1/tasks", "Start standalone tasks: ECS RunTask's input", strict, ecsBody("run"), types.TasksWritten{}, http.StatusCreated, (*call).runTasks),
 		write(http.MethodDelete, "/v1/tasks/{id}", "Stop a task", []param{{"reason", "why, for people", anyText, true}}, ecsBody("stop"), types.TasksWritten{}, 0, (*call).stopTask),
 		write(http.MethodPost, "/v1/hosts/{id}/cordon", "Keep new tasks off a host", nil, types.CordonBody{}, types.HostWritten{}, 0, (*call).cordon),

@@ -33,7 +33,7 @@ func (v *view) service() (any, error) {
 func (v *view) serviceRow(s *fleet.Service) types.Service {
 	all, newest := v.st.Counts(s.Name, ""), v.st.Counts(s.Name, s.Revision)
 	row := types.Service{
-		Name: s.Name, Status: s.Status.String(), Desired: s.Desired, Revision: string(s.Revision),
+		Name: s.Name, ModifyIndex: s.Mod, Status: s.Status.String(), Desired: s.Desired, Revision: string(s.Revision),
 		Running: all.Running, Pending: all.Pending, Stopping: all.Stopping, Unreachable: all.Unreachable, Healthy: all.Healthy,
 		Old: all.Total - newest.Total, Steady: v.steady(s, all),
 		Deployment: types.DeploymentConfig{MinPercent: s.MinPercent, MaxPercent: s.MaxPercent}, GraceS: s.GraceS,

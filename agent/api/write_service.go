@@ -3,6 +3,7 @@ package api
 import (
 	"context"
 	"fmt"
+	"strconv"
 
 	"skein/agent/api/types"
 	"skein/agent/ecs"
@@ -60,6 +61,9 @@ func (c *call) updateCommand(ctx context.Context, st *fleet.State, name string, 
 	s, err := findService(st, name)
 	if err != nil {
 		return nil, nil, err
+	}
+	if expect := c.expect(); expect != 0 && s.Mod != expect {
+		return nil, nil, fmt.Errorf("update service %s: it is at %d, not %d: %w", name, s.Mod, expect, fleet.ErrMoved)
 	}
 	revision := st.Revision(s.Revision)
 	put := fleet.PutService{
@@ -135,7 +139,7 @@ func (c *call) scaleService() (*order, error) {
 			if r := st.Revision(s.Revision); r != nil {
 				def = st.TaskDef(r.TaskDef)
 			}
-			return fleet.ScaleService{Name: name, Desired: desired}, c.serviceWarnings(st, put, def), nil
+			return fleet.ScaleService{Name: name, Desired: desired, ExpectMod: c.expect()}, c.serviceWarnings(st, put, def), nil
 		},
 		answer: func(v *view, _ []string, w types.Written) any { return serviceWritten(v, name, w, nil) },
 	}, nil
@@ -150,10 +154,16 @@ func (c *call) deleteService() (*order, error) {
 	return &order{
 		token: token,
 		command: func(context.Context, *fleet.State) (fleet.Command, []strictjson.Warning, error) {
-			return fleet.DeleteService{Name: name, Force: force}, nil, nil
+			return fleet.DeleteService{Name: name, Force: force, ExpectMod: c.expect()}, nil, nil
 		},
 		answer: func(v *view, _ []string, w types.Written) any { return serviceWritten(v, name, w, nil) },
 	}, nil
+}
+
+// expect is the modify index that a service must be at, 0 for any.
+func (c *call) expect() uint64 {
+	index, _ := strconv.ParseUint(c.URL.Query().Get(paramExpect.name), 10, 64)
+	return index
 }
 
 // force reads whether to remove what is in use, from the query or the body.

@@ -204,10 +204,24 @@ func printDefaults(defaults []types.Default) error {
 	return t.flush()
 }
 
+// expectation lets a change refuse what has moved since it was read.
+type expectation struct {
+	Expect uint64 `help:"Refuse unless its modifyIndex, as service show gives it, is this." placeholder:"INDEX"`
+}
+
+func (e *expectation) query() url.Values {
+	values := url.Values{}
+	if e.Expect != 0 {
+		values.Set("expect", strconv.FormatUint(e.Expect, 10))
+	}
+	return values
+}
+
 type serviceUpdateCommand struct {
 	target
 	write
 	serviceFlags
+	expectation
 	Name  string `arg:"" help:"Name of the service."`
 	Force bool   `help:"Roll out again though nothing changed."`
 }
@@ -221,8 +235,12 @@ func (c *serviceUpdateCommand) Run(ctx context.Context) error {
 	if c.Force {
 		body["forceNewDeployment"] = true
 	}
+	query := c.expectation.query()
+	if c.Strict {
+		query.Set("strict", "true")
+	}
 	var answer made
-	if err := agent.Send(ctx, http.MethodPatch, "/v1/services/"+url.PathEscape(c.Name)+c.query(), body, &answer); err != nil {
+	if err := agent.Send(ctx, http.MethodPatch, servicePath(c.Name, "", query), body, &answer); err != nil {
 		return err
 	}
 	answer.warn()
@@ -233,27 +251,37 @@ func (c *serviceUpdateCommand) Run(ctx context.Context) error {
 type serviceScaleCommand struct {
 	target
 	write
+	expectation
 	Name    string `arg:"" help:"Name of the service."`
 	Desired int    `arg:"" help:"How many tasks to keep running."`
 }
 
 // Run scales a service.
 func (c *serviceScaleCommand) Run(ctx context.Context) error {
-	return c.do(ctx, &c.target, http.MethodPost, "/v1/services/"+url.PathEscape(c.Name)+"/scale",
+	return c.do(ctx, &c.target, http.MethodPost, servicePath(c.Name, "/scale", c.query()),
 		types.ScaleBody{Desired: c.Desired}, "%s: desired count is %d", c.Name, c.Desired)
 }
 
 type serviceDeleteCommand struct {
 	target
 	write
+	expectation
 	Name  string `arg:"" help:"Name of the service."`
 	Force bool   `help:"Even though its desired count is above 0."`
 }
 
 // Run deletes a service.
 func (c *serviceDeleteCommand) Run(ctx context.Context) error {
-	return c.do(ctx, &c.target, http.MethodDelete, "/v1/services/"+url.PathEscape(c.Name),
+	return c.do(ctx, &c.target, http.MethodDelete, servicePath(c.Name, "", c.query()),
 		types.ForceBody{Force: c.Force}, "%s is being removed; its tasks stop", c.Name)
+}
+
+func servicePath(name, verb string, query url.Values) string {
+	path := "/v1/services/" + url.PathEscape(name) + verb
+	if len(query) > 0 {
+		path += "?" + query.Encode()
+	}
+	return path
 }
 
 // maxInput bounds what is read from a file before it is sent: the API takes

@@ -2,10 +2,11 @@ package fleet
 
 // DeleteService begins draining; refused with desired count above 0 unless
 // Force. The row goes when its last task has stopped. Deleting
-// twice is a no-op.
+// twice is a no-op. ExpectMod, 0 for any, refuses it once the row has moved.
 type DeleteService struct {
-	Name  string `cbor:"1,keyasint"`
-	Force bool   `cbor:"2,keyasint,omitempty"`
+	Name      string `cbor:"1,keyasint"`
+	Force     bool   `cbor:"2,keyasint,omitempty"`
+	ExpectMod uint64 `cbor:"3,keyasint,omitempty"`
 }
 
 // Kind is the command's number in the log.
@@ -18,6 +19,9 @@ func (c DeleteService) apply(s *State, x *context) ([]string, error) {
 	}
 	if old.Status == ServiceDraining {
 		return nil, nil
+	}
+	if c.ExpectMod != 0 && old.Mod != c.ExpectMod {
+		return nil, refuse(ErrMoved, "delete service %s: it is at %d, not %d; read it again", c.Name, old.Mod, c.ExpectMod)
 	}
 	if old.Desired > 0 && !c.Force {
 		return nil, refuse(ErrConflict, "delete service %s: desired count is %d; scale it to 0 first, or force", c.Name, old.Desired)

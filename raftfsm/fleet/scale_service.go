@@ -4,10 +4,12 @@ import (
 	"fmt"
 )
 
-// ScaleService changes only the desired count.
+// ScaleService changes only the desired count. ExpectMod, 0 for any, refuses it
+// once the row has moved: who scales by what it saw must not undo another's word.
 type ScaleService struct {
-	Name    string `cbor:"1,keyasint"`
-	Desired int    `cbor:"2,keyasint,omitempty"`
+	Name      string `cbor:"1,keyasint"`
+	Desired   int    `cbor:"2,keyasint,omitempty"`
+	ExpectMod uint64 `cbor:"3,keyasint,omitempty"`
 }
 
 // Kind is the command's number in the log.
@@ -17,6 +19,9 @@ func (c ScaleService) apply(s *State, x *context) ([]string, error) {
 	old := s.Service(c.Name)
 	if old == nil {
 		return nil, refuse(ErrNotFound, "scale service %s", quoted(c.Name))
+	}
+	if c.ExpectMod != 0 && old.Mod != c.ExpectMod {
+		return nil, refuse(ErrMoved, "scale service %s: it is at %d, not %d; read it again", c.Name, old.Mod, c.ExpectMod)
 	}
 	if old.Status != ServiceActive {
 		return nil, refuse(ErrConflict, "scale service %s: it is %s", c.Name, old.Status)

@@ -123,6 +123,16 @@ func TestScaleAndDeleteService(t *testing.T) {
 		w.refused(ScaleService{Name: "web", Desired: -1}, ErrInvalid, "desiredCount")
 		w.refused(ScaleService{Name: "db"}, ErrNotFound, "db")
 	})
+	t.Run("what is expected to stand at another change is neither scaled nor deleted", func(t *testing.T) {
+		w := fleetOf(t, 1)
+		w.service("web", 2)
+		seen := w.Service("web").Mod
+		w.must(ScaleService{Name: "web", Desired: 3, ExpectMod: seen})
+		w.refused(ScaleService{Name: "web", Desired: 4, ExpectMod: seen}, ErrMoved, "read it again")
+		w.refused(ScaleService{Name: "web", Desired: 3, ExpectMod: seen}, ErrMoved, "web")
+		w.refused(DeleteService{Name: "web", Force: true, ExpectMod: seen}, ErrMoved, "read it again")
+		w.must(DeleteService{Name: "web", Force: true, ExpectMod: w.Service("web").Mod})
+	})
 	t.Run("deleting is refused with tasks desired, unless forced", func(t *testing.T) {
 		w := fleetOf(t, 1)
 		w.service("web", 2)

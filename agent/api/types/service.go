@@ -10,6 +10,7 @@ type Services struct {
 // Service keeps a number of tasks running.
 type Service struct {
 	Name         string            `json:"serviceName"`
+	ModifyIndex  uint64            `json:"modifyIndex" doc:"log index of its last change; pass it as expect, to change what one has seen and nothing newer"`
 	Status       string            `json:"status" enum:"ACTIVE,DRAINING"`
 	Desired      int               `json:"desiredCount"`
 	Running      int               `json:"runningCount"`
