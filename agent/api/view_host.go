@@ -42,6 +42,9 @@ func (v *view) hostRow(h *fleet.Host) types.Host {
 	if h.Cordon != nil {
 		row.Cordon = &types.Cordon{By: clean(h.Cordon.By), At: types.Stamp(h.Cordon.At), Why: clean(h.Cordon.Why)}
 	}
+	if c := h.ClonedNow(v.st.Now()); c != nil {
+		row.Clone = &types.Clone{Addr: c.Addr.String(), Boot: clean(c.Boot), Since: types.Stamp(c.Since), Last: types.Stamp(c.Last)}
+	}
 	if voter := v.st.VoterOf(h.ID); voter != nil {
 		row.VoterPhase = voter.Phase.String()
 		if voter.Phase == fleet.VoterVoting {

@@ -31,6 +31,7 @@ func TestAJoinedWorkerTriesEveryVoterCallAndGets403(t *testing.T) {
 	bodies := map[string]any{
 		PathProbe:   probeAsk{Host: agents[1].id(), Addr: agents[1].addr()},
 		PathAges:    Ages{Seq: 1, Full: true, Gone: []GoneAge{{Host: agents[1].id(), AgeMs: 60_000}}},
+		PathHeard:   heardAsk{Host: agents[1].id(), Session: 1},
 		PathPropose: entry,
 		PathRelay:   relayed{Left: 1, Entry: entry},
 		PathCommit:  nil,

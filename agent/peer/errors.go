@@ -24,6 +24,8 @@ var (
 	ErrTryOther  = errors.New("another voter is to be preferred")
 	ErrNoVoter   = errors.New("no voter answers")
 	ErrMalformed = errors.New("malformed")
+	// ErrCloned: another machine with this host's identity is alive.
+	ErrCloned = errors.New("cloned disk?")
 )
 
 // NotDone reports whether an error of a call or a proposal says that nothing was
@@ -62,6 +64,7 @@ var codes = slices.Concat([]trust.Code{
 	{Name: "not-here", Status: http.StatusMisdirectedRequest, Err: ErrNotHere},
 	{Name: "too-large", Status: http.StatusRequestEntityTooLarge, Err: ErrTooLarge},
 	{Name: "forbidden", Status: http.StatusForbidden, Err: ErrForbidden},
+	{Name: "cloned", Status: http.StatusConflict, Err: ErrCloned},
 	{Name: "malformed", Status: http.StatusBadRequest, Err: ErrMalformed},
 	{Name: "no-fleet-key", Status: http.StatusServiceUnavailable, Err: trust.ErrNoFleetKey},
 	{Name: "sealed", Status: http.StatusBadRequest, Err: trust.ErrSealed},

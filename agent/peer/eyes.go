@@ -3,6 +3,7 @@ package peer
 import (
 	"context"
 	"errors"
+	"fmt"
 	"sync"
 	"time"
 
@@ -303,6 +304,19 @@ func (e *Eyes) Sights() plan.Seen {
 		e.seen, e.seenAt, e.seenNew = e.watch.Sights(now, e.p.cfg.Report), now, false
 	}
 	return e.seen
+}
+
+// heard reports whether a host is heard in a session on any voter's stream. A
+// leader that has just begun does not know yet: ErrBusy.
+func (e *Eyes) heard(host fleet.HostID, session uint64) (bool, error) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	now := e.now()
+	if !e.leading || now-e.began < NeverSeenAfter {
+		return false, fmt.Errorf("this leader has led for less than %s and does not know yet who is heard: %w", NeverSeenAfter, ErrBusy)
+	}
+	seen := e.watch.Sights(now, nil).Hosts[host]
+	return seen.Session == session && seen.Age >= 0 && seen.Age < heardWithin, nil
 }
 
 // Changed receives after a host's sight has changed, while this voter leads. For

@@ -1,6 +1,7 @@
 package peer
 
 import (
+	"context"
 	"fmt"
 	"strconv"
 
@@ -60,7 +61,14 @@ func (p *Port) openSession(c *call) (any, error) {
 	if h == nil || st.Fleet() == nil {
 		return nil, fmt.Errorf("session of %s: %w", open.Host, ErrBehind)
 	}
-	open.Contested = p.hub.contested(open.Host, h.Session.N)
+	if !open.SameMachine(h) {
+		if open.Contested, err = p.formerHeard(c.ctx, h); err != nil {
+			return nil, err
+		}
+	}
+	if open.Contested && h.CloneNoted(st.Now()) {
+		return nil, clonedError(h, open)
+	}
 	results, index, err := p.Propose(c.ctx, []fleet.Item{{Command: open, By: "host " + h.Name}})
 	if err != nil {
 		return nil, err
@@ -71,12 +79,85 @@ func (p *Port) openSession(c *call) (any, error) {
 	if results[0].Err != nil {
 		return nil, results[0].Err
 	}
+	if open.Contested && len(results[0].IDs) == 0 {
+		p.calm.warn("clone", "another machine shows a host's identity", "host", h.Name, "at", h.Addr, "clone", open.Addr)
+		return nil, clonedError(h, open)
+	}
 	n, err := strconv.ParseUint(first(results[0].IDs), 10, 64)
 	if err != nil {
 		return nil, fmt.Errorf("session of %s has no number: %w", open.Host, ErrUnknown)
 	}
-	p.cfg.Logs.Info("host session opened", "host", h.Name, "session", n, "index", index, "contested", open.Contested)
+	p.cfg.Logs.Info("host session opened", "host", h.Name, "session", n, "index", index)
 	return SessionGrant{Epoch: st.Fleet().Epoch, Index: index, Session: n, Roster: p.roster()}, nil
+}
+
+func clonedError(h *fleet.Host, open fleet.OpenSession) error {
+	return fmt.Errorf("session of %s at %s: that host is heard at %s: %w: wipe the data folder of one of both machines and join it anew",
+		h.Name, open.Addr, h.Addr, ErrCloned)
+}
+
+// formerHeard reports whether the machine that has a host's present session is
+// alive while another asks for one. A byte that came before the other asked could
+// be its last, so one that comes afterwards is waited for.
+func (p *Port) formerHeard(ctx context.Context, h *fleet.Host) (bool, error) {
+	ask := heardAsk{Host: h.ID, Session: h.Session.N}
+	for range 2 {
+		heard, err := p.askHeard(ctx, ask)
+		if err != nil || !heard {
+			return false, err
+		}
+		if !sleep(ctx, heardWithin+agesEvery) {
+			return false, fmt.Errorf("session of %s: %w", h.Name, ErrBusy)
+		}
+	}
+	return p.askHeard(ctx, ask)
+}
+
+// heardAsk asks the leader whether a host is heard in a session.
+type heardAsk struct {
+	Host    fleet.HostID `cbor:"1,keyasint"`
+	Session uint64       `cbor:"2,keyasint"`
+}
+
+type heardAnswer struct {
+	Heard bool `cbor:"1,keyasint,omitempty"`
+}
+
+// askHeard looks at this voter's own streams, then asks the leader, who knows of
+// all voters'.
+func (p *Port) askHeard(ctx context.Context, ask heardAsk) (bool, error) {
+	if p.hub.heard(ask.Host, ask.Session) {
+		return true, nil
+	}
+	log := p.log()
+	if log == nil {
+		return false, ErrNotHere
+	}
+	if log.IsLeader() {
+		return p.eyes.heard(ask.Host, ask.Session)
+	}
+	leader, ok := log.Leader()
+	if !ok || leader == p.self {
+		return false, ErrNoLeader
+	}
+	var out heardAnswer
+	err := p.call(ctx, leader, PathHeard, ask, &out)
+	return out.Heard, err
+}
+
+func (p *Port) heardHere(c *call) (any, error) {
+	if !c.log.IsLeader() {
+		return nil, ErrNotLeader
+	}
+	ask, err := decode[heardAsk](c)
+	if err != nil {
+		return nil, err
+	}
+	heard, err := p.eyes.heard(ask.Host, ask.Session)
+	if err != nil {
+		return nil, err
+	}
+	return heardAnswer{Heard: heard || p.hub.heard(ask.Host, ask.Session)}, nil
 }
 
 func first(ids []string) string {

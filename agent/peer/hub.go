@@ -121,13 +121,13 @@ func (h *hub) len() int {
 	return len(h.streams)
 }
 
-// contested reports whether a stream of the host's present session is alive
-// while the host asks for a new one.
-func (h *hub) contested(host fleet.HostID, session uint64) bool {
+// heard reports whether a host was heard within heardWithin on a stream of a
+// session.
+func (h *hub) heard(host fleet.HostID, session uint64) bool {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	s := h.streams[host]
-	return s != nil && s.session == session && h.clock.Mono()-s.lastHeard() < contestedWithin
+	return s != nil && s.session == session && h.clock.Mono()-s.lastHeard() < heardWithin
 }
 
 func (h *hub) closeAll(why trust.Problem) {

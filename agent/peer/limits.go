@@ -103,9 +103,8 @@ const (
 	maxPartTasks = 20_000
 	// StaleLeader is the leader age from which hosts look for a fresher voter.
 	StaleLeader = 5 * time.Second
-	// contestedWithin: the old session was heard this recently when a new one
-	// opens, so both agents live.
-	contestedWithin = time.Second
+	// heardWithin is how lately a session was heard that lives: four beats.
+	heardWithin = time.Second
 )
 
 // Reports.
@@ -183,6 +182,7 @@ const (
 const (
 	linkBackoff    = 100 * time.Millisecond // full jitter's base and ceiling: a black start must not wait
 	linkBackoffCap = 2 * time.Second
+	clonedPause    = 5 * time.Second  // another machine has our identity: until it falls silent
 	refusedBackoff = 10 * time.Second // forgotten, revoked: a person must act
 	notVoterPause  = 10 * time.Second // it has left the voters
 	staleFor       = 10 * time.Second // how long a voter with an old leader is passed over

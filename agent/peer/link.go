@@ -2,6 +2,7 @@ package peer
 
 import (
 	"context"
+	"errors"
 	"log/slog"
 	"math/rand/v2"
 	"sync"
@@ -37,6 +38,9 @@ type LinkConfig struct {
 	Acked func(session, seq uint64)
 	// Refused is told when a report can never be committed, and why; optional.
 	Refused func(session, seq uint64, err error)
+	// Cloned is told each time that the fleet gives this host no session because
+	// another machine with its identity is alive; optional.
+	Cloned func()
 	// Capacity is the newest capacity report; optional. It is sent when its
 	// (Nonce, Seq) changed.
 	Capacity func() (fleet.CapacityReport, bool)
@@ -173,6 +177,9 @@ func (l *Link) note(n doNote) {
 	l.mu.Lock()
 	l.status.Why, l.left = n.err.Error(), n.voter
 	l.mu.Unlock()
+	if errors.Is(n.err, ErrCloned) && l.cfg.Cloned != nil {
+		l.cfg.Cloned()
+	}
 	l.calm.warn("voter", "voter does not serve this host", "voter", n.voter, "err", n.err)
 }
 

@@ -214,6 +214,8 @@ func (m *linkMachine) lose(now time.Duration, err error) []any {
 	m.enter(now, linkIdle)
 	m.retryAt = now
 	switch {
+	case errors.Is(err, ErrCloned):
+		m.retryAt += clonedPause // every voter would say the same
 	case m.sessionTries > 0 && m.session == 0:
 		// Perhaps another agent with our identity: do not fight over it.
 		m.retryAt += m.backoff(m.sessionTries)

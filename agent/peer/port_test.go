@@ -1,7 +1,9 @@
 package peer
 
 import (
+	"errors"
 	"fmt"
+	"net/netip"
 	"slices"
 	"strings"
 	"testing"
@@ -114,7 +116,7 @@ func TestFramesCarryWhatStopEvidenceNeeds(t *testing.T) {
 	}
 }
 
-func TestOfTwoAgentsWithOneIdentityTheNewerWins(t *testing.T) {
+func TestOfTwoAgentsOfOneMachineTheNewerWins(t *testing.T) {
 	r := newRig(t)
 	a := r.join("h2", r.agents[0])
 	first := a.host().up()
@@ -122,12 +124,8 @@ func TestOfTwoAgentsWithOneIdentityTheNewerWins(t *testing.T) {
 	if second.session() <= first.session() {
 		t.Errorf("sessions %d and %d", first.session(), second.session())
 	}
-	contested := false
-	for d := range r.cluster.state().DecisionsAfter(0) {
-		contested = contested || d.Code == "session-contested"
-	}
-	if !contested {
-		t.Error("no decision asks for a cloned disk")
+	if n := r.cloneEvents(); n != 0 {
+		t.Errorf("%d events of a clone", n)
 	}
 	first.is("told that its session is over", func() (ok bool) {
 		first.note(func() {
@@ -135,6 +133,66 @@ func TestOfTwoAgentsWithOneIdentityTheNewerWins(t *testing.T) {
 		})
 		return ok
 	})
+}
+
+// cloneEvents counts the events that ask about a cloned disk.
+func (r *rig) cloneEvents() (n int) {
+	for d := range r.cluster.state().DecisionsAfter(0) {
+		if d.Code == "host-cloned" {
+			n++
+		}
+	}
+	return n
+}
+
+// The original streams from one voter, and its clone asks the others.
+func TestACloneIsRefusedByEveryVoterWhileTheOriginalIsHeard(t *testing.T) {
+	r, agents := three(t)
+	a := r.join("h4", agents[0])
+	original := a.host().up()
+	session := original.session()
+	clone := fleet.OpenSession{
+		Host: a.id(), Boot: "boot-clone", Addr: netip.MustParseAddrPort("127.0.0.9:7"), Zone: "a",
+		Capacity: fleet.Resources{CPU: 4096, Memory: 8192}, Nonce: 1 << 40,
+	}
+	for try := range 6 {
+		clone.Nonce++
+		asked := agents[try%3]
+		var err error
+		eventually(t, "the leader knows who is heard", func() string { return fmt.Sprint(err) }, func() bool {
+			err = a.port.call(t.Context(), asked.id(), PathSession, clone, nil)
+			return !errors.Is(err, ErrBusy)
+		})
+		if !errors.Is(err, ErrCloned) || !strings.Contains(err.Error(), a.addr().String()) || !strings.Contains(err.Error(), clone.Addr.String()) {
+			t.Fatalf("%s answers the clone: %v", asked.name, err)
+		}
+	}
+	row := r.cluster.state().Host(a.id())
+	if row.Session.N != session || row.Addr != a.addr() || original.link.Status().Session != session || !original.link.Status().Up {
+		t.Errorf("host %+v, link %+v", row, original.link.Status())
+	}
+	if c := row.ClonedNow(r.cluster.state().Now()); c == nil || c.Addr != clone.Addr {
+		t.Errorf("clone %+v", row.Clone)
+	}
+	if n := r.cloneEvents(); n != 1 {
+		t.Errorf("%d events of a clone, want one", n)
+	}
+	// The original falls silent without a word: the other machine is let in.
+	original.stop()
+	second := a.machineWith(1<<41, clone.Boot, clone.Addr).up()
+	if second.session() != session+1 {
+		t.Errorf("session %d, want %d", second.session(), session+1)
+	}
+}
+
+func TestAMachineThatRebootedIsLetInAtOnce(t *testing.T) {
+	r := newRig(t)
+	a := r.join("h2", r.agents[0])
+	a.host().up().stop()
+	again := a.machineWith(9, "boot-again", a.addr()).up()
+	if n := r.cloneEvents(); n != 0 || again.session() != 2 {
+		t.Errorf("session %d, %d events of a clone", again.session(), n)
+	}
 }
 
 func TestAHostWhoseClockWasWrongOpensASessionAnyway(t *testing.T) {

@@ -385,11 +385,17 @@ type rigHost struct {
 func (a *rigAgent) host() *rigHost { return a.hostWith(1) }
 
 func (a *rigAgent) hostWith(nonce uint64) *rigHost {
+	return a.machineWith(nonce, "boot-"+a.name, a.addr())
+}
+
+// machineWith is a host loop on a machine that may be another than the port's: a
+// clone of its disk, or the same after a reboot.
+func (a *rigAgent) machineWith(nonce uint64, boot string, addr netip.AddrPort) *rigHost {
 	h := &rigHost{a: a}
 	h.link = NewLink(LinkConfig{
 		Port: a.port, Clock: a.clock, Logs: a.lines.logger(), Nonce: nonce,
 		Session: func() fleet.OpenSession {
-			return fleet.OpenSession{Boot: "boot-" + a.name, Addr: a.addr(), Zone: a.r.cluster.state().Host(a.id()).Zone, Capacity: fleet.Resources{CPU: 4096, Memory: 8192}}
+			return fleet.OpenSession{Boot: boot, Addr: addr, Zone: a.r.cluster.state().Host(a.id()).Zone, Capacity: fleet.Resources{CPU: 4096, Memory: 8192}}
 		},
 		Opened: func(n uint64) { h.note(func() { h.sessions = append(h.sessions, n) }) },
 		Deliver: func(d Down) (err error) {

@@ -24,6 +24,7 @@ const (
 	PathJoin    = prefix + "/join"
 	PathProbe   = prefix + "/probe"
 	PathAges    = prefix + "/ages"
+	PathHeard   = prefix + "/heard"
 	PathPropose = prefix + "/propose"
 	PathRelay   = prefix + "/relay"
 	PathCommit  = prefix + "/commit"
@@ -50,6 +51,7 @@ var table = []route{
 	{path: PathJoin, need: accessHost, atVoter: true, body: trust.MaxJoinBody, handle: (*Port).joinForwarded},
 	{path: PathProbe, need: accessVoter, body: smallBody, handle: (*Port).probe},
 	{path: PathAges, need: accessVoter, atVoter: true, body: agesBody, handle: (*Port).takeAges},
+	{path: PathHeard, need: accessVoter, atVoter: true, body: smallBody, handle: (*Port).heardHere},
 	{path: PathPropose, need: accessVoter, atVoter: true, body: proposeBody, handle: (*Port).proposeHere},
 	{path: PathRelay, need: accessVoter, atVoter: true, body: proposeBody, handle: (*Port).relayHere},
 	{path: PathCommit, need: accessVoter, atVoter: true, body: smallBody, handle: (*Port).commitIndex},

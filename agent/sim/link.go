@@ -51,6 +51,7 @@ const (
 var (
 	errNotVoter  = errors.New("not a voter")
 	errBehind    = errors.New("the voter is behind")
+	errCloned    = errors.New("another machine has this identity")
 	errNoLeader  = errors.New("no leader")
 	errNoAnswer  = errors.New("no answer")
 	errNotLeader = errors.New("not the leader")

@@ -73,7 +73,7 @@ func (s *serving) openSession(from *agent, open fleet.OpenSession, done func(gra
 		return
 	}
 	if st := s.streams[open.Host]; st != nil && st.to != from && !st.to.life.Over() {
-		open.Contested = true
+		open.Contested = !open.SameMachine(h)
 		s.a.w.sometimes("two live agents have one identity")
 	}
 	s.propose([]fleet.Item{{Command: open, By: "host " + h.Name}}, func(results []fleet.Result, index uint64, err error) {
@@ -83,6 +83,9 @@ func (s *serving) openSession(from *agent, open fleet.OpenSession, done func(gra
 		g := grant{index: index, epoch: 1, roster: s.a.knownVoters()}
 		if node.State().Host(open.Host) != nil {
 			g.nonce = node.State().Host(open.Host).Session.Nonce
+		}
+		if err == nil && len(results[0].IDs) == 0 {
+			err = errCloned
 		}
 		if err == nil {
 			g.session, err = strconv.ParseUint(results[0].IDs[0], 10, 64)

@@ -1,6 +1,7 @@
 package fleet
 
 import (
+	"net/netip"
 	"strings"
 	"testing"
 )
@@ -83,15 +84,59 @@ func TestOpenSession(t *testing.T) {
 		w.refused(session(2, 2), ErrForgotten, "h2")
 		w.refused(session(9, 1), ErrNotFound, string(hostID(9)))
 	})
-	t.Run("asks about a cloned disk when the old session is alive", func(t *testing.T) {
+	t.Run("gives an agent that restarts its session though the old one is alive", func(t *testing.T) {
 		w := fleetOf(t, 1)
 		c := session(1, 2)
 		c.Contested = true
-		w.must(c)
-		if d := w.lastDecision(); d.Code != "session-contested" || !strings.Contains(d.Message, "cloned disk?") {
-			t.Errorf("decision %+v", d)
+		events := w.lastDecision().Seq
+		if ids := w.must(c); len(ids) != 1 || ids[0] != "2" || w.lastDecision().Seq != events {
+			t.Errorf("ids %v, %+v", ids, w.lastDecision())
 		}
 	})
+	for name, change := range map[string]func(*OpenSession){
+		"another boot":    func(c *OpenSession) { c.Boot = "boot-clone" },
+		"another address": func(c *OpenSession) { c.Addr = netip.MustParseAddrPort("10.9.9.9:7") },
+	} {
+		t.Run("opens no session for "+name+" while the old one is heard, and says so once", func(t *testing.T) {
+			w := fleetOf(t, 2)
+			before := *w.Host(hostID(2))
+			clone := session(2, 2)
+			change(&clone)
+			clone.Contested = true
+			events := w.lastDecision().Seq
+			for range 100 {
+				clone.Nonce++
+				if ids := w.must(clone); len(ids) != 0 {
+					t.Fatalf("session %v", ids)
+				}
+				w.wait(CloneNotedEvery.Milliseconds())
+			}
+			h := w.Host(hostID(2))
+			if h.Session != before.Session || h.Addr != before.Addr || h.Life != before.Life {
+				t.Errorf("host %+v, was %+v", h, before)
+			}
+			if c := h.ClonedNow(w.at); c == nil || c.Addr != clone.Addr || c.Boot != clone.Boot || c.Last.Sub(c.Since) < 90*CloneNotedEvery {
+				t.Errorf("clone %+v", h.Clone)
+			}
+			d := w.lastDecision()
+			if d.Seq != events+1 || d.Code != "host-cloned" || !strings.Contains(d.Message, h.Addr.String()) || !strings.Contains(d.Message, clone.Addr.String()) {
+				t.Errorf("decision %+v, %d since", d, d.Seq-events)
+			}
+			w.wait(CloneStands.Milliseconds())
+			if c := w.Host(hostID(2)).ClonedNow(w.at); c != nil {
+				t.Errorf("the alarm stands though nobody asked for %s: %+v", CloneStands, c)
+			}
+			w.must(clone)
+			if d := w.lastDecision(); d.Seq != events+2 {
+				t.Errorf("a clone that returns is no news: %+v", d)
+			}
+			clone.Contested = false // the former fell silent
+			if ids := w.must(clone); len(ids) != 1 || w.Host(hostID(2)).Addr != clone.Addr || w.Host(hostID(2)).Clone != nil {
+				t.Errorf("ids %v, host %+v", ids, w.Host(hostID(2)))
+			}
+			w.checked()
+		})
+	}
 	t.Run("brings a lost host back, and says so", func(t *testing.T) {
 		w := fleetOf(t, 2)
 		w.must(SilenceHost{Host: hostID(2), Session: 1})

@@ -61,6 +61,8 @@ type Host struct {
 	// the host is in the boot in which it joined. The machine was down from
 	// SilentSince at the earliest: zero there means that nobody knows since when.
 	BootedAt Time `cbor:"30,keyasint,omitempty"`
+	// Clone is the last other machine that showed this identity; nil: none did.
+	Clone *Clone `cbor:"31,keyasint,omitempty"`
 }
 
 // Placeable reports whether new tasks may be assigned to the host (I3).

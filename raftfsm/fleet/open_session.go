@@ -9,9 +9,12 @@ import (
 // OpenSession begins a new life of an agent: refused when the host is forgotten
 // or the nonce is not newer. A changed boot id makes every task of the host
 // that was not stopped unreachable until reported; a host that was silent or
-// lost is ready again (joining when it never passed a self-check). Two live
-// sessions of one identity: the newer wins and a decision asks "cloned disk?".
-// IDs[0] is the session number.
+// lost is ready again (joining when it never passed a self-check).
+//
+// Of two live agents with one identity on one machine the newer wins: the agent
+// restarted. Another machine (see SameMachine) opens no session while the former
+// is heard (Contested): the clone is noted in the host's row instead, and nothing
+// else changes. IDs[0] is the session number; none where no session was opened.
 type OpenSession struct {
 	Host       HostID            `cbor:"1,keyasint"`
 	Boot       string            `cbor:"2,keyasint"`
@@ -25,7 +28,7 @@ type OpenSession struct {
 	Version    string            `cbor:"10,keyasint,omitempty"`
 	OSImage    string            `cbor:"11,keyasint,omitempty"`
 	RaftID     RaftID            `cbor:"12,keyasint,omitempty"` // the log it holds, empty for none
-	Contested  bool              `cbor:"13,keyasint,omitempty"` // the voter saw the old session alive within the last second
+	Contested  bool              `cbor:"13,keyasint,omitempty"` // the present session was heard while this one was asked for
 	Format     int               `cbor:"14,keyasint,omitempty"` // highest entry format the agent reads; 0 means 1
 }
 
@@ -45,6 +48,10 @@ func (c OpenSession) apply(s *State, x *context) ([]string, error) {
 	}
 	if err := c.check(); err != nil {
 		return nil, err
+	}
+	if c.Contested && !c.SameMachine(old) {
+		c.noteClone(s, x, old)
+		return nil, nil
 	}
 	host := c.row(old, x.now)
 	s.putHost(x, host)
@@ -89,7 +96,26 @@ func (c OpenSession) row(old *Host, now Time) Host {
 	if old.Life == HostSilent || old.Life == HostLost {
 		h.wake(now)
 	}
+	if h.Clone != nil && h.Clone.Addr == c.Addr {
+		h.Clone = nil // the other one is gone: this machine is the host now
+	}
 	return h
+}
+
+// noteClone keeps the alarm standing; only its beginning is an event.
+func (c OpenSession) noteClone(s *State, x *context, old *Host) {
+	h := *old
+	standing := old.ClonedNow(x.now)
+	h.Clone = &Clone{Addr: c.Addr, Boot: c.Boot, Since: x.now, Last: x.now}
+	if standing != nil {
+		h.Clone.Since = standing.Since
+	}
+	s.putHost(x, h)
+	if standing == nil {
+		s.decide(x, Decision{By: "host " + h.Name, Code: "host-cloned", About: aboutHost(&h), Message: fmt.Sprintf(
+			"%s runs at %s, and another machine at %s shows its identity: cloned disk? The second is not let in; wipe its data folder and join it anew",
+			h.Name, h.Addr, c.Addr)})
+	}
 }
 
 // story is what people should hear of the session; an agent that merely
@@ -97,8 +123,6 @@ func (c OpenSession) row(old *Host, now Time) Host {
 func (c OpenSession) story(old, h *Host) (code, message string) {
 	rebooted := old.Session.N > 0 && old.Session.Boot != c.Boot
 	switch {
-	case c.Contested:
-		return "session-contested", h.Name + " has two live agents with one identity, the newer one wins: cloned disk?"
 	case old.Life != h.Life && rebooted:
 		return "host-returned", fmt.Sprintf("%s is back after a reboot (it was %s)", h.Name, old.Life)
 	case old.Life != h.Life:

@@ -19,6 +19,7 @@ type Host struct {
 	Leader     bool              `json:"leader"`
 	Placeable  bool              `json:"placeable" doc:"takes new tasks"`
 	Cordon     *Cordon           `json:"cordon,omitempty"`
+	Clone      *Clone            `json:"clone,omitempty" doc:"an alarm that stands: another machine shows this host's identity and is not let in"`
 	Draining   bool              `json:"draining"`
 	Addr       string            `json:"addr,omitempty" doc:"peer port"`
 	StatusURL  string            `json:"statusUrl,omitempty"`
@@ -36,6 +37,14 @@ type Host struct {
 	Boot       string            `json:"boot,omitempty"`
 	Session    uint64            `json:"session,omitempty" doc:"rises with each start of its agent"`
 	JoinedAt   Stamp             `json:"joinedAt,omitzero"`
+}
+
+// Clone is another machine with a host's identity, as a copied disk has.
+type Clone struct {
+	Addr  string `json:"addr" doc:"where it says that it listens; the host itself is at the host's addr"`
+	Boot  string `json:"boot"`
+	Since Stamp  `json:"since,omitzero"`
+	Last  Stamp  `json:"last,omitzero" doc:"of its last attempt noted, within a minute"`
 }
 
 // Cordon keeps new work off a host.

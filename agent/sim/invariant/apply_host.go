@@ -33,6 +33,9 @@ func (c *Checker) openSession(cmd fleet.OpenSession) {
 	if h == nil {
 		return
 	}
+	if cmd.Contested && h.session > 0 && cmd.Boot != h.boot { // hosts of the simulator keep their addresses
+		return
+	}
 	h.zone = cmd.Zone
 	h.session++
 	h.seq = 0
