@@ -35,6 +35,7 @@ func TestAJoinedWorkerTriesEveryVoterCallAndGets403(t *testing.T) {
 		PathPropose: entry,
 		PathRelay:   relayed{Left: 1, Entry: entry},
 		PathCommit:  nil,
+		PathCurrent: nil,
 		PathPrepare: handover{RaftID: fleet.MakeRaftID(leader, 9), FleetKey: key},
 		PathRetire:  retirement{RaftID: fleet.MakeRaftID(leader, 1)},
 	}

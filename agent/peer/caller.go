@@ -76,14 +76,13 @@ func (p *Port) operator(r *http.Request) (fleet.TokenID, error) {
 	if token.Kind != fleet.TokenOperator {
 		return "", fmt.Errorf("%s: want an operator token: %w", token, fleet.ErrTokenRefused)
 	}
-	st := p.state()
-	if st == nil {
-		return "", trust.ErrNotVoter
-	}
-	if err := trust.VerifyToken(st, token.Shown(""), p.cfg.Clock.Now()); err != nil {
-		return "", err
-	}
-	return token.ID, nil
+	return token.ID, p.surely(r.Context(), func() error {
+		st := p.state()
+		if st == nil {
+			return trust.ErrNotVoter
+		}
+		return trust.VerifyToken(st, token.Shown(""), p.cfg.Clock.Now())
+	})
 }
 
 // flight bounds calls that are being served.

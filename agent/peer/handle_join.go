@@ -65,7 +65,7 @@ func (p *Port) proposeJoin(ctx context.Context, items []fleet.Item) ([]fleet.Res
 // whenever one cannot decide.
 func (p *Port) admitNewcomer(ctx context.Context, ask trust.JoinRequest, body []byte) (trust.Grant, error) {
 	if p.log() != nil {
-		return p.door.Admit(ctx, ask)
+		return p.admitHere(ctx, ask)
 	}
 	err := error(ErrNoVoter)
 	for _, voter := range p.Voters() {
@@ -79,6 +79,15 @@ func (p *Port) admitNewcomer(ctx context.Context, ask trust.JoinRequest, body []
 		}
 	}
 	return trust.Grant{}, fmt.Errorf("%w: %w", trust.ErrTryAgain, err)
+}
+
+// admitHere decides on a voter.
+func (p *Port) admitHere(ctx context.Context, ask trust.JoinRequest) (grant trust.Grant, err error) {
+	err = p.surely(ctx, func() error {
+		grant, err = p.door.Admit(ctx, ask)
+		return err
+	})
+	return grant, err
 }
 
 // elsewhere holds for errors that say nothing about the request: another voter
@@ -100,7 +109,7 @@ func (p *Port) joinForwarded(c *call) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	grant, err := p.door.Admit(c.ctx, ask)
+	grant, err := p.admitHere(c.ctx, ask)
 	if err != nil {
 		return nil, err
 	}

@@ -46,6 +46,9 @@ const (
 	// is good: each costs a commit and a signature.
 	joinInFlight   = 16
 	joinsPerSecond = 20
+	// doubtsPerSecond bounds how often an unknown token has this voter ask whether
+	// it is behind: strangers may show as many as they like.
+	doubtsPerSecond = 20
 	// joinBodyTime bounds how long a newcomer takes to say what it wants.
 	joinBodyTime = 5 * time.Second
 

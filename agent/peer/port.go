@@ -69,6 +69,7 @@ type Port struct {
 	relaying  sync.WaitGroup
 	streams   *rate.Limiter // new ones per second
 	joins     *rate.Limiter
+	doubts    *rate.Limiter // see surely
 	joining   chan struct{} // slots
 }
 
@@ -88,6 +89,7 @@ func New(cfg Config, raw net.Listener) *Port {
 	p.eyes = newEyes(p)
 	p.streams = rate.NewLimiter(newStreams, newStreams)
 	p.joins = rate.NewLimiter(joinsPerSecond, joinsPerSecond)
+	p.doubts = rate.NewLimiter(doubtsPerSecond, doubtsPerSecond)
 	p.joining = make(chan struct{}, joinInFlight)
 	return p
 }

@@ -28,6 +28,7 @@ const (
 	PathPropose = prefix + "/propose"
 	PathRelay   = prefix + "/relay"
 	PathCommit  = prefix + "/commit"
+	PathCurrent = prefix + "/current"
 	PathPrepare = prefix + "/voter/prepare"
 	PathRetire  = prefix + "/voter/retire"
 )
@@ -55,6 +56,7 @@ var table = []route{
 	{path: PathPropose, need: accessVoter, atVoter: true, body: proposeBody, handle: (*Port).proposeHere},
 	{path: PathRelay, need: accessVoter, atVoter: true, body: proposeBody, handle: (*Port).relayHere},
 	{path: PathCommit, need: accessVoter, atVoter: true, body: smallBody, handle: (*Port).commitIndex},
+	{path: PathCurrent, need: accessVoter, atVoter: true, body: smallBody, handle: (*Port).currentIndex},
 	{path: PathPrepare, need: accessVoter, body: smallBody, handle: (*Port).prepareVoter},
 	{path: PathRetire, need: accessVoter, body: smallBody, handle: (*Port).retireVoter},
 }
