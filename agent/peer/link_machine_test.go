@@ -172,7 +172,8 @@ func TestALinkRefusesFrames(t *testing.T) {
 	tests := map[string]Down{
 		"of an older index":                 {Kind: KindDelta, Epoch: 1, Index: 10, Session: 4},
 		"of an older epoch":                 {Kind: KindSnapshot, Epoch: 0, Index: 99, Session: 4},
-		"of another session":                {Kind: KindSnapshot, Epoch: 1, Index: 99, Session: 3},
+		"of an earlier session":             {Kind: KindSnapshot, Epoch: 1, Index: 99, Session: 3},
+		"of a later session":                {Kind: KindSnapshot, Epoch: 1, Index: 99, Session: 5},
 		"that say goodbye":                  {Kind: KindGoodbye, Why: &trust.Problem{Code: "try-again", Message: "stops"}},
 		"that say goodbye without a reason": {Kind: KindGoodbye},
 	}
@@ -197,6 +198,30 @@ func TestALinkRefusesFrames(t *testing.T) {
 			d.fatal("it was taken")
 		}
 	})
+}
+
+// Order is by epoch, then index: a fleet that was recovered goes on in the next
+// epoch, from an index that may be lower.
+func TestALinkFollowsTheFleetIntoTheNextEpoch(t *testing.T) {
+	d := newDriver(t, "h", 3)
+	d.up(4)
+	next := Down{Kind: KindSnapshot, Epoch: 2, Index: 5, Session: 4}
+	d.step(linkFrame{attempt: d.m.attempt, frame: next})
+	if !has[doDeliver](d) {
+		d.fatal("it was not delivered")
+	}
+	d.step(linkTaken{attempt: d.m.attempt, frame: next})
+	if d.m.epoch != 2 || d.m.index != 5 {
+		d.fatal("it accepted epoch %d index %d", d.m.epoch, d.m.index)
+	}
+	d.step(linkFrame{attempt: d.m.attempt, frame: Down{Kind: KindSnapshot, Epoch: 1, Index: 99, Session: 4}})
+	if has[doDeliver](d) {
+		d.fatal("the epoch before was delivered")
+	}
+	d.m.accept(1, 99)
+	if d.m.epoch != 2 || d.m.index != 5 {
+		d.fatal("a grant of the epoch before took it to epoch %d index %d", d.m.epoch, d.m.index)
+	}
 }
 
 func TestAFrameTheHostDoesNotTakeIsFollowedByASnapshot(t *testing.T) {
