@@ -3,6 +3,7 @@ package api
 import (
 	"skein/agent/ecs/strictjson"
 	"skein/raftfsm/fleet"
+	"skein/raftfsm/fleet/text"
 )
 
 // The small bodies that are Skein's own. Every field in them is used.
@@ -42,11 +43,11 @@ func (c *call) bodyOf(table *strictjson.Table) (*strictjson.Object, *strictjson.
 
 func clientToken(o *strictjson.Object) string { return o.Text("clientToken", maxClientToken) }
 
-// text reads free text of an operator's: reasons that end up in lists and logs.
-func text(o *strictjson.Object, field string, most int) string {
+// freeText reads text of an operator's: reasons that end up in lists and logs.
+func freeText(o *strictjson.Object, field string, most int) string {
 	t := o.Text(field, most)
 	for _, r := range t {
-		if strictjson.Unprintable(r) {
+		if text.Unprintable(r) {
 			o.Refuse(field, "holds control characters")
 			return ""
 		}

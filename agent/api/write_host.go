@@ -13,7 +13,7 @@ func (c *call) cordon() (*order, error) {
 	if err != nil {
 		return nil, err
 	}
-	why, token := text(o, "why", fleet.MaxReason), clientToken(o)
+	why, token := freeText(o, "why", fleet.MaxReason), clientToken(o)
 	if err := p.Err(); err != nil {
 		return nil, err
 	}

@@ -6,6 +6,7 @@ import (
 
 	"skein/agent/ecs/strictjson"
 	"skein/raftfsm/fleet"
+	"skein/raftfsm/fleet/text"
 )
 
 // defaultStopTimeout is ECS's, in seconds.
@@ -88,7 +89,7 @@ func readEnvironment(o *strictjson.Object) []fleet.EnvVar {
 		switch {
 		case name == "" && (!e.Has("name") || e.Empty("name")):
 			e.Refuse("name", "missing: a variable needs a name")
-		case strings.ContainsFunc(name, func(c rune) bool { return c == '=' || strictjson.Unprintable(c) }):
+		case strings.ContainsFunc(name, func(c rune) bool { return c == '=' || text.Unprintable(c) }):
 			e.Refuse("name", "%q holds = or a control character", strictjson.Show(name))
 		case name != "" && seen[name]:
 			e.Refuse("name", "%q is set twice; keep one", strictjson.Show(name))

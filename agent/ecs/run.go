@@ -4,6 +4,7 @@ import (
 	"strings"
 
 	"skein/agent/ecs/strictjson"
+	"skein/raftfsm/fleet/text"
 )
 
 // Run is RunTask as read.
@@ -72,7 +73,7 @@ func ReadStop(data []byte, opts Options) (Stop, error) {
 	stopTable.Audit(doc, opts.Strict, p)
 	o := strictjson.Root(doc, p)
 	s := Stop{Task: o.Text("task", maxName), Reason: o.Text("reason", maxReason), Token: readToken(o, maxRunToken)}
-	if strings.ContainsFunc(s.Reason, strictjson.Unprintable) {
+	if strings.ContainsFunc(s.Reason, text.Unprintable) {
 		o.Refuse("reason", "holds control characters")
 	}
 	if err := p.Err(); err != nil {

@@ -2,12 +2,10 @@ package plan
 
 import (
 	"slices"
-	"strings"
 	"time"
-	"unicode"
-	"unicode/utf8"
 
 	"skein/raftfsm/fleet"
+	"skein/raftfsm/fleet/text"
 )
 
 // WaitRefresh is how long the numbers of a wait stand before new ones replace
@@ -58,19 +56,4 @@ func (p *Plan) Conclude(in Input, by string, end fleet.PutWait) {
 }
 
 // clean makes a text that State takes: hosts' words may be in it.
-func clean(text string) string {
-	text = strings.Map(func(r rune) rune {
-		if unicode.IsControl(r) {
-			return ' '
-		}
-		return r
-	}, strings.ToValidUTF8(text, "?"))
-	if len(text) <= fleet.MaxReason {
-		return text
-	}
-	end := fleet.MaxReason
-	for !utf8.RuneStart(text[end]) {
-		end--
-	}
-	return text[:end]
-}
+func clean(given string) string { return text.Cut(text.Clean(given), fleet.MaxReason) }

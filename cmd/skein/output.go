@@ -10,10 +10,10 @@ import (
 	"strings"
 	"text/tabwriter"
 	"time"
-	"unicode"
 
 	"skein/agent/api/types"
 	"skein/raftfsm/fleet"
+	"skein/raftfsm/fleet/text"
 )
 
 // table prints rows in columns; the first row is the heading, if there is one.
@@ -37,14 +37,7 @@ func (t *table) row(cells ...string) {
 func (t *table) flush() error { return t.w.Flush() }
 
 // printable keeps what others named or wrote from steering the terminal.
-func printable(text string) string {
-	return strings.Map(func(r rune) rune {
-		if unicode.IsControl(r) || unicode.Is(unicode.Bidi_Control, r) {
-			return -1
-		}
-		return r
-	}, text)
-}
+func printable(given string) string { return text.Clean(given) }
 
 // output is how a reading command prints.
 type output struct {

@@ -2,7 +2,8 @@ package strictjson
 
 import (
 	"strings"
-	"unicode"
+
+	"skein/raftfsm/fleet/text"
 )
 
 // maxShown is how much of a stranger's text an error repeats: enough to find
@@ -11,32 +12,18 @@ const maxShown = 80
 
 // Show makes outside text safe to print: control characters and those that
 // turn the writing direction are replaced, long text is cut.
-func Show(text string) string {
+func Show(shown string) string {
 	var b strings.Builder
 	n := 0
-	for _, r := range text {
+	for _, r := range shown {
 		if n++; n > maxShown {
 			b.WriteString("...")
 			break
 		}
-		if Unprintable(r) {
+		if text.Unprintable(r) {
 			r = '\uFFFD'
 		}
 		b.WriteRune(r)
 	}
 	return b.String()
-}
-
-// Unprintable reports whether a rune may harm a terminal or mislead a reader:
-// C0 and C1 controls, bidirectional controls, and invisible separators.
-func Unprintable(r rune) bool {
-	switch {
-	case unicode.IsControl(r):
-		return true
-	case r >= 0x200B && r <= 0x200F, r >= 0x202A && r <= 0x202E, r >= 0x2060 && r <= 0x206F:
-		return true
-	case r == 0x061C, r == 0x2028, r == 0x2029, r == 0xFEFF:
-		return true
-	}
-	return false
 }
