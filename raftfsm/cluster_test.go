@@ -117,6 +117,24 @@ func (h *host) kill() {
 	h.node = nil
 }
 
+// die is the end of the program while the machine lives on: its kernel closes the
+// connections, refuses others, and writes what it was given.
+func (h *host) die() {
+	h.c.t.Helper()
+	must(h.c.t, h.node.cfg.Accept.Close())
+	h.node.stream.hangUp()
+	h.disk.StopAt(1)
+	go func(node *Node) { _ = node.Close() }(h.node)
+	h.node = nil
+}
+
+// revive starts the program again.
+func (h *host) revive() {
+	h.c.t.Helper()
+	h.disk.Crash()
+	must(h.c.t, h.start())
+}
+
 func (c *cluster) stop() {
 	for _, h := range c.hosts {
 		if h.node != nil {

@@ -53,6 +53,7 @@ func (c *cluster) fixture(disks *faulty) logtest.Fixture {
 	f.Verify = ask(func(n *Node) error { return n.Verify(context.Background()) })
 	f.Transfer = ask((*Node).Transfer)
 	f.Kill = func(id fleet.HostID) { hosts[id].kill() }
+	f.Die = func(id fleet.HostID) { hosts[id].die() }
 	f.Start = func(id fleet.HostID) { must(c.t, hosts[id].start()) }
 	f.Slow = func(id fleet.HostID, takes time.Duration) {
 		disks.set(hosts[id], func() error { time.Sleep(takes); return nil })

@@ -3,10 +3,12 @@ package raftfsm
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"net"
 	"os"
 	"sync"
+	"syscall"
 	"time"
 
 	"skein/raftfsm/fleet"
@@ -18,14 +20,15 @@ type memnet struct {
 	mu        sync.Mutex
 	listeners map[fleet.HostID]*memListener
 	down      map[[2]fleet.HostID]bool // directed: nothing gets from the first to the second
+	refused   map[[2]fleet.HostID]bool // directed: dials are
 	conns     map[*memConn]bool
 }
 
 func newMemnet() *memnet {
-	return &memnet{listeners: map[fleet.HostID]*memListener{}, down: map[[2]fleet.HostID]bool{}, conns: map[*memConn]bool{}}
+	return &memnet{listeners: map[fleet.HostID]*memListener{}, down: map[[2]fleet.HostID]bool{}, refused: map[[2]fleet.HostID]bool{}, conns: map[*memConn]bool{}}
 }
 
-var errRefused = errors.New("connection refused")
+var errRefused = fmt.Errorf("dial: %w", syscall.ECONNREFUSED)
 
 func (n *memnet) listen(host fleet.HostID) net.Listener {
 	l := &memListener{net: n, host: host, queue: make(chan net.Conn, 64), closed: make(chan struct{})}
@@ -41,7 +44,7 @@ func (n *memnet) dialer(from fleet.HostID) func(context.Context, fleet.HostID) (
 	return func(ctx context.Context, to fleet.HostID) (net.Conn, error) {
 		n.mu.Lock()
 		l, cut := n.listeners[to], n.down[[2]fleet.HostID{from, to}] || n.down[[2]fleet.HostID{to, from}]
-		if l == nil || cut {
+		if l == nil || cut || n.refused[[2]fleet.HostID{from, to}] {
 			n.mu.Unlock()
 			if !cut {
 				return nil, errRefused
@@ -72,6 +75,13 @@ func (n *memnet) cut(from, to fleet.HostID, down bool) {
 			c.out.setLossy(down)
 		}
 	}
+}
+
+// refuse has dials refused, one way, as a firewall does.
+func (n *memnet) refuse(from, to fleet.HostID) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	n.refused[[2]fleet.HostID{from, to}] = true
 }
 
 // isolate cuts a host off from all others, both ways, or heals.

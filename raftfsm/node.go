@@ -39,6 +39,8 @@ type Node struct {
 	stamping sync.Mutex
 	stamper  fleet.Stamper
 
+	reloading sync.Mutex // of the library's configuration
+
 	asking  atomic.Int64 // callers that wait on the library
 	fatal   chan error
 	failed  atomic.Pointer[error]

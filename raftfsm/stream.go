@@ -30,6 +30,8 @@ type stream struct {
 	// calling ends with hangUp, and with it every dial under way.
 	calling context.Context
 	stop    context.CancelFunc
+	// hungUp is told when another host ends a connection that it made.
+	hungUp chan struct{}
 
 	mu     sync.Mutex
 	cuts   map[string]bool // reasons that hold
@@ -38,7 +40,7 @@ type stream struct {
 }
 
 func newStream(id fleet.RaftID, dial func(context.Context, fleet.HostID) (net.Conn, error), accept net.Listener, limit time.Duration) *stream {
-	s := &stream{id: id, dial: dial, accept: accept, limit: limit, cuts: map[string]bool{}, conns: map[*streamConn]bool{}}
+	s := &stream{id: id, dial: dial, accept: accept, limit: limit, cuts: map[string]bool{}, conns: map[*streamConn]bool{}, hungUp: make(chan struct{}, 1)}
 	s.calling, s.stop = context.WithCancel(context.Background())
 	return s
 }
@@ -69,8 +71,8 @@ func (s *stream) drop() {
 }
 
 // keep takes a connection into the set, or closes it.
-func (s *stream) keep(conn net.Conn) (net.Conn, error) {
-	c := &streamConn{Conn: conn, stream: s}
+func (s *stream) keep(conn net.Conn, accepted bool) (net.Conn, error) {
+	c := &streamConn{Conn: conn, stream: s, accepted: accepted}
 	s.mu.Lock()
 	refuse := s.closed || len(s.cuts) > 0
 	if !refuse {
@@ -103,7 +105,7 @@ func (s *stream) Dial(address raft.ServerAddress, timeout time.Duration) (net.Co
 	if err != nil {
 		return nil, fmt.Errorf("dial %s: %w", address, err)
 	}
-	return s.keep(conn)
+	return s.keep(conn, false)
 }
 
 // Accept implements net.Listener.
@@ -113,7 +115,7 @@ func (s *stream) Accept() (net.Conn, error) {
 		if err != nil {
 			return nil, err
 		}
-		if kept, err := s.keep(conn); err == nil {
+		if kept, err := s.keep(conn, true); err == nil {
 			return kept, nil
 		}
 	}
@@ -138,8 +140,9 @@ func (a streamAddr) String() string { return string(a) }
 
 type streamConn struct {
 	net.Conn
-	stream *stream
-	dead   atomic.Bool
+	stream   *stream
+	accepted bool
+	dead     atomic.Bool
 }
 
 func (c *streamConn) Write(b []byte) (int, error) {
@@ -153,6 +156,12 @@ func (c *streamConn) Read(b []byte) (int, error) {
 	n, err := c.Conn.Read(b)
 	if c.dead.Load() {
 		return 0, errCut
+	}
+	if err != nil && c.accepted {
+		select {
+		case c.stream.hungUp <- struct{}{}:
+		default:
+		}
 	}
 	return n, err
 }

@@ -33,6 +33,7 @@ func (n *Node) startLoops() {
 	n.leading.open()
 	n.loops.Go(n.followLeadership)
 	n.loops.Go(n.watchDisk)
+	n.loops.Go(n.watchLeader)
 	n.loops.Go(n.proposals.run)
 }
 
@@ -132,11 +133,6 @@ func (n *Node) trailing() uint64 {
 
 // boundTrailing tells the library, which asks at its next snapshot.
 func (n *Node) boundTrailing() {
-	c := n.raft.ReloadableConfig()
-	if want := n.trailing(); want != c.TrailingLogs {
-		c.TrailingLogs = want
-		if err := n.raft.ReloadConfig(c); err != nil {
-			n.cfg.Log.Warn("trailing entries were not bounded", "err", err)
-		}
-	}
+	want := n.trailing()
+	n.reload(func(c *raft.ReloadableConfig) { c.TrailingLogs = want })
 }

@@ -222,6 +222,25 @@ var cases = map[string]func(b *bed){
 		b.have(b.Hosts, append(names, "d")...)
 	},
 
+	"a leader whose program ends on a machine that lives is replaced at once": func(b *bed) {
+		b.put("a")
+		old := b.leader()
+		b.down[old] = true
+		b.Die(old)
+		took := b.await("another leader takes a write", long, func() bool {
+			for _, h := range b.up() {
+				if b.IsLeader(h) && b.got(b.propose(h, "b")).err == nil {
+					return true
+				}
+			}
+			return false
+		})
+		if took > handover {
+			b.t.Errorf("that took %s, want %s", took, handover)
+		}
+		b.have([]fleet.HostID{b.leader()}, "a", "b")
+	},
+
 	"a leader that is cut off acknowledges nothing, and soon knows that it does not lead": func(b *bed) {
 		b.put("a")
 		old := b.leader()

@@ -28,6 +28,7 @@ type Fixture struct {
 	Transfer func(on fleet.HostID, done func(error))
 
 	Kill  func(fleet.HostID)                         // its power goes
+	Die   func(fleet.HostID)                         // its program ends, its machine lives
 	Start func(fleet.HostID)                         // it runs again
 	Cut   func(fleet.HostID)                         // from all others, both ways
 	Heal  func()                                     // all that was cut
@@ -46,6 +47,8 @@ const StepTime = 5 * time.Millisecond
 const (
 	// failover is until another voter takes a write after the leader is gone.
 	failover = 3 * time.Second
+	// handover is the same where its machine lives and refuses connections.
+	handover = 500 * time.Millisecond
 	// stepDown is until a leader that reaches nobody knows it: the lease and a look.
 	stepDown = time.Second
 	long     = 30 * time.Second

@@ -11,6 +11,7 @@ import (
 type Config struct {
 	Election time.Duration // 500 ms to twice that, at random: without a leader's word, votes are asked for
 	Lease    time.Duration // 250 ms, to half as much again: a leader without a quorum steps down
+	Turn     time.Duration // 40 ms, after the lease: voters stand one by one for a leader that refuses connections
 	Notice   time.Duration // 50 ms to twice that: followers hear of the last commit so soon
 	Retry    time.Duration // 200 ms, doubled up to 32 times: what is not answered is sent again
 	Propose  time.Duration // 10 s: then the outcome is unknown
@@ -80,6 +81,7 @@ const (
 func (c Config) withDefaults() Config {
 	c.Election = cmp.Or(c.Election, 500*time.Millisecond)
 	c.Lease = cmp.Or(c.Lease, 250*time.Millisecond)
+	c.Turn = cmp.Or(c.Turn, 40*time.Millisecond)
 	c.Notice = cmp.Or(c.Notice, 50*time.Millisecond)
 	c.Retry = cmp.Or(c.Retry, 200*time.Millisecond)
 	c.Propose = cmp.Or(c.Propose, 10*time.Second)

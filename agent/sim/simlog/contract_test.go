@@ -40,6 +40,10 @@ func (r *rig) fixture() logtest.Fixture {
 	f.Verify = func(id fleet.HostID, done func(error)) { hosts[id].node.Verify(done) }
 	f.Transfer = func(id fleet.HostID, done func(error)) { hosts[id].node.Transfer(done) }
 	f.Kill = func(id fleet.HostID) { hosts[id].kill() }
+	f.Die = func(id fleet.HostID) {
+		r.net.Set(id, virtual.Down)
+		hosts[id].node = nil
+	}
 	f.Start = func(id fleet.HostID) { hosts[id].start() }
 	f.Slow = func(id fleet.HostID, takes time.Duration) { hosts[id].disk.Slow(takes) }
 	f.Cut = func(id fleet.HostID) {

@@ -3,6 +3,7 @@ package simlog
 import (
 	"time"
 
+	"skein/agent/sim/virtual"
 	"skein/raftfsm/fleet"
 )
 
@@ -60,7 +61,27 @@ func (n *Node) await() {
 	if n.tries > manyTries {
 		d *= 16
 	}
+	if n.leaderRefuses() {
+		d = min(d, n.log.cfg.Lease+time.Duration(n.turn())*n.log.cfg.Turn)
+	}
 	n.timeout = n.after(d, n.timedOut)
+}
+
+// leaderRefuses reports whether the leader's machine says that its program is gone.
+func (n *Node) leaderRefuses() bool {
+	host := n.leader.Host()
+	net := n.log.net
+	return n.leader != "" && net.Condition(host) == virtual.Down && net.Passes(n.host, host) && net.Passes(host, n.host)
+}
+
+// turn is when this node stands, among the voters that its leader leaves.
+func (n *Node) turn() (turn int) {
+	for _, m := range n.members() {
+		if m.Voting && m.ID != n.leader && m.ID < n.id {
+			turn++
+		}
+	}
+	return turn
 }
 
 // mayLead reports whether this node may ask for votes.

@@ -1,0 +1,94 @@
+package raftfsm
+
+import (
+	"fmt"
+	"slices"
+	"testing"
+	"time"
+
+	"skein/raftfsm/fleet"
+)
+
+// writable waits until somebody takes a write, and returns how long that took.
+func (c *cluster) writable(name string) time.Duration {
+	c.t.Helper()
+	start := time.Now()
+	c.await("a write is taken", func() bool {
+		return slices.ContainsFunc(c.hosts, func(h *host) bool { return h.node != nil && h.node.IsLeader() && h.propose(name) == nil })
+	})
+	return time.Since(start)
+}
+
+func TestALeaderWhoseProgramEndsIsReplacedAtOnce(t *testing.T) {
+	for _, size := range []int{3, 5, 7} {
+		t.Run(fmt.Sprintf("%d voters", size), func(t *testing.T) {
+			inCluster(t, size, nil, func(t *testing.T, c *cluster) {
+				var took []time.Duration
+				for round := range 9 {
+					c.converged()
+					old := c.leader()
+					old.die()
+					took = append(took, c.writable(fmt.Sprint("round-", round)))
+					time.Sleep(10 * time.Second) // whatever its node still waits for
+					old.revive()
+				}
+				slices.Sort(took)
+				t.Logf("until the next write: %v", took)
+				if most := took[len(took)-1]; most > 500*time.Millisecond {
+					t.Errorf("a write was taken only after %v", took)
+				}
+				for _, h := range c.hosts {
+					if got := h.node.raft.ReloadableConfig().HeartbeatTimeout; got != h.node.cfg.Timing.Heartbeat {
+						t.Errorf("%s goes on with a heartbeat timeout of %v", h.id, got)
+					}
+				}
+			})
+		})
+	}
+}
+
+func TestAFollowerThatAloneIsRefusedDeposesNobody(t *testing.T) {
+	inCluster(t, 3, nil, func(t *testing.T, c *cluster) {
+		leader := c.leader()
+		refused := c.followers()[0]
+		term := leader.node.Term()
+		c.net.refuse(refused.id, leader.id)
+		for range 50 {
+			select {
+			case refused.node.stream.hungUp <- struct{}{}:
+			default:
+			}
+			time.Sleep(50 * time.Millisecond)
+			if !leader.node.IsLeader() || leader.node.Term() != term {
+				t.Fatalf("it was deposed:\n%s", c.describe())
+			}
+		}
+		// Unheard by one of them too, the leader still has the others.
+		c.net.cut(leader.id, refused.id, true)
+		time.Sleep(5 * time.Second)
+		if !leader.node.IsLeader() || leader.node.Term() != term {
+			t.Fatalf("it was deposed:\n%s", c.describe())
+		}
+		c.net.cut(leader.id, refused.id, false)
+		c.put("after")
+	})
+}
+
+func TestFollowersOfALeaderTakeTurns(t *testing.T) {
+	inCluster(t, 5, nil, func(t *testing.T, c *cluster) {
+		leader := c.leader()
+		turns := map[int]fleet.HostID{}
+		for _, h := range c.followers() {
+			turn, ok := h.node.turnAfter(leader.raftID())
+			if !ok || turns[turn] != "" {
+				t.Errorf("%s has turn %d, as %q has", h.id, turn, turns[turn])
+			}
+			turns[turn] = h.id
+		}
+		for turn := range 4 {
+			if turns[turn] == "" {
+				t.Errorf("nobody has turn %d", turn)
+			}
+		}
+	})
+}
