@@ -60,20 +60,26 @@ func (n *Node) prepare(items []fleet.Item) (*proposal, error) {
 	case !n.IsLeader():
 		return nil, ErrNotLeader
 	}
-	encoded, err := wire.EncodeEntry(fleet.Entry{At: n.FleetTime(), Items: items})
-	if err != nil {
-		return nil, fmt.Errorf("%w: %w", ErrUnencodable, err)
+	p := &proposal{items: items, bytes: wire.JoinOverhead, done: make(chan answer, 1)}
+	for i, item := range items {
+		encoded, err := wire.EncodeItem(item)
+		if err != nil {
+			return nil, fmt.Errorf("%w: command %d: %w", ErrUnencodable, i, err)
+		}
+		p.encoded = append(p.encoded, encoded)
+		p.bytes += len(encoded)
 	}
-	if len(encoded) > MaxEntryBytes {
-		return nil, fmt.Errorf("%w: %d bytes, at most %d go into one", ErrTooLarge, len(encoded), MaxEntryBytes)
+	if p.bytes > MaxEntryBytes {
+		return nil, fmt.Errorf("%w: %d bytes, at most %d go into one", ErrTooLarge, p.bytes, MaxEntryBytes)
 	}
-	return &proposal{items: items, encoded: encoded, done: make(chan answer, 1)}, nil
+	return p, nil
 }
 
 // proposal is the commands of one caller.
 type proposal struct {
 	items   []fleet.Item
-	encoded []byte      // as an entry of its own
+	encoded [][]byte    // each item
+	bytes   int         // of an entry of its own, at most
 	taken   atomic.Bool // by the proposer, which sends it, or by the caller, who goes away
 	done    chan answer
 }

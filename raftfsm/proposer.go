@@ -138,7 +138,7 @@ func (q *proposer) abandon() {
 // fit.
 func (q *proposer) gather(first *proposal) (batch []*proposal, rest *proposal) {
 	batch = []*proposal{first}
-	items, bytes := len(first.items), len(first.encoded)
+	items, bytes := len(first.items), first.bytes
 	var timer <-chan time.Time
 	if len(q.slots) > 0 {
 		t := time.NewTimer(gatherFor)
@@ -150,7 +150,7 @@ func (q *proposer) gather(first *proposal) (batch []*proposal, rest *proposal) {
 		if p == nil {
 			return batch, nil
 		}
-		items, bytes = items+len(p.items), bytes+len(p.encoded)
+		items, bytes = items+len(p.items), bytes+p.bytes
 		if items > MaxEntryItems || bytes > MaxEntryBytes {
 			return batch, p
 		}
@@ -207,20 +207,21 @@ func (q *proposer) release() {
 	}
 }
 
-// entry takes the proposals whose callers still wait and encodes them as one.
+// entry takes the proposals whose callers still wait and makes one entry of them.
 func (q *proposer) entry(waiting []*proposal) (batch []*proposal, data []byte, err error) {
-	var items []fleet.Item
+	var items [][]byte
 	for _, p := range waiting {
 		if p.taken.CompareAndSwap(false, true) {
 			batch = append(batch, p)
-			items = append(items, p.items...)
+			items = append(items, p.encoded...)
 		}
 	}
-	if len(batch) == 1 {
-		return batch, batch[0].encoded, nil
+	if len(batch) == 0 {
+		return nil, nil, nil
 	}
-	if len(batch) > 1 {
-		data, err = wire.EncodeEntry(fleet.Entry{At: q.node.FleetTime(), Items: items})
+	data, err = wire.JoinItems(q.node.FleetTime(), items)
+	if err != nil {
+		err = fmt.Errorf("%w: %w", ErrUnencodable, err)
 	}
 	return batch, data, err
 }

@@ -3,11 +3,13 @@ package lead
 import (
 	"errors"
 	"fmt"
+	"strings"
 	"testing"
 	"time"
 
 	"skein/agent/plan"
 	"skein/raftfsm/fleet"
+	"skein/raftfsm/fleet/wire"
 )
 
 func TestALoopThatDoesNotLeadDoesNothing(t *testing.T) {
@@ -196,6 +198,37 @@ func TestARefusedFoldIsDroppedCountedAndSaid(t *testing.T) {
 	}
 	if row := w.s.Wait(plan.AboutPlanner("bad")); row == nil || row.Code != CodeRefused {
 		t.Errorf("nothing is said: %+v", row)
+	}
+}
+
+func TestACommandThatTheLogCannotHoldIsRefusedInTheFold(t *testing.T) {
+	for name, poison := range map[string]fleet.Item{
+		"text that is not UTF-8": {Command: fleet.CordonHost{Host: "h2"}, By: "bad", Reason: "\xff"},
+		"larger than an entry":   {Command: fleet.CordonHost{Host: "h2"}, By: "bad", Reason: strings.Repeat("x", MaxEntryBytes)},
+		"no command":             {By: "bad"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			bad := Planner{By: "bad", Next: func(in plan.Input) plan.Plan {
+				var p plan.Plan
+				p.Add(poison, fleet.Item{Command: fleet.CordonHost{Host: "h1"}, By: "bad"})
+				return p
+			}}
+			w := newWorld(t, 2, bad)
+			w.lead()
+			if got := w.loop.Stats().FoldRefused["bad"]; got != 1 {
+				t.Errorf("%d refused folds counted", got)
+			}
+			if w.s.Host("h1").Cordon == nil || w.s.Host("h2").Cordon != nil {
+				t.Error("the other command was dropped, or the poison was not")
+			}
+			row := w.s.Wait(plan.AboutPlanner("bad"))
+			if row == nil || row.Code != CodeRefused {
+				t.Fatalf("nothing is said: %+v", row)
+			}
+			if _, err := wire.EncodeItem(fleet.Item{Command: fleet.PutWait{Message: row.Message}}); err != nil {
+				t.Errorf("what is said about it is poison too: %v", err)
+			}
+		})
 	}
 }
 

@@ -9,6 +9,7 @@ import (
 	"skein/agent/plan/placement"
 	"skein/agent/plan/service"
 	"skein/raftfsm/fleet"
+	"skein/raftfsm/fleet/wire"
 )
 
 // Planner is a planner with the name its commands carry.
@@ -54,7 +55,7 @@ func (l *Loop) pass(now Instant) []Effect {
 		l.stats.Probes += uint64(len(f.probes))
 		out = append(out, Probe{Hosts: f.probes})
 	}
-	entries, cut := entries(f.items)
+	entries, cut := entries(f.items, f.sizes)
 	if len(entries) == 0 {
 		return out
 	}
@@ -89,6 +90,7 @@ type fold struct {
 	scope  *dirty
 	full   bool
 	items  []fleet.Item
+	sizes  []int // of each item in the log
 	probes []fleet.HostID
 	wakes  []plan.Wake
 	more   bool
@@ -135,7 +137,7 @@ func (f *fold) run(by string, next func(plan.Input) plan.Plan) {
 	about := plan.AboutPlanner(by)
 	if len(refused) > 0 {
 		own.Hold(f.in, By, fleet.PutWait{About: about, Code: CodeRefused,
-			Message: fmt.Sprintf("%d commands of the planner were dropped, the first: %v", len(refused), refused[0])})
+			Message: fmt.Sprintf("%d commands of the planner were dropped, the first: %s", len(refused), strings.ToValidUTF8(refused[0].Error(), "?"))})
 	} else if f.full {
 		own.Release(f.in, By, about)
 	}
@@ -145,17 +147,17 @@ func (f *fold) run(by string, next func(plan.Input) plan.Plan) {
 // apply folds items into the work State, keeps those that it takes and returns
 // why it refused others: each is a bug, dropped so that the rest goes on.
 func (f *fold) apply(items []fleet.Item) []error {
+	items, sizes, refused := encodable(items)
 	if len(items) == 0 {
-		return nil
+		return refused
 	}
 	f.before = f.in.State.Clone()
 	f.index++
 	outcome := f.in.State.Apply(f.index, fleet.Entry{At: f.in.Now, Items: items})
 	f.scope.touch(outcome.Touched, f.before, f.in.State)
-	var refused []error
 	for i, r := range outcome.Results {
 		if r.Err == nil {
-			f.items = append(f.items, items[i])
+			f.items, f.sizes = append(f.items, items[i]), append(f.sizes, sizes[i])
 			continue
 		}
 		refused = append(refused, fmt.Errorf("%s: %w", CommandName(items[i].Command), r.Err))
@@ -163,26 +165,43 @@ func (f *fold) apply(items []fleet.Item) []error {
 	return refused
 }
 
+// encodable is the items that the log can hold, with their sizes there. Another
+// one would be refused by the log of each leader in turn.
+func encodable(items []fleet.Item) (good []fleet.Item, sizes []int, refused []error) {
+	for _, item := range items {
+		encoded, err := wire.EncodeItem(item)
+		if most := MaxEntryBytes - wire.JoinOverhead; err == nil && len(encoded) > most {
+			err = fmt.Errorf("%T has %d bytes, at most %d go into one entry", item.Command, len(encoded), most)
+		}
+		if err != nil {
+			refused = append(refused, err)
+			continue
+		}
+		good, sizes = append(good, item), append(sizes, len(encoded))
+	}
+	return good, sizes, refused
+}
+
 // entries parts items into entries of the log; cut says that not all were taken.
-func entries(items []fleet.Item) (entries [][]fleet.Item, cut bool) {
+func entries(items []fleet.Item, sizes []int) (entries [][]fleet.Item, cut bool) {
 	for len(items) > 0 && len(entries) < MaxEntries {
-		n := fill(items)
+		n := fill(sizes)
 		entries = append(entries, items[:n:n])
-		items = items[n:]
+		items, sizes = items[n:], sizes[n:]
 	}
 	return entries, len(items) > 0
 }
 
 // fill is how many items from the front one entry holds.
-func fill(items []fleet.Item) int {
-	bytes := 0
-	for i, item := range items {
-		bytes += weigh(item)
+func fill(sizes []int) int {
+	bytes := wire.JoinOverhead
+	for i, size := range sizes {
+		bytes += size
 		if i == MaxEntryItems || i > 0 && bytes > MaxEntryBytes {
 			return i
 		}
 	}
-	return len(items)
+	return len(sizes)
 }
 
 // CommandName is a command's name for people and logs: "CreateTasks".

@@ -1,7 +1,6 @@
 package sim
 
 import (
-	"errors"
 	"fmt"
 	"time"
 
@@ -175,7 +174,7 @@ func (l *leading) propose(n uint64, entries [][]fleet.Item, done lead.ProposalDo
 	}
 	l.a.node.Propose(entries[0], l.a.fleetTime(), func(results []fleet.Result, index uint64, err error) {
 		switch {
-		case errors.Is(err, simlog.ErrNotLeader):
+		case simlog.Undone(err):
 			done.Undone = err
 			l.step(done)
 		case err != nil:

@@ -348,6 +348,20 @@ var cases = map[string]func(b *bed){
 		b.have(b.Hosts, "a")
 	},
 
+	"what cannot be written down is refused, and not done": func(b *bed) {
+		leader := b.leader()
+		poison := &answer{}
+		item := token("poison")
+		item.Reason = "\xff" // no voter could read it back
+		b.Propose(leader, []fleet.Item{token("with it"), item}, poison.give)
+		b.is("a poison command", b.got(poison).err, b.Unencodable)
+		if !b.IsLeader(leader) {
+			b.t.Error("it leads no more")
+		}
+		b.applied(b.put("a"))
+		b.have(b.Hosts, "a")
+	},
+
 	"when too many wait, the rest is refused, and not done": func(b *bed) {
 		old := b.leader()
 		b.Cut(old)

@@ -34,7 +34,7 @@ type Fixture struct {
 	Heal  func()                                     // all that was cut
 	Slow  func(id fleet.HostID, takes time.Duration) // each write to its disk
 
-	NotLeader, Unknown, TooLarge, Busy error // what errors are
+	NotLeader, Unknown, TooLarge, Unencodable, Busy error // what errors are
 
 	// Step lets StepTime pass.
 	Step func()

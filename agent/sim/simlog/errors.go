@@ -19,6 +19,8 @@ var (
 	ErrBusy = errors.New("too many proposals wait")
 	// ErrTooLarge: the items do not fit into one entry.
 	ErrTooLarge = errors.New("too large for one entry")
+	// ErrUnencodable: a command could not be read back; nothing was put into the log.
+	ErrUnencodable = errors.New("command cannot be written to the log")
 	// ErrClosed: the node is closed; nothing was put into the log.
 	ErrClosed = errors.New("node is closed")
 
@@ -38,6 +40,6 @@ var (
 // Undone reports whether an error of Propose says that nothing was done and
 // nothing will be; see lead.Config.
 func Undone(err error) bool {
-	return slices.ContainsFunc([]error{ErrNotLeader, ErrStalled, ErrDiskFull, ErrBusy, ErrTooLarge, ErrClosed},
+	return !errors.Is(err, ErrUnknown) && slices.ContainsFunc([]error{ErrNotLeader, ErrStalled, ErrDiskFull, ErrBusy, ErrTooLarge, ErrUnencodable, ErrClosed},
 		func(s error) bool { return errors.Is(err, s) })
 }

@@ -34,10 +34,13 @@ func (n *Node) prepare(items []fleet.Item, at fleet.Time) ([]byte, error) {
 		return nil, err
 	}
 	data, err := wire.EncodeEntry(fleet.Entry{At: at, Items: items})
-	if err == nil && len(data) > maxEntryBytes {
+	if err != nil {
+		return nil, fmt.Errorf("%w: %w", ErrUnencodable, err)
+	}
+	if len(data) > maxEntryBytes {
 		return nil, fmt.Errorf("%w: %d bytes, at most %d go into one", ErrTooLarge, len(data), maxEntryBytes)
 	}
-	return data, err
+	return data, nil
 }
 
 // notLeading is why a leader's work cannot be done here now.

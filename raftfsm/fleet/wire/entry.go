@@ -26,30 +26,61 @@ type item struct {
 	Reason  string          `cbor:"5,keyasint,omitempty"`
 }
 
-// EncodeEntry encodes an entry for the log. It reads back what it wrote: an
-// entry that no voter could decode would stop them all, so it is refused here.
-// Errors: ErrTooLarge, ErrFormat, ErrCorrupt.
+// EncodeEntry encodes an entry for the log; see EncodeItem and JoinItems.
 func EncodeEntry(e fleet.Entry) ([]byte, error) {
-	out := entry{At: e.At, Items: make([]item, len(e.Items))}
+	items := make([][]byte, len(e.Items))
 	for i, it := range e.Items {
-		if it.Command == nil {
-			return nil, fmt.Errorf("encode entry: item %d has no command: %w", i, ErrFormat)
+		var err error
+		if items[i], err = EncodeItem(it); err != nil {
+			return nil, fmt.Errorf("encode entry: item %d: %w", i, err)
 		}
-		body, err := Marshal(it.Command)
-		if err != nil {
-			return nil, fmt.Errorf("encode entry: item %d, %s: %w", i, it.Command.Kind(), err)
-		}
-		out.Items[i] = item{Kind: it.Command.Kind(), Body: body, Receipt: it.Receipt, By: it.By, Reason: it.Reason}
+	}
+	return JoinItems(e.At, items)
+}
+
+// EncodeItem encodes one item of an entry. It reads back what it wrote: an entry
+// that no voter could decode would stop them all, so its item is refused here.
+// Errors: ErrTooLarge, ErrFormat, ErrCorrupt.
+func EncodeItem(it fleet.Item) ([]byte, error) {
+	if it.Command == nil {
+		return nil, fmt.Errorf("no command: %w", ErrFormat)
+	}
+	kind := it.Command.Kind()
+	body, err := Marshal(it.Command)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", kind, err)
+	}
+	b, err := Marshal(item{Kind: kind, Body: body, Receipt: it.Receipt, By: it.By, Reason: it.Reason})
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", kind, err)
+	}
+	var back item
+	if err := Unmarshal(b, &back); err != nil {
+		return nil, fmt.Errorf("%s cannot be read back: %w", kind, err)
+	}
+	if _, err := decodeCommand(back.Kind, back.Body); err != nil {
+		return nil, fmt.Errorf("%s cannot be read back: %w", kind, err)
+	}
+	return b, nil
+}
+
+// JoinOverhead is what JoinItems adds to its items at most.
+const JoinOverhead = 32
+
+// JoinItems makes an entry of items that EncodeItem made. Errors: ErrTooLarge.
+func JoinItems(at fleet.Time, items [][]byte) ([]byte, error) {
+	out := struct {
+		At    fleet.Time        `cbor:"1,keyasint"`
+		Items []cbor.RawMessage `cbor:"2,keyasint,omitempty"`
+	}{At: at, Items: make([]cbor.RawMessage, len(items))}
+	for i, b := range items {
+		out.Items[i] = b
 	}
 	body, err := Marshal(out)
 	if err != nil {
 		return nil, fmt.Errorf("encode entry: %w", err)
 	}
-	b := append([]byte{entryVersion}, body...)
-	if _, err := DecodeEntry(b); err != nil {
-		return nil, fmt.Errorf("encode entry that cannot be read back: %w", err)
-	}
-	return b, nil
+	return append([]byte{entryVersion}, body...), nil
 }
 
 // DecodeEntry is the inverse of EncodeEntry. ErrFormat, which names the version,
