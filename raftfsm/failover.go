@@ -17,9 +17,10 @@ import (
 // the shortest heartbeat timeout that the lease allows, one after the other.
 //
 // Pre-votes stay on, so a follower that alone is refused, by a firewall say,
-// deposes nobody: others still hear the leader and refuse it. For the same reason
-// it is the follower whose turn makes a majority that wins, and the pause between
-// two turns has room for its election: votes do not split.
+// deposes nobody: the others hear the leader and give it no vote. Of several the
+// one whose turn makes a majority wins; the turns are counted from the moment
+// when the connections end, which all notice together, and leave room for an
+// election each, so that votes do not split.
 
 const (
 	// refusedEvery is the pause between two dials of a leader that hung up.
@@ -46,6 +47,7 @@ func (n *Node) watchLeader() {
 
 // lookAfterLeader dials a leader until it answers, is another, or refuses.
 func (n *Node) lookAfterLeader() {
+	hungUp := time.Now()
 	ctx, cancel := context.WithTimeout(context.Background(), refusedFor)
 	defer cancel()
 	for {
@@ -61,7 +63,7 @@ func (n *Node) lookAfterLeader() {
 			return
 		case errors.Is(err, syscall.ECONNREFUSED):
 			n.cfg.Log.Info("leader refuses connections", "leader", leader)
-			n.standSoon(ctx, leader)
+			n.stand(ctx, leader, hungUp)
 			return
 		}
 		if !n.sleep(ctx, refusedEvery) {
@@ -70,28 +72,23 @@ func (n *Node) lookAfterLeader() {
 	}
 }
 
-// standSoon has this node stand for election when it is its turn, unless it
-// hears a leader before.
-func (n *Node) standSoon(ctx context.Context, leader fleet.RaftID) {
+// stand has this node stand for election when it is its turn, unless it hears a
+// leader before.
+func (n *Node) stand(ctx context.Context, leader fleet.RaftID, hungUp time.Time) {
 	turn, ok := n.turnAfter(leader)
 	if !ok {
 		return
 	}
-	defer n.setHeartbeat(n.cfg.Timing.Heartbeat)
 	timeout := n.cfg.Timing.Lease
-	for {
-		wait := timeout + time.Duration(turn)*turnEvery - time.Since(n.raft.LastContact())
-		if !n.sleep(ctx, max(wait, 0)) {
-			return
-		}
-		if _, id := n.raft.LeaderWithID(); fleet.RaftID(id) != leader || n.raft.State() != raft.Follower {
-			return
-		}
-		if time.Since(n.raft.LastContact()) >= timeout {
-			break
-		}
+	if !n.sleep(ctx, timeout+time.Duration(turn)*turnEvery-time.Since(hungUp)) {
+		return
+	}
+	_, id := n.raft.LeaderWithID()
+	if fleet.RaftID(id) != leader || n.raft.State() != raft.Follower || time.Since(n.raft.LastContact()) < timeout {
+		return
 	}
 	n.setHeartbeat(timeout) // has the library look at once
+	defer n.setHeartbeat(n.cfg.Timing.Heartbeat)
 	for n.raft.State() == raft.Follower && n.sleep(ctx, refusedEvery/4) {
 	}
 }

@@ -14,7 +14,10 @@ import (
 	"skein/raftfsm/fleet"
 )
 
-var errCut = errors.New("cut off from raft")
+var (
+	errCut  = errors.New("cut off from raft")
+	errDial = errors.New("dial")
+)
 
 // stream is the library's StreamLayer over connections that are already
 // authenticated. A server's address is its RaftID: addresses of hosts change,
@@ -103,7 +106,7 @@ func (s *stream) Dial(address raft.ServerAddress, timeout time.Duration) (net.Co
 	defer cancel()
 	conn, err := s.dial(ctx, fleet.RaftID(address).Host())
 	if err != nil {
-		return nil, fmt.Errorf("dial %s: %w", address, err)
+		return nil, fmt.Errorf("%w %s: %w", errDial, address, err)
 	}
 	return s.keep(conn, false)
 }
@@ -149,7 +152,20 @@ func (c *streamConn) Write(b []byte) (int, error) {
 	if c.dead.Load() {
 		return 0, errCut
 	}
-	return c.Conn.Write(b)
+	n, err := c.Conn.Write(b)
+	c.took(err)
+	return n, err
+}
+
+// took notes that whoever made the connection has ended it.
+func (c *streamConn) took(err error) {
+	if err == nil || !c.accepted {
+		return
+	}
+	select {
+	case c.stream.hungUp <- struct{}{}:
+	default:
+	}
 }
 
 func (c *streamConn) Read(b []byte) (int, error) {
@@ -157,12 +173,7 @@ func (c *streamConn) Read(b []byte) (int, error) {
 	if c.dead.Load() {
 		return 0, errCut
 	}
-	if err != nil && c.accepted {
-		select {
-		case c.stream.hungUp <- struct{}{}:
-		default:
-		}
-	}
+	c.took(err)
 	return n, err
 }
 

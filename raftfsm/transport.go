@@ -1,6 +1,7 @@
 package raftfsm
 
 import (
+	"errors"
 	"io"
 	"sync"
 	"time"
@@ -61,21 +62,33 @@ func (t *transport) InstallSnapshot(id raft.ServerID, target raft.ServerAddress,
 func (t *transport) RequestVote(id raft.ServerID, target raft.ServerAddress, args *raft.RequestVoteRequest, resp *raft.RequestVoteResponse) error {
 	anonymous := *args
 	anonymous.ID = nil
-	return t.NetworkTransport.RequestVote(id, target, &anonymous, resp)
+	return again(func() error { return t.NetworkTransport.RequestVote(id, target, &anonymous, resp) })
+}
+
+// again asks for a vote again where a pooled connection had died, as those to a
+// voter that has restarted have: the library would wait for the next election. A
+// question asked twice has one answer.
+func again(ask func() error) (err error) {
+	for range pooled + 1 {
+		if err = ask(); err == nil || errors.Is(err, errDial) || errors.Is(err, errCut) {
+			return err
+		}
+	}
+	return err
 }
 
 // RequestPreVote implements raft.WithPreVote. A pre-vote cannot be anonymous: one
 // refused under the candidate's id is asked for again under that of the one
 // asked, who has a vote in its own eyes. It is a question without effect.
 func (t *transport) RequestPreVote(id raft.ServerID, target raft.ServerAddress, args *raft.RequestPreVoteRequest, resp *raft.RequestPreVoteResponse) error {
-	err := t.NetworkTransport.RequestPreVote(id, target, args, resp)
+	err := again(func() error { return t.NetworkTransport.RequestPreVote(id, target, args, resp) })
 	if err != nil || resp.Granted {
 		return err
 	}
-	again := *args
-	again.ID = []byte(id)
+	own := *args
+	own.ID = []byte(id)
 	var second raft.RequestPreVoteResponse
-	if err := t.NetworkTransport.RequestPreVote(id, target, &again, &second); err == nil {
+	if err := t.NetworkTransport.RequestPreVote(id, target, &own, &second); err == nil {
 		*resp = second
 	}
 	return nil

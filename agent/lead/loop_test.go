@@ -265,6 +265,40 @@ func TestEntriesAreBounded(t *testing.T) {
 	}
 }
 
+func TestCommandsBeyondThoseOfOnePassAreNotForgotten(t *testing.T) {
+	const tasks = 3 * MaxEntries * MaxEntryItems
+	// It says nothing of what the loop cuts: that is for the loop to remember.
+	all := Planner{By: "all", Next: func(in plan.Input) plan.Plan {
+		var p plan.Plan
+		if len(in.Scope.Services) == 0 {
+			return p
+		}
+		for task := range in.State.Unassigned() {
+			p.Add(fleet.Item{Command: fleet.StopTasks{Tasks: []fleet.TaskID{task.ID}, Code: fleet.StopUserInitiated, Reason: "test"}, By: "all"})
+		}
+		return p
+	}}
+	w := newWorld(t, 1, all)
+	w.lead()
+	w.advance(time.Second)
+	full := w.loop.Stats().FullPasses
+	w.service("web", tasks, false)
+	for made := 0; made < tasks; made += MaxEntryItems {
+		run := fleet.CreateTasks{Revision: "web/1"}
+		for range MaxEntryItems {
+			run.Tasks = append(run.Tasks, w.newID())
+		}
+		w.do(run)
+	}
+	w.advance(2 * time.Second)
+	if n := w.s.UnassignedCount(); n > 0 {
+		t.Errorf("%d tasks are left over", n)
+	}
+	if got := w.loop.Stats().FullPasses; got != full {
+		t.Errorf("%d full passes found them", got-full)
+	}
+}
+
 func TestAHostIsLostWhenItsTimeComesThoughNothingHappens(t *testing.T) {
 	w := newWorld(t, 3)
 	w.service("web", 3, false)

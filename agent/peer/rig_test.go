@@ -60,6 +60,7 @@ type voterLog struct {
 	c    *cluster
 	self fleet.HostID
 	held atomic.Pointer[fleet.State]
+	mute atomic.Bool // what it commits is answered as unknown
 	// stalled: its disk hangs, so it is cut off from the others' logs.
 	stalled atomic.Bool
 }
@@ -89,6 +90,9 @@ func (v *voterLog) Propose(ctx context.Context, items []fleet.Item) ([]fleet.Res
 		return nil, 0, ErrNotLeader
 	}
 	results, index := v.c.apply(items)
+	if v.mute.Load() {
+		return nil, 0, ErrUnknown
+	}
 	return results, index, nil
 }
 
