@@ -80,7 +80,7 @@ func TestUnreadableMessagesAreRefused(t *testing.T) {
 		{"a newer format", append([]byte{format + 1}, good[1:]...), errNewer},
 		{"cut short", good[:len(good)-1], errFormat},
 		{"trailing bytes", append(good[:len(good):len(good)], 0), errFormat},
-		{"an unknown field", []byte{format, 0xa1, 0x18, 0x63, 0x01}, errFormat},
+		{"an unknown field twice", []byte{format, 0xa2, 0x18, 0x63, 0x01, 0x18, 0x63, 0x01}, errFormat},
 		{"a wrong type", []byte{format, 0xa1, 0x01, 0x01}, errFormat},
 		{"larger than the limit", append([]byte{format}, make([]byte, maxReportBytes)...), errFormat},
 		{"without a host", nobody, errFormat},
@@ -89,6 +89,29 @@ func TestUnreadableMessagesAreRefused(t *testing.T) {
 		if _, err := decodeReport(c.b); !errors.Is(err, c.want) {
 			t.Errorf("%s: got %v, want %v", c.name, err, c.want)
 		}
+	}
+}
+
+// withField adds a field of a newer agent, number 99, to an encoded message.
+func withField(message []byte) []byte {
+	out := append([]byte{format, message[1] + 1}, message[2:]...) // one pair more in the map
+	return append(out, 0x18, 99, 0x63, 'n', 'e', 'w')
+}
+
+func TestMessagesOfANewerAgentAreRead(t *testing.T) {
+	report, err := encodeReport(fleet.CapacityReport{Host: "h-1", Nonce: 7})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if r, err := decodeReport(withField(report)); err != nil || r.Host != "h-1" || r.Nonce != 7 {
+		t.Errorf("a report is read as %+v, %v", r, err)
+	}
+	member, err := encodeMeta(meta{Host: "h-1", Name: "one", Zone: "a"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if m, err := decodeMeta(withField(member)); err != nil || m.Host != "h-1" || m.Name != "one" || m.Zone != "a" {
+		t.Errorf("metadata is read as %+v, %v", m, err)
 	}
 }
 

@@ -12,6 +12,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/google/go-cmp/cmp"
+
 	"skein/raftfsm/fleet"
 	"skein/raftfsm/fleet/wire"
 	"skein/runtime/vfs"
@@ -63,8 +65,8 @@ func TestDamageInsideAJournalIsSeen(t *testing.T) {
 		"another header":     func(b []byte) []byte { b[3] ^= 1; return b },
 		"a flipped bit":      func(b []byte) []byte { b[first+12] ^= 1; return b },
 		"a length too large": func(b []byte) []byte { b[first] = 0xff; return b },
-		"another kind": func(b []byte) []byte {
-			framed, _ := appendRecord(nil, Record{Kind: 9, Task: "a"})
+		"no kind": func(b []byte) []byte {
+			framed, _ := appendRecord(nil, Record{Task: "a"})
 			return append([]byte(journalHeader), append(framed, b[first:]...)...)
 		},
 	} {
@@ -77,6 +79,45 @@ func TestDamageInsideAJournalIsSeen(t *testing.T) {
 	zeros := append(bytes.Clone(whole), make([]byte, 4096)...)
 	if got, err := decodeJournal(zeros); err != nil || len(got) != 4 {
 		t.Errorf("a tail of zeros: %d records, %v", len(got), err)
+	}
+}
+
+// newRecord and newWanted are what a newer agent might write.
+type newRecord struct {
+	Record
+	Note string `cbor:"99,keyasint"`
+}
+
+type newTask struct {
+	fleet.WantedTask
+	Note []string `cbor:"99,keyasint"`
+}
+
+func TestFilesOfANewerAgentAreReadAfterARollback(t *testing.T) {
+	var err error
+	b := []byte(journalHeader)
+	for _, r := range []any{newRecord{sampleRecords()[0], "x"}, Record{Kind: RecordForget + 1, Task: "a"}, newRecord{sampleRecords()[1], "y"}} {
+		if b, err = appendFrame(b, r); err != nil {
+			t.Fatal(err)
+		}
+	}
+	records, err := decodeJournal(b)
+	if diff := cmp.Diff(sampleRecords()[:2], records); err != nil || diff != "" {
+		t.Errorf("the journal is read with %v:\n%s", err, diff)
+	}
+
+	want := sampleWanted(5)
+	w := &want.Wanted
+	b = []byte(wantedHeader)
+	head := wantedHead{Boot: want.Boot, Fleet: w.Fleet, Epoch: w.Epoch, Index: w.Index, Session: w.Session, TaskDefs: 1, Tasks: 1}
+	for _, v := range []any{head, w.TaskDefs[0], newTask{w.Tasks[0], []string{"x"}}} {
+		if b, err = appendFrame(b, v); err != nil {
+			t.Fatal(err)
+		}
+	}
+	got, err := decodeWanted(b)
+	if diff := cmp.Diff(want, got); err != nil || diff != "" {
+		t.Errorf("the wanted file is read with %v:\n%s", err, diff)
 	}
 }
 

@@ -70,7 +70,9 @@ func decodeJournal(b []byte) ([]Record, error) {
 		if err != nil {
 			return records, fmt.Errorf("journal record %d: %w", len(records)+1, err)
 		}
-		records = append(records, r)
+		if r.Kind <= RecordForget { // a newer agent's record, which this one does not need, is skipped
+			records = append(records, r)
+		}
 		rest = rest[size:]
 	}
 	return records, nil
@@ -100,7 +102,7 @@ func decodeRecord(b []byte) (Record, int, error) {
 	if err := wire.Unmarshal(body, &r); err != nil {
 		return Record{}, 0, fmt.Errorf("%w: %w", err, errDamaged)
 	}
-	if r.Kind < RecordStart || r.Kind > RecordForget || r.Task == "" {
+	if r.Kind < RecordStart || r.Task == "" {
 		return Record{}, 0, fmt.Errorf("kind %d of task %q: %w", r.Kind, r.Task, errDamaged)
 	}
 	return r, 8 + int(size), nil

@@ -157,12 +157,12 @@ func TestTheJoinDoorIsOnlyADoor(t *testing.T) {
 func TestJoinBodiesAreBounded(t *testing.T) {
 	r := newRig(t)
 	for name, body := range map[string][]byte{
-		"too large":      make([]byte, trust.MaxJoinBody+1),
-		"no CBOR":        []byte("{}"),
-		"deeply nested":  bytes.Repeat([]byte{0x81}, 10_000),
-		"a huge claim":   {0x9b, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff},
-		"an empty one":   {},
-		"unknown fields": {0xa1, 0x18, 0x63, 0x01},
+		"too large":                    make([]byte, trust.MaxJoinBody+1),
+		"no CBOR":                      []byte("{}"),
+		"deeply nested":                bytes.Repeat([]byte{0x81}, 10_000),
+		"a huge claim":                 {0x9b, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff},
+		"an empty one":                 {},
+		"no UTF-8 in an unknown field": {0xa1, 0x18, 0x63, 0x61, 0xff},
 	} {
 		conn := tls.Client(knock(t, r.agents[0]), &tls.Config{InsecureSkipVerify: true, NextProtos: []string{trust.ProtocolJoin}})
 		request, err := http.NewRequest(http.MethodPost, "https://x"+trust.JoinPath, bytes.NewReader(body))

@@ -101,7 +101,7 @@ func TestAWorkerSpeaksOnlyOfItself(t *testing.T) {
 		"a voter's report":       {PathReports, fleet.Report{Host: voter, Session: 1, Seq: 99}, ErrForbidden},
 		"a report in no session": {PathReports, fleet.Report{Host: worker.id(), Session: 7, Seq: 1}, ErrBehind},
 		"a body that is no CBOR": {PathSession, []byte("{}"), ErrMalformed},
-		"an unknown field":       {PathSession, map[int]any{99: 1}, ErrMalformed},
+		"an unknown field twice": {PathSession, []byte{0xa2, 0x18, 0x63, 0x01, 0x18, 0x63, 0x01}, ErrMalformed},
 		"a report too large":     {PathReports, fleet.Report{Host: worker.id(), Session: 1, Tasks: make([]fleet.TaskReport, maxReportTasks+1)}, ErrTooLarge},
 		"a body too large":       {PathSession, make([]byte, smallBody+1), ErrTooLarge},
 	}

@@ -25,7 +25,8 @@ var (
 
 var (
 	encoder = mustEncMode()
-	decoder = mustDecMode()
+	strict  = mustDecMode(cbor.ExtraDecErrorUnknownField)
+	lenient = mustDecMode(cbor.ExtraDecErrorNone)
 )
 
 func mustEncMode() cbor.UserBufferEncMode {
@@ -38,7 +39,7 @@ func mustEncMode() cbor.UserBufferEncMode {
 	return mode
 }
 
-func mustDecMode() cbor.DecMode {
+func mustDecMode(extra cbor.ExtraDecErrorCond) cbor.DecMode {
 	mode, err := cbor.DecOptions{
 		DupMapKey:         cbor.DupMapKeyEnforcedAPF,
 		MaxNestedLevels:   maxDepth,
@@ -46,7 +47,7 @@ func mustDecMode() cbor.DecMode {
 		MaxMapPairs:       maxElements,
 		IndefLength:       cbor.IndefLengthForbidden,
 		TagsMd:            cbor.TagsForbidden,
-		ExtraReturnErrors: cbor.ExtraDecErrorUnknownField,
+		ExtraReturnErrors: extra,
 		UTF8:              cbor.UTF8RejectInvalid,
 		FieldNameMatching: cbor.FieldNameMatchingCaseSensitive,
 	}.DecMode()
@@ -68,23 +69,43 @@ func Marshal(v any) ([]byte, error) {
 	return b, nil
 }
 
-// Unmarshal decodes exactly one value into the pointer v. Errors: ErrTooLarge,
-// ErrFormat naming an unknown field, ErrCorrupt.
+// Unmarshal decodes exactly one value into the pointer v, which it sets as a
+// whole. Fields that its type does not have are skipped, since a newer agent may
+// have written them, but what they hold is checked: see checkSkipped. Errors:
+// ErrTooLarge, ErrCorrupt.
 func Unmarshal(b []byte, v any) error {
+	err := decode(strict, b, v)
+	var unknown *cbor.UnknownFieldError
+	if !errors.As(err, &unknown) {
+		return err
+	}
+	if err := checkSkipped(b); err != nil {
+		return fmt.Errorf("decode %T: %w: %w", v, err, ErrCorrupt)
+	}
+	reflect.ValueOf(v).Elem().SetZero()
+	return decode(lenient, b, v)
+}
+
+// unmarshalStrict is Unmarshal for what all voters must read alike: it refuses a
+// field that it does not know. Errors: also ErrFormat, naming that field.
+func unmarshalStrict(b []byte, v any) error { return explain(b, v, decode(strict, b, v)) }
+
+func decode(mode cbor.DecMode, b []byte, v any) error {
 	if len(b) > MaxFrame {
 		return fmt.Errorf("decode %T: %d bytes, at most %d are allowed: %w", v, len(b), MaxFrame, ErrTooLarge)
 	}
-	if err := decoder.Unmarshal(b, v); err != nil {
-		return explain(b, v, err)
+	if err := mode.Unmarshal(b, v); err != nil {
+		return fmt.Errorf("decode %T: %w: %w", v, err, ErrCorrupt)
 	}
 	return nil
 }
 
-// explain makes a decoder's error one of ours.
+// explain makes of a decoder's error that it met an unknown field one that names
+// the field.
 func explain(b []byte, v any, err error) error {
 	var unknown *cbor.UnknownFieldError
 	if errors.As(err, &unknown) {
 		return fmt.Errorf("decode %T: unknown field %s: %w", v, unknownField(b, reflect.TypeOf(v)), ErrFormat)
 	}
-	return fmt.Errorf("decode %T: %w: %w", v, err, ErrCorrupt)
+	return err
 }

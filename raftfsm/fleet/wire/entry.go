@@ -96,7 +96,7 @@ func DecodeEntry(b []byte) (fleet.Entry, error) {
 		return fleet.Entry{}, fmt.Errorf("decode entry: version %d, this build reads %d: %w", b[0], entryVersion, ErrFormat)
 	}
 	var in entry
-	if err := Unmarshal(b[1:], &in); err != nil {
+	if err := unmarshalStrict(b[1:], &in); err != nil {
 		return fleet.Entry{}, fmt.Errorf("decode entry: %w", err)
 	}
 	e := fleet.Entry{At: in.At, Items: make([]fleet.Item, len(in.Items))}
@@ -111,7 +111,7 @@ func DecodeEntry(b []byte) (fleet.Entry, error) {
 }
 
 func decodeCommand(k fleet.Kind, body []byte) (fleet.Command, error) {
-	c, known, err := fleet.DecodeCommand(k, func(v any) error { return Unmarshal(body, v) })
+	c, known, err := fleet.DecodeCommand(k, func(v any) error { return unmarshalStrict(body, v) })
 	if !known {
 		return nil, fmt.Errorf("%s is not known: %w", k, ErrFormat)
 	}

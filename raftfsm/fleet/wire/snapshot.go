@@ -183,9 +183,9 @@ func (in *snapshotReader) chunk(table fleet.Table, rest []byte) error {
 		if !known {
 			return fmt.Errorf("table %d is not known: %w", table, ErrFormat)
 		}
-		after, err := decoder.UnmarshalFirst(rest, row)
+		after, err := strict.UnmarshalFirst(rest, row)
 		if err != nil {
-			return fmt.Errorf("row %d: %w", in.rows, explain(rest, row, err))
+			return fmt.Errorf("row %d: %w", in.rows, explain(rest, row, fmt.Errorf("decode %T: %w: %w", row, err, ErrCorrupt)))
 		}
 		if err := in.builder.Add(table, row); err != nil {
 			return fmt.Errorf("row %d: %w: %w", in.rows, ErrCorrupt, err)
