@@ -12,6 +12,7 @@ import (
 
 	"skein/raftfsm/fleet"
 	"skein/raftfsm/fleet/wire"
+	"skein/runtime/clock"
 )
 
 // testMachine is a machine that may not fail, with a fleet at index 1.
@@ -109,9 +110,11 @@ func TestAProposalIsSentOrToldThatItIsNot(t *testing.T) {
 	} {
 		for _, sent := range []bool{false, true} {
 			t.Run(name, func(t *testing.T) {
-				n := &Node{}
+				n := &Node{cfg: Config{Clock: clock.System()}, machine: testMachine(t)}
 				q := newProposer(n)
-				p := &proposal{items: []fleet.Item{token("a")}, encoded: []byte{1}, done: make(chan answer, 1)}
+				item, err := wire.EncodeItem(token("a"))
+				must(t, err)
+				p := &proposal{items: []fleet.Item{token("a")}, encoded: [][]byte{item}, done: make(chan answer, 1)}
 				ctx, cancel := context.WithCancel(t.Context())
 				defer cancel()
 				told := make(chan error, 1)
@@ -126,7 +129,7 @@ func TestAProposalIsSentOrToldThatItIsNot(t *testing.T) {
 					}
 				}
 				end(n, cancel)
-				err := <-told
+				err = <-told
 				if sent != errors.Is(err, ErrUnknown) || sent == NotDone(err) {
 					t.Errorf("sent %v: it was told %v", sent, err)
 				}
