@@ -2,6 +2,7 @@ package raftfsm
 
 import (
 	"fmt"
+	"net"
 	"slices"
 	"testing"
 	"time"
@@ -72,6 +73,29 @@ func TestAFollowerThatAloneIsRefusedDeposesNobody(t *testing.T) {
 		c.net.cut(leader.id, refused.id, false)
 		c.put("after")
 	})
+}
+
+func TestWhoeverHangsUpIsNoticedByReadsAndWrites(t *testing.T) {
+	for name, use := range map[string]func(net.Conn) error{
+		"a read":  func(c net.Conn) error { _, err := c.Read(make([]byte, 1)); return err },
+		"a write": func(c net.Conn) error { _, err := c.Write([]byte{1}); return err },
+	} {
+		for _, accepted := range []bool{true, false} {
+			t.Run(fmt.Sprintf("%s, accepted %v", name, accepted), func(t *testing.T) {
+				s := newStream("h-0000000000000001.1", nil, nil, time.Second)
+				near, far := net.Pipe()
+				conn, err := s.keep(near, accepted)
+				must(t, err)
+				must(t, far.Close())
+				if use(conn) == nil {
+					t.Fatal("the connection still works")
+				}
+				if got := len(s.hungUp) == 1; got != accepted {
+					t.Errorf("noticed: %v, want %v", got, accepted)
+				}
+			})
+		}
+	}
 }
 
 func TestFollowersOfALeaderTakeTurns(t *testing.T) {

@@ -103,6 +103,26 @@ func TestAVoterThatIsTakenForTheLeaderDoesNotPassProposalsOn(t *testing.T) {
 	}
 }
 
+func TestAProposalOfUnknownOutcomeIsNotProposedAgain(t *testing.T) {
+	r, agents := three(t)
+	agents[0].log.Load().mute.Store(true)
+	for name, from := range map[string]*rigAgent{"by the leader itself": agents[0], "forwarded": agents[1]} {
+		t.Run(name, func(t *testing.T) {
+			before := r.cluster.state().Index()
+			ctx, cancel := context.WithTimeout(t.Context(), 10*proposePause)
+			defer cancel()
+			_, _, err := from.port.Propose(ctx, []fleet.Item{setting(5)})
+			wantErr(t, err, ErrUnknown)
+			if NotDone(err) {
+				t.Errorf("%v is taken for surely not done", err)
+			}
+			if got := r.cluster.state().Index() - before; got != 1 {
+				t.Errorf("it was committed %d times", got)
+			}
+		})
+	}
+}
+
 func TestReportsAreGatheredIntoFewEntries(t *testing.T) {
 	var mu sync.Mutex
 	var batches []int
