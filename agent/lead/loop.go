@@ -17,6 +17,8 @@ type Loop struct {
 
 	stats Stats
 	seen  plan.Seen
+	// seenAt is when seen was handed over.
+	seenAt time.Duration
 	// odd are the hosts seen otherwise than alive, sorted: a pass visits those of
 	// them that State does not agree with.
 	odd        []fleet.HostID
@@ -121,7 +123,7 @@ func (l *Loop) begin(now Instant, state *fleet.State) {
 // look takes a new view and marks the hosts that are seen differently.
 func (l *Loop) look(now Instant, seen plan.Seen) {
 	before := l.seen.Hosts
-	l.seen = seen
+	l.seen, l.seenAt = seen, now.Mono
 	l.odd = l.odd[:0]
 	for id, host := range seen.Hosts {
 		if host.Sight > plan.SightAlive {

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"skein/agent/plan"
+	"skein/agent/plan/hosts"
 	"skein/raftfsm/fleet"
 	"skein/raftfsm/fleet/wire"
 )
@@ -337,7 +338,7 @@ func TestAHostThatRunsAgainIsNotBackInTheSessionBefore(t *testing.T) {
 		}
 	}
 	w.seeIn("h2", plan.SightAlive, 1) // no sight changes
-	w.advance(time.Second)
+	w.advance(hosts.ReturnAfter + time.Second)
 	if got := w.s.Host("h2").Life; got != fleet.HostReady {
 		t.Errorf("h2 is %s", got)
 	}

@@ -101,7 +101,7 @@ type fold struct {
 func (l *Loop) plan(now Instant, scope *dirty, full bool) *fold {
 	t := l.term
 	seen := l.seen
-	seen.LeaderAge = now.Mono - t.since
+	seen.LeaderAge, seen.Taken = now.Mono-t.since, now.Mono-l.seenAt
 	f := &fold{
 		in:    plan.Input{State: t.state.Clone(), Seen: seen, Now: l.fleetTime(now), NewID: l.newID},
 		index: t.state.Index(), scope: newDirty(), full: full, stats: &l.stats,

@@ -109,6 +109,9 @@ func (s Sight) String() string {
 // immutable once handed over.
 type Seen struct {
 	Hosts map[fleet.HostID]HostSeen
+	// Taken is how long ago the view was taken: sights have held for so much longer.
+	// Set by the leader loop itself, which is given a view when one changes.
+	Taken time.Duration
 	// LeaderAge is how long this leader has led. Set by the leader loop itself.
 	LeaderAge time.Duration
 	// ClockOffset is the median of the ready hosts' clocks (the leader's own with

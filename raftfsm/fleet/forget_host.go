@@ -31,6 +31,7 @@ func (c ForgetHost) apply(s *State, x *context) ([]string, error) {
 	host := *s.Host(old.ID) // ending its tasks moved WantedMod
 	host.become(HostForgotten, x.now)
 	s.putHost(x, host)
+	s.removeWait(x, AboutHost(host.ID))
 	s.decide(x, Decision{Code: "host-forgotten", About: aboutHost(&host),
 		Message: host.Name + " forgotten with " + some(n, "task"), Counts: []Count{{"tasks", n}}})
 	return nil, nil

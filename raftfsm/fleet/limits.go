@@ -15,6 +15,7 @@ const (
 
 	MaxRun         = 1_000  // tasks in one command: 40 KiB of ids, a tenth of an entry
 	MaxRunTasks    = 10     // standalone tasks at once (ecs.md 3.10)
+	MaxFlaps       = 1_000  // silences in a row that are counted: the hold stops growing long before
 	MaxReportTasks = 10_000 // tasks in one report; a host sends more in several
 	MaxSelfChecks  = 64     // lines of a self-check
 	MaxCounts      = 32     // counts of a wait or decision: filters there are, and room

@@ -63,6 +63,9 @@ type Host struct {
 	BootedAt Time `cbor:"30,keyasint,omitempty"`
 	// Clone is the last other machine that showed this identity; nil: none did.
 	Clone *Clone `cbor:"31,keyasint,omitempty"`
+	// Flaps is how many times in a row it fell silent soon after it had come back.
+	// While it is above zero a new session does not end silence: only ReturnHost.
+	Flaps int `cbor:"32,keyasint,omitempty"`
 }
 
 // Placeable reports whether new tasks may be assigned to the host (I3).

@@ -9,7 +9,8 @@ import (
 // OpenSession begins a new life of an agent: refused when the host is forgotten
 // or the nonce is not newer. A changed boot id makes every task of the host
 // that was not stopped unreachable until reported; a host that was silent or
-// lost is ready again (joining when it never passed a self-check).
+// lost is ready again (joining when it never passed a self-check), unless it was
+// silent and has come and gone of late (Host.Flaps).
 //
 // Of two live agents with one identity on one machine the newer wins: the agent
 // restarted. Another machine (see SameMachine) opens no session while the former
@@ -93,7 +94,7 @@ func (c OpenSession) row(old *Host, now Time) Host {
 	if c.Boot != old.Session.Boot {
 		h.boot(old, now)
 	}
-	if old.Life == HostSilent || old.Life == HostLost {
+	if old.Life == HostSilent && old.Flaps == 0 || old.Life == HostLost {
 		h.wake(now)
 	}
 	if h.Clone != nil && h.Clone.Addr == c.Addr {

@@ -7,7 +7,7 @@ import (
 
 // PutWait records why a planner does not act on a subject; the same wait again
 // changes nothing. An empty Code clears it. Refused when the subject
-// ("service:web", "task:3f...") is not there; it goes with its subject, a
+// ("service:web", "host:h-...", "task:3f...") is not there; it goes with its subject, a
 // task's when the task gets a host.
 type PutWait struct {
 	About   string  `cbor:"1,keyasint"`
@@ -51,12 +51,12 @@ func (c PutWait) apply(s *State, x *context) ([]string, error) {
 	}
 	s.putWait(x, w)
 	if old == nil || old.Code != w.Code {
-		s.decide(x, Decision{By: "planner", Code: w.Code, About: w.About, Message: w.Message, Counts: w.Counts})
+		s.decide(x, Decision{By: "planner", Code: w.Code, About: s.named(w.About), Message: w.Message, Counts: w.Counts})
 	}
 	return nil, nil
 }
 
-// mayWait reports whether something may be waited for: a service, a task
+// mayWait reports whether something may be waited for: a service, a host, a task
 // without a host, the fleet as a whole, or a planner.
 func (s *State) mayWait(about string) bool {
 	kind, name, _ := strings.Cut(about, ":")
@@ -67,12 +67,23 @@ func (s *State) mayWait(about string) bool {
 		return checkName("about", name, MaxID) == nil
 	case "service":
 		return s.Service(name) != nil
+	case "host":
+		h := s.Host(HostID(name))
+		return h != nil && h.Life != HostForgotten
 	case "task":
 		t := s.Task(TaskID(name))
 		return t != nil && t.unassigned()
 	default:
 		return false
 	}
+}
+
+// named is a subject as decisions have it, which name hosts as people do.
+func (s *State) named(about string) string {
+	if id, ok := strings.CutPrefix(about, "host:"); ok {
+		return aboutHost(s.Host(HostID(id)))
+	}
+	return about
 }
 
 // touchSubject notes a change of what is waited for.

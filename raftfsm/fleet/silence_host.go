@@ -4,7 +4,8 @@ package fleet
 // become unreachable by derivation, never by a write per task.
 type SilenceHost struct {
 	Host    HostID `cbor:"1,keyasint"`
-	Session uint64 `cbor:"2,keyasint"` // refused when the session moved
+	Session uint64 `cbor:"2,keyasint"`           // refused when the session moved
+	Flaps   int    `cbor:"3,keyasint,omitempty"` // see Host.Flaps
 }
 
 // Kind is the command's number in the log.
@@ -18,9 +19,12 @@ func (c SilenceHost) apply(s *State, x *context) ([]string, error) {
 	if old.Life == HostSilent || old.Life == HostLost {
 		return nil, nil
 	}
+	if err := checkRange("flaps", c.Flaps, 0, MaxFlaps); err != nil {
+		return nil, err
+	}
 	host := *old
 	host.become(HostSilent, x.now)
-	host.SilentSince = x.now
+	host.SilentSince, host.Flaps = x.now, c.Flaps
 	s.putHost(x, host)
 	s.decide(x, Decision{By: "hosts", Code: "host-silent", About: aboutHost(&host), Message: host.Name + " went silent"})
 	return nil, nil

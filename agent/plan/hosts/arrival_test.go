@@ -19,8 +19,8 @@ func TestAHostThatOpenedASessionHasTimeToOpenItsStream(t *testing.T) {
 		want  string
 	}{
 		"silence from before it came back":     {after: 2 * time.Second, held: time.Minute, want: "nothing"},
-		"silence from after it came back":      {after: 2 * time.Second, held: time.Second, want: "silence h2"},
-		"no stream though it had time to open": {after: hosts.ArrivalGrace, held: time.Minute, want: "silence h2"},
+		"silence from after it came back":      {after: 2 * time.Second, held: time.Second, want: "silence h2 flaps 1"},
+		"no stream though it had time to open": {after: hosts.ArrivalGrace, held: time.Minute, want: "silence h2 flaps 1"},
 	}
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {
@@ -72,8 +72,9 @@ func TestAHostReturnsOnlyInTheSessionThatStateHas(t *testing.T) {
 	host := w.State.Host("h2")
 	w.Do(fleet.OpenSession{Host: "h2", Boot: "boot-2", Nonce: 2, Addr: host.Addr, Zone: host.Zone, Capacity: host.Capacity})
 	w.Do(fleet.SilenceHost{Host: "h2", Session: 2})
+	w.Wait(hosts.ReturnAfter)
 	for heard, want := range []string{"nothing", "nothing", "return h2", "nothing"} {
-		w.Seen.Hosts["h2"] = plan.HostSeen{Sight: plan.SightAlive, Session: uint64(heard)}
+		w.Seen.Hosts["h2"] = plan.HostSeen{Sight: plan.SightAlive, Session: uint64(heard), For: hosts.ReturnAfter}
 		if got := plantest.Text(hosts.Next(w.Input())); got != want {
 			t.Errorf("heard in session %d: %s, want %s", heard, got, want)
 		}

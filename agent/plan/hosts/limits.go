@@ -24,6 +24,14 @@ const (
 	// ArrivalGrace is how long a host that opened a session has to open its stream
 	// before older silence counts again: the link's own first pause, with room.
 	ArrivalGrace = 3 * time.Second
+	// ReturnAfter is how long a silent host must be heard without a break before it
+	// is back, so that a link which comes and goes each second is one silence. It
+	// doubles, from ReturnFlapping up to ReturnMost, with each silence that begins
+	// within FlapWindow of the last return.
+	ReturnAfter    = 3 * time.Second
+	ReturnFlapping = 15 * time.Second
+	ReturnMost     = 2 * time.Minute
+	FlapWindow     = 5 * time.Minute
 	// MaxProbes bounds the probes asked for in one pass; the rest is asked for
 	// AskAgain later. Three witnesses each: 200 dials in flight.
 	MaxProbes = 64

@@ -13,7 +13,7 @@ import (
 // By names this planner in decisions and waits.
 const By = "hosts"
 
-// The codes of this planner's waits, all about the fleet. CodeOver is that of
+// The codes of this planner's waits about the fleet. CodeOver is that of
 // the decision which ends them.
 const (
 	CodeCutOff      = "leader-cut-off"
@@ -54,6 +54,7 @@ type planner struct {
 
 func (p *planner) visit(host *fleet.Host) {
 	seen := p.in.Seen.Hosts[host.ID]
+	p.explainFlaps(host)
 	switch host.Life {
 	case fleet.HostReady:
 		p.ready(host, seen)
@@ -81,12 +82,16 @@ func (p *planner) ready(host *fleet.Host, seen plan.HostSeen) {
 func (p *planner) silent(host *fleet.Host, seen plan.HostSeen) {
 	if seen.Sight == plan.SightAlive {
 		if seen.Session == host.Session.N {
-			p.returned(host)
+			p.heardAgain(host, seen)
 		}
 		return // alive in another session, or by a witness's word: its session, or its stream, follows
 	}
 	if p.in.Now < p.lostAt(host) {
 		return // State.Due brings it back
+	}
+	if unheard := seen.Age; host.Flaps > 0 && unheard >= 0 && unheard < p.lostAfter() {
+		p.out.WakeAt(p.in.Now.Add(p.lostAfter()-unheard), fleet.AboutHost(host.ID))
+		return // it comes and goes: it was heard since
 	}
 	switch seen.Sight {
 	case plan.SightSilent, plan.SightRefused:
@@ -96,9 +101,14 @@ func (p *planner) silent(host *fleet.Host, seen plan.HostSeen) {
 	}
 }
 
-// returned records that a host is heard again in the session it had. One that
-// restarted its agent returns by OpenSession instead.
-func (p *planner) returned(host *fleet.Host) {
+// heardAgain records that a host is back once it has been heard for long enough in
+// the session it had. One that restarted its agent returns by OpenSession instead,
+// unless it comes and goes.
+func (p *planner) heardAgain(host *fleet.Host, seen plan.HostSeen) {
+	if left := returnAfter(host) - p.heardFor(host, seen); left > 0 {
+		p.out.WakeAt(p.in.Now.Add(left), fleet.AboutHost(host.ID))
+		return
+	}
 	if !p.out.Full() {
 		p.add(fleet.ReturnHost{Host: host.ID, Session: host.Session.N}, "")
 	}
@@ -152,7 +162,11 @@ func (p *planner) agentDownAfter() time.Duration {
 }
 
 func (p *planner) lostAt(host *fleet.Host) fleet.Time {
-	return host.LifeSince + fleet.Time(p.settings.LostAfterMs)
+	return host.LifeSince.Add(p.lostAfter())
+}
+
+func (p *planner) lostAfter() time.Duration {
+	return time.Duration(p.settings.LostAfterMs) * time.Millisecond
 }
 
 func (p *planner) add(c fleet.Command, reason string) {
@@ -162,7 +176,7 @@ func (p *planner) add(c fleet.Command, reason string) {
 // act carries out what no brake holds: n silences in the order of ids, and all losses.
 func (p *planner) act(n int) {
 	for _, host := range p.silence[:n] {
-		p.add(fleet.SilenceHost{Host: host.ID, Session: host.Session.N}, p.whySilent(host))
+		p.add(fleet.SilenceHost{Host: host.ID, Session: host.Session.N, Flaps: p.flaps(host)}, p.whySilent(host))
 	}
 	for _, host := range p.lose {
 		if p.out.Full() {

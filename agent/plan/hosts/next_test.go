@@ -36,7 +36,7 @@ func TestNext(t *testing.T) {
 		},
 		"a host that came back and fell silent since is silenced": {
 			given: "h1:; h2 silent=10s rebooted seen=silent/700ms:; h3:",
-			want:  "silence h2",
+			want:  "silence h2 flaps 1",
 		},
 		"a silent host of two is silenced at once": {
 			given: "h1:; h2 seen=silent:",

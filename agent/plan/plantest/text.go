@@ -36,6 +36,9 @@ func lines(p plan.Plan) []string {
 func command(item fleet.Item) string {
 	switch c := item.Command.(type) {
 	case fleet.SilenceHost:
+		if c.Flaps > 0 {
+			return fmt.Sprintf("silence %s flaps %d", c.Host, c.Flaps)
+		}
 		return "silence " + string(c.Host)
 	case fleet.LoseHost:
 		return "lose " + string(c.Host)

@@ -42,7 +42,7 @@ func (c *Checker) openSession(cmd fleet.OpenSession) {
 	if cmd.Boot != h.boot {
 		h.boot, h.bootSession = cmd.Boot, h.session
 	}
-	if h.life == fleet.HostSilent || h.life == fleet.HostLost {
+	if h.life == fleet.HostSilent && h.flaps == 0 || h.life == fleet.HostLost {
 		h.wake(c.model.now)
 	}
 	c.resize(h, cmd.Capacity)
@@ -77,7 +77,7 @@ func (c *Checker) silenceHost(cmd fleet.SilenceHost) {
 		return
 	}
 	c.falseDeath(h, "silent")
-	h.life, h.lifeSince = fleet.HostSilent, c.model.now
+	h.life, h.lifeSince, h.flaps = fleet.HostSilent, c.model.now, cmd.Flaps
 	c.reweigh(h)
 }
 

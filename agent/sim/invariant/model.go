@@ -46,6 +46,7 @@ type host struct {
 	name, zone  string
 	life        fleet.HostLife
 	lifeSince   fleet.Time
+	flaps       int // silences in a row, each soon after a return
 	everReady   bool
 	cordoned    bool
 	draining    bool
