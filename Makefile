@@ -58,8 +58,10 @@ soak: build ## fresh seeds until interrupted; failures, made small, go to bin/so
 e2e: build ## real containerd, real network namespaces, whole labs (as root)
 	@SKEIN_BINARY=$(CURDIR)/$(BIN) $(GO) test -tags e2e -p 1 -timeout 20m ./runtime/... ./agent/api ./cmd/skein/... ./packaging/...
 
-bench: go ## benchmarks, each beside a floor or peer of the same run
+bench: go ## benchmarks, each beside a floor or peer of the same run (starts of containers: as root)
 	@$(GO) test -run '^$$' -bench . -benchmem ./raftfsm/... ./agent/... ./runtime/... ./gossip/...
+	@packaging/make/install test
+	@$(GO) test -tags e2e -run '^$$' -bench Converge -benchtime 5x ./runtime/containerd
 
 fuzz: go ## every fuzz target for FUZZTIME each (default 10s)
 	@packaging/make/fuzz $(FUZZTIME)

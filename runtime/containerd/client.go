@@ -9,13 +9,18 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"path/filepath"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
+	"github.com/containerd/containerd/api/types/runc/options"
 	"github.com/containerd/containerd/v2/client"
+	"github.com/containerd/containerd/v2/core/containers"
 	"github.com/containerd/containerd/v2/pkg/namespaces"
 	"github.com/containerd/log"
+	"github.com/containerd/typeurl/v2"
 	"golang.org/x/sys/unix"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/backoff"
@@ -26,6 +31,7 @@ type Config struct {
 	Address     string   // unix socket; "/run/containerd/containerd.sock" when empty
 	Namespace   string   // containerd's namespace of all that is ours; "skein" when empty
 	Snapshotter string   // "overlayfs" when empty
+	Runtime     string   // path of the OCI runtime that makes containers; containerd's own choice, runc, when empty
 	PlainHTTP   []string // registries, as host or host:port, that are spoken to without TLS
 	// AllowPrivileged lets task definitions ask for privileged containers.
 	AllowPrivileged bool
@@ -87,6 +93,7 @@ type Client struct {
 	nonce     string // tells this client's exec processes from an earlier one's
 	execs     counter
 	creating  inFlight
+	runtime   atomic.Pointer[containers.RuntimeInfo] // of containers to be made
 }
 
 // Open makes a client. It does not need the daemon to be up: calls fail with
@@ -114,11 +121,33 @@ func Open(config Config) (*Client, error) {
 		return nil, errors.Join(err, daemon.Close())
 	}
 	transport := newTransport()
-	return &Client{
+	c := &Client{
 		config: config, log: config.Log, daemon: daemon, cgroups: groups,
 		transport: transport, hosts: newRegistryHosts(config.PlainHTTP, transport),
 		nonce: hex.EncodeToString(nonce),
-	}, nil
+	}
+	if err := c.UseRuntime(config.Runtime); err != nil {
+		return nil, errors.Join(err, daemon.Close())
+	}
+	return c, nil
+}
+
+// UseRuntime has the OCI runtime at a path make new containers, containerd's own
+// choice when the path is empty. A container's record names the runtime that made
+// it, so what runs is not touched.
+func (c *Client) UseRuntime(program string) error {
+	info := containers.RuntimeInfo{Name: shim}
+	if program != "" {
+		if !filepath.IsAbs(program) {
+			return fmt.Errorf("OCI runtime %q: want an absolute path", program)
+		}
+		var err error
+		if info.Options, err = typeurl.MarshalAny(&options.Options{BinaryName: program}); err != nil {
+			return fmt.Errorf("OCI runtime %q: %w", program, err)
+		}
+	}
+	c.runtime.Store(&info)
+	return nil
 }
 
 // Close ends the connection. Containers run on.

@@ -22,7 +22,9 @@ import (
 )
 
 const (
-	ociRuntime = "io.containerd.runc.v2"
+	// shim keeps a container's processes in its care and has an OCI runtime make
+	// them: runc, or another with its command line.
+	shim = "io.containerd.runc.v2"
 	// labelRoot keeps a snapshot from containerd's garbage collector until a
 	// container refers to it: cheaper than a lease by two synced writes.
 	labelRoot = "containerd.io/gc.root"
@@ -91,7 +93,7 @@ func (c *Client) create(ctx context.Context, spec port.ContainerSpec) (pid int, 
 	}
 	record := containers.Container{
 		ID: runtimeID(spec.ID), Labels: labels, Image: image.Name(),
-		Runtime:     containers.RuntimeInfo{Name: ociRuntime},
+		Runtime:     *c.runtime.Load(),
 		Snapshotter: c.config.Snapshotter, SnapshotKey: runtimeID(spec.ID),
 	}
 	mounts, err := c.prepare(ctx, record, facts.chain)

@@ -108,7 +108,7 @@ func (d *daemon) start(t testing.TB) {
 	d.cmd = exec.Command(d.binary, "--config", d.dir+"/config.toml")
 	d.cmd.Stdout, d.cmd.Stderr = log, log
 	must(t, d.cmd.Start())
-	controllers := []string{"cpu", "memory", "pids"}
+	controllers := []string{"cpu", "cpuacct", "memory", "pids"}
 	if unified(t) {
 		controllers = []string{""}
 	}
@@ -152,8 +152,21 @@ func (d *daemon) kill(t testing.TB) {
 
 func (d *daemon) client(t testing.TB, namespace string) *Client {
 	t.Helper()
+	return d.clientWith(t, namespace, "")
+}
+
+// clientWith is a client whose containers are made by the named OCI runtime,
+// containerd's own choice when empty.
+func (d *daemon) clientWith(t testing.TB, namespace, ociRuntime string) *Client {
+	t.Helper()
+	if ociRuntime != "" {
+		var err error
+		if ociRuntime, err = exec.LookPath(ociRuntime); err != nil {
+			t.Fatalf("%v: install it (Debian: the package of that name)", err)
+		}
+	}
 	c, err := Open(Config{
-		Address: d.address(), Namespace: namespace, PlainHTTP: []string{theHub.address}, AllowPrivileged: true,
+		Address: d.address(), Namespace: namespace, Runtime: ociRuntime, PlainHTTP: []string{theHub.address}, AllowPrivileged: true,
 		Log: slog.New(slog.NewTextHandler(testLog{t}, &slog.HandlerOptions{Level: slog.LevelDebug})),
 	})
 	must(t, err)
@@ -196,8 +209,13 @@ func newBed(t testing.TB) *bed {
 
 func newBedOn(t testing.TB, d *daemon) *bed {
 	t.Helper()
+	return newBedWith(t, d, "")
+}
+
+func newBedWith(t testing.TB, d *daemon, ociRuntime string) *bed {
+	t.Helper()
 	name := fmt.Sprint("case", beds.Add(1))
-	b := &bed{t: t, daemon: d, name: name, Client: d.client(t, name)}
+	b := &bed{t: t, daemon: d, name: name, Client: d.clientWith(t, name, ociRuntime)}
 	t.Cleanup(b.clear)
 	return b
 }
@@ -331,29 +349,36 @@ func alive(pid int) bool {
 var _ converge.Containers = (*Client)(nil)
 
 func TestContainersKeepTheContract(t *testing.T) {
-	porttest.Containers(t, func(t *testing.T) porttest.ContainersFixture {
-		b := newBed(t)
-		theHub.pulls.Store(0)
-		logs := t.TempDir()
-		tagged := theHub.ref("web")
-		tagged.Digest = ""
-		return porttest.ContainersFixture{
-			Containers: b, Image: theHub.ref("web"), Tagged: tagged,
-			Missing: port.ImageRef{Image: theHub.address + "/none:1"},
-			Reopen:  func(t *testing.T) converge.Containers { return b.daemon.client(t, b.name) },
-			Cgroup:  func(t *testing.T, task fleet.TaskID) string { return b.cgroup(t, task) },
-			LogPath: func(name string) string { return filepath.Join(logs, "task", name) },
-			ReadLog: func(t *testing.T, path string) string { text, _ := os.ReadFile(path); return string(text) },
-			Registry: func(up bool) {
-				theHub.up(t, up)
-				if !up {
-					t.Cleanup(func() { restore(t) })
-				}
-			},
-			Pulls: func() int { return int(theHub.pulls.Load()) },
-			Step:  func() { time.Sleep(20 * time.Millisecond) },
-		}
-	})
+	for _, ociRuntime := range []string{"runc", "crun"} {
+		t.Run(ociRuntime, func(t *testing.T) {
+			porttest.Containers(t, func(t *testing.T) porttest.ContainersFixture { return fixture(t, ociRuntime) })
+		})
+	}
+}
+
+func fixture(t *testing.T, ociRuntime string) porttest.ContainersFixture {
+	testImages(t)
+	b := newBedWith(t, sharedDaemon(t), ociRuntime)
+	theHub.pulls.Store(0)
+	logs := t.TempDir()
+	tagged := theHub.ref("web")
+	tagged.Digest = ""
+	return porttest.ContainersFixture{
+		Containers: b, Image: theHub.ref("web"), Tagged: tagged,
+		Missing: port.ImageRef{Image: theHub.address + "/none:1"},
+		Reopen:  func(t *testing.T) converge.Containers { return b.daemon.clientWith(t, b.name, ociRuntime) },
+		Cgroup:  func(t *testing.T, task fleet.TaskID) string { return b.cgroup(t, task) },
+		LogPath: func(name string) string { return filepath.Join(logs, "task", name) },
+		ReadLog: func(t *testing.T, path string) string { text, _ := os.ReadFile(path); return string(text) },
+		Registry: func(up bool) {
+			theHub.up(t, up)
+			if !up {
+				t.Cleanup(func() { restore(t) })
+			}
+		},
+		Pulls: func() int { return int(theHub.pulls.Load()) },
+		Step:  func() { time.Sleep(20 * time.Millisecond) },
+	}
 }
 
 // namespaced is a context for calls below the port.
@@ -370,6 +395,6 @@ func recordOf(b *bed, spec port.ContainerSpec, image client.Image) containers.Co
 	must(b.t, err)
 	return containers.Container{
 		ID: runtimeID(spec.ID), Labels: labels, Image: image.Name(), Spec: blank,
-		Runtime: containers.RuntimeInfo{Name: ociRuntime}, Snapshotter: b.config.Snapshotter, SnapshotKey: runtimeID(spec.ID),
+		Runtime: containers.RuntimeInfo{Name: shim}, Snapshotter: b.config.Snapshotter, SnapshotKey: runtimeID(spec.ID),
 	}
 }

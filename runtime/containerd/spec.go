@@ -49,6 +49,7 @@ func (c *Client) ociSpec(ctx context.Context, spec port.ContainerSpec, facts ima
 		args = append(append([]string{initPath}, c.config.Init[1:]...), append([]string{"--"}, args...)...)
 	}
 	opts := []oci.SpecOpts{
+		setVersion,
 		oci.WithProcessArgs(args...),
 		oci.WithProcessCwd(cwd),
 		setEnv(envOf(facts.config, spec)),
@@ -141,6 +142,16 @@ func networkOf(spec port.ContainerSpec) []oci.SpecOpts {
 			return nil
 		}}
 	}
+}
+
+// specVersion is the lowest version of the runtime specification that has all
+// that is asked for. The library writes its newest, which runtimes of its time
+// know and older ones refuse (crun 1.8: "unknown version specified").
+const specVersion = "1.0.2"
+
+func setVersion(_ context.Context, _ oci.Client, _ *containers.Container, s *oci.Spec) error {
+	s.Version = specVersion
+	return nil
 }
 
 func setEnv(env []string) oci.SpecOpts {

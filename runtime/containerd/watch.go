@@ -23,16 +23,18 @@ const (
 	beatMissed = 30 * time.Second
 )
 
-// Watch sends the id of a container whenever it may have changed, and "" once
-// the watch stands, so that whoever lists then misses nothing. A slow reader
-// hears of a container once, however often it changed. It returns nil at the
-// context's end and port.ErrRuntimeDown when the daemon is lost.
+// Watch sends the id of a container whenever it may have changed by itself or by
+// another's hand, and "" once the watch stands, so that whoever lists then misses
+// nothing. Create and Start tell what they did: an event of theirs, or of the end
+// of an Exec, would only make the caller list all containers once more. A slow
+// reader hears of a container once, however often it changed. It returns nil at
+// the context's end and port.ErrRuntimeDown when the daemon is lost.
 func (c *Client) Watch(ctx context.Context, changed chan<- string) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	stream, failed := c.daemon.EventService().Subscribe(ctx,
-		fmt.Sprintf(`namespace==%q,topic~=%q`, c.config.Namespace, "^/tasks/(create|start|exit|oom|delete|paused|resumed)$"),
-		fmt.Sprintf(`namespace==%q,topic~=%q`, c.config.Namespace, "^/containers/(create|delete)$"),
+		fmt.Sprintf(`namespace==%q,topic~=%q`, c.config.Namespace, "^/tasks/(exit|oom|delete|paused|resumed)$"),
+		fmt.Sprintf(`namespace==%q,topic==%q`, c.config.Namespace, "/containers/delete"),
 		fmt.Sprintf(`namespace==%q,topic==%q`, c.config.Namespace, probeTopic),
 	)
 	w := watcher{c: c, pending: map[string]bool{}, started: time.Now()}
@@ -86,7 +88,9 @@ func (w *watcher) take(event *events.Envelope) {
 		w.heard = time.Now()
 		return
 	}
-	w.pending[w.c.ids.of(containerOf(event))] = true
+	if id, changed := containerOf(event); changed {
+		w.pending[w.c.ids.of(id)] = true
+	}
 }
 
 // beat publishes a probe: often until the watch stands, then to see that it
@@ -105,21 +109,24 @@ func (w *watcher) beat(ctx context.Context, now time.Time, ticker *time.Ticker) 
 	return w.c.daemon.EventService().Publish(ctx, probeTopic, &apievents.ContainerCreate{ID: "probe"})
 }
 
-// containerOf is the runtime id an event is about; empty when it cannot be read,
-// which makes its hearer list all.
-func containerOf(event *events.Envelope) string {
+// containerOf is the runtime id an event is about, and whether it is about the
+// container and not only about a process that Exec ran in it. The id is empty when
+// the event cannot be read, which makes its hearer list all.
+func containerOf(event *events.Envelope) (id string, changed bool) {
 	message, err := typeurl.UnmarshalAny(event.Event)
 	if err != nil {
-		return ""
+		return "", true
 	}
 	switch m := message.(type) {
-	case *apievents.ContainerCreate:
-		return m.ID
 	case *apievents.ContainerDelete:
-		return m.ID
+		return m.ID, true
+	case *apievents.TaskExit:
+		return m.ContainerID, m.ID == "" || m.ID == m.ContainerID
+	case *apievents.TaskDelete:
+		return m.ContainerID, m.ID == "" || m.ID == m.ContainerID
 	case interface{ GetContainerID() string }:
-		return m.GetContainerID()
+		return m.GetContainerID(), true
 	default:
-		return ""
+		return "", true
 	}
 }

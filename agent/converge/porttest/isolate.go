@@ -102,6 +102,7 @@ func furnish() error {
 		{"make mounts private", func() error { return unix.Mount("", "/", "", unix.MS_REC|unix.MS_PRIVATE, "") }},
 		{"mount /proc", func() error { return unix.Mount("proc", "/proc", "proc", 0, "") }},
 		{"mount /run", func() error { return unix.Mount("tmpfs", "/run", "tmpfs", 0, "mode=755") }},
+		{"hide the unified cgroups of a hybrid machine", hideUnified},
 		{"set host name", func() error { return unix.Sethostname([]byte("skein-test")) }},
 		{"bring up loopback", bringUpLoopback},
 	}
@@ -111,6 +112,16 @@ func furnish() error {
 		}
 	}
 	return nil
+}
+
+// hideUnified leaves a machine that mounts both versions of control groups with
+// version 1, which we use there: crun refuses the mixture.
+func hideUnified() error {
+	err := unix.Unmount("/sys/fs/cgroup/unified", unix.MNT_DETACH)
+	if errors.Is(err, unix.ENOENT) || errors.Is(err, unix.EINVAL) {
+		return nil // not there, or not a mount
+	}
+	return err
 }
 
 func bringUpLoopback() error {

@@ -42,6 +42,7 @@ type Config struct {
 type Containerd struct {
 	Address   string `toml:"address" default:"/run/containerd/containerd.sock" help:"Socket of containerd (1.6 or newer)."`
 	Namespace string `toml:"namespace" default:"skein" help:"containerd namespace of Skein's containers."`
+	Runtime   string `toml:"runtime" default:"auto" help:"OCI runtime of new containers: runc, crun, the path of another, or auto: crun where it is installed and passes the self-check, else runc."`
 }
 
 // Cgroup is where tasks are nested.
@@ -99,6 +100,7 @@ func (c *Config) Check() error {
 		{"log_level", oneOf(c.LogLevel, "debug", "info", "warn", "error")},
 		{"containerd.address", absolute(c.Containerd.Address)},
 		{"containerd.namespace", matches(c.Containerd.Namespace, nameRule, "letters, digits, '-', '_' or '.'")},
+		{"containerd.runtime", ociRuntime(c.Containerd.Runtime)},
 		{"cgroup.parent", matches(c.Cgroup.Parent, cgroupRule, `an absolute cgroup path like "/skein"`)},
 		{"network.bridge", matches(c.Network.Bridge, bridgeRule, "1 to 15 lower-case letters, digits, '-', '_' or '.'")},
 		{"network.subnet", subnet(c.Network.Subnet)},
@@ -138,6 +140,16 @@ func matches(value string, rule *regexp.Regexp, allowed string) error {
 func oneOf(value string, allowed ...string) error {
 	if !slices.Contains(allowed, value) {
 		return fmt.Errorf("%q is refused: allowed are %s", value, strings.Join(allowed, ", "))
+	}
+	return nil
+}
+
+func ociRuntime(value string) error {
+	if filepath.IsAbs(value) {
+		return absolute(value)
+	}
+	if oneOf(value, "auto", "runc", "crun") != nil {
+		return fmt.Errorf("%q is refused: allowed are auto, runc, crun, or an absolute path", value)
 	}
 	return nil
 }

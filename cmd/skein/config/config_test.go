@@ -73,6 +73,8 @@ func TestRefusalsNameKeyLineAndWhatIsAllowed(t *testing.T) {
 		"an advertised wildcard":      {"peer_advertise = \"0.0.0.0:7700\"\n", []string{"line 1", "peer_advertise", "dial"}},
 		"text that is no TOML":        {"name = \n", []string{"line 1"}},
 		"a relative data folder":      {"data_dir = \"var\"\n", []string{"line 1", "data_dir", "absolute"}},
+		"a runtime of no known name":  {"[containerd]\nruntime = \"kata\"\n", []string{"line 2", "containerd.runtime", "auto, runc, crun"}},
+		"a relative runtime":          {"[containerd]\nruntime = \"bin/crun\"\n", []string{"line 2", "containerd.runtime", "absolute path"}},
 		"a registry with a scheme":    {"[registry]\nplain_http = [\"http://x:1\"]\n", []string{"line 2", "registry.plain_http", "host:port"}},
 		"a file that is far too long": {strings.Repeat("# x\n", 20000), []string{"65536"}},
 	}

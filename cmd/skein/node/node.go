@@ -10,6 +10,7 @@ import (
 	"net"
 	"net/netip"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"time"
 
@@ -49,6 +50,7 @@ type node struct {
 	boot     string
 	nonce    uint64
 	capacity fleet.Resources
+	runtimes []string // OCI runtimes to try, see runtimeCandidates
 	meter    *hostos.Meter
 
 	folder *trust.Folder
@@ -112,6 +114,9 @@ func (n *node) facts() (err error) {
 	if n.boot, err = n.machine.BootID(); err != nil {
 		return err
 	}
+	if n.runtimes, err = runtimeCandidates(n.Config.Containerd.Runtime, exec.LookPath); err != nil {
+		return err
+	}
 	n.capacity, err = capacityOf(n.Config, n.machine)
 	return err
 }
@@ -122,10 +127,7 @@ func (n *node) openHost(ctx context.Context, closers *closers) (err error) {
 	if n.cgroups, err = cgroup.Open(cgroup.Config{Parent: c.Cgroup.Parent}); err != nil {
 		return err
 	}
-	n.containers, err = containerd.Open(containerd.Config{
-		Address: c.Containerd.Address, Namespace: c.Containerd.Namespace, PlainHTTP: c.Registry.PlainHTTP, Log: n.Log,
-	})
-	if err != nil {
+	if n.containers, err = containerd.Open(n.containerdConfig()); err != nil {
 		return err
 	}
 	closers.add(n.containers.Close)
@@ -139,6 +141,17 @@ func (n *node) openHost(ctx context.Context, closers *closers) (err error) {
 		return err
 	}
 	return n.openLoop()
+}
+
+func (n *node) containerdConfig() containerd.Config {
+	c := n.Config
+	config := containerd.Config{
+		Address: c.Containerd.Address, Namespace: c.Containerd.Namespace, PlainHTTP: c.Registry.PlainHTTP, Log: n.Log,
+	}
+	if len(n.runtimes) == 1 {
+		config.Runtime = n.runtimes[0] // nothing to choose
+	}
+	return config
 }
 
 // protect weighs agent and runtime against tasks and remembers what came of it.

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"skein/raftfsm/fleet"
+	"skein/runtime/containerd"
 	"skein/runtime/port"
 )
 
@@ -21,9 +22,17 @@ const (
 	probePoll      = 50 * time.Millisecond
 )
 
-// probe runs a container made of this very binary, start to end: image store,
-// snapshots, shim, runc and cgroups all have their part in it.
-func (n *node) probe(ctx context.Context) (err error) {
+// probe runs a container made of this very binary, start to end, with an OCI
+// runtime (empty: containerd's own): image store, snapshots, shim, runtime and
+// cgroups all have their part in it.
+func (n *node) probe(ctx context.Context, program string) (err error) {
+	config := n.containerdConfig()
+	config.Runtime = program
+	containers, err := containerd.Open(config)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, containers.Close()) }()
 	image := port.ImageRef{Image: "skein.local/probe:" + imageTag(n.Version)}
 	if err := n.importSelf(ctx, image); err != nil {
 		return err
@@ -36,7 +45,7 @@ func (n *node) probe(ctx context.Context) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, n.removeProbe(context.WithoutCancel(ctx))) }()
-	_, err = n.containers.Create(ctx, port.ContainerSpec{
+	_, err = containers.Create(ctx, port.ContainerSpec{
 		ID: probeContainer, Task: probeTask, Attempt: 1, Image: image, Hostname: "probe",
 		Def:        fleet.Container{Name: "probe", Image: image.Image, Command: []string{"version"}},
 		CgroupPath: path + "/probe", Network: fleet.NetworkNone,

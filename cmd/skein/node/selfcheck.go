@@ -34,8 +34,8 @@ type selfCheck struct {
 	dataDir    string
 	devDir     string // where the machine's devices are: /dev
 	runtime    func(ctx context.Context) (version string, err error)
-	probe      func(ctx context.Context) error // runs a container made of this binary
-	fleetNow   func() fleet.Time               // zero when not known
+	probe      func(ctx context.Context) (detail string, err error) // runs a container made of this binary
+	fleetNow   func() fleet.Time                                    // zero when not known
 	now        func() time.Time
 	registries []string
 	reach      func(ctx context.Context, registry string) error
@@ -52,7 +52,8 @@ func (c *selfCheck) run(ctx context.Context) []fleet.Check {
 		check("container-runtime", runtimeErr, version),
 	}
 	if runtimeErr == nil {
-		checks = append(checks, check("probe-container", c.probe(ctx), "a container of this binary ran"))
+		detail, err := c.probe(ctx)
+		checks = append(checks, check("probe-container", err, detail))
 	}
 	checks = append(checks, check("clock", c.clock(), "near the fleet's"))
 	for _, registry := range c.registries {

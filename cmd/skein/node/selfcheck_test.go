@@ -18,7 +18,7 @@ func wellCheck(t *testing.T) *selfCheck {
 	return &selfCheck{
 		dataDir: t.TempDir(), devDir: "/dev",
 		runtime: func(context.Context) (string, error) { return "containerd 2", nil },
-		probe:   func(context.Context) error { return nil },
+		probe:   func(context.Context) (string, error) { return "", nil },
 		now:     func() time.Time { return noon }, fleetNow: func() fleet.Time { return fleet.TimeOf(noon) },
 		registries: []string{"r:5000"}, reach: func(context.Context, string) error { return nil },
 	}
@@ -52,7 +52,9 @@ func TestSelfCheck(t *testing.T) {
 		"a runtime that does not answer is not ready": {func(c *selfCheck) {
 			c.runtime = func(context.Context) (string, error) { return "", errors.New("no socket") }
 		}, false, "no socket"},
-		"a probe container that fails is not ready": {func(c *selfCheck) { c.probe = func(context.Context) error { return errors.New("exit 1") } }, false, "exit 1"},
+		"a probe container that fails is not ready": {func(c *selfCheck) {
+			c.probe = func(context.Context) (string, error) { return "", errors.New("exit 1") }
+		}, false, "exit 1"},
 		"a clock behind the fleet's is not ready": {func(c *selfCheck) {
 			late := c.fleetNow().Add(3 * time.Second)
 			c.fleetNow = func() fleet.Time { return late }

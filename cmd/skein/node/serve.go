@@ -164,8 +164,9 @@ func (n *node) repairNetwork(ctx context.Context) error {
 
 // checkSelf repeats the self-check and tells the host loop what came of it.
 func (n *node) checkSelf(ctx context.Context) error {
+	runtimes := &ociRuntimes{candidates: n.runtimes, probe: n.probe, use: n.containers.UseRuntime}
 	check := &selfCheck{
-		dataDir: n.Config.DataDir, devDir: "/dev", runtime: n.containers.Ready, probe: n.probe, now: n.clock.Now,
+		dataDir: n.Config.DataDir, devDir: "/dev", runtime: n.containers.Ready, probe: runtimes.choose, now: n.clock.Now,
 		registries: n.Config.Registry.PlainHTTP, reach: dialRegistry,
 		fleetNow: func() fleet.Time {
 			if log := n.voter.node(); log != nil {
