@@ -132,14 +132,14 @@ func runChaos(t *testing.T, random *rand.Rand, seen map[string]int) {
 			}
 		}
 		made := map[string]int{}
-		for d := range state.DecisionsAfter(0) {
-			if d.Code == "token-made" {
-				made[d.About]++
+		for e := range state.EventsAfter(0) {
+			if e.Code == "token-made" {
+				made[e.Subject]++
 			}
 		}
-		for about, n := range made {
+		for subject, n := range made {
 			if n > 1 {
-				t.Errorf("%s was made %d times", about, n)
+				t.Errorf("%s was made %d times", subject, n)
 			}
 		}
 		if total := len(all); total < 100 {

@@ -38,7 +38,7 @@ func (c *cluster) fixture(disks *faulty) logtest.Fixture {
 	f.State = func(id fleet.HostID) *fleet.State { return node(id).State() }
 	f.IsLeader = func(id fleet.HostID) bool { return node(id).IsLeader() }
 	f.Leader = func(id fleet.HostID) (fleet.HostID, bool) { return node(id).Leader() }
-	f.Subscribe = func(id fleet.HostID, call func(uint64, fleet.Touched)) { node(id).Subscribe(call) }
+	f.Subscribe = func(id fleet.HostID, call func(uint64, fleet.ChangeSet)) { node(id).Subscribe(call) }
 	f.Propose = func(id fleet.HostID, items []fleet.Item, done func([]fleet.Result, uint64, error)) {
 		n := node(id)
 		go func() { done(n.Propose(context.Background(), items)) }()

@@ -63,7 +63,7 @@ func (m *machine) ApplyBatch(logs []*raft.Log) []any {
 			answers[i] = err
 		case out != nil:
 			answers[i] = *out
-			changes = append(changes, change{log.Index, out.Touched})
+			changes = append(changes, change{log.Index, out.ChangeSet})
 		}
 	}
 	if len(changes) > 0 {
@@ -168,7 +168,7 @@ func (m *machine) Restore(r io.ReadCloser) error {
 	m.since.Store(0)
 	m.publish()
 	m.reach()
-	m.notify.tell([]change{{state.Index(), fleet.TouchedAll(state)}})
+	m.notify.tell([]change{{state.Index(), fleet.FullChangeSet(state)}})
 	return nil
 }
 
@@ -182,8 +182,8 @@ func readState(r io.Reader) (*fleet.State, error) {
 
 // change is what an entry changed.
 type change struct {
-	index   uint64
-	touched fleet.Touched
+	index     uint64
+	changeSet fleet.ChangeSet
 }
 
 // subscribers are told of changes, in order, after they are published.
@@ -191,24 +191,24 @@ type subscribers struct {
 	mu   sync.Mutex
 	next int
 	// calls is replaced, never changed, so that tell needs no lock while calling.
-	calls map[int]func(index uint64, t fleet.Touched)
+	calls map[int]func(index uint64, t fleet.ChangeSet)
 }
 
-func (s *subscribers) add(call func(uint64, fleet.Touched)) (cancel func()) {
+func (s *subscribers) add(call func(uint64, fleet.ChangeSet)) (cancel func()) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	id := s.next
 	s.next++
-	s.replace(func(calls map[int]func(uint64, fleet.Touched)) { calls[id] = call })
+	s.replace(func(calls map[int]func(uint64, fleet.ChangeSet)) { calls[id] = call })
 	return func() {
 		s.mu.Lock()
 		defer s.mu.Unlock()
-		s.replace(func(calls map[int]func(uint64, fleet.Touched)) { delete(calls, id) })
+		s.replace(func(calls map[int]func(uint64, fleet.ChangeSet)) { delete(calls, id) })
 	}
 }
 
-func (s *subscribers) replace(edit func(map[int]func(uint64, fleet.Touched))) {
-	calls := make(map[int]func(uint64, fleet.Touched), len(s.calls)+1)
+func (s *subscribers) replace(edit func(map[int]func(uint64, fleet.ChangeSet))) {
+	calls := make(map[int]func(uint64, fleet.ChangeSet), len(s.calls)+1)
 	for id, call := range s.calls {
 		calls[id] = call
 	}
@@ -222,7 +222,7 @@ func (s *subscribers) tell(changes []change) {
 	s.mu.Unlock()
 	for _, c := range changes {
 		for _, call := range calls {
-			call(c.index, c.touched)
+			call(c.index, c.changeSet)
 		}
 	}
 }

@@ -44,7 +44,7 @@ func snapshotOf(t *testing.T, s *fleet.State) io.ReadCloser {
 func TestAnEntryIsAppliedOnce(t *testing.T) {
 	m := testMachine(t)
 	told := 0
-	m.notify.add(func(uint64, fleet.Touched) { told++ })
+	m.notify.add(func(uint64, fleet.ChangeSet) { told++ })
 	first := m.Apply(commandAt(t, 2, token("once")))
 	if out, ok := first.(fleet.Outcome); !ok || out.Results[0].Err != nil {
 		t.Fatalf("the entry gave %v", first)
@@ -88,7 +88,7 @@ func TestASnapshotNeverReplacesANewerState(t *testing.T) {
 			m.Apply(commandAt(t, 2, token("a")))
 			m.Apply(commandAt(t, 3, token("b")))
 			told := 0
-			m.notify.add(func(uint64, fleet.Touched) { told++ })
+			m.notify.add(func(uint64, fleet.ChangeSet) { told++ })
 			if err := m.Restore(snapshotOf(t, tt.from.live)); err != nil {
 				t.Fatal(err)
 			}

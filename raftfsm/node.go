@@ -99,7 +99,7 @@ func (n *Node) FleetTime() fleet.Time {
 // with what it touched; after a snapshot from the leader with everything there
 // is. Calls come in order from the apply goroutine, so they must return at once;
 // State may be newer than index already.
-func (n *Node) Subscribe(call func(index uint64, t fleet.Touched)) (cancel func()) {
+func (n *Node) Subscribe(call func(index uint64, t fleet.ChangeSet)) (cancel func()) {
 	return n.machine.notify.add(call)
 }
 
@@ -190,8 +190,8 @@ func outcomeOf(err error) error {
 // Stats are figures for people: the library's and our own.
 func (n *Node) Stats() map[string]string {
 	out := maps.Clone(n.raft.Stats())
-	first, last := n.store.journal.bounds()
-	reserved, live := n.store.journal.size()
+	first, last := n.store.wal.bounds()
+	reserved, live := n.store.wal.size()
 	for key, value := range map[string]uint64{
 		"log_first_index": first, "log_last_index": last,
 		"log_live_bytes": uint64(live), "log_reserved_bytes": uint64(reserved),

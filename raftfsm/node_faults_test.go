@@ -244,14 +244,14 @@ func TestAFullDiskHandsLeadershipOverAndRecovers(t *testing.T) {
 	inCluster(t, 3, nil, func(t *testing.T, c *cluster) {
 		c.put("before")
 		old := c.leader()
-		old.disk.SetRoom(0)
+		old.disk.SetCapacity(0)
 		// The twin gives nothing back for a removed file: do it for the ballast.
 		var full atomic.Bool
 		full.Store(true)
 		go func() {
 			for full.Load() {
 				if _, err := old.disk.Stat("/raft/" + ballastName); err != nil {
-					old.disk.SetRoom(1 << 20)
+					old.disk.SetCapacity(1 << 20)
 					return
 				}
 				time.Sleep(time.Millisecond)
@@ -268,7 +268,7 @@ func TestAFullDiskHandsLeadershipOverAndRecovers(t *testing.T) {
 		if trouble := old.node.Trouble(); !errors.Is(trouble, ErrDiskFull) {
 			t.Errorf("trouble: %v", trouble)
 		}
-		old.disk.SetRoom(-1)
+		old.disk.SetCapacity(-1)
 		if errors.Is(old.node.Trouble(), syscall.ENOSPC) { // the ballast was not given up in time
 			old.stop()
 			must(t, old.start())

@@ -288,8 +288,8 @@ func TestAReceiptMakesAnUnknownProposalSafeToRetry(t *testing.T) {
 		}
 		c.converged()
 		done := 0
-		for d := range c.leader().node.State().DecisionsAfter(0) {
-			if strings.Contains(d.About+d.Message, "once") {
+		for e := range c.leader().node.State().EventsAfter(0) {
+			if strings.Contains(e.Subject+e.Message, "once") {
 				done++
 			}
 		}
@@ -366,7 +366,7 @@ func TestALateJoinerGetsASnapshot(t *testing.T) {
 		c.await("a snapshot", func() bool { return leader.node.Stats()["log_first_index"] != "1" })
 		late := c.add(1, small)
 		told := make(chan change, 100)
-		cancel := late.node.Subscribe(func(index uint64, touched fleet.Touched) { told <- change{index, touched} })
+		cancel := late.node.Subscribe(func(index uint64, changeSet fleet.ChangeSet) { told <- change{index, changeSet} })
 		defer cancel()
 		must(t, leader.node.AddNonvoter(t.Context(), late.raftID()))
 		c.put("after")
@@ -374,7 +374,7 @@ func TestALateJoinerGetsASnapshot(t *testing.T) {
 		if n := leader.node.SnapshotInstalls(late.raftID()); n != 1 {
 			t.Errorf("%d snapshots were sent", n)
 		}
-		if first := <-told; first.index < 20 || len(first.touched.Hosts) != 1 || !first.touched.Voters || !first.touched.Fleet {
+		if first := <-told; first.index < 20 || len(first.changeSet.Hosts) != 1 || !first.changeSet.Voters || !first.changeSet.Fleet {
 			t.Errorf("the snapshot was told as %+v", first)
 		}
 		// What it got survives, also without the leader.
@@ -427,7 +427,7 @@ func TestSubscribersHearOfEveryEntryInOrderAfterItIsPublished(t *testing.T) {
 	inCluster(t, 1, nil, func(t *testing.T, c *cluster) {
 		node := c.hosts[0].node
 		heard := make(chan uint64, 100)
-		cancel := node.Subscribe(func(index uint64, touched fleet.Touched) {
+		cancel := node.Subscribe(func(index uint64, changeSet fleet.ChangeSet) {
 			if node.State().Index() < index {
 				t.Errorf("entry %d is not published", index)
 			}

@@ -138,7 +138,7 @@ func (n *Node) replay(index uint64) error {
 	m := n.machine
 	for at := max(index, m.live.Index()) + 1; at <= commit; at++ {
 		var log raft.Log
-		if _, found, err := n.store.journal.read(at, &log); err != nil || !found {
+		if _, found, err := n.store.wal.read(at, &log); err != nil || !found {
 			return fmt.Errorf("%w: entry %d of %d cannot be read: %w", ErrLogDamaged, at, commit, err)
 		}
 		if log.Type != raft.LogCommand {

@@ -124,7 +124,7 @@ func TestASnapshotOnAFullDiskFailsWithTheCauseAndLeavesNothing(t *testing.T) {
 	mem := vfs.NewMem()
 	s := newSnapshots(t, mem)
 	mustSave(t, s, 5, 1, "old")
-	mem.SetRoom(1000)
+	mem.SetCapacity(1000)
 	err := save(s, 6, 1, strings.Repeat("x", 2000))
 	if !errors.Is(err, ErrDiskFull) || !errors.Is(err, syscall.ENOSPC) {
 		t.Errorf("got %v", err)

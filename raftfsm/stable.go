@@ -138,7 +138,7 @@ func (s *store) Get(key []byte) ([]byte, error) {
 // before its configuration: the library then takes the log for used. Only where
 // nothing was ever stored or voted, so that nothing is forgotten.
 func (s *store) forgetFirstTerm() error {
-	_, last := s.journal.bounds()
+	_, last := s.wal.bounds()
 	s.mu.RLock()
 	cut := last == 0 && s.stable.Term == 1 && s.stable.VoteFor == nil && s.covered.Load().index == 0
 	s.mu.RUnlock()

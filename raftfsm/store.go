@@ -35,7 +35,7 @@ type store struct {
 	// inject is the tests' seam: called before each write.
 	inject func(op string) error
 
-	journal *journal
+	wal     *wal
 	lock    io.Closer
 	pending pendingOps
 	// writing holds one token while a write is under way; a channel, since a wait
@@ -84,7 +84,7 @@ func (s *store) Close() error {
 		s.failed = ErrClosed
 	}
 	s.mu.Unlock()
-	return errors.Join(s.journal.close(), s.lock.Close())
+	return errors.Join(s.wal.close(), s.lock.Close())
 }
 
 // write makes one durable change. Any error but a lack of room that the ballast
@@ -139,13 +139,13 @@ func endGoroutine() { runtime.Goexit() }
 
 // FirstIndex implements raft.LogStore.
 func (s *store) FirstIndex() (uint64, error) {
-	first, _ := s.journal.bounds()
+	first, _ := s.wal.bounds()
 	return first, nil
 }
 
 // LastIndex implements raft.LogStore.
 func (s *store) LastIndex() (uint64, error) {
-	_, last := s.journal.bounds()
+	_, last := s.wal.bounds()
 	return last, nil
 }
 
@@ -165,7 +165,7 @@ func (s *store) GetLog(index uint64, log *raft.Log) error {
 		return nil
 	}
 	end := *s.covered.Load()
-	_, found, err := s.journal.read(index, log)
+	_, found, err := s.wal.read(index, log)
 	switch {
 	case !found && index == end.index && index > 1:
 		*log = raft.Log{Index: end.index, Term: end.term, Type: raft.LogNoop}
@@ -189,7 +189,7 @@ func (s *store) kindOf(index uint64) (raft.LogType, bool) {
 	if found {
 		return log.Type, true
 	}
-	_, found, err := s.journal.read(index, &log)
+	_, found, err := s.wal.read(index, &log)
 	return log.Type, found && err == nil
 }
 
@@ -202,7 +202,7 @@ func (s *store) StoreLogs(logs []*raft.Log) error {
 	if len(logs) == 0 {
 		return nil
 	}
-	first, last := s.journal.bounds()
+	first, last := s.wal.bounds()
 	if err := checkRun(logs, last); err != nil {
 		return err
 	}
@@ -220,7 +220,7 @@ func (s *store) StoreLogs(logs []*raft.Log) error {
 	// The commit index must not pass the entries it rides on.
 	commit := min(s.staged, logs[len(logs)-1].Index)
 	s.mu.RUnlock()
-	if err := s.write("append to the log", func() error { return s.journal.append(logs, commit) }); err != nil {
+	if err := s.write("append to the log", func() error { return s.wal.append(logs, commit) }); err != nil {
 		return err
 	}
 	s.mu.Lock()
@@ -246,7 +246,7 @@ func checkRun(logs []*raft.Log, last uint64) error {
 // DeleteRange implements raft.LogStore for a prefix (compaction) or a suffix
 // (conflict).
 func (s *store) DeleteRange(low, high uint64) error {
-	first, last := s.journal.bounds()
+	first, last := s.wal.bounds()
 	low, high = max(low, first), min(high, last)
 	switch {
 	case first == 0 || low > high:
@@ -256,7 +256,7 @@ func (s *store) DeleteRange(low, high uint64) error {
 	case low > first:
 		return s.cutSuffix(low)
 	}
-	if err := s.write("compact the log", func() error { return s.journal.compact(high) }); err != nil {
+	if err := s.write("compact the log", func() error { return s.wal.compact(high) }); err != nil {
 		return err
 	}
 	s.mu.Lock()
@@ -266,7 +266,7 @@ func (s *store) DeleteRange(low, high uint64) error {
 }
 
 func (s *store) cutSuffix(low uint64) error {
-	if err := s.write("cut the log", func() error { return s.journal.cut(low) }); err != nil {
+	if err := s.write("cut the log", func() error { return s.wal.cut(low) }); err != nil {
 		return err
 	}
 	s.mu.Lock()
@@ -292,12 +292,12 @@ func (s *store) GetCommitIndex() (uint64, error) { return 0, nil }
 
 // committed returns the commit index that is on disk, with the last entry.
 func (s *store) committed() (uint64, error) {
-	_, last := s.journal.bounds()
+	_, last := s.wal.bounds()
 	if last == 0 {
 		return 0, nil
 	}
 	var log raft.Log
-	commit, _, err := s.journal.read(last, &log)
+	commit, _, err := s.wal.read(last, &log)
 	return min(commit, last), err
 }
 
@@ -310,13 +310,13 @@ type snapshotEnd struct{ index, term uint64 }
 // out. (Without this a follower refuses all that follows: hashicorp/raft 697.)
 func (s *store) cover(end snapshotEnd) error {
 	s.covered.Store(&end)
-	first, last := s.journal.bounds()
+	first, last := s.wal.bounds()
 	if first == 0 || first > end.index {
 		return nil
 	}
 	if last >= end.index {
 		var log raft.Log
-		if _, _, err := s.journal.read(end.index, &log); err != nil || log.Term == end.term {
+		if _, _, err := s.wal.read(end.index, &log); err != nil || log.Term == end.term {
 			return err
 		}
 	}

@@ -84,13 +84,13 @@ func step(random *rand.Rand, s *store, before model) (after model, err error) {
 
 // holds reports why a store does not hold a model. Compacted entries may be back.
 func (m model) holds(s *store) error {
-	first, last := s.journal.bounds()
+	first, last := s.wal.bounds()
 	if last != m.last || first > m.first || m.last == 0 && first != 0 {
 		return fmt.Errorf("entries %d to %d, want %d to %d", first, last, m.first, m.last)
 	}
 	for index := m.first; index != 0 && index <= m.last; index++ {
 		var log raft.Log
-		if _, found, err := s.journal.read(index, &log); err != nil || !found || log.Term != m.terms[index] {
+		if _, found, err := s.wal.read(index, &log); err != nil || !found || log.Term != m.terms[index] {
 			return fmt.Errorf("entry %d: found %v, term %d, want %d (%v)", index, found, log.Term, m.terms[index], err)
 		}
 	}
@@ -124,7 +124,7 @@ func TestAcknowledgedWritesSurviveAPowerLossAtAnyCall(t *testing.T) {
 			if err != nil {
 				t.Fatalf("round %d, life %d: %v", round, life, err)
 			}
-			if first, _ := s.journal.bounds(); first < state.first {
+			if first, _ := s.wal.bounds(); first < state.first {
 				state.first = first // compacted entries are back
 			}
 			mem.StopAt(1 + random.IntN(60))
@@ -167,7 +167,7 @@ func TestChildThatAppends(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	_, last := s.journal.bounds()
+	_, last := s.wal.bounds()
 	for index := last + 1; ; index += 3 {
 		_ = s.StageCommitIndex(index)
 		if err := s.StoreLogs(entries(index, index, index+2)); err != nil {
@@ -188,7 +188,7 @@ func TestAcknowledgedEntriesSurviveSIGKILL(t *testing.T) {
 		if err != nil {
 			t.Fatalf("round %d: %v", round, err)
 		}
-		if _, last := s.journal.bounds(); last < acknowledged+2 {
+		if _, last := s.wal.bounds(); last < acknowledged+2 {
 			t.Fatalf("round %d: entry %d was acknowledged, the log ends at %d", round, acknowledged+2, last)
 		}
 		commit, err := s.committed()

@@ -79,11 +79,11 @@ func TestAFullDiskTakesTheBallastOnceAndNamesTheCause(t *testing.T) {
 		}
 	})
 	next := uint64(1)
-	mem.SetRoom(64) // not enough for a segment
+	mem.SetCapacity(64) // not enough for a segment
 	removed := func() bool { _, err := mem.Stat("/ballast"); return errors.Is(err, fs.ErrNotExist) }
 	giveRoom := func(op string) error {
 		if removed() && op == "append to the log" {
-			mem.SetRoom(size) // what the twin does not do by itself
+			mem.SetCapacity(size) // what the twin does not do by itself
 		}
 		return nil
 	}
@@ -95,7 +95,7 @@ func TestAFullDiskTakesTheBallastOnceAndNamesTheCause(t *testing.T) {
 		t.Error("the ballast is still there, or nobody can see that it is gone")
 	}
 	s.inject = nil
-	mem.SetRoom(0)
+	mem.SetCapacity(0)
 	var err error
 	for range 1000 { // what is reserved is still taken
 		next++
@@ -109,11 +109,11 @@ func TestAFullDiskTakesTheBallastOnceAndNamesTheCause(t *testing.T) {
 	if err := s.ballast.fill(); !errors.Is(err, ErrDiskFull) || !s.ballast.released() {
 		t.Errorf("the ballast was made on a full disk: %v", err)
 	}
-	mem.SetRoom(size + size/2)
+	mem.SetCapacity(size + size/2)
 	if err := s.ballast.fill(); err == nil {
 		t.Error("the ballast was made though it took most of what is free")
 	}
-	mem.SetRoom(-1)
+	mem.SetCapacity(-1)
 	if err := s.ballast.fill(); err != nil || s.ballast.released() {
 		t.Errorf("the ballast was not made again: %v", err)
 	}
@@ -128,12 +128,12 @@ func damageIn(t *testing.T, mem *vfs.Mem) error {
 	}
 	defer s.Close()
 	first, last, read := uint64(0), uint64(0), 0
-	if first, last = s.journal.bounds(); first == 0 {
+	if first, last = s.wal.bounds(); first == 0 {
 		t.Fatal("the whole log is gone without a word")
 	}
 	for index := first; index <= last; index++ {
 		var log raft.Log
-		if _, found, err := s.journal.read(index, &log); err != nil || !found {
+		if _, found, err := s.wal.read(index, &log); err != nil || !found {
 			t.Fatalf("entry %d of %d to %d: found %v, %v", index, first, last, found, err)
 		}
 		read++
@@ -272,7 +272,7 @@ func TestAnEntryThatRotsWhileRunningIsFoundByItsChecksum(t *testing.T) {
 		mem := vfs.NewMem()
 		s := newStore(t, func(c *storeConfig) { c.fs = mem })
 		mustStore(t, s, entries(1, 1, 2*maxRecent)) // the first ones are on disk only
-		name := s.journal.name(1)
+		name := s.wal.name(1)
 		b, err := mem.ReadFile(name)
 		if err != nil {
 			t.Fatal(err)

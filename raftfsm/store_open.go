@@ -43,9 +43,9 @@ func openStore(cfg storeConfig) (_ *store, err error) {
 		return nil, err
 	}
 	s.covered.Store(&snapshotEnd{})
-	s.journal = &journal{fs: s.fs, dir: s.dir, reserve: cfg.reserve, began: s.began}
+	s.wal = &wal{fs: s.fs, dir: s.dir, reserve: cfg.reserve, began: s.began}
 	if err := s.load(cfg); err != nil {
-		return nil, errors.Join(err, s.journal.close(), s.lock.Close())
+		return nil, errors.Join(err, s.wal.close(), s.lock.Close())
 	}
 	return s, nil
 }
@@ -92,7 +92,7 @@ func (s *store) load(cfg storeConfig) error {
 	if s.stable.ID != cfg.id {
 		return fmt.Errorf("%s is of %s, not of %s: %w", s.dir, s.stable.ID, cfg.id, errOtherID)
 	}
-	return s.journal.load(s.stable.Newest)
+	return s.wal.load(s.stable.Newest)
 }
 
 var errOtherID = errors.New("log belongs to another raft id")
@@ -103,7 +103,7 @@ func (s *store) coverAtOpen(end snapshotEnd) error {
 	if err := s.cover(end); err != nil {
 		return err
 	}
-	if first, _ := s.journal.bounds(); first > end.index+1 {
+	if first, _ := s.wal.bounds(); first > end.index+1 {
 		return fmt.Errorf("%w: entries %d to %d are missing in %s", ErrLogDamaged, end.index+1, first-1, s.dir)
 	}
 	return nil

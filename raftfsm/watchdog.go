@@ -122,8 +122,8 @@ func (n *Node) watchSize() {
 
 // trailing is how many entries may stay behind a snapshot, given their size.
 func (n *Node) trailing() uint64 {
-	first, last := n.store.journal.bounds()
-	_, live := n.store.journal.size()
+	first, last := n.store.wal.bounds()
+	_, live := n.store.wal.size()
 	if first == 0 || live == 0 {
 		return n.cfg.TrailingLogs
 	}

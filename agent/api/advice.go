@@ -13,7 +13,7 @@ func tooLarge(st *fleet.State, def *fleet.TaskDef) []strictjson.Warning {
 	want := def.Reservation()
 	var cpu, memory int64
 	for h := range st.Hosts() {
-		if h.Life == fleet.HostForgotten {
+		if h.State == fleet.HostForgotten {
 			continue
 		}
 		if want.Fits(h.Capacity) {

@@ -45,7 +45,7 @@ type API struct {
 	gate    *gate
 	stream  *gate
 	cache   *cache
-	sums    *sums
+	totals  *totals
 	routes  []route
 	openapi []byte
 	by      map[Trust]http.Handler
@@ -67,7 +67,7 @@ func New(cfg Config) *API {
 		gate:   newGate(maxInFlight, maxPerCaller),
 		stream: newGate(maxWatchers, maxWatchersPerCaller),
 		cache:  &cache{entries: map[string]cached{}},
-		sums:   &sums{},
+		totals: &totals{},
 	}
 	a.metrics = newMetrics(a)
 	a.routes = a.table()

@@ -57,8 +57,8 @@ func TestWhoMayWrite(t *testing.T) {
 			want(t, 200, x.Handler(TrustToken), "POST", "/v1/services/web/scale", fmt.Sprintf(`{"desiredCount": %d}`, n), "Authorization", "Bearer "+good)
 		}
 		scaleTo(4)
-		got := want(t, 200, root, "GET", "/v1/decisions?limit=1", "")
-		if by := at(t, got, "decisions", 0, "by"); by != "operator t1" {
+		got := want(t, 200, root, "GET", "/v1/events?limit=1", "")
+		if by := at(t, got, "events", 0, "by"); by != "operator t1" {
 			t.Errorf("by %v", by)
 		}
 	})
@@ -88,8 +88,8 @@ func TestWritesReachTheLeaderFromAnywhere(t *testing.T) {
 	})
 	t.Run("from a worker with an operator token, by way of a voter", func(t *testing.T) {
 		want(t, 200, worker.Handler(TrustRoot), "POST", "/v1/services/web/scale", scale(2), "Authorization", "Bearer "+token)
-		got := want(t, 200, leader.Handler(TrustRoot), "GET", "/v1/decisions?limit=1", "")
-		if at(t, got, "decisions", 0, "by") != "operator t1" {
+		got := want(t, 200, leader.Handler(TrustRoot), "GET", "/v1/events?limit=1", "")
+		if at(t, got, "events", 0, "by") != "operator t1" {
 			t.Errorf("decided by %v", got)
 		}
 	})

@@ -19,7 +19,7 @@ var (
 func own(name string, paths ...string) *strictjson.Table {
 	fields := make([]strictjson.Field, len(paths))
 	for i, path := range paths {
-		fields[i] = strictjson.Field{Path: path, Fate: strictjson.Used}
+		fields[i] = strictjson.Field{Path: path, Handling: strictjson.Used}
 	}
 	return strictjson.NewTable(name, fields)
 }

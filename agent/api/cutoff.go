@@ -81,7 +81,7 @@ func (a *API) remembered(pattern, key string, answer any) (at time.Time, ok bool
 // joined with its own tasks and the hosts that gossip still hears. It has no
 // next: a client that follows one would be given the same page again and again.
 func (a *API) recall(rt route, r *http.Request) (any, types.Meta, error) {
-	f := &flashback{api: a, r: r, key: cacheKey(r), meta: types.Meta{StaleMs: -1, CutOff: true}}
+	f := &cachedAnswer{api: a, r: r, key: cacheKey(r), meta: types.Meta{StaleMs: -1, CutOff: true}}
 	if a.Local != nil {
 		if since := a.Local.AloneSince(); !since.IsZero() {
 			f.meta.AloneSince = types.Stamp(fleet.TimeOf(since))
@@ -94,15 +94,15 @@ func (a *API) recall(rt route, r *http.Request) (any, types.Meta, error) {
 	return got, f.meta, err
 }
 
-// flashback builds one answer out of memory.
-type flashback struct {
+// cachedAnswer builds one answer out of memory.
+type cachedAnswer struct {
 	api  *API
 	r    *http.Request
 	key  string
 	meta types.Meta
 }
 
-func (f *flashback) answer(pattern string) (any, error) {
+func (f *cachedAnswer) answer(pattern string) (any, error) {
 	switch pattern {
 	case "/v1/status":
 		return f.status(), nil
@@ -136,8 +136,8 @@ func (f *flashback) answer(pattern string) (any, error) {
 			list.Voters[i].Alive = v.heard(fleet.HostID(list.Voters[i].Host.ID)) == heardAlive
 		}
 		return list, nil
-	case "/v1/decisions":
-		list := &types.Decisions{Decisions: []types.Decision{}}
+	case "/v1/events":
+		list := &types.Events{Events: []types.Event{}}
 		f.load(pattern, list, &list.Meta)
 		return list, nil
 	}
@@ -146,7 +146,7 @@ func (f *flashback) answer(pattern string) (any, error) {
 
 // load fills answer from memory and makes its meta the answer's: what was heard,
 // and how long ago.
-func (f *flashback) load(pattern string, answer any, meta *types.Meta) {
+func (f *cachedAnswer) load(pattern string, answer any, meta *types.Meta) {
 	key := f.key
 	if f.r.URL.Path != pattern {
 		key = pattern + "?"
@@ -161,7 +161,7 @@ func (f *flashback) load(pattern string, answer any, meta *types.Meta) {
 	*meta = f.meta
 }
 
-func (f *flashback) status() *types.Status {
+func (f *cachedAnswer) status() *types.Status {
 	s := &types.Status{Notes: []string{}}
 	f.load("/v1/status", s, &s.Meta)
 	s.AnsweredBy, s.Leader = f.api.answerer("worker"), nil
@@ -180,7 +180,7 @@ func (f *flashback) status() *types.Status {
 }
 
 // voterCounts counts the voters that gossip still hears, out of those last told of.
-func (f *flashback) voterCounts(last types.VoterCounts) types.VoterCounts {
+func (f *cachedAnswer) voterCounts(last types.VoterCounts) types.VoterCounts {
 	v, alive := &view{api: f.api}, 0
 	v.gossip()
 	for _, m := range v.members {
@@ -192,7 +192,7 @@ func (f *flashback) voterCounts(last types.VoterCounts) types.VoterCounts {
 }
 
 // hosts joins the hosts last heard of with those that gossip knows now.
-func (f *flashback) hosts() *types.Hosts {
+func (f *cachedAnswer) hosts() *types.Hosts {
 	list := &types.Hosts{Hosts: []types.Host{}}
 	f.load("/v1/hosts", list, &list.Meta)
 	list.Next = ""
@@ -221,7 +221,7 @@ func (f *flashback) hosts() *types.Hosts {
 
 // memberRow is a host that only gossip speaks of.
 func memberRow(v *view, m Member) types.Host {
-	row := types.Host{ID: string(m.Host), Name: clean(m.Name), Zone: clean(m.Zone), Role: "worker", Life: "unknown", Version: clean(m.Version), Gossip: v.heard(m.Host)}
+	row := types.Host{ID: string(m.Host), Name: clean(m.Name), Zone: clean(m.Zone), Role: "worker", State: "unknown", Version: clean(m.Version), Gossip: v.heard(m.Host)}
 	if m.Role == "voter" {
 		row.Role = "voter"
 	}
@@ -236,7 +236,7 @@ func memberRow(v *view, m Member) types.Host {
 	return row
 }
 
-func (f *flashback) own() []LocalTask {
+func (f *cachedAnswer) own() []LocalTask {
 	if f.api.Local == nil {
 		return nil
 	}
@@ -244,7 +244,7 @@ func (f *flashback) own() []LocalTask {
 }
 
 // allTasks joins the tasks last heard of with this host's own.
-func (f *flashback) allTasks() *types.Tasks {
+func (f *cachedAnswer) allTasks() *types.Tasks {
 	list := &types.Tasks{Tasks: []types.Task{}}
 	f.load("/v1/tasks", list, &list.Meta)
 	list.Next = ""
@@ -265,7 +265,7 @@ func (f *flashback) allTasks() *types.Tasks {
 	return list
 }
 
-func (f *flashback) tasks() *types.Tasks {
+func (f *cachedAnswer) tasks() *types.Tasks {
 	list := f.allTasks()
 	query := f.r.URL.Query()
 	filter, host := filterOf(query), query.Get("host")

@@ -51,7 +51,7 @@ func TestAWorkerAnswersWithAVotersWords(t *testing.T) {
 func TestAWorkerThatIsCutOffSaysSoAndShowsWhatIsTrue(t *testing.T) {
 	worker, voter, cut := workerOf(t)
 	h := worker.Handler(TrustNone)
-	for _, path := range []string{"/v1/status", "/v1/hosts", "/v1/services", "/v1/tasks", "/v1/taskdefs", "/v1/voters", "/v1/decisions"} {
+	for _, path := range []string{"/v1/status", "/v1/hosts", "/v1/services", "/v1/tasks", "/v1/taskdefs", "/v1/voters", "/v1/events"} {
 		want(t, 200, h, "GET", path, "")
 	}
 	cut()
@@ -74,7 +74,7 @@ func TestAWorkerThatIsCutOffSaysSoAndShowsWhatIsTrue(t *testing.T) {
 	for _, row := range at(t, want(t, 200, h, "GET", "/v1/hosts", ""), "hosts").([]any) {
 		hosts[at(t, row, "name").(string)] = row.(map[string]any)
 	}
-	if len(hosts) != 7 || hosts["h9"]["life"] != "unknown" || hosts["h9"]["runningTasksCount"] != 3.0 || hosts["h3"]["gossip"] != "failed" || hosts["h4"]["gossip"] != "alive" || hosts["h1"]["leader"] != false {
+	if len(hosts) != 7 || hosts["h9"]["state"] != "unknown" || hosts["h9"]["runningTasksCount"] != 3.0 || hosts["h3"]["gossip"] != "failed" || hosts["h4"]["gossip"] != "alive" || hosts["h1"]["leader"] != false {
 		t.Errorf("hosts %v", hosts)
 	}
 

@@ -23,7 +23,7 @@ type fakeVoter struct {
 	leader   fleet.HostID
 	age      time.Duration
 	at       func() time.Time
-	watchers map[int]func(uint64, fleet.Touched)
+	watchers map[int]func(uint64, fleet.ChangeSet)
 	next     int
 	// lose makes the next proposals end unknown; before says whether they were
 	// applied all the same.
@@ -34,7 +34,7 @@ type fakeVoter struct {
 }
 
 func newFakeVoter(now func() time.Time) *fakeVoter {
-	return &fakeVoter{st: fleet.New(), leads: true, leader: hostID(1), at: now, watchers: map[int]func(uint64, fleet.Touched){}}
+	return &fakeVoter{st: fleet.New(), leads: true, leader: hostID(1), at: now, watchers: map[int]func(uint64, fleet.ChangeSet){}}
 }
 
 func (f *fakeVoter) State() *fleet.State {
@@ -85,7 +85,7 @@ func (f *fakeVoter) Propose(_ context.Context, items []fleet.Item) ([]fleet.Resu
 	}
 	outcome, index := f.apply(items)
 	f.mu.Unlock()
-	f.tell(index, outcome.Touched)
+	f.tell(index, outcome.ChangeSet)
 	if lost {
 		return nil, 0, fmt.Errorf("leadership lost: %w", ErrUnknown)
 	}
@@ -100,7 +100,7 @@ func (f *fakeVoter) apply(items []fleet.Item) (fleet.Outcome, uint64) {
 	return outcome, index
 }
 
-func (f *fakeVoter) tell(index uint64, t fleet.Touched) {
+func (f *fakeVoter) tell(index uint64, t fleet.ChangeSet) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	for _, watch := range f.watchers {
@@ -108,7 +108,7 @@ func (f *fakeVoter) tell(index uint64, t fleet.Touched) {
 	}
 }
 
-func (f *fakeVoter) Subscribe(watch func(uint64, fleet.Touched)) func() {
+func (f *fakeVoter) Subscribe(watch func(uint64, fleet.ChangeSet)) func() {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	n := f.next

@@ -12,8 +12,8 @@ import (
 	"skein/agent/api/types"
 )
 
-// errand is something only a leader can do.
-type errand struct {
+// forwardedCall is something only a leader can do.
+type forwardedCall struct {
 	trust  Trust
 	by     string // who asked, for the next host; empty for reads
 	token  string // receipt of a write, sent along
@@ -25,7 +25,7 @@ type errand struct {
 // withLeader does an errand here while this host leads and hands it on
 // otherwise, again and again until one gives an answer or the wait is over.
 // What is repeated is safe to repeat: reads, and writes with a receipt.
-func (a *API) withLeader(w http.ResponseWriter, r *http.Request, e errand) error {
+func (a *API) withLeader(w http.ResponseWriter, r *http.Request, e forwardedCall) error {
 	n := hops(r, e.trust)
 	if n >= maxHops {
 		return refuse(http.StatusServiceUnavailable, "no-leader", "the request went from host to host and found no leader", "repeat it").after(2 * time.Second)
@@ -54,7 +54,7 @@ func (a *API) withLeader(w http.ResponseWriter, r *http.Request, e errand) error
 }
 
 // tryLeader reports done when there is an answer, good or bad.
-func (a *API) tryLeader(ctx context.Context, w http.ResponseWriter, r *http.Request, e errand, deadline time.Time) (done bool, err error) {
+func (a *API) tryLeader(ctx context.Context, w http.ResponseWriter, r *http.Request, e forwardedCall, deadline time.Time) (done bool, err error) {
 	v := a.Voter()
 	if v != nil && v.IsLeader() {
 		err := e.here(v)

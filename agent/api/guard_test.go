@@ -36,7 +36,7 @@ func TestThePlainListenerOnlyShowsAndHidesSecrets(t *testing.T) {
 	}
 	want(t, 403, x.Handler(TrustToken), "GET", "/v1/taskdefs/web", "", "Authorization", "Bearer wrong")
 	want(t, 401, x.Handler(TrustToken), "GET", "/v1/tokens", "")
-	for _, path := range []string{"/v1/taskdefs", "/v1/decisions", "/v1/status", "/v1/hosts", "/metrics"} {
+	for _, path := range []string{"/v1/taskdefs", "/v1/events", "/v1/status", "/v1/hosts", "/metrics"} {
 		w := httptest.NewRecorder()
 		r := httptest.NewRequest("GET", "http://127.0.0.1"+path, nil)
 		if h.ServeHTTP(w, r); strings.Contains(w.Body.String(), "hunter2") || strings.Contains(w.Body.String(), "secret-") {
@@ -139,7 +139,7 @@ func TestTooManyAtOnceAreRefusedNotQueued(t *testing.T) {
 		t.Errorf("one more than all: status %d", code)
 	}
 	fill(x.stream, "10.0.0.1", maxWatchersPerCaller)
-	if code := ask("/v1/events", "10.0.0.1"); code != 429 {
+	if code := ask("/v1/events/stream", "10.0.0.1"); code != 429 {
 		t.Errorf("one watcher too many: status %d", code)
 	}
 	for _, out := range leave {

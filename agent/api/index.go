@@ -20,7 +20,7 @@ func (a *API) awaitIndex(r *http.Request, v Voter) (asked uint64, err error) {
 		return asked, err
 	}
 	applied := make(chan struct{}, 1)
-	cancel := v.Subscribe(func(uint64, fleet.Touched) {
+	cancel := v.Subscribe(func(uint64, fleet.ChangeSet) {
 		select {
 		case applied <- struct{}{}:
 		default:

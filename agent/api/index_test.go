@@ -20,12 +20,12 @@ func laggingFleet(t *testing.T, lag time.Duration) (follower, worker http.Handle
 	link := &forwardTo{handler: leader.Handler(TrustVoter)}
 	x := newTestAPI(t, func(c *Config) { c.Host, c.Forward = hostID(2), link })
 	x.voter.set(func(v *fakeVoter) { v.st, v.leads, v.leader = leader.voter.State(), false, hostID(1) })
-	t.Cleanup(leader.voter.Subscribe(func(index uint64, touched fleet.Touched) {
+	t.Cleanup(leader.voter.Subscribe(func(index uint64, changeSet fleet.ChangeSet) {
 		go func() {
 			time.Sleep(lag)
 			st := leader.voter.State()
 			x.voter.set(func(v *fakeVoter) { v.st = st })
-			x.voter.tell(index, touched)
+			x.voter.tell(index, changeSet)
 		}()
 	}))
 	w := newTestAPI(t, func(c *Config) {

@@ -278,7 +278,7 @@ func (s *schemas) ecs(body ecsBody) object {
 
 func describe(f strictjson.Field) string {
 	if f.Why == "" {
-		return f.Fate.String()
+		return f.Handling.String()
 	}
-	return f.Fate.String() + ": " + f.Why
+	return f.Handling.String() + ": " + f.Why
 }

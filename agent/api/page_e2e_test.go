@@ -101,7 +101,7 @@ func busyFleet(t *testing.T, x *testAPI) {
 	want(t, 201, root, "POST", "/v1/taskdefs", strings.ReplaceAll(strings.ReplaceAll(webDef, `"web"`, `"report"`), `"memory": 64`, `"memory": 90000`))
 	want(t, 201, root, "POST", "/v1/services", `{"serviceName": "report", "taskDefinition": "report", "desiredCount": 1}`)
 	x.voter.must(t, fleet.CreateTasks{Revision: "report/1", Tasks: []fleet.TaskID{"bb01"}})
-	x.voter.must(t, fleet.PutWait{About: fleet.AboutService("report"), Code: "no-host-fits", Message: "no host has room for memory 90000 MiB", Counts: []fleet.Count{{Name: "memory", N: 6}}})
+	x.voter.must(t, fleet.PutCondition{Subject: fleet.ServiceSubject("report"), Code: "no-host-fits", Message: "no host has room for memory 90000 MiB", Counts: []fleet.Count{{Name: "memory", N: 6}}})
 	want(t, 200, root, "POST", "/v1/hosts/h6/cordon", `{"why": "new disk"}`)
 	var oldest fleet.TaskID
 	for task := range x.voter.State().TasksOfService("web") {

@@ -56,7 +56,7 @@ func TestAParameterWithoutAValueIsNotGiven(t *testing.T) {
 	x := newTestAPI(t, nil)
 	root := webFleet(t, x)
 	x.voter.set(func(v *fakeVoter) { v.leads, v.leader = false, hostID(2) })
-	for _, target := range []string{"/v1/hosts?next=", "/v1/tasks?limit=", "/v1/decisions?after=", "/v1/status?consistent=false"} {
+	for _, target := range []string{"/v1/hosts?next=", "/v1/tasks?limit=", "/v1/events?after=", "/v1/status?consistent=false"} {
 		want(t, http.StatusOK, root, "GET", target, "")
 	}
 }

@@ -35,7 +35,7 @@ type Voter interface {
 	// ErrNotLeader, ErrUnknown, ErrBusy; refusals are in the results.
 	Propose(ctx context.Context, items []fleet.Item) ([]fleet.Result, uint64, error)
 	// Subscribe calls f after each entry applied, until cancel; f returns at once.
-	Subscribe(f func(index uint64, t fleet.Touched)) (cancel func())
+	Subscribe(f func(index uint64, t fleet.ChangeSet)) (cancel func())
 }
 
 // Forwarder hands a request to another host and its answer back. An error means

@@ -22,7 +22,7 @@ func (a *API) serveRead(rt route, trust Trust, w http.ResponseWriter, r *http.Re
 		return
 	}
 	if isSet(r.URL.Query(), paramConsistent.name) {
-		err = a.withLeader(w, r, errand{trust: trust, public: !secrets, here: func(v Voter) error {
+		err = a.withLeader(w, r, forwardedCall{trust: trust, public: !secrets, here: func(v Voter) error {
 			if err := v.Verify(r.Context()); err != nil {
 				return errors.Join(ErrNotLeader, err)
 			}

@@ -21,7 +21,7 @@ func TestReadsShowTheFleet(t *testing.T) {
 	want(t, 201, root, "POST", "/v1/tasks", `{"taskDefinition": "web", "startedBy": "cron"}`)
 	want(t, 200, root, "POST", "/v1/hosts/h5/cordon", `{"why": "new disk"}`)
 	x.voter.must(t, fleet.SilenceHost{Host: hostID(6), Session: 1})
-	x.voter.must(t, fleet.PutWait{About: "service:web", Code: "no-host-fits", Message: "no room", Counts: []fleet.Count{{Name: "memory", N: 5}}})
+	x.voter.must(t, fleet.PutCondition{Subject: "service:web", Code: "no-host-fits", Message: "no room", Counts: []fleet.Count{{Name: "memory", N: 5}}})
 
 	tests := []struct {
 		get  string
@@ -51,12 +51,12 @@ func TestReadsShowTheFleet(t *testing.T) {
 		{"/v1/hosts/h4", []any{"role"}, "worker"},
 		{"/v1/hosts/h5", []any{"cordon", "why"}, "new disk"},
 		{"/v1/hosts/h5", []any{"placeable"}, false},
-		{"/v1/hosts/" + string(hostID(6)), []any{"life"}, "silent"},
+		{"/v1/hosts/" + string(hostID(6)), []any{"state"}, "silent"},
 		{"/v1/services/web", []any{"desiredCount"}, 6.0},
 		{"/v1/services/web", []any{"runningCount"}, 5.0},
 		{"/v1/services/web", []any{"pendingCount"}, 0.0},
 		{"/v1/services/web", []any{"unreachableCount"}, 1.0},
-		{"/v1/services/web", []any{"wait", "counts", 0, "count"}, 5.0},
+		{"/v1/services/web", []any{"condition", "counts", 0, "count"}, 5.0},
 		{"/v1/services/web", []any{"containerImages", 0, "imageDigest"}, sha},
 		{"/v1/services/web", []any{"deploymentConfiguration", "maximumPercent"}, 200.0},
 		{"/v1/services", []any{"services", 0, "serviceName"}, "web"},
@@ -68,14 +68,14 @@ func TestReadsShowTheFleet(t *testing.T) {
 		{"/v1/taskdefs/web:1", []any{"containerDefinitions", 0, "healthCheck", "httpGet", "port"}, 8080.0},
 		{"/v1/taskdefs?family=web", []any{"taskDefinitions", 0, "reservation", "cpu"}, 128.0},
 		{"/v1/voters", []any{"voters", 1, "host", "name"}, "h2"},
-		{"/v1/decisions?after=0&limit=1", []any{"decisions", 0, "code"}, "fleet-started"},
+		{"/v1/events?after=0&limit=1", []any{"events", 0, "code"}, "fleet-started"},
 		{"/v1/settings", []any{"settings", 0, "value"}, 3.0},
 		{"/v1/tokens", []any{"tokens", 0, "id"}, "join"},
 	}
 	for _, tt := range tests {
 		t.Run(fmt.Sprint(tt.get, tt.path), func(t *testing.T) {
-			if tt.path[0] == "decisions" {
-				if got := want(t, 200, root, "GET", tt.get, ""); at(t, got, "decisions", 0, "seq") != 1.0 {
+			if tt.path[0] == "events" {
+				if got := want(t, 200, root, "GET", tt.get, ""); at(t, got, "events", 0, "seq") != 1.0 {
 					t.Errorf("the oldest decision must come first: %v", got)
 				}
 				return
@@ -124,7 +124,7 @@ func TestReadsThatCannotBeAnswered(t *testing.T) {
 		{"/v1/tasks?service=web&service=api", 400, "given 2 times"},
 		{"/v1/tasks?service=" + strings.Repeat("x", maxQuery), 414, "at most"},
 		{"/v1/status?x=%zz", 400, "cannot be read"},
-		{"/v1/decisions?after=minus", 400, "number of a decision"},
+		{"/v1/events?after=minus", 400, "number of a decision"},
 		{"/v1/nothing", 404, "nothing is at /v1/nothing"},
 		{"/v1/nothing%1b[2J", 404, "nothing is at /v1/nothing [2J"},
 	}
@@ -200,8 +200,8 @@ func TestWhyATaskStoppedAndWhyOneWaits(t *testing.T) {
 		t.Errorf("a stopped task says %v", got)
 	}
 	x.voter.must(t, fleet.CreateTasks{Revision: "web/1", Tasks: []fleet.TaskID{"cccc0001"}})
-	x.voter.must(t, fleet.PutWait{About: "service:web", Code: "no-host-fits", Message: "no host has room"})
-	if got := want(t, 200, root, "GET", "/v1/tasks/cccc0001", ""); at(t, got, "wait", "message") != "no host has room" {
+	x.voter.must(t, fleet.PutCondition{Subject: "service:web", Code: "no-host-fits", Message: "no host has room"})
+	if got := want(t, 200, root, "GET", "/v1/tasks/cccc0001", ""); at(t, got, "condition", "message") != "no host has room" {
 		t.Errorf("a pending task says %v", got)
 	}
 }
@@ -267,7 +267,7 @@ func TestMetricsOfTheFleetAreOnVotersOnly(t *testing.T) {
 	webFleet(t, x)
 	got := scrape(x)
 	for _, line := range []string{
-		`skein_hosts{life="ready"} 6`, `skein_voters{phase="voting"} 3`, `skein_leader 1`, `skein_service_tasks{is="running",service="web"} 6`,
+		`skein_hosts{state="ready"} 6`, `skein_voters{phase="voting"} 3`, `skein_leader 1`, `skein_service_tasks{is="running",service="web"} 6`,
 		`skein_tasks{is="desired"} 6`, `skein_http_requests_total{route="POST /v1/services",status="201"} 1`, "skein_state_index ", "go_goroutines ",
 	} {
 		if !strings.Contains(got, line) {
@@ -307,7 +307,7 @@ func TestSumsOfALargeFleetAreNotMadeForEveryReader(t *testing.T) {
 		c.Now = func() time.Time { now = now.Add(10 * time.Millisecond); return now } // every look at the clock takes 10 ms
 	})
 	root := webFleet(t, x)
-	x.API.sums = &sums{}
+	x.API.totals = &totals{}
 	want(t, 200, root, "GET", "/v1/status", "")
 	x.voter.must(t, fleet.ScaleService{Name: "web", Desired: 9})
 	if got := want(t, 200, root, "GET", "/v1/status", ""); at(t, got, "tasks", "desired") != 6.0 {

@@ -10,7 +10,7 @@ import (
 )
 
 // bookkeeping are the fields of a service that no request sets.
-var bookkeeping = []string{"Mod", "Status", "LastRevision", "Failures", "NotBefore", "LastFailure", "CreatedAt", "UpdatedAt"}
+var bookkeeping = []string{"ModifyIndex", "Status", "LastRevision", "Failures", "NotBefore", "LastFailure", "CreatedAt", "UpdatedAt"}
 
 // changed names the fields, bookkeeping aside, in which two services differ.
 func changed(a, b fleet.Service) (fields []string) {
@@ -95,7 +95,7 @@ func TestAChangeThatExpectsAnotherStandIsRefused(t *testing.T) {
 			if at(t, got, "error", "code") != "moved" || x.voter.State().Service("web").Desired != 9 {
 				t.Errorf("got %v", got)
 			}
-			want(t, 200, root, c.method, c.target+sign+fmt.Sprint("expect=", x.voter.State().Service("web").Mod), c.body)
+			want(t, 200, root, c.method, c.target+sign+fmt.Sprint("expect=", x.voter.State().Service("web").ModifyIndex), c.body)
 		})
 	}
 }

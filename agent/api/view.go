@@ -91,17 +91,17 @@ func (v *view) hostRef(id fleet.HostID) *types.HostRef {
 	return &types.HostRef{ID: string(id), Name: h.Name, Zone: h.Zone, Status: safeURL(h.Status)}
 }
 
-func (v *view) wait(about ...string) *types.Wait {
-	for _, subject := range about {
-		if w := v.st.Wait(subject); w != nil {
-			return waitOf(w)
+func (v *view) condition(subjects ...string) *types.Condition {
+	for _, subject := range subjects {
+		if w := v.st.Condition(subject); w != nil {
+			return conditionOf(w)
 		}
 	}
 	return nil
 }
 
-func waitOf(w *fleet.Wait) *types.Wait {
-	return &types.Wait{By: w.By, Code: w.Code, Message: clean(w.Message), Counts: counts(w.Counts), Since: types.Stamp(w.Since), Until: types.Stamp(w.Until)}
+func conditionOf(w *fleet.Condition) *types.Condition {
+	return &types.Condition{By: w.By, Code: w.Code, Message: clean(w.Message), Counts: counts(w.Counts), Since: types.Stamp(w.Since), Until: types.Stamp(w.Until)}
 }
 
 func counts(given []fleet.Count) []types.Count {

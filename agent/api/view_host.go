@@ -9,7 +9,7 @@ func (v *view) hosts() (any, error) {
 	limit, next := v.limit(maxPage), fleet.HostID(v.after("hosts"))
 	answer := &types.Hosts{Meta: v.meta, Hosts: []types.Host{}}
 	for h := range v.st.Hosts() {
-		if h.ID <= next || h.Life == fleet.HostForgotten {
+		if h.ID <= next || h.State == fleet.HostForgotten {
 			continue
 		}
 		if len(answer.Hosts) == limit {
@@ -33,7 +33,7 @@ func (v *view) host() (any, error) {
 func (v *view) hostRow(h *fleet.Host) types.Host {
 	row := types.Host{
 		ID: string(h.ID), Name: clean(h.Name), Zone: clean(h.Zone),
-		Life: h.Life.String(), LifeSince: types.Stamp(h.LifeSince), Role: "worker", Leader: h.ID == v.leader,
+		State: h.State.String(), StateSince: types.Stamp(h.StateSince), Role: "worker", Leader: h.ID == v.leader,
 		Placeable: h.Placeable(), Draining: h.Draining, Addr: h.Addr.String(), StatusURL: safeURL(h.Status),
 		Capacity: resources(h.Capacity), Reserved: resources(v.st.Reserved(h.ID)), Free: resources(v.st.Free(h.ID)),
 		Gossip: v.heard(h.ID), Attributes: cleanMap(h.Attributes), SelfCheck: checks(h.SelfCheck),

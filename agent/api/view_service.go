@@ -33,12 +33,12 @@ func (v *view) service() (any, error) {
 func (v *view) serviceRow(s *fleet.Service) types.Service {
 	all, newest := v.st.Counts(s.Name, ""), v.st.Counts(s.Name, s.Revision)
 	row := types.Service{
-		Name: s.Name, ModifyIndex: s.Mod, Status: s.Status.String(), Desired: s.Desired, Revision: string(s.Revision),
+		Name: s.Name, ModifyIndex: s.ModifyIndex, Status: s.Status.String(), Desired: s.Desired, Revision: string(s.Revision),
 		Running: all.Running, Pending: all.Pending, Stopping: all.Stopping, Unreachable: all.Unreachable, Healthy: all.Healthy,
 		Old: all.Total - newest.Total, Steady: v.steady(s, all),
 		Deployment: types.DeploymentConfig{MinPercent: s.MinPercent, MaxPercent: s.MaxPercent}, GraceS: s.GraceS,
 		OnDisconnect: types.OnDisconnect{StopAfterS: s.OnDisconnect.StopAfterMs / 1000}, Zones: v.st.TasksByZone(s.Name),
-		Wait: v.wait(fleet.AboutService(s.Name)), Failures: s.Failures, LastFailure: clean(s.LastFailure),
+		Condition: v.condition(fleet.ServiceSubject(s.Name)), Failures: s.Failures, LastFailure: clean(s.LastFailure),
 		CreatedAt: types.Stamp(s.CreatedAt), UpdatedAt: types.Stamp(s.UpdatedAt), Tags: cleanMap(s.Tags),
 	}
 	if s.NotBefore > v.now {

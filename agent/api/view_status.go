@@ -15,7 +15,7 @@ func (v *view) status() (any, error) {
 	s.Leader = v.hostRef(v.leader)
 	s.Hosts = v.hostCounts()
 	s.Voters = v.voterCounts(s.Hosts)
-	s.Services, s.Tasks = v.api.sums.of(v)
+	s.Services, s.Tasks = v.api.totals.of(v)
 	v.notes(s)
 	return s, nil
 }
@@ -31,7 +31,7 @@ func (a *API) answerer(role string) types.Answerer {
 func (v *view) hostCounts() types.HostCounts {
 	var c types.HostCounts
 	for h := range v.st.Hosts() {
-		switch h.Life {
+		switch h.State {
 		case fleet.HostForgotten:
 			continue
 		case fleet.HostReady:
@@ -81,7 +81,7 @@ func (v *view) alive(id fleet.HostID) bool {
 	if h == nil {
 		return false
 	}
-	dead := h.Life == fleet.HostSilent || h.Life == fleet.HostLost || h.Life == fleet.HostForgotten
+	dead := h.State == fleet.HostSilent || h.State == fleet.HostLost || h.State == fleet.HostForgotten
 	return !dead || v.leader == "" && v.heard(id) == heardAlive
 }
 
@@ -141,9 +141,9 @@ func (v *view) voters() (any, error) {
 	for row := range v.st.Voters() {
 		life := "unknown"
 		if h := v.st.Host(row.Host); h != nil {
-			life = h.Life.String()
+			life = h.State.String()
 		}
-		answer.Voters = append(answer.Voters, types.VoterRow{ID: string(row.ID), Host: *v.hostRef(row.Host), Phase: row.Phase.String(), Since: types.Stamp(row.Since), Alive: v.alive(row.Host), Life: life})
+		answer.Voters = append(answer.Voters, types.VoterRow{ID: string(row.ID), Host: *v.hostRef(row.Host), Phase: row.Phase.String(), Since: types.Stamp(row.Since), Alive: v.alive(row.Host), State: life})
 	}
 	return answer, nil
 }

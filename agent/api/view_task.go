@@ -117,18 +117,18 @@ func (v *view) taskRow(t *fleet.Task) types.Task {
 	}
 	row.Unreachable = !t.Stopped() && !v.st.Reachable(t)
 	if t.Desired == fleet.TaskRunning && t.Last < fleet.TaskRunning {
-		row.Wait = v.pendingWhy(t)
+		row.Condition = v.pendingWhy(t)
 	}
 	return row
 }
 
 // pendingWhy looks for the reason given for the task, then for its service's,
 // which counts only until the task has a host.
-func (v *view) pendingWhy(t *fleet.Task) *types.Wait {
-	if w := v.wait(fleet.AboutTask(t.ID)); w != nil || t.Host != "" || t.Service == "" {
+func (v *view) pendingWhy(t *fleet.Task) *types.Condition {
+	if w := v.condition(fleet.TaskSubject(t.ID)); w != nil || t.Host != "" || t.Service == "" {
 		return w
 	}
-	return v.wait(fleet.AboutService(t.Service))
+	return v.condition(fleet.ServiceSubject(t.Service))
 }
 
 func health(h fleet.Health) string {

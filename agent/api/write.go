@@ -56,7 +56,7 @@ func (a *API) serveWrite(rt route, trust Trust, w http.ResponseWriter, r *http.R
 		if err != nil {
 			return err
 		}
-		return a.withLeader(w, r, errand{trust: trust, by: by, token: receipt.Token, body: body, here: func(v Voter) error {
+		return a.withLeader(w, r, forwardedCall{trust: trust, by: by, token: receipt.Token, body: body, here: func(v Voter) error {
 			return a.carryOut(rt, o, v, fleet.Item{Receipt: &receipt, By: by}, w, r)
 		}})
 	}()

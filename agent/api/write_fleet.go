@@ -14,9 +14,9 @@ import (
 
 // Limits on the life of tokens: long ones are forgotten in scripts.
 const (
-	defaultTokenLife = time.Hour
-	maxJoinLife      = 7 * 24 * time.Hour
-	maxOperatorLife  = 366 * 24 * time.Hour
+	defaultTokenLifetime = time.Hour
+	maxJoinLifetime      = 7 * 24 * time.Hour
+	maxOperatorLifetime  = 366 * 24 * time.Hour
 )
 
 func (v *view) tokens() (any, error) {
@@ -34,34 +34,34 @@ func (c *call) makeToken() (*order, error) {
 	}
 	need(o, "kind", "join or operator")
 	kind := tokenKinds[o.Choice("kind", "join", "operator")]
-	longest, uses := maxJoinLife, int(o.Int("uses", 1, 1, fleet.MaxTokenUses))
+	longest, uses := maxJoinLifetime, int(o.Int("uses", 1, 1, fleet.MaxTokenUses))
 	if kind == fleet.TokenOperator {
-		if longest, uses = maxOperatorLife, 0; o.Has("uses") {
+		if longest, uses = maxOperatorLifetime, 0; o.Has("uses") {
 			o.Refuse("uses", "is for join tokens; an operator token is good until it ends")
 		}
 	}
-	life := time.Duration(o.Int("validSeconds", int64(defaultTokenLife/time.Second), 1, int64(longest/time.Second))) * time.Second
+	life := time.Duration(o.Int("validSeconds", int64(defaultTokenLifetime/time.Second), 1, int64(longest/time.Second))) * time.Second
 	token := clientToken(o)
 	if err := p.Err(); err != nil {
 		return nil, err
 	}
-	m := &minting{api: c.api, kind: kind, uses: uses, life: life}
+	m := &tokenCreation{api: c.api, kind: kind, uses: uses, lifetime: life}
 	return &order{token: token, command: m.command, answer: m.answer}, nil
 }
 
-// minting makes one token, however often its command is asked for.
-type minting struct {
-	api  *API
-	kind fleet.TokenKind
-	uses int
-	life time.Duration
+// tokenCreation makes one token, however often its command is asked for.
+type tokenCreation struct {
+	api      *API
+	kind     fleet.TokenKind
+	uses     int
+	lifetime time.Duration
 
 	id   fleet.TokenID
 	text string
 	hash []byte
 }
 
-func (m *minting) command(_ context.Context, st *fleet.State) (fleet.Command, []strictjson.Warning, error) {
+func (m *tokenCreation) command(_ context.Context, st *fleet.State) (fleet.Command, []strictjson.Warning, error) {
 	if m.api.Tokens == nil {
 		return nil, nil, fmt.Errorf("make a token: %w", fleet.ErrNoFleet)
 	}
@@ -74,11 +74,11 @@ func (m *minting) command(_ context.Context, st *fleet.State) (fleet.Command, []
 			return nil, nil, fmt.Errorf("make a token: %w", err)
 		}
 	}
-	end := max(fleet.TimeOf(m.api.Now()), st.Now()).Add(m.life)
+	end := max(fleet.TimeOf(m.api.Now()), st.Now()).Add(m.lifetime)
 	return fleet.PutToken{ID: m.id, TokenKind: m.kind, Hash: slices.Clone(m.hash), Uses: m.uses, NotAfter: end}, nil, nil
 }
 
-func (m *minting) answer(v *view, ids []string, w types.Written) any {
+func (m *tokenCreation) answer(v *view, ids []string, w types.Written) any {
 	answer := &types.TokenMade{Written: w, ID: firstID(ids), Kind: m.kind.String()}
 	if answer.ID == string(m.id) {
 		answer.Token = m.text

@@ -62,12 +62,12 @@ func (c *call) updateCommand(ctx context.Context, st *fleet.State, name string, 
 	if err != nil {
 		return nil, nil, err
 	}
-	if expect := c.expect(); expect != 0 && s.Mod != expect {
-		return nil, nil, fmt.Errorf("update service %s: it is at %d, not %d: %w", name, s.Mod, expect, fleet.ErrMoved)
+	if expect := c.expect(); expect != 0 && s.ModifyIndex != expect {
+		return nil, nil, fmt.Errorf("update service %s: it is at %d, not %d: %w", name, s.ModifyIndex, expect, fleet.ErrMoved)
 	}
 	revision := st.Revision(s.Revision)
 	put := fleet.PutService{
-		Name: name, ExpectMod: s.Mod, TaskDef: revision.TaskDef, Images: revision.Images, Desired: s.Desired,
+		Name: name, ExpectedModifyIndex: s.ModifyIndex, TaskDef: revision.TaskDef, Images: revision.Images, Desired: s.Desired,
 		MinPercent: s.MinPercent, MaxPercent: s.MaxPercent, GraceS: s.GraceS, OnDisconnect: s.OnDisconnect, Force: in.Force, Tags: s.Tags,
 	}
 	over(&put.Desired, in.Desired)
@@ -139,7 +139,7 @@ func (c *call) scaleService() (*order, error) {
 			if r := st.Revision(s.Revision); r != nil {
 				def = st.TaskDef(r.TaskDef)
 			}
-			return fleet.ScaleService{Name: name, Desired: desired, ExpectMod: c.expect()}, c.serviceWarnings(st, put, def), nil
+			return fleet.ScaleService{Name: name, Desired: desired, ExpectedModifyIndex: c.expect()}, c.serviceWarnings(st, put, def), nil
 		},
 		answer: func(v *view, _ []string, w types.Written) any { return serviceWritten(v, name, w, nil) },
 	}, nil
@@ -154,7 +154,7 @@ func (c *call) deleteService() (*order, error) {
 	return &order{
 		token: token,
 		command: func(context.Context, *fleet.State) (fleet.Command, []strictjson.Warning, error) {
-			return fleet.DeleteService{Name: name, Force: force, ExpectMod: c.expect()}, nil, nil
+			return fleet.DeleteService{Name: name, Force: force, ExpectedModifyIndex: c.expect()}, nil, nil
 		},
 		answer: func(v *view, _ []string, w types.Written) any { return serviceWritten(v, name, w, nil) },
 	}, nil

@@ -41,21 +41,21 @@ func (m *Machine) remember(saved Saved) {
 
 // fromHistory makes a task from what the journal tells of it.
 func (m *Machine) fromHistory(id fleet.TaskID, h history) *task {
-	t := &task{id: id, phase: rising}
+	t := &task{id: id, phase: phaseStarting}
 	if h.start != nil {
 		t.attempt, t.begunAt = h.start.Attempt, h.start.At
 		t.oldBoot = h.start.Boot != m.cfg.Boot
 	}
 	switch {
 	case t.oldBoot:
-		t.hold = holdRan
+		t.deferral = deferRan
 	case h.start != nil:
 		t.journal = journaledDurably
 	}
 	if h.stop != nil {
-		t.hold = holdNone
+		t.deferral = deferNone
 		t.exits = h.stop.Exits
-		t.phase = falling
+		t.phase = phaseStopping
 		t.stop = &stopping{
 			code:    h.stop.Code,
 			reason:  h.stop.Reason,
@@ -83,13 +83,13 @@ func (m *Machine) rememberWanted(s SavedWanted) {
 		wt := &w.Tasks[i]
 		t := m.tasks[wt.ID]
 		if t == nil {
-			t = &task{id: wt.ID, phase: rising}
+			t = &task{id: wt.ID, phase: phaseStarting}
 			m.tasks[wt.ID] = t
 			switch {
 			case s.Boot != m.cfg.Boot && wt.Last >= fleet.TaskActivating:
-				t.hold, t.attempt, t.oldBoot = holdRan, 1, true // its journal line is lost
+				t.deferral, t.attempt, t.oldBoot = deferRan, 1, true // its journal line is lost
 			case s.Boot != m.cfg.Boot, s.Behind:
-				t.hold = holdNew
+				t.deferral = deferNew
 			}
 		}
 		t.wanted = wt
@@ -108,16 +108,16 @@ func defsOf(list []fleet.TaskDef) map[fleet.TaskDefID]*fleet.TaskDef {
 
 // held does what may be done about a task that nothing is decided about.
 func (m *Machine) held(t *task) {
-	switch t.hold {
-	case holdStranger:
+	switch t.deferral {
+	case deferOrphan:
 		t.why = "its containers were found, no voter has said anything about it yet"
-		m.considerStranger(t)
-	case holdRan:
+		m.considerOrphan(t)
+	case deferRan:
 		t.why = "it ran before this host rebooted: waiting for a voter's word"
 		if m.voters.word {
 			m.endRebooted(t)
 		}
-	case holdNew:
+	case deferNew:
 		t.why = "assigned before this host rebooted: waiting for a voter's word"
 		if m.voters.word {
 			m.release(t)
@@ -132,7 +132,7 @@ func (m *Machine) endRebooted(t *task) {
 }
 
 func (m *Machine) release(t *task) {
-	t.hold = holdNone
+	t.deferral = deferNone
 	m.touch(t)
 }
 
@@ -143,7 +143,7 @@ func (m *Machine) decideBoot() {
 	if v.decided || v.word {
 		return
 	}
-	if m.now.Mono < m.blackStartAt() {
+	if m.now.Mono < m.coldStartAt() {
 		return
 	}
 	v.decided = true
@@ -152,32 +152,32 @@ func (m *Machine) decideBoot() {
 	}
 }
 
-// blackStartAt is when a host without a voter's word decides by itself. A voter
+// coldStartAt is when a host without a voter's word decides by itself. A voter
 // that answers but has no fleet to speak for gets longer.
-func (m *Machine) blackStartAt() time.Duration {
+func (m *Machine) coldStartAt() time.Duration {
 	if m.voters.ever {
 		return m.began + leaderless
 	}
-	return m.began + blackStart
+	return m.began + coldStart
 }
 
 // runAgain releases a service's task of another boot. Standalone tasks are never
 // run again, nor those that a cut-off host must not run.
 func (m *Machine) runAgain(t *task) {
-	if t.hold != holdRan && t.hold != holdNew || !t.service() || t.def == nil || t.asked() || t.wanted.StopAfterMs > 0 {
+	if t.deferral != deferRan && t.deferral != deferNew || !t.service() || t.def == nil || t.asked() || t.wanted.StopAfterMs > 0 {
 		return
 	}
-	if t.hold == holdNew && m.wants.behind {
+	if t.deferral == deferNew && m.wants.behind {
 		return
 	}
-	if t.hold == holdRan {
+	if t.deferral == deferRan {
 		t.attempt++
 		for _, c := range t.containers {
 			c.leftover = c.state != cNone
 		}
 	}
 	t.rerun = true
-	m.note(t.id, NoteTaskRerun, fmt.Sprintf("attempt %d, no voter for %s", max(t.attempt, 1), m.now.Mono-m.began))
+	m.recordNote(t.id, NoteTaskRerun, fmt.Sprintf("attempt %d, no voter for %s", max(t.attempt, 1), m.now.Mono-m.began))
 	m.release(t)
 }
 
@@ -205,11 +205,11 @@ func (m *Machine) checkStarted(t *task) bool {
 // unsettled reports whether the runtime may still be making a container for the
 // agent that died while it asked for it.
 func (m *Machine) unsettled(t *task) bool {
-	if t.unknownAt == 0 || m.look.began >= t.unknownAt+unknownSettle {
+	if t.unknownAt == 0 || m.relist.began >= t.unknownAt+unknownSettle {
 		return false
 	}
 	if m.now.Mono >= t.unknownAt+unknownSettle {
-		m.look.want = true
+		m.relist.want = true
 	}
 	return true
 }

@@ -75,7 +75,7 @@ func (m *Machine) wantedSaved(err error) {
 		d.tries++
 		d.retry = m.now.Mono + backOff(wantedRetry, retryBackOffCap, d.tries)
 		if d.failing == 0 {
-			d.failing = m.mark()
+			d.failing = m.stamp()
 			m.touchAll()
 		}
 		m.diskFailed(fmt.Errorf("save wanted state: %w", err))
@@ -144,12 +144,12 @@ func (m *Machine) startJournaled(t *task, err error) {
 	}
 	if err == nil {
 		t.journal = journaledDurably
-		t.fresh()
+		t.resetAttempt()
 		return
 	}
 	t.journal = notJournaled
 	m.again(t, err)
-	if t.tries >= journalTries && t.phase == rising {
+	if t.tries >= journalTries && t.phase == phaseStarting {
 		m.end(t, fleet.StopTaskFailedToStart, "ResourceInitializationError: "+err.Error())
 	}
 }

@@ -129,8 +129,8 @@ const (
 	NoteTaskStopped   NoteCode = "task stopped"
 	NoteTaskStuck     NoteCode = "task could not be killed"
 	NoteHealth        NoteCode = "task health changed"
-	NoteStranger      NoteCode = "unknown task remains found"
-	NoteStrangerGone  NoteCode = "unknown task remains removed"
+	NoteOrphan        NoteCode = "unknown task remains found"
+	NoteOrphanGone    NoteCode = "unknown task remains removed"
 	NoteRetry         NoteCode = "step failed and is tried again"
 	NoteRuntimeDown   NoteCode = "container runtime lost"
 	NoteRuntimeUp     NoteCode = "container runtime answered"
@@ -144,7 +144,7 @@ const (
 // Warn reports whether the note is of something degraded.
 func (c NoteCode) Warn() bool {
 	switch c {
-	case NoteTaskStuck, NoteStranger, NoteRetry, NoteRuntimeDown, NoteFrameRefused, NoteMassStop, NoteReportRefused, NoteAlone, NoteDiskFailing:
+	case NoteTaskStuck, NoteOrphan, NoteRetry, NoteRuntimeDown, NoteFrameRefused, NoteMassStop, NoteReportRefused, NoteAlone, NoteDiskFailing:
 		return true
 	default:
 		return false

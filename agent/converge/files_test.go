@@ -465,7 +465,7 @@ func TestALogThatHasGrownIsCutAndKeepsOneOlderFile(t *testing.T) {
 		t.Errorf("folders %+v, %v", found, err)
 	}
 	write("fifth ", 2*maxLog)
-	fsys.SetRoom(100)
+	fsys.SetCapacity(100)
 	if err := rotateLogs(t.Context(), fsys, []string{dir + "/app.log", dir + "/not-there.log"}); err == nil || size("app.log") != 0 {
 		t.Errorf("on a full disk the log keeps %d bytes, %v", size("app.log"), err)
 	}

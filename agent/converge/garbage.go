@@ -10,29 +10,29 @@ import (
 	"skein/runtime/port"
 )
 
-// stranger takes up something of ours that neither the wanted state nor the
+// adoptOrphan takes up something of ours that neither the wanted state nor the
 // journal knows. It is left alone until a voter has told what is wanted.
-func (m *Machine) stranger(id fleet.TaskID, what string) *task {
-	t := &task{id: id, phase: rising, hold: holdStranger, unreported: true, seen: m.mark()}
+func (m *Machine) adoptOrphan(id fleet.TaskID, what string) *task {
+	t := &task{id: id, phase: phaseStarting, deferral: deferOrphan, unreported: true, seen: m.stamp()}
 	m.tasks[id] = t
-	m.note(id, NoteStranger, what)
+	m.recordNote(id, NoteOrphan, what)
 	return t
 }
 
 // recognise makes a stranger one of ours: the fleet has named it after all.
 func (m *Machine) recognise(t *task) {
-	t.hold, t.unreported = holdNone, false
+	t.deferral, t.unreported = deferNone, false
 	if t.any(func(c *container) bool { return c.state != cNone }) {
 		m.journalAnew(t, t.attempt)
 	}
 }
 
-// considerStranger ends a stranger that a voter with a complete list has left
+// considerOrphan ends a stranger that a voter with a complete list has left
 // unnamed for long.
-func (m *Machine) considerStranger(t *task) {
-	if m.voters.synced && m.now.Mono >= t.seen+strangerAfter {
-		t.hold = holdNone
-		m.end(t, 0, fmt.Sprintf("unknown to the fleet for %s", strangerAfter))
+func (m *Machine) considerOrphan(t *task) {
+	if m.voters.synced && m.now.Mono >= t.seen+orphanAfter {
+		t.deferral = deferNone
+		m.end(t, 0, fmt.Sprintf("unknown to the fleet for %s", orphanAfter))
 	}
 }
 
@@ -41,13 +41,13 @@ func (m *Machine) sawLeft(f *Found) {
 	for _, id := range f.Networks {
 		if t := m.tasks[id]; t != nil {
 			t.network = networkMade
-		} else if !slices.Contains(m.look.forgot, id) {
-			m.stranger(id, "a network").network = networkMade
+		} else if !slices.Contains(m.relist.forgot, id) {
+			m.adoptOrphan(id, "a network").network = networkMade
 		}
 	}
 	for _, id := range f.Cgroups {
-		if m.tasks[id] == nil && !slices.Contains(m.look.forgot, id) {
-			m.stranger(id, "a cgroup")
+		if m.tasks[id] == nil && !slices.Contains(m.relist.forgot, id) {
+			m.adoptOrphan(id, "a cgroup")
 		}
 	}
 	m.sawLogs(f.Logs)
@@ -72,11 +72,11 @@ func (m *Machine) collectable(t *task) string {
 
 // collect removes what is left of a stopped task, one thing a step.
 func (m *Machine) collect(t *task) {
-	if t.phase == stopped {
+	if t.phase == phaseStopped {
 		if t.why = m.collectable(t); t.why != "" {
 			return
 		}
-		t.phase = collecting
+		t.phase = phaseRemoving
 	}
 	at := slices.IndexFunc(t.containers, func(c *container) bool { return c.state != cNone })
 	if at >= 0 && !m.runtime.up {
@@ -99,12 +99,12 @@ func (m *Machine) collect(t *task) {
 func (m *Machine) forget(t *task) {
 	m.freeSlot(t)
 	if t.unreported {
-		m.note(t.id, NoteStrangerGone, t.stop.reason)
+		m.recordNote(t.id, NoteOrphanGone, t.stop.reason)
 	} else {
 		m.journal(Record{Kind: RecordForget, Task: t.id})
 	}
 	delete(m.tasks, t.id)
-	m.look.forgot = append(m.look.forgot, t.id)
+	m.relist.forgot = append(m.relist.forgot, t.id)
 	m.logs.keep(t.id, m.now.Mono)
 }
 
@@ -119,13 +119,13 @@ func (m *Machine) deleted(t *task, id string, d Done) {
 			c.reason = cmp.Or(c.reason, "never started")
 		}
 		c.state, c.leftover, c.seen, c.learned = cNone, false, false, m.seq
-		t.fresh()
+		t.resetAttempt()
 	case errors.Is(d.Err, port.ErrRunning):
 		// It lives although it was thought to have ended: end it properly first.
 		c.state, c.leftover, c.learned, c.asked = cUnknown, false, m.seq, m.now.Mono
-		m.look.want = true
-		if t.phase == collecting {
-			t.phase = falling
+		m.relist.want = true
+		if t.phase == phaseRemoving {
+			t.phase = phaseStopping
 		}
 		m.again(t, fmt.Errorf("delete %s: %w", c.name, d.Err))
 	default:
@@ -138,6 +138,6 @@ func (m *Machine) cgroupGone(t *task, d Done) {
 		m.again(t, fmt.Errorf("remove cgroup: %w", d.Err))
 		return
 	}
-	t.fresh()
+	t.resetAttempt()
 	t.cgroup, t.cgroupGone = "", true
 }

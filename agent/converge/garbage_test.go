@@ -10,8 +10,8 @@ import (
 	"skein/runtime/port"
 )
 
-// stray makes a container that nobody knows.
-func stray(t *testing.T, r *rig, n int) string {
+// orphan makes a container that nobody knows.
+func orphan(t *testing.T, r *rig, n int) string {
 	t.Helper()
 	if _, err := r.containers.Pull(context.Background(), port.ImageRef{Image: "registry.lab:5000/web:1"}); err != nil {
 		t.Fatal(err)
@@ -35,7 +35,7 @@ func stray(t *testing.T, r *rig, n int) string {
 
 func TestAnUnknownContainerIsRemovedAfterTenMinutesOfAVotersWord(t *testing.T) {
 	r := newRig(t)
-	id := stray(t, r, 7)
+	id := orphan(t, r, 7)
 	r.up()
 	r.heard(time.Hour) // voters are heard, but none has told what is wanted
 	if c := r.find(id); c == nil || c.State != port.ContainerRunning {
@@ -67,7 +67,7 @@ func TestAnUnknownContainerIsRemovedAfterTenMinutesOfAVotersWord(t *testing.T) {
 
 func TestAnUnknownContainerThatAVoterNamesInTimeIsTakenUp(t *testing.T) {
 	r := newRig(t)
-	id := stray(t, r, 1)
+	id := orphan(t, r, 1)
 	r.up()
 	r.snapshot()
 	r.heard(5 * time.Minute)

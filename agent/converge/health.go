@@ -13,8 +13,8 @@ import (
 
 // healthView is what is told of a task's health.
 type healthView struct {
-	shown   fleet.Health // zero: never told, which reads as UNKNOWN
-	changed time.Duration
+	reported fleet.Health // zero: never told, which reads as UNKNOWN
+	changed  time.Duration
 }
 
 // probeView is how one container's health check stands.
@@ -28,8 +28,8 @@ type probeView struct {
 	verdict   fleet.Health
 }
 
-// probeLane bounds the checks in flight, apart from all other steps.
-type probeLane struct {
+// probeQueue bounds the checks in flight, apart from all other steps.
+type probeQueue struct {
 	flying int
 	queue  []fleet.TaskID
 }
@@ -41,7 +41,7 @@ func (c *container) checked() bool {
 
 // probe makes the checks of a task that are due, and shows its health.
 func (m *Machine) probe(t *task) {
-	if t.phase != rising || t.hold != holdNone || !m.look.done {
+	if t.phase != phaseStarting || t.deferral != deferNone || !m.relist.done {
 		return
 	}
 	for _, c := range t.containers {
@@ -177,14 +177,14 @@ func (p *probeView) gap(h *fleet.HealthCheck, now time.Duration) time.Duration {
 func (m *Machine) showHealth(t *task) {
 	worst := t.worstHealth()
 	h := &t.health
-	if worst == h.shown || h.shown == 0 && worst == fleet.HealthUnknown {
+	if worst == h.reported || h.reported == 0 && worst == fleet.HealthUnknown {
 		return
 	}
 	if h.changed != 0 && m.now.Mono < h.changed+healthChangeGap {
 		return
 	}
-	m.note(t.id, NoteHealth, fmt.Sprintf("%s to %s", t.shownHealth(), worst))
-	h.shown, h.changed = worst, m.mark()
+	m.recordNote(t.id, NoteHealth, fmt.Sprintf("%s to %s", t.reportedHealth(), worst))
+	h.reported, h.changed = worst, m.stamp()
 }
 
 func (t *task) worstHealth() fleet.Health {
@@ -215,17 +215,17 @@ func worse(a, b fleet.Health) fleet.Health {
 	return max(a, b)
 }
 
-func (t *task) shownHealth() fleet.Health {
-	if t.health.shown == 0 {
+func (t *task) reportedHealth() fleet.Health {
+	if t.health.reported == 0 {
 		return fleet.HealthUnknown
 	}
-	return t.health.shown
+	return t.health.reported
 }
 
 // probeDue is when the task's next check, or change of health, is due. A check of
 // a container that is well is a chore.
 func (t *task) probeDue(work, chores *waiting) {
-	if t.phase != rising {
+	if t.phase != phaseStarting {
 		return
 	}
 	for _, c := range t.containers {
@@ -238,7 +238,7 @@ func (t *task) probeDue(work, chores *waiting) {
 			work.until(c.probe.next)
 		}
 	}
-	if t.health.changed != 0 && t.worstHealth() != t.health.shown {
+	if t.health.changed != 0 && t.worstHealth() != t.health.reported {
 		work.until(t.health.changed + healthChangeGap)
 	}
 }

@@ -451,7 +451,7 @@ func TestAnyCallOnTheDiskMayFail(t *testing.T) {
 			b.fs.FailAt(0, nil)
 			b.agent()
 			b.snapshot()
-			b.await("forgotten", 2*time.Minute, func() bool { return b.h.Status().Looked && len(b.h.Status().Tasks) == 0 })
+			b.await("forgotten", 2*time.Minute, func() bool { return b.h.Status().Listed && len(b.h.Status().Tasks) == 0 })
 			b.end()
 		})
 		if past || t.Failed() {

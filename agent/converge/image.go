@@ -208,7 +208,7 @@ func (m *Machine) pullResult(i *image, d Done) {
 func (m *Machine) pullAgain(i *image, err error) {
 	i.tries++
 	if i.failing == 0 {
-		i.failing = m.mark()
+		i.failing = m.stamp()
 	}
 	if i.tries >= pullTries || m.now.Mono >= i.failing+pullGiveUp {
 		m.imageFails(i, err)
@@ -233,7 +233,7 @@ func (m *Machine) imageFails(i *image, err error) {
 	why := fmt.Errorf("image %q: %w", i.ref.Image, err)
 	for _, id := range i.waiters {
 		t := m.tasks[id]
-		if t == nil || t.phase != rising {
+		if t == nil || t.phase != phaseStarting {
 			continue
 		}
 		for _, c := range t.containers {

@@ -80,11 +80,11 @@ const (
 
 // Stopping.
 const (
-	defaultStopTimeout = 30 * time.Second // of containers whose definition is unknown (ecs.md 1.6)
-	stuckAfter         = 60 * time.Second // after SIGKILL was delivered
-	rekillEvery        = 30 * time.Second
-	graceLeast         = time.Second     // after an agent restart SIGTERM is sent again: it must have a moment
-	stoppingLook       = 5 * time.Second // between looks while containers are being stopped
+	defaultStopTimeout  = 30 * time.Second // of containers whose definition is unknown (ecs.md 1.6)
+	stuckAfter          = 60 * time.Second // after SIGKILL was delivered
+	rekillEvery         = 30 * time.Second
+	graceLeast          = time.Second     // after an agent restart SIGTERM is sent again: it must have a moment
+	relistWhileStopping = 5 * time.Second // between looks while containers are being stopped
 )
 
 // Health.
@@ -108,11 +108,11 @@ const (
 	listEvery      = time.Minute              // events can be lost
 	fullListEvery  = 5 * time.Minute          // networks, cgroups, logs
 	goneAfter      = 2 * time.Second          // a container missing from two lists this far apart is gone
-	strangerAfter  = 10 * time.Minute         // MECHANICS 9
+	orphanAfter    = 10 * time.Minute         // MECHANICS 9
 	rotateEvery    = 5 * time.Second          // a log grows 5 MB at 1 MB/s meanwhile
 	runtimeDownFor = 30 * time.Second         // until the status says so (reliability.md 1.1)
 	aloneAfter     = 10 * time.Second         // until the log says so: beats come every second
-	blackStart     = 30 * time.Second         // with no voter heard since the boot: run services again
+	coldStart      = 30 * time.Second         // with no voter heard since the boot: run services again
 	leaderless     = 60 * time.Second         // with voters heard that have no fleet to speak for
 	wantedRetry    = time.Second              // first back-off of a failed save
 	resendFirst    = 2 * time.Second          // a commit takes milliseconds, an election 1 to 4 s

@@ -32,19 +32,19 @@ type Machine struct {
 	seq    uint64            // of events: orders what was learned
 	flight map[uint64]flight // effects not answered yet
 
-	tasks  map[fleet.TaskID]*task
-	dirty  []fleet.TaskID
-	timers timers // of work
-	chores timers
-	armed  ArmTimer
+	tasks       map[fleet.TaskID]*task
+	dirty       []fleet.TaskID
+	timers      timers // of work
+	maintenance timers
+	armed       ArmTimer
 
 	voters   contact
 	wants    acceptance
 	runtime  runtimeView
-	look     looking
+	relist   relisting
 	images   images
 	starts   slots
-	probes   probeLane
+	probes   probeQueue
 	disk     disk
 	reports  reporter
 	logs     keptLogs
@@ -89,7 +89,7 @@ func NewMachine(cfg MachineConfig, saved Saved, now Now) *Machine {
 	m.runtime.since = now.Mono
 	m.voters.heard, m.voters.heardWall, m.voters.led = now.Mono, now.Wall, now.Mono
 	m.wants.defs = make(map[fleet.TaskDefID]*fleet.TaskDef)
-	m.look.init(now.Mono)
+	m.relist.init(now.Mono)
 	m.images.init()
 	m.starts.held = make(map[fleet.TaskID]bool)
 	m.remember(saved)
@@ -109,7 +109,7 @@ func (m *Machine) Step(now Now, events []Event) []Effect {
 	m.settle()
 	m.fillProbes()
 	m.settle()
-	m.lookAgain()
+	m.relistIfDue()
 	m.write()
 	m.report()
 	m.arm()
@@ -140,7 +140,7 @@ func (m *Machine) take(e Event) {
 	case RuntimeDown:
 		m.runtimeDown(e.Err)
 	case ContainerChanged:
-		m.look.want = true
+		m.relist.want = true
 	case Done:
 		m.done(e)
 	case Closing:
@@ -196,16 +196,16 @@ func (m *Machine) emit(id fleet.TaskID, within time.Duration, do Action) uint64 
 	return m.nextID
 }
 
-// tell adds an effect that nobody answers.
-func (m *Machine) tell(id fleet.TaskID, do Action) {
+// post adds an effect that nobody answers.
+func (m *Machine) post(id fleet.TaskID, do Action) {
 	m.out = append(m.out, Effect{Task: id, Do: do})
 }
 
-// mark is the present as a stamp whose zero value means "never".
-func (m *Machine) mark() time.Duration { return max(m.now.Mono, 1) }
+// stamp is the present as a stamp whose zero value means "never".
+func (m *Machine) stamp() time.Duration { return max(m.now.Mono, 1) }
 
-func (m *Machine) note(id fleet.TaskID, code NoteCode, reason string) {
-	m.tell(id, Note{Code: code, Reason: reason})
+func (m *Machine) recordNote(id fleet.TaskID, code NoteCode, reason string) {
+	m.post(id, Note{Code: code, Reason: reason})
 }
 
 // stand records a degraded condition for the status, and notes it when it is new.
@@ -214,7 +214,7 @@ func (m *Machine) stand(code NoteCode, reason string) {
 		return
 	}
 	m.standing[code] = reason
-	m.note("", code, reason)
+	m.recordNote("", code, reason)
 }
 
 // clear ends a degraded condition.

@@ -16,7 +16,7 @@ func (m *Machine) missed(f flight) {
 			m.touch(t)
 		}
 		for _, c := range t.containers {
-			if c.leftover || c.listed == m.look.count || c.learned > f.seq {
+			if c.leftover || c.listed == m.relist.count || c.learned > f.seq {
 				continue
 			}
 			switch {
@@ -56,7 +56,7 @@ func (m *Machine) unanswered(t *task, c *container, name string) {
 func (m *Machine) relook(t *task) {
 	for _, c := range t.containers {
 		if at := c.judgeAt(); at != noTime && m.now.Mono >= at {
-			m.look.want = true
+			m.relist.want = true
 		}
 	}
 }

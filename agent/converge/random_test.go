@@ -39,7 +39,7 @@ type wild struct {
 	faulty float64 // share of calls that fail
 	silent float64 // share of calls that lose their answer
 	full   bool    // the disk
-	story  []string
+	trace  []string
 }
 
 func randomLife(t *testing.T, seed uint64) {
@@ -48,7 +48,7 @@ func randomLife(t *testing.T, seed uint64) {
 	w.g = newRegistrar(w.rig)
 	defer func() {
 		if t.Failed() {
-			t.Logf("seed %d, its story: %s", seed, strings.Join(w.story, ", "))
+			t.Logf("seed %d, its story: %s", seed, strings.Join(w.trace, ", "))
 		}
 	}()
 	h := exec(5)
@@ -69,10 +69,10 @@ func randomLife(t *testing.T, seed uint64) {
 	}
 	w.faults = w.fault
 	w.up()
-	kinds := rnd.Perm(len(deeds))[:3+rnd.IntN(len(deeds)-2)]
+	kinds := rnd.Perm(len(operations))[:3+rnd.IntN(len(operations)-2)]
 	for range 60 {
-		d := deeds[kinds[rnd.IntN(len(kinds))]]
-		w.story = append(w.story, d.name)
+		d := operations[kinds[rnd.IntN(len(kinds))]]
+		w.trace = append(w.trace, d.name)
 		d.do(w)
 		w.pass(time.Duration(rnd.IntN(8000)) * time.Millisecond)
 		w.safe(t)
@@ -106,12 +106,12 @@ func (w *wild) fault(e converge.Effect) error {
 	return nil
 }
 
-type deed struct {
+type operation struct {
 	name string
 	do   func(w *wild)
 }
 
-var deeds = []deed{
+var operations = []operation{
 	{"new task", func(w *wild) {
 		w.next++
 		task := web(w.next)
@@ -222,7 +222,7 @@ func (w *wild) safe(t *testing.T) {
 		if c.State == port.ContainerRunning && w.g.heard[c.Task].Status == fleet.TaskStopped {
 			// A create or start that an agent which is dead had asked for may take
 			// effect late; it must not last. heal checks that it does not.
-			w.story = append(w.story, "late "+c.ID[:4])
+			w.trace = append(w.trace, "late "+c.ID[:4])
 		}
 	}
 }

@@ -36,7 +36,7 @@ func (m *Machine) registryOff(ref port.ImageRef) bool {
 func (m *Machine) registryWait(i *image) {
 	r := m.images.registries[registryOf(i.ref.Image)]
 	if i.failing == 0 {
-		i.failing = m.mark()
+		i.failing = m.stamp()
 	}
 	if m.now.Mono >= i.failing+pullGiveUp {
 		m.imageFails(i, r.err)
@@ -57,13 +57,13 @@ func (m *Machine) registryFailed(name string, err error) {
 	r.failures++
 	r.err = err
 	r.notBefore = m.now.Mono + m.spread(backOff(registryBackOff, registryCap, r.failures), name)
-	m.note("", NoteRetry, fmt.Sprintf("registry %s: %v", name, err))
+	m.recordNote("", NoteRetry, fmt.Sprintf("registry %s: %v", name, err))
 }
 
 // spread lengthens a delay by up to a half, differently on each host, so that
 // hosts that failed together do not come back together.
-func (m *Machine) spread(d time.Duration, about string) time.Duration {
+func (m *Machine) spread(d time.Duration, subject string) time.Duration {
 	h := fnv.New32a()
-	fmt.Fprintf(h, "%s/%s", m.cfg.Host, about)
+	fmt.Fprintf(h, "%s/%s", m.cfg.Host, subject)
 	return d + d/2*time.Duration(h.Sum32()%1000)/1000
 }

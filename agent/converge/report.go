@@ -11,14 +11,14 @@ import (
 // reporter sends what became of tasks. Reports are levels: the newest status of
 // each task whose status the fleet may not know. One is outstanding at a time.
 type reporter struct {
-	seq     uint64
-	dirty   []fleet.TaskID
-	out     *fleet.Report // outstanding; sent again unchanged until acknowledged
-	sentAt  time.Duration
-	tries   int
-	checks  []fleet.Check
-	room    *fleet.Resources
-	hostNew bool // checks or room not acknowledged in this session
+	seq      uint64
+	dirty    []fleet.TaskID
+	out      *fleet.Report // outstanding; sent again unchanged until acknowledged
+	sentAt   time.Duration
+	tries    int
+	checks   []fleet.Check
+	capacity *fleet.Resources
+	hostNew  bool // checks or room not acknowledged in this session
 }
 
 // reportView is what was said of one task.
@@ -36,7 +36,7 @@ func (r *reporter) checked(e HostChecked) {
 		r.checks = e.Checks
 	}
 	if e.Capacity != nil {
-		r.room = e.Capacity
+		r.capacity = e.Capacity
 	}
 	r.hostNew = true
 }
@@ -50,12 +50,12 @@ func (m *Machine) openSession(session uint64) {
 	m.voters.session, m.voters.synced = session, false
 	r := &m.reports
 	r.seq, r.out, r.tries = 0, nil, 0
-	r.hostNew = r.checks != nil || r.room != nil
+	r.hostNew = r.checks != nil || r.capacity != nil
 	for _, id := range m.taskIDs() {
 		t := m.tasks[id]
 		t.report.acked = false
 		if t.report.current.Task != "" {
-			m.tellOf(t)
+			m.queueReport(t)
 		}
 	}
 }
@@ -84,7 +84,7 @@ func (m *Machine) holdReport(t *task) {
 
 // publish has the fleet told when what there is to say has changed.
 func (m *Machine) publish(t *task) {
-	if t.unreported || t.hold != holdNone || t.status == 0 || !m.look.done {
+	if t.unreported || t.deferral != deferNone || t.status == 0 || !m.relist.done {
 		return
 	}
 	if t.status == fleet.TaskRunning && m.now.Mono < t.report.notBefore {
@@ -95,10 +95,10 @@ func (m *Machine) publish(t *task) {
 		return
 	}
 	t.report.current = now
-	m.tellOf(t)
+	m.queueReport(t)
 }
 
-func (m *Machine) tellOf(t *task) {
+func (m *Machine) queueReport(t *task) {
 	if !t.report.queued {
 		t.report.queued = true
 		m.reports.dirty = append(m.reports.dirty, t.id)
@@ -110,7 +110,7 @@ func (m *Machine) taskReport(t *task) fleet.TaskReport {
 	r := fleet.TaskReport{
 		Task:      t.id,
 		Status:    t.status,
-		Health:    t.shownHealth(),
+		Health:    t.reportedHealth(),
 		Exits:     t.exitList(),
 		Attempt:   t.attempt,
 		StartedAt: t.runAt,
@@ -156,7 +156,7 @@ func (m *Machine) nextReport() {
 	r.dirty = slices.Clone(r.dirty[n:])
 	if r.hostNew {
 		r.hostNew = false
-		r.out.SelfCheck, r.out.Capacity = r.checks, r.room
+		r.out.SelfCheck, r.out.Capacity = r.checks, r.capacity
 	}
 }
 
@@ -164,7 +164,7 @@ func (m *Machine) send() {
 	r := &m.reports
 	r.tries++
 	r.sentAt = m.now.Mono
-	m.tell("", SendReports{Report: *r.out})
+	m.post("", SendReports{Report: *r.out})
 }
 
 // acked takes note that a report is committed.
@@ -180,7 +180,7 @@ func (m *Machine) acked(e ReportAcked) {
 			continue
 		}
 		t.report.known, t.report.acked = *said, true
-		if t.phase == stopped {
+		if t.phase == phaseStopped {
 			m.touch(t)
 		}
 	}
@@ -195,7 +195,7 @@ func (m *Machine) refused(e ReportRefused) {
 		return
 	}
 	r.out = nil
-	m.note("", NoteReportRefused, fmt.Sprintf("report %d: %v", e.Seq, e.Err))
+	m.recordNote("", NoteReportRefused, fmt.Sprintf("report %d: %v", e.Seq, e.Err))
 }
 
 // resendDue is when the outstanding report is to be sent again.

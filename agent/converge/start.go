@@ -13,8 +13,8 @@ import (
 // LabelBoot is the label that tells in which boot a container was made.
 const LabelBoot = "skein.boot"
 
-// raise takes a task one step nearer to running.
-func (m *Machine) raise(t *task) {
+// stepStart takes a task one step nearer to running.
+func (m *Machine) stepStart(t *task) {
 	if !m.checkStarted(t) {
 		return
 	}
@@ -73,7 +73,7 @@ func (m *Machine) fallen(t *task) bool {
 		}
 		ended++
 		if c.def != nil && c.essential() {
-			m.end(t, fleet.StopEssentialContainerExited, "Essential container in task exited: "+c.farewell())
+			m.end(t, fleet.StopEssentialContainerExited, "Essential container in task exited: "+c.exitSummary())
 			return true
 		}
 	}
@@ -84,8 +84,8 @@ func (m *Machine) fallen(t *task) bool {
 	return false
 }
 
-// farewell is how a container ended, in one line.
-func (c *container) farewell() string {
+// exitSummary is how a container ended, in one line.
+func (c *container) exitSummary() string {
 	s := c.name
 	if c.code != nil {
 		s += fmt.Sprintf(" exited with code %d", *c.code)
@@ -122,12 +122,12 @@ func (m *Machine) running(t *task) {
 	m.setStatus(t, fleet.TaskRunning)
 	if t.found {
 		t.runAt = t.begunAt
-		m.note(t.id, NoteTaskFound, "")
+		m.recordNote(t.id, NoteTaskFound, "")
 		m.holdReport(t)
 		return
 	}
 	t.runAt = m.now.Wall
-	m.note(t.id, NoteTaskStarted, fmt.Sprintf("attempt %d", t.attempt))
+	m.recordNote(t.id, NoteTaskStarted, fmt.Sprintf("attempt %d", t.attempt))
 }
 
 // startStep begins the next step of a start: record, cgroup, containers,
@@ -187,7 +187,7 @@ func (t *task) ports() []fleet.PortBinding {
 func (m *Machine) cgroupPrepared(t *task, d Done) {
 	if d.Err == nil {
 		t.cgroup = d.Path
-		t.fresh()
+		t.resetAttempt()
 		return
 	}
 	m.stepFailed(t, fmt.Errorf("ResourceInitializationError: prepare cgroup: %w", d.Err))
@@ -196,13 +196,13 @@ func (m *Machine) cgroupPrepared(t *task, d Done) {
 func (m *Machine) networked(t *task, d Done) {
 	if d.Err == nil {
 		t.netDone, t.addr = true, d.Addr
-		t.fresh()
+		t.resetAttempt()
 		return
 	}
 	err := fmt.Errorf("ContainerNetworkingError: set up network: %w", d.Err)
 	if t.status >= fleet.TaskRunning {
 		t.netTry = m.now.Mono + retryBackOffCap // it runs; a repair may wait
-		m.note(t.id, NoteRetry, err.Error())
+		m.recordNote(t.id, NoteRetry, err.Error())
 		return
 	}
 	m.stepFailed(t, err)
@@ -211,7 +211,7 @@ func (m *Machine) networked(t *task, d Done) {
 // stepFailed has an idempotent step of a start tried again a few times.
 func (m *Machine) stepFailed(t *task, err error) {
 	m.again(t, err)
-	if t.tries >= stepTries && t.phase == rising {
+	if t.tries >= stepTries && t.phase == phaseStarting {
 		m.end(t, fleet.StopTaskFailedToStart, err.Error())
 	}
 }
@@ -225,10 +225,10 @@ func (m *Machine) created(t *task, do Create, d Done) {
 	switch {
 	case d.Err == nil:
 		c.state, c.pid, c.leftover, c.seen = cCreated, d.PID, false, true
-		t.fresh()
+		t.resetAttempt()
 	case unknown(d.Err), errors.Is(d.Err, port.ErrExists):
 		c.state, c.asked = cUnknown, m.now.Mono
-		m.look.want = true
+		m.relist.want = true
 	case errors.Is(d.Err, port.ErrImageNotFound) && !c.repulled:
 		c.repulled = true // it was removed since it was pulled
 		m.dropImage(refOf(t, c))
@@ -247,11 +247,11 @@ func (m *Machine) startedOne(t *task, id string, d Done) {
 	c.learned = m.seq
 	switch {
 	case d.Err == nil:
-		c.state, c.started = cRunning, m.mark()
-		t.fresh()
+		c.state, c.started = cRunning, m.stamp()
+		t.resetAttempt()
 	case unknown(d.Err):
 		c.state, c.asked = cUnknown, m.now.Mono
-		m.look.want = true
+		m.relist.want = true
 		if !errors.Is(d.Err, port.ErrRuntimeDown) {
 			m.unanswered(t, c, "CannotStartContainerError") // a runtime that is away will be back
 		}
@@ -263,7 +263,7 @@ func (m *Machine) startedOne(t *task, id string, d Done) {
 // failContainer ends a task because one of its containers cannot be started.
 func (m *Machine) failContainer(t *task, c *container, name string, err error) {
 	c.reason = clip(name + ": " + err.Error())
-	if t.phase == rising {
+	if t.phase == phaseStarting {
 		m.end(t, fleet.StopTaskFailedToStart, c.name+": "+c.reason)
 	}
 }

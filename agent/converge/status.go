@@ -16,7 +16,7 @@ type Status struct {
 	Stopped  int          // STOPPED, kept until the fleet has heard
 	Unknown  int          // remains of tasks that nobody knows
 
-	Looked         bool   // containers have been listed once: before that nothing is known
+	Listed         bool   // containers have been listed once: before that nothing is known
 	RuntimeUp      bool   //
 	RuntimeVersion string // as it last told
 	RuntimeError   string // why it does not answer
@@ -71,7 +71,7 @@ var cstateNames = [...]string{"none", "unknown", "created", "running", "exited"}
 // Status returns the machine's view of now.
 func (m *Machine) Status() Status {
 	s := Status{
-		Looked:         m.look.done,
+		Listed:         m.relist.done,
 		RuntimeUp:      m.runtime.up,
 		RuntimeVersion: m.runtime.version,
 		Epoch:          m.wants.at.epoch,
@@ -109,7 +109,7 @@ func (s *Status) count(t *task) {
 		s.Unknown++
 	case t.status == fleet.TaskStopped:
 		s.Stopped++
-	case t.phase == falling:
+	case t.phase == phaseStopping:
 		s.Stopping++
 	case t.status == fleet.TaskRunning:
 		s.Running++
@@ -158,7 +158,7 @@ func (m *Machine) taskStatus(t *task) TaskStatus {
 func (m *Machine) Reserved() fleet.Resources {
 	var sum fleet.Resources
 	for _, t := range m.tasks {
-		if t.def != nil && t.status != fleet.TaskStopped && t.hold != holdRan {
+		if t.def != nil && t.status != fleet.TaskStopped && t.deferral != deferRan {
 			sum = sum.Add(t.def.Reservation())
 		}
 	}

@@ -34,21 +34,21 @@ func (m *Machine) endUnlisted(t *task) {
 }
 
 func (m *Machine) fall(t *task, s *stopping) {
-	if t.phase != rising {
+	if t.phase != phaseStarting {
 		return
 	}
-	t.phase, t.stop = falling, s
-	t.fresh()
+	t.phase, t.stop = phaseStopping, s
+	t.resetAttempt()
 	m.freeSlot(t)
 	if t.traced() || !t.unreported {
 		t.stopRecord = m.journal(Record{Kind: RecordStop, Task: t.id, Attempt: t.attempt, At: s.at, Code: s.code, Reason: s.reason, Exits: t.exitList()})
 	}
-	m.note(t.id, NoteTaskStopping, s.reason)
+	m.recordNote(t.id, NoteTaskStopping, s.reason)
 	m.touch(t)
 }
 
-// lower takes a task one step nearer to its end.
-func (m *Machine) lower(t *task) {
+// stepStop takes a task one step nearer to its end.
+func (m *Machine) stepStop(t *task) {
 	m.setStatus(t, fleet.TaskDeactivating)
 	if m.unsettled(t) {
 		t.why = "its journal line has no container: waiting for the runtime to settle"
@@ -92,8 +92,8 @@ func (m *Machine) stopContainers(t *task) bool {
 			return true
 		}
 	}
-	if left && m.now.Mono >= m.look.last+stoppingLook {
-		m.look.want = true // an exit event may have been lost
+	if left && m.now.Mono >= m.relist.last+relistWhileStopping {
+		m.relist.want = true // an exit event may have been lost
 	}
 	return left
 }
@@ -139,21 +139,21 @@ func (m *Machine) signalled(t *task, do Signal, d Done) {
 		return
 	}
 	if errors.Is(d.Err, port.ErrNotFound) {
-		m.look.want = true // gone; lists will say so
+		m.relist.want = true // gone; lists will say so
 	}
 	if d.Err != nil && (do.All || unknown(d.Err)) {
 		m.again(t, fmt.Errorf("signal %d to %s: %w", do.Number, c.name, d.Err))
 		return
 	}
-	t.fresh()
+	t.resetAttempt()
 	if !do.All {
-		c.termed = m.mark() // an error other than silence: SIGKILL will follow
+		c.termed = m.stamp() // an error other than silence: SIGKILL will follow
 		return
 	}
 	if c.killed == 0 {
-		c.killed = m.mark()
+		c.killed = m.stamp()
 	}
-	c.rekilled = m.mark()
+	c.rekilled = m.stamp()
 }
 
 // stuck says which container outlived SIGKILL for too long; empty for none.
@@ -171,7 +171,7 @@ func (m *Machine) networkGone(t *task, d Done) {
 		m.again(t, fmt.Errorf("tear down network: %w", d.Err))
 		return
 	}
-	t.fresh()
+	t.resetAttempt()
 	t.network, t.netDone = networkNone, false
 }
 
@@ -180,10 +180,10 @@ func (m *Machine) ended(t *task) {
 	if !m.endOnDisk(t) {
 		return
 	}
-	t.phase = stopped
+	t.phase = phaseStopped
 	if t.status < fleet.TaskStopped {
 		t.stopAt = m.now.Wall
-		m.note(t.id, NoteTaskStopped, t.stop.reason)
+		m.recordNote(t.id, NoteTaskStopped, t.stop.reason)
 	}
 	m.setStatus(t, fleet.TaskStopped)
 	m.touch(t)

@@ -12,20 +12,20 @@ import (
 type phase uint8
 
 const (
-	rising     phase = iota + 1 // to run: being started, or running
-	falling                     // to end: being stopped
-	stopped                     // ended; kept until the fleet knows and forgot it
-	collecting                  // what is left of it is being removed
+	phaseStarting phase = iota + 1 // to run: being started, or running
+	phaseStopping                  // to end: being stopped
+	phaseStopped                   // ended; kept until the fleet knows and forgot it
+	phaseRemoving                  // what is left of it is being removed
 )
 
-// hold is why nothing is decided about a task yet.
-type hold uint8
+// deferral is why nothing is decided about a task yet.
+type deferral uint8
 
 const (
-	holdNone     hold = iota
-	holdRan           // it ran in another boot of this host
-	holdNew           // assigned in another boot, or known from an old copy only; never started
-	holdStranger      // found by its label; no wanted state and no journal knows it
+	deferNone   deferral = iota
+	deferRan             // it ran in another boot of this host
+	deferNew             // assigned in another boot, or known from an old copy only; never started
+	deferOrphan          // found by its label; no wanted state and no journal knows it
 )
 
 // journalState is how far the record of a start has come.
@@ -39,17 +39,17 @@ const (
 
 // task is one task as this host knows it.
 type task struct {
-	id     fleet.TaskID
-	wanted *fleet.WantedTask // nil: not on the list, or not any more
-	def    *fleet.TaskDef    // nil: nobody told
-	phase  phase
-	hold   hold
-	dirty  bool
-	due    time.Duration // of its newest timer of work
-	chore  time.Duration // of its newest timer of chores
-	step   uint64        // the step in flight, 0 for none
-	retry  time.Duration // no step before
-	tries  int           // of the present step
+	id          fleet.TaskID
+	wanted      *fleet.WantedTask // nil: not on the list, or not any more
+	def         *fleet.TaskDef    // nil: nobody told
+	phase       phase
+	deferral    deferral
+	dirty       bool
+	due         time.Duration // of its newest timer of work
+	maintenance time.Duration // of its newest timer of chores
+	step        uint64        // the step in flight, 0 for none
+	retry       time.Duration // no step before
+	tries       int           // of the present step
 
 	attempt    int  // the last one begun; 0 = never
 	oldBoot    bool // that was in another boot
@@ -196,11 +196,11 @@ func (m *Machine) advance(t *task) {
 }
 
 func (m *Machine) moveOn(t *task) {
-	if !m.look.done {
+	if !m.relist.done {
 		t.why = "the container runtime has not been looked at yet"
 		return
 	}
-	if t.hold != holdNone {
+	if t.deferral != deferNone {
 		m.held(t)
 		return
 	}
@@ -213,11 +213,11 @@ func (m *Machine) moveOn(t *task) {
 		t.why = "a step is in flight"
 	case m.now.Mono < t.retry:
 		t.why = "the last step failed and waits to be tried again"
-	case t.phase == rising:
-		m.raise(t)
-	case t.phase == falling:
-		m.lower(t)
-	case t.phase == stopped, t.phase == collecting:
+	case t.phase == phaseStarting:
+		m.stepStart(t)
+	case t.phase == phaseStopping:
+		m.stepStop(t)
+	case t.phase == phaseStopped, t.phase == phaseRemoving:
 		m.collect(t)
 	}
 }
@@ -238,11 +238,11 @@ func (m *Machine) do(t *task, within time.Duration, action Action) {
 func (m *Machine) again(t *task, err error) {
 	t.tries++
 	t.retry = m.now.Mono + backOff(retryBackOffBase, retryBackOffCap, t.tries)
-	m.note(t.id, NoteRetry, err.Error())
+	m.recordNote(t.id, NoteRetry, err.Error())
 }
 
-// fresh ends a row of failures.
-func (t *task) fresh() { t.tries, t.retry = 0, 0 }
+// resetAttempt ends a row of failures.
+func (t *task) resetAttempt() { t.tries, t.retry = 0, 0 }
 
 // backOff is base doubled with each try after the first, up to a cap.
 func backOff(base, most time.Duration, tries int) time.Duration {

@@ -41,10 +41,10 @@ func (m *Machine) wake() {
 			m.touch(t)
 		}
 	}
-	for len(m.chores) > 0 && m.chores[0].at <= m.now.Mono {
-		due := heap.Pop(&m.chores).(timer)
-		if t := m.tasks[due.task]; t != nil && t.chore == due.at {
-			t.chore = noTime
+	for len(m.maintenance) > 0 && m.maintenance[0].at <= m.now.Mono {
+		due := heap.Pop(&m.maintenance).(timer)
+		if t := m.tasks[due.task]; t != nil && t.maintenance == due.at {
+			t.maintenance = noTime
 			m.touch(t)
 		}
 	}
@@ -77,7 +77,7 @@ func (m *Machine) cutOff(t *task) {
 }
 
 func (m *Machine) cutOffAt(t *task) time.Duration {
-	if t.wanted == nil || t.wanted.StopAfterMs <= 0 || t.phase != rising {
+	if t.wanted == nil || t.wanted.StopAfterMs <= 0 || t.phase != phaseStarting {
 		return noTime
 	}
 	return m.voters.led + time.Duration(t.wanted.StopAfterMs)*time.Millisecond
@@ -100,7 +100,7 @@ func (m *Machine) schedule(t *task) {
 	w.until(t.netTry)
 	w.until(t.report.notBefore)
 	w.until(m.cutOffAt(t))
-	w.until(m.strangerDue(t))
+	w.until(m.orphanDue(t))
 	w.until(m.giveUpDue(t))
 	if t.unknownAt != 0 {
 		w.until(t.unknownAt + unknownSettle)
@@ -112,7 +112,7 @@ func (m *Machine) schedule(t *task) {
 	chores := waiting{now: m.now.Mono, due: noTime}
 	t.probeDue(&w, &chores)
 	m.timers.move(&t.due, w.due, t.id)
-	m.chores.move(&t.chore, chores.due, t.id)
+	m.maintenance.move(&t.maintenance, chores.due, t.id)
 }
 
 // move has a task's timer come at another time.
@@ -138,16 +138,16 @@ func (h *timers) next(valid func(timer) bool) time.Duration {
 	return noTime
 }
 
-func (m *Machine) strangerDue(t *task) time.Duration {
-	if t.hold == holdStranger && m.voters.synced {
-		return t.seen + strangerAfter
+func (m *Machine) orphanDue(t *task) time.Duration {
+	if t.deferral == deferOrphan && m.voters.synced {
+		return t.seen + orphanAfter
 	}
 	return noTime
 }
 
 // stopDue is when the stop of a task has its next deadline.
 func (m *Machine) stopDue(t *task, w *waiting) {
-	if t.phase != falling {
+	if t.phase != phaseStopping {
 		return
 	}
 	for _, c := range t.containers {
@@ -155,7 +155,7 @@ func (m *Machine) stopDue(t *task, w *waiting) {
 			continue
 		}
 		w.until(t.signalNext(c))
-		w.until(m.look.last + stoppingLook)
+		w.until(m.relist.last + relistWhileStopping)
 		if c.killed != 0 {
 			w.until(c.killed + stuckAfter)
 		}
@@ -164,7 +164,7 @@ func (m *Machine) stopDue(t *task, w *waiting) {
 
 // giveUpDue is when a task stops waiting for the wanted file.
 func (m *Machine) giveUpDue(t *task) time.Duration {
-	if m.disk.failing == 0 || t.phase != rising || m.wants.saved >= t.listedGen {
+	if m.disk.failing == 0 || t.phase != phaseStarting || m.wants.saved >= t.listedGen {
 		return noTime
 	}
 	return m.disk.failing + journalGiveUp
@@ -174,20 +174,20 @@ func (m *Machine) giveUpDue(t *task) time.Duration {
 func (m *Machine) arm() {
 	next := ArmTimer{
 		Work: m.timers.next(func(due timer) bool { t := m.tasks[due.task]; return t != nil && t.due == due.at }),
-		At:   m.chores.next(func(due timer) bool { t := m.tasks[due.task]; return t != nil && t.chore == due.at }),
+		At:   m.maintenance.next(func(due timer) bool { t := m.tasks[due.task]; return t != nil && t.maintenance == due.at }),
 	}
 	for _, at := range []time.Duration{m.imagesDue(), m.slotDue(), m.resendDue(), m.bootDue(), m.runtimeDue(), m.saveDue(), m.journalDue()} {
 		next.Work = min(next.Work, at)
 	}
-	if m.look.want {
-		next.Work = min(next.Work, m.lookDue())
+	if m.relist.want {
+		next.Work = min(next.Work, m.relistDue())
 	}
-	next.At = min(next.Work, next.At, m.lookDue(), m.logsDue(), m.aloneDue())
+	next.At = min(next.Work, next.At, m.relistDue(), m.logsDue(), m.aloneDue())
 	next.At, next.Work = max(next.At, m.now.Mono+1), max(next.Work, m.now.Mono+1)
 	if next != m.armed {
 		m.armed = next
 		if next.At != noTime {
-			m.tell("", next)
+			m.post("", next)
 		}
 	}
 }
@@ -196,7 +196,7 @@ func (m *Machine) bootDue() time.Duration {
 	if m.voters.decided || m.voters.word {
 		return noTime
 	}
-	return m.blackStartAt()
+	return m.coldStartAt()
 }
 
 // aloneDue is when the log is to be told that no voter was heard for long. While

@@ -49,12 +49,12 @@ var (
 // receive takes a frame, or refuses it whole.
 func (m *Machine) receive(f Frame) {
 	err := m.accept(f)
-	m.tell("", Answer{Ref: f.Ref, Err: err})
+	m.post("", Answer{Ref: f.Ref, Err: err})
 	switch {
 	case errors.Is(err, ErrMassStop):
 		m.stand(NoteMassStop, err.Error())
 	case err != nil && !errors.Is(err, ErrNeedSnapshot):
-		m.note("", NoteFrameRefused, err.Error())
+		m.recordNote("", NoteFrameRefused, err.Error())
 	case err == nil && f.Complete:
 		m.clear(NoteMassStop)
 	}
@@ -163,7 +163,7 @@ func (m *Machine) validate(f Frame, defs map[fleet.TaskDefID]*fleet.TaskDef) err
 	}
 	for _, id := range f.Removed {
 		t := m.tasks[id]
-		if !f.Complete && t != nil && t.wanted != nil && t.phase < stopped {
+		if !f.Complete && t != nil && t.wanted != nil && t.phase < phaseStopped {
 			return fmt.Errorf("removes task %s, which has not stopped here: only a snapshot is evidence: %w", id, ErrNeedSnapshot)
 		}
 	}
@@ -201,7 +201,7 @@ func (m *Machine) absent(f Frame) []fleet.TaskID {
 		listed[f.Tasks[i].ID] = true
 	}
 	for _, id := range m.taskIDs() {
-		if t := m.tasks[id]; !listed[id] && t.hold != holdStranger && !t.gone {
+		if t := m.tasks[id]; !listed[id] && t.deferral != deferOrphan && !t.gone {
 			ids = append(ids, id)
 		}
 	}
@@ -233,20 +233,20 @@ func (m *Machine) massStop(f Frame, absent []fleet.TaskID) error {
 // lives reports whether the task runs or is to run here and nobody asked it to
 // stop. A task of another boot does not live, whatever is decided about it.
 func (t *task) lives() bool {
-	return t.phase == rising && t.hold == holdNone && !t.asked()
+	return t.phase == phaseStarting && t.deferral == deferNone && !t.asked()
 }
 
 // want takes up one wanted task.
 func (m *Machine) want(wt fleet.WantedTask) {
 	t := m.tasks[wt.ID]
 	if t == nil {
-		t = &task{id: wt.ID, phase: rising}
+		t = &task{id: wt.ID, phase: phaseStarting}
 		m.tasks[wt.ID] = t
 	}
 	if t.wanted == nil {
 		t.listedGen = m.wants.gen
 	}
-	if t.hold == holdStranger {
+	if t.deferral == deferOrphan {
 		m.recognise(t)
 	}
 	t.wanted, t.gone = &wt, false
@@ -266,7 +266,7 @@ func (m *Machine) unwant(t *task) {
 	if t.notWanted == 0 {
 		t.notWanted = m.wants.gen
 	}
-	if t.phase == rising && t.hold != holdRan {
+	if t.phase == phaseStarting && t.deferral != deferRan {
 		m.release(t)
 		m.endUnlisted(t)
 	}

@@ -4,9 +4,9 @@ import "skein/agent/ecs/strictjson"
 
 // row is one line of a table: path, fate, and why where it is not used.
 type row struct {
-	path string
-	fate strictjson.Fate
-	why  string
+	path     string
+	handling strictjson.Handling
+	why      string
 }
 
 const (
@@ -19,7 +19,7 @@ const (
 func table(name string, rows []row) *strictjson.Table {
 	fields := make([]strictjson.Field, len(rows))
 	for i, r := range rows {
-		fields[i] = strictjson.Field{Path: r.path, Fate: r.fate, Why: r.why}
+		fields[i] = strictjson.Field{Path: r.path, Handling: r.handling, Why: r.why}
 	}
 	return strictjson.NewTable(name, fields)
 }

@@ -66,7 +66,7 @@ func TestEveryUsedFieldIsRead(t *testing.T) {
 	}
 	for name, table := range tables {
 		for _, f := range table.Fields() {
-			if f.Fate != strictjson.Used && f.Fate != strictjson.Mapped {
+			if f.Handling != strictjson.Used && f.Handling != strictjson.Mapped {
 				continue
 			}
 			doc, at := nest(f.Path)
@@ -96,7 +96,7 @@ func nest(path string) (doc, at string) {
 func TestRefusedFieldsAreRefusedAndIgnoredOnesWarned(t *testing.T) {
 	for name, table := range tables {
 		for _, f := range table.Fields() {
-			if f.Fate == strictjson.Used {
+			if f.Handling == strictjson.Used {
 				continue
 			}
 			doc, at := nest(f.Path)
@@ -106,7 +106,7 @@ func TestRefusedFieldsAreRefusedAndIgnoredOnesWarned(t *testing.T) {
 			}
 			p := &strictjson.Problems{}
 			table.Audit(value, false, p)
-			if f.Fate == strictjson.Refused {
+			if f.Handling == strictjson.Refused {
 				if err := p.Err(); err == nil || !strings.Contains(err.Error(), at+": "+f.Why) {
 					t.Errorf("%s: %s must be refused with its reason, got %v", name, at, err)
 				}

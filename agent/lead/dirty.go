@@ -14,7 +14,7 @@ type dirty struct {
 	services map[string]struct{}
 	hosts    map[fleet.HostID]struct{}
 	tasks    map[fleet.TaskID]struct{}
-	room     bool
+	capacity bool
 }
 
 func newDirty() *dirty {
@@ -22,7 +22,7 @@ func newDirty() *dirty {
 }
 
 func (d *dirty) empty() bool {
-	return !d.room && len(d.services) == 0 && len(d.hosts) == 0 && len(d.tasks) == 0
+	return !d.capacity && len(d.services) == 0 && len(d.hosts) == 0 && len(d.tasks) == 0
 }
 
 // merge adds all of another.
@@ -30,49 +30,49 @@ func (d *dirty) merge(o *dirty) {
 	maps.Copy(d.services, o.services)
 	maps.Copy(d.hosts, o.hosts)
 	maps.Copy(d.tasks, o.tasks)
-	d.room = d.room || o.room
+	d.capacity = d.capacity || o.capacity
 }
 
 // subjects yields what mark took, in no order.
 func (d *dirty) subjects() iter.Seq[string] {
 	return func(yield func(string) bool) {
 		for name := range d.services {
-			if !yield(fleet.AboutService(name)) {
+			if !yield(fleet.ServiceSubject(name)) {
 				return
 			}
 		}
 		for id := range d.hosts {
-			if !yield(fleet.AboutHost(id)) {
+			if !yield(fleet.HostSubject(id)) {
 				return
 			}
 		}
 		for id := range d.tasks {
-			if !yield(fleet.AboutTask(id)) {
+			if !yield(fleet.TaskSubject(id)) {
 				return
 			}
 		}
-		if d.room {
-			yield(plan.AboutRoom)
+		if d.capacity {
+			yield(plan.SubjectCapacity)
 		}
 	}
 }
 
 // mark adds a subject.
-func (d *dirty) mark(about string) {
-	if name, ok := plan.ServiceOf(about); ok {
+func (d *dirty) mark(subject string) {
+	if name, ok := plan.ServiceOf(subject); ok {
 		d.services[name] = struct{}{}
-	} else if id, ok := plan.HostOf(about); ok {
+	} else if id, ok := plan.HostOf(subject); ok {
 		d.hosts[id] = struct{}{}
-	} else if id, ok := plan.TaskOf(about); ok {
+	} else if id, ok := plan.TaskOf(subject); ok {
 		d.tasks[id] = struct{}{}
-	} else if about == plan.AboutRoom {
-		d.room = true
+	} else if subject == plan.SubjectCapacity {
+		d.capacity = true
 	}
 }
 
 // touch adds what an entry changed, and whether there may be new room for it.
 // (Services that count differently because of a host are among the touched.)
-func (d *dirty) touch(t fleet.Touched, before, after *fleet.State) {
+func (d *dirty) touch(t fleet.ChangeSet, before, after *fleet.State) {
 	for _, name := range t.Services {
 		d.services[name] = struct{}{}
 	}
@@ -85,13 +85,13 @@ func (d *dirty) touch(t fleet.Touched, before, after *fleet.State) {
 			d.tasks[id] = struct{}{}
 		}
 		if task.Stopped() && task.Host != "" {
-			d.room = true
+			d.capacity = true
 		}
 	}
 	for _, id := range t.Hosts {
 		d.hosts[id] = struct{}{}
-		if roomier(before.Host(id), after.Host(id)) {
-			d.room = true
+		if capacityGrew(before.Host(id), after.Host(id)) {
+			d.capacity = true
 		}
 	}
 	for _, id := range t.Wanted { // what is reserved there changed
@@ -99,12 +99,12 @@ func (d *dirty) touch(t fleet.Touched, before, after *fleet.State) {
 	}
 }
 
-// roomier reports whether a host's row changed in what placement asks of it.
-func roomier(before, after *fleet.Host) bool {
+// capacityGrew reports whether a host's row changed in what placement asks of it.
+func capacityGrew(before, after *fleet.Host) bool {
 	if before == nil || after == nil {
 		return true
 	}
-	return before.Life != after.Life || before.Capacity != after.Capacity || before.Zone != after.Zone ||
+	return before.State != after.State || before.Capacity != after.Capacity || before.Zone != after.Zone ||
 		(before.Cordon == nil) != (after.Cordon == nil) || before.Draining != after.Draining
 }
 
@@ -115,6 +115,6 @@ func (d *dirty) scope(full bool) plan.Scope {
 		Services: slices.Sorted(maps.Keys(d.services)),
 		Hosts:    slices.Sorted(maps.Keys(d.hosts)),
 		Tasks:    slices.Sorted(maps.Keys(d.tasks)),
-		Room:     d.room,
+		Capacity: d.capacity,
 	}
 }

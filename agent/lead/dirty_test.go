@@ -31,14 +31,14 @@ func TestWhatMayMakeRoom(t *testing.T) {
 			w.do(fleet.CordonHost{Host: "h2"}, fleet.CreateTasks{Revision: "web/1", Tasks: []fleet.TaskID{"t1"}},
 				fleet.AssignTasks{Host: "h1", Tasks: []fleet.TaskID{"t1"}})
 			before := w.s.Clone()
-			results, touched := w.commit([]fleet.Item{{Command: tt.change}})
+			results, changeSet := w.commit([]fleet.Item{{Command: tt.change}})
 			if results[0].Err != nil {
 				t.Fatal(results[0].Err)
 			}
 			d := newDirty()
-			d.touch(touched, before, w.s)
-			if d.room != tt.room {
-				t.Errorf("room is %v, want %v; touched %+v", d.room, tt.room, touched)
+			d.touch(changeSet, before, w.s)
+			if d.capacity != tt.room {
+				t.Errorf("room is %v, want %v; touched %+v", d.capacity, tt.room, changeSet)
 			}
 		})
 	}
@@ -46,7 +46,7 @@ func TestWhatMayMakeRoom(t *testing.T) {
 
 func TestWakesComeOncePerSubjectAtTheEarliestTime(t *testing.T) {
 	w := newWakes()
-	at := func(d time.Duration, about string) { w.add(plan.Wake{At: start.Add(d), About: about}) }
+	at := func(d time.Duration, subject string) { w.add(plan.Wake{At: start.Add(d), Subject: subject}) }
 	at(3*time.Second, "service:a")
 	at(time.Second, "service:a")
 	at(2*time.Second, "service:a")
@@ -77,8 +77,8 @@ func dirtyOnly(t *testing.T, part string) *dirty {
 		d.hosts["h1"] = struct{}{}
 	case "tasks":
 		d.tasks["t1"] = struct{}{}
-	case "room":
-		d.room = true
+	case "capacity":
+		d.capacity = true
 	default:
 		t.Fatalf("the part %s is new: merge it, tell of it, and teach this test", part)
 	}
@@ -100,8 +100,8 @@ func TestEveryPartOfWhatIsDirtySurvivesAMerge(t *testing.T) {
 				t.Errorf("merged: %+v, want %+v", got, want)
 			}
 			told := newDirty()
-			for about := range want.subjects() {
-				told.mark(about)
+			for subject := range want.subjects() {
+				told.mark(subject)
 			}
 			if !reflect.DeepEqual(told, want) {
 				t.Errorf("told by its subjects: %+v, want %+v", told, want)

@@ -24,20 +24,20 @@ type (
 	BecameLeader struct{ State *fleet.State }
 	// LostLeadership: nothing is planned until BecameLeader.
 	LostLeadership struct{}
-	// Applied: State has moved; Touched is what since the last Applied.
+	// Applied: State has moved; ChangeSet is what since the last Applied.
 	Applied struct {
-		State   *fleet.State
-		Touched fleet.Touched
+		State     *fleet.State
+		ChangeSet fleet.ChangeSet
 	}
-	// Sights is a new view of the fleet.
-	Sights struct{ Seen plan.Seen }
+	// LivenessChanged is a new view of the fleet.
+	LivenessChanged struct{ Liveness plan.FleetLiveness }
 	// ProposalDone: our proposal N committed, its last entry at Index (0: none).
-	// Undone is why some entries were not proposed and never will be.
+	// NotProposed is why some entries were not proposed and never will be.
 	ProposalDone struct {
-		N       uint64
-		Index   uint64
-		Results []fleet.Result // of all entries that committed
-		Undone  error
+		N           uint64
+		Index       uint64
+		Results     []fleet.Result // of all entries that committed
+		NotProposed error
 	}
 	// ProposalUnknown: our proposal N may or may not commit.
 	ProposalUnknown struct {
@@ -49,7 +49,7 @@ type (
 func (BecameLeader) event()    {}
 func (LostLeadership) event()  {}
 func (Applied) event()         {}
-func (Sights) event()          {}
+func (LivenessChanged) event() {}
 func (ProposalDone) event()    {}
 func (ProposalUnknown) event() {}
 

@@ -103,8 +103,8 @@ func (h *history) compare(p Planner) func(plan.Input) plan.Plan {
 func decided(s *fleet.State, p plan.Plan) []fleet.Item {
 	items := []fleet.Item{}
 	for _, item := range p.Items {
-		w, ok := item.Command.(fleet.PutWait)
-		if row := s.Wait(w.About); !ok || row == nil || row.By != item.By || row.Code != w.Code {
+		w, ok := item.Command.(fleet.PutCondition)
+		if row := s.Condition(w.Subject); !ok || row == nil || row.By != item.By || row.Code != w.Code {
 			items = append(items, item)
 		}
 	}
@@ -133,10 +133,10 @@ func (h *history) happen() {
 	case 7:
 		h.revive(id)
 	case 8:
-		sight := plan.Sight(h.r.IntN(4)) // anything but silent
+		liveness := plan.Liveness(h.r.IntN(4)) // anything but silent
 		if !h.dead[id] {
-			h.note("%s is seen %s", id, sight)
-			h.see(id, sight)
+			h.note("%s is seen %s", id, liveness)
+			h.see(id, liveness)
 		}
 	case 9:
 		h.note("%s is cordoned", id)
@@ -177,14 +177,14 @@ func (h *history) update(name string) {
 		def.Containers = []fleet.Container{c}
 		h.do(fleet.RegisterTaskDef{Family: name, Def: def})
 	}
-	h.do(fleet.PutService{Name: name, ExpectMod: old.Mod, TaskDef: h.s.LatestTaskDef(name).ID, Desired: old.Desired,
+	h.do(fleet.PutService{Name: name, ExpectedModifyIndex: old.ModifyIndex, TaskDef: h.s.LatestTaskDef(name).ID, Desired: old.Desired,
 		MinPercent: bounds[0], MaxPercent: bounds[1], Force: h.r.IntN(2) == 0, GraceS: h.r.IntN(2) * 20,
 		OnDisconnect: fleet.OnDisconnect{StopAfterMs: cutOff}})
 }
 
 func (h *history) up(id fleet.HostID) bool {
-	life := h.s.Host(id).Life
-	return !h.dead[id] && (life == fleet.HostReady || life == fleet.HostSilent)
+	state := h.s.Host(id).State
+	return !h.dead[id] && (state == fleet.HostReady || state == fleet.HostSilent)
 }
 
 // obeySome lets a host do the next step of some of its tasks.
@@ -246,13 +246,13 @@ func (h *history) kill(id fleet.HostID) {
 	h.t.Helper()
 	h.note("%s dies", id)
 	h.dead[id] = true
-	h.see(id, plan.SightSilent)
+	h.see(id, plan.LivenessSilent)
 }
 
 // revive brings a host back, as it was or after a reboot.
 func (h *history) revive(id fleet.HostID) {
 	h.t.Helper()
-	lost := h.s.Host(id).Life == fleet.HostLost
+	lost := h.s.Host(id).State == fleet.HostLost
 	if !h.dead[id] && !lost {
 		return
 	}
@@ -264,7 +264,7 @@ func (h *history) revive(id fleet.HostID) {
 	} else {
 		h.note("%s is back", id)
 	}
-	h.see(id, plan.SightAlive)
+	h.see(id, plan.LivenessAlive)
 }
 
 // rest ends the history: all hosts come back, nothing changes any more, and the
@@ -275,7 +275,7 @@ func (h *history) rest() {
 	for i := 1; i <= 5; i++ {
 		id := hostID(i)
 		h.revive(id)
-		h.see(id, plan.SightAlive)
+		h.see(id, plan.LivenessAlive)
 		h.do(fleet.UncordonHost{Host: id})
 	}
 	h.proposals = nil
@@ -315,7 +315,7 @@ func (h *history) checkRest() {
 	for v := range h.s.Services() {
 		own, all := h.s.Counts(v.Name, v.Revision), h.s.Counts(v.Name, "")
 		done := own.Running == v.Desired && all.Running+all.Pending == v.Desired
-		row := h.s.Wait(fleet.AboutService(v.Name))
+		row := h.s.Condition(fleet.ServiceSubject(v.Name))
 		if !done && (row == nil || row.Code == "not-steady") {
 			h.t.Errorf("%s wants %d of %s, has %+v (all: %+v), and says %+v", v.Name, v.Desired, v.Revision, own, all, row)
 		}
@@ -324,11 +324,11 @@ func (h *history) checkRest() {
 		}
 	}
 	for task := range h.s.Unassigned() {
-		about := fleet.AboutTask(task.ID)
+		subject := fleet.TaskSubject(task.ID)
 		if task.Service != "" {
-			about = fleet.AboutService(task.Service)
+			subject = fleet.ServiceSubject(task.Service)
 		}
-		if h.s.Wait(about) == nil {
+		if h.s.Condition(subject) == nil {
 			h.t.Errorf("%s waits for a host and nobody says why", task.ID)
 		}
 	}

@@ -15,13 +15,13 @@ type Loop struct {
 	planners []Planner
 	newID    func() fleet.TaskID
 
-	stats Stats
-	seen  plan.Seen
+	stats    Stats
+	liveness plan.FleetLiveness
 	// seenAt is when seen was handed over.
 	seenAt time.Duration
-	// odd are the hosts seen otherwise than alive, sorted: a pass visits those of
+	// suspects are the hosts seen otherwise than alive, sorted: a pass visits those of
 	// them that State does not agree with.
-	odd        []fleet.HostID
+	suspects   []fleet.HostID
 	handedOver time.Duration // when leadership was last handed over for its clock; negative for never
 
 	term *term // nil while not leading
@@ -30,21 +30,21 @@ type Loop struct {
 // term is what the loop holds while it leads. All of it is made anew by the
 // next election.
 type term struct {
-	state     *fleet.State
-	since     time.Duration
-	proposed  uint64  // index of the newest entry of ours that committed
-	flight    *flight // proposal under way, or nil
-	dirty     *dirty
-	full      bool // the next pass visits everything
-	marked    bool // something is dirty: plan when gathered
-	firstMark time.Duration
-	lastMark  time.Duration
-	nextFull  time.Duration
-	nextPrune time.Duration
-	retry     time.Duration // pause after a refusal; zero after none
-	visited   fleet.Time    // deadlines of State up to here were visited
-	wakes     *wakes
-	clockSaid bool // a pass has said that the clock is off
+	state         *fleet.State
+	since         time.Duration
+	proposed      uint64  // index of the newest entry of ours that committed
+	flight        *flight // proposal under way, or nil
+	dirty         *dirty
+	full          bool // the next pass visits everything
+	marked        bool // something is dirty: plan when gathered
+	firstMark     time.Duration
+	lastMark      time.Duration
+	nextFull      time.Duration
+	nextPrune     time.Duration
+	retry         time.Duration // pause after a refusal; zero after none
+	visited       fleet.Time    // deadlines of State up to here were visited
+	wakes         *wakes
+	clockReported bool // a pass has said that the clock is off
 }
 
 // flight is a proposal under way.
@@ -84,7 +84,7 @@ func (l *Loop) Step(now Instant, events ...Event) []Effect {
 	out = append(out, l.checkClock(now)...)
 	if l.mayPlan() {
 		l.collect(now)
-		if l.ripe(now) {
+		if l.due(now) {
 			out = append(out, l.pass(now)...)
 		}
 	}
@@ -97,8 +97,8 @@ func (l *Loop) take(now Instant, e Event) []Effect {
 		l.begin(now, e.State)
 	case LostLeadership:
 		l.term = nil
-	case Sights:
-		l.look(now, e.Seen)
+	case LivenessChanged:
+		l.takeLiveness(now, e.Liveness)
 	case Applied:
 		if l.term != nil {
 			l.applied(now, e)
@@ -120,39 +120,39 @@ func (l *Loop) begin(now Instant, state *fleet.State) {
 		nextFull: now.Mono + FullEvery, nextPrune: now.Mono + PruneEvery}
 }
 
-// look takes a new view and marks the hosts that are seen differently.
-func (l *Loop) look(now Instant, seen plan.Seen) {
-	before := l.seen.Hosts
-	l.seen, l.seenAt = seen, now.Mono
-	l.odd = l.odd[:0]
-	for id, host := range seen.Hosts {
-		if host.Sight > plan.SightAlive {
-			l.odd = append(l.odd, id)
+// takeLiveness takes a new view and marks the hosts that are seen differently.
+func (l *Loop) takeLiveness(now Instant, liveness plan.FleetLiveness) {
+	before := l.liveness.Hosts
+	l.liveness, l.seenAt = liveness, now.Mono
+	l.suspects = l.suspects[:0]
+	for id, host := range liveness.Hosts {
+		if host.Liveness > plan.LivenessAlive {
+			l.suspects = append(l.suspects, id)
 		}
 		was := before[id]
-		if was.Sight != host.Sight {
-			l.markSight(now, id)
+		if was.Liveness != host.Liveness {
+			l.markLiveness(now, id)
 		} else if was.Session != host.Session {
 			l.markSession(now, id, host.Session)
 		}
 	}
 	for id := range before {
-		if _, still := seen.Hosts[id]; !still {
-			l.markSight(now, id)
+		if _, still := liveness.Hosts[id]; !still {
+			l.markLiveness(now, id)
 		}
 	}
-	slices.Sort(l.odd)
-	if l.term != nil && l.clockUnsaid() {
+	slices.Sort(l.suspects)
+	if l.term != nil && l.clockConditionStale() {
 		l.term.mark(now)
 	}
 }
 
-func (l *Loop) markSight(now Instant, id fleet.HostID) {
+func (l *Loop) markLiveness(now Instant, id fleet.HostID) {
 	if l.term == nil {
 		return
 	}
 	l.term.dirty.hosts[id] = struct{}{}
-	l.term.dirty.room = true // placement takes only hosts that are heard
+	l.term.dirty.capacity = true // placement takes only hosts that are heard
 	l.term.mark(now)
 }
 
@@ -162,7 +162,7 @@ func (l *Loop) markSession(now Instant, id fleet.HostID, session uint64) {
 	if l.term == nil {
 		return
 	}
-	if host := l.term.state.Host(id); host != nil && host.Life == fleet.HostSilent && host.Session.N == session {
+	if host := l.term.state.Host(id); host != nil && host.State == fleet.HostSilent && host.Session.N == session {
 		l.term.dirty.hosts[id] = struct{}{}
 		l.term.mark(now)
 	}
@@ -170,8 +170,8 @@ func (l *Loop) markSession(now Instant, id fleet.HostID, session uint64) {
 
 func (l *Loop) applied(now Instant, e Applied) {
 	t := l.term
-	t.dirty.touch(e.Touched, t.state, e.State)
-	t.full = t.full || e.Touched.Fleet // a setting bounds everything
+	t.dirty.touch(e.ChangeSet, t.state, e.State)
+	t.full = t.full || e.ChangeSet.Fleet // a setting bounds everything
 	if e.State.Index() >= t.state.Index() {
 		t.state = e.State
 	}
@@ -197,7 +197,7 @@ func (l *Loop) committed(now Instant, e ProposalDone) {
 		}
 	}
 	l.stats.ApplyRefused += uint64(refused)
-	if refused == 0 && e.Undone == nil {
+	if refused == 0 && e.NotProposed == nil {
 		t.retry = 0
 		return
 	}
@@ -205,8 +205,8 @@ func (l *Loop) committed(now Instant, e ProposalDone) {
 	if flight.full {
 		t.nextFull = min(t.nextFull, now.Mono+t.retry)
 	}
-	for about := range flight.scope.subjects() {
-		t.wakes.add(plan.Wake{At: l.fleetTime(now).Add(t.retry), About: about})
+	for subject := range flight.scope.subjects() {
+		t.wakes.add(plan.Wake{At: l.fleetTime(now).Add(t.retry), Subject: subject})
 	}
 }
 
@@ -237,8 +237,8 @@ func (l *Loop) collect(now Instant) {
 		due = slices.AppendSeq(due, t.state.Due(t.visited, wall))
 		t.visited = wall
 	}
-	for _, about := range due {
-		t.dirty.mark(about)
+	for _, subject := range due {
+		t.dirty.mark(subject)
 	}
 	if len(due) > 0 && !t.dirty.empty() {
 		t.mark(now)
@@ -248,18 +248,18 @@ func (l *Loop) collect(now Instant) {
 	}
 }
 
-// ripe reports whether a pass is to run now: at once for a full one, after
+// due reports whether a pass is to run now: at once for a full one, after
 // gathering for others.
-func (l *Loop) ripe(now Instant) bool {
+func (l *Loop) due(now Instant) bool {
 	t := l.term
 	if t.full || now.Mono >= t.nextPrune {
 		return true
 	}
-	return t.marked && now.Mono >= t.ripeAt()
+	return t.marked && now.Mono >= t.dueAt()
 }
 
-// ripeAt is when what was gathered is planned.
-func (t *term) ripeAt() time.Duration { return min(t.lastMark+GatherFor, t.firstMark+GatherMost) }
+// dueAt is when what was gathered is planned.
+func (t *term) dueAt() time.Duration { return min(t.lastMark+GatherFor, t.firstMark+GatherMost) }
 
 // nextWake is when the loop has something to do though nothing happens.
 func (l *Loop) nextWake(now Instant) time.Duration {
@@ -276,7 +276,7 @@ func (l *Loop) nextWake(now Instant) time.Duration {
 		next = now.Mono
 	}
 	if t.marked {
-		next = min(next, t.ripeAt())
+		next = min(next, t.dueAt())
 	}
 	wall := l.fleetTime(now)
 	for _, due := range []fleet.Time{t.wakes.next(), t.state.NextDue(t.visited)} {

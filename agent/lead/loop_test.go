@@ -26,7 +26,7 @@ func TestANewLeaderMakesAFullPassAtOnce(t *testing.T) {
 	w := newWorld(t, 3)
 	w.service("web", 3, false)
 	w.lead()
-	if got := commands(w.proposals); got != "CreateTasks PutWait AssignTasks AssignTasks AssignTasks" {
+	if got := commands(w.proposals); got != "CreateTasks PutCondition AssignTasks AssignTasks AssignTasks" {
 		t.Errorf("proposed %q", got)
 	}
 	if s := w.loop.Stats(); s.FullPasses != 1 {
@@ -83,8 +83,8 @@ func TestNothingIsPlannedOnAStateWithoutOnesOwnCommands(t *testing.T) {
 		t.Fatalf("planned without it: %s", commands(w.proposals))
 	}
 	w.mute = false
-	_, touched := w.commitAt(index, w.held.Entries[0])
-	w.step(Applied{State: w.s.Clone(), Touched: touched})
+	_, changeSet := w.commitAt(index, w.held.Entries[0])
+	w.step(Applied{State: w.s.Clone(), ChangeSet: changeSet})
 	w.advance(time.Second)
 	if got := w.s.Counts("other", "").Total; got != 1 {
 		t.Errorf("%d tasks of the other service", got)
@@ -153,7 +153,7 @@ func TestABusyLogIsTriedAgainAfterAPause(t *testing.T) {
 	w.service("web", 3, false)
 	w.advance(time.Second)
 	for i, pause := range []time.Duration{time.Second, 2 * time.Second, 4 * time.Second} {
-		w.step(ProposalDone{N: w.held.N, Undone: errors.New("busy")})
+		w.step(ProposalDone{N: w.held.N, NotProposed: errors.New("busy")})
 		w.advance(pause - 50*time.Millisecond)
 		if len(w.proposals) != i+1 {
 			t.Fatalf("tried again within %v: %d times", pause, len(w.proposals))
@@ -175,10 +175,10 @@ func TestCommandsOfEarlierPlannersAreSeenByLaterOnes(t *testing.T) {
 	w.settle()
 	w.advance(time.Minute)
 	w.proposals = nil
-	w.see("h2", plan.SightSilent)
+	w.see("h2", plan.LivenessSilent)
 	w.advance(GatherFor)
 	// Silence, replacement and its host: one pass, one entry.
-	if got := commands(w.proposals); got != "SilenceHost CreateTasks PutWait AssignTasks" || len(w.proposals) != 1 {
+	if got := commands(w.proposals); got != "SilenceHost CreateTasks PutCondition AssignTasks" || len(w.proposals) != 1 {
 		t.Errorf("%d entries: %s", len(w.proposals), got)
 	}
 }
@@ -197,7 +197,7 @@ func TestARefusedFoldIsDroppedCountedAndSaid(t *testing.T) {
 	if w.s.Host("h1").Cordon == nil {
 		t.Error("the other command was dropped too")
 	}
-	if row := w.s.Wait(plan.AboutPlanner("bad")); row == nil || row.Code != CodeRefused {
+	if row := w.s.Condition(plan.PlannerSubject("bad")); row == nil || row.Code != CodeRefused {
 		t.Errorf("nothing is said: %+v", row)
 	}
 }
@@ -222,11 +222,11 @@ func TestACommandThatTheLogCannotHoldIsRefusedInTheFold(t *testing.T) {
 			if w.s.Host("h1").Cordon == nil || w.s.Host("h2").Cordon != nil {
 				t.Error("the other command was dropped, or the poison was not")
 			}
-			row := w.s.Wait(plan.AboutPlanner("bad"))
+			row := w.s.Condition(plan.PlannerSubject("bad"))
 			if row == nil || row.Code != CodeRefused {
 				t.Fatalf("nothing is said: %+v", row)
 			}
-			if _, err := wire.EncodeItem(fleet.Item{Command: fleet.PutWait{Message: row.Message}}); err != nil {
+			if _, err := wire.EncodeItem(fleet.Item{Command: fleet.PutCondition{Message: row.Message}}); err != nil {
 				t.Errorf("what is said about it is poison too: %v", err)
 			}
 		})
@@ -304,14 +304,14 @@ func TestAHostIsLostWhenItsTimeComesThoughNothingHappens(t *testing.T) {
 	w.service("web", 3, false)
 	w.lead()
 	w.settle()
-	w.see("h2", plan.SightSilent)
+	w.see("h2", plan.LivenessSilent)
 	w.advance(5*time.Minute - time.Second)
-	if w.s.Host("h2").Life != fleet.HostSilent {
-		t.Fatalf("h2 is %s", w.s.Host("h2").Life)
+	if w.s.Host("h2").State != fleet.HostSilent {
+		t.Fatalf("h2 is %s", w.s.Host("h2").State)
 	}
 	w.advance(2 * time.Second)
-	if w.s.Host("h2").Life != fleet.HostLost {
-		t.Fatalf("h2 is %s", w.s.Host("h2").Life)
+	if w.s.Host("h2").State != fleet.HostLost {
+		t.Fatalf("h2 is %s", w.s.Host("h2").State)
 	}
 	for task := range w.s.TasksOfHost("h2") {
 		if !task.Stopped() || !task.Unconfirmed {
@@ -325,21 +325,21 @@ func TestAHostThatRunsAgainIsNotBackInTheSessionBefore(t *testing.T) {
 	w.service("web", 3, false)
 	w.lead()
 	w.settle()
-	w.see("h2", plan.SightSilent)
+	w.see("h2", plan.LivenessSilent)
 	w.settle()
-	if got := w.s.Host("h2").Life; got != fleet.HostSilent {
+	if got := w.s.Host("h2").State; got != fleet.HostSilent {
 		t.Fatalf("h2 is %s", got)
 	}
 	for _, session := range []uint64{0, 2} { // a witness finds it; its new agent streams, State does not know yet
-		w.seeIn("h2", plan.SightAlive, session)
+		w.seeIn("h2", plan.LivenessAlive, session)
 		w.advance(time.Minute)
-		if got := w.s.Host("h2").Life; got != fleet.HostSilent {
+		if got := w.s.Host("h2").State; got != fleet.HostSilent {
 			t.Fatalf("heard in session %d h2 is %s", session, got)
 		}
 	}
-	w.seeIn("h2", plan.SightAlive, 1) // no sight changes
+	w.seeIn("h2", plan.LivenessAlive, 1) // no sight changes
 	w.advance(hosts.ReturnAfter + time.Second)
-	if got := w.s.Host("h2").Life; got != fleet.HostReady {
+	if got := w.s.Host("h2").State; got != fleet.HostReady {
 		t.Errorf("h2 is %s", got)
 	}
 }
@@ -352,17 +352,17 @@ func TestAnAgentThatIsDownTooLongCountsAsSilentThoughNothingHappens(t *testing.T
 	w.advance(time.Minute)
 	w.proposals = nil
 	for at := time.Duration(0); at < 10*time.Minute; at += 10 * time.Second {
-		w.seen["h2"] = plan.HostSeen{Sight: plan.SightRefused, For: at}
-		w.step(Sights{w.sights()})
+		w.liveness["h2"] = plan.HostLiveness{Liveness: plan.LivenessRefused, For: at}
+		w.step(LivenessChanged{w.sights()})
 		if len(w.proposals) > 0 {
 			t.Fatalf("after %v: %s", at, commands(w.proposals))
 		}
 		w.advance(10 * time.Second)
 	}
-	w.seen["h2"] = plan.HostSeen{Sight: plan.SightRefused, For: 10 * time.Minute}
-	w.step(Sights{w.sights()})
+	w.liveness["h2"] = plan.HostLiveness{Liveness: plan.LivenessRefused, For: 10 * time.Minute}
+	w.step(LivenessChanged{w.sights()})
 	w.advance(2 * time.Second)
-	if got := w.s.Host("h2").Life; got != fleet.HostSilent {
+	if got := w.s.Host("h2").State; got != fleet.HostSilent {
 		t.Errorf("h2 is %s", got)
 	}
 }
@@ -443,13 +443,13 @@ func TestAPowerReturnIsReadFromState(t *testing.T) {
 		w.open(id, "boot-2")
 	}
 	w.lead()
-	w.see("h4", plan.SightSilent)
+	w.see("h4", plan.LivenessSilent)
 	w.advance(29 * time.Second)
-	if got := w.s.Host("h4").Life; got != fleet.HostReady {
+	if got := w.s.Host("h4").State; got != fleet.HostReady {
 		t.Fatalf("h4 is %s before its time to boot is over", got)
 	}
 	w.advance(2 * time.Second)
-	if got := w.s.Host("h4").Life; got != fleet.HostSilent {
+	if got := w.s.Host("h4").State; got != fleet.HostSilent {
 		t.Errorf("h4 is %s", got)
 	}
 }

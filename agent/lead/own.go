@@ -8,8 +8,8 @@ import (
 	"skein/raftfsm/fleet"
 )
 
-// aboutLeader is the subject of waits about the leader itself.
-var aboutLeader = plan.AboutPlanner(By)
+// leaderSubject is the subject of waits about the leader itself.
+var leaderSubject = plan.PlannerSubject(By)
 
 // The codes of the wait that says why leadership is handed over, and of the
 // decision that ends it.
@@ -18,47 +18,47 @@ const (
 	CodeClockAgrees = "clock-agrees"
 )
 
-// clockWait says that the leader's clock is off, or clears it: the next leader
+// clockCondition says that the leader's clock is off, or clears it: the next leader
 // does, which has a better one.
-func clockWait(in plan.Input) plan.Plan {
+func clockCondition(in plan.Input) plan.Plan {
 	var p plan.Plan
 	switch {
-	case clockOff(in.Seen):
-		if row := in.State.Wait(aboutLeader); row == nil || row.Code != CodeClock {
-			p.Hold(in, By, fleet.PutWait{About: aboutLeader, Code: CodeClock, Message: whyClock(in.Seen)})
+	case clockOff(in.Liveness):
+		if row := in.State.Condition(leaderSubject); row == nil || row.Code != CodeClock {
+			p.SetCondition(in, By, fleet.PutCondition{Subject: leaderSubject, Code: CodeClock, Message: whyClock(in.Liveness)})
 		}
-	case in.Seen.ClockSamples >= ClockSamples:
-		p.Conclude(in, By, fleet.PutWait{About: aboutLeader, Code: CodeClockAgrees, Message: "the leader's clock agrees with the hosts'"})
+	case in.Liveness.ClockSamples >= ClockSamples:
+		p.EndCondition(in, By, fleet.PutCondition{Subject: leaderSubject, Code: CodeClockAgrees, Message: "the leader's clock agrees with the hosts'"})
 	}
 	return p
 }
 
-func clockOff(seen plan.Seen) bool {
-	return seen.ClockSamples >= ClockSamples && (seen.ClockOffset > ClockOff || seen.ClockOffset < -ClockOff)
+func clockOff(liveness plan.FleetLiveness) bool {
+	return liveness.ClockSamples >= ClockSamples && (liveness.ClockOffset > ClockOff || liveness.ClockOffset < -ClockOff)
 }
 
-func whyClock(seen plan.Seen) string {
+func whyClock(liveness plan.FleetLiveness) string {
 	side := "behind"
-	off := seen.ClockOffset
+	off := liveness.ClockOffset
 	if off < 0 {
 		side, off = "ahead of", -off
 	}
-	return fmt.Sprintf("the leader's clock is %s %s the median of %d hosts: it hands leadership over", off.Round(100*time.Millisecond), side, seen.ClockSamples)
+	return fmt.Sprintf("the leader's clock is %s %s the median of %d hosts: it hands leadership over", off.Round(100*time.Millisecond), side, liveness.ClockSamples)
 }
 
 // checkClock hands leadership over once a pass has said why.
 func (l *Loop) checkClock(now Instant) []Effect {
-	if !clockOff(l.seen) || !l.term.clockSaid || !l.mayPlan() || now.Mono-l.handedOver < HandOverEvery {
+	if !clockOff(l.liveness) || !l.term.clockReported || !l.mayPlan() || now.Mono-l.handedOver < HandOverEvery {
 		return nil
 	}
 	l.handedOver = now.Mono
-	return []Effect{HandOver{Why: whyClock(l.seen)}}
+	return []Effect{HandOver{Why: whyClock(l.liveness)}}
 }
 
-// clockUnsaid reports whether State says something else about the leader's
+// clockConditionStale reports whether State says something else about the leader's
 // clock than the sights do.
-func (l *Loop) clockUnsaid() bool {
-	return l.seen.ClockSamples >= ClockSamples && clockOff(l.seen) != (l.term.state.Wait(aboutLeader) != nil)
+func (l *Loop) clockConditionStale() bool {
+	return l.liveness.ClockSamples >= ClockSamples && clockOff(l.liveness) != (l.term.state.Condition(leaderSubject) != nil)
 }
 
 // prune drops what nobody needs to know any more; a fleet in which nothing

@@ -39,7 +39,7 @@ const CodeRefused = "command-refused"
 func (l *Loop) pass(now Instant) []Effect {
 	t := l.term
 	scope, full := t.dirty, t.full
-	l.addOdd(scope)
+	l.addSuspects(scope)
 	t.dirty, t.full, t.marked = newDirty(), false, false
 	l.stats.Passes++
 	if full {
@@ -72,11 +72,11 @@ func (l *Loop) pass(now Instant) []Effect {
 	return append(out, Propose{N: t.flight.n, Entries: entries})
 }
 
-// addOdd adds the hosts of which State and sight disagree, or that may have to
+// addSuspects adds the hosts of which State and sight disagree, or that may have to
 // be lost: what a host is seen to be is not an event that is repeated.
-func (l *Loop) addOdd(d *dirty) {
-	for _, id := range l.odd {
-		if host := l.term.state.Host(id); host != nil && (host.Life == fleet.HostReady || host.Life == fleet.HostSilent) {
+func (l *Loop) addSuspects(d *dirty) {
+	for _, id := range l.suspects {
+		if host := l.term.state.Host(id); host != nil && (host.State == fleet.HostReady || host.State == fleet.HostSilent) {
 			d.hosts[id] = struct{}{}
 		}
 	}
@@ -100,18 +100,18 @@ type fold struct {
 // plan runs all planners over a clone of State.
 func (l *Loop) plan(now Instant, scope *dirty, full bool) *fold {
 	t := l.term
-	seen := l.seen
-	seen.LeaderAge, seen.Taken = now.Mono-t.since, now.Mono-l.seenAt
+	liveness := l.liveness
+	liveness.LeaderAge, liveness.Taken = now.Mono-t.since, now.Mono-l.seenAt
 	f := &fold{
-		in:    plan.Input{State: t.state.Clone(), Seen: seen, Now: l.fleetTime(now), NewID: l.newID},
+		in:    plan.Input{State: t.state.Clone(), Liveness: liveness, Now: l.fleetTime(now), NewID: l.newID},
 		index: t.state.Index(), scope: newDirty(), full: full, stats: &l.stats,
 	}
 	f.scope.merge(scope)
 	for _, p := range l.planners {
 		f.run(p.By, p.Next)
 	}
-	f.run(By, clockWait)
-	t.clockSaid = clockOff(seen)
+	f.run(By, clockCondition)
+	t.clockReported = clockOff(liveness)
 	if now.Mono >= t.nextPrune {
 		t.nextPrune = now.Mono + PruneEvery
 		before := len(f.items)
@@ -134,12 +134,12 @@ func (f *fold) run(by string, next func(plan.Input) plan.Plan) {
 	f.stats.FoldRefused[by] += uint64(len(refused))
 
 	var own plan.Plan
-	about := plan.AboutPlanner(by)
+	subject := plan.PlannerSubject(by)
 	if len(refused) > 0 {
-		own.Hold(f.in, By, fleet.PutWait{About: about, Code: CodeRefused,
+		own.SetCondition(f.in, By, fleet.PutCondition{Subject: subject, Code: CodeRefused,
 			Message: fmt.Sprintf("%d commands of the planner were dropped, the first: %s", len(refused), strings.ToValidUTF8(refused[0].Error(), "?"))})
 	} else if f.full {
-		own.Release(f.in, By, about)
+		own.ClearCondition(f.in, By, subject)
 	}
 	f.apply(own.Items)
 }
@@ -154,7 +154,7 @@ func (f *fold) apply(items []fleet.Item) []error {
 	f.before = f.in.State.Clone()
 	f.index++
 	outcome := f.in.State.Apply(f.index, fleet.Entry{At: f.in.Now, Items: items})
-	f.scope.touch(outcome.Touched, f.before, f.in.State)
+	f.scope.touch(outcome.ChangeSet, f.before, f.in.State)
 	for i, r := range outcome.Results {
 		if r.Err == nil {
 			f.items, f.sizes = append(f.items, items[i]), append(f.sizes, sizes[i])

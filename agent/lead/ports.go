@@ -17,9 +17,9 @@ type Log interface {
 	FleetTime() fleet.Time
 	// Subscribe calls after each publish, in order, from the goroutine that
 	// applies; the call returns at once.
-	Subscribe(func(index uint64, t fleet.Touched)) (cancel func())
+	Subscribe(func(index uint64, t fleet.ChangeSet)) (cancel func())
 	// Propose commits items as one entry. An error means that they may or may not
-	// commit, but for those that Config.Undone knows.
+	// commit, but for those that Config.NotProposed knows.
 	Propose(ctx context.Context, items []fleet.Item) ([]fleet.Result, uint64, error)
 	// Leadership sends true when this agent becomes the Raft leader and false when
 	// it is no longer.
@@ -31,15 +31,15 @@ type Log interface {
 	Transfer() error
 }
 
-// Eyes are the leader's view of the fleet.
-type Eyes interface {
-	// Sights is the view now; the value is the caller's to keep.
-	Sights() plan.Seen
+// FailureDetector are the leader's view of the fleet.
+type FailureDetector interface {
+	// Liveness is the view now; the value is the caller's to keep.
+	Liveness() plan.FleetLiveness
 	// Probe asks witnesses for the hosts and returns at once. A host already
 	// being asked for is not asked for twice.
 	Probe(hosts []fleet.HostID)
 	// Changed sends when a sight has changed; it may be nil, and then sights are
-	// looked at every LookEvery.
+	// looked at every LivenessEvery.
 	Changed() <-chan struct{}
 }
 
@@ -60,13 +60,13 @@ type Duty struct {
 
 // Config is what a Leader needs.
 type Config struct {
-	Log   Log
-	Eyes  Eyes
-	Clock Clock
-	NewID func() fleet.TaskID
-	// Undone reports whether an error of Log.Propose says that nothing was done
+	Log             Log
+	FailureDetector FailureDetector
+	Clock           Clock
+	NewID           func() fleet.TaskID
+	// NotProposed reports whether an error of Log.Propose says that nothing was done
 	// and nothing will be (the log is busy); nil for no such errors.
-	Undone func(error) bool
-	Duties []Duty
-	Logger *slog.Logger
+	NotProposed func(error) bool
+	Duties      []Duty
+	Logger      *slog.Logger
 }

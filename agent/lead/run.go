@@ -9,9 +9,9 @@ import (
 )
 
 const (
-	// LookEvery is how often sights are looked at where nobody says that they
+	// LivenessEvery is how often sights are looked at where nobody says that they
 	// changed: a beat of a host's stream (MECHANICS 4).
-	LookEvery = 250 * time.Millisecond
+	LivenessEvery = 250 * time.Millisecond
 	// ProposeFor bounds one proposal: longer than UnknownAfter, so that it is the
 	// loop that gives up.
 	ProposeFor = 2 * UnknownAfter
@@ -32,16 +32,16 @@ type Leader struct {
 	applied *Applied // what Subscribe brought since the last step, or nil
 	stats   Stats
 
-	wake     chan struct{} // something was applied
-	barrier  chan barrier
-	proposed chan Event
-	timer    *time.Timer
-	calls    sync.WaitGroup // goroutines of this leader
-	duties   *duties
-	journal  journal
-	notices  int           // of leadership, so far
-	regain   time.Duration // not to plan again before, after a step down
-	waiting  bool          // a barrier is under way
+	wake      chan struct{} // something was applied
+	barrier   chan barrier
+	proposed  chan Event
+	timer     *time.Timer
+	calls     sync.WaitGroup // goroutines of this leader
+	duties    *duties
+	proposals proposalLog
+	notices   int           // of leadership, so far
+	regain    time.Duration // not to plan again before, after a step down
+	waiting   bool          // a barrier is under way
 }
 
 // barrier is how a barrier ended that was begun after so many notices.
@@ -53,13 +53,13 @@ type barrier struct {
 // New returns a Leader with the standard planners. It does nothing before Run.
 func New(cfg Config) *Leader {
 	return &Leader{
-		cfg:      cfg,
-		loop:     NewLoop(cfg.NewID, Planners()...),
-		wake:     make(chan struct{}, 1),
-		barrier:  make(chan barrier, 1),
-		proposed: make(chan Event, 1),
-		duties:   &duties{log: cfg.Logger, all: cfg.Duties},
-		journal:  journal{log: cfg.Logger},
+		cfg:       cfg,
+		loop:      NewLoop(cfg.NewID, Planners()...),
+		wake:      make(chan struct{}, 1),
+		barrier:   make(chan barrier, 1),
+		proposed:  make(chan Event, 1),
+		duties:    &duties{log: cfg.Logger, all: cfg.Duties},
+		proposals: proposalLog{log: cfg.Logger},
 	}
 }
 
@@ -76,7 +76,7 @@ func (l *Leader) Run(ctx context.Context) error {
 	ctx, cancel := context.WithCancel(ctx)
 	unsubscribe := l.cfg.Log.Subscribe(l.onApplied)
 	l.timer = time.NewTimer(0)
-	look := time.NewTicker(LookEvery)
+	look := time.NewTicker(LivenessEvery)
 	leadership := l.cfg.Log.Leadership()
 	defer func() {
 		cancel()
@@ -105,10 +105,10 @@ func (l *Leader) Run(ctx context.Context) error {
 			events = l.afterBarrier(ctx, events, b)
 		case e := <-l.proposed:
 			events = append(events, e)
-		case <-l.cfg.Eyes.Changed():
-			events = append(events, Sights{l.cfg.Eyes.Sights()})
+		case <-l.cfg.FailureDetector.Changed():
+			events = append(events, LivenessChanged{l.cfg.FailureDetector.Liveness()})
 		case <-look.C:
-			events = l.look(ctx, events)
+			events = l.poll(ctx, events)
 		case <-l.wake:
 		case <-l.timer.C:
 		}
@@ -116,9 +116,9 @@ func (l *Leader) Run(ctx context.Context) error {
 	}
 }
 
-// look takes the sights where they do not announce themselves, and makes up for
+// poll takes the sights where they do not announce themselves, and makes up for
 // a leadership notice that was missed.
-func (l *Leader) look(ctx context.Context, events []Event) []Event {
+func (l *Leader) poll(ctx context.Context, events []Event) []Event {
 	leads := l.cfg.Log.IsLeader()
 	if leads && !l.loop.Leading() {
 		l.startBarrier(ctx)
@@ -127,7 +127,7 @@ func (l *Leader) look(ctx context.Context, events []Event) []Event {
 		events = append(events, LostLeadership{})
 	}
 	if leads {
-		events = append(events, Sights{l.cfg.Eyes.Sights()})
+		events = append(events, LivenessChanged{l.cfg.FailureDetector.Liveness()})
 	}
 	return events
 }
@@ -158,19 +158,19 @@ func (l *Leader) afterBarrier(ctx context.Context, events []Event, b barrier) []
 		l.cfg.Logger.Warn("barrier not passed", "err", b.err)
 		return events // look tries again
 	}
-	return append(events, Sights{l.cfg.Eyes.Sights()}, BecameLeader{l.cfg.Log.State()})
+	return append(events, LivenessChanged{l.cfg.FailureDetector.Liveness()}, BecameLeader{l.cfg.Log.State()})
 }
 
 // onApplied runs in the goroutine that applies: it keeps State and what was
 // touched together, so that the two always fit.
-func (l *Leader) onApplied(_ uint64, t fleet.Touched) {
+func (l *Leader) onApplied(_ uint64, t fleet.ChangeSet) {
 	state := l.cfg.Log.State()
 	l.mu.Lock()
 	if l.applied == nil {
 		l.applied = &Applied{}
 	}
 	l.applied.State = state
-	l.applied.Touched.Merge(t)
+	l.applied.ChangeSet.Merge(t)
 	l.mu.Unlock()
 	select {
 	case l.wake <- struct{}{}:
@@ -218,11 +218,11 @@ func (l *Leader) carryOut(ctx context.Context, now Instant, e Effect) {
 	switch e := e.(type) {
 	case Propose:
 		for _, items := range e.Entries {
-			l.journal.write(now.Mono, items)
+			l.proposals.write(now.Mono, items)
 		}
 		l.propose(ctx, e)
 	case Probe:
-		l.cfg.Eyes.Probe(e.Hosts)
+		l.cfg.FailureDetector.Probe(e.Hosts)
 	case StepDown:
 		l.regain = now.Mono + RegainAfter
 		l.cfg.Logger.Warn("leader stepped down", "reason", e.Why)
@@ -251,8 +251,8 @@ func (l *Leader) commit(ctx context.Context, p Propose) Event {
 	done := ProposalDone{N: p.N}
 	for _, items := range p.Entries {
 		results, index, err := l.cfg.Log.Propose(ctx, items)
-		if err != nil && l.cfg.Undone != nil && l.cfg.Undone(err) {
-			done.Undone = err
+		if err != nil && l.cfg.NotProposed != nil && l.cfg.NotProposed(err) {
+			done.NotProposed = err
 			return done
 		}
 		if err != nil {

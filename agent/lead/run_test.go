@@ -26,7 +26,7 @@ type fakeLog struct {
 	mu          sync.Mutex
 	work        *fleet.State
 	published   *fleet.State
-	subscribers map[int]func(uint64, fleet.Touched)
+	subscribers map[int]func(uint64, fleet.ChangeSet)
 	barrierErr  error
 	barrierHold chan struct{} // barriers wait for it, when not nil
 	proposeErr  error         // of the next proposal
@@ -34,7 +34,7 @@ type fakeLog struct {
 }
 
 func newFakeLog(s *fleet.State) *fakeLog {
-	return &fakeLog{leadership: make(chan bool, 1), work: s, published: s.Clone(), subscribers: map[int]func(uint64, fleet.Touched){}}
+	return &fakeLog{leadership: make(chan bool, 1), work: s, published: s.Clone(), subscribers: map[int]func(uint64, fleet.ChangeSet){}}
 }
 
 func (l *fakeLog) State() *fleet.State {
@@ -45,7 +45,7 @@ func (l *fakeLog) State() *fleet.State {
 
 func (l *fakeLog) FleetTime() fleet.Time { return max(l.State().Now(), fleet.TimeOf(time.Now())) }
 
-func (l *fakeLog) Subscribe(call func(uint64, fleet.Touched)) func() {
+func (l *fakeLog) Subscribe(call func(uint64, fleet.ChangeSet)) func() {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	n := len(l.subscribers)
@@ -81,13 +81,13 @@ func (l *fakeLog) apply(items []fleet.Item) ([]fleet.Result, uint64) {
 	out := l.work.Apply(l.work.Index()+1, fleet.Entry{At: fleet.TimeOf(time.Now()), Items: items})
 	index := l.work.Index()
 	l.published = l.work.Clone()
-	var calls []func(uint64, fleet.Touched)
+	var calls []func(uint64, fleet.ChangeSet)
 	for _, call := range l.subscribers {
 		calls = append(calls, call)
 	}
 	l.mu.Unlock()
 	for _, call := range calls {
-		call(index, out.Touched)
+		call(index, out.ChangeSet)
 	}
 	return out.Results, index
 }
@@ -116,35 +116,35 @@ func (l *fakeLog) elect(leads bool) {
 	l.leadership <- leads
 }
 
-// fakeEyes see what the test tells them.
-type fakeEyes struct {
+// fakeDetector see what the test tells them.
+type fakeDetector struct {
 	mu      sync.Mutex
-	hosts   map[fleet.HostID]plan.HostSeen
+	hosts   map[fleet.HostID]plan.HostLiveness
 	probed  []fleet.HostID
 	changed chan struct{}
 }
 
-func (e *fakeEyes) Sights() plan.Seen {
+func (e *fakeDetector) Liveness() plan.FleetLiveness {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	seen := plan.Seen{Hosts: map[fleet.HostID]plan.HostSeen{}}
+	liveness := plan.FleetLiveness{Hosts: map[fleet.HostID]plan.HostLiveness{}}
 	for id, host := range e.hosts {
-		seen.Hosts[id] = host
+		liveness.Hosts[id] = host
 	}
-	return seen
+	return liveness
 }
 
-func (e *fakeEyes) Probe(hosts []fleet.HostID) {
+func (e *fakeDetector) Probe(hosts []fleet.HostID) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	e.probed = append(e.probed, hosts...)
 }
 
-func (e *fakeEyes) Changed() <-chan struct{} { return e.changed }
+func (e *fakeDetector) Changed() <-chan struct{} { return e.changed }
 
-func (e *fakeEyes) see(id fleet.HostID, sight plan.Sight) {
+func (e *fakeDetector) see(id fleet.HostID, liveness plan.Liveness) {
 	e.mu.Lock()
-	e.hosts[id] = plan.HostSeen{Sight: sight, For: time.Second}
+	e.hosts[id] = plan.HostLiveness{Liveness: liveness, For: time.Second}
 	e.mu.Unlock()
 	select {
 	case e.changed <- struct{}{}:
@@ -154,12 +154,12 @@ func (e *fakeEyes) see(id fleet.HostID, sight plan.Sight) {
 
 // rig is a Leader that runs over fakes inside a bubble of fake time.
 type rig struct {
-	t      *testing.T
-	log    *fakeLog
-	eyes   *fakeEyes
-	leader *Leader
-	duty   atomic.Int64 // runs of the duty that are under way
-	end    func()
+	t        *testing.T
+	log      *fakeLog
+	detector *fakeDetector
+	leader   *Leader
+	duty     atomic.Int64 // runs of the duty that are under way
+	end      func()
 }
 
 // errBusy is an error that says that nothing was done.
@@ -168,12 +168,12 @@ var errBusy = errors.New("busy")
 func newRig(t *testing.T) *rig {
 	w := newWorldAt(t, fleet.TimeOf(time.Now()).Add(-time.Hour), 3)
 	w.service("web", 3, false)
-	r := &rig{t: t, log: newFakeLog(w.s), eyes: &fakeEyes{hosts: w.seen, changed: make(chan struct{}, 1)}}
+	r := &rig{t: t, log: newFakeLog(w.s), detector: &fakeDetector{hosts: w.liveness, changed: make(chan struct{}, 1)}}
 	var ids atomic.Int64
 	r.leader = New(Config{
-		Log: r.log, Eyes: r.eyes, Clock: clock.System(), Logger: slog.New(slog.DiscardHandler),
-		NewID:  func() fleet.TaskID { return fleet.TaskID(fmt.Sprintf("task-%d", ids.Add(1))) },
-		Undone: func(err error) bool { return errors.Is(err, errBusy) },
+		Log: r.log, FailureDetector: r.detector, Clock: clock.System(), Logger: slog.New(slog.DiscardHandler),
+		NewID:       func() fleet.TaskID { return fleet.TaskID(fmt.Sprintf("task-%d", ids.Add(1))) },
+		NotProposed: func(err error) bool { return errors.Is(err, errBusy) },
 		Duties: []Duty{{Name: "keeper", Run: func(ctx context.Context) error {
 			r.duty.Add(1)
 			<-ctx.Done()
@@ -242,15 +242,15 @@ func TestRunActsOnChangesWithoutATick(t *testing.T) {
 		if r.tasks() != 5 {
 			t.Errorf("%d tasks %v after the change", r.tasks(), 2*GatherFor)
 		}
-		r.eyes.see("h2", plan.SightSuspect)
+		r.detector.see("h2", plan.LivenessSuspect)
 		r.after(2 * GatherFor)
-		if len(r.eyes.probed) == 0 || r.eyes.probed[0] != "h2" {
-			t.Errorf("probed %v", r.eyes.probed)
+		if len(r.detector.probed) == 0 || r.detector.probed[0] != "h2" {
+			t.Errorf("probed %v", r.detector.probed)
 		}
-		r.eyes.see("h2", plan.SightSilent)
+		r.detector.see("h2", plan.LivenessSilent)
 		r.after(2 * GatherFor)
-		if life := r.log.State().Host("h2").Life; life != fleet.HostSilent {
-			t.Errorf("h2 is %s", life)
+		if state := r.log.State().Host("h2").State; state != fleet.HostSilent {
+			t.Errorf("h2 is %s", state)
 		}
 	})
 }

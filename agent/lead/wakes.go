@@ -16,10 +16,10 @@ type wakes struct {
 func newWakes() *wakes { return &wakes{at: map[string]fleet.Time{}} }
 
 func (w *wakes) add(wake plan.Wake) {
-	if at, ok := w.at[wake.About]; ok && at <= wake.At {
+	if at, ok := w.at[wake.Subject]; ok && at <= wake.At {
 		return
 	}
-	w.at[wake.About] = wake.At
+	w.at[wake.Subject] = wake.At
 	heap.Push(&w.heap, wake)
 }
 
@@ -28,9 +28,9 @@ func (w *wakes) due(now fleet.Time) []string {
 	var subjects []string
 	for len(w.heap) > 0 && w.heap[0].At <= now {
 		wake := heap.Pop(&w.heap).(plan.Wake)
-		if at, ok := w.at[wake.About]; ok && at == wake.At {
-			delete(w.at, wake.About)
-			subjects = append(subjects, wake.About)
+		if at, ok := w.at[wake.Subject]; ok && at == wake.At {
+			delete(w.at, wake.Subject)
+			subjects = append(subjects, wake.Subject)
 		}
 	}
 	return subjects

@@ -17,14 +17,14 @@ const start fleet.Time = 1_767_355_200_000 // 2026-01-02 12:00 UTC
 // world is a fleet under a Loop: a State that stands for the log, and hosts that
 // do what they are told when they are asked to. One goroutine.
 type world struct {
-	t     testing.TB
-	s     *fleet.State
-	loop  *Loop
-	now   Instant
-	seen  map[fleet.HostID]plan.HostSeen
-	seqs  map[fleet.HostID]uint64
-	ids   int
-	clock time.Duration // what the sights say of the leader's clock
+	t        testing.TB
+	s        *fleet.State
+	loop     *Loop
+	now      Instant
+	liveness map[fleet.HostID]plan.HostLiveness
+	seqs     map[fleet.HostID]uint64
+	ids      int
+	clock    time.Duration // what the sights say of the leader's clock
 
 	wake      time.Duration
 	stepDown  string
@@ -43,7 +43,7 @@ func newWorld(t testing.TB, n int, planners ...Planner) *world {
 
 func newWorldAt(t testing.TB, at fleet.Time, n int, planners ...Planner) *world {
 	t.Helper()
-	w := &world{t: t, s: fleet.New(), now: Instant{Wall: at, Mono: time.Hour}, seen: map[fleet.HostID]plan.HostSeen{}, seqs: map[fleet.HostID]uint64{}}
+	w := &world{t: t, s: fleet.New(), now: Instant{Wall: at, Mono: time.Hour}, liveness: map[fleet.HostID]plan.HostLiveness{}, seqs: map[fleet.HostID]uint64{}}
 	if planners == nil {
 		planners = Planners()
 	}
@@ -57,7 +57,7 @@ func newWorldAt(t testing.TB, at fleet.Time, n int, planners ...Planner) *world 
 			w.do(fleet.AdmitHost{Token: "join", SecretHash: make([]byte, 32), Host: a})
 		}
 		w.open(a.ID, "boot-1")
-		w.seen[a.ID] = plan.HostSeen{Sight: plan.SightAlive, Session: 1}
+		w.liveness[a.ID] = plan.HostLiveness{Liveness: plan.LivenessAlive, Session: 1}
 	}
 	return w
 }
@@ -76,27 +76,27 @@ func (w *world) newID() fleet.TaskID {
 // lead makes the loop leader.
 func (w *world) lead() {
 	w.t.Helper()
-	w.step(Sights{w.sights()}, BecameLeader{State: w.s.Clone()})
+	w.step(LivenessChanged{w.sights()}, BecameLeader{State: w.s.Clone()})
 }
 
-func (w *world) sights() plan.Seen {
-	return plan.Seen{Hosts: maps.Clone(w.seen), ClockOffset: w.clock, ClockSamples: len(w.seen)}
+func (w *world) sights() plan.FleetLiveness {
+	return plan.FleetLiveness{Hosts: maps.Clone(w.liveness), ClockOffset: w.clock, ClockSamples: len(w.liveness)}
 }
 
 // see changes how a host is seen; one that is alive is heard in its session.
-func (w *world) see(id fleet.HostID, sight plan.Sight) {
+func (w *world) see(id fleet.HostID, liveness plan.Liveness) {
 	w.t.Helper()
 	var session uint64
-	if sight == plan.SightAlive {
+	if liveness == plan.LivenessAlive {
 		session = w.s.Host(id).Session.N
 	}
-	w.seeIn(id, sight, session)
+	w.seeIn(id, liveness, session)
 }
 
-func (w *world) seeIn(id fleet.HostID, sight plan.Sight, session uint64) {
+func (w *world) seeIn(id fleet.HostID, liveness plan.Liveness, session uint64) {
 	w.t.Helper()
-	w.seen[id] = plan.HostSeen{Sight: sight, Session: session, For: time.Second, Age: time.Second}
-	w.step(Sights{w.sights()})
+	w.liveness[id] = plan.HostLiveness{Liveness: liveness, Session: session, For: time.Second, Age: time.Second}
+	w.step(LivenessChanged{w.sights()})
 }
 
 // apply puts commands into the log as from elsewhere and tells the loop.
@@ -107,8 +107,8 @@ func (w *world) apply(commands ...fleet.Command) []fleet.Result {
 	for i, c := range commands {
 		items[i] = fleet.Item{Command: c}
 	}
-	results, touched := w.commit(items)
-	w.step(Applied{State: w.s.Clone(), Touched: touched})
+	results, changeSet := w.commit(items)
+	w.step(Applied{State: w.s.Clone(), ChangeSet: changeSet})
 	return results
 }
 
@@ -122,18 +122,18 @@ func (w *world) do(commands ...fleet.Command) {
 	}
 }
 
-func (w *world) commit(items []fleet.Item) ([]fleet.Result, fleet.Touched) {
+func (w *world) commit(items []fleet.Item) ([]fleet.Result, fleet.ChangeSet) {
 	w.t.Helper()
 	return w.commitAt(w.s.Index()+1, items)
 }
 
-func (w *world) commitAt(index uint64, items []fleet.Item) ([]fleet.Result, fleet.Touched) {
+func (w *world) commitAt(index uint64, items []fleet.Item) ([]fleet.Result, fleet.ChangeSet) {
 	w.t.Helper()
 	out := w.s.Apply(index, fleet.Entry{At: w.now.Wall, Items: items})
-	if err := w.s.CheckTouched(out.Touched); err != nil {
+	if err := w.s.CheckChangeSet(out.ChangeSet); err != nil {
 		w.t.Fatalf("check: %v", err)
 	}
-	return out.Results, out.Touched
+	return out.Results, out.ChangeSet
 }
 
 // step steps the loop and carries its effects out, at once.
@@ -173,9 +173,9 @@ func (w *world) propose(p Propose) []Event {
 	done := ProposalDone{N: p.N}
 	var events []Event
 	for _, items := range p.Entries {
-		results, touched := w.commit(items)
+		results, changeSet := w.commit(items)
 		done.Index, done.Results = w.s.Index(), append(done.Results, results...)
-		events = append(events, Applied{State: w.s.Clone(), Touched: touched})
+		events = append(events, Applied{State: w.s.Clone(), ChangeSet: changeSet})
 	}
 	return append(events, done)
 }
@@ -239,7 +239,7 @@ func (w *world) settle() {
 	for range 100 {
 		before := len(w.proposals)
 		for host := range w.s.Clone().Hosts() {
-			if w.seen[host.ID].Sight == plan.SightAlive && host.Life == fleet.HostReady {
+			if w.liveness[host.ID].Liveness == plan.LivenessAlive && host.State == fleet.HostReady {
 				w.obey(host.ID)
 			}
 		}

@@ -241,7 +241,7 @@ func (d *deafLink) open(t *testing.T) net.Conn {
 		t.Fatal(err)
 	}
 	_ = raw.(*net.TCPConn).SetReadBuffer(4096)
-	conn, err := trust.Handshake(t.Context(), raw, d.agent.folder.ClientConfig(voter.id(), trust.ProtocolRPC, d.agent.r.clock.Now, d.agent.port.authority))
+	conn, err := trust.Handshake(t.Context(), raw, d.agent.identity.ClientConfig(voter.id(), trust.ProtocolRPC, d.agent.r.clock.Now, d.agent.port.authority))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -252,8 +252,8 @@ func (d *deafLink) open(t *testing.T) net.Conn {
 	ctx, cancel := context.WithCancel(context.Background())
 	t.Cleanup(cancel)
 	go func() {
-		for sleep(ctx, BeatUp) {
-			if wire.WriteFrame(conn, Up{}) != nil {
+		for sleep(ctx, HostBeat) {
+			if wire.WriteFrame(conn, HostFrame{}) != nil {
 				return
 			}
 		}

@@ -24,12 +24,12 @@ func TestAJoinedWorkerTriesEveryVoterCallAndGets403(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	key, err := agents[0].folder.FleetKey()
+	key, err := agents[0].identity.FleetKey()
 	if err != nil {
 		t.Fatal(err)
 	}
 	bodies := map[string]any{
-		PathProbe:   probeAsk{Host: agents[1].id(), Addr: agents[1].addr()},
+		PathProbe:   probeRequest{Host: agents[1].id(), Addr: agents[1].addr()},
 		PathAges:    Ages{Seq: 1, Full: true, Gone: []GoneAge{{Host: agents[1].id(), AgeMs: 60_000}}},
 		PathHeard:   heardAsk{Host: agents[1].id(), Session: 1},
 		PathPropose: entry,
@@ -62,8 +62,8 @@ func TestAJoinedWorkerTriesEveryVoterCallAndGets403(t *testing.T) {
 	if tried < 7 {
 		t.Errorf("only %d voter calls are in the table", tried)
 	}
-	for d := range r.cluster.state().DecisionsAfter(0) {
-		if d.Code == "host-forgotten" && r.cluster.state().Index() == before {
+	for e := range r.cluster.state().EventsAfter(0) {
+		if e.Code == "host-forgotten" && r.cluster.state().Index() == before {
 			t.Error("the worker's proposal was committed")
 		}
 	}
@@ -130,7 +130,7 @@ func TestAWorkerAnswersOnlyVotersAndForwards(t *testing.T) {
 	r := newRig(t)
 	a, b := r.join("h2", r.agents[0]), r.join("h3", r.agents[0])
 	roster := trust.Roster{Epoch: 9, Voters: []trust.RosterVoter{{Host: a.id(), Addr: a.addr()}}}
-	if err := b.folder.PutRoster(roster); err != nil { // only so that b knows where a is
+	if err := b.identity.PutRoster(roster); err != nil { // only so that b knows where a is
 		t.Fatal(err)
 	}
 	for _, route := range table {
@@ -147,7 +147,7 @@ func TestAWorkerAnswersOnlyVotersAndForwards(t *testing.T) {
 		}
 	}
 	var answer probeAnswer
-	err := r.agents[0].port.call(t.Context(), a.id(), PathProbe, probeAsk{Host: b.id(), Addr: b.addr()}, &answer)
+	err := r.agents[0].port.call(t.Context(), a.id(), PathProbe, probeRequest{Host: b.id(), Addr: b.addr()}, &answer)
 	if err != nil || answer.Outcome != Connected {
 		t.Errorf("a voter's probe of a worker: %v, %v", answer, err)
 	}
@@ -177,7 +177,7 @@ func TestARevokedCertificateIsWorthNothing(t *testing.T) {
 func TestAnExpiredCertificateOnlyRenews(t *testing.T) {
 	r := newRig(t)
 	worker := r.join("h2", r.agents[0])
-	r.clock.offset.Store(int64(trust.CertLife + 24*time.Hour))
+	r.clock.offset.Store(int64(trust.CertLifetime + 24*time.Hour))
 	// Voters renew themselves first, without a network.
 	if err := r.agents[0].port.Issuer().RenewSelf(r.clock.Now()); err != nil {
 		t.Fatal(err)
@@ -190,7 +190,7 @@ func TestAnExpiredCertificateOnlyRenews(t *testing.T) {
 	h := worker.host().up()
 	worker.lines.has(t, "own certificate renewed")
 	r.agents[0].lines.has(t, "certificate renewed", "expired=true")
-	if worker.folder.Certificate().Leaf.NotAfter.Before(r.clock.Now()) {
+	if worker.identity.Certificate().Leaf.NotAfter.Before(r.clock.Now()) {
 		t.Error("the certificate is not renewed")
 	}
 	_ = h
@@ -199,20 +199,20 @@ func TestAnExpiredCertificateOnlyRenews(t *testing.T) {
 func TestAStreamEndsWithItsCertificateAndGoesOnWithTheNext(t *testing.T) {
 	r := newRig(t)
 	h := r.join("h2", r.agents[0]).host().up()
-	old := h.a.folder.Certificate().Leaf.NotAfter
+	old := h.a.identity.Certificate().Leaf.NotAfter
 	// Half of life passes for the voter at once; the host looks once a minute, so
 	// it is helped along.
-	r.clock.offset.Store(int64(trust.CertLife * 7 / 10))
+	r.clock.offset.Store(int64(trust.CertLifetime * 7 / 10))
 	if err := r.agents[0].port.Issuer().RenewSelf(r.clock.Now()); err != nil {
 		t.Fatal(err)
 	}
 	if err := h.link.renew(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	if !h.a.folder.Certificate().Leaf.NotAfter.After(old) {
+	if !h.a.identity.Certificate().Leaf.NotAfter.After(old) {
 		t.Fatal("not renewed")
 	}
-	r.clock.offset.Store(int64(trust.CertLife + time.Hour)) // the first one is over
+	r.clock.offset.Store(int64(trust.CertLifetime + time.Hour)) // the first one is over
 	h.is("cut with its old certificate", func() (ok bool) {
 		h.note(func() { ok = len(h.lost) > 0 })
 		return ok
@@ -279,7 +279,7 @@ func TestAForeignFleetsHostGetsNowhere(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		config := stranger.folder.ClientConfig(target.id(), protocol, r.clock.Now, stranger.port.authority)
+		config := stranger.identity.ClientConfig(target.id(), protocol, r.clock.Now, stranger.port.authority)
 		_, err = trust.Handshake(t.Context(), raw, config)
 		wantErr(t, err, trust.ErrForeignAuthority)
 		// Even when it does not look whom it talks to.
@@ -320,7 +320,7 @@ func TestForwardedAPIRequests(t *testing.T) {
 		return string(text), err
 	}
 	join := r.token(1)
-	stale, err := trust.NewOperatorToken(worker.folder.Identity().Fleet, nil)
+	stale, err := trust.NewOperatorToken(worker.identity.Identity().Fleet, nil)
 	if err != nil {
 		t.Fatal(err)
 	}

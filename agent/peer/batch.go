@@ -15,11 +15,11 @@ import (
 type batcher struct {
 	propose func(context.Context, []fleet.Item) ([]fleet.Result, uint64, error)
 	leads   func() bool
-	in      chan gathered
+	in      chan batchedItem
 	slots   chan struct{}
 }
 
-type gathered struct {
+type batchedItem struct {
 	ctx  context.Context
 	item fleet.Item
 	size int
@@ -33,7 +33,7 @@ type committed struct {
 }
 
 func newBatcher(propose func(context.Context, []fleet.Item) ([]fleet.Result, uint64, error), leads func() bool) *batcher {
-	return &batcher{propose: propose, leads: leads, in: make(chan gathered, maxGathering), slots: make(chan struct{}, batchesInFlight)}
+	return &batcher{propose: propose, leads: leads, in: make(chan batchedItem, maxGathering), slots: make(chan struct{}, batchesInFlight)}
 }
 
 // add has an item of about size bytes committed with others and returns its own
@@ -41,7 +41,7 @@ func newBatcher(propose func(context.Context, []fleet.Item) ([]fleet.Result, uin
 func (b *batcher) add(ctx context.Context, item fleet.Item, size int) (fleet.Result, uint64, error) {
 	done := make(chan committed, 1)
 	select {
-	case b.in <- gathered{ctx: ctx, item: item, size: size, done: done}:
+	case b.in <- batchedItem{ctx: ctx, item: item, size: size, done: done}:
 	default:
 		return fleet.Result{}, 0, fmt.Errorf("%d reports wait: %w", maxGathering, ErrBusy)
 	}
@@ -79,8 +79,8 @@ func (b *batcher) run(ctx context.Context) {
 }
 
 // fill gathers what is there, and on the leader what comes in a moment.
-func (b *batcher) fill(ctx context.Context, first gathered) []gathered {
-	batch, size := []gathered{first}, first.size
+func (b *batcher) fill(ctx context.Context, first batchedItem) []batchedItem {
+	batch, size := []batchedItem{first}, first.size
 	var moment <-chan time.Time
 	if b.leads() {
 		timer := time.NewTimer(gather)
@@ -109,7 +109,7 @@ func (b *batcher) fill(ctx context.Context, first gathered) []gathered {
 	return batch
 }
 
-func (b *batcher) commit(ctx context.Context, batch []gathered) {
+func (b *batcher) commit(ctx context.Context, batch []batchedItem) {
 	// What nobody waits for any more is not written: its host sends it again.
 	live := batch[:0]
 	for _, g := range batch {
@@ -128,7 +128,7 @@ func (b *batcher) commit(ctx context.Context, batch []gathered) {
 // settle commits a batch. One that is refused as a whole is parted until the item
 // that cannot be committed is alone: only its host is told so, since a host drops
 // a report that is refused. To propose an item again is safe, by its number.
-func (b *batcher) settle(ctx context.Context, batch []gathered) {
+func (b *batcher) settle(ctx context.Context, batch []batchedItem) {
 	items := make([]fleet.Item, len(batch))
 	for i, g := range batch {
 		items[i] = g.item
@@ -153,7 +153,7 @@ func passes(err error) bool {
 		func(e error) bool { return errors.Is(err, e) })
 }
 
-func finish(batch []gathered, results []fleet.Result, index uint64, err error) {
+func finish(batch []batchedItem, results []fleet.Result, index uint64, err error) {
 	for i, g := range batch {
 		c := committed{index: index, err: err}
 		if err == nil {

@@ -43,23 +43,23 @@ const (
 	accessReader                   // any host may read; writing takes a voter or an operator token
 )
 
-// admit checks a caller against State; its Standing is as of now.
-func (p *Port) admit(r *http.Request, need access) (trust.Peer, trust.Standing, error) {
+// admit checks a caller against State; its Authorization is as of now.
+func (p *Port) admit(r *http.Request, need access) (trust.Peer, trust.Authorization, error) {
 	peer, ok := r.Context().Value(peerKey{}).(trust.Peer)
 	if !ok || peer.Host == "" {
-		return peer, trust.Standing{}, trust.ErrNoCertificate
+		return peer, trust.Authorization{}, trust.ErrNoCertificate
 	}
-	standing, err := trust.Check(p.authority, peer)
+	authorization, err := trust.Check(p.authority, peer)
 	if err != nil {
-		return peer, standing, err
+		return peer, authorization, err
 	}
 	if need != accessRenew && peer.Expired(p.cfg.Clock.Now()) {
-		return peer, standing, fmt.Errorf("%s: %w: renew it first", peer.Host, trust.ErrExpired)
+		return peer, authorization, fmt.Errorf("%s: %w: renew it first", peer.Host, trust.ErrExpired)
 	}
-	if need == accessVoter && !standing.Voter {
-		return peer, standing, fmt.Errorf("%s: %w", peer.Host, trust.ErrNotVoter)
+	if need == accessVoter && !authorization.Voter {
+		return peer, authorization, fmt.Errorf("%s: %w", peer.Host, trust.ErrNotVoter)
 	}
-	return peer, standing, nil
+	return peer, authorization, nil
 }
 
 // operator reads and checks the operator token of a request; empty when it shows
@@ -81,7 +81,7 @@ func (p *Port) operator(r *http.Request) (fleet.TokenID, error) {
 		if st == nil {
 			return trust.ErrNotVoter
 		}
-		return trust.VerifyToken(st, token.Shown(""), p.cfg.Clock.Now())
+		return trust.VerifyToken(st, token.Present(""), p.cfg.Clock.Now())
 	})
 }
 

@@ -37,18 +37,18 @@ func (r *ticked) Read(b []byte) (int, error) {
 func TestAClockIsMeasuredByBeatsThatComeInStep(t *testing.T) {
 	const off = 3 * time.Second
 	type beat struct{ gap, held time.Duration } // held up on the way for so long
-	usual := beat{gap: BeatUp}
+	usual := beat{gap: HostBeat}
 	tests := map[string]struct {
 		beats []beat
 		want  int64
 	}{
 		"the first beat comes at once":     {[]beat{{}}, noClock},
 		"beats on time":                    {[]beat{{}, usual, usual}, off.Milliseconds()},
-		"a host that tells no time":        {[]beat{{gap: BeatUp, held: -1}}, noClock},
+		"a host that tells no time":        {[]beat{{gap: HostBeat, held: -1}}, noClock},
 		"beats of a reader that was held":  {[]beat{{}, usual, {10 * time.Second, 9 * time.Second}, {0, 8 * time.Second}, {0, 7 * time.Second}, {1, time.Second}}, off.Milliseconds()},
 		"only beats that were late":        {[]beat{{}, {time.Second, time.Second}, {time.Second, time.Second}}, noClock},
 		"in step again after it was held":  {[]beat{{10 * time.Second, 9 * time.Second}, {0, 8 * time.Second}, {100 * time.Millisecond, 0}, usual}, off.Milliseconds()},
-		"a little early and a little late": {[]beat{{gap: BeatUp - 100*time.Millisecond}, {gap: BeatUp + 100*time.Millisecond}}, off.Milliseconds()},
+		"a little early and a little late": {[]beat{{gap: HostBeat - 100*time.Millisecond}, {gap: HostBeat + 100*time.Millisecond}}, off.Milliseconds()},
 	}
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {
@@ -57,7 +57,7 @@ func TestAClockIsMeasuredByBeatsThatComeInStep(t *testing.T) {
 			at := clock.Now()
 			for _, b := range tt.beats {
 				at = at.Add(b.gap)
-				up := Up{WallMs: at.Add(off - b.held).UnixMilli()}
+				up := HostFrame{WallMs: at.Add(off - b.held).UnixMilli()}
 				if b.held < 0 {
 					up.WallMs = 0
 				}
@@ -84,8 +84,8 @@ func TestAClockIsMeasuredByBeatsThatComeInStep(t *testing.T) {
 func (s *scene) clockIs(want time.Duration, samples int) {
 	s.t.Helper()
 	s.run(2 * agesEvery)
-	if seen := s.watch.Sights(s.clock.mono, nil); seen.ClockOffset != want || seen.ClockSamples != samples {
-		s.t.Errorf("%s by %d hosts, want %s by %d", seen.ClockOffset, seen.ClockSamples, want, samples)
+	if liveness := s.watch.Liveness(s.clock.mono, nil); liveness.ClockOffset != want || liveness.ClockSamples != samples {
+		s.t.Errorf("%s by %d hosts, want %s by %d", liveness.ClockOffset, liveness.ClockSamples, want, samples)
 	}
 }
 
@@ -107,7 +107,7 @@ func TestClocksAreTheMedianOfReadyHostsAgainstTheLeaders(t *testing.T) {
 		}
 	}
 	s.clockIs(0, 9)
-	s.host("h9").Life, s.host("h8").Life = fleet.HostJoining, fleet.HostSilent
+	s.host("h9").State, s.host("h8").State = fleet.HostJoining, fleet.HostSilent
 	s.run(candidatesFor)
 	s.clockIs(0, 7)
 	s.die("h7")
@@ -144,14 +144,14 @@ func TestOnlyClocksThatMovedAreTold(t *testing.T) {
 
 func TestAVoterWhoseClockIsNotMeasuredYetSaysNothingOfItsHosts(t *testing.T) {
 	w := NewWatch("h1")
-	hosts := []Host{{ID: "h1", Life: fleet.HostReady}, {ID: "h2", Life: fleet.HostReady}, {ID: "h3", Life: fleet.HostReady}}
+	hosts := []Host{{ID: "h1", State: fleet.HostReady}, {ID: "h2", State: fleet.HostReady}, {ID: "h3", State: fleet.HostReady}}
 	ages := Ages{Seq: 1, Full: true, Open: []OpenAge{{Host: "h2", Session: 1}, {Host: "h3", Session: 1}},
 		Clocks: []HostClock{{Host: "h2", OffMs: 5000}, {Host: "h3", OffMs: 5000}}}
 	look := func(off time.Duration, samples int) {
 		t.Helper()
 		w.Step(time.Second, false, 0)
-		if seen := w.Sights(time.Second, nil); seen.ClockOffset != off || seen.ClockSamples != samples {
-			t.Errorf("%s by %d hosts, want %s by %d", seen.ClockOffset, seen.ClockSamples, off, samples)
+		if liveness := w.Liveness(time.Second, nil); liveness.ClockOffset != off || liveness.ClockSamples != samples {
+			t.Errorf("%s by %d hosts, want %s by %d", liveness.ClockOffset, liveness.ClockSamples, off, samples)
 		}
 	}
 	w.Know(time.Second, hosts, []fleet.HostID{"h1", "h2"})

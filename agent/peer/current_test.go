@@ -21,7 +21,7 @@ func (r *rig) askToJoin(through *rigAgent, token trust.Token) error {
 	r.t.Helper()
 	ctx, cancel := context.WithTimeout(r.ctx, 10*time.Second)
 	defer cancel()
-	shown := token.Shown("")
+	shown := token.Present("")
 	ask := trust.JoinRequest{Fleet: shown.Fleet, Token: shown.ID, Secret: shown.Secret, Name: fmt.Sprint("new-", r.cluster.state().Index()), Zone: "a", Addr: through.addr(), CSR: request(r.t)}
 	_, err := through.port.admitHere(ctx, ask)
 	return err
@@ -58,8 +58,8 @@ func TestAVoterThatIsBehindDoesNotRefuseATokenForGood(t *testing.T) {
 	if err := r.askToJoin(agents[1], token); err != nil {
 		t.Errorf("a voter that has caught up answers %v", err)
 	}
-	folder := agents[0].folder
-	unknown, err := trust.NewJoinToken(folder.Identity().Fleet, folder.CADigest(), nil)
+	identity := agents[0].identity
+	unknown, err := trust.NewJoinToken(identity.Identity().Fleet, identity.CADigest(), nil)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -10,7 +10,7 @@
 //   - [Link] is a host's side: it keeps a session and a stream to some voter,
 //     sends reports until they are committed and renews the certificate.
 //   - [Watch] is what voters and witnesses together see of hosts (pure); Port
-//     feeds it and offers it to the leader loop as Sights and Probe.
+//     feeds it and offers it to the leader loop as Liveness and Probe.
 //
 // Who may call what stands in one table (routes.go); role and life of the caller
 // are read from State on each call, never from its certificate.

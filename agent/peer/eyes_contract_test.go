@@ -6,65 +6,65 @@ import (
 	"testing/synctest"
 	"time"
 
-	"skein/agent/lead/eyestest"
+	"skein/agent/lead/detectortest"
 	"skein/agent/plan"
 	"skein/agent/trust"
 	"skein/raftfsm/fleet"
 )
 
 func TestContractOfEyes(t *testing.T) {
-	eyestest.Eyes(t, func(t *testing.T, zones string, run func(*testing.T, eyestest.Fixture)) {
-		synctest.Test(t, func(t *testing.T) { run(t, newSeen(t, zones).fixture()) })
+	detectortest.FailureDetector(t, func(t *testing.T, zones string, run func(*testing.T, detectortest.Fixture)) {
+		synctest.Test(t, func(t *testing.T) { run(t, newDetectorRig(t, zones).fixture()) })
 	})
 }
 
 // The ring of the leader may have heard a host whose peer port nobody reaches.
 func TestAnAnswerByGossipVetoesSilence(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		s := newSeen(t, "abc")
+		s := newDetectorRig(t, "abc")
 		leader, host := s.hosts[s.cluster.leader].agent, s.order[4]
-		sight := func() plan.Sight { return s.leader().Sights().Hosts[host].Sight }
+		liveness := func() plan.Liveness { return s.leader().Liveness().Hosts[host].Liveness }
 		leader.veto.Store(int64(vetoWithin))
 		s.set(host, true, false)
 		s.stop(host)
-		for range 5 * time.Second / eyestest.StepTime {
+		for range 5 * time.Second / detectortest.StepTime {
 			s.step()
-			if got := sight(); got == plan.SightSilent {
+			if got := liveness(); got == plan.LivenessSilent {
 				t.Fatalf("it is %v though it answers gossip", got)
 			}
 		}
-		if got := sight(); got != plan.SightSuspect {
+		if got := liveness(); got != plan.LivenessSuspect {
 			t.Errorf("got %v, want suspect", got)
 		}
 		leader.veto.Store(int64(vetoWithin) + 1)
-		for range 2 * time.Second / eyestest.StepTime {
+		for range 2 * time.Second / detectortest.StepTime {
 			s.step()
 		}
-		if got := sight(); got != plan.SightSilent {
+		if got := liveness(); got != plan.LivenessSilent {
 			t.Errorf("got %v, want silent", got)
 		}
 	})
 }
 
-// seen is a fleet of five whole peer ports in memory.
-type seen struct {
+// detectorRig is a fleet of five whole peer ports in memory.
+type detectorRig struct {
 	*rig
-	hosts   map[fleet.HostID]*seenHost
+	hosts   map[fleet.HostID]*detectorRigHost
 	order   []fleet.HostID
 	changes int
 }
 
-type seenHost struct {
-	n      int
-	agent  *rigAgent
-	link   *rigHost
-	folder *trust.Folder
-	nonce  uint64
-	frozen bool
+type detectorRigHost struct {
+	n        int
+	agent    *rigAgent
+	link     *rigHost
+	identity *trust.IdentityStore
+	nonce    uint64
+	frozen   bool
 }
 
-func newSeen(t *testing.T, zones string) *seen {
-	s := &seen{rig: newRigOn(t, newMemnet()), hosts: map[fleet.HostID]*seenHost{}}
+func newDetectorRig(t *testing.T, zones string) *detectorRig {
+	s := &detectorRig{rig: newRigOn(t, newMemnet()), hosts: map[fleet.HostID]*detectorRigHost{}}
 	s.zones = zones
 	for i := 2; i <= 5; i++ {
 		a := s.join(fmt.Sprintf("h%d", i), s.agents[0])
@@ -73,7 +73,7 @@ func newSeen(t *testing.T, zones string) *seen {
 		}
 	}
 	for i, a := range s.agents {
-		h := &seenHost{n: i + 1, agent: a, folder: a.folder, nonce: 1}
+		h := &detectorRigHost{n: i + 1, agent: a, identity: a.identity, nonce: 1}
 		s.hosts[a.id()], s.order = h, append(s.order, a.id())
 		h.link = a.hostWith(h.nonce)
 		s.ready(h.link.up())
@@ -81,24 +81,24 @@ func newSeen(t *testing.T, zones string) *seen {
 	return s
 }
 
-func (s *seen) leader() *Eyes {
+func (s *detectorRig) leader() *FailureDetector {
 	s.cluster.mu.Lock()
 	defer s.cluster.mu.Unlock()
-	return s.hosts[s.cluster.leader].agent.port.Eyes()
+	return s.hosts[s.cluster.leader].agent.port.FailureDetector()
 }
 
-func (s *seen) set(id fleet.HostID, off, frozen bool) {
+func (s *detectorRig) set(id fleet.HostID, off, frozen bool) {
 	s.memnet.set(s.hosts[id].agent.addr().Addr(), off, frozen)
 }
 
 // stop ends the agent of a host, whatever of it still runs.
-func (s *seen) stop(id fleet.HostID) {
+func (s *detectorRig) stop(id fleet.HostID) {
 	h := s.hosts[id]
 	h.link.stop()
 	h.agent.kill()
 }
 
-func (s *seen) start(id fleet.HostID) {
+func (s *detectorRig) start(id fleet.HostID) {
 	h := s.hosts[id]
 	s.set(id, false, false)
 	if h.frozen {
@@ -107,7 +107,7 @@ func (s *seen) start(id fleet.HostID) {
 	}
 	h.nonce++
 	h.agent.raw = s.memnet.listen(h.n)
-	h.agent.start(h.folder)
+	h.agent.start(h.identity)
 	h.link = h.agent.hostWith(h.nonce)
 	deadline := time.Now().Add(waitTime)
 	for h.link.session() == 0 && time.Now().Before(deadline) {
@@ -116,26 +116,26 @@ func (s *seen) start(id fleet.HostID) {
 	s.ready(h.link)
 }
 
-func (s *seen) step() {
-	time.Sleep(eyestest.StepTime)
+func (s *detectorRig) step() {
+	time.Sleep(detectortest.StepTime)
 	synctest.Wait()
 	for _, id := range s.order {
 		select {
-		case <-s.hosts[id].agent.port.Eyes().Changed():
+		case <-s.hosts[id].agent.port.FailureDetector().Changed():
 			s.changes++
 		default:
 		}
 	}
 }
 
-func (s *seen) fixture() eyestest.Fixture {
-	return eyestest.Fixture{
-		Hosts:   s.order,
-		Eyes:    func() eyestest.Watcher { return s.leader() },
-		Changes: func() int { return s.changes },
-		Voter:   func(id fleet.HostID) fleet.HostID { return s.hosts[id].link.link.Status().Voter },
-		Session: func(id fleet.HostID) uint64 { return s.cluster.state().Host(id).Session.N },
-		Lead:    s.cluster.lead,
+func (s *detectorRig) fixture() detectortest.Fixture {
+	return detectortest.Fixture{
+		Hosts:    s.order,
+		Detector: func() detectortest.Watcher { return s.leader() },
+		Changes:  func() int { return s.changes },
+		Voter:    func(id fleet.HostID) fleet.HostID { return s.hosts[id].link.link.Status().Voter },
+		Session:  func(id fleet.HostID) uint64 { return s.cluster.state().Host(id).Session.N },
+		Lead:     s.cluster.lead,
 		KillMachine: func(id fleet.HostID) {
 			s.set(id, true, false)
 			s.stop(id)

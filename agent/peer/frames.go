@@ -18,12 +18,12 @@ const (
 	KindBeat     Kind = iota + 1 // nothing of the host's part changed up to Index
 	KindSnapshot                 // Tasks is the host's whole part
 	KindDelta                    // Tasks changed, Removed are no longer wanted
-	KindGoodbye                  // the voter ends the stream and says why
+	KindClose                    // the voter ends the stream and says why
 )
 
-// Down is a frame from a voter to a host. Frames of one stream rise by (Epoch,
+// VoterFrame is a frame from a voter to a host. Frames of one stream rise by (Epoch,
 // Index).
-type Down struct {
+type VoterFrame struct {
 	Kind        Kind               `cbor:"1,keyasint"`
 	Fleet       fleet.FleetID      `cbor:"2,keyasint"`
 	Epoch       uint64             `cbor:"3,keyasint"`
@@ -42,8 +42,8 @@ type Down struct {
 
 // parts cuts a frame into frames that fit the wire, however large a host's part
 // is. Definitions come before the tasks that name them.
-func (d Down) parts() []Down {
-	var out []Down
+func (d VoterFrame) parts() []VoterFrame {
+	var out []VoterFrame
 	for len(d.TaskDefs) > partDefs || len(d.Tasks) > partTasks || len(d.Removed) > partRemoved {
 		part := d
 		part.More, part.Roster = true, nil
@@ -61,7 +61,7 @@ func cut[T any](all []T, n int) (head, rest []T) {
 }
 
 // joined adds the next part of a frame. ErrMalformed when it is of another.
-func (d Down) joined(next Down) (Down, error) {
+func (d VoterFrame) joined(next VoterFrame) (VoterFrame, error) {
 	if next.Kind != d.Kind || next.Epoch != d.Epoch || next.Index != d.Index || next.Session != d.Session || next.Fleet != d.Fleet {
 		return d, fmt.Errorf("parts of two frames: %w", ErrMalformed)
 	}
@@ -74,22 +74,22 @@ func (d Down) joined(next Down) (Down, error) {
 	return next, nil
 }
 
-// Up is a frame from a host to the voter it streams from: a beat.
-type Up struct {
+// HostFrame is a frame from a host to the voter it streams from: a beat.
+type HostFrame struct {
 	LateMs   int64                 `cbor:"1,keyasint,omitempty"` // how late the agent's own ticks were
 	Starved  bool                  `cbor:"2,keyasint,omitempty"`
 	Capacity *fleet.CapacityReport `cbor:"3,keyasint,omitempty"` // when it changed
 	WallMs   int64                 `cbor:"4,keyasint,omitempty"` // the host's clock, UTC; 0 for not told
 }
 
-// readUp reads a host's frame and refuses a large one before it allocates.
-func readUp(r *bufio.Reader, up *Up) error {
+// readHostFrame reads a host's frame and refuses a large one before it allocates.
+func readHostFrame(r *bufio.Reader, up *HostFrame) error {
 	head, err := r.Peek(4)
 	if err != nil {
 		return err
 	}
-	if n := binary.BigEndian.Uint32(head); n > maxUpFrame {
-		return fmt.Errorf("frame of %d bytes, at most %d: %w", n, maxUpFrame, ErrTooLarge)
+	if n := binary.BigEndian.Uint32(head); n > maxHostFrame {
+		return fmt.Errorf("frame of %d bytes, at most %d: %w", n, maxHostFrame, ErrTooLarge)
 	}
 	return wire.ReadFrame(r, up)
 }

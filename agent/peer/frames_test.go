@@ -13,15 +13,15 @@ import (
 )
 
 func TestReadUpRefusesALargeFrameBeforeItReadsIt(t *testing.T) {
-	head := binary.BigEndian.AppendUint32(nil, maxUpFrame+1)
-	var up Up
-	err := readUp(bufio.NewReader(bytes.NewReader(head)), &up)
+	head := binary.BigEndian.AppendUint32(nil, maxHostFrame+1)
+	var up HostFrame
+	err := readHostFrame(bufio.NewReader(bytes.NewReader(head)), &up)
 	wantErr(t, err, ErrTooLarge)
 }
 
 func FuzzReadUp(f *testing.F) {
 	var good bytes.Buffer
-	if err := wire.WriteFrame(&good, Up{LateMs: 3, Starved: true, Capacity: &fleet.CapacityReport{Host: "h-1", Nonce: 1, Seq: 2}}); err != nil {
+	if err := wire.WriteFrame(&good, HostFrame{LateMs: 3, Starved: true, Capacity: &fleet.CapacityReport{Host: "h-1", Nonce: 1, Seq: 2}}); err != nil {
 		f.Fatal(err)
 	}
 	f.Add(good.Bytes())
@@ -30,8 +30,8 @@ func FuzzReadUp(f *testing.F) {
 	f.Fuzz(func(t *testing.T, b []byte) {
 		r := bufio.NewReader(bytes.NewReader(b))
 		for range 10 {
-			var up Up
-			if err := readUp(r, &up); err != nil {
+			var up HostFrame
+			if err := readHostFrame(r, &up); err != nil {
 				return
 			}
 		}
@@ -43,7 +43,7 @@ func FuzzBodies(f *testing.F) {
 	for _, v := range []any{
 		fleet.OpenSession{Host: "h-1", Nonce: 1}, fleet.Report{Host: "h-1", Session: 1, Seq: 1, Tasks: []fleet.TaskReport{{Task: "t"}}},
 		Ages{Seq: 1, Full: true, Open: []OpenAge{{Host: "h-1", Session: 2}}, Clocks: []HostClock{{Host: "h-1", OffMs: -1 << 60}}, Gone: []GoneAge{{Host: "h-2", AgeMs: 5}}},
-		handover{RaftID: "h-1.1"}, probeAsk{Host: "h-1"}, Down{Kind: KindSnapshot, Tasks: []fleet.WantedTask{{ID: "t"}}},
+		handover{RaftID: "h-1.1"}, probeRequest{Host: "h-1"}, VoterFrame{Kind: KindSnapshot, Tasks: []fleet.WantedTask{{ID: "t"}}},
 	} {
 		b, err := wire.Marshal(v)
 		if err != nil {
@@ -52,7 +52,7 @@ func FuzzBodies(f *testing.F) {
 		f.Add(b)
 	}
 	f.Fuzz(func(t *testing.T, b []byte) {
-		for _, v := range []any{&fleet.OpenSession{}, &fleet.Report{}, &Ages{}, &handover{}, &probeAsk{}, &Down{}, &Up{}, &ProposeAnswer{}} {
+		for _, v := range []any{&fleet.OpenSession{}, &fleet.Report{}, &Ages{}, &handover{}, &probeRequest{}, &VoterFrame{}, &HostFrame{}, &ProposeAnswer{}} {
 			_ = wire.Unmarshal(b, v)
 		}
 		var ages Ages
@@ -60,7 +60,7 @@ func FuzzBodies(f *testing.F) {
 			w := NewWatch("h-0")
 			w.Take(time.Second, "h-9", ages)
 			w.Step(2*time.Second, false, 10)
-			w.Sights(3*time.Second, nil)
+			w.Liveness(3*time.Second, nil)
 		}
 	})
 }
@@ -88,13 +88,13 @@ func TestArrivalsStretchTheLimitOfALateHostOnly(t *testing.T) {
 		gaps []time.Duration
 		want time.Duration
 	}{
-		"beats on time":                    {repeat(BeatUp, 100), SuspectAfter},
-		"a little late":                    {repeat(BeatUp+20*time.Millisecond, 100), SuspectAfter},
-		"two outages do not count":         {append(repeat(BeatUp, 100), 9*time.Second, 9*time.Second), SuspectAfter},
-		"always late by 150 ms":            {repeat(BeatUp+150*time.Millisecond, 100), 850 * time.Millisecond},
+		"beats on time":                    {repeat(HostBeat, 100), SuspectAfter},
+		"a little late":                    {repeat(HostBeat+20*time.Millisecond, 100), SuspectAfter},
+		"two outages do not count":         {append(repeat(HostBeat, 100), 9*time.Second, 9*time.Second), SuspectAfter},
+		"always late by 150 ms":            {repeat(HostBeat+150*time.Millisecond, 100), 850 * time.Millisecond},
 		"hopelessly late is bounded":       {repeat(4*time.Second, 100), maxSuspectAfter},
-		"forgotten after two windows":      {append(repeat(2*time.Second, 10), repeat(BeatUp, 2*arrivalWindow+10)...), SuspectAfter},
-		"remembered for at least a window": {append(repeat(2*time.Second, 10), repeat(BeatUp, arrivalWindow)...), maxSuspectAfter},
+		"forgotten after two windows":      {append(repeat(2*time.Second, 10), repeat(HostBeat, 2*arrivalWindow+10)...), SuspectAfter},
+		"remembered for at least a window": {append(repeat(2*time.Second, 10), repeat(HostBeat, arrivalWindow)...), maxSuspectAfter},
 	}
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {

@@ -11,7 +11,7 @@ import (
 // serveAPI answers a request that another agent forwarded. Its answer may be a
 // stream, so it has no deadline of its own.
 func (p *Port) serveAPI(w http.ResponseWriter, r *http.Request) {
-	peer, standing, err := p.admit(r, accessReader)
+	peer, authorization, err := p.admit(r, accessReader)
 	if err != nil {
 		p.refuse(w, r, peer, err)
 		return
@@ -20,7 +20,7 @@ func (p *Port) serveAPI(w http.ResponseWriter, r *http.Request) {
 		p.refuse(w, r, peer, ErrNotHere)
 		return
 	}
-	caller := Caller{Host: peer.Host, Voter: standing.Voter}
+	caller := Caller{Host: peer.Host, Voter: authorization.Voter}
 	if caller.Operator, err = p.operator(r); err != nil {
 		p.refuse(w, r, peer, err)
 		return
@@ -30,7 +30,7 @@ func (p *Port) serveAPI(w http.ResponseWriter, r *http.Request) {
 		p.refuse(w, r, peer, fmt.Errorf("a worker's write needs an operator token (Authorization: Bearer skein1o...): %w", ErrForbidden))
 		return
 	}
-	if err := p.flight.enter(peer.Host, standing.Voter); err != nil {
+	if err := p.flight.enter(peer.Host, authorization.Voter); err != nil {
 		p.refuse(w, r, peer, err)
 		return
 	}

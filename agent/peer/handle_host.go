@@ -9,8 +9,8 @@ import (
 	"skein/raftfsm/fleet"
 )
 
-// Pong is what any agent says of itself.
-type Pong struct {
+// PingAnswer is what any agent says of itself.
+type PingAnswer struct {
 	Host    fleet.HostID `cbor:"1,keyasint"`
 	Voter   bool         `cbor:"2,keyasint,omitempty"` // it has a log
 	Leader  fleet.HostID `cbor:"3,keyasint,omitempty"` // as a voter sees it
@@ -23,7 +23,7 @@ type Pong struct {
 }
 
 func (p *Port) ping(c *call) (any, error) {
-	pong := Pong{Host: p.self, Starved: p.starved(), Roster: p.roster()}
+	pong := PingAnswer{Host: p.self, Starved: p.starved(), Roster: p.roster()}
 	if c.log != nil {
 		st := c.log.State()
 		pong.Voter, pong.Index = true, st.Index()
@@ -80,7 +80,7 @@ func (p *Port) openSession(c *call) (any, error) {
 		return nil, results[0].Err
 	}
 	if open.Contested && len(results[0].IDs) == 0 {
-		p.calm.warn("clone", "another machine shows a host's identity", "host", h.Name, "at", h.Addr, "clone", open.Addr)
+		p.limitedLog.warn("clone", "another machine shows a host's identity", "host", h.Name, "at", h.Addr, "clone", open.Addr)
 		return nil, clonedError(h, open)
 	}
 	n, err := strconv.ParseUint(first(results[0].IDs), 10, 64)
@@ -134,7 +134,7 @@ func (p *Port) askHeard(ctx context.Context, ask heardAsk) (bool, error) {
 		return false, ErrNotHere
 	}
 	if log.IsLeader() {
-		return p.eyes.heard(ask.Host, ask.Session)
+		return p.detector.heard(ask.Host, ask.Session)
 	}
 	leader, ok := log.Leader()
 	if !ok || leader == p.self {
@@ -153,7 +153,7 @@ func (p *Port) heardHere(c *call) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	heard, err := p.eyes.heard(ask.Host, ask.Session)
+	heard, err := p.detector.heard(ask.Host, ask.Session)
 	if err != nil {
 		return nil, err
 	}

@@ -25,7 +25,7 @@ func (p *Port) serveJoin(w http.ResponseWriter, r *http.Request) {
 	grant, name, err := p.joinAnonymous(ctx, w, r)
 	if err != nil {
 		writeProblem(w, err)
-		p.calm.warn("join refused", "join refused", "host", name, "from", r.RemoteAddr, "err", err)
+		p.limitedLog.warn("join refused", "join refused", "host", name, "from", r.RemoteAddr, "err", err)
 		return
 	}
 	p.cfg.Logs.Info("host joined", "host", grant.Name, "zone", grant.Zone, "id", grant.Host, "from", r.RemoteAddr)
@@ -84,7 +84,7 @@ func (p *Port) admitNewcomer(ctx context.Context, ask trust.JoinRequest, body []
 // admitHere decides on a voter.
 func (p *Port) admitHere(ctx context.Context, ask trust.JoinRequest) (grant trust.Grant, err error) {
 	err = p.surely(ctx, func() error {
-		grant, err = p.door.Admit(ctx, ask)
+		grant, err = p.admission.Admit(ctx, ask)
 		return err
 	})
 	return grant, err

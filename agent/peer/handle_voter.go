@@ -56,7 +56,7 @@ func (p *Port) PrepareVoter(ctx context.Context, id fleet.RaftID) error {
 		// The key goes only where committed intent says.
 		return fmt.Errorf("prepare voter %s: it has no voter row: %w", id, fleet.ErrNotFound)
 	}
-	key, err := p.cfg.Folder.FleetKey()
+	key, err := p.cfg.Identity.FleetKey()
 	if err != nil {
 		return fmt.Errorf("prepare voter %s: %w", id, err)
 	}
@@ -75,11 +75,11 @@ func (p *Port) prepareVoter(c *call) (any, error) {
 	if in.RaftID.Host() != p.self {
 		return nil, fmt.Errorf("raft id %s is not of %s: %w", in.RaftID, p.self, ErrForbidden)
 	}
-	if err := p.cfg.Folder.PutFleetKey(in.FleetKey, in.Sealed); err != nil {
+	if err := p.cfg.Identity.PutFleetKey(in.FleetKey, in.Sealed); err != nil {
 		return nil, err
 	}
 	// Without it the new log would refuse the leader: its State is empty.
-	if err := p.cfg.Folder.PutRoster(in.Roster); err != nil {
+	if err := p.cfg.Identity.PutRoster(in.Roster); err != nil {
 		return nil, err
 	}
 	if err := p.cfg.Voter.Prepare(c.ctx, in.RaftID); err != nil {
@@ -115,7 +115,7 @@ func (p *Port) retireVoter(c *call) (any, error) {
 		return nil, fmt.Errorf("retire log %s: %w", in.RaftID, err)
 	}
 	if p.log() == nil {
-		if err := p.cfg.Folder.DeleteFleetKey(); err != nil {
+		if err := p.cfg.Identity.DeleteFleetKey(); err != nil {
 			return nil, err
 		}
 	}
@@ -141,7 +141,7 @@ func (o Outcome) String() string {
 	return [...]string{"", "connected", "refused", "silent"}[o]
 }
 
-type probeAsk struct {
+type probeRequest struct {
 	Host fleet.HostID   `cbor:"1,keyasint"`
 	Addr netip.AddrPort `cbor:"2,keyasint"` // as the leader's State has it
 }
@@ -153,7 +153,7 @@ type probeAnswer struct {
 }
 
 func (p *Port) probe(c *call) (any, error) {
-	ask, err := decode[probeAsk](c)
+	ask, err := decode[probeRequest](c)
 	if err != nil {
 		return nil, err
 	}
@@ -171,5 +171,5 @@ func (p *Port) takeAges(c *call) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	return p.eyes.take(c.peer.Host, ages, c.log.State().Index()), nil
+	return p.detector.take(c.peer.Host, ages, c.log.State().Index()), nil
 }

@@ -118,7 +118,7 @@ func reached(st *fleet.State, host fleet.HostID, at position) error {
 	if h.Session.N > at.session {
 		return fmt.Errorf("stream of session %d, now %d: %w", at.session, h.Session.N, fleet.ErrOldSession)
 	}
-	if h.Life == fleet.HostLost {
+	if h.State == fleet.HostLost {
 		// A host without tasks has nothing to report, and would never learn otherwise
 		// that only another session brings it back.
 		return fmt.Errorf("%s was declared lost, which ended session %d: %w", host, at.session, fleet.ErrOldSession)

@@ -18,7 +18,7 @@ type hub struct {
 
 	mu      sync.Mutex
 	streams map[fleet.HostID]*stream
-	gone    map[fleet.HostID]goneMark
+	gone    map[fleet.HostID]endedStream
 	closed  bool
 	all     sync.WaitGroup
 	changes []fleet.HostID // streams opened since the last drain
@@ -30,15 +30,15 @@ type hub struct {
 	cancel    func()
 }
 
-// goneMark remembers a stream that ended.
-type goneMark struct {
+// endedStream remembers a stream that ended.
+type endedStream struct {
 	opened time.Duration
 	heard  time.Duration
 	ours   bool // this voter ended it: its host needs time to find another
 }
 
 func newHub(c clock.Clock) *hub {
-	return &hub{clock: c, streams: map[fleet.HostID]*stream{}, gone: map[fleet.HostID]goneMark{}}
+	return &hub{clock: c, streams: map[fleet.HostID]*stream{}, gone: map[fleet.HostID]endedStream{}}
 }
 
 // attach follows a log, or none; again with the same one does nothing.
@@ -59,7 +59,7 @@ func (h *hub) attach(log Log) {
 }
 
 // wake is called from the goroutine that applies: it only sets flags.
-func (h *hub) wake(_ uint64, t fleet.Touched) {
+func (h *hub) wake(_ uint64, t fleet.ChangeSet) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	for _, hosts := range [][]fleet.HostID{t.Wanted, t.Hosts} {
@@ -98,7 +98,7 @@ func (h *hub) remove(s *stream, ours bool) {
 		return // a newer one took its place
 	}
 	delete(h.streams, s.host)
-	h.gone[s.host] = goneMark{opened: s.opened, heard: s.lastHeard(), ours: ours}
+	h.gone[s.host] = endedStream{opened: s.opened, heard: s.lastHeard(), ours: ours}
 	h.ended = append(h.ended, s.host)
 }
 
@@ -193,7 +193,7 @@ func (h *hub) ages(now time.Duration, full bool) Ages {
 	return a
 }
 
-func (m goneMark) age(host fleet.HostID, now time.Duration) GoneAge {
+func (m endedStream) age(host fleet.HostID, now time.Duration) GoneAge {
 	return GoneAge{Host: host, AgeMs: (now - m.heard).Milliseconds(), Cut: m.ours}
 }
 

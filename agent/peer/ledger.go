@@ -12,31 +12,31 @@ import (
 type ledger struct {
 	epoch, index, session uint64
 	begun                 bool // a first frame was made
-	tasks                 map[fleet.TaskID]mark
+	tasks                 map[fleet.TaskID]taskVersion
 	defs                  map[fleet.TaskDefID]bool
 	roster                trust.Roster
 }
 
-// mark holds what may change of a wanted task: its own row (Mod), and what comes
+// taskVersion holds what may change of a wanted task: its own row (Mod), and what comes
 // from its service's row.
-type mark struct {
-	mod         uint64
+type taskVersion struct {
+	modifyIndex uint64
 	desired     fleet.TaskStatus
 	last        fleet.TaskStatus
 	stopAfterMs int64
 	graceS      int
 }
 
-func markOf(t *fleet.WantedTask) mark {
-	return mark{mod: t.Mod, desired: t.Desired, last: t.Last, stopAfterMs: t.StopAfterMs, graceS: t.GraceS}
+func taskVersionOf(t *fleet.WantedTask) taskVersion {
+	return taskVersion{modifyIndex: t.ModifyIndex, desired: t.Desired, last: t.Last, stopAfterMs: t.StopAfterMs, graceS: t.GraceS}
 }
 
 // resume makes the ledger that of a stream that has sent w already.
 func (l *ledger) resume(w fleet.Wanted) {
 	l.begun, l.epoch, l.index, l.session = true, w.Epoch, w.Index, w.Session
-	l.tasks = make(map[fleet.TaskID]mark, len(w.Tasks))
+	l.tasks = make(map[fleet.TaskID]taskVersion, len(w.Tasks))
 	for i := range w.Tasks {
-		l.tasks[w.Tasks[i].ID] = markOf(&w.Tasks[i])
+		l.tasks[w.Tasks[i].ID] = taskVersionOf(&w.Tasks[i])
 	}
 	l.defs = make(map[fleet.TaskDefID]bool, len(w.TaskDefs))
 	for _, def := range w.TaskDefs {
@@ -45,8 +45,8 @@ func (l *ledger) resume(w fleet.Wanted) {
 }
 
 // frame makes the frame that brings a host from what was sent to w.
-func (l *ledger) frame(w fleet.Wanted) Down {
-	d := Down{Kind: KindSnapshot, Fleet: w.Fleet, Epoch: w.Epoch, Index: w.Index, Session: w.Session}
+func (l *ledger) frame(w fleet.Wanted) VoterFrame {
+	d := VoterFrame{Kind: KindSnapshot, Fleet: w.Fleet, Epoch: w.Epoch, Index: w.Index, Session: w.Session}
 	if !l.begun || l.epoch != w.Epoch || l.session != w.Session {
 		d.Tasks, d.TaskDefs = w.Tasks, w.TaskDefs
 		l.resume(w)
@@ -58,7 +58,7 @@ func (l *ledger) frame(w fleet.Wanted) Down {
 	for i := range w.Tasks {
 		t := &w.Tasks[i]
 		wanted[t.ID] = true
-		if m := markOf(t); l.tasks[t.ID] != m {
+		if m := taskVersionOf(t); l.tasks[t.ID] != m {
 			l.tasks[t.ID] = m
 			d.Tasks = append(d.Tasks, *t)
 		}

@@ -74,7 +74,7 @@ func (r *randomWanted) change() {
 	case 4, 5:
 		if len(w.Tasks) > 0 {
 			i := r.chance.IntN(len(w.Tasks))
-			w.Tasks[i].Mod, w.Tasks[i].Desired = w.Index, fleet.TaskStopped
+			w.Tasks[i].ModifyIndex, w.Tasks[i].Desired = w.Index, fleet.TaskStopped
 		}
 	case 6:
 		if len(w.Tasks) > 0 { // the service's row changed, not the task's
@@ -84,7 +84,7 @@ func (r *randomWanted) change() {
 	default:
 		id := fleet.TaskID(fmt.Sprintf("t%03d", r.chance.IntN(40)))
 		if !slices.ContainsFunc(w.Tasks, func(t fleet.WantedTask) bool { return t.ID == id }) {
-			w.Tasks = append(w.Tasks, fleet.WantedTask{ID: id, Mod: w.Index, Desired: fleet.TaskRunning, Last: fleet.TaskPending,
+			w.Tasks = append(w.Tasks, fleet.WantedTask{ID: id, ModifyIndex: w.Index, Desired: fleet.TaskRunning, Last: fleet.TaskPending,
 				TaskDef: fleet.TaskDefID(fmt.Sprintf("app:%d", 1+r.chance.IntN(4)))})
 		}
 	}
@@ -103,8 +103,8 @@ func (r *randomWanted) change() {
 }
 
 func TestADeltaHoldsOnlyWhatChanged(t *testing.T) {
-	task := func(id string, mod uint64) fleet.WantedTask {
-		return fleet.WantedTask{ID: fleet.TaskID(id), Mod: mod, TaskDef: "app:1", Desired: fleet.TaskRunning}
+	task := func(id string, modifyIndex uint64) fleet.WantedTask {
+		return fleet.WantedTask{ID: fleet.TaskID(id), ModifyIndex: modifyIndex, TaskDef: "app:1", Desired: fleet.TaskRunning}
 	}
 	def := fleet.TaskDef{ID: "app:1"}
 	at := func(index uint64, tasks ...fleet.WantedTask) fleet.Wanted {
@@ -156,7 +156,7 @@ func TestAnotherSessionOrEpochBeginsWithASnapshot(t *testing.T) {
 	}
 }
 
-func rejoin(parts []Down) (d Down, err error) {
+func rejoin(parts []VoterFrame) (d VoterFrame, err error) {
 	d = parts[0]
 	for _, part := range parts[1:] {
 		if d, err = d.joined(part); err != nil {
@@ -167,7 +167,7 @@ func rejoin(parts []Down) (d Down, err error) {
 }
 
 func TestALargeFrameTravelsInPartsThatFitTheWire(t *testing.T) {
-	large := Down{Kind: KindSnapshot, Fleet: "f-1", Epoch: 1, Index: 9, Session: 2, Roster: &trust.Roster{Epoch: 1}}
+	large := VoterFrame{Kind: KindSnapshot, Fleet: "f-1", Epoch: 1, Index: 9, Session: 2, Roster: &trust.Roster{Epoch: 1}}
 	for i := range 1000 {
 		id := fleet.TaskDefID(fmt.Sprintf("app:%04d", i))
 		large.TaskDefs = append(large.TaskDefs, fleet.TaskDef{ID: id, Containers: []fleet.Container{{Name: strings.Repeat("x", 64<<10)}}})
@@ -189,7 +189,7 @@ func TestALargeFrameTravelsInPartsThatFitTheWire(t *testing.T) {
 	if diff := cmp.Diff(large, got); diff != "" {
 		t.Error(diff[:min(len(diff), 1000)])
 	}
-	if n := len((Down{Kind: KindBeat}).parts()); n != 1 {
+	if n := len((VoterFrame{Kind: KindBeat}).parts()); n != 1 {
 		t.Errorf("a beat travels in %d parts", n)
 	}
 }
@@ -198,7 +198,7 @@ func TestALargeFrameTravelsInPartsThatFitTheWire(t *testing.T) {
 func largestTask(n int) fleet.WantedTask {
 	long := strings.Repeat("n", fleet.MaxName-2)
 	t := fleet.WantedTask{
-		ID: fleet.TaskID(fmt.Sprintf("%032x", n)), Mod: math.MaxUint64, Service: long, Revision: fleet.RevisionID(long + "/1000000000"),
+		ID: fleet.TaskID(fmt.Sprintf("%032x", n)), ModifyIndex: math.MaxUint64, Service: long, Revision: fleet.RevisionID(long + "/1000000000"),
 		TaskDef: fleet.TaskDefID(long + ":1000000000"), Desired: fleet.TaskRunning, StopAfterMs: math.MaxInt64, GraceS: math.MaxInt32,
 	}
 	for i := range 100 {
@@ -211,7 +211,7 @@ func largestTask(n int) fleet.WantedTask {
 }
 
 func TestEveryPartOfAFrameFitsTheWireHoweverLargeItsTasksAndDefinitionsAre(t *testing.T) {
-	large := Down{Kind: KindSnapshot, Fleet: "f1", Epoch: 1, Index: 9}
+	large := VoterFrame{Kind: KindSnapshot, Fleet: "f1", Epoch: 1, Index: 9}
 	for i := range 2 * partTasks {
 		large.Tasks = append(large.Tasks, largestTask(i))
 	}

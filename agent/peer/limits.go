@@ -20,9 +20,9 @@ const (
 	// maxConnsPerHost bounds the rpc connections of one certificate: a voter's
 	// calls in flight and its idle ones.
 	maxConnsPerHost = maxPerVoter + 64
-	// laneQueue is how many verified connections may wait for a protocol's
+	// alpnQueue is how many verified connections may wait for a protocol's
 	// server; more means that it is stuck.
-	laneQueue = 256
+	alpnQueue = 256
 	// logsPerSecond and logBurst bound lines of one kind about what others do: a
 	// scan must not fill the disk. They are counted anyway.
 	logsPerSecond = 5
@@ -71,9 +71,9 @@ const (
 
 // Streams. Source: MECHANICS 4, performance.md 2.5.
 const (
-	// BeatUp and BeatDown are the heartbeats of a stream.
-	BeatUp   = 250 * time.Millisecond
-	BeatDown = time.Second
+	// HostBeat and VoterBeat are the heartbeats of a stream.
+	HostBeat  = 250 * time.Millisecond
+	VoterBeat = time.Second
 	// VoterSilence is when a host leaves a voter it does not hear: one beat lost
 	// and half of the next.
 	VoterSilence = 1500 * time.Millisecond
@@ -94,8 +94,8 @@ const (
 	newStreams = 200
 	// streamSpacing is the least time between two streams of one host.
 	streamSpacing = 50 * time.Millisecond
-	// maxUpFrame bounds what a host may send in one frame: a capacity report.
-	maxUpFrame = 64 << 10
+	// maxHostFrame bounds what a host may send in one frame: a capacity report.
+	maxHostFrame = 64 << 10
 	// partDefs, partTasks and partRemoved bound one frame to a host: definitions
 	// of 64 KiB, tasks with a hundred ports and names at their limit stay below
 	// 4 MiB together, and a usual host (20 to 100 tasks) gets one or two frames.
@@ -177,7 +177,7 @@ const (
 	againRefused  = time.Second
 	againSilent   = 5 * time.Second
 	againUnclear  = 500 * time.Millisecond
-	sightsEvery   = 100 * time.Millisecond // at most so often is the map for the leader rebuilt
+	livenessEvery = 100 * time.Millisecond // at most so often is the map for the leader rebuilt
 	candidatesFor = time.Second            // witnesses are chosen from a list this old
 )
 
@@ -194,8 +194,8 @@ const (
 	reportTime     = 15 * time.Second
 	renewTime      = 10 * time.Second
 	renewAgain     = time.Minute // pace of renewals that fail
-	// herdSpread per stream of the voter that was lost: 3,333 hosts come back
+	// reconnectJitter per stream of the voter that was lost: 3,333 hosts come back
 	// over 5 s, three at once.
-	herdSpread    = 1500 * time.Microsecond
-	maxHerdSpread = 5 * time.Second
+	reconnectJitter    = 1500 * time.Microsecond
+	maxReconnectJitter = 5 * time.Second
 )

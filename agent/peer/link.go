@@ -31,7 +31,7 @@ type LinkConfig struct {
 	Opened func(session uint64)
 	// Deliver takes each frame (snapshot, delta or beat) in order. An error ends
 	// the stream, and the next begins with a snapshot.
-	Deliver func(Down) error
+	Deliver func(VoterFrame) error
 	// Lost is told when no stream to any voter is up any more.
 	Lost func(why error)
 	// Acked is told when a report is committed.
@@ -50,10 +50,10 @@ type LinkConfig struct {
 
 // Link is a host's side of the peer port.
 type Link struct {
-	cfg    LinkConfig
-	p      *Port
-	events chan any
-	calm   *calm
+	cfg        LinkConfig
+	p          *Port
+	events     chan any
+	limitedLog *rateLimitedLog
 
 	mu      sync.Mutex
 	status  LinkStatus
@@ -85,9 +85,9 @@ type LinkStatus struct {
 func NewLink(cfg LinkConfig) *Link {
 	return &Link{
 		cfg: cfg, p: cfg.Port, events: make(chan any), nonce: cfg.Nonce,
-		offered: make(chan struct{}, 1),
-		calm:    newCalm(cfg.Logs),
-		status:  LinkStatus{Epoch: cfg.Epoch, Index: cfg.Index},
+		offered:    make(chan struct{}, 1),
+		limitedLog: newRateLimitedLog(cfg.Logs),
+		status:     LinkStatus{Epoch: cfg.Epoch, Index: cfg.Index},
 	}
 }
 
@@ -161,10 +161,10 @@ func (l *Link) do(ctx context.Context, action any) (answer any) {
 			l.cfg.Lost(a.why)
 		}
 	case doRoster:
-		if err := l.p.cfg.Folder.PutRoster(a.roster); err != nil {
+		if err := l.p.cfg.Identity.PutRoster(a.roster); err != nil {
 			l.cfg.Logs.Error("voters not remembered", "err", err)
 		}
-	case doTell:
+	case doSendAges:
 		l.cfg.Logs.Info("session opened", "session", a.session)
 		l.cfg.Opened(a.session)
 	case doNote:
@@ -180,7 +180,7 @@ func (l *Link) note(n doNote) {
 	if errors.Is(n.err, ErrCloned) && l.cfg.Cloned != nil {
 		l.cfg.Cloned()
 	}
-	l.calm.warn("voter", "voter does not serve this host", "voter", n.voter, "err", n.err)
+	l.limitedLog.warn("voter", "voter does not serve this host", "voter", n.voter, "err", n.err)
 }
 
 func (l *Link) begin(ctx context.Context) context.Context {
@@ -223,7 +223,7 @@ func (l *Link) publish(m *linkMachine) {
 func (l *Link) open(ctx context.Context, voter fleet.HostID, attempt uint64) (SessionGrant, error) {
 	ctx, cancel := context.WithTimeout(ctx, sessionTime)
 	defer cancel()
-	var pong Pong
+	var pong PingAnswer
 	if attempt > 1 {
 		// A clock that was wrong once may have left a higher nonce behind.
 		if err := l.p.call(ctx, voter, PathPing, nil, &pong); err != nil {
@@ -258,7 +258,7 @@ func (l *Link) nextNonce(known uint64) uint64 {
 // ask any voter.
 func (l *Link) runRenewal(ctx context.Context) {
 	for {
-		cert := l.p.cfg.Folder.Certificate().Leaf
+		cert := l.p.cfg.Identity.Certificate().Leaf
 		wait := trust.RenewAt(cert, l.p.self).Sub(l.cfg.Clock.Now())
 		if wait > 0 {
 			// Looked at again now and then: the wall clock may jump.
@@ -289,12 +289,12 @@ func (l *Link) renew(ctx context.Context) error {
 			err = asked
 			continue
 		}
-		err = l.p.cfg.Folder.PutGrant(grant)
+		err = l.p.cfg.Identity.PutGrant(grant)
 	}
 	if err != nil {
 		return err
 	}
-	l.cfg.Logs.Info("own certificate renewed", "not_after", l.p.cfg.Folder.Certificate().Leaf.NotAfter)
+	l.cfg.Logs.Info("own certificate renewed", "not_after", l.p.cfg.Identity.Certificate().Leaf.NotAfter)
 	l.p.transport.CloseIdleConnections()
 	return nil
 }

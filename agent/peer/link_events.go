@@ -19,11 +19,11 @@ type (
 	}
 	linkFrame struct {
 		attempt uint64
-		frame   Down
+		frame   VoterFrame
 	}
 	linkTaken struct { // the frame was delivered
 		attempt uint64
-		frame   Down
+		frame   VoterFrame
 		err     error
 	}
 	linkEnded struct {
@@ -46,12 +46,12 @@ type (
 	}
 	doDeliver struct {
 		attempt uint64
-		frame   Down
+		frame   VoterFrame
 	}
-	doClose  struct{ why error } // the stream that is up
-	doRoster struct{ roster trust.Roster }
-	doTell   struct{ session uint64 } // a session is open
-	doNote   struct {                 // for the log
+	doClose    struct{ why error } // the stream that is up
+	doRoster   struct{ roster trust.Roster }
+	doSendAges struct{ session uint64 } // a session is open
+	doNote     struct {                 // for the log
 		voter fleet.HostID
 		err   error
 	}

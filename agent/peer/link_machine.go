@@ -26,9 +26,9 @@ type linkMachine struct {
 
 	session      uint64 // 0: none is open
 	sessionTries int
-	epoch, index uint64 // newest intent accepted
-	synced       bool   // the whole part as of (epoch, index) was accepted in this session
-	partial      *Down  // parts of a frame that is not whole yet
+	epoch, index uint64      // newest intent accepted
+	synced       bool        // the whole part as of (epoch, index) was accepted in this session
+	partial      *VoterFrame // parts of a frame that is not whole yet
 	leaderAge    time.Duration
 	streams      int // at the voter, for the spread after its loss
 
@@ -90,11 +90,11 @@ func (m *linkMachine) step(now time.Duration, roster trust.Roster, event any) []
 func (m *linkMachine) wake(now time.Duration) time.Duration {
 	switch m.phase {
 	case linkUp:
-		return min(m.heard+VoterSilence+time.Millisecond, now+BeatDown)
+		return min(m.heard+VoterSilence+time.Millisecond, now+VoterBeat)
 	case linkIdle:
 		return max(m.retryAt, now+time.Millisecond)
 	}
-	return now + BeatDown
+	return now + VoterBeat
 }
 
 func (m *linkMachine) opened(now time.Duration, e linkOpened) []any {
@@ -110,7 +110,7 @@ func (m *linkMachine) opened(now time.Duration, e linkOpened) []any {
 		m.session, m.synced = e.grant.Session, false
 	}
 	m.accept(e.grant.Epoch, e.grant.Index)
-	return []any{doRoster{e.grant.Roster}, doTell{m.session}}
+	return []any{doRoster{e.grant.Roster}, doSendAges{m.session}}
 }
 
 func (m *linkMachine) dialled(now time.Duration, e linkDialled) []any {
@@ -131,7 +131,7 @@ func (m *linkMachine) frame(now time.Duration, e linkFrame) []any {
 	}
 	d := e.frame
 	m.heard = now
-	if d.Kind == KindGoodbye {
+	if d.Kind == KindClose {
 		why := trust.Problem{Code: "malformed", Message: "the voter ended the stream without a reason"}
 		if d.Why != nil {
 			why = *d.Why
@@ -162,7 +162,7 @@ func (m *linkMachine) frame(now time.Duration, e linkFrame) []any {
 }
 
 // fits refuses what is older than what was accepted (I9) or of another session.
-func (m *linkMachine) fits(d Down) error {
+func (m *linkMachine) fits(d VoterFrame) error {
 	switch {
 	case d.Session != m.session:
 		return fmt.Errorf("frame of session %d, ours is %d: %w", d.Session, m.session, ErrMalformed)
@@ -220,7 +220,7 @@ func (m *linkMachine) lose(now time.Duration, err error) []any {
 		// Perhaps another agent with our identity: do not fight over it.
 		m.retryAt += m.backoff(m.sessionTries)
 	case was == linkUp:
-		m.retryAt += m.jitter(min(time.Duration(m.streams)*herdSpread, maxHerdSpread))
+		m.retryAt += m.jitter(min(time.Duration(m.streams)*reconnectJitter, maxReconnectJitter))
 	}
 	return out
 }

@@ -72,7 +72,7 @@ func has[A any](d *driver) bool {
 const soon = 100 * time.Millisecond
 
 // up brings the link up on its first voter and returns it.
-func (d *driver) up(session uint64, frames ...Down) fleet.HostID {
+func (d *driver) up(session uint64, frames ...VoterFrame) fleet.HostID {
 	d.t.Helper()
 	d.step(linkTick{})
 	open := find[doOpen](d, soon)
@@ -80,12 +80,12 @@ func (d *driver) up(session uint64, frames ...Down) fleet.HostID {
 	return d.dialled(session, frames...)
 }
 
-func (d *driver) dialled(session uint64, frames ...Down) fleet.HostID {
+func (d *driver) dialled(session uint64, frames ...VoterFrame) fleet.HostID {
 	d.t.Helper()
 	dial := find[doDial](d, soon)
 	d.step(linkDialled{attempt: dial.attempt})
 	if frames == nil {
-		frames = []Down{snapshot(session, 11)}
+		frames = []VoterFrame{snapshot(session, 11)}
 	}
 	for _, f := range frames {
 		d.frame(f)
@@ -93,16 +93,16 @@ func (d *driver) dialled(session uint64, frames ...Down) fleet.HostID {
 	return dial.voter
 }
 
-func snapshot(session, index uint64) Down {
-	return Down{Kind: KindSnapshot, Epoch: 1, Index: index, Session: session}
+func snapshot(session, index uint64) VoterFrame {
+	return VoterFrame{Kind: KindSnapshot, Epoch: 1, Index: index, Session: session}
 }
 
-func beat(session, index uint64) Down {
-	return Down{Kind: KindBeat, Epoch: 1, Index: index, Session: session}
+func beat(session, index uint64) VoterFrame {
+	return VoterFrame{Kind: KindBeat, Epoch: 1, Index: index, Session: session}
 }
 
 // frame hands a frame in, and takes it when it is delivered.
-func (d *driver) frame(f Down) {
+func (d *driver) frame(f VoterFrame) {
 	d.step(linkFrame{attempt: d.m.attempt, frame: f})
 	if has[doDeliver](d) {
 		d.step(linkTaken{attempt: d.m.attempt, frame: f})
@@ -112,7 +112,7 @@ func (d *driver) frame(f Down) {
 // beats keeps the link fed.
 func (d *driver) beats(session, index uint64, n int, leaderAge time.Duration) {
 	for range n {
-		d.now += BeatDown
+		d.now += VoterBeat
 		f := beat(session, index)
 		f.LeaderAgeMs = leaderAge.Milliseconds()
 		d.frame(f)
@@ -127,7 +127,7 @@ func TestALinkOpensASessionThenAStream(t *testing.T) {
 	d.step(linkTick{})
 	open := find[doOpen](d, soon)
 	d.step(linkOpened{attempt: open.attempt, grant: SessionGrant{Epoch: 1, Index: 10, Session: 4}})
-	if tell := find[doTell](d, 0); tell.session != 4 {
+	if tell := find[doSendAges](d, 0); tell.session != 4 {
 		d.fatal("told session %d", tell.session)
 	}
 	dial := find[doDial](d, soon)
@@ -169,13 +169,13 @@ func TestALinkLeavesASilentVoter(t *testing.T) {
 }
 
 func TestALinkRefusesFrames(t *testing.T) {
-	tests := map[string]Down{
+	tests := map[string]VoterFrame{
 		"of an older index":                 {Kind: KindDelta, Epoch: 1, Index: 10, Session: 4},
 		"of an older epoch":                 {Kind: KindSnapshot, Epoch: 0, Index: 99, Session: 4},
 		"of an earlier session":             {Kind: KindSnapshot, Epoch: 1, Index: 99, Session: 3},
 		"of a later session":                {Kind: KindSnapshot, Epoch: 1, Index: 99, Session: 5},
-		"that say goodbye":                  {Kind: KindGoodbye, Why: &trust.Problem{Code: "try-again", Message: "stops"}},
-		"that say goodbye without a reason": {Kind: KindGoodbye},
+		"that say goodbye":                  {Kind: KindClose, Why: &trust.Problem{Code: "try-again", Message: "stops"}},
+		"that say goodbye without a reason": {Kind: KindClose},
 	}
 	for name, frame := range tests {
 		t.Run(name, func(t *testing.T) {
@@ -193,7 +193,7 @@ func TestALinkRefusesFrames(t *testing.T) {
 	}
 	t.Run("a delta before any snapshot", func(t *testing.T) {
 		d := newDriver(t, "h", 3)
-		d.up(4, Down{Kind: KindDelta, Epoch: 1, Index: 11, Session: 4})
+		d.up(4, VoterFrame{Kind: KindDelta, Epoch: 1, Index: 11, Session: 4})
 		if d.m.phase == linkUp {
 			d.fatal("it was taken")
 		}
@@ -205,7 +205,7 @@ func TestALinkRefusesFrames(t *testing.T) {
 func TestALinkFollowsTheFleetIntoTheNextEpoch(t *testing.T) {
 	d := newDriver(t, "h", 3)
 	d.up(4)
-	next := Down{Kind: KindSnapshot, Epoch: 2, Index: 5, Session: 4}
+	next := VoterFrame{Kind: KindSnapshot, Epoch: 2, Index: 5, Session: 4}
 	d.step(linkFrame{attempt: d.m.attempt, frame: next})
 	if !has[doDeliver](d) {
 		d.fatal("it was not delivered")
@@ -214,7 +214,7 @@ func TestALinkFollowsTheFleetIntoTheNextEpoch(t *testing.T) {
 	if d.m.epoch != 2 || d.m.index != 5 {
 		d.fatal("it accepted epoch %d index %d", d.m.epoch, d.m.index)
 	}
-	d.step(linkFrame{attempt: d.m.attempt, frame: Down{Kind: KindSnapshot, Epoch: 1, Index: 99, Session: 4}})
+	d.step(linkFrame{attempt: d.m.attempt, frame: VoterFrame{Kind: KindSnapshot, Epoch: 1, Index: 99, Session: 4}})
 	if has[doDeliver](d) {
 		d.fatal("the epoch before was delivered")
 	}
@@ -227,7 +227,7 @@ func TestALinkFollowsTheFleetIntoTheNextEpoch(t *testing.T) {
 func TestAFrameTheHostDoesNotTakeIsFollowedByASnapshot(t *testing.T) {
 	d := newDriver(t, "h", 3)
 	d.up(4)
-	f := Down{Kind: KindDelta, Epoch: 1, Index: 12, Session: 4}
+	f := VoterFrame{Kind: KindDelta, Epoch: 1, Index: 12, Session: 4}
 	d.step(linkFrame{attempt: d.m.attempt, frame: f})
 	d.step(linkTaken{attempt: d.m.attempt, frame: f, err: errors.New("would stop too much")})
 	find[doClose](d, 0)
@@ -294,7 +294,7 @@ func TestAVoterStreamsFromAnotherAndFromItselfOnlyAlone(t *testing.T) {
 	if got := d.up(4); got != "v1" {
 		d.fatal("streams from %s", got)
 	}
-	d.beats(4, 12, int(homeAgain/BeatDown)+5, 0)
+	d.beats(4, 12, int(homeAgain/VoterBeat)+5, 0)
 	if d.m.phase != linkUp {
 		d.fatal("the only voter left itself")
 	}
@@ -381,8 +381,8 @@ func TestHostsSpreadOverVotersAndFewMove(t *testing.T) {
 func TestPartsOfAFrameCountAsOne(t *testing.T) {
 	d := newDriver(t, "h", 3)
 	d.up(4)
-	part := func(index uint64, id fleet.TaskID, more bool) Down {
-		return Down{Kind: KindSnapshot, Epoch: 1, Index: index, Session: 4, More: more, Tasks: []fleet.WantedTask{{ID: id}}}
+	part := func(index uint64, id fleet.TaskID, more bool) VoterFrame {
+		return VoterFrame{Kind: KindSnapshot, Epoch: 1, Index: index, Session: 4, More: more, Tasks: []fleet.WantedTask{{ID: id}}}
 	}
 	d.step(linkFrame{attempt: d.m.attempt, frame: part(12, "a", true)})
 	if has[doDeliver](d) {

@@ -30,7 +30,7 @@ func (l *Link) stream(ctx, work context.Context, a doDial) {
 	l.work.Go(func() { l.beat(beats, conn) })
 	l.cfg.Logs.Info("voter stream opened", "voter", a.voter, "session", a.at.session, "index", a.at.index)
 	for {
-		var d Down
+		var d VoterFrame
 		err := conn.SetReadDeadline(time.Now().Add(streamSilence))
 		if err == nil {
 			err = wire.ReadFrame(reader, &d)
@@ -86,14 +86,14 @@ func upgrade(conn net.Conn, a doDial) (*bufio.Reader, error) {
 	return nil, fmt.Errorf("%s answered %s to a stream: %w", a.voter, response.Status, ErrMalformed)
 }
 
-// beat sends a sign of life each BeatUp, with the capacity report when it is
+// beat sends a sign of life each HostBeat, with the capacity report when it is
 // new on this stream.
 func (l *Link) beat(ctx context.Context, conn net.Conn) {
-	tick := time.NewTicker(BeatUp)
+	tick := time.NewTicker(HostBeat)
 	defer tick.Stop()
 	var sent fleet.CapacityReport
 	for {
-		up := Up{Starved: l.p.starved(), WallMs: l.cfg.Clock.Now().UnixMilli()}
+		up := HostFrame{Starved: l.p.starved(), WallMs: l.cfg.Clock.Now().UnixMilli()}
 		if l.cfg.Late != nil {
 			up.LateMs = l.cfg.Late().Milliseconds()
 		}
@@ -225,7 +225,7 @@ func (l *Link) sendReport(ctx context.Context, report *fleet.Report) bool {
 		}
 	}
 	if err != nil {
-		l.calm.warn("report", "report not delivered", "session", report.Session, "seq", report.Seq, "err", err)
+		l.limitedLog.warn("report", "report not delivered", "session", report.Session, "seq", report.Seq, "err", err)
 	}
 	return false
 }

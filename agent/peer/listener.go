@@ -22,10 +22,10 @@ import (
 // hands it to the lane of its protocol; whatever does not get that far is
 // dropped and counted.
 type Listener struct {
-	raw    net.Listener
-	config *tls.Config
-	calm   *calm
-	lanes  map[string]*lane
+	raw        net.Listener
+	config     *tls.Config
+	limitedLog *rateLimitedLog
+	alpn       map[string]*alpnRoute
 
 	half *connlimit.Limiter // connections without a verified certificate
 
@@ -36,24 +36,24 @@ type Listener struct {
 }
 
 // NewListener wraps a TCP listener; Run accepts. config is from
-// trust.Folder.ServerConfig.
+// trust.IdentityStore.ServerConfig.
 func NewListener(raw net.Listener, config *tls.Config, log *slog.Logger) *Listener {
 	l := &Listener{
-		raw: raw, config: config, calm: newCalm(log),
-		lanes: map[string]*lane{}, counts: map[string]uint64{},
+		raw: raw, config: config, limitedLog: newRateLimitedLog(log),
+		alpn: map[string]*alpnRoute{}, counts: map[string]uint64{},
 		half:  connlimit.New(MaxHalfOpen, MaxHalfOpenPerSource),
 		hosts: map[fleet.HostID]int{}, raft: map[*verifiedConn]struct{}{},
 	}
 	for _, protocol := range []string{trust.ProtocolRPC, trust.ProtocolRaft, trust.ProtocolBlob, trust.ProtocolJoin} {
-		l.lanes[protocol] = &lane{addr: raw.Addr()}
+		l.alpn[protocol] = &alpnRoute{addr: raw.Addr()}
 	}
 	return l
 }
 
-// Lane takes the verified connections of one protocol (trust.ProtocolRPC ...);
+// ALPN takes the verified connections of one protocol (trust.ProtocolRPC ...);
 // who had taken them before gets net.ErrClosed. While nobody has, or after
 // Close, connections of that protocol are refused.
-func (l *Listener) Lane(protocol string) net.Listener { return l.lanes[protocol].take() }
+func (l *Listener) ALPN(protocol string) net.Listener { return l.alpn[protocol].take() }
 
 // Counts is how many connections came to which end: "accepted" and reasons for
 // refusal.
@@ -110,7 +110,7 @@ func (l *Listener) handshake(ctx context.Context, raw net.Conn, done func()) {
 	}
 	bounded.Lift()
 	verified, reason, err := l.admit(conn, done)
-	if reason == "" && !l.lanes[conn.ConnectionState().NegotiatedProtocol].put(verified) {
+	if reason == "" && !l.alpn[conn.ConnectionState().NegotiatedProtocol].put(verified) {
 		reason = "not-served"
 	}
 	if reason != "" {
@@ -244,7 +244,7 @@ func (l *Listener) refuse(reason string, conn net.Conn, err error) {
 	if reason == hungUp {
 		level = slog.LevelDebug // a witness's look, or a port scan
 	}
-	l.calm.say(level, reason, "peer connection refused", attrs)
+	l.limitedLog.say(level, reason, "peer connection refused", attrs)
 }
 
 // hungUp is a connection that ended before it said anything.

@@ -12,7 +12,7 @@ type Log interface {
 	State() *fleet.State
 	// Subscribe calls f after each publication, from the goroutine that applies:
 	// f must return at once.
-	Subscribe(f func(index uint64, t fleet.Touched)) (cancel func())
+	Subscribe(f func(index uint64, t fleet.ChangeSet)) (cancel func())
 	// Propose commits items; ErrNotLeader, ErrUnknown after Config.Translate.
 	Propose(ctx context.Context, items []fleet.Item) ([]fleet.Result, uint64, error)
 	Leader() (fleet.HostID, bool)

@@ -10,7 +10,7 @@ import (
 
 // merge is a host that believes every frame: the model that frames are tested
 // against.
-func merge(held fleet.Wanted, d Down) (fleet.Wanted, error) {
+func merge(held fleet.Wanted, d VoterFrame) (fleet.Wanted, error) {
 	if d.Epoch < held.Epoch || d.Epoch == held.Epoch && d.Index < held.Index {
 		return held, fmt.Errorf("frame of index %d after %d", d.Index, held.Index)
 	}
@@ -29,7 +29,7 @@ func merge(held fleet.Wanted, d Down) (fleet.Wanted, error) {
 	return keepDefs(next)
 }
 
-func mergeTasks(held []fleet.WantedTask, d Down) []fleet.WantedTask {
+func mergeTasks(held []fleet.WantedTask, d VoterFrame) []fleet.WantedTask {
 	byID := map[fleet.TaskID]fleet.WantedTask{}
 	for _, t := range held {
 		byID[t.ID] = t

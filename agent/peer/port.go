@@ -23,7 +23,7 @@ import (
 // Config is what a peer port needs. Functions must return at once; those marked
 // optional may be nil.
 type Config struct {
-	Folder *trust.Folder
+	Identity *trust.IdentityStore
 	// Log is this host's log, or nil while it has none; asked on every call, so
 	// it may come and go. The same log must be the same comparable value.
 	Log func() Log
@@ -53,40 +53,40 @@ type Config struct {
 
 // Port is one host's peer port.
 type Port struct {
-	cfg       Config
-	self      fleet.HostID
-	listener  *Listener
-	authority trust.Authority
-	issuer    *trust.Issuer
-	door      *trust.Door
-	transport *http.Transport
-	flight    *flight
-	calm      *calm
-	hub       *hub
-	batch     *batcher
-	eyes      *Eyes
-	relay     relay
-	relaying  sync.WaitGroup
-	streams   *rate.Limiter // new ones per second
-	joins     *rate.Limiter
-	doubts    *rate.Limiter // see surely
-	joining   chan struct{} // slots
+	cfg        Config
+	self       fleet.HostID
+	listener   *Listener
+	authority  trust.Authority
+	issuer     *trust.Issuer
+	admission  *trust.Admission
+	transport  *http.Transport
+	flight     *flight
+	limitedLog *rateLimitedLog
+	hub        *hub
+	batch      *batcher
+	detector   *FailureDetector
+	relay      relay
+	relaying   sync.WaitGroup
+	streams    *rate.Limiter // new ones per second
+	joins      *rate.Limiter
+	doubts     *rate.Limiter // see surely
+	joining    chan struct{} // slots
 }
 
 // New makes the port of the host whose identity the folder holds, on a TCP
 // listener that Run will close. Nothing runs before Run.
 func New(cfg Config, raw net.Listener) *Port {
-	p := &Port{cfg: cfg, self: cfg.Folder.Host()}
-	p.authority = trust.NewAuthority(p.state, cfg.Folder.Roster)
-	p.issuer = trust.NewIssuer(cfg.Folder, p.state)
-	p.door = &trust.Door{State: p.state, Propose: p.proposeJoin, Issuer: p.issuer, Now: cfg.Clock.Now}
-	p.listener = NewListener(raw, cfg.Folder.ServerConfig(cfg.Clock.Now, p.authority), cfg.Logs)
+	p := &Port{cfg: cfg, self: cfg.Identity.Host()}
+	p.authority = trust.NewAuthority(p.state, cfg.Identity.Roster)
+	p.issuer = trust.NewIssuer(cfg.Identity, p.state)
+	p.admission = &trust.Admission{State: p.state, Propose: p.proposeJoin, Issuer: p.issuer, Now: cfg.Clock.Now}
+	p.listener = NewListener(raw, cfg.Identity.ServerConfig(cfg.Clock.Now, p.authority), cfg.Logs)
 	p.transport = p.newTransport()
 	p.flight = newFlight()
-	p.calm = p.listener.calm
+	p.limitedLog = p.listener.limitedLog
 	p.hub = newHub(cfg.Clock)
 	p.batch = newBatcher(p.Propose, p.leads)
-	p.eyes = newEyes(p)
+	p.detector = newFailureDetector(p)
 	p.streams = rate.NewLimiter(newStreams, newStreams)
 	p.joins = rate.NewLimiter(joinsPerSecond, joinsPerSecond)
 	p.doubts = rate.NewLimiter(doubtsPerSecond, doubtsPerSecond)
@@ -99,7 +99,7 @@ func New(cfg Config, raw net.Listener) *Port {
 func (p *Port) Run(ctx context.Context) error {
 	rpc := p.newServer(p.routes(), maxHeader, p.cfg.Logs)
 	join := p.newServer(p.joinRoutes(), maxHeader, p.cfg.Logs)
-	rpcLane, joinLane := p.listener.Lane(trust.ProtocolRPC), p.listener.Lane(trust.ProtocolJoin)
+	rpcLane, joinLane := p.listener.ALPN(trust.ProtocolRPC), p.listener.ALPN(trust.ProtocolJoin)
 
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
@@ -120,7 +120,7 @@ func (p *Port) Run(ctx context.Context) error {
 	start(func() error { return served(rpc.Serve(rpcLane)) })
 	start(func() error { return served(join.Serve(joinLane)) })
 	start(func() error { p.batch.run(ctx); return nil })
-	start(func() error { p.eyes.run(ctx); return nil })
+	start(func() error { p.detector.run(ctx); return nil })
 
 	<-ctx.Done()
 	p.hub.closeAll(trust.Problem{Code: "try-again", Message: "this voter's agent stops"})
@@ -158,7 +158,7 @@ func (p *Port) newServer(handler http.Handler, header int, logs *slog.Logger) *h
 }
 
 // Raft is the peer port's raft connections, from current voters only.
-func (p *Port) Raft() net.Listener { return p.listener.Lane(trust.ProtocolRaft) }
+func (p *Port) Raft() net.Listener { return p.listener.ALPN(trust.ProtocolRaft) }
 
 // DialRaft connects to another voter's log, by host id.
 func (p *Port) DialRaft(ctx context.Context, host fleet.HostID) (net.Conn, error) {
@@ -189,12 +189,12 @@ func (p *Port) Counts() map[string]uint64 { return p.listener.Counts() }
 // Streams is how many hosts stream from this voter.
 func (p *Port) Streams() int { return p.hub.len() }
 
-// Eyes are the leader's view of the fleet.
-func (p *Port) Eyes() *Eyes { return p.eyes }
+// FailureDetector are the leader's view of the fleet.
+func (p *Port) FailureDetector() *FailureDetector { return p.detector }
 
 // LeaderAge is how long ago State here was known to be the leader's newest: 0
 // when this voter leads, negative when it never was in this agent's life.
-func (p *Port) LeaderAge() time.Duration { return p.eyes.age() }
+func (p *Port) LeaderAge() time.Duration { return p.detector.age() }
 
 func (p *Port) log() Log {
 	if p.cfg.Log == nil {
@@ -217,7 +217,7 @@ func (p *Port) leads() bool {
 
 // roster is the newest voters known here.
 func (p *Port) roster() trust.Roster {
-	known := p.cfg.Folder.Roster()
+	known := p.cfg.Identity.Roster()
 	if st := p.state(); st != nil && st.Fleet() != nil {
 		if now := trust.RosterOf(st); !known.Newer(now) {
 			return now
@@ -273,7 +273,7 @@ func (p *Port) dial(ctx context.Context, host fleet.HostID, protocol string) (ne
 	if err != nil {
 		return nil, &dialError{err}
 	}
-	config := p.cfg.Folder.ClientConfig(host, protocol, p.cfg.Clock.Now, p.authority)
+	config := p.cfg.Identity.ClientConfig(host, protocol, p.cfg.Clock.Now, p.authority)
 	conn, err := trust.Handshake(ctx, raw, config)
 	if err != nil {
 		return nil, &dialError{err}

@@ -137,8 +137,8 @@ func TestOfTwoAgentsOfOneMachineTheNewerWins(t *testing.T) {
 
 // cloneEvents counts the events that ask about a cloned disk.
 func (r *rig) cloneEvents() (n int) {
-	for d := range r.cluster.state().DecisionsAfter(0) {
-		if d.Code == "host-cloned" {
+	for e := range r.cluster.state().EventsAfter(0) {
+		if e.Code == "host-cloned" {
 			n++
 		}
 	}
@@ -246,7 +246,7 @@ func TestACapacityReportRidesTheStream(t *testing.T) {
 	select {
 	case got := <-seen:
 		t.Errorf("the same report came again: %+v", got)
-	case <-time.After(3 * BeatUp):
+	case <-time.After(3 * HostBeat):
 	}
 }
 

@@ -121,7 +121,7 @@ func (p *Port) nearest(ctx context.Context) (through fleet.HostID, away int) {
 			continue
 		}
 		all.Go(func() {
-			var pong Pong
+			var pong PingAnswer
 			if p.call(ctx, voter, PathPing, nil, &pong) != nil || pong.Away <= 0 {
 				return
 			}

@@ -30,7 +30,7 @@ func stateWithATask(t *testing.T) (st *fleet.State, do func(fleet.Command)) {
 
 func TestAStreamGoesOnOnlyFromWhatItsHostHolds(t *testing.T) {
 	st, do := stateWithATask(t)
-	changed := st.Host("h-1").WantedMod
+	changed := st.Host("h-1").WantedModifyIndex
 	do(fleet.PutSetting{Name: "voters", Value: 3}) // nothing of the host's
 	tests := map[string]struct {
 		at   position

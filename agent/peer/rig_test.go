@@ -26,7 +26,7 @@ type cluster struct {
 	mu     sync.Mutex
 	st     *fleet.State
 	leader fleet.HostID
-	subs   map[int]func(uint64, fleet.Touched)
+	subs   map[int]func(uint64, fleet.ChangeSet)
 	next   int
 	clock  clock.Clock
 }
@@ -50,7 +50,7 @@ func (c *cluster) apply(items []fleet.Item) ([]fleet.Result, uint64) {
 	out := next.Apply(next.Index()+1, fleet.Entry{At: fleet.TimeOf(c.clock.Now()), Items: items})
 	c.st = next
 	for _, sub := range c.subs {
-		sub(next.Index(), out.Touched)
+		sub(next.Index(), out.ChangeSet)
 	}
 	return out.Results, next.Index()
 }
@@ -72,7 +72,7 @@ func (v *voterLog) State() *fleet.State {
 	return v.c.state()
 }
 
-func (v *voterLog) Subscribe(f func(uint64, fleet.Touched)) func() {
+func (v *voterLog) Subscribe(f func(uint64, fleet.ChangeSet)) func() {
 	v.c.mu.Lock()
 	defer v.c.mu.Unlock()
 	id := v.c.next
@@ -141,18 +141,18 @@ type rig struct {
 
 // rigAgent is one agent.
 type rigAgent struct {
-	r      *rig
-	name   string
-	clock  *rigClock // the rig's, and what this machine's is off by
-	raw    net.Listener
-	folder *trust.Folder
-	port   *Port
-	log    atomic.Pointer[voterLog]
-	lines  *lines
-	stop   func()
-	cut    atomic.Pointer[string] // address that dials from here do not reach
-	deaf   atomic.Bool            // starved
-	veto   atomic.Int64
+	r        *rig
+	name     string
+	clock    *rigClock // the rig's, and what this machine's is off by
+	raw      net.Listener
+	identity *trust.IdentityStore
+	port     *Port
+	log      atomic.Pointer[voterLog]
+	lines    *lines
+	stop     func()
+	cut      atomic.Pointer[string] // address that dials from here do not reach
+	deaf     atomic.Bool            // starved
+	veto     atomic.Int64
 
 	mu      sync.Mutex
 	api     []Caller
@@ -165,7 +165,7 @@ func newRigOn(t *testing.T, network *memnet) *rig {
 	t.Helper()
 	ctx, cancel := context.WithCancel(context.Background())
 	r := &rig{t: t, ctx: ctx, clock: &rigClock{Clock: clock.System()}, memnet: network, zones: "abc"}
-	r.cluster = &cluster{st: fleet.New(), subs: map[int]func(uint64, fleet.Touched){}, clock: r.clock}
+	r.cluster = &cluster{st: fleet.New(), subs: map[int]func(uint64, fleet.ChangeSet){}, clock: r.clock}
 	t.Cleanup(func() {
 		cancel()
 		for _, a := range r.agents {
@@ -178,16 +178,16 @@ func newRigOn(t *testing.T, network *memnet) *rig {
 		}
 	})
 	a := r.agent("h1")
-	folder, boot, err := trust.Init(trust.InitOptions{FS: mem(t), DataDir: "data", Name: "h1", Zone: "a", Addr: a.addr(), Now: r.clock.Now()})
+	identity, boot, err := trust.Init(trust.InitOptions{FS: mem(t), DataDir: "data", Name: "h1", Zone: "a", Addr: a.addr(), Now: r.clock.Now()})
 	if err != nil {
 		t.Fatal(err)
 	}
 	r.op = boot.OperatorText
 	r.must(boot.Init.Command)
 	r.must(boot.OperatorToken.Command)
-	r.cluster.lead(folder.Host())
-	a.log.Store(&voterLog{c: r.cluster, self: folder.Host()})
-	a.start(folder)
+	r.cluster.lead(identity.Host())
+	a.log.Store(&voterLog{c: r.cluster, self: identity.Host()})
+	a.start(identity)
 	return r
 }
 
@@ -216,7 +216,7 @@ func (r *rig) agent(name string) *rigAgent {
 }
 
 func (a *rigAgent) addr() netip.AddrPort { return netip.MustParseAddrPort(a.raw.Addr().String()) }
-func (a *rigAgent) id() fleet.HostID     { return a.folder.Host() }
+func (a *rigAgent) id() fleet.HostID     { return a.identity.Host() }
 
 func (a *rigAgent) currentLog() Log {
 	if log := a.log.Load(); log != nil {
@@ -225,10 +225,10 @@ func (a *rigAgent) currentLog() Log {
 	return nil
 }
 
-func (a *rigAgent) start(folder *trust.Folder) {
-	a.folder = folder
+func (a *rigAgent) start(identity *trust.IdentityStore) {
+	a.identity = identity
 	a.port = New(Config{
-		Folder: folder, Log: a.currentLog, API: http.HandlerFunc(a.serveAPI), Voter: a, Clock: a.clock, Logs: a.lines.logger(),
+		Identity: identity, Log: a.currentLog, API: http.HandlerFunc(a.serveAPI), Voter: a, Clock: a.clock, Logs: a.lines.logger(),
 		Starved: a.deaf.Load, Dial: a.dial,
 		Answered: func(fleet.HostID) (time.Duration, bool) {
 			d := time.Duration(a.veto.Load())
@@ -314,8 +314,8 @@ func (r *rig) must(c fleet.Command) []string {
 
 func (r *rig) token(uses int) trust.Token {
 	r.t.Helper()
-	folder := r.agents[0].folder
-	token, err := trust.NewJoinToken(folder.Identity().Fleet, folder.CADigest(), nil)
+	identity := r.agents[0].identity
+	token, err := trust.NewJoinToken(identity.Identity().Fleet, identity.CADigest(), nil)
 	if err != nil {
 		r.t.Fatal(err)
 	}
@@ -323,7 +323,7 @@ func (r *rig) token(uses int) trust.Token {
 	return token
 }
 
-func (r *rig) tryJoin(a *rigAgent, through *rigAgent, token trust.Token) (*trust.Folder, error) {
+func (r *rig) tryJoin(a *rigAgent, through *rigAgent, token trust.Token) (*trust.IdentityStore, error) {
 	j := trust.Joiner{FS: mem(r.t), DataDir: "data", Clock: r.clock, Log: a.lines.logger()}
 	if r.memnet != nil {
 		j.Dial = func(ctx context.Context, _, addr string) (net.Conn, error) {
@@ -338,11 +338,11 @@ func (r *rig) tryJoin(a *rigAgent, through *rigAgent, token trust.Token) (*trust
 func (r *rig) join(name string, through *rigAgent) *rigAgent {
 	r.t.Helper()
 	a := r.agent(name)
-	folder, err := r.tryJoin(a, through, r.token(1))
+	identity, err := r.tryJoin(a, through, r.token(1))
 	if err != nil {
 		r.t.Fatal(err)
 	}
-	a.start(folder)
+	a.start(identity)
 	return a
 }
 
@@ -402,7 +402,7 @@ func (a *rigAgent) machineWith(nonce uint64, boot string, addr netip.AddrPort) *
 			return fleet.OpenSession{Boot: boot, Addr: addr, Zone: a.r.cluster.state().Host(a.id()).Zone, Capacity: fleet.Resources{CPU: 4096, Memory: 8192}}
 		},
 		Opened: func(n uint64) { h.note(func() { h.sessions = append(h.sessions, n) }) },
-		Deliver: func(d Down) (err error) {
+		Deliver: func(d VoterFrame) (err error) {
 			h.note(func() { err = h.take(d) })
 			return err
 		},
@@ -433,7 +433,7 @@ func (h *rigHost) note(f func()) {
 	f()
 }
 
-func (h *rigHost) take(d Down) error {
+func (h *rigHost) take(d VoterFrame) error {
 	if h.refuse != nil {
 		return h.refuse
 	}
@@ -472,7 +472,7 @@ func (h *rigHost) up() *rigHost {
 	h.a.r.t.Helper()
 	h.is("up and in step with State", func() bool {
 		want, got := h.a.r.cluster.state().Wanted(h.a.id()), h.wanted()
-		return h.link.Status().Up && got.Session == want.Session && want.Session > 0 && slices.EqualFunc(want.Tasks, got.Tasks, func(a, b fleet.WantedTask) bool { return a.ID == b.ID && a.Mod == b.Mod })
+		return h.link.Status().Up && got.Session == want.Session && want.Session > 0 && slices.EqualFunc(want.Tasks, got.Tasks, func(a, b fleet.WantedTask) bool { return a.ID == b.ID && a.ModifyIndex == b.ModifyIndex })
 	})
 	return h
 }

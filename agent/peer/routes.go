@@ -63,11 +63,11 @@ var table = []route{
 
 // call is one request as its handler sees it.
 type call struct {
-	ctx      context.Context
-	peer     trust.Peer
-	standing trust.Standing
-	body     []byte
-	log      Log // nil on workers, never where atVoter
+	ctx           context.Context
+	peer          trust.Peer
+	authorization trust.Authorization
+	body          []byte
+	log           Log // nil on workers, never where atVoter
 }
 
 func (p *Port) routes() http.Handler {
@@ -81,7 +81,7 @@ func (p *Port) routes() http.Handler {
 }
 
 func (p *Port) serve(w http.ResponseWriter, r *http.Request, route route) {
-	peer, standing, err := p.admit(r, route.need)
+	peer, authorization, err := p.admit(r, route.need)
 	if err != nil {
 		p.refuse(w, r, peer, err)
 		return
@@ -91,7 +91,7 @@ func (p *Port) serve(w http.ResponseWriter, r *http.Request, route route) {
 		p.refuse(w, r, peer, ErrNotHere)
 		return
 	}
-	if err := p.flight.enter(peer.Host, standing.Voter); err != nil {
+	if err := p.flight.enter(peer.Host, authorization.Voter); err != nil {
 		p.refuse(w, r, peer, err)
 		return
 	}
@@ -107,7 +107,7 @@ func (p *Port) serve(w http.ResponseWriter, r *http.Request, route route) {
 		p.refuse(w, r, peer, err)
 		return
 	}
-	out, err := route.handle(p, &call{ctx: ctx, peer: peer, standing: standing, body: body, log: log})
+	out, err := route.handle(p, &call{ctx: ctx, peer: peer, authorization: authorization, body: body, log: log})
 	if err != nil {
 		p.refuse(w, r, peer, err)
 		return
@@ -188,5 +188,5 @@ func (p *Port) refuse(w http.ResponseWriter, r *http.Request, peer trust.Peer, e
 	if _, status := trust.ProblemOf(err, codes); status == http.StatusServiceUnavailable || status == http.StatusMisdirectedRequest {
 		return
 	}
-	p.calm.warn("peer call refused", "peer call refused", "host", peer.Host, "call", r.URL.Path, "from", r.RemoteAddr, "err", err)
+	p.limitedLog.warn("peer call refused", "peer call refused", "host", peer.Host, "call", r.URL.Path, "from", r.RemoteAddr, "err", err)
 }

@@ -27,7 +27,7 @@ func (p *Port) runStream(s *stream, log Log, at position, reader *bufio.Reader) 
 	_ = s.conn.Close()
 	p.hub.remove(s, ours)
 	if err != nil && ours {
-		p.calm.warn("host stream cut", "host stream cut", "host", s.host, "session", s.session, "err", err)
+		p.limitedLog.warn("host stream cut", "host stream cut", "host", s.host, "session", s.session, "err", err)
 		return
 	}
 	p.cfg.Logs.Debug("host stream ended", "host", s.host, "session", s.session, "err", err)
@@ -36,14 +36,14 @@ func (p *Port) runStream(s *stream, log Log, at position, reader *bufio.Reader) 
 // pump writes frames: at once when State changes, else a beat a second. ours is
 // true when this voter ended the stream.
 func (p *Port) pump(s *stream, log Log, at position, read <-chan error) (ours bool, err error) {
-	beat := time.NewTicker(BeatDown)
+	beat := time.NewTicker(VoterBeat)
 	defer beat.Stop()
 	sent := &ledger{}
 	if at.resume {
 		resumeAt(sent, log.State(), s.host, at)
 	}
 	if err := p.send(s, log, sent, true); err != nil {
-		return true, p.goodbye(s, err)
+		return true, p.sendClose(s, err)
 	}
 	var settled <-chan time.Time // set while changes gather
 	for {
@@ -51,7 +51,7 @@ func (p *Port) pump(s *stream, log Log, at position, read <-chan error) (ours bo
 		case err := <-read:
 			return errors.Is(err, os.ErrDeadlineExceeded) || errors.Is(err, ErrTooLarge) || errors.Is(err, ErrForbidden), err
 		case <-s.done:
-			return true, p.goodbye(s, s.why.Err(codes))
+			return true, p.sendClose(s, s.why.Err(codes))
 		case <-s.woken:
 			if settled != nil {
 				continue
@@ -65,7 +65,7 @@ func (p *Port) pump(s *stream, log Log, at position, read <-chan error) (ours bo
 			err = p.send(s, log, sent, true)
 		}
 		if err != nil {
-			return true, p.goodbye(s, err)
+			return true, p.sendClose(s, err)
 		}
 	}
 }
@@ -74,7 +74,7 @@ func (p *Port) pump(s *stream, log Log, at position, read <-chan error) (ours bo
 // part has changed since.
 func resumeAt(sent *ledger, st *fleet.State, host fleet.HostID, at position) {
 	h := st.Host(host)
-	if h == nil || h.WantedMod > at.index || h.Session.N != at.session || st.Fleet().Epoch != at.epoch {
+	if h == nil || h.WantedModifyIndex > at.index || h.Session.N != at.session || st.Fleet().Epoch != at.epoch {
 		return
 	}
 	sent.resume(st.Wanted(host))
@@ -91,9 +91,9 @@ func (p *Port) send(s *stream, log Log, sent *ledger, always bool) error {
 	if err := reached(st, s.host, position{epoch: sent.epoch, index: sent.index, session: s.session}); err != nil {
 		return err
 	}
-	d := Down{Kind: KindBeat, Fleet: st.Fleet().ID, Epoch: st.Fleet().Epoch, Index: st.Index(), Session: s.session}
+	d := VoterFrame{Kind: KindBeat, Fleet: st.Fleet().ID, Epoch: st.Fleet().Epoch, Index: st.Index(), Session: s.session}
 	switch {
-	case !sent.begun || h.WantedMod > sent.index || d.Epoch != sent.epoch:
+	case !sent.begun || h.WantedModifyIndex > sent.index || d.Epoch != sent.epoch:
 		d = sent.frame(st.Wanted(s.host))
 	case !always:
 		return nil
@@ -103,7 +103,7 @@ func (p *Port) send(s *stream, log Log, sent *ledger, always bool) error {
 	if roster := trust.RosterOf(st); !roster.Same(sent.roster) {
 		sent.roster, d.Roster = roster, &roster
 	}
-	d.LeaderAgeMs = p.eyes.age().Milliseconds()
+	d.LeaderAgeMs = p.detector.age().Milliseconds()
 	d.Streams, d.LogsOut = p.hub.len(), st.LogsOut(s.host)
 	return s.write(d)
 }
@@ -123,10 +123,10 @@ func (p *Port) mayStream(s *stream, log Log) error {
 	return nil
 }
 
-// goodbye tells the host why its stream ends, and returns it.
-func (p *Port) goodbye(s *stream, why error) error {
+// sendClose tells the host why its stream ends, and returns it.
+func (p *Port) sendClose(s *stream, why error) error {
 	problem, _ := trust.ProblemOf(why, codes)
-	if err := s.write(Down{Kind: KindGoodbye, Why: &problem, LeaderAgeMs: -1}); err != nil {
+	if err := s.write(VoterFrame{Kind: KindClose, Why: &problem, LeaderAgeMs: -1}); err != nil {
 		return errors.Join(why, err)
 	}
 	return why

@@ -10,7 +10,7 @@ import (
 
 func (s *scene) heardIn(id fleet.HostID, want uint64) {
 	s.t.Helper()
-	if got := s.sight(id); got.Session != want {
+	if got := s.liveness(id); got.Session != want {
 		s.t.Errorf("%s is %+v, want session %d", id, got, want)
 	}
 }
@@ -21,7 +21,7 @@ func TestAHostIsHeardInTheSessionOfItsNewestLiveStream(t *testing.T) {
 	s.heardIn("h9", 1)
 	s.hangUp("h9", false)
 	s.run(agesEvery + watchEvery)
-	if got := s.sight("h9"); got.Sight != plan.SightAlive || got.Session != 0 {
+	if got := s.liveness("h9"); got.Liveness != plan.LivenessAlive || got.Session != 0 {
 		t.Errorf("a moment after its stream ended: %+v", got)
 	}
 	s.watch.Changed()
@@ -45,12 +45,12 @@ func TestAHostThatOnlyWitnessesFindIsHeardInNoSession(t *testing.T) {
 	s.run(2 * time.Second)
 	s.host("h9").mute = true
 	s.run(time.Second)
-	if got := s.sight("h9"); got.Sight != plan.SightAlive || got.Age < SuspectAfter {
+	if got := s.liveness("h9"); got.Liveness != plan.LivenessAlive || got.Age < SuspectAfter {
 		t.Fatalf("%+v", got)
 	}
 	s.heardIn("h9", 0)
 	s.host("h9").mute = false
-	s.run(2 * BeatUp)
+	s.run(2 * HostBeat)
 	s.heardIn("h9", 1)
 }
 
@@ -60,7 +60,7 @@ func TestAVotersOwnWordIsOfNoSession(t *testing.T) {
 	s.run(2 * time.Second)
 	s.hangUp("h2", false)
 	s.run(time.Minute)
-	if got := s.sight("h2"); got.Sight != plan.SightAlive {
+	if got := s.liveness("h2"); got.Liveness != plan.LivenessAlive {
 		t.Fatalf("%+v", got)
 	}
 	s.heardIn("h2", 0)

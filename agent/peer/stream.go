@@ -80,8 +80,8 @@ func (s *stream) read(r *bufio.Reader, take func(fleet.CapacityReport)) error {
 		if err := s.conn.SetReadDeadline(time.Now().Add(streamSilence)); err != nil {
 			return errHungUp
 		}
-		var up Up
-		if err := readUp(r, &up); err != nil {
+		var up HostFrame
+		if err := readHostFrame(r, &up); err != nil {
 			return err
 		}
 		now := s.clock.Mono()
@@ -108,7 +108,7 @@ func (s *stream) read(r *bufio.Reader, take func(fleet.CapacityReport)) error {
 // inStep reports whether a beat came when it should have. One that was held up on
 // the way, or that catches up after one, tells a time that has passed: an observer
 // that stood still would find all clocks behind.
-func inStep(gap time.Duration) bool { return gap >= BeatUp/2 && gap <= BeatUp*3/2 }
+func inStep(gap time.Duration) bool { return gap >= HostBeat/2 && gap <= HostBeat*3/2 }
 
 // offMs is how far a clock that tells wall is ahead of ours.
 func offMs(wall int64, ours time.Time) int64 {
@@ -118,7 +118,7 @@ func offMs(wall int64, ours time.Time) int64 {
 }
 
 // write sends one frame; a host that does not take it in time loses its stream.
-func (s *stream) write(d Down) error {
+func (s *stream) write(d VoterFrame) error {
 	for _, part := range d.parts() {
 		if err := s.conn.SetWriteDeadline(time.Now().Add(writeTime)); err != nil {
 			return err
@@ -158,6 +158,6 @@ func (a *arrivals) add(gap time.Duration) {
 // suspectAfter is SuspectAfter for a host whose beats are on time: 250 ms, the
 // beat itself, and four times what they are late.
 func (a *arrivals) suspectAfter() time.Duration {
-	late := max(a.now[2], a.before[2]) - BeatUp
-	return min(max(SuspectAfter, BeatUp+4*late), maxSuspectAfter)
+	late := max(a.now[2], a.before[2]) - HostBeat
+	return min(max(SuspectAfter, HostBeat+4*late), maxSuspectAfter)
 }

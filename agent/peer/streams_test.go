@@ -50,12 +50,12 @@ func (p *pipes) open(t *testing.T, r *rig, n int) (hosts []fleet.HostID) {
 
 func (p *pipes) follow(host fleet.HostID, conn net.Conn) {
 	go func() {
-		for wire.WriteFrame(conn, Up{}) == nil {
-			time.Sleep(BeatUp)
+		for wire.WriteFrame(conn, HostFrame{}) == nil {
+			time.Sleep(HostBeat)
 		}
 	}()
 	for {
-		var d Down
+		var d VoterFrame
 		if wire.ReadFrame(conn, &d) != nil {
 			return
 		}

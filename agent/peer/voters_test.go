@@ -212,11 +212,11 @@ func TestOnlyTheReportThatCannotBeCommittedIsRefused(t *testing.T) {
 				}
 				return results, 7, nil
 			}, func() bool { return true })
-			batch := make([]gathered, 64)
+			batch := make([]batchedItem, 64)
 			answers := make([]chan committed, len(batch))
 			for i := range batch {
 				answers[i] = make(chan committed, 1)
-				batch[i] = gathered{ctx: t.Context(), item: fleet.Item{Command: fleet.Report{Seq: uint64(i)}}, done: answers[i]}
+				batch[i] = batchedItem{ctx: t.Context(), item: fleet.Item{Command: fleet.Report{Seq: uint64(i)}}, done: answers[i]}
 			}
 			b.commit(t.Context(), batch)
 			for i := range batch {
@@ -240,8 +240,8 @@ func TestABatchIsNotPartedForWhatSaysNothingOfIt(t *testing.T) {
 			return nil, 0, err
 		}, func() bool { return true })
 		done := make(chan committed, 2)
-		one := gathered{ctx: t.Context(), item: fleet.Item{Command: fleet.Report{}}, done: done}
-		b.commit(t.Context(), []gathered{one, one})
+		one := batchedItem{ctx: t.Context(), item: fleet.Item{Command: fleet.Report{}}, done: done}
+		b.commit(t.Context(), []batchedItem{one, one})
 		for range 2 {
 			if got := <-done; !errors.Is(got.err, err) {
 				t.Errorf("%v was told as %v", err, got.err)
@@ -290,13 +290,13 @@ func TestAReportFindsAnotherVoter(t *testing.T) {
 func TestAVoterIsMadeAndUnmade(t *testing.T) {
 	r := newRig(t)
 	leader, a := r.agents[0], r.join("h2", r.agents[0])
-	if _, err := a.folder.FleetKey(); !errors.Is(err, trust.ErrNoFleetKey) {
+	if _, err := a.identity.FleetKey(); !errors.Is(err, trust.ErrNoFleetKey) {
 		t.Fatalf("a worker has the fleet key: %v", err)
 	}
 	err := leader.port.PrepareVoter(t.Context(), fleet.MakeRaftID(a.id(), 1))
 	wantErr(t, err, fleet.ErrNotFound) // no voter row: the key stays
 	id := r.promote(a, leader)
-	if _, err := a.port.Issuer().Grant(a.id(), a.folder.Certificate().Leaf.PublicKey, r.clock.Now()); err != nil {
+	if _, err := a.port.Issuer().Grant(a.id(), a.identity.Certificate().Leaf.PublicKey, r.clock.Now()); err != nil {
 		t.Errorf("the new voter cannot sign: %v", err)
 	}
 	if got, err := leader.port.CommitIndex(t.Context(), a.id()); err != nil || got.Commit != r.cluster.state().Index() {
@@ -311,7 +311,7 @@ func TestAVoterIsMadeAndUnmade(t *testing.T) {
 	if err := leader.port.RetireVoter(t.Context(), id); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := a.folder.FleetKey(); !errors.Is(err, trust.ErrNoFleetKey) {
+	if _, err := a.identity.FleetKey(); !errors.Is(err, trust.ErrNoFleetKey) {
 		t.Errorf("the retired voter keeps the fleet key: %v", err)
 	}
 	if !slices.Equal(a.retired, []fleet.RaftID{id}) {
@@ -338,11 +338,11 @@ func TestAHandOverIsRefused(t *testing.T) {
 	r := newRig(t)
 	leader, a := r.agents[0], r.join("h2", r.agents[0])
 	foreign := newRig(t)
-	key, err := leader.folder.FleetKey()
+	key, err := leader.identity.FleetKey()
 	if err != nil {
 		t.Fatal(err)
 	}
-	wrong, err := foreign.agents[0].folder.FleetKey()
+	wrong, err := foreign.agents[0].identity.FleetKey()
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -360,7 +360,7 @@ func TestAHandOverIsRefused(t *testing.T) {
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {
 			wantErr(t, leader.port.call(t.Context(), a.id(), tt.path, tt.body, nil), tt.want)
-			if _, err := a.folder.FleetKey(); !errors.Is(err, trust.ErrNoFleetKey) {
+			if _, err := a.identity.FleetKey(); !errors.Is(err, trust.ErrNoFleetKey) {
 				t.Errorf("it has a fleet key: %v", err)
 			}
 			if a.currentLog() != nil || len(a.retired) != 0 {
@@ -469,13 +469,15 @@ func TestARaftConnectionEndsWithItsVoter(t *testing.T) {
 	agents[0].counts(t, "raft-ended", 1)
 }
 
-func (a *rigAgent) sight(host fleet.HostID) plan.HostSeen { return a.port.Eyes().Sights().Hosts[host] }
+func (a *rigAgent) liveness(host fleet.HostID) plan.HostLiveness {
+	return a.port.FailureDetector().Liveness().Hosts[host]
+}
 
-func (a *rigAgent) sees(t *testing.T, host fleet.HostID, want plan.Sight) time.Duration {
+func (a *rigAgent) sees(t *testing.T, host fleet.HostID, want plan.Liveness) time.Duration {
 	t.Helper()
 	start := time.Now()
-	eventually(t, fmt.Sprintf("%s sees %s as %d", a.name, host, want), func() string { return fmt.Sprintf("%+v", a.sight(host)) }, func() bool {
-		return a.sight(host).Sight == want
+	eventually(t, fmt.Sprintf("%s sees %s as %d", a.name, host, want), func() string { return fmt.Sprintf("%+v", a.liveness(host)) }, func() bool {
+		return a.liveness(host).Liveness == want
 	})
 	return time.Since(start)
 }
@@ -488,32 +490,32 @@ func TestTheLeaderTellsADeadAgentFromADeadMachine(t *testing.T) {
 		r.ready(a.host().up())
 	}
 	for _, a := range r.agents {
-		agents[0].sees(t, a.id(), plan.SightAlive)
+		agents[0].sees(t, a.id(), plan.LivenessAlive)
 	}
 	// The agent dies: its kernel refuses.
 	addr := h.a.raw.Addr().String()
 	h.stop()
 	h.a.kill()
-	if took := agents[0].sees(t, h.a.id(), plan.SightRefused); took > 3*time.Second {
+	if took := agents[0].sees(t, h.a.id(), plan.LivenessRefused); took > 3*time.Second {
 		t.Errorf("refused after %s", took)
 	}
 	// The machine dies: nothing answers any more.
 	for _, a := range agents[:3] {
 		a.cut.Store(&addr)
 	}
-	agents[0].sees(t, h.a.id(), plan.SightSilent)
+	agents[0].sees(t, h.a.id(), plan.LivenessSilent)
 	for _, a := range agents[:3] {
-		if got := agents[0].sight(a.id()); got.Sight != plan.SightAlive {
+		if got := agents[0].liveness(a.id()); got.Liveness != plan.LivenessAlive {
 			t.Errorf("%s is %+v", a.name, got)
 		}
 	}
 	// Another leader learns it from the others.
 	r.cluster.lead(agents[1].id())
-	agents[1].sees(t, h.a.id(), plan.SightSilent)
-	if got := agents[1].sight(h.a.id()); got.Age >= 0 && got.Age < time.Second {
+	agents[1].sees(t, h.a.id(), plan.LivenessSilent)
+	if got := agents[1].liveness(h.a.id()); got.Age >= 0 && got.Age < time.Second {
 		t.Errorf("the new leader restarted the clock: %+v", got)
 	}
-	if got := len(agents[0].port.Eyes().Sights().Hosts); got != 0 {
+	if got := len(agents[0].port.FailureDetector().Liveness().Hosts); got != 0 {
 		t.Errorf("the old leader still sees %d hosts", got)
 	}
 }
@@ -550,7 +552,7 @@ func TestAVoterThatHoldsLessThanItsLeaderToldIsNotFresh(t *testing.T) {
 
 func TestAVoterThatLedIsAsOldAsItsLeadership(t *testing.T) {
 	r, agents := three(t)
-	eventually(t, "h1 has led for a while", func() string { return "" }, func() bool { return agents[0].port.eyes.fresh.age(0, 0) >= 0 })
+	eventually(t, "h1 has led for a while", func() string { return "" }, func() bool { return agents[0].port.detector.fresh.age(0, 0) >= 0 })
 	r.cluster.lead("")
 	if age := agents[0].port.LeaderAge(); age < 0 || age > waitTime {
 		t.Errorf("it led a moment ago, and is %s old", age)

@@ -17,13 +17,13 @@ import (
 // than its limit; then witnesses dial it, and what they find counts until it is
 // heard again or they are asked again. Silence takes a majority of them.
 type Watch struct {
-	self    fleet.HostID
-	since   time.Duration // when this leadership began
-	views   map[fleet.HostID]*view
-	hosts   map[fleet.HostID]*sighted
-	order   []*sighted // by id; nil after a change
-	panels  panels
-	changed bool
+	self        fleet.HostID
+	since       time.Duration // when this leadership began
+	views       map[fleet.HostID]*view
+	hosts       map[fleet.HostID]*watchedHost
+	order       []*watchedHost // by id; nil after a change
+	witnessSets witnessSets
+	changed     bool
 }
 
 // view is what one voter has told.
@@ -38,28 +38,28 @@ type view struct {
 	clocked bool          // clock was measured
 }
 
-// sighted is one host.
-type sighted struct {
+// watchedHost is one host.
+type watchedHost struct {
 	id       fleet.HostID
 	zone     string
-	life     fleet.HostLife
+	state    fleet.HostState
 	evidence []evidence // one a voter that ever had its stream
 	starved  bool
 	noticed  time.Duration
 
-	sight   plan.Sight
-	since   time.Duration
-	session uint64        // of the stream that it is alive by; 0: by none
-	clock   time.Duration // minus the leader's
-	clocked bool
+	liveness plan.Liveness
+	since    time.Duration
+	session  uint64        // of the stream that it is alive by; 0: by none
+	clock    time.Duration // minus the leader's
+	clocked  bool
 
-	verdict   plan.Sight // what witnesses found; SightUnknown for nothing that counts
-	verdictAt time.Duration
-	again     time.Duration // not to be asked about before
-	probing   bool
-	forced    bool
-	asked     int      // how often witnesses were
-	reached   *sighted // the witness that found it last; nil when that finds it no more
+	verdict        plan.Liveness // what witnesses found; LivenessUnknown for nothing that counts
+	verdictAt      time.Duration
+	again          time.Duration // not to be asked about before
+	probing        bool
+	forced         bool
+	askedWitnesses int          // how often witnesses were
+	reached        *watchedHost // the witness that found it last; nil when that finds it no more
 }
 
 // evidence is one voter's stream of a host.
@@ -86,16 +86,16 @@ func NewWatch(self fleet.HostID) *Watch {
 // Begin forgets everything: a new leader starts with unknown, never with dead.
 func (w *Watch) Begin(now time.Duration) {
 	w.since = now
-	w.views, w.hosts, w.order = map[fleet.HostID]*view{}, map[fleet.HostID]*sighted{}, nil
-	w.panels = panels{}
+	w.views, w.hosts, w.order = map[fleet.HostID]*view{}, map[fleet.HostID]*watchedHost{}, nil
+	w.witnessSets = witnessSets{}
 	w.changed = true
 }
 
 // Host is a host of State, as Know takes it.
 type Host struct {
-	ID   fleet.HostID
-	Zone string
-	Life fleet.HostLife
+	ID    fleet.HostID
+	Zone  string
+	State fleet.HostState
 }
 
 // Know tells which hosts and voters there are. Hosts left out are dropped, and
@@ -105,7 +105,7 @@ func (w *Watch) Know(now time.Duration, hosts []Host, voters []fleet.HostID) {
 	for _, h := range hosts {
 		known[h.ID] = true
 		s := w.host(now, h.ID)
-		s.zone, s.life = h.Zone, h.Life
+		s.zone, s.state = h.Zone, h.State
 	}
 	for id := range w.hosts {
 		if !known[id] {
@@ -121,7 +121,7 @@ func (w *Watch) Know(now time.Duration, hosts []Host, voters []fleet.HostID) {
 			}
 		}
 	}
-	w.panels.fill(w)
+	w.witnessSets.fill(w)
 }
 
 // Take notes what a voter told about its streams. It answers true when it needs
@@ -216,10 +216,10 @@ func clockOf(off int64) time.Duration {
 	return ms(min(max(off, -most), most))
 }
 
-func (w *Watch) host(now time.Duration, id fleet.HostID) *sighted {
+func (w *Watch) host(now time.Duration, id fleet.HostID) *watchedHost {
 	s := w.hosts[id]
 	if s == nil {
-		s = &sighted{id: id, noticed: now, since: now}
+		s = &watchedHost{id: id, noticed: now, since: now}
 		w.hosts[id] = s
 		w.order = nil
 	}
@@ -227,7 +227,7 @@ func (w *Watch) host(now time.Duration, id fleet.HostID) *sighted {
 }
 
 // from is a voter's evidence about the host, made when there is none.
-func (s *sighted) from(voter fleet.HostID) *evidence {
+func (s *watchedHost) from(voter fleet.HostID) *evidence {
 	for i := range s.evidence {
 		if s.evidence[i].voter == voter {
 			return &s.evidence[i]
@@ -239,7 +239,7 @@ func (s *sighted) from(voter fleet.HostID) *evidence {
 
 // last is when a host was last heard, how long it may stay unheard from then,
 // and false when nobody ever heard it.
-func (w *Watch) last(s *sighted, now time.Duration, starved bool) (heard, limit time.Duration, ever bool) {
+func (w *Watch) last(s *watchedHost, now time.Duration, starved bool) (heard, limit time.Duration, ever bool) {
 	if s.id == w.self {
 		return now, SuspectAfter, true
 	}
@@ -281,7 +281,7 @@ func (e *evidence) holds(v *view, now time.Duration) (at, within time.Duration) 
 
 // live is the open stream that a host is alive by, or nil: of several that of the
 // newest session, since a session ends those before it, then the one heard last.
-func (w *Watch) live(s *sighted, now time.Duration, starved bool) (live *evidence) {
+func (w *Watch) live(s *watchedHost, now time.Duration, starved bool) (live *evidence) {
 	var last time.Duration
 	for i := range s.evidence {
 		e := &s.evidence[i]

@@ -9,9 +9,9 @@ import (
 	"skein/raftfsm/fleet"
 )
 
-// Ask is a host whose silence witnesses should look at. The answer goes to
+// WitnessRequest is a host whose silence witnesses should look at. The answer goes to
 // Answer, also when there is none.
-type Ask struct {
+type WitnessRequest struct {
 	Host      fleet.HostID
 	Witnesses []fleet.HostID // at most three, this host perhaps among them
 	Needed    int            // of how many a majority must be silent; Answer takes it
@@ -26,44 +26,44 @@ type Vote struct {
 
 // Step looks at all hosts and returns those to ask witnesses about, at most
 // room. starved says that this host is late itself.
-func (w *Watch) Step(now time.Duration, starved bool, room int) []Ask {
-	var asks []Ask
+func (w *Watch) Step(now time.Duration, starved bool, room int) []WitnessRequest {
+	var asks []WitnessRequest
 	for _, s := range w.sorted() {
 		heard, limit, ever := w.last(s, now, starved)
 		if now-heard <= limit {
-			s.verdict = plan.SightUnknown
+			s.verdict = plan.LivenessUnknown
 			if ever {
-				w.see(s, now, plan.SightAlive)
+				w.see(s, now, plan.LivenessAlive)
 			}
 			w.hear(s, w.live(s, now, starved))
 			s.forced, s.again = false, 0
 			continue
 		}
 		w.hear(s, nil)
-		if s.verdict != plan.SightUnknown && heard > s.verdictAt {
-			s.verdict = plan.SightUnknown // heard since, and lost again
+		if s.verdict != plan.LivenessUnknown && heard > s.verdictAt {
+			s.verdict = plan.LivenessUnknown // heard since, and lost again
 		}
-		if s.verdict == plan.SightUnknown {
-			w.see(s, now, plan.SightSuspect)
+		if s.verdict == plan.LivenessUnknown {
+			w.see(s, now, plan.LivenessSuspect)
 		}
-		if s.probing || len(asks) >= room || now < s.again && !s.forced || !worthAsking(s.life) {
+		if s.probing || len(asks) >= room || now < s.again && !s.forced || !worthAsking(s.state) {
 			continue
 		}
-		witnesses := w.panels.pick(s)
+		witnesses := w.witnessSets.pick(s)
 		if len(witnesses) == 0 {
 			continue
 		}
 		s.probing, s.forced = true, false
-		s.asked++
-		asks = append(asks, Ask{Host: s.id, Witnesses: witnesses, Needed: w.panels.needed(len(witnesses))})
+		s.askedWitnesses++
+		asks = append(asks, WitnessRequest{Host: s.id, Witnesses: witnesses, Needed: w.witnessSets.needed(len(witnesses))})
 	}
 	return asks
 }
 
 // worthAsking leaves out hosts whose fate is decided: a lost one that returns
 // opens a session.
-func worthAsking(life fleet.HostLife) bool {
-	return life == fleet.HostJoining || life == fleet.HostReady || life == fleet.HostSilent
+func worthAsking(state fleet.HostState) bool {
+	return state == fleet.HostJoining || state == fleet.HostReady || state == fleet.HostSilent
 }
 
 // Force has witnesses asked about hosts at the next Step that finds them
@@ -76,7 +76,7 @@ func (w *Watch) Force(hosts []fleet.HostID) {
 	}
 }
 
-// Answer notes what witnesses found. needed is the Ask's; answered is how long
+// Answer notes what witnesses found. needed is the WitnessRequest's; answered is how long
 // ago the host answered gossip, negative for not at all.
 func (w *Watch) Answer(now time.Duration, host fleet.HostID, needed int, votes []Vote, answered time.Duration) {
 	s := w.hosts[host]
@@ -84,25 +84,25 @@ func (w *Watch) Answer(now time.Duration, host fleet.HostID, needed int, votes [
 		return
 	}
 	s.probing = false
-	w.noteReached(s, votes)
+	w.recordReached(s, votes)
 	heard, _, _ := w.last(s, now, false)
 	verdict, again := judge(needed, votes, now-heard, answered)
 	s.again = now + again
 	switch verdict {
-	case plan.SightUnknown:
+	case plan.LivenessUnknown:
 		return // an earlier verdict stands: it was clear
-	case plan.SightSuspect:
-		s.verdict = plan.SightUnknown
+	case plan.LivenessSuspect:
+		s.verdict = plan.LivenessUnknown
 	default:
 		s.verdict, s.verdictAt = verdict, now
 	}
 	w.see(s, now, verdict)
 }
 
-// noteReached keeps the witness that finds a host: it is asked each time, while
+// recordReached keeps the witness that finds a host: it is asked each time, while
 // the others change, or the host would be silent each time it is left out.
-func (w *Watch) noteReached(s *sighted, votes []Vote) {
-	var by *sighted
+func (w *Watch) recordReached(s *watchedHost, votes []Vote) {
+	var by *watchedHost
 	lost := false
 	for _, v := range votes {
 		is := s.reached != nil && v.By == s.reached.id
@@ -118,10 +118,10 @@ func (w *Watch) noteReached(s *sighted, votes []Vote) {
 	}
 }
 
-// judge weighs votes about a host unheard for age: SightUnknown when they do
-// not suffice, SightSuspect when gossip overrules them. It also says when to ask
+// judge weighs votes about a host unheard for age: LivenessUnknown when they do
+// not suffice, LivenessSuspect when gossip overrules them. It also says when to ask
 // again. A word that the machine answers outweighs any number of silent ones.
-func judge(needed int, votes []Vote, age, answered time.Duration) (plan.Sight, time.Duration) {
+func judge(needed int, votes []Vote, age, answered time.Duration) (plan.Liveness, time.Duration) {
 	count := map[Outcome]int{}
 	for _, v := range votes {
 		if v.Starved && v.Outcome == Silent && age < hungAfter {
@@ -131,26 +131,26 @@ func judge(needed int, votes []Vote, age, answered time.Duration) (plan.Sight, t
 	}
 	switch {
 	case count[Connected] > 0 && age < hungAfter:
-		return plan.SightAlive, againAlive
+		return plan.LivenessAlive, againAlive
 	case count[Connected] > 0 || count[Refused] > 0:
-		return plan.SightRefused, againRefused
+		return plan.LivenessRefused, againRefused
 	case 2*count[Silent] <= needed:
-		return plan.SightUnknown, againUnclear
+		return plan.LivenessUnknown, againUnclear
 	case answered >= 0 && answered <= vetoWithin:
-		return plan.SightSuspect, againUnclear
+		return plan.LivenessSuspect, againUnclear
 	}
-	return plan.SightSilent, againSilent
+	return plan.LivenessSilent, againSilent
 }
 
-func (w *Watch) see(s *sighted, now time.Duration, sight plan.Sight) {
-	if s.sight != sight {
-		s.sight, s.since = sight, now
+func (w *Watch) see(s *watchedHost, now time.Duration, liveness plan.Liveness) {
+	if s.liveness != liveness {
+		s.liveness, s.since = liveness, now
 		w.changed = true
 	}
 }
 
 // hear notes the stream that a host is alive by; nil for none.
-func (w *Watch) hear(s *sighted, e *evidence) {
+func (w *Watch) hear(s *watchedHost, e *evidence) {
 	var session uint64
 	s.clocked = false
 	if e != nil {
@@ -171,20 +171,20 @@ func (w *Watch) Changed() bool {
 	return changed
 }
 
-// Sights is the leader's view. report may add what hosts said of themselves; it
+// Liveness is the leader's view. report may add what hosts said of themselves; it
 // may be nil. The map is the caller's.
-func (w *Watch) Sights(now time.Duration, report func(fleet.HostID) (fleet.CapacityReport, bool)) plan.Seen {
-	seen := plan.Seen{Hosts: make(map[fleet.HostID]plan.HostSeen, len(w.hosts)), LeaderAge: now - w.since}
+func (w *Watch) Liveness(now time.Duration, report func(fleet.HostID) (fleet.CapacityReport, bool)) plan.FleetLiveness {
+	liveness := plan.FleetLiveness{Hosts: make(map[fleet.HostID]plan.HostLiveness, len(w.hosts)), LeaderAge: now - w.since}
 	clocks := make([]time.Duration, 0, len(w.hosts)) // minus the leader's
 	for id, s := range w.hosts {
 		switch {
 		case id == w.self:
 			clocks = append(clocks, 0)
-		case s.clocked && s.life == fleet.HostReady:
+		case s.clocked && s.state == fleet.HostReady:
 			clocks = append(clocks, s.clock)
 		}
 		heard, _, ever := w.last(s, now, false)
-		hs := plan.HostSeen{Sight: s.sight, Session: s.session, For: now - s.since, Age: -1, Starved: s.starved}
+		hs := plan.HostLiveness{Liveness: s.liveness, Session: s.session, For: now - s.since, Age: -1, Starved: s.starved}
 		if ever {
 			hs.Age = now - heard
 		}
@@ -194,13 +194,13 @@ func (w *Watch) Sights(now time.Duration, report func(fleet.HostID) (fleet.Capac
 				hs.Starved = hs.Starved || r.Starved
 			}
 		}
-		seen.Hosts[id] = hs
+		liveness.Hosts[id] = hs
 	}
-	if seen.ClockSamples = len(clocks); len(clocks) > 0 {
+	if liveness.ClockSamples = len(clocks); len(clocks) > 0 {
 		slices.Sort(clocks)
-		seen.ClockOffset = clocks[len(clocks)/2]
+		liveness.ClockOffset = clocks[len(clocks)/2]
 	}
-	return seen
+	return liveness
 }
 
 // pressure is the highest stall share, 0 to 1; what the kernel does not tell is 0.
@@ -208,13 +208,13 @@ func pressure(p fleet.Pressure) float64 {
 	return float64(max(p.CPU, p.Memory, p.IO, 0)) / 100
 }
 
-func (w *Watch) sorted() []*sighted {
+func (w *Watch) sorted() []*watchedHost {
 	if w.order == nil {
-		w.order = make([]*sighted, 0, len(w.hosts))
+		w.order = make([]*watchedHost, 0, len(w.hosts))
 		for _, s := range w.hosts {
 			w.order = append(w.order, s)
 		}
-		slices.SortFunc(w.order, func(a, b *sighted) int { return cmp.Compare(a.id, b.id) })
+		slices.SortFunc(w.order, func(a, b *watchedHost) int { return cmp.Compare(a.id, b.id) })
 	}
 	return w.order
 }

@@ -28,7 +28,7 @@ type scene struct {
 	leader  fleet.HostID
 	starved bool
 	veto    map[fleet.HostID]time.Duration // how long ago gossip was answered
-	asks    []Ask
+	asks    []WitnessRequest
 	room    int
 }
 
@@ -62,7 +62,7 @@ func newScene(t *testing.T, n, voters int) *scene {
 		if i <= voters {
 			s.voters[id] = &sceneVoter{hub: newHub(s.clock), full: true}
 		}
-		s.hosts = append(s.hosts, &sceneHost{Host: Host{ID: id, Zone: string(rune('a' + i%3)), Life: fleet.HostReady}, outcome: Connected})
+		s.hosts = append(s.hosts, &sceneHost{Host: Host{ID: id, Zone: string(rune('a' + i%3)), State: fleet.HostReady}, outcome: Connected})
 	}
 	for i, h := range s.hosts {
 		s.open(h.ID, fleet.HostID(fmt.Sprintf("h%d", 1+(i+1)%voters)))
@@ -105,7 +105,7 @@ func (s *scene) die(id fleet.HostID) {
 	}
 }
 
-// run moves time in ticks of watchEvery, as Eyes does.
+// run moves time in ticks of watchEvery, as FailureDetector does.
 func (s *scene) run(d time.Duration) {
 	for end := s.clock.mono + d; s.clock.mono < end; {
 		s.clock.mono += watchEvery
@@ -116,7 +116,7 @@ func (s *scene) run(d time.Duration) {
 func (s *scene) tick() {
 	now := s.clock.mono
 	for _, h := range s.hosts {
-		if h.stream != nil && !h.mute && now%BeatUp == 0 {
+		if h.stream != nil && !h.mute && now%HostBeat == 0 {
 			h.stream.heard.Store(int64(now))
 			h.stream.starved.Store(h.starved)
 		}
@@ -135,7 +135,7 @@ func (s *scene) tick() {
 	if now%candidatesFor == 0 {
 		var hosts []Host
 		for _, h := range s.hosts {
-			if h.Life != fleet.HostForgotten {
+			if h.State != fleet.HostForgotten {
 				hosts = append(hosts, h.Host)
 			}
 		}
@@ -156,7 +156,7 @@ func (s *scene) voterIDs() []fleet.HostID {
 	return ids
 }
 
-func (s *scene) answer(ask Ask) {
+func (s *scene) answer(ask WitnessRequest) {
 	var votes []Vote
 	for _, w := range ask.Witnesses {
 		if witness := s.host(w); !witness.mute {
@@ -170,28 +170,28 @@ func (s *scene) answer(ask Ask) {
 	s.watch.Answer(s.clock.mono, ask.Host, ask.Needed, votes, answered)
 }
 
-func (s *scene) sight(id fleet.HostID) plan.HostSeen {
-	return s.watch.Sights(s.clock.mono, nil).Hosts[id]
+func (s *scene) liveness(id fleet.HostID) plan.HostLiveness {
+	return s.watch.Liveness(s.clock.mono, nil).Hosts[id]
 }
 
 // until runs until a host is seen so and returns how long that took.
-func (s *scene) until(id fleet.HostID, want plan.Sight, within time.Duration) time.Duration {
+func (s *scene) until(id fleet.HostID, want plan.Liveness, within time.Duration) time.Duration {
 	s.t.Helper()
 	start := s.clock.mono
-	for s.sight(id).Sight != want {
+	for s.liveness(id).Liveness != want {
 		if s.clock.mono-start > within {
-			s.t.Fatalf("%s is not seen %d within %s: %+v", id, want, within, s.sight(id))
+			s.t.Fatalf("%s is not seen %d within %s: %+v", id, want, within, s.liveness(id))
 		}
 		s.run(watchEvery)
 	}
 	return s.clock.mono - start
 }
 
-func (s *scene) never(id fleet.HostID, unwanted plan.Sight, d time.Duration) {
+func (s *scene) never(id fleet.HostID, unwanted plan.Liveness, d time.Duration) {
 	s.t.Helper()
 	for end := s.clock.mono + d; s.clock.mono < end; {
 		s.run(watchEvery)
-		if got := s.sight(id); got.Sight == unwanted {
+		if got := s.liveness(id); got.Liveness == unwanted {
 			s.t.Fatalf("%s is seen %d after %s: %+v", id, unwanted, d-(end-s.clock.mono), got)
 		}
 	}
@@ -199,19 +199,19 @@ func (s *scene) never(id fleet.HostID, unwanted plan.Sight, d time.Duration) {
 
 func TestHostsThatBeatAreAlive(t *testing.T) {
 	s := newScene(t, 9, 3)
-	if seen := s.watch.Sights(s.clock.mono, nil); len(seen.Hosts) != 0 {
-		t.Errorf("a new leader sees %v", seen.Hosts)
+	if liveness := s.watch.Liveness(s.clock.mono, nil); len(liveness.Hosts) != 0 {
+		t.Errorf("a new leader sees %v", liveness.Hosts)
 	}
 	s.run(5 * time.Second)
 	for _, h := range s.hosts {
-		if got := s.sight(h.ID); got.Sight != plan.SightAlive || got.Age < 0 || got.Age > SuspectAfter || got.For < 4*time.Second {
+		if got := s.liveness(h.ID); got.Liveness != plan.LivenessAlive || got.Age < 0 || got.Age > SuspectAfter || got.For < 4*time.Second {
 			t.Errorf("%s is %+v", h.ID, got)
 		}
 	}
 	if len(s.asks) != 0 {
 		t.Errorf("witnesses were asked: %v", s.asks)
 	}
-	if got := s.watch.Sights(s.clock.mono, nil).LeaderAge; got != 5*time.Second {
+	if got := s.watch.Liveness(s.clock.mono, nil).LeaderAge; got != 5*time.Second {
 		t.Errorf("leader age %s", got)
 	}
 }
@@ -222,13 +222,13 @@ func TestADeadHostIsSilentWithinASecond(t *testing.T) {
 			s := newScene(t, 9, 3)
 			s.run(2 * time.Second)
 			s.die(id)
-			took := s.until(id, plan.SightSilent, 2*time.Second)
-			if took < SuspectAfter-BeatUp || took > 1100*time.Millisecond {
+			took := s.until(id, plan.LivenessSilent, 2*time.Second)
+			if took < SuspectAfter-HostBeat || took > 1100*time.Millisecond {
 				t.Errorf("silent after %s", took)
 			}
 			for _, h := range s.hosts {
-				if h.ID != id && s.sight(h.ID).Sight != plan.SightAlive {
-					t.Errorf("%s is %+v", h.ID, s.sight(h.ID))
+				if h.ID != id && s.liveness(h.ID).Liveness != plan.LivenessAlive {
+					t.Errorf("%s is %+v", h.ID, s.liveness(h.ID))
 				}
 			}
 		})
@@ -241,7 +241,7 @@ func TestWitnessesAreOfOtherZonesAliveAndFew(t *testing.T) {
 	s.run(3 * time.Second)
 	s.die("h9")
 	s.die("h8")
-	s.until("h9", plan.SightSilent, 2*time.Second)
+	s.until("h9", plan.LivenessSilent, 2*time.Second)
 	for _, ask := range s.asks {
 		if len(ask.Witnesses) != maxWitnesses {
 			t.Errorf("asked %v about %s", ask.Witnesses, ask.Host)
@@ -264,7 +264,7 @@ func TestANewLeadersOwnWordIsNotEnough(t *testing.T) {
 	w.Begin(time.Second)
 	var hosts []Host
 	for _, id := range []fleet.HostID{"h1", "h2", "h3", "h4"} {
-		hosts = append(hosts, Host{ID: id, Zone: string(id), Life: fleet.HostReady})
+		hosts = append(hosts, Host{ID: id, Zone: string(id), State: fleet.HostReady})
 	}
 	w.Take(time.Second, "h1", Ages{Seq: 1, Full: true, Gone: []GoneAge{{Host: "h4", AgeMs: 60_000}}})
 	w.Know(time.Second, hosts, []fleet.HostID{"h1"})
@@ -273,7 +273,7 @@ func TestANewLeadersOwnWordIsNotEnough(t *testing.T) {
 		t.Fatalf("asks %+v", asks)
 	}
 	w.Answer(time.Second, "h4", asks[0].Needed, []Vote{{Outcome: Silent}}, -1)
-	if got := w.Sights(time.Second, nil).Hosts["h4"].Sight; got != plan.SightSuspect {
+	if got := w.Liveness(time.Second, nil).Hosts["h4"].Liveness; got != plan.LivenessSuspect {
 		t.Errorf("seen %d on one word", got)
 	}
 	// When the others turn out to be unheard of as well, its own word is all there is.
@@ -292,19 +292,19 @@ func TestStarvedHostsBearWitnessOnlyWhenThereAreNoOthers(t *testing.T) {
 	s.host("h2").starved, s.host("h3").starved = true, true
 	s.run(2 * time.Second)
 	s.die("h4")
-	s.until("h4", plan.SightSuspect, 2*time.Second)
+	s.until("h4", plan.LivenessSuspect, 2*time.Second)
 	if got := s.asks[0]; len(got.Witnesses) != 3 || got.Witnesses[0] != "h1" {
 		t.Errorf("asked %+v", got)
 	}
-	s.never("h4", plan.SightSilent, hungAfter-2*time.Second)
-	s.until("h4", plan.SightSilent, 5*time.Second)
+	s.never("h4", plan.LivenessSilent, hungAfter-2*time.Second)
+	s.until("h4", plan.LivenessSilent, 5*time.Second)
 }
 
 func TestAFleetOfTwoHasOnlyItself(t *testing.T) {
 	s := newScene(t, 2, 1)
 	s.run(2 * time.Second)
 	s.die("h2")
-	s.until("h2", plan.SightSilent, 2*time.Second)
+	s.until("h2", plan.LivenessSilent, 2*time.Second)
 	if got := s.asks[0].Witnesses; !slices.Equal(got, []fleet.HostID{"h1"}) {
 		t.Errorf("asked %v", got)
 	}
@@ -315,17 +315,17 @@ func TestAKilledAgentIsRefusedNotSilent(t *testing.T) {
 	s.run(2 * time.Second)
 	s.host("h9").outcome = Refused
 	s.hangUp("h9", false)
-	s.until("h9", plan.SightRefused, 2*time.Second)
-	s.never("h9", plan.SightSuspect, 5*time.Second)
+	s.until("h9", plan.LivenessRefused, 2*time.Second)
+	s.never("h9", plan.LivenessSuspect, 5*time.Second)
 	// Then the machine dies too.
 	s.host("h9").outcome = Silent
-	if took := s.until("h9", plan.SightSilent, 3*time.Second); took > againRefused+watchEvery {
+	if took := s.until("h9", plan.LivenessSilent, 3*time.Second); took > againRefused+watchEvery {
 		t.Errorf("silent %s after the machine died", took)
 	}
 	// And comes back.
 	s.host("h9").outcome, s.host("h9").mute = Connected, false
 	s.open("h9", "h2")
-	if took := s.until("h9", plan.SightAlive, time.Second); took > agesEvery+watchEvery {
+	if took := s.until("h9", plan.LivenessAlive, time.Second); took > agesEvery+watchEvery {
 		t.Errorf("alive only %s after its stream opened", took)
 	}
 }
@@ -335,11 +335,11 @@ func TestAHostThatOthersReachIsAliveUntilItHangs(t *testing.T) {
 	s.run(2 * time.Second)
 	s.host("h9").mute = true // cut from its voter, or stopped: the kernel still accepts
 	s.run(time.Second)
-	if got := s.sight("h9"); got.Sight != plan.SightAlive || got.Age < SuspectAfter || len(s.asks) == 0 {
+	if got := s.liveness("h9"); got.Liveness != plan.LivenessAlive || got.Age < SuspectAfter || len(s.asks) == 0 {
 		t.Fatalf("%+v after %d asks", got, len(s.asks))
 	}
-	s.never("h9", plan.SightSilent, 8*time.Second)
-	s.until("h9", plan.SightRefused, 4*time.Second)
+	s.never("h9", plan.LivenessSilent, 8*time.Second)
+	s.until("h9", plan.LivenessRefused, 4*time.Second)
 }
 
 func TestANewLeaderNeverRestartsClocks(t *testing.T) {
@@ -351,29 +351,29 @@ func TestANewLeaderNeverRestartsClocks(t *testing.T) {
 	for _, v := range s.voters {
 		v.full = true
 	}
-	if got := s.watch.Sights(s.clock.mono, nil); len(got.Hosts) != 0 {
+	if got := s.watch.Liveness(s.clock.mono, nil); len(got.Hosts) != 0 {
 		t.Errorf("a new leader sees %v", got.Hosts)
 	}
-	took := s.until("h9", plan.SightSilent, 3*time.Second)
+	took := s.until("h9", plan.LivenessSilent, 3*time.Second)
 	if took > candidatesFor+againUnclear {
 		t.Errorf("silent %s after the election", took)
 	}
-	if got := s.sight("h9"); got.Age < 19*time.Second {
+	if got := s.liveness("h9"); got.Age < 19*time.Second {
 		t.Errorf("age %s, want that of the stream", got.Age)
 	}
 }
 
 func TestAHostThatNoVoterEverHeardIsSuspectAfterThreeSeconds(t *testing.T) {
 	s := newScene(t, 9, 3)
-	s.hosts = append(s.hosts, &sceneHost{Host: Host{ID: "h10", Zone: "a", Life: fleet.HostReady}, outcome: Silent, mute: true})
+	s.hosts = append(s.hosts, &sceneHost{Host: Host{ID: "h10", Zone: "a", State: fleet.HostReady}, outcome: Silent, mute: true})
 	s.run(time.Second)
-	if got := s.sight("h10"); got.Sight != plan.SightUnknown || got.Age >= 0 {
+	if got := s.liveness("h10"); got.Liveness != plan.LivenessUnknown || got.Age >= 0 {
 		t.Errorf("%+v", got)
 	}
 	noticed := s.clock.mono
-	s.never("h10", plan.SightSilent, NeverSeenAfter-watchEvery)
-	s.until("h10", plan.SightSilent, time.Second)
-	if got := s.sight("h10"); got.Age >= 0 || s.clock.mono-noticed < NeverSeenAfter {
+	s.never("h10", plan.LivenessSilent, NeverSeenAfter-watchEvery)
+	s.until("h10", plan.LivenessSilent, time.Second)
+	if got := s.liveness("h10"); got.Age >= 0 || s.clock.mono-noticed < NeverSeenAfter {
 		t.Errorf("%+v after %s", got, s.clock.mono-noticed)
 	}
 }
@@ -391,7 +391,7 @@ func TestHostsOfADeadVoterHaveTimeToFindAnother(t *testing.T) {
 		t.Fatalf("only %v stream from h2", orphans)
 	}
 	s.die("h2")
-	s.until("h2", plan.SightSilent, 1100*time.Millisecond)
+	s.until("h2", plan.LivenessSilent, 1100*time.Millisecond)
 	s.run(800 * time.Millisecond) // they notice by silence
 	for _, id := range orphans[1:] {
 		s.open(id, "h3")
@@ -399,23 +399,23 @@ func TestHostsOfADeadVoterHaveTimeToFindAnother(t *testing.T) {
 	for range 60 {
 		s.run(watchEvery)
 		for _, id := range orphans[1:] {
-			if got := s.sight(id); got.Sight != plan.SightAlive {
+			if got := s.liveness(id); got.Liveness != plan.LivenessAlive {
 				t.Fatalf("%s is %+v", id, got)
 			}
 		}
 	}
 	// One of them died with the voter, and is found out too, later.
 	s.host(orphans[0]).outcome = Silent
-	s.until(orphans[0], plan.SightSilent, 2*time.Second)
+	s.until(orphans[0], plan.LivenessSilent, 2*time.Second)
 }
 
 func TestAHostCutByItsVoterHasTimeToFindAnother(t *testing.T) {
 	s := newScene(t, 9, 3)
 	s.run(2 * time.Second)
 	s.hangUp("h9", true)
-	s.never("h9", plan.SightSuspect, NeverSeenAfter-2*BeatUp)
+	s.never("h9", plan.LivenessSuspect, NeverSeenAfter-2*HostBeat)
 	s.open("h9", "h1")
-	s.never("h9", plan.SightSuspect, 2*time.Second)
+	s.never("h9", plan.LivenessSuspect, 2*time.Second)
 }
 
 func TestAStarvedObserverIsThreeTimesSlower(t *testing.T) {
@@ -429,8 +429,8 @@ func TestAStarvedObserverIsThreeTimesSlower(t *testing.T) {
 			starve(s)
 			s.run(2 * time.Second)
 			s.die("h9")
-			s.never("h9", plan.SightSuspect, starvedFactor*SuspectAfter-BeatUp-watchEvery)
-			s.until("h9", plan.SightSilent, time.Second)
+			s.never("h9", plan.LivenessSuspect, starvedFactor*SuspectAfter-HostBeat-watchEvery)
+			s.until("h9", plan.LivenessSilent, time.Second)
 		})
 	}
 }
@@ -440,11 +440,11 @@ func TestGossipMayVetoSilence(t *testing.T) {
 	s.run(2 * time.Second)
 	s.veto["h9"] = 200 * time.Millisecond
 	s.die("h9")
-	s.never("h9", plan.SightSilent, 5*time.Second)
+	s.never("h9", plan.LivenessSilent, 5*time.Second)
 	s.veto["h9"] = 400 * time.Millisecond
-	s.until("h9", plan.SightSilent, time.Second)
+	s.until("h9", plan.LivenessSilent, time.Second)
 	s.veto["h9"] = 100 * time.Millisecond
-	s.until("h9", plan.SightSuspect, againSilent+time.Second)
+	s.until("h9", plan.LivenessSuspect, againSilent+time.Second)
 }
 
 func TestJudge(t *testing.T) {
@@ -455,24 +455,24 @@ func TestJudge(t *testing.T) {
 		votes    []Vote
 		age      time.Duration
 		answered time.Duration
-		want     plan.Sight
+		want     plan.Liveness
 	}{
-		"all silent": {3, []Vote{n, n, n}, time.Second, -1, plan.SightSilent},
-		"two of three silent, one does not answer":   {3, []Vote{n, n}, time.Second, -1, plan.SightSilent},
-		"one of three silent, two do not answer":     {3, []Vote{n}, time.Second, -1, plan.SightUnknown},
-		"one of two silent":                          {2, []Vote{n}, time.Second, -1, plan.SightUnknown},
-		"the only one":                               {1, []Vote{n}, time.Second, -1, plan.SightSilent},
-		"nobody answers":                             {3, nil, time.Second, -1, plan.SightUnknown},
-		"nobody could be asked":                      {0, nil, time.Second, -1, plan.SightUnknown},
-		"one refused against two silent":             {3, []Vote{n, r, n}, time.Second, -1, plan.SightRefused},
-		"one connected against two silent":           {3, []Vote{n, c, n}, time.Second, -1, plan.SightAlive},
-		"connected and refused":                      {3, []Vote{c, r}, time.Second, -1, plan.SightAlive},
-		"connected, but says nothing for long":       {3, []Vote{c, c, c}, hungAfter, -1, plan.SightRefused},
-		"starved witnesses do not count":             {3, []Vote{starved, starved, n}, time.Second, -1, plan.SightUnknown},
-		"starved witnesses count in the end":         {3, []Vote{starved, starved, n}, hungAfter, -1, plan.SightSilent},
-		"a starved witness that was answered counts": {1, []Vote{{Outcome: Refused, Starved: true}}, time.Second, -1, plan.SightRefused},
-		"gossip was answered just now":               {3, []Vote{n, n, n}, time.Second, vetoWithin, plan.SightSuspect},
-		"gossip was answered before":                 {3, []Vote{n, n, n}, time.Second, vetoWithin + 1, plan.SightSilent},
+		"all silent": {3, []Vote{n, n, n}, time.Second, -1, plan.LivenessSilent},
+		"two of three silent, one does not answer":   {3, []Vote{n, n}, time.Second, -1, plan.LivenessSilent},
+		"one of three silent, two do not answer":     {3, []Vote{n}, time.Second, -1, plan.LivenessUnknown},
+		"one of two silent":                          {2, []Vote{n}, time.Second, -1, plan.LivenessUnknown},
+		"the only one":                               {1, []Vote{n}, time.Second, -1, plan.LivenessSilent},
+		"nobody answers":                             {3, nil, time.Second, -1, plan.LivenessUnknown},
+		"nobody could be asked":                      {0, nil, time.Second, -1, plan.LivenessUnknown},
+		"one refused against two silent":             {3, []Vote{n, r, n}, time.Second, -1, plan.LivenessRefused},
+		"one connected against two silent":           {3, []Vote{n, c, n}, time.Second, -1, plan.LivenessAlive},
+		"connected and refused":                      {3, []Vote{c, r}, time.Second, -1, plan.LivenessAlive},
+		"connected, but says nothing for long":       {3, []Vote{c, c, c}, hungAfter, -1, plan.LivenessRefused},
+		"starved witnesses do not count":             {3, []Vote{starved, starved, n}, time.Second, -1, plan.LivenessUnknown},
+		"starved witnesses count in the end":         {3, []Vote{starved, starved, n}, hungAfter, -1, plan.LivenessSilent},
+		"a starved witness that was answered counts": {1, []Vote{{Outcome: Refused, Starved: true}}, time.Second, -1, plan.LivenessRefused},
+		"gossip was answered just now":               {3, []Vote{n, n, n}, time.Second, vetoWithin, plan.LivenessSuspect},
+		"gossip was answered before":                 {3, []Vote{n, n, n}, time.Second, vetoWithin + 1, plan.LivenessSilent},
 	}
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {
@@ -504,21 +504,21 @@ func TestAHalfDeadStreamAtTheOldVoterDoesNotHideTheNewOne(t *testing.T) {
 	s.run(2 * time.Second)
 	old := s.host("h9").at
 	stale := s.host("h9").stream
-	s.run(BeatUp)
+	s.run(HostBeat)
 	s.host("h9").stream = nil // the voter has not noticed
 	s.open("h9", "h1")
-	s.never("h9", plan.SightSuspect, 4*time.Second)
+	s.never("h9", plan.LivenessSuspect, 4*time.Second)
 	s.voters[old].hub.remove(stale, false)
-	s.never("h9", plan.SightSuspect, 2*time.Second)
+	s.never("h9", plan.LivenessSuspect, 2*time.Second)
 }
 
 func TestHostsThatStateForgotAreDropped(t *testing.T) {
 	s := newScene(t, 9, 3)
 	s.run(2 * time.Second)
-	s.host("h9").Life = fleet.HostForgotten
+	s.host("h9").State = fleet.HostForgotten
 	s.run(2 * time.Second)
-	if seen := s.watch.Sights(s.clock.mono, nil); len(seen.Hosts) != 8 {
-		t.Errorf("sees %d hosts, want 8", len(seen.Hosts))
+	if liveness := s.watch.Liveness(s.clock.mono, nil); len(liveness.Hosts) != 8 {
+		t.Errorf("sees %d hosts, want 8", len(liveness.Hosts))
 	}
 }
 
@@ -535,14 +535,14 @@ func TestTheLeaderAsksAboutNoMoreHostsThanItHasRoomFor(t *testing.T) {
 	if got := len(s.asks) - before; got > 5 {
 		t.Errorf("asked about %d hosts at once", got)
 	}
-	s.until("h60", plan.SightSilent, 5*time.Second)
+	s.until("h60", plan.LivenessSilent, 5*time.Second)
 }
 
 func TestForcedHostsAreAskedAboutAtOnce(t *testing.T) {
 	s := newScene(t, 9, 3)
 	s.run(2 * time.Second)
 	s.die("h9")
-	s.until("h9", plan.SightSilent, 2*time.Second)
+	s.until("h9", plan.LivenessSilent, 2*time.Second)
 	before := len(s.asks)
 	s.run(time.Second)
 	if len(s.asks) != before {
@@ -560,7 +560,7 @@ func BenchmarkWatch(b *testing.B) {
 	w := NewWatch("h0")
 	var known []Host
 	for i := range 10_000 {
-		known = append(known, Host{ID: fleet.HostID(fmt.Sprintf("h%d", i)), Zone: string(rune('a' + i%3)), Life: fleet.HostReady})
+		known = append(known, Host{ID: fleet.HostID(fmt.Sprintf("h%d", i)), Zone: string(rune('a' + i%3)), State: fleet.HostReady})
 	}
 	for v := range 3 {
 		ages := Ages{Seq: 1, Full: true}
@@ -578,7 +578,7 @@ func BenchmarkWatch(b *testing.B) {
 	})
 	b.Run("sights", func(b *testing.B) {
 		for b.Loop() {
-			w.Sights(100*time.Millisecond, nil)
+			w.Liveness(100*time.Millisecond, nil)
 		}
 	})
 	b.Run("know", func(b *testing.B) {

@@ -8,10 +8,10 @@ import (
 	"skein/raftfsm/fleet"
 )
 
-// panels are the hosts that may bear witness, by zone, as of a moment ago: alive
+// witnessSets are the hosts that may bear witness, by zone, as of a moment ago: alive
 // and ready, and those that are starved only when there are no others. Kept, so
 // that a silent zone of thousands does not cost a look at all hosts for each.
-type panels struct {
+type witnessSets struct {
 	zones    []string // sorted
 	hosts    map[string][]fleet.HostID
 	starved  []fleet.HostID
@@ -19,16 +19,16 @@ type panels struct {
 }
 
 // fill is called with each Know.
-func (p *panels) fill(w *Watch) {
-	*p = panels{hosts: map[string][]fleet.HostID{}}
+func (p *witnessSets) fill(w *Watch) {
+	*p = witnessSets{hosts: map[string][]fleet.HostID{}}
 	for _, s := range w.sorted() {
-		if s.life != fleet.HostReady && s.id != w.self {
+		if s.state != fleet.HostReady && s.id != w.self {
 			continue
 		}
-		if s.sight == plan.SightAlive || s.sight == plan.SightUnknown {
+		if s.liveness == plan.LivenessAlive || s.liveness == plan.LivenessUnknown {
 			p.eligible++
 		}
-		alive := s.sight == plan.SightAlive && s.verdict == plan.SightUnknown
+		alive := s.liveness == plan.LivenessAlive && s.verdict == plan.LivenessUnknown
 		switch {
 		case s.id != w.self && !alive:
 		case s.starved:
@@ -46,10 +46,10 @@ func (p *panels) fill(w *Watch) {
 // needed is of how many witnesses a majority must be silent. It is more than
 // there are while a new leader knows few of its hosts: one word is not enough
 // when others could be had in a moment.
-func (p *panels) needed(picked int) int { return max(picked, min(maxWitnesses, p.eligible)) }
+func (p *witnessSets) needed(picked int) int { return max(picked, min(maxWitnesses, p.eligible)) }
 
 // has reports whether a host may bear witness.
-func (p *panels) has(s *sighted) bool {
+func (p *witnessSets) has(s *watchedHost) bool {
 	for _, hosts := range [][]fleet.HostID{p.hosts[s.zone], p.starved} {
 		if _, ok := slices.BinarySearch(hosts, s.id); ok {
 			return true
@@ -63,7 +63,7 @@ func (p *panels) has(s *sighted) bool {
 // starved ones. Which ones depends on the host, so that not the same three are
 // asked about thousands, and on how often it was asked about: where not all can
 // reach it, all are asked in turn. A turn asks each zone once.
-func (p *panels) pick(s *sighted) []fleet.HostID {
+func (p *witnessSets) pick(s *watchedHost) []fleet.HostID {
 	var out []fleet.HostID
 	if r := s.reached; r != nil && r != s && p.has(r) {
 		out = append(out, r.id)
@@ -75,7 +75,7 @@ func (p *panels) pick(s *sighted) []fleet.HostID {
 		}
 	}
 	asksPerTurn := max(1, (len(zones)+maxWitnesses-1)/maxWitnesses)
-	turn, part := s.asked/asksPerTurn, s.asked%asksPerTurn
+	turn, part := s.askedWitnesses/asksPerTurn, s.askedWitnesses%asksPerTurn
 	first := int(hashOf(string(s.id)) >> 33)
 	start := first + turn
 	take := func(zone string, round int) {

@@ -13,16 +13,16 @@ import (
 
 // watchOf has hosts of zones ("aab": two in a, one in b), all alive, of which the
 // first leads, and one more in zone a that is not.
-func watchOf(zones string, starved ...fleet.HostID) (*Watch, *sighted) {
+func watchOf(zones string, starved ...fleet.HostID) (*Watch, *watchedHost) {
 	w := NewWatch("h0")
 	ages := Ages{Seq: 1, Full: true, StarvedHosts: starved}
 	var hosts []Host
 	for i, zone := range zones {
 		id := fleet.HostID(fmt.Sprintf("h%d", i))
-		hosts = append(hosts, Host{ID: id, Zone: string(zone), Life: fleet.HostReady})
+		hosts = append(hosts, Host{ID: id, Zone: string(zone), State: fleet.HostReady})
 		ages.Open = append(ages.Open, OpenAge{Host: id, Session: 1})
 	}
-	hosts = append(hosts, Host{ID: "victim", Zone: "a", Life: fleet.HostReady})
+	hosts = append(hosts, Host{ID: "victim", Zone: "a", State: fleet.HostReady})
 	ages.Gone = []GoneAge{{Host: "victim", AgeMs: 60_000}}
 	w.Take(time.Second, "h0", ages)
 	w.Know(time.Second, hosts, []fleet.HostID{"h0"})
@@ -53,7 +53,7 @@ func TestAllWitnessesAreAskedInTurn(t *testing.T) {
 			w, victim := watchOf(tt.zones)
 			asked := map[fleet.HostID]bool{}
 			for range tt.asks {
-				picked := w.panels.pick(victim)
+				picked := w.witnessSets.pick(victim)
 				if len(picked) != min(maxWitnesses, len(tt.zones)) {
 					t.Errorf("picked %v", picked)
 				}
@@ -63,7 +63,7 @@ func TestAllWitnessesAreAskedInTurn(t *testing.T) {
 					}
 					asked[id] = true
 				}
-				victim.asked++
+				victim.askedWitnesses++
 			}
 			for i, zone := range tt.zones {
 				id := fleet.HostID(fmt.Sprintf("h%d", i))
@@ -113,16 +113,16 @@ func TestAWitnessThatFoundAHostIsAskedAgain(t *testing.T) {
 			for _, by := range ask("h3") {
 				others[by] = true
 			}
-			if victim.sight != plan.SightRefused {
-				t.Fatalf("the host is %s", victim.sight)
+			if victim.liveness != plan.LivenessRefused {
+				t.Fatalf("the host is %s", victim.liveness)
 			}
 		}
 		if len(others) < 11 {
 			t.Errorf("beside h3 only %v were asked", others)
 		}
 		ask("")
-		if victim.reached != nil || victim.sight != plan.SightSilent {
-			t.Errorf("the host is %s once h3 finds it no more", victim.sight)
+		if victim.reached != nil || victim.liveness != plan.LivenessSilent {
+			t.Errorf("the host is %s once h3 finds it no more", victim.liveness)
 		}
 	}
 }

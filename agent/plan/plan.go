@@ -2,7 +2,7 @@
 // what the fleet is seen to do. Planners are pure functions in sub-packages
 // (hosts, service, placement, ...): equal inputs, equal plans. They read no
 // clock and no map in map order, and they change nothing; what they decide is
-// commands, what they hold back is waits, which are commands too (PutWait), so
+// commands, what they hold back is waits, which are commands too (PutCondition), so
 // that "why" outlives the leader that knew.
 //
 // The package owns no decision of its own. Rules, orders and bounds of the
@@ -23,11 +23,11 @@ const MaxItems = 1024
 
 // Input is all a planner may know.
 type Input struct {
-	State *fleet.State // the earlier planners' commands are already applied
-	Seen  Seen
-	Now   fleet.Time
-	Scope Scope
-	NewID func() fleet.TaskID // deterministic in tests and simulation
+	State    *fleet.State // the earlier planners' commands are already applied
+	Liveness FleetLiveness
+	Now      fleet.Time
+	Scope    Scope
+	NewID    func() fleet.TaskID // deterministic in tests and simulation
 }
 
 // Scope says what a pass must visit. A full pass gives the same commands as the
@@ -39,9 +39,9 @@ type Scope struct {
 	// State and sight disagree about, sorted.
 	Hosts []fleet.HostID
 	Tasks []fleet.TaskID // standalone tasks changed, sorted
-	// Room says that room on hosts may have changed (a host's row, its tasks, the
+	// Capacity says that room on hosts may have changed (a host's row, its tasks, the
 	// sight of it), so that work which waits for room must be tried again.
-	Room bool
+	Capacity bool
 }
 
 // Plan is what a planner decided.
@@ -60,8 +60,8 @@ type Plan struct {
 
 // Wake is a visit asked for.
 type Wake struct {
-	At    fleet.Time
-	About string // a subject, see About
+	At      fleet.Time
+	Subject string // a subject, see Subject
 }
 
 // Add appends commands of a planner.
@@ -77,38 +77,38 @@ func (p *Plan) Full() bool {
 }
 
 // WakeAt asks for a visit.
-func (p *Plan) WakeAt(at fleet.Time, about string) {
-	p.Wakes = append(p.Wakes, Wake{At: at, About: about})
+func (p *Plan) WakeAt(at fleet.Time, subject string) {
+	p.Wakes = append(p.Wakes, Wake{At: at, Subject: subject})
 }
 
-// Sight is what observers agree on about a host.
-type Sight uint8
+// Liveness is what observers agree on about a host.
+type Liveness uint8
 
-// The sights. SightUnknown is never a reason to act (a new leader starts there).
+// The sights. LivenessUnknown is never a reason to act (a new leader starts there).
 const (
-	SightUnknown Sight = iota
-	SightAlive         // a byte on its stream, or a witness was answered
-	SightSuspect       // no byte for longer than the threshold; witnesses not heard yet
-	SightRefused       // the machine answers, its agent does not: it is restarting
-	SightSilent        // by majority of witnesses nothing answers
+	LivenessUnknown Liveness = iota
+	LivenessAlive            // a byte on its stream, or a witness was answered
+	LivenessSuspect          // no byte for longer than the threshold; witnesses not heard yet
+	LivenessRefused          // the machine answers, its agent does not: it is restarting
+	LivenessSilent           // by majority of witnesses nothing answers
 )
 
-var sightNames = [...]string{"unknown", "alive", "suspect", "refused", "silent"}
+var livenessNames = [...]string{"unknown", "alive", "suspect", "refused", "silent"}
 
-func (s Sight) String() string {
-	if int(s) < len(sightNames) {
-		return sightNames[s]
+func (s Liveness) String() string {
+	if int(s) < len(livenessNames) {
+		return livenessNames[s]
 	}
 	return "sight?"
 }
 
-// Seen is the leader's view of the fleet at one instant. Hosts not in it are
-// SightUnknown; a host that was never heard since this view began must become
-// SightSuspect after the threshold, or nobody would ever ask for witnesses.
-// Ages are on the observer's monotonic clock, never wall time. A Seen is
+// FleetLiveness is the leader's view of the fleet at one instant. Hosts not in it are
+// LivenessUnknown; a host that was never heard since this view began must become
+// LivenessSuspect after the threshold, or nobody would ever ask for witnesses.
+// Ages are on the observer's monotonic clock, never wall time. A FleetLiveness is
 // immutable once handed over.
-type Seen struct {
-	Hosts map[fleet.HostID]HostSeen
+type FleetLiveness struct {
+	Hosts map[fleet.HostID]HostLiveness
 	// Taken is how long ago the view was taken: sights have held for so much longer.
 	// Set by the leader loop itself, which is given a view when one changes.
 	Taken time.Duration
@@ -121,9 +121,9 @@ type Seen struct {
 	ClockSamples int
 }
 
-// HostSeen is one host as seen.
-type HostSeen struct {
-	Sight Sight
+// HostLiveness is one host as seen.
+type HostLiveness struct {
+	Liveness Liveness
 	// Session is the one on whose stream the host is heard now; 0 for none: no
 	// stream of it flows (it may be alive by the word of a witness), or not known
 	// yet. A machine that runs again is alive before State knows of its session.

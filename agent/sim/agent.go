@@ -14,7 +14,7 @@ import (
 // on a voter, the log, the leader loop and the voter keeper.
 type agent struct {
 	*host
-	life  *virtual.Life
+	life  *virtual.Run
 	loop  *converge.Machine
 	timer *virtual.Timer
 	armed time.Duration
@@ -42,7 +42,7 @@ func (h *host) startAgent() {
 	h.w.note("agent of %s starts", h.name)
 	a.loop = converge.NewMachine(converge.MachineConfig{
 		Fleet: fleetID, Host: h.id, HostName: h.name, Zone: h.zone, Boot: h.bootID(), LogDir: "/log",
-		Limits: converge.Limits{Starts: h.w.cfg.Knobs.Starts},
+		Limits: converge.Limits{Starts: h.w.cfg.Tuning.Starts},
 	}, converge.Saved{Journal: slices.Clone(h.journal), Wanted: h.wanted}, a.now())
 	a.serves = newServing(a)
 	a.openLog()
@@ -76,7 +76,7 @@ func (a *agent) takeNode(node *simlog.Node) {
 }
 
 // applied passes on what an entry touched, on this voter.
-func (a *agent) applied(_ uint64, t fleet.Touched) {
+func (a *agent) applied(_ uint64, t fleet.ChangeSet) {
 	a.serves.wake(t)
 	a.lead.applied(t)
 }
@@ -164,7 +164,7 @@ func (a *agent) hear(task fleet.TaskID, n converge.Note) {
 		a.w.sometimes("a task cannot be killed")
 	case converge.NoteMassStop:
 		a.w.sometimes("a snapshot that would stop most tasks is refused")
-	case converge.NoteStranger:
+	case converge.NoteOrphan:
 		a.w.sometimes("remains of an unknown task are found")
 	case converge.NoteTaskFound:
 		a.w.sometimes("a running task is found again")
@@ -176,7 +176,7 @@ func (a *agent) hear(task fleet.TaskID, n converge.Note) {
 // in a large world.
 func (a *agent) arm(t converge.ArmTimer) {
 	at := t.At
-	if a.w.cfg.Large && a.link != nil && a.link.flows() && a.runtime == runtimeUp && len(a.sick) == 0 {
+	if a.w.cfg.Large && a.link != nil && a.link.flows() && a.runtime == runtimeUp && len(a.faulty) == 0 {
 		at = t.Work
 	}
 	a.timer.Stop()
@@ -192,7 +192,7 @@ const never = time.Duration(1<<62 - 1)
 
 func (a *agent) tick() {
 	a.step(converge.Tick{})
-	if a.w.chance.Is(a.w.cfg.Knobs.TickTwice) {
+	if a.w.chance.Is(a.w.cfg.Tuning.TickTwice) {
 		a.step(converge.Tick{})
 	}
 }

@@ -13,10 +13,10 @@ import (
 type Config struct {
 	Seed  uint64
 	Hosts []Machine
-	// Weather is how messages fare to begin with.
-	Weather virtual.Weather
-	// Knobs are sizes and times that production fixes and a run may turn.
-	Knobs Knobs
+	// Network is how messages fare to begin with.
+	Network virtual.NetworkConditions
+	// Tuning are sizes and times that production fixes and a run may turn.
+	Tuning Tuning
 	// Large has voters share one State and hosts that are well do no chores: both
 	// change only what a run costs.
 	Large bool
@@ -41,8 +41,8 @@ type Machine struct {
 	Capacity fleet.Resources
 }
 
-// Knobs are buggified constants: the zero value is production's.
-type Knobs struct {
+// Tuning are buggified constants: the zero value is production's.
+type Tuning struct {
 	Start      time.Duration // a container start takes about this long; 0 = 80 ms
 	Pull       time.Duration // an image pull; 0 = 2 s
 	Sync       time.Duration // an fsync; 0 = 2 ms
@@ -56,7 +56,7 @@ type Knobs struct {
 	Starts     int           // starts in flight on a host; 0 = production's
 }
 
-func (k Knobs) orDefault() Knobs {
+func (k Tuning) orDefault() Tuning {
 	if k.Start == 0 {
 		k.Start = 80 * time.Millisecond
 	}

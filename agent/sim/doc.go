@@ -4,8 +4,8 @@
 //
 // [World] is a fleet and everything around it: machines with disks, clocks,
 // containers and a registry (twins), a network, the replicated log and the
-// membership (simlog, simsight), operators, and a checker that watches all of it
-// (invariant). What happens to a world is a list of [Deed]s, which people can
+// membership (simlog, simdetector), operators, and a checker that watches all of it
+// (invariant). What happens to a world is a list of [Operation]s, which people can
 // write and a seed can draw; the same seed, deeds and code give the same trace,
 // byte for byte.
 //

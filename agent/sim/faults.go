@@ -18,7 +18,7 @@ func hostVerb(do func(*World, *host)) verb {
 	return verb{use: "HOST...", least: 1, most: -1, do: func(w *World, words words) error {
 		return w.each(words.objects, func(h *host) {
 			do(w, h)
-			w.watch.ails(h)
+			w.watch.faults(h)
 			w.watch.disturbed(h, disturbance)
 		})
 	}}
@@ -58,13 +58,13 @@ func init() {
 		"cut-oneway":      {use: "FROM[,FROM] TO[,TO]", least: 2, most: 2, do: func(w *World, d words) error { return w.cut(d.objects, false) }},
 		"isolate":         {use: "HOST[,HOST]: from all others", least: 1, most: 1, do: (*World).isolate},
 		"heal":            {use: "[the words of a cut]: it, or all cuts", most: 3, do: (*World).heal},
-		"weather":         {use: "", options: []string{"delay", "jitter", "loss", "dup", "tail"}, do: (*World).setWeather},
+		"weather":         {use: "", options: []string{"delay", "jitter", "loss", "dup", "tail"}, do: (*World).setNetworkConditions},
 		"registry-down":   {do: func(w *World, _ words) error { w.registryDown = true; return nil }},
 		"registry-up":     {do: func(w *World, _ words) error { w.registryDown = false; return nil }},
 		"exit":            {use: "[CODE]: a running container, by chance", most: 1, options: []string{"service"}, do: (*World).exitOne},
-		"sicken":          {use: ": a running task, by chance, fails its checks for a while", options: []string{"service", "for"}, do: (*World).sicken},
+		"sicken":          {use: ": a running task, by chance, fails its checks for a while", options: []string{"service", "for"}, do: (*World).breakDefinition},
 		"sick-definition": {use: "FAMILY:N: every task of it fails its checks", least: 1, most: 1, do: func(w *World, d words) error {
-			w.sickDefs[fleet.TaskDefID(d.objects[0])] = true
+			w.brokenDefs[fleet.TaskDefID(d.objects[0])] = true
 			return nil
 		}},
 	})
@@ -94,7 +94,7 @@ func (h *host) wipe() {
 
 func (w *World) starve(h *host, on bool) {
 	h.starved = on
-	w.sights.Starve(h.id, on)
+	w.detectors.Starve(h.id, on)
 	factor := 1.0
 	if on {
 		factor = 8
@@ -110,7 +110,7 @@ func (w *World) slow(d words) error {
 	return w.each(d.objects[:1], func(h *host) {
 		h.slow = factor
 		w.net.Slow(h.id, factor)
-		w.watch.ails(h)
+		w.watch.faults(h)
 		w.watch.disturbed(h, disturbance)
 	})
 }
@@ -122,8 +122,8 @@ func (w *World) setClock(d words) error {
 	}
 	return w.each(d.objects[:1], func(h *host) {
 		h.skew = by
-		w.sights.SetClock(h.id, by)
-		w.watch.ails(h)
+		w.detectors.SetClock(h.id, by)
+		w.watch.faults(h)
 		w.sometimes("the clock of a host is off")
 	})
 }
@@ -143,9 +143,9 @@ func (w *World) cut(groups []string, both bool) error {
 	if err != nil {
 		return err
 	}
-	touched := append(slices.Clone(a), b...)
-	w.cutting(touched, 1)
-	heals := []func(){func() { w.cutting(touched, -1) }, w.net.Cut(a, b)}
+	changeSet := append(slices.Clone(a), b...)
+	w.cutting(changeSet, 1)
+	heals := []func(){func() { w.cutting(changeSet, -1) }, w.net.Cut(a, b)}
 	if both {
 		heals = append(heals, w.net.Cut(b, a))
 	}
@@ -172,7 +172,7 @@ func (w *World) cutting(ids []fleet.HostID, by int) {
 		} else {
 			h.cuts += by
 		}
-		w.watch.ails(h)
+		w.watch.faults(h)
 		if !pair || h.pairs > 1 {
 			w.watch.disturbed(h, disturbance)
 		}
@@ -230,9 +230,9 @@ func (w *World) disturbAll(ids []fleet.HostID) {
 	}
 }
 
-func (w *World) setWeather(d words) error {
-	weather := virtual.Weather{Delay: 500 * time.Microsecond, Jitter: 500 * time.Microsecond}
-	for key, into := range map[string]*time.Duration{"delay": &weather.Delay, "jitter": &weather.Jitter} {
+func (w *World) setNetworkConditions(d words) error {
+	networkConditions := virtual.NetworkConditions{Delay: 500 * time.Microsecond, Jitter: 500 * time.Microsecond}
+	for key, into := range map[string]*time.Duration{"delay": &networkConditions.Delay, "jitter": &networkConditions.Jitter} {
 		if text, ok := d.options[key]; ok {
 			v, err := time.ParseDuration(text)
 			if err != nil || v < 0 || v > time.Minute {
@@ -241,7 +241,7 @@ func (w *World) setWeather(d words) error {
 			*into = v
 		}
 	}
-	for key, into := range map[string]*float64{"loss": &weather.Loss, "dup": &weather.Duplicate, "tail": &weather.SlowTail} {
+	for key, into := range map[string]*float64{"loss": &networkConditions.Loss, "dup": &networkConditions.Duplicate, "tail": &networkConditions.SlowTail} {
 		if text, ok := d.options[key]; ok {
 			v, err := strconv.ParseFloat(text, 64)
 			if err != nil || v < 0 || v > 1 {
@@ -250,9 +250,9 @@ func (w *World) setWeather(d words) error {
 			*into = v
 		}
 	}
-	w.watch.checker.AllAil(len(d.options) > 0)
+	w.watch.checker.AllFaulty(len(d.options) > 0)
 	w.disturbAll(nil)
-	w.net.SetWeather(weather)
+	w.net.SetConditions(networkConditions)
 	return nil
 }
 
@@ -297,7 +297,7 @@ func (w *World) exitOne(d words) error {
 	return nil
 }
 
-func (w *World) sicken(d words) error {
+func (w *World) breakDefinition(d words) error {
 	lasts := time.Minute
 	if text, ok := d.options["for"]; ok {
 		v, err := time.ParseDuration(text)
@@ -311,10 +311,10 @@ func (w *World) sicken(d words) error {
 		return fmt.Errorf("sicken: no container runs")
 	}
 	w.note("task %s on %s is sick for %s", short(c.Task), h.name, lasts)
-	h.sick[c.Task] = true
+	h.faulty[c.Task] = true
 	h.wakeUp()
 	w.time.After(lasts, func() {
-		delete(h.sick, c.Task)
+		delete(h.faulty, c.Task)
 		h.wakeUp()
 	})
 	return nil
@@ -327,11 +327,11 @@ func (h *host) wakeUp() {
 	}
 }
 
-// sickRevision reports whether all tasks of a task's definition fail their checks.
-func (w *World) sickRevision(id fleet.TaskID) bool {
-	if len(w.sickDefs) == 0 {
+// brokenRevision reports whether all tasks of a task's definition fail their checks.
+func (w *World) brokenRevision(id fleet.TaskID) bool {
+	if len(w.brokenDefs) == 0 {
 		return false
 	}
 	t := w.truth.Task(id)
-	return t != nil && w.sickDefs[t.TaskDef]
+	return t != nil && w.brokenDefs[t.TaskDef]
 }

@@ -25,7 +25,7 @@ type host struct {
 
 	// In memory: gone with the power.
 	boot       int
-	life       *virtual.Life // of the machine; nil while it is off
+	life       *virtual.Run // of the machine; nil while it is off
 	containers *fake.Containers
 	network    *fake.Network
 	cgroups    *fake.Cgroups
@@ -52,7 +52,7 @@ type host struct {
 	listeners map[fleet.HostID]bool // hosts that have their stream from this one
 
 	started map[string]int        // container and boot -> starts that took effect
-	sick    map[fleet.TaskID]bool // fails its health checks
+	faulty  map[fleet.TaskID]bool // fails its health checks
 }
 
 type runtimeState uint8
@@ -81,7 +81,7 @@ func hostName(n int) string { return fmt.Sprintf("h%d", n) }
 func newHost(w *World, n int, m Machine) *host {
 	h := &host{
 		w: w, number: n, id: fleet.HostID(fmt.Sprintf("h-%016x", n)), name: m.Name, zone: m.Zone, capacity: m.Capacity,
-		listeners: map[fleet.HostID]bool{}, started: map[string]int{}, sick: map[fleet.TaskID]bool{},
+		listeners: map[fleet.HostID]bool{}, started: map[string]int{}, faulty: map[fleet.TaskID]bool{},
 	}
 	h.containers = fake.NewContainers(func() time.Time { return w.wall().Std() })
 	h.network = fake.NewNetwork(h.containers.Alive)

@@ -5,8 +5,8 @@ import (
 	"time"
 
 	"skein/agent/lead"
+	"skein/agent/sim/simdetector"
 	"skein/agent/sim/simlog"
-	"skein/agent/sim/simsight"
 	"skein/agent/sim/virtual"
 	"skein/raftfsm/fleet"
 )
@@ -14,18 +14,18 @@ import (
 // leading carries out what the leader loop of one voter decides; it stands for
 // lead.Leader over the simulated log.
 type leading struct {
-	a       *agent
-	loop    *lead.Loop
-	eyes    *simsight.Eyes // nil while the log does not lead
-	keeping *keeping
-	timer   *virtual.Timer
-	pending *lead.Applied
-	woken   bool
-	notices int
-	regain  time.Duration
-	waiting bool   // a barrier is under way
-	passes  uint64 // counted so far
-	seenAt  time.Duration
+	a          *agent
+	loop       *lead.Loop
+	detector   *simdetector.Detector // nil while the log does not lead
+	keeping    *keeping
+	timer      *virtual.Timer
+	pending    *lead.Applied
+	woken      bool
+	notices    int
+	regain     time.Duration
+	waiting    bool   // a barrier is under way
+	passes     uint64 // counted so far
+	livenessAt time.Duration
 	// hostMoved: a host's row has changed since the sights were read.
 	hostMoved bool
 }
@@ -45,16 +45,16 @@ func (l *leading) now() lead.Instant {
 func (l *leading) turned(leads bool) {
 	l.notices++
 	l.step(lead.LostLeadership{})
-	if l.eyes != nil {
-		l.eyes.Close()
-		l.eyes = nil
+	if l.detector != nil {
+		l.detector.Close()
+		l.detector = nil
 	}
 	if !leads {
 		l.keeping.stop()
 		return
 	}
-	l.eyes = l.a.w.sights.Eyes(l.a.id, l.a.life)
-	l.eyes.OnChange(l.looked)
+	l.detector = l.a.w.detectors.Detector(l.a.id, l.a.life)
+	l.detector.OnChange(l.polled)
 	l.barrier()
 }
 
@@ -72,32 +72,32 @@ func (l *leading) barrier() {
 		case notice != l.notices:
 			l.barrier()
 		case err != nil:
-			l.a.life.After(lead.LookEvery, l.barrier)
+			l.a.life.After(lead.LivenessEvery, l.barrier)
 		default:
 			l.a.w.note("%s plans from index %d", l.a.name, l.a.node.State().Index())
 			l.pending = nil
-			l.step(l.sights(), lead.BecameLeader{State: l.a.node.State()})
+			l.step(l.liveness(), lead.BecameLeader{State: l.a.node.State()})
 			l.keeping.begin()
 		}
 	})
 }
 
-func (l *leading) sights() lead.Event {
-	l.seenAt = l.a.w.time.Now()
-	return lead.Sights{Seen: l.eyes.Sights()}
+func (l *leading) liveness() lead.Event {
+	l.livenessAt = l.a.w.time.Now()
+	return lead.LivenessChanged{Liveness: l.detector.Liveness()}
 }
 
-func (l *leading) looked() {
-	if l.eyes != nil {
-		l.step(l.sights())
+func (l *leading) polled() {
+	if l.detector != nil {
+		l.step(l.liveness())
 		l.keeping.wake()
 	}
 }
 
 // applied gathers what entries touched until the loop is stepped, at once.
-func (l *leading) applied(t fleet.Touched) {
-	if l.eyes != nil {
-		l.eyes.Applied(t)
+func (l *leading) applied(t fleet.ChangeSet) {
+	if l.detector != nil {
+		l.detector.Applied(t)
 	}
 	if !l.loop.Leading() {
 		return
@@ -107,7 +107,7 @@ func (l *leading) applied(t fleet.Touched) {
 		l.pending = &lead.Applied{}
 	}
 	l.pending.State = l.a.node.State()
-	l.pending.Touched.Merge(t)
+	l.pending.ChangeSet.Merge(t)
 	if t.Voters || t.Fleet || len(t.Hosts) > 0 {
 		l.keeping.wake()
 	}
@@ -128,13 +128,13 @@ func (l *leading) step(events ...lead.Event) {
 	l.a.w.countLoop(l)
 }
 
-// woke steps the loop. Production reads the sights each lead.LookEvery; here they
+// woke steps the loop. Production reads the sights each lead.LivenessEvery; here they
 // are read again only where their ages may count.
 func (l *leading) woke() {
-	count := l.eyes != nil && (l.hostMoved || l.eyes.Aged())
-	if count && l.a.w.time.Now()-l.seenAt >= lead.LookEvery {
+	count := l.detector != nil && (l.hostMoved || l.detector.Aged())
+	if count && l.a.w.time.Now()-l.livenessAt >= lead.LivenessEvery {
 		l.hostMoved = false
-		l.step(l.sights())
+		l.step(l.liveness())
 		return
 	}
 	l.step()
@@ -145,8 +145,8 @@ func (l *leading) carryOut(e lead.Effect) {
 	case lead.Propose:
 		l.propose(e.N, e.Entries, lead.ProposalDone{N: e.N})
 	case lead.Probe:
-		if l.eyes != nil {
-			l.eyes.Probe(e.Hosts)
+		if l.detector != nil {
+			l.detector.Probe(e.Hosts)
 		}
 	case lead.StepDown:
 		l.regain = l.a.w.time.Now() + lead.RegainAfter
@@ -174,8 +174,8 @@ func (l *leading) propose(n uint64, entries [][]fleet.Item, done lead.ProposalDo
 	}
 	l.a.node.Propose(entries[0], l.a.fleetTime(), func(results []fleet.Result, index uint64, err error) {
 		switch {
-		case simlog.Undone(err):
-			done.Undone = err
+		case simlog.NotProposed(err):
+			done.NotProposed = err
 			l.step(done)
 		case err != nil:
 			l.step(lead.ProposalUnknown{N: n, Err: err})

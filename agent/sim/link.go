@@ -201,7 +201,7 @@ func (l *link) dialled(attempt uint64, s *stream, err error) {
 	l.stream, l.since = s, l.a.w.time.Now()
 	l.a.retireOut(s.voter)
 	s.voter.listeners[l.a.id] = true
-	l.a.w.sights.Opened(l.a.id, s.voter.id, s.session)
+	l.a.w.detectors.Opened(l.a.id, s.voter.id, s.session)
 	l.a.roster = s.voter.knownVoters()
 	s.push()
 	l.a.step()
@@ -266,7 +266,7 @@ func (l *link) hangUp() {
 		}
 		s.close()
 		delete(s.voter.listeners, l.a.id)
-		l.a.w.sights.Closed(l.a.id, s.voter.id)
+		l.a.w.detectors.Closed(l.a.id, s.voter.id)
 	}
 }
 
@@ -321,7 +321,7 @@ func (l *link) report(r fleet.Report) {
 		})
 	}
 	send()
-	if l.a.w.chance.Is(l.a.w.cfg.Knobs.LateReport) {
+	if l.a.w.chance.Is(l.a.w.cfg.Tuning.LateReport) {
 		l.a.w.sometimes("a report comes again later")
 		l.a.after(l.a.w.chance.Between(time.Second, time.Minute), func() { l.a.w.resend(l.a.host, voter, r) })
 	}

@@ -11,7 +11,7 @@ const bringWithin = 10 * time.Minute
 // Live lives a life from beginning to end: the fleet is made, what is planned
 // happens, all faults end, the fleet comes to rest. It returns the world as it is
 // then, and what was wrong first, if anything was.
-func Live(l Life) (*World, *Failure) {
+func Live(l Run) (*World, *Failure) {
 	w := New(l.Config)
 	if err := w.Bring(bringWithin); err != nil {
 		if f := w.broken(); f != nil {
@@ -19,13 +19,13 @@ func Live(l Life) (*World, *Failure) {
 		}
 		return w, w.failure("liveness", fmt.Sprintf("make the fleet: %v", err))
 	}
-	w.Plan(l.Deeds)
+	w.Plan(l.Operations)
 	w.Run(w.time.Now() + l.For)
 	if f := w.broken(); f != nil {
 		return w, f
 	}
 	w.Heal(l.Dead...)
-	return w, w.Rest(l.Dead...)
+	return w, w.Quiesce(l.Dead...)
 }
 
 // Marks are the interesting states that were reached.

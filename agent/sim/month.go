@@ -20,7 +20,7 @@ type Month struct {
 	source workload.Source
 	begun  time.Duration
 	span   time.Duration
-	lives  map[fleet.TaskID]workload.Life
+	lives  map[fleet.TaskID]workload.Outcome
 	defs   map[string]fleet.TaskDefID // of job kinds
 
 	hosts, tasks, used, events map[string]*chart.Series
@@ -48,13 +48,13 @@ func (m *Month) Report(out io.Writer) {
 
 // NewMonth makes the world of a workload; see Run.
 func NewMonth(seed uint64, load *workload.World) *Month {
-	cfg := Config{Seed: seed, Large: true, Weather: virtual.Weather{Delay: 300 * time.Microsecond, Jitter: 300 * time.Microsecond}}
+	cfg := Config{Seed: seed, Large: true, Network: virtual.NetworkConditions{Delay: 300 * time.Microsecond, Jitter: 300 * time.Microsecond}}
 	for _, m := range load.Machines {
 		cfg.Hosts = append(cfg.Hosts, Machine{Name: m.Name, Zone: m.Zone, Capacity: m.Capacity})
 	}
 	m := &Month{
-		World: New(cfg), Load: load, source: load.Life(virtual.NewChance(seed, "workload")),
-		lives: map[fleet.TaskID]workload.Life{}, defs: map[string]fleet.TaskDefID{},
+		World: New(cfg), Load: load, source: load.Outcome(virtual.NewChance(seed, "workload")),
+		lives: map[fleet.TaskID]workload.Outcome{}, defs: map[string]fleet.TaskDefID{},
 	}
 	m.World.lifetimes = m.lives
 	return m
@@ -140,9 +140,9 @@ func (m *Month) deploy(i, version int, c fleet.RegisterTaskDef, fails bool, then
 		}
 		id := fleet.TaskDefID(r.IDs[0])
 		if fails {
-			w.sickDefs[id] = true
+			w.brokenDefs[id] = true
 			// Nobody leaves a deployment that never gets healthy for long.
-			w.time.After(20*time.Minute, func() { delete(w.sickDefs, id) })
+			w.time.After(20*time.Minute, func() { delete(w.brokenDefs, id) })
 		}
 		w.write(via, fmt.Sprintf("deploy %s of %s", s.Name, id), func(st *fleet.State) fleet.Command {
 			put := s.Put(id, st.Service(s.Name))
@@ -217,9 +217,9 @@ func (m *Month) run(j workload.Job) {
 	}
 	for lives := range slices.Chunk(j.Lives, fleet.MaxRunTasks) {
 		ids := make([]fleet.TaskID, len(lives))
-		for i, life := range lives {
+		for i, outcome := range lives {
 			ids[i] = m.World.newTaskID()
-			m.lives[ids[i]] = life
+			m.lives[ids[i]] = outcome
 		}
 		pins := m.World.pins(m.World.truth.TaskDef(def))
 		m.World.write(m.anyHost(), "run a job", func(*fleet.State) fleet.Command {
@@ -230,7 +230,7 @@ func (m *Month) run(j workload.Job) {
 
 func (m *Month) count(kind string) {
 	m.events[kind].Add(m.World.time.Now()-m.begun, 1)
-	m.World.stats.Deeds[kind]++
+	m.World.stats.Operations[kind]++
 }
 
 // record has the month looked at now and then for its picture.
@@ -256,10 +256,10 @@ func (m *Month) record() {
 
 func (m *Month) look() {
 	s, at := m.World.truth, m.World.time.Now()-m.begun
-	hosts := map[fleet.HostLife]int{}
+	hosts := map[fleet.HostState]int{}
 	var reserved, room fleet.Resources
 	for h := range s.Hosts() {
-		hosts[h.Life]++
+		hosts[h.State]++
 		reserved, room = reserved.Add(s.Reserved(h.ID)), room.Add(h.Capacity)
 	}
 	ready, silent, lost := hosts[fleet.HostReady], hosts[fleet.HostSilent], hosts[fleet.HostLost]

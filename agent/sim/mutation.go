@@ -92,7 +92,7 @@ func stopOld(in plan.Input, p plan.Plan) plan.Plan {
 func stopOne(in plan.Input, p plan.Plan) plan.Plan {
 	for _, name := range in.Scope.Services {
 		v := in.State.Service(name)
-		if v == nil || len(p.Items) > 0 || v.Mod%3 != 0 {
+		if v == nil || len(p.Items) > 0 || v.ModifyIndex%3 != 0 {
 			continue
 		}
 		for t := range in.State.LiveTasksOfService(name) {
@@ -113,7 +113,7 @@ func stopItem(id fleet.TaskID, why string) fleet.Item {
 func withoutSilence(in plan.Input) plan.Input {
 	s := in.State.Clone()
 	for h := range in.State.Hosts() {
-		if h.Life == fleet.HostSilent {
+		if h.State == fleet.HostSilent {
 			s.Apply(s.Index(), fleet.Entry{At: in.Now, Items: []fleet.Item{{Command: fleet.ReturnHost{Host: h.ID, Session: h.Session.N}}}})
 		}
 	}
@@ -132,7 +132,7 @@ func withoutSilenceHost(p plan.Plan) plan.Plan {
 // chatter says something at every full pass.
 func chatter(in plan.Input, p plan.Plan) plan.Plan {
 	if in.Scope.Full {
-		p.Add(fleet.Item{By: hosts.By, Command: fleet.PutWait{About: plan.AboutPlanner("chatter"), Code: "chatter", Message: in.Now.String()}})
+		p.Add(fleet.Item{By: hosts.By, Command: fleet.PutCondition{Subject: plan.PlannerSubject("chatter"), Code: "chatter", Message: in.Now.String()}})
 	}
 	return p
 }

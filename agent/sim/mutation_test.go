@@ -16,9 +16,9 @@ func TestMutationsAreCaught(t *testing.T) {
 		t.Run(string(m), func(t *testing.T) {
 			t.Parallel()
 			for seed := uint64(1); seed <= *mutationSeeds; seed++ {
-				life := sim.Draw(seed)
-				life.Config.Mutation = m
-				if _, failure := sim.Live(life); failure != nil {
+				run := sim.Draw(seed)
+				run.Config.Mutation = m
+				if _, failure := sim.Live(run); failure != nil {
 					t.Logf("caught by seed %d: %s: %s", seed, failure.Name, failure.Detail)
 					return
 				}

@@ -206,7 +206,7 @@ func (w *World) updateService(d words) error {
 			if v == nil {
 				return nil
 			}
-			c := fleet.PutService{Name: name, ExpectMod: v.Mod, TaskDef: id, Images: pins, Desired: v.Desired, MinPercent: v.MinPercent,
+			c := fleet.PutService{Name: name, ExpectedModifyIndex: v.ModifyIndex, TaskDef: id, Images: pins, Desired: v.Desired, MinPercent: v.MinPercent,
 				MaxPercent: v.MaxPercent, GraceS: v.GraceS, OnDisconnect: v.OnDisconnect, Force: force, Tags: v.Tags}
 			_ = d.bounds(&c) // checked when the deed was
 			return c

@@ -36,19 +36,19 @@ func (a *agent) perform(e converge.Effect) {
 	// Whatever happens, the deadline answers.
 	deadline = a.life.After(e.Within, func() { answer(converge.Done{ID: e.ID, Err: context.DeadlineExceeded}) })
 	takes, disk := a.takes(e.Do)
-	life := a.life
+	run := a.life
 	if _, journal := e.Do.(converge.Journal); journal && a.w.cfg.Mutation.is(MutationJournalLate) {
-		life.After(0, func() { answer(converge.Done{ID: e.ID}) })
+		run.After(0, func() { answer(converge.Done{ID: e.ID}) })
 		takes += time.Second
 	}
 	act := func() {
 		d := a.outcome(e)
-		lost := d.Err == nil && !disk && a.w.chance.Is(a.w.cfg.Knobs.AnswerLost)
+		lost := d.Err == nil && !disk && a.w.chance.Is(a.w.cfg.Tuning.AnswerLost)
 		if lost {
 			a.w.sometimes("the answer of a call is lost")
 			d = converge.Done{ID: e.ID, Err: errRuntimeGone}
 		}
-		life.After(10*time.Microsecond, func() { answer(d) })
+		run.After(10*time.Microsecond, func() { answer(d) })
 	}
 	a.after(takes, func() {
 		switch {
@@ -64,7 +64,7 @@ func (a *agent) perform(e converge.Effect) {
 
 // takes is how long an action takes, and whether it is a write to the disk.
 func (a *agent) takes(do converge.Action) (d time.Duration, disk bool) {
-	k := a.w.cfg.Knobs
+	k := a.w.cfg.Tuning
 	around := func(d time.Duration) time.Duration { return a.w.chance.Between(d/2, d*2) }
 	switch do.(type) {
 	case converge.Journal, converge.SaveWanted:
@@ -97,7 +97,7 @@ func (a *agent) outcome(e converge.Effect) converge.Done {
 		a.unwritten = append(a.unwritten, journal.Records...)
 	}
 	switch {
-	case a.w.calls == a.w.cfg.FailCall, a.w.chance.Is(a.w.cfg.Knobs.CallFails):
+	case a.w.calls == a.w.cfg.FailCall, a.w.chance.Is(a.w.cfg.Tuning.CallFails):
 		d.Err = errInjected
 		a.w.note("%s: %T fails", a.name, e.Do)
 		a.w.sometimes("a local call fails")
@@ -172,7 +172,7 @@ func (a *agent) writeJournal() error {
 		case converge.RecordStart:
 			a.w.watch.journaled(a.host, r)
 		case converge.RecordForget:
-			delete(a.sick, r.Task)
+			delete(a.faulty, r.Task)
 		}
 	}
 	a.host.journal = append(a.host.journal, a.unwritten...)
@@ -214,8 +214,8 @@ func (h *host) startContainer(id string) error {
 	err := h.containers.Start(background, id)
 	if err == nil && was.State == port.ContainerCreated {
 		h.w.watch.started(h, was)
-		if life, ok := h.w.lifetimes[was.Task]; ok {
-			h.after(life.Lasts, func() { h.exit(id, life.Exit.Code()) })
+		if outcome, ok := h.w.lifetimes[was.Task]; ok {
+			h.after(outcome.Lasts, func() { h.exit(id, outcome.Exit.Code()) })
 		}
 	}
 	return err
@@ -226,7 +226,7 @@ func (a *agent) check(task fleet.TaskID, container string) (code int, err error)
 	switch s, ok := a.containers.Get(container); {
 	case !ok || s.State != port.ContainerRunning:
 		return 0, fmt.Errorf("check %s: %w", container, port.ErrNotFound)
-	case a.sick[task], a.w.sickRevision(task):
+	case a.faulty[task], a.w.brokenRevision(task):
 		return 1, nil
 	default:
 		return 0, nil

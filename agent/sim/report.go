@@ -19,8 +19,8 @@ func (w *World) Report(out io.Writer) {
 	if s.GapOf != "" {
 		fmt.Fprintf(&b, "worst gap   %s had fewer tasks running than its lower bound for %s\n", s.GapOf, s.Gap.Round(time.Millisecond))
 	}
-	fmt.Fprintf(&b, "\nwhat happened\n%s", counts(s.Deeds))
-	fmt.Fprintf(&b, "\ndecisions\n%s", counts(s.Decisions))
+	fmt.Fprintf(&b, "\nwhat happened\n%s", counts(s.Operations))
+	fmt.Fprintf(&b, "\ndecisions\n%s", counts(s.Events))
 	fmt.Fprintf(&b, "\ncommands\n%s", counts(s.Commands))
 	if len(s.Refused) > 0 {
 		fmt.Fprintf(&b, "\nrefused by State\n%s", counts(s.Refused))

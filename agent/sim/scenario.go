@@ -77,10 +77,10 @@ func (p *player) play(command string) error {
 		return p.show(fields[1:])
 	case "rest":
 		p.world.Heal()
-		if f := p.world.Rest(); f != nil {
+		if f := p.world.Quiesce(); f != nil {
 			return f
 		}
-		p.decisions()
+		p.events()
 		p.line("at rest")
 		return nil
 	default:
@@ -90,7 +90,7 @@ func (p *player) play(command string) error {
 
 // fleet makes the scenario's world.
 func (p *player) fleet(fields []string) error {
-	cfg := Config{Seed: 1, Weather: virtual.Weather{Delay: 500 * time.Microsecond}}
+	cfg := Config{Seed: 1, Network: virtual.NetworkConditions{Delay: 500 * time.Microsecond}}
 	room := fleet.Resources{CPU: 2048, Memory: 4096}
 	for _, field := range fields {
 		key, value, _ := strings.Cut(field, "=")
@@ -119,7 +119,7 @@ func (p *player) fleet(fields []string) error {
 	if err := p.world.Bring(bringWithin); err != nil {
 		return err
 	}
-	p.since, p.told = p.world.time.Now(), p.world.truth.LastDecision()
+	p.since, p.told = p.world.time.Now(), p.world.truth.LastEvent()
 	return nil
 }
 
@@ -133,7 +133,7 @@ func (p *player) run(fields []string, enough func() bool) error {
 		return err
 	}
 	came := p.world.runUntil(p.world.time.Now()+d, enough)
-	p.decisions()
+	p.events()
 	if f := p.world.broken(); f != nil {
 		return f
 	}
@@ -143,11 +143,11 @@ func (p *player) run(fields []string, enough func() bool) error {
 	return nil
 }
 
-func (p *player) decisions() {
-	for d := range p.world.truth.DecisionsAfter(p.told) {
-		p.told = d.Seq
-		at := d.At.Sub(began) - p.since
-		p.line("%9.3fs  %-10s %s", at.Seconds(), d.By, d.Message)
+func (p *player) events() {
+	for e := range p.world.truth.EventsAfter(p.told) {
+		p.told = e.Seq
+		at := e.At.Sub(began) - p.since
+		p.line("%9.3fs  %-10s %s", at.Seconds(), e.By, e.Message)
 	}
 }
 
@@ -175,7 +175,7 @@ func (p *player) show(fields []string) error {
 			if h.Cordon != nil {
 				flags = " cordoned"
 			}
-			p.line("%-4s zone %s  %-8s tasks %d  free cpu %d%s", h.Name, h.Zone, h.Life, n, s.Free(h.ID).CPU, flags)
+			p.line("%-4s zone %s  %-8s tasks %d  free cpu %d%s", h.Name, h.Zone, h.State, n, s.Free(h.ID).CPU, flags)
 		}
 	case "tasks":
 		for t := range s.Tasks() {
@@ -187,8 +187,8 @@ func (p *player) show(fields []string) error {
 			p.line("%s %s desired %d: running %d healthy %d pending %d stopping %d unreachable %d zones %v", v.Name, v.Revision, v.Desired,
 				n.Running, n.Healthy, n.Pending, n.Stopping, n.Unreachable, s.TasksByZone(v.Name))
 		}
-		for w := range s.Waits() {
-			p.line("waits: %s: %s %v", w.About, w.Message, w.Counts)
+		for w := range s.Conditions() {
+			p.line("waits: %s: %s %v", w.Subject, w.Message, w.Counts)
 		}
 	case "voters":
 		for v := range s.Voters() {

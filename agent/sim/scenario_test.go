@@ -59,21 +59,21 @@ func TestAScenarioThatCannotBePlayedSaysWhy(t *testing.T) {
 	}
 }
 
-func FuzzParseDeeds(f *testing.F) {
+func FuzzParseOperations(f *testing.F) {
 	f.Add("1s kill h1\n# a word\n2m30s service web 3 cpu=64 check=5\n")
 	f.Add("0s cut h1,h2 h3")
 	f.Fuzz(func(t *testing.T, text string) {
-		deeds, err := sim.ParseDeeds(text)
+		operations, err := sim.ParseOperations(text)
 		if err != nil {
 			return
 		}
 		var b strings.Builder
-		for _, d := range deeds {
+		for _, d := range operations {
 			b.WriteString(d.String() + "\n")
 		}
-		again, err := sim.ParseDeeds(b.String())
-		if err != nil || len(again) != len(deeds) {
-			t.Errorf("%q reads as %d deeds, which do not read back: %v", text, len(deeds), err)
+		again, err := sim.ParseOperations(b.String())
+		if err != nil || len(again) != len(operations) {
+			t.Errorf("%q reads as %d deeds, which do not read back: %v", text, len(operations), err)
 		}
 	})
 }

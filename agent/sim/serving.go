@@ -114,9 +114,9 @@ func (s *serving) begin(from *agent, attempt, session, epoch, index uint64, done
 				return
 			}
 			s.a.life.After(proposePause, try)
-		case h.Life == fleet.HostForgotten:
+		case h.State == fleet.HostForgotten:
 			done(nil, fleet.ErrForgotten)
-		case h.Session.N > session, h.Life == fleet.HostLost:
+		case h.Session.N > session, h.State == fleet.HostLost:
 			done(nil, fleet.ErrOldSession)
 		default:
 			old := s.streams[from.id]
@@ -144,7 +144,7 @@ func (s *serving) closeAll() {
 }
 
 // wake has the streams of the hosts whose wanted tasks changed bring it.
-func (s *serving) wake(t fleet.Touched) {
+func (s *serving) wake(t fleet.ChangeSet) {
 	for _, ids := range [][]fleet.HostID{t.Wanted, t.Hosts} {
 		for _, id := range ids {
 			st := s.streams[id]

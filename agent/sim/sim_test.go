@@ -20,7 +20,7 @@ var (
 // tell fails a test with a failure's story.
 func tell(t *testing.T, f *sim.Failure) {
 	t.Helper()
-	t.Errorf("%v\n  %s\nagain: skein sim --life --seed %d", f, strings.Join(f.Story, "\n  "), f.Seed)
+	t.Errorf("%v\n  %s\nagain: skein sim --life --seed %d", f, strings.Join(f.Trace, "\n  "), f.Seed)
 }
 
 // Whatever happens to a fleet, no rule is broken; and once nothing happens any
@@ -57,9 +57,9 @@ func TestASeedIsItsTrace(t *testing.T) {
 	for _, seed := range []uint64{1, 2, 3, 4, 5} {
 		var traces [2]bytes.Buffer
 		for i := range traces {
-			life := sim.Draw(seed)
-			life.Config.Trace = &traces[i]
-			sim.Live(life)
+			run := sim.Draw(seed)
+			run.Config.Trace = &traces[i]
+			sim.Live(run)
 		}
 		if !bytes.Equal(traces[0].Bytes(), traces[1].Bytes()) {
 			a, b := strings.Split(traces[0].String(), "\n"), strings.Split(traces[1].String(), "\n")

@@ -9,7 +9,7 @@ import (
 // Soaked is one life of a soak.
 type Soaked struct {
 	Seed    uint64
-	Life    Life     // as it was drawn; after a failure, the smallest that still fails
+	Run     Run      // as it was drawn; after a failure, the smallest that still fails
 	Failure *Failure // nil when all was well
 	Events  uint64
 	Marks   Marks
@@ -42,11 +42,11 @@ func Soak(ctx context.Context, from uint64, workers int, tell func(Soaked)) {
 }
 
 func soakOne(seed uint64) Soaked {
-	s := Soaked{Seed: seed, Life: Draw(seed)}
-	world, failure := Live(s.Life)
+	s := Soaked{Seed: seed, Run: Draw(seed)}
+	world, failure := Live(s.Run)
 	s.Failure, s.Events, s.Marks = failure, world.Events(), maps.Clone(world.Marks())
 	if failure != nil {
-		s.Life, s.Failure = Shrink(s.Life, failure, func(string) {})
+		s.Run, s.Failure = Shrink(s.Run, failure, func(string) {})
 	}
 	return s
 }

@@ -10,26 +10,26 @@ import (
 
 // Stats are what a world has counted.
 type Stats struct {
-	Entries   uint64
-	Planned   uint64            // commands of planners, Prune aside
-	Commands  map[string]uint64 // by name
-	Refused   map[string]uint64 // by name: State said no
-	Deeds     map[string]uint64 // by verb
-	Decisions map[string]uint64 // by code
-	Elections uint64
-	Created   uint64 // tasks
-	Stopped   uint64
-	Replaced  uint64 // tasks of services that ended though nobody had asked
-	Passes    uint64
-	Gap       time.Duration // longest time any service had fewer healthy tasks than its lower bound
-	GapOf     string
+	Entries    uint64
+	Planned    uint64            // commands of planners, Prune aside
+	Commands   map[string]uint64 // by name
+	Refused    map[string]uint64 // by name: State said no
+	Operations map[string]uint64 // by verb
+	Events     map[string]uint64 // by code
+	Elections  uint64
+	Created    uint64 // tasks
+	Stopped    uint64
+	Replaced   uint64 // tasks of services that ended though nobody had asked
+	Passes     uint64
+	Gap        time.Duration // longest time any service had fewer healthy tasks than its lower bound
+	GapOf      string
 
 	decided uint64 // last decision counted
 	below   map[string]time.Duration
 }
 
 func newStats() Stats {
-	return Stats{Commands: map[string]uint64{}, Refused: map[string]uint64{}, Deeds: map[string]uint64{}, Decisions: map[string]uint64{}, below: map[string]time.Duration{}}
+	return Stats{Commands: map[string]uint64{}, Refused: map[string]uint64{}, Operations: map[string]uint64{}, Events: map[string]uint64{}, below: map[string]time.Duration{}}
 }
 
 func (s *Stats) committed(w *World, c simlog.Commit) {
@@ -43,11 +43,11 @@ func (s *Stats) committed(w *World, c simlog.Commit) {
 		}
 		s.count(w, item)
 	}
-	for d := range c.State.DecisionsAfter(s.decided) {
-		s.decided = d.Seq
-		s.Decisions[d.Code]++
+	for e := range c.State.EventsAfter(s.decided) {
+		s.decided = e.Seq
+		s.Events[e.Code]++
 	}
-	for _, name := range c.Outcome.Touched.Services {
+	for _, name := range c.Outcome.ChangeSet.Services {
 		s.gap(w, name)
 	}
 }

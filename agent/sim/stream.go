@@ -19,16 +19,16 @@ type stream struct {
 	begun  bool
 	epoch  uint64
 	index  uint64 // of the last frame sent
-	sent   map[fleet.TaskID]wantedMark
+	sent   map[fleet.TaskID]wantedVersion
 	defs   map[fleet.TaskDefID]bool
 	flying bool
 	dirty  bool
 	closed bool
 }
 
-// wantedMark is what may change of a wanted task.
-type wantedMark struct {
-	mod           uint64
+// wantedVersion is what may change of a wanted task.
+type wantedVersion struct {
+	modifyIndex   uint64
 	desired, last fleet.TaskStatus
 	stopAfterMs   int64
 	graceS        int
@@ -48,7 +48,7 @@ func (s *stream) push() {
 		return
 	}
 	w := s.voter.node.State().Wanted(s.to.id)
-	if h := s.voter.node.State().Host(s.to.id); w.Session != s.session || h.Life == fleet.HostLost {
+	if h := s.voter.node.State().Host(s.to.id); w.Session != s.session || h.State == fleet.HostLost {
 		s.end(fleet.ErrOldSession)
 		return
 	}
@@ -84,7 +84,7 @@ func (s *stream) send(f converge.Frame) {
 // staleAgain delivers a frame once more, when it is old.
 func (s *stream) staleAgain(f converge.Frame) {
 	w, a := s.voter.w, s.to
-	if !w.chance.Is(w.cfg.Knobs.StaleFrame) {
+	if !w.chance.Is(w.cfg.Tuning.StaleFrame) {
 		return
 	}
 	a.life.After(w.chance.Between(time.Second, time.Minute), func() {
@@ -103,7 +103,7 @@ func (s *stream) taken(f converge.Frame, err error) {
 		s.end(err)
 		return
 	}
-	if s.voter.w.chance.Is(s.voter.w.cfg.Knobs.StreamCut) {
+	if s.voter.w.chance.Is(s.voter.w.cfg.Tuning.StreamCut) {
 		s.voter.w.sometimes("a stream breaks after a frame")
 		s.end(errNoAnswer)
 		return
@@ -116,7 +116,7 @@ func (s *stream) taken(f converge.Frame, err error) {
 // end ends the stream and tells the host why.
 func (s *stream) end(why error) {
 	s.close()
-	s.voter.w.sights.Cut(s.to.id, s.voter.id)
+	s.voter.w.detectors.Cut(s.to.id, s.voter.id)
 	a := s.to
 	s.voter.w.net.Send(s.voter.id, a.id, func() {
 		if !a.life.Over() && a.link.stream == s {
@@ -140,7 +140,7 @@ func (s *stream) frame(w fleet.Wanted) (f converge.Frame, any bool) {
 	f = converge.Frame{Fleet: w.Fleet, Epoch: w.Epoch, Index: w.Index, Session: w.Session, LeaderAge: s.voter.leaderAge()}
 	if !s.begun || s.epoch != w.Epoch {
 		s.begun, s.epoch = true, w.Epoch
-		s.sent, s.defs = map[fleet.TaskID]wantedMark{}, map[fleet.TaskDefID]bool{}
+		s.sent, s.defs = map[fleet.TaskID]wantedVersion{}, map[fleet.TaskDefID]bool{}
 		f.Complete, f.Tasks, f.TaskDefs = true, w.Tasks, w.TaskDefs
 		s.remember(w)
 		return f, true
@@ -185,6 +185,6 @@ func (s *stream) remember(w fleet.Wanted) {
 	}
 }
 
-func markOf(t *fleet.WantedTask) wantedMark {
-	return wantedMark{mod: t.Mod, desired: t.Desired, last: t.Last, stopAfterMs: t.StopAfterMs, graceS: t.GraceS}
+func markOf(t *fleet.WantedTask) wantedVersion {
+	return wantedVersion{modifyIndex: t.ModifyIndex, desired: t.Desired, last: t.Last, stopAfterMs: t.StopAfterMs, graceS: t.GraceS}
 }

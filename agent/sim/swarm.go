@@ -9,11 +9,11 @@ import (
 	"skein/raftfsm/fleet"
 )
 
-// Life is a whole run: a world, what is done to it, and for how long.
-type Life struct {
-	Config Config
-	Deeds  []Deed
-	For    time.Duration // until faults end and the fleet must come to rest
+// Run is a whole run: a world, what is done to it, and for how long.
+type Run struct {
+	Config     Config
+	Operations []Operation
+	For        time.Duration // until faults end and the fleet must come to rest
 	// Dead are hosts that never come back, by name: fewer than any majority of
 	// voters needs.
 	Dead []string
@@ -22,17 +22,17 @@ type Life struct {
 // Draw makes the life of a seed. First it draws which kinds of faults there are
 // at all, then how often, then sizes: lives with one or two kinds find what lives
 // with all of them hide. Source: reliability.md 2.2, S1 and S2.
-func Draw(seed uint64) Life {
+func Draw(seed uint64) Run {
 	d := &drawing{c: virtual.NewChance(seed, "life"), busy: map[string]time.Duration{}}
-	d.life.Config.Seed, d.life.Config.MostEvents = seed, mostEvents
+	d.run.Config.Seed, d.run.Config.MostEvents = seed, mostEvents
 	d.topology()
-	d.knobs()
+	d.tuning()
 	d.services()
-	d.life.For = virtual.Pick(d.c, 3*time.Minute, 10*time.Minute, 30*time.Minute)
+	d.run.For = virtual.Pick(d.c, 3*time.Minute, 10*time.Minute, 30*time.Minute)
 	d.events()
-	slices.SortStableFunc(d.life.Deeds, func(a, b Deed) int { return int(a.At - b.At) })
-	d.life.For = max(d.life.For, d.life.Deeds[len(d.life.Deeds)-1].At+time.Second) // each fault's end is in the life
-	return d.life
+	slices.SortStableFunc(d.run.Operations, func(a, b Operation) int { return int(a.At - b.At) })
+	d.run.For = max(d.run.For, d.run.Operations[len(d.run.Operations)-1].At+time.Second) // each fault's end is in the life
+	return d.run
 }
 
 // mostEvents is ten times what a drawn life has.
@@ -41,7 +41,7 @@ const mostEvents = 2_000_000
 // drawing is a life being drawn.
 type drawing struct {
 	c      *virtual.Chance
-	life   Life
+	run    Run
 	names  []string
 	busy   map[string]time.Duration // hosts with a fault, until when
 	family []string                 // services
@@ -56,7 +56,7 @@ func (d *drawing) topology() {
 	for i := range n {
 		name := hostName(i + 1)
 		d.names = append(d.names, name)
-		d.life.Config.Hosts = append(d.life.Config.Hosts, Machine{
+		d.run.Config.Hosts = append(d.run.Config.Hosts, Machine{
 			Name: name, Zone: string(zones[i%len(zones)]),
 			Capacity: fleet.Resources{CPU: 1024 << d.c.IntN(3), Memory: 2048 << d.c.IntN(3)},
 		})
@@ -66,25 +66,25 @@ func (d *drawing) topology() {
 		d.most = n // quorum is lost now and then
 	}
 	if n >= 5 && d.c.Is(0.3) {
-		d.life.Dead = []string{d.names[n-1]}
+		d.run.Dead = []string{d.names[n-1]}
 	}
 }
 
-func (d *drawing) knobs() {
+func (d *drawing) tuning() {
 	some := func(p float64) float64 {
 		if d.c.Is(0.25) {
 			return p * d.c.Float64()
 		}
 		return 0
 	}
-	k := &d.life.Config.Knobs
+	k := &d.run.Config.Tuning
 	k.AnswerLost, k.CallFails, k.StreamCut = some(0.1), some(0.05), some(0.2)
 	k.TickTwice, k.StaleFrame, k.LateReport = some(0.3), some(0.2), some(0.2)
 	k.Snapshot = virtual.Pick(d.c, 300, 300, 3, 50) // agents that die again and again read their logs again and again
 	k.Starts = virtual.Pick(d.c, 0, 0, 1, 2)
 	k.Start = virtual.Pick(d.c, 0, 0, 20*time.Millisecond, time.Second)
 	k.Pull = virtual.Pick(d.c, 0, 0, 100*time.Millisecond, 20*time.Second)
-	d.life.Config.Weather = virtual.Weather{Delay: 300 * time.Microsecond, Jitter: time.Millisecond}
+	d.run.Config.Network = virtual.NetworkConditions{Delay: 300 * time.Microsecond, Jitter: time.Millisecond}
 }
 
 // services are what the fleet runs from the start.
@@ -95,12 +95,12 @@ func (d *drawing) services() {
 		options := virtual.Pick(d.c, "", " check=10", " check=5", " port=dynamic", " port=8080", " stop-after=30s") +
 			virtual.Pick(d.c, "", "", " min=50 max=100", " max=150", " min=0 max=100", " min=100 max=100") +
 			virtual.Pick(d.c, "", "", "", " command=deaf stop-timeout=5", " grace=20")
-		d.deed(time.Duration(i)*time.Second, "service %s %d cpu=%d mem=%d%s", name, 1+d.c.IntN(6), 64<<d.c.IntN(3), 64<<d.c.IntN(3), options)
+		d.operation(time.Duration(i)*time.Second, "service %s %d cpu=%d mem=%d%s", name, 1+d.c.IntN(6), 64<<d.c.IntN(3), 64<<d.c.IntN(3), options)
 	}
 }
 
-func (d *drawing) deed(at time.Duration, format string, args ...any) {
-	d.life.Deeds = append(d.life.Deeds, Deed{At: at, Text: fmt.Sprintf(format, args...)})
+func (d *drawing) operation(at time.Duration, format string, args ...any) {
+	d.run.Operations = append(d.run.Operations, Operation{At: at, Text: fmt.Sprintf(format, args...)})
 }
 
 // kind is a kind of event; it adds deeds at d.at.
@@ -123,11 +123,11 @@ func (d *drawing) events() {
 		on = append(on, hostKinds[0])
 	}
 	every := virtual.Pick(d.c, 2*time.Second, 10*time.Second, 40*time.Second)
-	for d.at = 5 * time.Second; d.at < d.life.For; d.at += d.c.Between(every/4, 2*every) {
+	for d.at = 5 * time.Second; d.at < d.run.For; d.at += d.c.Between(every/4, 2*every) {
 		on[d.c.IntN(len(on))].draw(d)
 	}
-	for _, name := range d.life.Dead {
-		d.deed(d.c.Between(10*time.Second, d.life.For), "kill %s", name)
+	for _, name := range d.run.Dead {
+		d.operation(d.c.Between(10*time.Second, d.run.For), "kill %s", name)
 	}
 }
 
@@ -152,7 +152,7 @@ func (d *drawing) host(lasts time.Duration) string {
 	taken := 0
 	for _, name := range d.names {
 		switch {
-		case slices.Contains(d.life.Dead, name):
+		case slices.Contains(d.run.Dead, name):
 			taken++
 		case d.busy[name] > d.at:
 			taken++
@@ -173,8 +173,8 @@ func during(begin, end string) func(*drawing) {
 	return func(d *drawing) {
 		lasts := d.lasts()
 		if name := d.host(lasts); name != "" {
-			d.deed(d.at, begin, name)
-			d.deed(d.at+lasts, end, name)
+			d.operation(d.at, begin, name)
+			d.operation(d.at+lasts, end, name)
 		}
 	}
 }
@@ -191,17 +191,17 @@ var hostKinds = []kind{
 	{"runtime hangs", during("containerd-hang %s", "containerd-up %s")},
 	{"disk full", during("disk-full %s", "disk-well %s")},
 	{"disk stalled", during("disk-stall %s", "disk-well %s")},
-	{"agent restart", func(d *drawing) { d.deed(d.at, "restart-agent %s", d.names[d.c.IntN(len(d.names))]) }},
+	{"agent restart", func(d *drawing) { d.operation(d.at, "restart-agent %s", d.names[d.c.IntN(len(d.names))]) }},
 	{"reboot", func(d *drawing) {
 		if name := d.host(30 * time.Second); name != "" {
-			d.deed(d.at, "reboot %s", name)
+			d.operation(d.at, "reboot %s", name)
 		}
 	}},
 	{"clock off", func(d *drawing) {
 		lasts := d.lasts()
 		if name := d.host(lasts); name != "" {
-			d.deed(d.at, "clock %s %s", name, virtual.Pick(d.c, "3s", "-3s", "1h", "-1h", "400ms"))
-			d.deed(d.at+lasts, "clock %s 0s", name)
+			d.operation(d.at, "clock %s %s", name, virtual.Pick(d.c, "3s", "-3s", "1h", "-1h", "400ms"))
+			d.operation(d.at+lasts, "clock %s 0s", name)
 		}
 	}},
 	{"wiped disk", func(d *drawing) {
@@ -215,13 +215,13 @@ var hostKinds = []kind{
 				return
 			}
 		}
-		if name := d.host(2 * time.Minute); name != "" && len(d.life.Dead) == 0 {
+		if name := d.host(2 * time.Minute); name != "" && len(d.run.Dead) == 0 {
 			d.wiped = d.at
 			for _, other := range d.names {
 				d.busy[other] = max(d.busy[other], d.at+3*time.Minute)
 			}
-			d.deed(d.at, "wipe %s", name)
-			d.deed(d.at+5*time.Second, "start %s", name)
+			d.operation(d.at, "wipe %s", name)
+			d.operation(d.at+5*time.Second, "start %s", name)
 		}
 	}},
 }
@@ -232,23 +232,23 @@ var fleetKinds = []kind{
 		lasts := d.lasts()
 		a, b := d.c.IntN(len(d.names)), d.c.IntN(len(d.names))
 		if name := d.host(lasts); a != b && name != "" {
-			d.deed(d.at, "cut-oneway %s %s", d.names[a], d.names[b])
-			d.deed(d.at+lasts, "heal %s %s", d.names[a], d.names[b])
+			d.operation(d.at, "cut-oneway %s %s", d.names[a], d.names[b])
+			d.operation(d.at+lasts, "heal %s %s", d.names[a], d.names[b])
 		}
 	}},
 	{"pair cut", func(d *drawing) {
 		lasts := d.lasts()
 		a, b := d.c.IntN(len(d.names)), d.c.IntN(len(d.names))
 		if name := d.host(lasts); a != b && name != "" {
-			d.deed(d.at, "cut %s %s", d.names[a], d.names[b])
-			d.deed(d.at+lasts, "heal %s %s", d.names[a], d.names[b])
+			d.operation(d.at, "cut %s %s", d.names[a], d.names[b])
+			d.operation(d.at+lasts, "heal %s %s", d.names[a], d.names[b])
 		}
 	}},
 	{"zone lost", func(d *drawing) {
 		lasts := d.lasts()
-		zone := d.life.Config.Hosts[d.c.IntN(len(d.names))].Zone
+		zone := d.run.Config.Hosts[d.c.IntN(len(d.names))].Zone
 		n := 0
-		for _, h := range d.life.Config.Hosts {
+		for _, h := range d.run.Config.Hosts {
 			if h.Zone == zone || d.busy[h.Name] > d.at {
 				n++
 			}
@@ -256,65 +256,67 @@ var fleetKinds = []kind{
 		if n > d.most {
 			return
 		}
-		for _, h := range d.life.Config.Hosts {
+		for _, h := range d.run.Config.Hosts {
 			if h.Zone == zone {
 				d.busy[h.Name] = max(d.busy[h.Name], d.at+lasts+time.Second)
 			}
 		}
-		d.deed(d.at, "kill zone:%s", zone)
-		d.deed(d.at+lasts, "start zone:%s", zone)
+		d.operation(d.at, "kill zone:%s", zone)
+		d.operation(d.at+lasts, "start zone:%s", zone)
 	}},
 	{"power lost everywhere", func(d *drawing) {
 		if d.most < len(d.names) {
 			return
 		}
-		d.deed(d.at, "kill all")
+		d.operation(d.at, "kill all")
 		for _, name := range d.names {
-			d.deed(d.at+d.lasts(), "start %s", name)
+			d.operation(d.at+d.lasts(), "start %s", name)
 		}
 	}},
 	{"registry down", func(d *drawing) {
-		d.deed(d.at, "registry-down")
-		d.deed(d.at+d.lasts(), "registry-up")
+		d.operation(d.at, "registry-down")
+		d.operation(d.at+d.lasts(), "registry-up")
 	}},
 	{"bad weather", func(d *drawing) {
-		d.deed(d.at, "weather %s", virtual.Pick(d.c, "loss=0.05", "loss=0.2", "delay=50ms jitter=20ms", "dup=0.2", "delay=1ms jitter=30ms tail=0.01", "delay=200ms jitter=100ms loss=0.02"))
-		d.deed(d.at+d.lasts(), "weather")
+		d.operation(d.at, "weather %s", virtual.Pick(d.c, "loss=0.05", "loss=0.2", "delay=50ms jitter=20ms", "dup=0.2", "delay=1ms jitter=30ms tail=0.01", "delay=200ms jitter=100ms loss=0.02"))
+		d.operation(d.at+d.lasts(), "weather")
 	}},
-	{"container exits", func(d *drawing) { d.deed(d.at, "exit %d", d.c.IntN(3)) }},
-	{"task sick", func(d *drawing) { d.deed(d.at, "sicken for=%s", d.lasts()) }},
+	{"container exits", func(d *drawing) { d.operation(d.at, "exit %d", d.c.IntN(3)) }},
+	{"task sick", func(d *drawing) { d.operation(d.at, "sicken for=%s", d.lasts()) }},
 }
 
 // operatorKinds are what people ask for, contradictions included.
 var operatorKinds = []kind{
-	{"scale", func(d *drawing) { d.deed(d.at, "scale %s %d", d.service(), d.c.IntN(8)) }},
+	{"scale", func(d *drawing) { d.operation(d.at, "scale %s %d", d.service(), d.c.IntN(8)) }},
 	{"scale twice", func(d *drawing) {
 		name := d.service()
-		d.deed(d.at, "scale %s %d", name, d.c.IntN(8))
-		d.deed(d.at+d.c.Between(0, 20*time.Millisecond), "scale %s %d", name, d.c.IntN(8))
+		d.operation(d.at, "scale %s %d", name, d.c.IntN(8))
+		d.operation(d.at+d.c.Between(0, 20*time.Millisecond), "scale %s %d", name, d.c.IntN(8))
 	}},
 	{"update", func(d *drawing) {
-		d.deed(d.at, "update %s %s", d.service(), virtual.Pick(d.c, "force=1", "cpu=128", "cpu=64 check=5", "mem=128 port=none", "min=50 max=200", "check=none", "max=125"))
+		d.operation(d.at, "update %s %s", d.service(), virtual.Pick(d.c, "force=1", "cpu=128", "cpu=64 check=5", "mem=128 port=none", "min=50 max=200", "check=none", "max=125"))
 	}},
 	{"bad update", func(d *drawing) {
 		name := d.service()
-		d.deed(d.at, "update %s %s", name, virtual.Pick(d.c, "command=exit_1", "image=nobody:1", "cpu=100000"))
-		d.deed(d.at+d.lasts(), "update %s command=stay image=app:1 cpu=64", name)
+		d.operation(d.at, "update %s %s", name, virtual.Pick(d.c, "command=exit_1", "image=nobody:1", "cpu=100000"))
+		d.operation(d.at+d.lasts(), "update %s command=stay image=app:1 cpu=64", name)
 	}},
-	{"run", func(d *drawing) { d.deed(d.at, "run batch %d cpu=64 mem=64 command=for_%s", 1+d.c.IntN(3), d.lasts()) }},
-	{"stop", func(d *drawing) { d.deed(d.at, "stop %s", d.service()) }},
+	{"run", func(d *drawing) {
+		d.operation(d.at, "run batch %d cpu=64 mem=64 command=for_%s", 1+d.c.IntN(3), d.lasts())
+	}},
+	{"stop", func(d *drawing) { d.operation(d.at, "stop %s", d.service()) }},
 	{"cordon", func(d *drawing) {
 		name := d.names[d.c.IntN(len(d.names))]
-		d.deed(d.at, "cordon %s", name)
-		d.deed(d.at+d.lasts(), "uncordon %s", name)
+		d.operation(d.at, "cordon %s", name)
+		d.operation(d.at+d.lasts(), "uncordon %s", name)
 	}},
 	{"delete", func(d *drawing) {
 		name := d.service()
-		d.deed(d.at, "delete %s", name)
-		d.deed(d.at+d.lasts(), "service %s %d cpu=64 mem=64", name, 1+d.c.IntN(5))
+		d.operation(d.at, "delete %s", name)
+		d.operation(d.at+d.lasts(), "service %s %d cpu=64 mem=64", name, 1+d.c.IntN(5))
 	}},
 	{"setting", func(d *drawing) {
-		d.deed(d.at, "set %s", virtual.Pick(d.c, "lostAfterMs 10000", "lostAfterMs 300000", "voters 5", "voters 3", "agentDownAfterMs 20000", "agentDownAfterMs 600000"))
+		d.operation(d.at, "set %s", virtual.Pick(d.c, "lostAfterMs 10000", "lostAfterMs 300000", "voters 5", "voters 3", "agentDownAfterMs 20000", "agentDownAfterMs 600000"))
 	}},
 }
 

@@ -14,9 +14,9 @@ import (
 
 var every = flag.Int("every", 7, "systematic tests take each n-th place; 1 takes all")
 
-// story is a short life with a bit of everything and no faults of its own.
-func story(hosts int) sim.Life {
-	deeds, err := sim.ParseDeeds(`
+// traceLines is a short life with a bit of everything and no faults of its own.
+func traceLines(hosts int) sim.Run {
+	operations, err := sim.ParseOperations(`
 0s   service web 4 cpu=128 check=5
 1s   service job 2 cpu=64 command=for_20s
 15s  update web cpu=64
@@ -29,16 +29,16 @@ func story(hosts int) sim.Life {
 	if err != nil {
 		panic(err)
 	}
-	return sim.Life{
-		Config: sim.Config{Seed: 42, Hosts: sim.Uniform(hosts, fleet.Resources{CPU: 2048, Memory: 4096})},
-		Deeds:  deeds, For: 90 * time.Second,
+	return sim.Run{
+		Config:     sim.Config{Seed: 42, Hosts: sim.Uniform(hosts, fleet.Resources{CPU: 2048, Memory: 4096})},
+		Operations: operations, For: 90 * time.Second,
 	}
 }
 
 // For each call that hosts make in a story: that one fails, and the fleet comes to
 // rest all the same. Source: reliability.md 2.2, S10.
 func TestEachCallMayFail(t *testing.T) {
-	world, failure := sim.Live(story(3))
+	world, failure := sim.Live(traceLines(3))
 	if failure != nil {
 		tell(t, failure)
 		return
@@ -48,9 +48,9 @@ func TestEachCallMayFail(t *testing.T) {
 		t.Fatalf("the story makes only %d calls", calls)
 	}
 	for n := 1; n <= calls; n += *every {
-		life := story(3)
-		life.Config.FailCall = n
-		if _, failure := sim.Live(life); failure != nil {
+		run := traceLines(3)
+		run.Config.FailCall = n
+		if _, failure := sim.Live(run); failure != nil {
 			t.Errorf("call %d of %d fails", n, calls)
 			tell(t, failure)
 			return
@@ -61,16 +61,16 @@ func TestEachCallMayFail(t *testing.T) {
 // After each entry of a story's log the leader's machine dies, and the fleet comes
 // to rest all the same. Source: reliability.md 2.2, S11.
 func TestTheLeaderMayDieAtEachStep(t *testing.T) {
-	world, failure := sim.Live(story(3))
+	world, failure := sim.Live(traceLines(3))
 	if failure != nil {
 		tell(t, failure)
 		return
 	}
 	last := world.State().Index()
 	for index := uint64(8); index <= last; index += uint64(*every) {
-		life := story(3)
-		life.Config.CrashLeader = index
-		if _, failure := sim.Live(life); failure != nil {
+		run := traceLines(3)
+		run.Config.CrashLeader = index
+		if _, failure := sim.Live(run); failure != nil {
 			t.Errorf("the leader dies at index %d of %d", index, last)
 			tell(t, failure)
 			return
@@ -79,9 +79,9 @@ func TestTheLeaderMayDieAtEachStep(t *testing.T) {
 }
 
 // outcome is what a world came to, for comparing: counts, not names.
-func outcome(t *testing.T, life sim.Life) string {
+func outcome(t *testing.T, run sim.Run) string {
 	t.Helper()
-	world, failure := sim.Live(life)
+	world, failure := sim.Live(run)
 	if failure != nil {
 		tell(t, failure)
 		t.FailNow()
@@ -104,21 +104,21 @@ func outcome(t *testing.T, life sim.Life) string {
 // What a fleet comes to does not depend on what must not matter. Source:
 // reliability.md 2.2, S8.
 func TestWhatMustNotMatterDoesNot(t *testing.T) {
-	want := outcome(t, story(6))
-	for name, change := range map[string]func(*sim.Life){
-		"another seed":                        func(l *sim.Life) { l.Config.Seed = 4242 },
-		"hosts in another order":              func(l *sim.Life) { slices.Reverse(l.Config.Hosts) },
-		"an idle host that takes no tasks":    func(l *sim.Life) { l.Config.Hosts = append(l.Config.Hosts, sim.Machine{Name: "idle", Zone: "a"}) },
-		"one start at a time on each host":    func(l *sim.Life) { l.Config.Knobs.Starts = 1 },
-		"snapshots all the time":              func(l *sim.Life) { l.Config.Knobs.Snapshot = 3 },
-		"shared States, sleeping hosts":       func(l *sim.Life) { l.Config.Large = true },
-		"another leader in the middle of all": func(l *sim.Life) { l.Config.CrashLeader = 60 },
-		"timers that fire twice":              func(l *sim.Life) { l.Config.Knobs.TickTwice = 1 },
+	want := outcome(t, traceLines(6))
+	for name, change := range map[string]func(*sim.Run){
+		"another seed":                        func(l *sim.Run) { l.Config.Seed = 4242 },
+		"hosts in another order":              func(l *sim.Run) { slices.Reverse(l.Config.Hosts) },
+		"an idle host that takes no tasks":    func(l *sim.Run) { l.Config.Hosts = append(l.Config.Hosts, sim.Machine{Name: "idle", Zone: "a"}) },
+		"one start at a time on each host":    func(l *sim.Run) { l.Config.Tuning.Starts = 1 },
+		"snapshots all the time":              func(l *sim.Run) { l.Config.Tuning.Snapshot = 3 },
+		"shared States, sleeping hosts":       func(l *sim.Run) { l.Config.Large = true },
+		"another leader in the middle of all": func(l *sim.Run) { l.Config.CrashLeader = 60 },
+		"timers that fire twice":              func(l *sim.Run) { l.Config.Tuning.TickTwice = 1 },
 	} {
 		t.Run(name, func(t *testing.T) {
-			life := story(6)
-			change(&life)
-			if got := outcome(t, life); got != want {
+			run := traceLines(6)
+			change(&run)
+			if got := outcome(t, run); got != want {
 				t.Errorf("got  %s\nwant %s", got, want)
 			}
 		})

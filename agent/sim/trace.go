@@ -7,8 +7,8 @@ import (
 	"time"
 )
 
-// storyLines is how many of the last lines a failure tells.
-const storyLines = 2_000
+// traceLineCount is how many of the last lines a failure tells.
+const traceLineCount = 2_000
 
 // trace is what happened, in order. A line is made text only where somebody
 // reads it: a month of a large fleet has millions.
@@ -26,15 +26,15 @@ type line struct {
 }
 
 func newTrace(out io.Writer) *trace {
-	return &trace{out: out, lines: make([]line, 0, storyLines)}
+	return &trace{out: out, lines: make([]line, 0, traceLineCount)}
 }
 
 func (t *trace) add(at time.Duration, format string, args ...any) {
 	l := line{at: at, format: format, args: args}
-	if len(t.lines) < storyLines {
+	if len(t.lines) < traceLineCount {
 		t.lines = append(t.lines, l)
 	} else {
-		t.lines[t.count%storyLines] = l
+		t.lines[t.count%traceLineCount] = l
 	}
 	t.count++
 	if t.out == nil {
@@ -52,8 +52,8 @@ func (t *trace) last(n int) []string {
 	n = min(n, len(t.lines))
 	out := make([]string, 0, n)
 	for i := range n {
-		at := (t.count - uint64(n-i)) % storyLines
-		if len(t.lines) < storyLines {
+		at := (t.count - uint64(n-i)) % traceLineCount
+		if len(t.lines) < traceLineCount {
 			at = t.count - uint64(n-i)
 		}
 		out = append(out, t.lines[at].String())

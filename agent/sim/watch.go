@@ -24,10 +24,10 @@ type watch struct {
 // containerFact is what the checker was told of a container.
 type containerFact struct{ started, signalled, ended bool }
 
-// checkTouchedEvery is how many entries of a large world lie between two at which
+// checkChangeSetEvery is how many entries of a large world lie between two at which
 // State counts what was touched anew: it looks at each task of a service. The
 // checker's own model judges every entry.
-const checkTouchedEvery = 64
+const checkChangeSetEvery = 64
 
 // checkFullEvery is how many entries lie between two checks of everything.
 const checkFullEvery = 2_000
@@ -56,8 +56,8 @@ func (x *watch) committed(c simlog.Commit) {
 	w := x.w
 	w.truth = c.State
 	x.commits++
-	if !w.cfg.Large || x.commits%checkTouchedEvery == 0 {
-		if err := c.State.CheckTouched(c.Outcome.Touched); err != nil {
+	if !w.cfg.Large || x.commits%checkChangeSetEvery == 0 {
+		if err := c.State.CheckChangeSet(c.Outcome.ChangeSet); err != nil {
 			x.fail("State", err.Error())
 		}
 	}
@@ -65,7 +65,7 @@ func (x *watch) committed(c simlog.Commit) {
 	if x.commits%(checkFullEvery*uint64(1+len(w.order)/100)) == 0 || !w.cfg.Large && x.commits%100 == 0 {
 		x.full()
 	}
-	if c.Outcome.Touched.Voters {
+	if c.Outcome.ChangeSet.Voters {
 		x.linked("")
 	}
 	x.tell(c)
@@ -80,9 +80,9 @@ func (x *watch) tell(c simlog.Commit) {
 		return
 	}
 	told := x.w.stats.decided
-	for d := range c.State.DecisionsAfter(told) {
-		x.w.note("log %d: %s: %s", c.Index, d.By, d.Message)
-		told = d.Seq
+	for e := range c.State.EventsAfter(told) {
+		x.w.note("log %d: %s: %s", c.Index, e.By, e.Message)
+		told = e.Seq
 	}
 	for i, item := range c.Entry.Items {
 		if err := c.Outcome.Results[i].Err; err != nil {
@@ -90,8 +90,8 @@ func (x *watch) tell(c simlog.Commit) {
 			continue
 		}
 		switch command := item.Command.(type) {
-		case fleet.PutWait:
-			x.w.note("log %d: %s waits: %s %s %s", c.Index, item.By, command.About, command.Code, command.Message)
+		case fleet.PutCondition:
+			x.w.note("log %d: %s waits: %s %s %s", c.Index, item.By, command.Subject, command.Code, command.Message)
 		case fleet.Report:
 			for _, t := range command.Tasks {
 				x.w.note("log %d: %s reports %s %s %s", c.Index, item.By, short(t.Task), t.Status, t.Health)
@@ -198,9 +198,9 @@ func (x *watch) acked(r *request, index uint64, result fleet.Result) {
 	x.checker.Acked(invariant.Ack{Index: index, Token: r.token, IDs: result.IDs, What: r.what})
 }
 
-// ails says whether something is wrong with a host that lasts.
-func (x *watch) ails(h *host) {
-	x.checker.Ails(h.id, h.runtime != runtimeUp || h.disk != diskWell || h.starved || h.slow > 1 || h.skew != 0 || h.cuts > 0 || h.pairs > 1 || h.frozen())
+// faults says whether something is wrong with a host that lasts.
+func (x *watch) faults(h *host) {
+	x.checker.SetFaults(h.id, h.runtime != runtimeUp || h.disk != diskWell || h.starved || h.slow > 1 || h.skew != 0 || h.cuts > 0 || h.pairs > 1 || h.frozen())
 }
 
 // disturbed says that a fault touches a host, and for so long after.

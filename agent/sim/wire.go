@@ -1,8 +1,8 @@
 package sim
 
 import (
+	"skein/agent/sim/simdetector"
 	"skein/agent/sim/simlog"
-	"skein/agent/sim/simsight"
 	"skein/raftfsm/fleet"
 )
 
@@ -10,7 +10,7 @@ import (
 func (w *World) logConfig() simlog.Config {
 	m := w.cfg.Mutation
 	return simlog.Config{
-		Shared: w.cfg.Large, SnapshotEvery: w.cfg.Knobs.Snapshot, Committed: w.committed,
+		Shared: w.cfg.Large, SnapshotEvery: w.cfg.Tuning.Snapshot, Committed: w.committed,
 		Elected: func(id fleet.RaftID, term uint64) {
 			w.stats.Elections++
 			w.note("%s is elected in term %d", id, term)
@@ -39,16 +39,16 @@ func (w *World) committed(c simlog.Commit) {
 	}
 }
 
-// sightConfig is the membership of this world.
-func (w *World) sightConfig() simsight.Config {
-	return simsight.Config{
+// detectorConfig is the membership of this world.
+func (w *World) detectorConfig() simdetector.Config {
+	return simdetector.Config{
 		State: func(id fleet.HostID) *fleet.State {
 			if h := w.hosts[id]; h != nil && h.agent != nil && h.agent.node != nil {
 				return h.agent.node.State()
 			}
 			return w.truth
 		},
-		Mutants: simsight.Mutants{
+		Mutants: simdetector.Mutants{
 			AbsenceIsSilence: w.cfg.Mutation.is(MutationAbsenceIsSilence), OneWitness: w.cfg.Mutation.is(MutationOneWitness),
 		},
 	}

@@ -7,8 +7,8 @@ import (
 	"time"
 
 	"skein/agent/lead"
+	"skein/agent/sim/simdetector"
 	"skein/agent/sim/simlog"
-	"skein/agent/sim/simsight"
 	"skein/agent/sim/virtual"
 	"skein/agent/sim/workload"
 	"skein/raftfsm/fleet"
@@ -17,13 +17,13 @@ import (
 
 // World is a simulated fleet and all that is around it.
 type World struct {
-	cfg    Config
-	time   *virtual.Time
-	net    *virtual.Network
-	log    *simlog.Log
-	sights *simsight.Membership
-	chance *virtual.Chance // of executors
-	people *virtual.Chance // of operators
+	cfg       Config
+	time      *virtual.Time
+	net       *virtual.Network
+	log       *simlog.Log
+	detectors *simdetector.Membership
+	chance    *virtual.Chance // of executors
+	people    *virtual.Chance // of operators
 
 	order  []*host // by number
 	hosts  map[fleet.HostID]*host
@@ -32,9 +32,9 @@ type World struct {
 
 	images       map[string]fake.Image
 	registryDown bool
-	sickDefs     map[fleet.TaskDefID]bool       // of which every task fails its checks
-	heals        map[string]func()              // cuts under way, by their words
-	lifetimes    map[fleet.TaskID]workload.Life // of tasks that end by themselves
+	brokenDefs   map[fleet.TaskDefID]bool          // of which every task fails its checks
+	heals        map[string]func()                 // cuts under way, by their words
+	lifetimes    map[fleet.TaskID]workload.Outcome // of tasks that end by themselves
 
 	ids      uint64
 	requests uint64
@@ -55,18 +55,18 @@ var began = fleet.TimeOf(time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC))
 
 // New makes a world whose hosts have no power yet; see Bring.
 func New(cfg Config) *World {
-	cfg.Knobs = cfg.Knobs.orDefault()
+	cfg.Tuning = cfg.Tuning.orDefault()
 	w := &World{
 		cfg: cfg, time: virtual.NewTime(cfg.Seed),
 		chance: virtual.NewChance(cfg.Seed, "executors"), people: virtual.NewChance(cfg.Seed, "operators"),
 		hosts: map[fleet.HostID]*host{}, byName: map[string]*host{}, truth: fleet.New(),
-		images: map[string]fake.Image{}, sickDefs: map[fleet.TaskDefID]bool{}, heals: map[string]func(){}, stats: newStats(),
+		images: map[string]fake.Image{}, brokenDefs: map[fleet.TaskDefID]bool{}, heals: map[string]func(){}, stats: newStats(),
 		trace: newTrace(cfg.Trace), marks: Marks{},
 	}
-	w.net = virtual.NewNetwork(w.time, cfg.Seed, cfg.Weather)
+	w.net = virtual.NewNetwork(w.time, cfg.Seed, cfg.Network)
 	w.watch = newWatch(w)
 	w.log = simlog.New(w.time, w.net, cfg.Seed, w.logConfig())
-	w.sights = simsight.New(w.time, w.net, cfg.Seed, w.sightConfig())
+	w.detectors = simdetector.New(w.time, w.net, cfg.Seed, w.detectorConfig())
 	for i, m := range cfg.Hosts {
 		h := newHost(w, i+1, m)
 		w.order = append(w.order, h)
@@ -165,7 +165,7 @@ func (w *World) admit(first *host, until time.Duration) error {
 func (w *World) complete() bool {
 	for _, h := range w.order {
 		row := w.truth.Host(h.id)
-		if row == nil || row.Life != fleet.HostReady {
+		if row == nil || row.State != fleet.HostReady {
 			return false
 		}
 	}

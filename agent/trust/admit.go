@@ -24,8 +24,8 @@ type JoinRequest struct {
 	Attributes map[string]string `cbor:"8,keyasint,omitempty"`
 }
 
-// Door is a voter's side of joining.
-type Door struct {
+// Admission is a voter's side of joining.
+type Admission struct {
 	State   func() *fleet.State // nil on workers
 	Propose func(context.Context, []fleet.Item) ([]fleet.Result, uint64, error)
 	Issuer  *Issuer
@@ -37,7 +37,7 @@ type Door struct {
 // signs its certificate. The same token and key get the same host again, so an
 // answer that was lost is asked for again. ErrTryAgain when State here has not
 // seen the commit yet, or the outcome is unknown.
-func (d *Door) Admit(ctx context.Context, r JoinRequest) (Grant, error) {
+func (d *Admission) Admit(ctx context.Context, r JoinRequest) (Grant, error) {
 	st := d.State()
 	if st == nil {
 		return Grant{}, fmt.Errorf("join: %w", ErrNotVoter)
@@ -53,8 +53,8 @@ func (d *Door) Admit(ctx context.Context, r JoinRequest) (Grant, error) {
 	if err := r.check(); err != nil {
 		return Grant{}, fmt.Errorf("join: %w", err)
 	}
-	shown := Shown{Kind: fleet.TokenJoin, Fleet: r.Fleet, ID: r.Token, Secret: r.Secret, Key: key}
-	if err := VerifyToken(st, shown, d.Now()); err != nil {
+	token := PresentedToken{Kind: fleet.TokenJoin, Fleet: r.Fleet, ID: r.Token, Secret: r.Secret, Key: key}
+	if err := VerifyToken(st, token, d.Now()); err != nil {
 		return Grant{}, fmt.Errorf("join: %w", err)
 	}
 	host, err := d.commit(ctx, r, key)
@@ -68,7 +68,7 @@ func (d *Door) Admit(ctx context.Context, r JoinRequest) (Grant, error) {
 	return grant, err
 }
 
-func (d *Door) commit(ctx context.Context, r JoinRequest, key string) (fleet.HostID, error) {
+func (d *Admission) commit(ctx context.Context, r JoinRequest, key string) (fleet.HostID, error) {
 	id, err := NewHostID(d.Chance)
 	if err != nil {
 		return "", err

@@ -6,10 +6,10 @@ import (
 	"skein/raftfsm/fleet"
 )
 
-// Standing is what this host knows of another: what it may do, whatever its
+// Authorization is what this host knows of another: what it may do, whatever its
 // certificate says.
-type Standing struct {
-	Life    fleet.HostLife
+type Authorization struct {
+	State   fleet.HostState
 	Revoked bool
 	Key     string // the public key admitted (see KeyHash); empty where it is not known
 	Voter   bool   // has a voter row in any phase that is not removed
@@ -17,8 +17,8 @@ type Standing struct {
 
 // Authority says what hosts may do. It is asked on every call and must be quick.
 type Authority interface {
-	// Standing returns false for hosts that were never admitted, or not yet here.
-	Standing(host fleet.HostID) (Standing, bool)
+	// Authorization returns false for hosts that were never admitted, or not yet here.
+	Authorization(host fleet.HostID) (Authorization, bool)
 }
 
 // NewAuthority reads standings from State, and from the roster where there is
@@ -38,7 +38,7 @@ type authority struct {
 	roster func() Roster
 }
 
-func (a *authority) Standing(host fleet.HostID) (Standing, bool) {
+func (a *authority) Authorization(host fleet.HostID) (Authorization, bool) {
 	roster := a.roster()
 	st := a.state()
 	var row *fleet.Fleet
@@ -46,15 +46,15 @@ func (a *authority) Standing(host fleet.HostID) (Standing, bool) {
 		row = st.Fleet()
 	}
 	if row == nil {
-		return Standing{Life: fleet.HostReady, Voter: roster.Has(host)}, true
+		return Authorization{State: fleet.HostReady, Voter: roster.Has(host)}, true
 	}
 	newer := roster.Newer(Roster{Epoch: row.Epoch, Index: st.Index()})
 	h := st.Host(host)
 	if h == nil {
 		// Admitted, and made a voter, after the State held here.
-		return Standing{Life: fleet.HostJoining, Voter: true}, newer && roster.Has(host)
+		return Authorization{State: fleet.HostJoining, Voter: true}, newer && roster.Has(host)
 	}
-	s := Standing{Life: h.Life, Revoked: h.Cert.Revoked, Key: h.Cert.PublicKey, Voter: isVoter(st, host)}
+	s := Authorization{State: h.State, Revoked: h.Cert.Revoked, Key: h.Cert.PublicKey, Voter: isVoter(st, host)}
 	if newer {
 		s.Voter = roster.Has(host)
 	}
@@ -72,12 +72,12 @@ func isVoter(st *fleet.State, host fleet.HostID) bool {
 
 // Check refuses a peer that the fleet does not, or no longer, let in. It does
 // not look at the certificate's end.
-func Check(a Authority, p Peer) (Standing, error) {
-	s, known := a.Standing(p.Host)
+func Check(a Authority, p Peer) (Authorization, error) {
+	s, known := a.Authorization(p.Host)
 	switch {
 	case !known:
 		return s, fmt.Errorf("%s: %w", p.Host, ErrUnknownHost)
-	case s.Life == fleet.HostForgotten:
+	case s.State == fleet.HostForgotten:
 		return s, fmt.Errorf("%s: %w", p.Host, fleet.ErrForgotten)
 	case s.Revoked:
 		return s, fmt.Errorf("%s: %w", p.Host, ErrRevoked)

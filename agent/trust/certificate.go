@@ -75,7 +75,7 @@ func encodeKey(key *ecdsa.PrivateKey) (Secret, error) {
 func decodeKey(text Secret) (*ecdsa.PrivateKey, error) {
 	block, rest := pem.Decode(text)
 	if block == nil || block.Type != pemKey || len(strings.TrimSpace(string(rest))) != 0 {
-		return nil, fmt.Errorf("private key is not one PEM block of type %q: %w", pemKey, ErrFolder)
+		return nil, fmt.Errorf("private key is not one PEM block of type %q: %w", pemKey, ErrIdentityStore)
 	}
 	return decodeKeyDER(block.Bytes)
 }
@@ -83,11 +83,11 @@ func decodeKey(text Secret) (*ecdsa.PrivateKey, error) {
 func decodeKeyDER(der Secret) (*ecdsa.PrivateKey, error) {
 	parsed, err := x509.ParsePKCS8PrivateKey(der)
 	if err != nil {
-		return nil, fmt.Errorf("private key is not PKCS 8: %w", ErrFolder)
+		return nil, fmt.Errorf("private key is not PKCS 8: %w", ErrIdentityStore)
 	}
 	key, ok := parsed.(*ecdsa.PrivateKey)
 	if !ok || key.Curve != elliptic.P256() {
-		return nil, fmt.Errorf("private key is not of P-256: %w", ErrFolder)
+		return nil, fmt.Errorf("private key is not of P-256: %w", ErrIdentityStore)
 	}
 	return key, nil
 }
@@ -138,7 +138,7 @@ func newAuthority(id fleet.FleetID, now time.Time) (*signer, error) {
 	}
 	template := &x509.Certificate{
 		SerialNumber: serial, Subject: pkix.Name{CommonName: "skein fleet " + string(id)},
-		NotBefore: now.Add(-Backdate), NotAfter: now.Add(CALife),
+		NotBefore: now.Add(-Backdate), NotAfter: now.Add(CALifetime),
 		IsCA: true, BasicConstraintsValid: true, MaxPathLenZero: true,
 		KeyUsage: x509.KeyUsageCertSign | x509.KeyUsageCRLSign,
 	}
@@ -172,7 +172,7 @@ func (s *signer) sign(host fleet.HostID, public crypto.PublicKey, now time.Time)
 	if err != nil {
 		return nil, err
 	}
-	notAfter := now.Add(CertLife)
+	notAfter := now.Add(CertLifetime)
 	if notAfter.After(s.cert.NotAfter) {
 		notAfter = s.cert.NotAfter
 	}

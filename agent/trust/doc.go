@@ -13,6 +13,6 @@
 // Secrets (fleet key, CA key, gossip keys, token secrets, private keys) never
 // appear in an error, a log line or a String method of this package.
 //
-// Times are wall-clock and come from the caller. A [Folder] may be used by many
+// Times are wall-clock and come from the caller. A [IdentityStore] may be used by many
 // goroutines; all else is values. See DESIGN.md.
 package trust

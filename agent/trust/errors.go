@@ -8,7 +8,7 @@ var (
 	ErrNoIdentity       = errors.New("this host belongs to no fleet yet")
 	ErrIdentityExists   = errors.New("this host belongs to a fleet already")
 	ErrNoFleetKey       = errors.New("this host holds no fleet key")
-	ErrFolder           = errors.New("identity folder unreadable")
+	ErrIdentityStore    = errors.New("identity folder unreadable")
 	ErrMalformedToken   = errors.New("malformed token")
 	ErrSealed           = errors.New("sealed keys do not open")
 	ErrNoCertificate    = errors.New("no certificate shown")

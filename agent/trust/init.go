@@ -42,16 +42,16 @@ const sealedVersion = 1
 
 // Init makes a fleet: its authority and keys, the identity of its first host,
 // and the entry that will be the first of its log, which is kept in the folder
-// until [Folder.Bootstrapped]. ErrIdentityExists where the data folder has one.
-func Init(o InitOptions) (*Folder, *Bootstrap, error) {
+// until [IdentityStore.Bootstrapped]. ErrIdentityExists where the data folder has one.
+func Init(o InitOptions) (*IdentityStore, *Bootstrap, error) {
 	if err := refuseExisting(o.FS, o.DataDir); err != nil {
 		return nil, nil, fmt.Errorf("init: %w", err)
 	}
-	b, err := newBirth(o)
+	b, err := newGenesis(o)
 	if err != nil {
 		return nil, nil, fmt.Errorf("init: %w", err)
 	}
-	f := &Folder{fs: o.FS, dir: o.DataDir}
+	f := &IdentityStore{fs: o.FS, dir: o.DataDir}
 	if err := errors.Join(f.makeDir(identityDir), f.putFleetKey(b.fleetKey)); err != nil {
 		return nil, nil, fmt.Errorf("init: %w", err)
 	}
@@ -82,7 +82,7 @@ func refuseExisting(fsys vfs.FS, dataDir string) error {
 
 // PendingBootstrap returns what a fleet made here has not committed yet, or nil
 // when there is nothing left to do.
-func (f *Folder) PendingBootstrap() (*Bootstrap, error) {
+func (f *IdentityStore) PendingBootstrap() (*Bootstrap, error) {
 	text, err := f.readFile(bootstrapFile)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, nil
@@ -92,18 +92,18 @@ func (f *Folder) PendingBootstrap() (*Bootstrap, error) {
 	}
 	entry, err := wire.DecodeEntry(text)
 	if err != nil {
-		return nil, fmt.Errorf("read %s: %w: %w", f.path(bootstrapFile), ErrFolder, err)
+		return nil, fmt.Errorf("read %s: %w: %w", f.path(bootstrapFile), ErrIdentityStore, err)
 	}
 	if len(entry.Items) != 2 {
-		return nil, fmt.Errorf("read %s: %d commands: %w", f.path(bootstrapFile), len(entry.Items), ErrFolder)
+		return nil, fmt.Errorf("read %s: %d commands: %w", f.path(bootstrapFile), len(entry.Items), ErrIdentityStore)
 	}
 	first, ok := entry.Items[0].Command.(fleet.InitFleet)
 	if !ok {
-		return nil, fmt.Errorf("read %s: no fleet in it: %w", f.path(bootstrapFile), ErrFolder)
+		return nil, fmt.Errorf("read %s: no fleet in it: %w", f.path(bootstrapFile), ErrIdentityStore)
 	}
 	return &Bootstrap{RaftID: first.RaftID, Init: entry.Items[0], OperatorToken: entry.Items[1]}, nil
 }
 
 // Bootstrapped forgets the pending entry; call it once both commands are
 // committed.
-func (f *Folder) Bootstrapped() error { return f.remove(bootstrapFile) }
+func (f *IdentityStore) Bootstrapped() error { return f.remove(bootstrapFile) }

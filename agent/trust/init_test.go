@@ -22,12 +22,12 @@ import (
 
 func TestInitMakesAFleetOfOneHost(t *testing.T) {
 	f := newFleet(t)
-	st, id := f.state(), f.folder.Identity()
+	st, id := f.state(), f.store.Identity()
 	if got := st.Fleet().ID; got != id.Fleet {
 		t.Errorf("State is of fleet %s, folder of %s", got, id.Fleet)
 	}
 	h := st.Host(id.Host)
-	if h == nil || h.Name != "h1" || h.Zone != "a" || h.Addr != addr1 || h.Cert.PublicKey != f.folder.Key() {
+	if h == nil || h.Name != "h1" || h.Zone != "a" || h.Addr != addr1 || h.Cert.PublicKey != f.store.Key() {
 		t.Errorf("first host is %+v", h)
 	}
 	if v := st.Voter(f.boot.RaftID); v == nil || v.Phase != fleet.VoterVoting || v.Host != id.Host {
@@ -39,7 +39,7 @@ func TestInitMakesAFleetOfOneHost(t *testing.T) {
 	if err := f.issuer.RenewSelf(f.clock()); err != nil {
 		t.Errorf("the first voter cannot sign: %v", err)
 	}
-	if err := VerifyToken(st, operatorToken(t, f).Shown(""), noon); err != nil {
+	if err := VerifyToken(st, operatorToken(t, f).Present(""), noon); err != nil {
 		t.Errorf("the first operator token does not hold: %v", err)
 	}
 }
@@ -58,14 +58,14 @@ func TestInitRefusesAFolderWithAnIdentity(t *testing.T) {
 func TestOpenFolderReadsWhatInitWrote(t *testing.T) {
 	f := newFleet(t)
 	f.fs.Crash() // all of it must be durable
-	got, err := OpenFolder(f.fs, "data")
+	got, err := OpenIdentityStore(f.fs, "data")
 	if err != nil {
 		t.Fatal(err)
 	}
-	if diff := cmp.Diff(f.folder.Identity(), got.Identity(), cmp.Comparer(func(a, b Roster) bool { return a.Same(b) })); diff != "" {
+	if diff := cmp.Diff(f.store.Identity(), got.Identity(), cmp.Comparer(func(a, b Roster) bool { return a.Same(b) })); diff != "" {
 		t.Error(diff)
 	}
-	if got.Key() != f.folder.Key() || !bytes.Equal(got.GossipKeys()[0], f.folder.GossipKeys()[0]) {
+	if got.Key() != f.store.Key() || !bytes.Equal(got.GossipKeys()[0], f.store.GossipKeys()[0]) {
 		t.Error("keys differ after a restart")
 	}
 	boot, err := got.PendingBootstrap()
@@ -100,7 +100,7 @@ func TestInitSurvivesAPowerLossAtAnyCall(t *testing.T) {
 			}
 			return
 		}
-		if _, err := OpenFolder(m, "data"); err == nil {
+		if _, err := OpenIdentityStore(m, "data"); err == nil {
 			continue // the last rename was durable already
 		} else if !errors.Is(err, ErrNoIdentity) {
 			t.Fatalf("power lost at call %d: %v", n, err)
@@ -137,7 +137,7 @@ func TestFilesOfAnIdentityHaveTheRightModes(t *testing.T) {
 // written beside the keys, in any of the forms they are written in.
 func TestNoSecretIsInTheLogTheSnapshotOrTheWrongFile(t *testing.T) {
 	f := newFleet(t)
-	fleetKey, err := f.folder.FleetKey()
+	fleetKey, err := f.store.FleetKey()
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -212,17 +212,17 @@ func TestOpenFolderNamesTheFileThatIsWrong(t *testing.T) {
 		text []byte
 		want error
 	}{
-		"host.json is garbage":              {hostFile, []byte("{"), ErrFolder},
-		"host.json names no fleet":          {hostFile, []byte(`{"host":"h-1"}`), ErrFolder},
-		"host.json is huge":                 {hostFile, bytes.Repeat([]byte(" "), maxFileBytes+1), ErrFolder},
-		"the key is garbage":                {keyFile, []byte("x"), ErrFolder},
+		"host.json is garbage":              {hostFile, []byte("{"), ErrIdentityStore},
+		"host.json names no fleet":          {hostFile, []byte(`{"host":"h-1"}`), ErrIdentityStore},
+		"host.json is huge":                 {hostFile, bytes.Repeat([]byte(" "), maxFileBytes+1), ErrIdentityStore},
+		"the key is garbage":                {keyFile, []byte("x"), ErrIdentityStore},
 		"the key is another host's":         {keyFile, foreign(keyFile), ErrWrongKey},
 		"the authority is garbage":          {caFile, []byte("-----BEGIN CERTIFICATE-----\nAA==\n-----END CERTIFICATE-----\n"), ErrBadCertificate},
 		"the authority is empty":            {caFile, nil, ErrBadCertificate},
 		"the authority is another fleet's":  {caFile, foreign(caFile), ErrForeignAuthority},
 		"the certificate is another host's": {certFile, foreign(certFile), ErrWrongHost},
-		"the gossip key is short":           {gossipFile, []byte("AAAA\n"), ErrFolder},
-		"there is no gossip key":            {gossipFile, nil, ErrFolder},
+		"the gossip key is short":           {gossipFile, []byte("AAAA\n"), ErrIdentityStore},
+		"there is no gossip key":            {gossipFile, nil, ErrIdentityStore},
 	}
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {
@@ -230,7 +230,7 @@ func TestOpenFolderNamesTheFileThatIsWrong(t *testing.T) {
 			if err := vfs.WriteFileAtomic(f.fs, "data/"+tt.file, tt.text, 0o600); err != nil {
 				t.Fatal(err)
 			}
-			_, err := OpenFolder(f.fs, "data")
+			_, err := OpenIdentityStore(f.fs, "data")
 			wantErr(t, err, tt.want)
 			wantText(t, err.Error(), "read data/identity/") // what does not match is told at the certificate
 		})
@@ -242,7 +242,7 @@ func TestARosterIsWrittenOnlyWhenVotersChange(t *testing.T) {
 	voters := []RosterVoter{{Host: "h-2", Addr: addr1, Voting: true}}
 	put := func(r Roster) int {
 		before := f.fs.Calls()
-		if err := f.folder.PutRoster(r); err != nil {
+		if err := f.store.PutRoster(r); err != nil {
 			t.Fatal(err)
 		}
 		return f.fs.Calls() - before
@@ -253,32 +253,32 @@ func TestARosterIsWrittenOnlyWhenVotersChange(t *testing.T) {
 	if n := put(Roster{Epoch: 1, Index: 11, Voters: voters}); n != 0 {
 		t.Errorf("the same voters were written again, %d calls", n)
 	}
-	if got := f.folder.Roster().Index; got != 11 {
+	if got := f.store.Roster().Index; got != 11 {
 		t.Errorf("roster is of index %d, want 11", got)
 	}
 	put(Roster{Epoch: 1, Index: 5, Voters: []RosterVoter{{Host: "h-9"}}})
 	put(Roster{Epoch: 1, Index: 99})
-	if !f.folder.Roster().Same(Roster{Voters: voters}) {
-		t.Errorf("an older or empty roster was taken: %+v", f.folder.Roster())
+	if !f.store.Roster().Same(Roster{Voters: voters}) {
+		t.Errorf("an older or empty roster was taken: %+v", f.store.Roster())
 	}
 	var id Identity
 	text, _ := f.fs.ReadFile("data/" + hostFile)
-	if err := json.Unmarshal(text, &id); err != nil || !id.Roster.Same(f.folder.Roster()) {
+	if err := json.Unmarshal(text, &id); err != nil || !id.Roster.Same(f.store.Roster()) {
 		t.Errorf("on disk: %s (%v)", text, err)
 	}
 }
 
 func TestRenewAtIsHalfOfLifeSpreadByHost(t *testing.T) {
-	cert := &x509.Certificate{NotBefore: noon.Add(-Backdate), NotAfter: noon.Add(CertLife)}
-	earliest, latest := CertLife, time.Duration(0)
+	cert := &x509.Certificate{NotBefore: noon.Add(-Backdate), NotAfter: noon.Add(CertLifetime)}
+	earliest, latest := CertLifetime, time.Duration(0)
 	for i := range 1000 {
 		at := RenewAt(cert, fleet.HostID("h-"+hex.EncodeToString([]byte{byte(i), byte(i >> 8)}))).Sub(noon)
 		earliest, latest = min(earliest, at), max(latest, at)
 	}
-	if earliest < CertLife*4/10 || latest > CertLife*6/10 {
-		t.Errorf("renewals from %s to %s, want within 40 to 60 %% of %s", earliest, latest, CertLife)
+	if earliest < CertLifetime*4/10 || latest > CertLifetime*6/10 {
+		t.Errorf("renewals from %s to %s, want within 40 to 60 %% of %s", earliest, latest, CertLifetime)
 	}
-	if latest-earliest < CertLife*15/100 {
+	if latest-earliest < CertLifetime*15/100 {
 		t.Errorf("renewals only from %s to %s: no spread", earliest, latest)
 	}
 }

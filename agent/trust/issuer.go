@@ -34,8 +34,8 @@ func openSigner(fleetKey Secret, id fleet.FleetID, sealed fleet.SealedKeys, cas 
 // Issuer signs certificates on a voter: it needs the fleet key and State, and
 // neither a leader nor a commit. Safe for concurrent use.
 type Issuer struct {
-	folder *Folder
-	state  func() *fleet.State
+	store *IdentityStore
+	state func() *fleet.State
 
 	mu      sync.Mutex
 	version int // of the sealed keys that are open; 0: none
@@ -45,8 +45,8 @@ type Issuer struct {
 
 // NewIssuer makes an issuer; it opens nothing before it is first asked. state
 // may return nil on a worker.
-func NewIssuer(folder *Folder, state func() *fleet.State) *Issuer {
-	return &Issuer{folder: folder, state: state}
+func NewIssuer(identity *IdentityStore, state func() *fleet.State) *Issuer {
+	return &Issuer{store: identity, state: state}
 }
 
 // Grant signs a certificate for a host of State and adds what comes along.
@@ -84,7 +84,7 @@ func (i *Issuer) open(row *fleet.Fleet) (*signer, []Secret, error) {
 	defer i.mu.Unlock()
 	// Read each time: a voter that retires deletes the file, and must then be
 	// unable to sign whatever it has in memory.
-	key, err := i.folder.FleetKey()
+	key, err := i.store.FleetKey()
 	if err != nil {
 		i.version, i.signer, i.gossip = 0, nil, nil
 		return nil, nil, err
@@ -105,7 +105,7 @@ func (i *Issuer) open(row *fleet.Fleet) (*signer, []Secret, error) {
 }
 
 // Renew gives a peer a new certificate for the key it has proven to hold. It is
-// the renew door: a certificate that expired less than RenewDoor ago is good
+// the renew door: a certificate that expired less than RenewWindow ago is good
 // enough, provided the host is not forgotten, its certificate not revoked, and
 // its key the one admitted.
 func (i *Issuer) Renew(peer Peer, now time.Time) (Grant, error) {
@@ -113,7 +113,7 @@ func (i *Issuer) Renew(peer Peer, now time.Time) (Grant, error) {
 	if st == nil {
 		return Grant{}, ErrNoFleetKey
 	}
-	if now.After(peer.NotAfter.Add(RenewDoor)) {
+	if now.After(peer.NotAfter.Add(RenewWindow)) {
 		return Grant{}, fmt.Errorf("renew %s: %w too long ago: join again", peer.Host, ErrExpired)
 	}
 	_, err := Check(NewAuthority(func() *fleet.State { return st }, func() Roster { return Roster{} }), peer)
@@ -130,10 +130,10 @@ func (i *Issuer) Renew(peer Peer, now time.Time) (Grant, error) {
 // RenewSelf renews this host's own certificate in place, with no network: what
 // a voter does, also after years in a cupboard.
 func (i *Issuer) RenewSelf(now time.Time) error {
-	cert := i.folder.Certificate()
-	grant, err := i.Grant(i.folder.Host(), cert.Leaf.PublicKey, now)
+	cert := i.store.Certificate()
+	grant, err := i.Grant(i.store.Host(), cert.Leaf.PublicKey, now)
 	if err != nil {
 		return fmt.Errorf("renew own certificate: %w", err)
 	}
-	return i.folder.PutGrant(grant)
+	return i.store.PutGrant(grant)
 }

@@ -48,7 +48,7 @@ type Joiner struct {
 // Errors: ErrIdentityExists; fleet.ErrTokenRefused, fleet.ErrNameTaken and
 // fleet.ErrInvalid as the fleet says; ErrForeignAuthority when who answers is
 // not of the token's fleet; ErrTryAgain when time was up.
-func (j *Joiner) Join(ctx context.Context, addr string, token Token, r Request) (*Folder, error) {
+func (j *Joiner) Join(ctx context.Context, addr string, token Token, r Request) (*IdentityStore, error) {
 	if err := refuseExisting(j.FS, j.DataDir); err != nil {
 		return nil, fmt.Errorf("join: %w", err)
 	}
@@ -76,7 +76,7 @@ func (j *Joiner) Join(ctx context.Context, addr string, token Token, r Request) 
 }
 
 // accept checks the grant against what was asked before it becomes an identity.
-func (j *Joiner) accept(key *ecdsa.PrivateKey, token Token, g Grant) (*Folder, error) {
+func (j *Joiner) accept(key *ecdsa.PrivateKey, token Token, g Grant) (*IdentityStore, error) {
 	cas, err := decodeCertificates(g.CABundle)
 	if err != nil {
 		return nil, err
@@ -98,7 +98,7 @@ func (j *Joiner) accept(key *ecdsa.PrivateKey, token Token, g Grant) (*Folder, e
 // pendingKey is the key of a join that was cut off, or a new one, on disk
 // before it is used: a token spent on a key that is lost would be lost too.
 func (j *Joiner) pendingKey() (*ecdsa.PrivateKey, error) {
-	f := &Folder{fs: j.FS, dir: j.DataDir}
+	f := &IdentityStore{fs: j.FS, dir: j.DataDir}
 	text, err := f.readFile(joinKeyFile)
 	if err == nil {
 		return decodeKey(text)
@@ -162,7 +162,7 @@ func (j *Joiner) askOnce(ctx context.Context, addr string, token Token, ask Join
 	}
 	response, err := transport.RoundTrip(request)
 	if err != nil {
-		if isVerdict(err) {
+		if isRefusal(err) {
 			return Grant{}, err
 		}
 		return Grant{}, fmt.Errorf("%w: %w", ErrTryAgain, err)
@@ -171,8 +171,8 @@ func (j *Joiner) askOnce(ctx context.Context, addr string, token Token, ask Join
 	return readGrant(response)
 }
 
-// isVerdict holds for what another try would not change.
-func isVerdict(err error) bool {
+// isRefusal holds for what another try would not change.
+func isRefusal(err error) bool {
 	for _, verdict := range []error{ErrForeignAuthority, ErrForeignFleet, ErrBadCertificate, ErrExpired, ErrNotYetValid, ErrWrongHost} {
 		if errors.Is(err, verdict) {
 			return true

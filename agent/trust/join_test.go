@@ -23,14 +23,14 @@ func serveJoin(t *testing.T, f *testFleet, before func(n int64) error) (addr str
 	if err != nil {
 		t.Fatal(err)
 	}
-	config := f.folder.ServerConfig(f.clock, f.authority())
+	config := f.store.ServerConfig(f.clock, f.authority())
 	var n atomic.Int64
 	server := &http.Server{ReadHeaderTimeout: time.Second, Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		body, _ := io.ReadAll(io.LimitReader(r.Body, MaxJoinBody))
 		var ask JoinRequest
 		grant, err := Grant{}, wire.Unmarshal(body, &ask)
 		if err == nil {
-			grant, err = f.door().Admit(r.Context(), ask)
+			grant, err = f.admission().Admit(r.Context(), ask)
 		}
 		if before != nil {
 			if injected := before(n.Add(1)); injected != nil {
@@ -85,10 +85,10 @@ func TestAHostJoins(t *testing.T) {
 	if h == nil || h.Name != "h2" || h.Zone != "b" || h.Attributes["disk"] != "ssd" || h.Cert.PublicKey != got.Key() {
 		t.Errorf("admitted %+v", h)
 	}
-	if !got.Roster().Has(f.folder.Host()) {
+	if !got.Roster().Has(f.store.Host()) {
 		t.Errorf("roster is %+v", got.Roster())
 	}
-	if string(got.GossipKeys()[0]) != string(f.folder.GossipKeys()[0]) {
+	if string(got.GossipKeys()[0]) != string(f.store.GossipKeys()[0]) {
 		t.Error("the gossip key differs")
 	}
 	if _, err := got.FleetKey(); !errors.Is(err, ErrNoFleetKey) {
@@ -98,7 +98,7 @@ func TestAHostJoins(t *testing.T) {
 		t.Errorf("the new host is refused: %v", err)
 	}
 	memOf(got).Crash()
-	if _, err := OpenFolder(j.FS, "data"); err != nil {
+	if _, err := OpenIdentityStore(j.FS, "data"); err != nil {
 		t.Errorf("the identity is not durable: %v", err)
 	}
 	if _, err := j.FS.Stat("data/" + joinKeyFile); err == nil {
@@ -160,7 +160,7 @@ func TestAJoinCutOffAnywhereIsTakenUpAgain(t *testing.T) {
 		if err != nil && !errors.Is(err, ErrIdentityExists) {
 			t.Fatalf("power lost at call %d: %v", n, err)
 		}
-		if _, err := OpenFolder(m, "data"); err != nil {
+		if _, err := OpenIdentityStore(m, "data"); err != nil {
 			t.Fatalf("power lost at call %d: %v", n, err)
 		}
 	}
@@ -174,7 +174,7 @@ func TestJoinIsRefused(t *testing.T) {
 		why    string
 	}{
 		"an expired token":        {func(f *testFleet, token *Token, _ *Request) { f.wait(time.Hour + time.Minute) }, fleet.ErrTokenRefused, "expired"},
-		"a token used by another": {func(f *testFleet, token *Token, _ *Request) { s := token.Shown(""); use(f, &s, "other") }, fleet.ErrTokenRefused, "used up"},
+		"a token used by another": {func(f *testFleet, token *Token, _ *Request) { s := token.Present(""); use(f, &s, "other") }, fleet.ErrTokenRefused, "used up"},
 		"a token nobody made": {func(f *testFleet, token *Token, _ *Request) {
 			*token, _ = NewJoinToken(token.Fleet, token.CA, nil)
 		}, fleet.ErrTokenRefused, "unknown"},
@@ -233,7 +233,7 @@ func TestAWrongGrantBecomesNoIdentity(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	good, err := f.door().Admit(t.Context(), JoinRequest{Fleet: token.Fleet, Token: token.ID, Secret: token.secret, CSR: csr, Name: "h2", Zone: "b", Addr: addr1})
+	good, err := f.admission().Admit(t.Context(), JoinRequest{Fleet: token.Fleet, Token: token.ID, Secret: token.secret, CSR: csr, Name: "h2", Zone: "b", Addr: addr1})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -241,12 +241,12 @@ func TestAWrongGrantBecomesNoIdentity(t *testing.T) {
 		change func(*Grant)
 		want   error
 	}{
-		"of another authority": {func(g *Grant) { g.CABundle = foreign.folder.CABundle() }, ErrForeignAuthority},
+		"of another authority": {func(g *Grant) { g.CABundle = foreign.store.CABundle() }, ErrForeignAuthority},
 		"of another fleet":     {func(g *Grant) { g.Fleet = "f-2" }, ErrForeignAuthority},
 		"for another host":     {func(g *Grant) { g.Host = "h-2" }, ErrWrongHost},
 		"for another key": {func(g *Grant) {
-			g.Certificate = encodeCertificate(f.folder.Certificate().Leaf.Raw)
-			g.Host = f.folder.Host()
+			g.Certificate = encodeCertificate(f.store.Certificate().Leaf.Raw)
+			g.Host = f.store.Host()
 		}, ErrWrongKey},
 		"with an id like a path":  {func(g *Grant) { g.Host = "../../etc" }, ErrBadCertificate},
 		"without its gossip keys": {func(g *Grant) { g.Gossip = nil }, ErrBadCertificate},

@@ -4,17 +4,17 @@ import "time"
 
 // Lives of what the authority signs. Source: MECHANICS 6.
 const (
-	// CertLife is how long a host's certificate is good: a fleet cut from its
+	// CertLifetime is how long a host's certificate is good: a fleet cut from its
 	// voters for three days loses nothing, a stolen key is worth a week.
-	CertLife = 7 * 24 * time.Hour
-	// CALife outlives the hardware; rotation is a bundle with two certificates.
-	CALife = 10 * 365 * 24 * time.Hour
+	CertLifetime = 7 * 24 * time.Hour
+	// CALifetime outlives the hardware; rotation is a bundle with two certificates.
+	CALifetime = 10 * 365 * 24 * time.Hour
 	// Backdate forgives a host whose clock is behind the signer's.
 	Backdate = time.Hour
-	// RenewDoor is how long after its end a certificate may still ask for a new
+	// RenewWindow is how long after its end a certificate may still ask for a new
 	// one, and nothing else: a fleet that was switched off for three weeks comes
 	// back without an operator.
-	RenewDoor = 30 * 24 * time.Hour
+	RenewWindow = 30 * 24 * time.Hour
 	// renewSpread is the share of a certificate's life by which hosts renew
 	// earlier or later than half of it, so that a fleet born in one hour does
 	// not renew in one hour.
@@ -23,9 +23,9 @@ const (
 
 // Lives and uses of tokens. Source: MECHANICS 6, reliability.md 7.2.
 const (
-	JoinTokenLife     = time.Hour
-	JoinTokenUses     = 1
-	OperatorTokenLife = 365 * 24 * time.Hour
+	JoinTokenLifetime     = time.Hour
+	JoinTokenUses         = 1
+	OperatorTokenLifetime = 365 * 24 * time.Hour
 )
 
 // Bounds of what comes from outside.

@@ -7,7 +7,7 @@ import (
 	"skein/raftfsm/fleet"
 )
 
-func peerOf(t *testing.T, f *Folder) Peer {
+func peerOf(t *testing.T, f *IdentityStore) Peer {
 	t.Helper()
 	peer, _, err := parsePeer(f.Certificate().Leaf)
 	if err != nil {
@@ -18,18 +18,18 @@ func peerOf(t *testing.T, f *Folder) Peer {
 
 func TestTheRenewDoor(t *testing.T) {
 	tests := map[string]struct {
-		change func(f *testFleet, host *Folder, p *Peer)
+		change func(f *testFleet, host *IdentityStore, p *Peer)
 		want   error
 	}{
-		"a good certificate":            {func(*testFleet, *Folder, *Peer) {}, nil},
-		"one over for a day":            {func(f *testFleet, _ *Folder, _ *Peer) { f.wait(CertLife + 24*time.Hour) }, nil},
-		"one over for 29 days":          {func(f *testFleet, _ *Folder, _ *Peer) { f.wait(CertLife + 29*24*time.Hour) }, nil},
-		"one over for 31 days":          {func(f *testFleet, _ *Folder, _ *Peer) { f.wait(CertLife + 31*24*time.Hour) }, ErrExpired},
-		"a host that was forgotten":     {func(f *testFleet, h *Folder, _ *Peer) { f.must(fleet.ForgetHost{Host: h.Host(), Force: true}) }, fleet.ErrForgotten},
-		"a certificate that is revoked": {func(f *testFleet, h *Folder, _ *Peer) { f.must(fleet.RevokeCert{Host: h.Host()}) }, ErrRevoked},
-		"a key that was not admitted":   {func(_ *testFleet, _ *Folder, p *Peer) { p.Key = "other" }, ErrWrongKey},
-		"a host that State lacks":       {func(_ *testFleet, _ *Folder, p *Peer) { p.Host = "h-0" }, ErrUnknownHost},
-		"a voter without the key":       {func(f *testFleet, _ *Folder, _ *Peer) { mustNot(f, f.folder.DeleteFleetKey()) }, ErrNoFleetKey},
+		"a good certificate":            {func(*testFleet, *IdentityStore, *Peer) {}, nil},
+		"one over for a day":            {func(f *testFleet, _ *IdentityStore, _ *Peer) { f.wait(CertLifetime + 24*time.Hour) }, nil},
+		"one over for 29 days":          {func(f *testFleet, _ *IdentityStore, _ *Peer) { f.wait(CertLifetime + 29*24*time.Hour) }, nil},
+		"one over for 31 days":          {func(f *testFleet, _ *IdentityStore, _ *Peer) { f.wait(CertLifetime + 31*24*time.Hour) }, ErrExpired},
+		"a host that was forgotten":     {func(f *testFleet, h *IdentityStore, _ *Peer) { f.must(fleet.ForgetHost{Host: h.Host(), Force: true}) }, fleet.ErrForgotten},
+		"a certificate that is revoked": {func(f *testFleet, h *IdentityStore, _ *Peer) { f.must(fleet.RevokeCert{Host: h.Host()}) }, ErrRevoked},
+		"a key that was not admitted":   {func(_ *testFleet, _ *IdentityStore, p *Peer) { p.Key = "other" }, ErrWrongKey},
+		"a host that State lacks":       {func(_ *testFleet, _ *IdentityStore, p *Peer) { p.Host = "h-0" }, ErrUnknownHost},
+		"a voter without the key":       {func(f *testFleet, _ *IdentityStore, _ *Peer) { mustNot(f, f.store.DeleteFleetKey()) }, ErrNoFleetKey},
 	}
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {
@@ -48,7 +48,7 @@ func TestTheRenewDoor(t *testing.T) {
 			if err := host.PutGrant(grant); err != nil {
 				t.Fatal(err)
 			}
-			if got, want := host.Certificate().Leaf.NotAfter, f.clock().Add(CertLife); !got.Equal(want) {
+			if got, want := host.Certificate().Leaf.NotAfter, f.clock().Add(CertLifetime); !got.Equal(want) {
 				t.Errorf("renewed until %s, want %s", got, want)
 			}
 		})
@@ -77,7 +77,7 @@ func TestRenewalNeedsNoCommit(t *testing.T) {
 func TestARetiredVoterCannotSignWithWhatItHasInMemory(t *testing.T) {
 	f := newFleet(t)
 	host := f.admit("h2") // the authority is open now
-	if err := f.folder.DeleteFleetKey(); err != nil {
+	if err := f.store.DeleteFleetKey(); err != nil {
 		t.Fatal(err)
 	}
 	_, err := f.issuer.Renew(peerOf(t, host), f.clock())
@@ -90,7 +90,7 @@ func TestAVoterRenewsItselfAfterYears(t *testing.T) {
 	if err := f.issuer.RenewSelf(f.clock()); err != nil {
 		t.Fatal(err)
 	}
-	if peerOf(t, f.folder).Expired(f.clock()) {
+	if peerOf(t, f.store).Expired(f.clock()) {
 		t.Error("the renewed certificate is over")
 	}
 }
@@ -114,9 +114,9 @@ func TestPutGrantRefusesWhatIsNotThisHosts(t *testing.T) {
 		"another host's certificate":   {func(g *Grant) { g.Certificate = other.Certificate }, ErrWrongHost},
 		"another host's grant":         {func(g *Grant) { *g = other }, ErrWrongHost},
 		"another fleet":                {func(g *Grant) { g.Fleet = "f-2" }, ErrForeignFleet},
-		"another authority":            {func(g *Grant) { g.CABundle = foreign.folder.CABundle() }, ErrForeignAuthority},
+		"another authority":            {func(g *Grant) { g.CABundle = foreign.store.CABundle() }, ErrForeignAuthority},
 		"no gossip keys":               {func(g *Grant) { g.Gossip = nil }, ErrBadCertificate},
-		"a gossip key that is short":   {func(g *Grant) { g.Gossip = []Secret{{1}} }, ErrFolder},
+		"a gossip key that is short":   {func(g *Grant) { g.Gossip = []Secret{{1}} }, ErrIdentityStore},
 		"garbage for a certificate":    {func(g *Grant) { g.Certificate = []byte("x") }, ErrBadCertificate},
 		"no certificate at all":        {func(g *Grant) { g.Certificate = nil }, ErrBadCertificate},
 		"an authority that is not pem": {func(g *Grant) { g.CABundle = []byte("x") }, ErrBadCertificate},
@@ -130,7 +130,7 @@ func TestPutGrantRefusesWhatIsNotThisHosts(t *testing.T) {
 			if host.Certificate() != before {
 				t.Error("the refused grant was taken")
 			}
-			if _, err := OpenFolder(host.fs, "data"); err != nil {
+			if _, err := OpenIdentityStore(host.fs, "data"); err != nil {
 				t.Errorf("the refused grant reached the disk: %v", err)
 			}
 		})
@@ -150,7 +150,7 @@ func TestRenewalSurvivesAPowerLossAtAnyCall(t *testing.T) {
 		m.StopAt(n)
 		err = host.PutGrant(grant)
 		m.Crash()
-		if _, openErr := OpenFolder(m, "data"); openErr != nil {
+		if _, openErr := OpenIdentityStore(m, "data"); openErr != nil {
 			t.Fatalf("power lost at call %d: %v", n, openErr)
 		}
 		if err == nil {
@@ -164,14 +164,14 @@ func TestRenewalSurvivesAPowerLossAtAnyCall(t *testing.T) {
 
 func TestCheck(t *testing.T) {
 	tests := map[string]struct {
-		change func(f *testFleet, h *Folder, p *Peer)
+		change func(f *testFleet, h *IdentityStore, p *Peer)
 		want   error
 	}{
-		"an admitted host":            {func(*testFleet, *Folder, *Peer) {}, nil},
-		"one that State lacks":        {func(_ *testFleet, _ *Folder, p *Peer) { p.Host = "h-0" }, ErrUnknownHost},
-		"one forgotten a moment ago":  {func(f *testFleet, h *Folder, _ *Peer) { f.must(fleet.ForgetHost{Host: h.Host(), Force: true}) }, fleet.ErrForgotten},
-		"one revoked a moment ago":    {func(f *testFleet, h *Folder, _ *Peer) { f.must(fleet.RevokeCert{Host: h.Host()}) }, ErrRevoked},
-		"the right name, another key": {func(_ *testFleet, _ *Folder, p *Peer) { p.Key = "other" }, ErrWrongKey},
+		"an admitted host":            {func(*testFleet, *IdentityStore, *Peer) {}, nil},
+		"one that State lacks":        {func(_ *testFleet, _ *IdentityStore, p *Peer) { p.Host = "h-0" }, ErrUnknownHost},
+		"one forgotten a moment ago":  {func(f *testFleet, h *IdentityStore, _ *Peer) { f.must(fleet.ForgetHost{Host: h.Host(), Force: true}) }, fleet.ErrForgotten},
+		"one revoked a moment ago":    {func(f *testFleet, h *IdentityStore, _ *Peer) { f.must(fleet.RevokeCert{Host: h.Host()}) }, ErrRevoked},
+		"the right name, another key": {func(_ *testFleet, _ *IdentityStore, p *Peer) { p.Key = "other" }, ErrWrongKey},
 	}
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {
@@ -188,7 +188,7 @@ func TestCheck(t *testing.T) {
 				return
 			}
 			wantErr(t, CheckVoter(f.authority(), peer), ErrNotVoter)
-			if err := CheckVoter(f.authority(), peerOf(t, f.folder)); err != nil {
+			if err := CheckVoter(f.authority(), peerOf(t, f.store)); err != nil {
 				t.Errorf("the voter is refused: %v", err)
 			}
 		})
@@ -220,13 +220,13 @@ func TestStandingWithoutOrBehindState(t *testing.T) {
 		"a log that is still empty goes by the roster":            {func() *fleet.State { return fleet.New() }, roster(5, "h-9"), "h-9", true, true},
 		"an older roster does not count":                          {have, roster(0, worker), worker, true, false},
 		"a newer roster makes a voter":                            {have, roster(st.Index()+1, worker), worker, true, true},
-		"a newer roster unmakes a voter":                          {have, roster(st.Index()+1, worker), f.folder.Host(), true, false},
+		"a newer roster unmakes a voter":                          {have, roster(st.Index()+1, worker), f.store.Host(), true, false},
 		"a newer roster names a host State has not seen admitted": {have, roster(st.Index()+1, "h-9"), "h-9", true, true},
 		"an older roster's host that State lacks is unknown":      {have, roster(0, "h-9"), "h-9", false, true},
 	}
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {
-			s, known := NewAuthority(tt.state, tt.roster).Standing(tt.host)
+			s, known := NewAuthority(tt.state, tt.roster).Authorization(tt.host)
 			if known != tt.known || known && s.Voter != tt.voter {
 				t.Errorf("known %v voter %v, want %v and %v", known, s.Voter, tt.known, tt.voter)
 			}
@@ -237,11 +237,11 @@ func TestStandingWithoutOrBehindState(t *testing.T) {
 func TestAHostThatBecomesAVoterTakesOnlyTheRightFleetKey(t *testing.T) {
 	f, other := newFleet(t), newFleet(t)
 	host := f.admit("h2")
-	right, err := f.folder.FleetKey()
+	right, err := f.store.FleetKey()
 	if err != nil {
 		t.Fatal(err)
 	}
-	wrong, err := other.folder.FleetKey()
+	wrong, err := other.store.FleetKey()
 	if err != nil {
 		t.Fatal(err)
 	}

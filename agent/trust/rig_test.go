@@ -25,7 +25,7 @@ var addr1 = netip.MustParseAddrPort("10.0.0.1:7700")
 type testFleet struct {
 	t      testing.TB
 	fs     *vfs.Mem
-	folder *Folder // the first voter's
+	store  *IdentityStore // the first voter's
 	boot   *Bootstrap
 	issuer *Issuer
 
@@ -38,11 +38,11 @@ func newFleet(t testing.TB) *testFleet {
 	t.Helper()
 	f := &testFleet{t: t, fs: newMem(t), now: noon, st: fleet.New()}
 	var err error
-	f.folder, f.boot, err = Init(initOptions(f.fs))
+	f.store, f.boot, err = Init(initOptions(f.fs))
 	if err != nil {
 		t.Fatal(err)
 	}
-	f.issuer = NewIssuer(f.folder, f.state)
+	f.issuer = NewIssuer(f.store, f.state)
 	f.must(f.boot.Init.Command)
 	f.must(f.boot.OperatorToken.Command)
 	return f
@@ -101,13 +101,13 @@ func (f *testFleet) must(c fleet.Command) []string {
 	return results[0].IDs
 }
 
-func (f *testFleet) door() *Door {
-	return &Door{State: f.state, Propose: f.propose, Issuer: f.issuer, Now: f.clock}
+func (f *testFleet) admission() *Admission {
+	return &Admission{State: f.state, Propose: f.propose, Issuer: f.issuer, Now: f.clock}
 }
 
 func (f *testFleet) joinToken(uses int, life time.Duration) Token {
 	f.t.Helper()
-	token, err := NewJoinToken(f.folder.Identity().Fleet, f.folder.CADigest(), nil)
+	token, err := NewJoinToken(f.store.Identity().Fleet, f.store.CADigest(), nil)
 	if err != nil {
 		f.t.Fatal(err)
 	}
@@ -116,7 +116,7 @@ func (f *testFleet) joinToken(uses int, life time.Duration) Token {
 }
 
 // admit joins a host without a network and returns its folder.
-func (f *testFleet) admit(name string) *Folder {
+func (f *testFleet) admit(name string) *IdentityStore {
 	f.t.Helper()
 	token := f.joinToken(1, 0)
 	key, err := newKey()
@@ -127,15 +127,15 @@ func (f *testFleet) admit(name string) *Folder {
 	if err != nil {
 		f.t.Fatal(err)
 	}
-	grant, err := f.door().Admit(context.Background(), JoinRequest{Fleet: token.Fleet, Token: token.ID, Secret: token.secret, CSR: csr, Name: name, Zone: "b", Addr: addr1})
+	grant, err := f.admission().Admit(context.Background(), JoinRequest{Fleet: token.Fleet, Token: token.ID, Secret: token.secret, CSR: csr, Name: name, Zone: "b", Addr: addr1})
 	if err != nil {
 		f.t.Fatal(err)
 	}
-	folder, err := create(newMem(f.t), "data", key, grant)
+	identity, err := create(newMem(f.t), "data", key, grant)
 	if err != nil {
 		f.t.Fatal(err)
 	}
-	return folder
+	return identity
 }
 
 func (f *testFleet) authority() Authority {
@@ -189,7 +189,7 @@ func derOf(t *testing.T, text []byte) []byte {
 	return block.Bytes
 }
 
-func memOf(f *Folder) *vfs.Mem { return f.fs.(*vfs.Mem) }
+func memOf(f *IdentityStore) *vfs.Mem { return f.fs.(*vfs.Mem) }
 
 func name(n int) string { return fmt.Sprintf("n%d", n) }
 

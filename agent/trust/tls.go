@@ -20,13 +20,13 @@ const (
 )
 
 // ServerConfig is the peer port's TLS. Peers without a good certificate fail
-// the handshake; for rpc a certificate that is over by less than RenewDoor
+// the handshake; for rpc a certificate that is over by less than RenewWindow
 // passes, and so does a host that State refuses, so that the call can be
 // answered with the reason: whoever serves rpc must ask Check and Expired.
 //
 // Session tickets are off: a resumed session would skip nothing of our own
 // checks but a signature, and has been a source of bypasses elsewhere.
-func (f *Folder) ServerConfig(now func() time.Time, authority Authority) *tls.Config {
+func (f *IdentityStore) ServerConfig(now func() time.Time, authority Authority) *tls.Config {
 	base := tls.Config{
 		MinVersion:             tls.VersionTLS13,
 		SessionTicketsDisabled: true,
@@ -62,7 +62,7 @@ func (f *Folder) ServerConfig(now func() time.Time, authority Authority) *tls.Co
 
 // chain is this host's certificate followed by the authorities, which a
 // newcomer checks against the digest in its token.
-func (f *Folder) chain() *tls.Certificate {
+func (f *IdentityStore) chain() *tls.Certificate {
 	m := f.now.Load()
 	c := *m.cert
 	c.Certificate = slices.Clone(c.Certificate)
@@ -72,7 +72,7 @@ func (f *Folder) chain() *tls.Certificate {
 	return &c
 }
 
-func (f *Folder) verifyClient(state tls.ConnectionState, protocol string, now time.Time, authority Authority) error {
+func (f *IdentityStore) verifyClient(state tls.ConnectionState, protocol string, now time.Time, authority Authority) error {
 	m := f.now.Load()
 	peer, err := verifyPeer(state.PeerCertificates, m.roots, m.identity.Fleet, x509.ExtKeyUsageClientAuth, now)
 	if err != nil {
@@ -93,7 +93,7 @@ func (f *Folder) verifyClient(state tls.ConnectionState, protocol string, now ti
 
 // ClientConfig dials a host by its id: the certificate it shows must be that
 // host's, whatever the address. For raft it must be a voter's as well.
-func (f *Folder) ClientConfig(host fleet.HostID, protocol string, now func() time.Time, authority Authority) *tls.Config {
+func (f *IdentityStore) ClientConfig(host fleet.HostID, protocol string, now func() time.Time, authority Authority) *tls.Config {
 	return &tls.Config{
 		MinVersion: tls.VersionTLS13,
 		NextProtos: []string{protocol},
@@ -108,7 +108,7 @@ func (f *Folder) ClientConfig(host fleet.HostID, protocol string, now func() tim
 	}
 }
 
-func (f *Folder) verifyServer(state tls.ConnectionState, host fleet.HostID, protocol string, now time.Time, authority Authority) error {
+func (f *IdentityStore) verifyServer(state tls.ConnectionState, host fleet.HostID, protocol string, now time.Time, authority Authority) error {
 	m := f.now.Load()
 	peer, err := verifyPeer(state.PeerCertificates, m.roots, m.identity.Fleet, x509.ExtKeyUsageServerAuth, now)
 	switch {

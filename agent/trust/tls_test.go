@@ -55,8 +55,8 @@ func TestServerConfigLetsIn(t *testing.T) {
 	late := func(d time.Duration) func() time.Time { return func() time.Time { return noon.Add(d) } }
 	forgotten := f.admit("h3")
 	f.must(fleet.ForgetHost{Host: forgotten.Host(), Force: true})
-	client := func(who *Folder, protocol string) *tls.Config {
-		c := who.ClientConfig(f.folder.Host(), protocol, f.clock, f.authority())
+	client := func(who *IdentityStore, protocol string) *tls.Config {
+		c := who.ClientConfig(f.store.Host(), protocol, f.clock, f.authority())
 		c.VerifyConnection = func(tls.ConnectionState) error { return nil } // only the server's view counts here
 		return c
 	}
@@ -69,13 +69,13 @@ func TestServerConfigLetsIn(t *testing.T) {
 	}{
 		"a worker for rpc":                     {f.clock, client(worker, ProtocolRPC), "", ""},
 		"a worker for blobs":                   {f.clock, client(worker, ProtocolBlob), "", ""},
-		"a voter for raft":                     {f.clock, client(f.folder, ProtocolRaft), "", ""},
+		"a voter for raft":                     {f.clock, client(f.store, ProtocolRaft), "", ""},
 		"a worker for raft":                    {f.clock, client(worker, ProtocolRaft), "not a voter", "bad certificate"},
 		"a forgotten host for rpc, to be told": {f.clock, client(forgotten, ProtocolRPC), "", ""},
 		"a forgotten host for blobs":           {f.clock, client(forgotten, ProtocolBlob), "forgotten", "bad certificate"},
-		"an expired worker for rpc":            {late(CertLife + time.Hour), client(worker, ProtocolRPC), "", ""},
-		"an expired worker for blobs":          {late(CertLife + time.Hour), client(worker, ProtocolBlob), "expired", "bad certificate"},
-		"a worker expired for 31 days":         {late(CertLife + 31*24*time.Hour), client(worker, ProtocolRPC), "join again", "bad certificate"},
+		"an expired worker for rpc":            {late(CertLifetime + time.Hour), client(worker, ProtocolRPC), "", ""},
+		"an expired worker for blobs":          {late(CertLifetime + time.Hour), client(worker, ProtocolBlob), "expired", "bad certificate"},
+		"a worker expired for 31 days":         {late(CertLifetime + 31*24*time.Hour), client(worker, ProtocolRPC), "join again", "bad certificate"},
 		"another fleet's host":                 {f.clock, client(stranger, ProtocolRPC), "not of this fleet's authority", "bad certificate"},
 		"nobody, for rpc":                      {f.clock, without(client(worker, ProtocolRPC)), "didn't provide a certificate", "certificate required"},
 		"nobody, for raft":                     {f.clock, without(client(worker, ProtocolRaft)), "didn't provide a certificate", "certificate required"},
@@ -86,7 +86,7 @@ func TestServerConfigLetsIn(t *testing.T) {
 	}
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {
-			serverErr, clientErr := meet(t, f.folder.ServerConfig(tt.at, f.authority()), tt.client)
+			serverErr, clientErr := meet(t, f.store.ServerConfig(tt.at, f.authority()), tt.client)
 			if tt.want == "" {
 				if serverErr != nil || clientErr != nil {
 					t.Fatalf("server: %v, client: %v", serverErr, clientErr)
@@ -117,7 +117,7 @@ func TestClientConfigBelievesOnlyTheHostItDialled(t *testing.T) {
 	h2, h3 := f.admit("h2"), f.admit("h3")
 	all := NewAuthority(func() *fleet.State { return nil }, func() Roster { return Roster{} })
 	tests := map[string]struct {
-		server    *Folder
+		server    *IdentityStore
 		dialled   fleet.HostID
 		protocol  string
 		authority Authority
@@ -126,8 +126,8 @@ func TestClientConfigBelievesOnlyTheHostItDialled(t *testing.T) {
 	}{
 		"the host itself":                {h2, h2.Host(), ProtocolRPC, all, 0, nil},
 		"another host at its address":    {h3, h2.Host(), ProtocolRPC, all, 0, ErrWrongHost},
-		"another fleet":                  {foreign.folder, h2.Host(), ProtocolRPC, all, 0, ErrForeignAuthority},
-		"a host whose certificate ended": {h2, h2.Host(), ProtocolRPC, all, CertLife + time.Hour, ErrExpired},
+		"another fleet":                  {foreign.store, h2.Host(), ProtocolRPC, all, 0, ErrForeignAuthority},
+		"a host whose certificate ended": {h2, h2.Host(), ProtocolRPC, all, CertLifetime + time.Hour, ErrExpired},
 		"a worker, for raft":             {h2, h2.Host(), ProtocolRaft, f.authority(), 0, ErrNotVoter},
 	}
 	for name, tt := range tests {
@@ -143,7 +143,7 @@ func TestClientConfigBelievesOnlyTheHostItDialled(t *testing.T) {
 				}
 				return c, err
 			}
-			_, clientErr := meet(t, server, f.folder.ClientConfig(tt.dialled, tt.protocol, now, tt.authority))
+			_, clientErr := meet(t, server, f.store.ClientConfig(tt.dialled, tt.protocol, now, tt.authority))
 			if tt.want == nil {
 				if clientErr != nil {
 					t.Fatal(clientErr)
@@ -155,7 +155,7 @@ func TestClientConfigBelievesOnlyTheHostItDialled(t *testing.T) {
 	}
 	t.Run("a host forgotten a moment ago", func(t *testing.T) {
 		f.must(fleet.ForgetHost{Host: h3.Host(), Force: true})
-		_, clientErr := meet(t, h3.ServerConfig(f.clock, all), f.folder.ClientConfig(h3.Host(), ProtocolRPC, f.clock, f.authority()))
+		_, clientErr := meet(t, h3.ServerConfig(f.clock, all), f.store.ClientConfig(h3.Host(), ProtocolRPC, f.clock, f.authority()))
 		wantErr(t, clientErr, fleet.ErrForgotten)
 	})
 }

@@ -126,20 +126,20 @@ func (t Token) Put(now time.Time, life time.Duration, uses int) fleet.PutToken {
 	switch t.Kind {
 	case fleet.TokenJoin:
 		if life == 0 {
-			life = JoinTokenLife
+			life = JoinTokenLifetime
 		}
 		c.Uses = max(uses, JoinTokenUses)
 	case fleet.TokenOperator:
 		if life == 0 {
-			life = OperatorTokenLife
+			life = OperatorTokenLifetime
 		}
 	}
 	c.NotAfter = fleet.TimeOf(now.Add(life))
 	return c
 }
 
-// Shown is a token as it was shown to a voter.
-type Shown struct {
+// PresentedToken is a token as it was shown to a voter.
+type PresentedToken struct {
 	Kind   fleet.TokenKind
 	Fleet  fleet.FleetID
 	ID     fleet.TokenID
@@ -147,16 +147,16 @@ type Shown struct {
 	Key    string // public key of the host that joins with it; empty for operators
 }
 
-// Shown is the token as its holder shows it.
-func (t Token) Shown(key string) Shown {
-	return Shown{Kind: t.Kind, Fleet: t.Fleet, ID: t.ID, Secret: t.secret, Key: key}
+// Present is the token as its holder shows it.
+func (t Token) Present(key string) PresentedToken {
+	return PresentedToken{Kind: t.Kind, Fleet: t.Fleet, ID: t.ID, Secret: t.secret, Key: key}
 }
 
 // VerifyToken checks a token against State at the later of fleet time and now.
 // Refusals wrap fleet.ErrTokenRefused; why a token is refused is told only to
 // who knows its secret. A join token that is used up or over still holds for the
 // key that used it, so that joining is safe to retry.
-func VerifyToken(st *fleet.State, shown Shown, now time.Time) error {
+func VerifyToken(st *fleet.State, shown PresentedToken, now time.Time) error {
 	row := st.Fleet()
 	if row == nil {
 		return fleet.ErrNoFleet

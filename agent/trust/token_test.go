@@ -80,9 +80,9 @@ func TestNoWayOfPrintingATokenShowsItsSecret(t *testing.T) {
 	text := token.Text()
 	secret := text[strings.LastIndex(text, ".")+1:]
 	var log bytes.Buffer
-	slog.New(slog.NewJSONHandler(&log, nil)).Info("token", "token", token, "secret", token.secret, "shown", token.Shown("k"))
-	slog.New(slog.NewTextHandler(&log, nil)).Info("token", "token", token, "secret", token.secret, "shown", token.Shown("k"))
-	js, err := json.Marshal([]any{token, token.secret, token.Shown("k")})
+	slog.New(slog.NewJSONHandler(&log, nil)).Info("token", "token", token, "secret", token.secret, "shown", token.Present("k"))
+	slog.New(slog.NewTextHandler(&log, nil)).Info("token", "token", token, "secret", token.secret, "shown", token.Present("k"))
+	js, err := json.Marshal([]any{token, token.secret, token.Present("k")})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -90,7 +90,7 @@ func TestNoWayOfPrintingATokenShowsItsSecret(t *testing.T) {
 	for _, verb := range []string{"%v", "%+v", "%#v", "%s", "%q", "%x", "%d"} {
 		fmt.Fprintf(&log, verb, token)
 		fmt.Fprintf(&log, verb, token.secret)
-		fmt.Fprintf(&log, verb, token.Shown("k"))
+		fmt.Fprintf(&log, verb, token.Present("k"))
 		fmt.Fprintf(&log, verb, &token)
 	}
 	for name, form := range map[string]string{"base64url": secret, "hex": fmt.Sprintf("%x", []byte(token.secret)), "decimal": strings.Trim(fmt.Sprint([]byte(token.secret)), "[]")} {
@@ -102,34 +102,34 @@ func TestNoWayOfPrintingATokenShowsItsSecret(t *testing.T) {
 
 func TestVerifyToken(t *testing.T) {
 	tests := map[string]struct {
-		change func(f *testFleet, s *Shown)
+		change func(f *testFleet, s *PresentedToken)
 		want   string // part of the reason; empty: it holds
 	}{
-		"a fresh token holds":   {func(*testFleet, *Shown) {}, ""},
-		"an unknown id":         {func(_ *testFleet, s *Shown) { s.ID = "t-0" }, "unknown or its secret is wrong"},
-		"a wrong secret":        {func(_ *testFleet, s *Shown) { s.Secret = bytes.Repeat([]byte{1}, 32) }, "unknown or its secret is wrong"},
-		"another fleet's":       {func(_ *testFleet, s *Shown) { s.Fleet = "f-other" }, "of another fleet"},
-		"shown as another kind": {func(_ *testFleet, s *Shown) { s.Kind = fleet.TokenOperator }, "is a join token"},
-		"over by the clock":     {func(f *testFleet, _ *Shown) { f.wait(time.Hour) }, "expired"},
-		"over by fleet time": {func(f *testFleet, _ *Shown) {
+		"a fresh token holds":   {func(*testFleet, *PresentedToken) {}, ""},
+		"an unknown id":         {func(_ *testFleet, s *PresentedToken) { s.ID = "t-0" }, "unknown or its secret is wrong"},
+		"a wrong secret":        {func(_ *testFleet, s *PresentedToken) { s.Secret = bytes.Repeat([]byte{1}, 32) }, "unknown or its secret is wrong"},
+		"another fleet's":       {func(_ *testFleet, s *PresentedToken) { s.Fleet = "f-other" }, "of another fleet"},
+		"shown as another kind": {func(_ *testFleet, s *PresentedToken) { s.Kind = fleet.TokenOperator }, "is a join token"},
+		"over by the clock":     {func(f *testFleet, _ *PresentedToken) { f.wait(time.Hour) }, "expired"},
+		"over by fleet time": {func(f *testFleet, _ *PresentedToken) {
 			f.wait(time.Hour)
 			f.must(fleet.PutSetting{Name: "voters", Value: 3})
 			f.wait(-time.Hour)
 		}, "expired"},
-		"used up by another key": {func(f *testFleet, s *Shown) { use(f, s, "other") }, "used up"},
-		"used by the same key":   {func(f *testFleet, s *Shown) { use(f, s, "mine") }, ""},
-		"used by the same key and over": {func(f *testFleet, s *Shown) {
+		"used up by another key": {func(f *testFleet, s *PresentedToken) { use(f, s, "other") }, "used up"},
+		"used by the same key":   {func(f *testFleet, s *PresentedToken) { use(f, s, "mine") }, ""},
+		"used by the same key and over": {func(f *testFleet, s *PresentedToken) {
 			use(f, s, "mine")
 			f.wait(2 * time.Hour)
 		}, ""},
-		"deleted": {func(f *testFleet, s *Shown) { f.must(fleet.DeleteToken{ID: s.ID}) }, "unknown"},
+		"deleted": {func(f *testFleet, s *PresentedToken) { f.must(fleet.DeleteToken{ID: s.ID}) }, "unknown"},
 	}
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {
 			f := newFleet(t)
-			shown := f.joinToken(1, time.Hour).Shown("mine")
-			tt.change(f, &shown)
-			err := VerifyToken(f.state(), shown, f.clock())
+			token := f.joinToken(1, time.Hour).Present("mine")
+			tt.change(f, &token)
+			err := VerifyToken(f.state(), token, f.clock())
 			if tt.want == "" {
 				if err != nil {
 					t.Fatal(err)
@@ -142,20 +142,20 @@ func TestVerifyToken(t *testing.T) {
 	}
 }
 
-func use(f *testFleet, s *Shown, key string) {
+func use(f *testFleet, s *PresentedToken, key string) {
 	f.must(fleet.AdmitHost{Token: s.ID, SecretHash: hashSecret(s.Secret), Host: fleet.Admission{ID: "h-" + fleet.HostID(key), Name: key, Zone: "a", Addr: addr1, PublicKey: key}})
 }
 
 func TestAnOperatorTokenDoesNotCountUses(t *testing.T) {
 	f := newFleet(t)
-	shown := operatorToken(t, f).Shown("")
+	token := operatorToken(t, f).Present("")
 	for range 3 {
-		if err := VerifyToken(f.state(), shown, f.clock()); err != nil {
+		if err := VerifyToken(f.state(), token, f.clock()); err != nil {
 			t.Fatal(err)
 		}
 	}
-	f.wait(OperatorTokenLife)
-	wantErr(t, VerifyToken(f.state(), shown, f.clock()), fleet.ErrTokenRefused)
+	f.wait(OperatorTokenLifetime)
+	wantErr(t, VerifyToken(f.state(), token, f.clock()), fleet.ErrTokenRefused)
 }
 
 func FuzzParseToken(f *testing.F) {

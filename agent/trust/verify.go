@@ -25,7 +25,7 @@ type Peer struct {
 func (p Peer) Expired(now time.Time) bool { return now.After(p.NotAfter) }
 
 // verifyPeer checks a peer's certificates against the fleet's authority. One
-// that expired less than RenewDoor ago passes: whoever calls must ask Expired
+// that expired less than RenewWindow ago passes: whoever calls must ask Expired
 // before it answers anything but a renewal.
 func verifyPeer(certs []*x509.Certificate, roots *x509.CertPool, id fleet.FleetID, usage x509.ExtKeyUsage, now time.Time) (Peer, error) {
 	if len(certs) == 0 {
@@ -38,7 +38,7 @@ func verifyPeer(certs []*x509.Certificate, roots *x509.CertPool, id fleet.FleetI
 	if now.Before(leaf.NotBefore) {
 		return Peer{}, fmt.Errorf("%w: from %s; are the clocks right?", ErrNotYetValid, leaf.NotBefore.UTC().Format(time.RFC3339))
 	}
-	if now.After(leaf.NotAfter.Add(RenewDoor)) {
+	if now.After(leaf.NotAfter.Add(RenewWindow)) {
 		return Peer{}, fmt.Errorf("%w at %s, too long ago to renew: join again", ErrExpired, leaf.NotAfter.UTC().Format(time.RFC3339))
 	}
 	at := now

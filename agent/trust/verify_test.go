@@ -25,7 +25,7 @@ func forge(t *testing.T, s *signer, change func(*x509.Certificate)) *x509.Certif
 	}
 	template := &x509.Certificate{
 		SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: "h-1"},
-		NotBefore: noon.Add(-time.Hour), NotAfter: noon.Add(CertLife), BasicConstraintsValid: true,
+		NotBefore: noon.Add(-time.Hour), NotAfter: noon.Add(CertLifetime), BasicConstraintsValid: true,
 		KeyUsage:    x509.KeyUsageDigitalSignature,
 		ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth, x509.ExtKeyUsageServerAuth},
 		URIs:        []*url.URL{hostURI(s.fleet, "h-1")},
@@ -73,8 +73,8 @@ func TestVerifyPeer(t *testing.T) {
 		"one of another authority":                  {forge(t, other, same), noon, ErrForeignAuthority},
 		"the authority itself":                      {ours.cert, noon, ErrBadCertificate},
 		"one that begins tomorrow":                  {forge(t, ours, func(c *x509.Certificate) { c.NotBefore = noon.Add(24 * time.Hour) }), noon, ErrNotYetValid},
-		"one that ended a day ago may renew":        {forge(t, ours, same), noon.Add(CertLife + 24*time.Hour), nil},
-		"one that ended 31 days ago may not":        {forge(t, ours, same), noon.Add(CertLife + 31*24*time.Hour), ErrExpired},
+		"one that ended a day ago may renew":        {forge(t, ours, same), noon.Add(CertLifetime + 24*time.Hour), nil},
+		"one that ended 31 days ago may not":        {forge(t, ours, same), noon.Add(CertLifetime + 31*24*time.Hour), ErrExpired},
 		"one of another fleet":                      {forge(t, ours, uri("skein://fleet/f-2/host/h-1")), noon, ErrForeignFleet},
 		"one without a name":                        {forge(t, ours, func(c *x509.Certificate) { c.URIs = nil }), noon, ErrBadCertificate},
 		"one with two names":                        {forge(t, ours, func(c *x509.Certificate) { c.URIs = append(c.URIs, hostURI("f-1", "h-2")) }), noon, ErrBadCertificate},

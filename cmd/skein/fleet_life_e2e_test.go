@@ -96,15 +96,15 @@ func (f *fleetUnderTest) reasons() {
 		f.create("h1", name, f.register("h1", name, tt.change), 1)
 		f.eventually(name+" says why it does not run", func() (string, bool) {
 			s, err := f.service("h2", name)
-			if err != nil || s.Wait == nil {
+			if err != nil || s.Condition == nil {
 				return fmt.Sprintf("%+v %v", s, err), false
 			}
 			for _, want := range tt.want {
-				if !strings.Contains(s.Wait.Message, want) {
-					return s.Wait.Message, false
+				if !strings.Contains(s.Condition.Message, want) {
+					return s.Condition.Message, false
 				}
 			}
-			return s.Wait.Message, true
+			return s.Condition.Message, true
 		})
 		f.remove("h1", name)
 	}

@@ -25,7 +25,7 @@ const (
 
 // followEvents hands over each decision after a number until ctx ends, across
 // streams that are cut.
-func followEvents(ctx context.Context, agent *client.Client, after uint64, each func(types.Decision) error) error {
+func followEvents(ctx context.Context, agent *client.Client, after uint64, each func(types.Event) error) error {
 	for {
 		err := followOnce(ctx, agent, &after, each)
 		var refused *client.Error
@@ -43,8 +43,8 @@ func followEvents(ctx context.Context, agent *client.Client, after uint64, each 
 	}
 }
 
-func followOnce(ctx context.Context, agent *client.Client, after *uint64, each func(types.Decision) error) error {
-	stream, err := agent.Stream(ctx, fmt.Sprintf("/v1/events?after=%d", *after))
+func followOnce(ctx context.Context, agent *client.Client, after *uint64, each func(types.Event) error) error {
+	stream, err := agent.Stream(ctx, fmt.Sprintf("/v1/events/stream?after=%d", *after))
 	if err != nil {
 		return err
 	}
@@ -56,12 +56,12 @@ func followOnce(ctx context.Context, agent *client.Client, after *uint64, each f
 		if !ok {
 			continue
 		}
-		var decision types.Decision
-		if err := json.Unmarshal([]byte(data), &decision); err != nil || decision.Seq == 0 {
+		var event types.Event
+		if err := json.Unmarshal([]byte(data), &event); err != nil || event.Seq == 0 {
 			continue // an event of another kind
 		}
-		*after = decision.Seq
-		if err := each(decision); err != nil {
+		*after = event.Seq
+		if err := each(event); err != nil {
 			return err
 		}
 	}

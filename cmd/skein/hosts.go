@@ -68,7 +68,7 @@ func printHosts(hosts []types.Host) error {
 		if h.Leader {
 			role = "leader"
 		}
-		t.row(h.Name, h.Zone, hostState(&h), ago(h.LifeSince, now), role, strconv.Itoa(h.Running+h.Pending),
+		t.row(h.Name, h.Zone, hostState(&h), ago(h.StateSince, now), role, strconv.Itoa(h.Running+h.Pending),
 			fmt.Sprintf("%d/%d", h.Free.CPU, h.Capacity.CPU), fmt.Sprintf("%d/%d MiB", h.Free.Memory, h.Capacity.Memory), orDash(h.StatusURL))
 	}
 	return t.flush()
@@ -76,8 +76,8 @@ func printHosts(hosts []types.Host) error {
 
 // hostState is a host's life in the words of the table.
 func hostState(h *types.Host) string {
-	state := h.Life
-	if h.Life == "ready" && h.Gossip == "failed" {
+	state := h.State
+	if h.State == "ready" && h.Gossip == "failed" {
 		state += ", not heard" // its agent is down or stands still; its tasks run on
 	}
 	if h.Cordon != nil {

@@ -31,10 +31,10 @@ func (c *joinCommand) Run(ctx context.Context) error {
 		return err
 	}
 	joiner := trust.Joiner{FS: vfs.OS, DataDir: c.DataDir, Clock: clock.System(), Log: newLogger(os.Stderr, slog.LevelWarn)}
-	folder, err := joiner.Join(ctx, c.Addr, token, trust.Request{Name: c.Name, Zone: c.Zone, Addr: addr, Attributes: c.Attributes})
+	identity, err := joiner.Join(ctx, c.Addr, token, trust.Request{Name: c.Name, Zone: c.Zone, Addr: addr, Attributes: c.Attributes})
 	if err != nil {
 		return err
 	}
-	fmt.Printf("this host is %s (%s) of the fleet; start its agent: systemctl start skein\n", c.Name, folder.Host())
+	fmt.Printf("this host is %s (%s) of the fleet; start its agent: systemctl start skein\n", c.Name, identity.Host())
 	return nil
 }

@@ -44,7 +44,7 @@ func TestWhyATaskIsAsItIs(t *testing.T) {
 		task types.Task
 		want string
 	}{
-		"a pending task says what it waits for": {types.Task{Last: "PENDING", Wait: &types.Wait{Message: "no room"}}, "no room"},
+		"a pending task says what it waits for": {types.Task{Last: "PENDING", Condition: &types.Condition{Message: "no room"}}, "no room"},
 		"a stopped task says code, reason and exit": {
 			types.Task{Last: "STOPPED", StopCode: "UserInitiated", Reason: "by hand", Containers: []types.Container{{Name: "web", ExitCode: &code}}},
 			"UserInitiated: by hand [web exit 137]"},
@@ -64,11 +64,11 @@ func TestTheStateOfAHost(t *testing.T) {
 		host types.Host
 		want string
 	}{
-		"a host that is well":                       {types.Host{Life: "ready", Gossip: "alive"}, "ready"},
-		"a host whose agent is down":                {types.Host{Life: "ready", Gossip: "failed"}, "ready, not heard"},
-		"a host that is dead is not said twice":     {types.Host{Life: "silent", Gossip: "failed"}, "silent"},
-		"a cordoned host whose agent stands still":  {types.Host{Life: "ready", Gossip: "failed", Cordon: &types.Cordon{}}, "ready, not heard, cordoned"},
-		"a host that gossip knows nothing of (yet)": {types.Host{Life: "ready", Gossip: "unknown"}, "ready"},
+		"a host that is well":                       {types.Host{State: "ready", Gossip: "alive"}, "ready"},
+		"a host whose agent is down":                {types.Host{State: "ready", Gossip: "failed"}, "ready, not heard"},
+		"a host that is dead is not said twice":     {types.Host{State: "silent", Gossip: "failed"}, "silent"},
+		"a cordoned host whose agent stands still":  {types.Host{State: "ready", Gossip: "failed", Cordon: &types.Cordon{}}, "ready, not heard, cordoned"},
+		"a host that gossip knows nothing of (yet)": {types.Host{State: "ready", Gossip: "unknown"}, "ready"},
 	}
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {

@@ -67,8 +67,8 @@ func printServices(services []types.Service) error {
 			state = "steady"
 		}
 		why := ""
-		if s.Wait != nil {
-			why = s.Wait.Message
+		if s.Condition != nil {
+			why = s.Condition.Message
 		}
 		t.row(s.Name, state, strconv.Itoa(s.Desired), strconv.Itoa(s.Running), strconv.Itoa(s.Healthy), strconv.Itoa(s.Pending), s.Revision, zoneCounts(s.Zones), why)
 	}

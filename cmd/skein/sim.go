@@ -31,14 +31,14 @@ type simCommand struct {
 	Jobs     float64 `default:"1" help:"So many times as many standalone jobs as the workload is shaped after." placeholder:"TIMES"`
 	Plot     string  `help:"Draw the month into this SVG file." placeholder:"FILE"`
 
-	Soak     string   `help:"Live fresh lives until interrupted; write failures, made small, into this folder." placeholder:"FOLDER" xor:"mode"`
-	Life     bool     `help:"Live the small life that the seed draws, with all its faults, and come to rest." xor:"mode"`
-	Deeds    string   `help:"With --life: live with the deeds of this file instead of those drawn." placeholder:"FILE"`
-	Shrink   bool     `help:"With --life: drop deeds and hosts for as long as the failure stays, and print what is left."`
-	Mutation string   `help:"With --life: break one rule, to see that it is seen." placeholder:"NAME"`
-	Trace    bool     `help:"Print everything that happens."`
-	Scenario []string `help:"Play scenario files and print what comes of them." placeholder:"FILE" xor:"mode"`
-	Verbs    bool     `help:"List what can be done to a world." xor:"mode"`
+	Soak       string   `help:"Live fresh lives until interrupted; write failures, made small, into this folder." placeholder:"FOLDER" xor:"mode"`
+	Life       bool     `help:"Live the small life that the seed draws, with all its faults, and come to rest." xor:"mode"`
+	Operations string   `help:"With --life: live with the operations of this file instead of those drawn." placeholder:"FILE"`
+	Shrink     bool     `help:"With --life: drop operations and hosts for as long as the failure stays, and print what is left."`
+	Mutation   string   `help:"With --life: break one rule, to see that it is seen." placeholder:"NAME"`
+	Trace      bool     `help:"Print everything that happens."`
+	Scenario   []string `help:"Play scenario files and print what comes of them." placeholder:"FILE" xor:"mode"`
+	Verbs      bool     `help:"List what can be done to a world." xor:"mode"`
 }
 
 // Help says what the modes are for.
@@ -85,29 +85,29 @@ func (c *simCommand) scenarios() error {
 
 // life lives the life of a seed.
 func (c *simCommand) life() error {
-	life := sim.Draw(c.Seed)
-	life.Config.Mutation = sim.Mutation(c.Mutation)
-	if c.Deeds != "" {
-		text, err := os.ReadFile(c.Deeds)
+	run := sim.Draw(c.Seed)
+	run.Config.Mutation = sim.Mutation(c.Mutation)
+	if c.Operations != "" {
+		text, err := os.ReadFile(c.Operations)
 		if err != nil {
 			return &usageError{err}
 		}
-		if life.Deeds, err = sim.ParseDeeds(string(text)); err != nil {
-			return &usageError{fmt.Errorf("%s: %w", c.Deeds, err)}
+		if run.Operations, err = sim.ParseOperations(string(text)); err != nil {
+			return &usageError{fmt.Errorf("%s: %w", c.Operations, err)}
 		}
 	}
 	if c.Trace {
-		life.Config.Trace = os.Stdout
+		run.Config.Trace = os.Stdout
 	}
-	world, failure := sim.Live(life)
+	world, failure := sim.Live(run)
 	if failure == nil {
 		world.Report(os.Stdout)
 		return nil
 	}
 	if c.Shrink {
-		life.Config.Trace = nil
-		life, failure = sim.Shrink(life, failure, func(line string) { fmt.Fprintln(os.Stderr, line) })
-		fmt.Println(life)
+		run.Config.Trace = nil
+		run, failure = sim.Shrink(run, failure, func(line string) { fmt.Fprintln(os.Stderr, line) })
+		fmt.Println(run)
 	}
 	return told(failure)
 }
@@ -143,8 +143,8 @@ func (c *simCommand) soak(ctx context.Context) error {
 // keep writes a failure down: what broke, the smallest life that breaks it, the
 // story.
 func (c *simCommand) keep(s sim.Soaked) {
-	text := fmt.Sprintf("# %v\n# again: skein sim --life --seed %d, or with the deeds below: --deeds FILE\n%v\n# %s\n",
-		s.Failure, s.Seed, s.Life, strings.Join(s.Failure.Story, "\n# "))
+	text := fmt.Sprintf("# %v\n# again: skein sim --life --seed %d, or with the operations below: --operations FILE\n%v\n# %s\n",
+		s.Failure, s.Seed, s.Run, strings.Join(s.Failure.Trace, "\n# "))
 	name := filepath.Join(c.Soak, fmt.Sprintf("seed-%d.txt", s.Seed))
 	if err := os.WriteFile(name, []byte(text), 0o644); err != nil {
 		fmt.Fprintln(os.Stderr, "skein: failure not written down:", err)
@@ -153,7 +153,7 @@ func (c *simCommand) keep(s sim.Soaked) {
 
 // told prints the story of a failure and returns it as an error.
 func told(f *sim.Failure) error {
-	for _, line := range f.Story {
+	for _, line := range f.Trace {
 		fmt.Println(line)
 	}
 	return f

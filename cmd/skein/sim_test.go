@@ -62,11 +62,11 @@ func TestSimTellsTheStoryOfAFailureAndMakesItSmall(t *testing.T) {
 	}
 }
 
-func TestSimPlaysScenariosAndDeeds(t *testing.T) {
+func TestSimPlaysScenariosAndOperations(t *testing.T) {
 	dir := t.TempDir()
-	scenario, deeds, wrong := filepath.Join(dir, "s.txt"), filepath.Join(dir, "d.txt"), filepath.Join(dir, "w.txt")
+	scenario, operations, wrong := filepath.Join(dir, "s.txt"), filepath.Join(dir, "d.txt"), filepath.Join(dir, "w.txt")
 	for name, text := range map[string]string{
-		scenario: "> fleet h1=a h2=b\n> service web 2\n> steady web 1m\n", deeds: "1s service web 1\n10s kill h1\n20s start h1\n", wrong: "1s dance h1\n",
+		scenario: "> fleet h1=a h2=b\n> service web 2\n> steady web 1m\n", operations: "1s service web 1\n10s kill h1\n20s start h1\n", wrong: "1s dance h1\n",
 	} {
 		if err := os.WriteFile(name, []byte(text), 0o600); err != nil {
 			t.Fatal(err)
@@ -75,7 +75,7 @@ func TestSimPlaysScenariosAndDeeds(t *testing.T) {
 	if out, err := printed(t, t.Context(), "sim", "--scenario", scenario); err != nil || !strings.Contains(out, "web: placed") {
 		t.Errorf("%v\n%s", err, out)
 	}
-	if out, err := printed(t, t.Context(), "sim", "--life", "--seed", "3", "--deeds", deeds); err != nil || !strings.Contains(out, "kill") {
+	if out, err := printed(t, t.Context(), "sim", "--life", "--seed", "3", "--operations", operations); err != nil || !strings.Contains(out, "kill") {
 		t.Errorf("%v\n%s", err, out)
 	}
 	if out, err := printed(t, t.Context(), "sim", "--verbs"); err != nil || !strings.Contains(out, "isolate HOST") {
@@ -83,7 +83,7 @@ func TestSimPlaysScenariosAndDeeds(t *testing.T) {
 	}
 	var usage *usageError
 	for _, args := range [][]string{
-		{"--life", "--deeds", wrong}, {"--life", "--deeds", filepath.Join(dir, "none")}, {"--scenario", filepath.Join(dir, "none")},
+		{"--life", "--operations", wrong}, {"--life", "--operations", filepath.Join(dir, "none")}, {"--scenario", filepath.Join(dir, "none")},
 		{"--hosts", "0"}, {"--days", "0"}, {"--workload", "mine"},
 	} {
 		if _, err := printed(t, t.Context(), append([]string{"sim"}, args...)...); !errors.As(err, &usage) {

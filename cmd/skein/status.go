@@ -104,7 +104,7 @@ func (c *votersCommand) Run(ctx context.Context) error {
 		if answer.Leader != nil && answer.Leader.ID == voter.Host.ID {
 			mark = "leads"
 		}
-		state := voter.Life
+		state := voter.State
 		if !voter.Alive {
 			state += ", not heard"
 		}
@@ -128,19 +128,19 @@ func (c *eventsCommand) Run(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	path := "/v1/decisions?limit=" + strconv.Itoa(c.Limit)
+	path := "/v1/events?limit=" + strconv.Itoa(c.Limit)
 	if c.After > 0 {
 		path += "&after=" + strconv.FormatUint(c.After, 10)
 	}
-	var answer types.Decisions
+	var answer types.Events
 	if _, err := agent.Get(ctx, path, &answer); err != nil {
 		return err
 	}
 	if c.JSON && !c.Follow {
 		return printJSON(answer)
 	}
-	for _, decision := range answer.Decisions {
-		if err := c.print(decision); err != nil {
+	for _, event := range answer.Events {
+		if err := c.print(event); err != nil {
 			return err
 		}
 	}
@@ -150,7 +150,7 @@ func (c *eventsCommand) Run(ctx context.Context) error {
 	return followEvents(ctx, agent, answer.Next, c.print)
 }
 
-func (c *eventsCommand) print(d types.Decision) error {
+func (c *eventsCommand) print(d types.Event) error {
 	if c.JSON {
 		return printJSON(d)
 	}
@@ -158,6 +158,6 @@ func (c *eventsCommand) print(d types.Decision) error {
 	for _, count := range d.Counts {
 		counts += fmt.Sprintf("  %s=%d", count.Name, count.Count)
 	}
-	_, err := fmt.Printf("%s  %-10s %s%s\n", clockTime(d.At), printable(d.By), printable(firstOf(d.Message, d.Code+" "+d.About)), printable(counts))
+	_, err := fmt.Printf("%s  %-10s %s%s\n", clockTime(d.At), printable(d.By), printable(firstOf(d.Message, d.Code+" "+d.Subject)), printable(counts))
 	return err
 }

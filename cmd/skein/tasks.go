@@ -94,8 +94,8 @@ func ports(bindings []types.Port) string {
 
 // why is why a task is pending or has stopped.
 func why(task *types.Task) string {
-	if task.Wait != nil && task.Last != "STOPPED" {
-		return task.Wait.Message
+	if task.Condition != nil && task.Last != "STOPPED" {
+		return task.Condition.Message
 	}
 	if task.StopCode == "" {
 		return task.Reason

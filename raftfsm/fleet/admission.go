@@ -26,10 +26,10 @@ func (a *Admission) check() error {
 }
 
 // host is the row of a host that has just been admitted.
-func (a *Admission) host(x *context) Host {
+func (a *Admission) host(x *applyContext) Host {
 	return Host{
 		ID: a.ID, Name: a.Name, Zone: a.Zone, Addr: a.Addr, Attributes: a.Attributes,
-		Life: HostJoining, LifeSince: x.now, JoinedAt: x.now, Cert: Cert{PublicKey: a.PublicKey},
+		State: HostJoining, StateSince: x.now, JoinedAt: x.now, Cert: Cert{PublicKey: a.PublicKey},
 	}
 }
 

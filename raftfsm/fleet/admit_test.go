@@ -19,7 +19,7 @@ func TestAdmitHost(t *testing.T) {
 		if ids := w.must(admit(2)); ids[0] != string(hostID(2)) {
 			t.Errorf("ids %v", ids)
 		}
-		if h := w.HostByName("h2"); h.Life != HostJoining || h.Reachable() != true || h.Placeable() {
+		if h := w.HostByName("h2"); h.State != HostJoining || h.Reachable() != true || h.Placeable() {
 			t.Errorf("host %+v", h)
 		}
 		if tok := w.Token("one"); tok.Uses != 0 || tok.UsedAt != w.at {

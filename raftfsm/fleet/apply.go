@@ -1,7 +1,7 @@
 package fleet
 
-// context is what apply may know besides State: the entry's place and stamp.
-type context struct {
+// applyContext is what apply may know besides State: the entry's place and stamp.
+type applyContext struct {
 	index   uint64
 	now     Time
 	item    *Item
@@ -19,7 +19,7 @@ func (s *State) Apply(index uint64, e Entry) Outcome {
 	for i := range e.Items {
 		out.Results = append(out.Results, s.applyItem(&e.Items[i], &out))
 	}
-	out.Touched.tidy()
+	out.ChangeSet.tidy()
 	return out
 }
 
@@ -47,7 +47,7 @@ func (s *State) applyItem(item *Item, out *Outcome) Result {
 			return res
 		}
 	}
-	x := &context{index: s.index, now: s.now, item: item, out: out}
+	x := &applyContext{index: s.index, now: s.now, item: item, out: out}
 	if _, first := item.Command.(InitFleet); s.fleet == nil && !first {
 		return Result{Err: refuse(ErrNoFleet, "%s", item.Command.Kind())}
 	}

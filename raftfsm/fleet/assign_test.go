@@ -16,16 +16,16 @@ func TestAssignTasks(t *testing.T) {
 	t.Run("gives a run of tasks to a host and reserves there", func(t *testing.T) {
 		w := ready(t)
 		w.assign(2, "web-1", "web-3")
-		if task := w.task("web-1"); task.Host != hostID(2) || task.Last != TaskPending || task.AssignedAt != w.at || task.Mod != w.Index() {
+		if task := w.task("web-1"); task.Host != hostID(2) || task.Last != TaskPending || task.AssignedAt != w.at || task.ModifyIndex != w.Index() {
 			t.Errorf("task %+v", task)
 		}
 		if r := w.Reserved(hostID(2)); r != (Resources{512, 256}) || w.Free(hostID(2)) != (Resources{3584, 7936}) {
 			t.Errorf("reserved %v", r)
 		}
-		if w.TasksOnHost("web", hostID(2)) != 2 || w.UnassignedCount() != 2 || w.Host(hostID(2)).WantedMod != w.Index() {
+		if w.TasksOnHost("web", hostID(2)) != 2 || w.UnassignedCount() != 2 || w.Host(hostID(2)).WantedModifyIndex != w.Index() {
 			t.Errorf("on host %d", w.TasksOnHost("web", hostID(2)))
 		}
-		if got := w.outcome.Touched.Wanted; len(got) != 1 || got[0] != hostID(2) {
+		if got := w.outcome.ChangeSet.Wanted; len(got) != 1 || got[0] != hostID(2) {
 			t.Errorf("wanted %v", got)
 		}
 		w.refused(AssignTasks{Host: hostID(1), Tasks: []TaskID{"web-2", "web-1"}}, ErrConflict, "web-1")

@@ -33,7 +33,7 @@ func (v *Service) ofRound(t *Task) bool {
 }
 
 // noteFailedStart counts a failure of a task that just ended by itself.
-func (s *State) noteFailedStart(x *context, t *Task, why string) {
+func (s *State) noteFailedStart(x *applyContext, t *Task, why string) {
 	old := s.Service(t.Service)
 	if old == nil || old.Status != ServiceActive || !old.ofRound(t) {
 		return
@@ -49,7 +49,7 @@ func (s *State) noteFailedStart(x *context, t *Task, why string) {
 }
 
 // noteLastingStart forgets failures once a task of the newest round lasted.
-func (s *State) noteLastingStart(x *context, t *Task) {
+func (s *State) noteLastingStart(x *applyContext, t *Task) {
 	old := s.Service(t.Service)
 	if old == nil || old.Failures == 0 || !old.ofRound(t) {
 		return

@@ -99,7 +99,7 @@ func TestBackoff(t *testing.T) {
 		w := setup(t)
 		w.create("web", 1, 1)
 		fail(w, "web-1")
-		w.must(PutService{Name: "web", ExpectMod: w.Service("web").Mod, TaskDef: "web:1", Desired: 3, MinPercent: 100, MaxPercent: 200, Force: true})
+		w.must(PutService{Name: "web", ExpectedModifyIndex: w.Service("web").ModifyIndex, TaskDef: "web:1", Desired: 3, MinPercent: 100, MaxPercent: 200, Force: true})
 		if v := w.Service("web"); v.Failures != 0 || v.NotBefore != 0 {
 			t.Errorf("service %+v", v)
 		}
@@ -108,9 +108,9 @@ func TestBackoff(t *testing.T) {
 	t.Run("counting failures does not get in the way of an update", func(t *testing.T) {
 		w := setup(t)
 		w.create("web", 1, 1)
-		mod := w.Service("web").Mod
+		modifyIndex := w.Service("web").ModifyIndex
 		fail(w, "web-1")
-		if w.Service("web").Mod != mod {
+		if w.Service("web").ModifyIndex != modifyIndex {
 			t.Error("the generation moved")
 		}
 	})

@@ -21,27 +21,27 @@ func (s *State) Check() error {
 	return s.checkIndices()
 }
 
-// broken collects what is wrong.
-type broken struct{ errs []error }
+// violations collects what is wrong.
+type violations struct{ errs []error }
 
-func (b *broken) add(format string, args ...any) {
+func (b *violations) add(format string, args ...any) {
 	if len(b.errs) < maxBroken {
 		b.errs = append(b.errs, fmt.Errorf(format, args...))
 	}
 }
 
 // must notes a broken invariant unless ok.
-func (b *broken) must(ok bool, format string, args ...any) {
+func (b *violations) must(ok bool, format string, args ...any) {
 	if !ok {
 		b.add(format, args...)
 	}
 }
 
-func (b *broken) err() error { return errors.Join(b.errs...) }
+func (b *violations) err() error { return errors.Join(b.errs...) }
 
 // checkRows checks each row by itself and the rows it names.
 func (s *State) checkRows() error {
-	var b broken
+	var b violations
 	for i := range nouns {
 		if nouns[i].check != nil {
 			nouns[i].check(s, &b)
@@ -50,21 +50,21 @@ func (s *State) checkRows() error {
 	return b.err()
 }
 
-func (s *State) checkTaskDefRow(b *broken, d *TaskDef) {
-	b.must(d.Mod <= s.index, "task definition %s: mod %d is above index %d", d.ID, d.Mod, s.index)
+func (s *State) checkTaskDefRow(b *violations, d *TaskDef) {
+	b.must(d.ModifyIndex <= s.index, "task definition %s: mod %d is above index %d", d.ID, d.ModifyIndex, s.index)
 	b.must(len(d.Containers) > 0, "task definition %s has no containers", d.ID)
 }
 
-func (s *State) checkRevision(b *broken, r *Revision) {
+func (s *State) checkRevision(b *violations, r *Revision) {
 	b.must(s.TaskDef(r.TaskDef) != nil, "revision %s: no task definition %s", r.ID, r.TaskDef)
 	b.must(s.Service(serviceOf(r.ID)) != nil, "revision %s has no service", r.ID)
 }
 
-func (s *State) checkWait(b *broken, w *Wait) {
-	b.must(s.mayWait(w.About), "wait about %s, which does not wait", w.About)
+func (s *State) checkWait(b *violations, w *Condition) {
+	b.must(s.mayHaveCondition(w.Subject), "wait about %s, which does not wait", w.Subject)
 }
 
-func (s *State) checkFleet(b *broken) {
+func (s *State) checkFleet(b *violations) {
 	if s.fleet == nil {
 		b.must(s.hosts.Len()+s.tasks.Len()+s.services.Len() == 0, "rows without a fleet")
 		return
@@ -72,24 +72,24 @@ func (s *State) checkFleet(b *broken) {
 	b.must(s.fleet.Now == s.now, "fleet: now %s is not %s", s.fleet.Now, s.now)
 	b.must(s.fleet.Epoch > 0 && s.fleet.Format > 0, "fleet: epoch %d, format %d", s.fleet.Epoch, s.fleet.Format)
 	b.must(s.receipts.Len() <= MaxReceipts, "%d receipts", s.receipts.Len())
-	b.must(s.decisions.Len() <= MaxDecisions && s.decisionMem <= MaxDecisionMem, "%d decisions, %d bytes", s.decisions.Len(), s.decisionMem)
-	if last, _, ok := s.decisions.Max(); ok {
-		b.must(last == s.lastDecision, "newest decision is %d, not %d", last, s.lastDecision)
+	b.must(s.events.Len() <= MaxEvents && s.eventMemory <= MaxEventMemory, "%d decisions, %d bytes", s.events.Len(), s.eventMemory)
+	if last, _, ok := s.events.Max(); ok {
+		b.must(last == s.lastEvent, "newest decision is %d, not %d", last, s.lastEvent)
 	}
 }
 
-func (s *State) checkHost(b *broken, h *Host) {
-	b.must(h.Life >= HostJoining && h.Life <= HostForgotten, "host %s: %s", h.ID, h.Life)
-	b.must(h.Mod <= s.index && h.WantedMod <= s.index, "host %s: mod %d, wanted %d above index %d", h.ID, h.Mod, h.WantedMod, s.index)
+func (s *State) checkHost(b *violations, h *Host) {
+	b.must(h.State >= HostJoining && h.State <= HostForgotten, "host %s: %s", h.ID, h.State)
+	b.must(h.ModifyIndex <= s.index && h.WantedModifyIndex <= s.index, "host %s: mod %d, wanted %d above index %d", h.ID, h.ModifyIndex, h.WantedModifyIndex, s.index)
 	b.must(h.BootSession <= h.Session.N, "host %s: boot began in session %d of %d", h.ID, h.BootSession, h.Session.N)
-	b.must(h.Life != HostReady || h.ReadyAt != 0, "host %s is ready and never passed a self-check", h.ID)
+	b.must(h.State != HostReady || h.ReadyAt != 0, "host %s is ready and never passed a self-check", h.ID)
 	b.must(h.Name != "" && h.Cert.PublicKey != "", "host %s has no name or key", h.ID)
 }
 
-func (s *State) checkVoter(b *broken, v *Voter) {
+func (s *State) checkVoter(b *violations, v *Voter) {
 	h := s.Host(v.Host)
 	b.must(v.ID.Host() == v.Host, "voter %s: host %s", v.ID, v.Host)
-	b.must(h != nil && (h.Life != HostForgotten || v.Phase == VoterRetiring), "voter %s: its host is not there", v.ID)
+	b.must(h != nil && (h.State != HostForgotten || v.Phase == VoterRetiring), "voter %s: its host is not there", v.ID)
 	b.must(h == nil || v.ID.Number() <= h.LastRaft, "voter %s: number is above the highest used", v.ID)
 	b.must(v.Phase >= VoterPreparing && v.Phase <= VoterRetiring, "voter %s: %s", v.ID, v.Phase)
 	if v.Phase != VoterRetiring {
@@ -98,7 +98,7 @@ func (s *State) checkVoter(b *broken, v *Voter) {
 	}
 }
 
-func (s *State) checkService(b *broken, v *Service) {
+func (s *State) checkService(b *violations, v *Service) {
 	r := s.Revision(v.Revision)
 	b.must(r != nil && serviceOf(v.Revision) == v.Name, "service %s: no current revision %s", v.Name, v.Revision)
 	_, n := v.Revision.Split()
@@ -106,15 +106,15 @@ func (s *State) checkService(b *broken, v *Service) {
 	b.must(v.Status == ServiceActive || v.Status == ServiceDraining && v.Desired == 0, "service %s: %s, desired %d", v.Name, v.Status, v.Desired)
 	b.must(v.MinPercent >= 0 && v.MinPercent <= 100 && v.MaxPercent >= 100, "service %s: %d/%d percent", v.Name, v.MinPercent, v.MaxPercent)
 	b.must(get(s.former, v.Name) == nil, "service %s is among the removed ones", v.Name)
-	b.must(v.Mod <= s.index, "service %s: mod %d is above index %d", v.Name, v.Mod, s.index)
+	b.must(v.ModifyIndex <= s.index, "service %s: mod %d is above index %d", v.Name, v.ModifyIndex, s.index)
 }
 
 // checkSums checks what holds between many rows: names, reservations, ports.
 func (s *State) checkSums() error {
-	var b broken
+	var b violations
 	living := 0
 	for h := range s.Hosts() {
-		if h.Life != HostForgotten {
+		if h.State != HostForgotten {
 			living++
 			b.must(s.HostByName(h.Name) == h && s.HostByKey(h.Cert.PublicKey) == h, "hosts: name %s or its key is there twice", h.Name)
 		}
@@ -136,7 +136,7 @@ func (s *State) checkSums() error {
 
 // checkReserved: reservations exceed capacity only where capacity shrank under
 // tasks that were there (I3).
-func (s *State) checkReserved(b *broken, h *Host) {
+func (s *State) checkReserved(b *violations, h *Host) {
 	sum, newest := Resources{}, Time(0)
 	for t := range s.HeldBy(h.ID) {
 		sum = sum.Add(s.TaskDef(t.TaskDef).Reservation())
@@ -148,17 +148,17 @@ func (s *State) checkReserved(b *broken, h *Host) {
 
 // checkIndices rebuilds all indices and compares.
 func (s *State) checkIndices() error {
-	want := &State{index: s.index, now: s.now, fleet: s.fleet, lastDecision: s.lastDecision, tables: s.tables}
+	want := &State{index: s.index, now: s.now, fleet: s.fleet, lastEvent: s.lastEvent, tables: s.tables}
 	want.buildIndices()
-	var b broken
+	var b violations
 	for i := range derived {
 		derived[i].compare(&b, &s.indices, &want.indices)
 	}
-	b.must(s.decisionMem == want.decisionMem, "decisions: %d bytes, counted %d", s.decisionMem, want.decisionMem)
+	b.must(s.eventMemory == want.eventMemory, "decisions: %d bytes, counted %d", s.eventMemory, want.eventMemory)
 	return b.err()
 }
 
-func sameList[T comparable](b *broken, what string, got, want []T) {
+func sameList[T comparable](b *violations, what string, got, want []T) {
 	if slices.Equal(got, want) {
 		return
 	}

@@ -2,7 +2,7 @@ package fleet
 
 // checkTaskRow checks a task by itself, and that what it names is there. A table
 // rather than calls: reading a snapshot checks a million of them.
-func (s *State) checkTaskRow(b *broken, t *Task) {
+func (s *State) checkTaskRow(b *violations, t *Task) {
 	def, host := s.TaskDef(t.TaskDef), s.Host(t.Host)
 	live := t.Service != "" && !t.Stopped()
 	for _, rule := range [...]struct {
@@ -18,9 +18,9 @@ func (s *State) checkTaskRow(b *broken, t *Task) {
 		{!t.Unconfirmed || t.Stopped() && t.Host != "", "unconfirmed it is STOPPED and has a host"},
 		{(t.Host == "") == (t.AssignedAt == 0), "it has a time of assignment when it has a host"},
 		{t.Host != "" || t.Stopped() || t.Last == TaskProvisioning && t.Desired == TaskRunning, "without a host it is PROVISIONING or STOPPED"},
-		{t.Mod <= s.index, "it did not change after the index"},
+		{t.ModifyIndex <= s.index, "it did not change after the index"},
 		{t.Service == serviceOf(t.Revision), "its revision is one of its service"},
-		{!t.Held() || host != nil && host.Life != HostForgotten, "its host is there"},
+		{!t.Held() || host != nil && host.State != HostForgotten, "its host is there"},
 		{!t.Held() || host == nil || t.Session <= host.Session.N, "its session began"},
 		{!live || s.Service(t.Service) != nil && s.Revision(t.Revision) != nil, "its service and revision are there"},
 		{def == nil || t.Host == "" || len(t.Ports) == def.portCount(), "it has a port for each mapping"},

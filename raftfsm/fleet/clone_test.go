@@ -11,7 +11,7 @@ import (
 // Cloning and reading a published State from many goroutines
 // while its source goes on: run with -race.
 func TestPublishedStateIsClonedAndReadByMany(t *testing.T) {
-	g := newGame(t, 5)
+	g := newScenario(t, 5)
 	for range 500 {
 		g.Apply(g.Index()+1, fleet.Entry{At: g.at, Items: g.items()})
 	}

@@ -5,7 +5,7 @@ type Command interface {
 	// Kind names the command in the log for ever.
 	Kind() Kind
 	// apply changes s or returns an error and leaves s as it was.
-	apply(s *State, x *context) (ids []string, err error)
+	apply(s *State, x *applyContext) (ids []string, err error)
 }
 
 // Kind is a command's number in the log. Numbers are never reused.
@@ -22,8 +22,8 @@ type Entry struct {
 type Item struct {
 	Command Command
 	Receipt *Receipt // set for operator writes with a client token
-	By      string   // planner, operator or host that asked; becomes the Decision's By
-	Reason  string   // why, for people; becomes the Decision's Message when not empty
+	By      string   // planner, operator or host that asked; becomes the Event's By
+	Reason  string   // why, for people; becomes the Event's Message when not empty
 }
 
 // Receipt makes a retried write safe: the same token with the same body gets
@@ -44,6 +44,6 @@ type Result struct {
 
 // Outcome is what applying an entry did.
 type Outcome struct {
-	Results []Result
-	Touched Touched
+	Results   []Result
+	ChangeSet ChangeSet
 }

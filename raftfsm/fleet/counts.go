@@ -11,63 +11,65 @@ import "strings"
 // revision it runs and none per task, sums are kept per host and revision, and
 // apart for tasks heard of before and since the last boot.
 
-// tally is a number of tasks by what they are.
-type tally struct {
+// taskCounts is a number of tasks by what they are.
+type taskCounts struct {
 	pending, running, stopping int32
 	healthy                    int32 // of running
 }
 
-func (t tally) add(o tally) tally {
-	return tally{t.pending + o.pending, t.running + o.running, t.stopping + o.stopping, t.healthy + o.healthy}
+func (t taskCounts) add(o taskCounts) taskCounts {
+	return taskCounts{t.pending + o.pending, t.running + o.running, t.stopping + o.stopping, t.healthy + o.healthy}
 }
 
-func (t tally) minus() tally { return tally{-t.pending, -t.running, -t.stopping, -t.healthy} }
+func (t taskCounts) minus() taskCounts {
+	return taskCounts{-t.pending, -t.running, -t.stopping, -t.healthy}
+}
 
-func (t tally) toRun() int { return int(t.pending + t.running) }
+func (t taskCounts) toRun() int { return int(t.pending + t.running) }
 
-func (t tally) total() int { return int(t.pending + t.running + t.stopping) }
+func (t taskCounts) total() int { return int(t.pending + t.running + t.stopping) }
 
-// tallyOf is the tally of one task.
-func tallyOf(t *Task) tally {
+// taskCountsOf is the tally of one task.
+func taskCountsOf(t *Task) taskCounts {
 	switch {
 	case t.Stopped():
-		return tally{}
+		return taskCounts{}
 	case t.Desired == TaskStopped:
-		return tally{stopping: 1}
+		return taskCounts{stopping: 1}
 	case t.Last < TaskRunning:
-		return tally{pending: 1}
+		return taskCounts{pending: 1}
 	case t.Health == HealthHealthy:
-		return tally{running: 1, healthy: 1}
+		return taskCounts{running: 1, healthy: 1}
 	default:
-		return tally{running: 1}
+		return taskCounts{running: 1}
 	}
 }
 
-// hostTally is the tasks of one revision on one host.
-type hostTally struct {
+// hostCounts is the tasks of one revision on one host.
+type hostCounts struct {
 	host     HostID
 	revision RevisionID
-	since    tally // heard of since the last boot
-	before   tally
+	since    taskCounts // heard of since the last boot
+	before   taskCounts
 }
 
-func lessHostTally(a, b *hostTally) bool {
+func lessHostCounts(a, b *hostCounts) bool {
 	if a.host != b.host {
 		return a.host < b.host
 	}
 	return a.revision < b.revision
 }
 
-// revTally is the tasks of one revision.
-type revTally struct{ here, away tally }
+// revisionCounts is the tasks of one revision.
+type revisionCounts struct{ here, away taskCounts }
 
-// zoneTally is the tasks of a service that are to run and here, in one zone.
-type zoneTally struct {
+// zoneCounts is the tasks of a service that are to run and here, in one zone.
+type zoneCounts struct {
 	service, zone string
 	n             int
 }
 
-func lessZoneTally(a, b zoneTally) bool {
+func lessZoneCounts(a, b zoneCounts) bool {
 	if a.service != b.service {
 		return a.service < b.service
 	}
@@ -82,28 +84,28 @@ func serviceOf(id RevisionID) string {
 
 func (s *State) countTask(old, t *Task) {
 	if old != nil && t != nil && old.Host == t.Host && s.heardSinceBoot(old) == s.heardSinceBoot(t) {
-		s.addTally(t, tallyOf(t).add(tallyOf(old).minus())) // one step instead of two
+		s.addTaskCounts(t, taskCountsOf(t).add(taskCountsOf(old).minus())) // one step instead of two
 		return
 	}
 	if old != nil {
-		s.addTally(old, tallyOf(old).minus())
+		s.addTaskCounts(old, taskCountsOf(old).minus())
 	}
 	if t != nil {
-		s.addTally(t, tallyOf(t))
+		s.addTaskCounts(t, taskCountsOf(t))
 	}
 }
 
-// addTally adds what a task counts (or its negative) wherever it is counted.
-func (s *State) addTally(t *Task, n tally) {
-	if t.Service == "" || n == (tally{}) {
+// addTaskCounts adds what a task counts (or its negative) wherever it is counted.
+func (s *State) addTaskCounts(t *Task, n taskCounts) {
+	if t.Service == "" || n == (taskCounts{}) {
 		return
 	}
 	host := s.Host(t.Host)
 	if host == nil {
-		s.addRevision(t.Revision, revTally{here: n})
+		s.addRevision(t.Revision, revisionCounts{here: n})
 		return
 	}
-	h := hostTally{host: t.Host, revision: t.Revision}
+	h := hostCounts{host: t.Host, revision: t.Revision}
 	if s.heardSinceBoot(t) {
 		h.since = n
 	} else {
@@ -113,12 +115,12 @@ func (s *State) addTally(t *Task, n tally) {
 	s.addFromHost(host, &h)
 }
 
-func (s *State) addOnHost(n *hostTally) {
+func (s *State) addOnHost(n *hostCounts) {
 	sum := *n
 	if was, ok := s.onHost.Get(n); ok {
 		sum.since, sum.before = was.since.add(n.since), was.before.add(n.before)
 	}
-	if sum.since == (tally{}) && sum.before == (tally{}) {
+	if sum.since == (taskCounts{}) && sum.before == (taskCounts{}) {
 		s.onHost.Delete(n)
 		return
 	}
@@ -126,19 +128,19 @@ func (s *State) addOnHost(n *hostTally) {
 }
 
 // addFromHost adds a host's tally to the sums of its revision and zone.
-func (s *State) addFromHost(host *Host, n *hostTally) {
+func (s *State) addFromHost(host *Host, n *hostCounts) {
 	if !host.Reachable() {
-		s.addRevision(n.revision, revTally{away: n.since.add(n.before)})
+		s.addRevision(n.revision, revisionCounts{away: n.since.add(n.before)})
 		return
 	}
-	s.addRevision(n.revision, revTally{here: n.since, away: n.before})
+	s.addRevision(n.revision, revisionCounts{here: n.since, away: n.before})
 	s.addZone(serviceOf(n.revision), host.Zone, n.since.toRun())
 }
 
-func (s *State) addRevision(id RevisionID, n revTally) {
+func (s *State) addRevision(id RevisionID, n revisionCounts) {
 	sum, _ := s.ofRevision.Get(id)
 	sum.here, sum.away = sum.here.add(n.here), sum.away.add(n.away)
-	if sum == (revTally{}) {
+	if sum == (revisionCounts{}) {
 		s.ofRevision.Delete(id)
 		return
 	}
@@ -146,7 +148,7 @@ func (s *State) addRevision(id RevisionID, n revTally) {
 }
 
 func (s *State) addZone(service, zone string, n int) {
-	item := zoneTally{service: service, zone: zone}
+	item := zoneCounts{service: service, zone: zone}
 	if n == 0 {
 		return
 	}
@@ -169,10 +171,10 @@ func (s *State) recount(old, h *Host) []string {
 	}
 	var services []string
 	for _, n := range s.talliesOf(h.ID) {
-		was := &hostTally{n.host, n.revision, n.since.minus(), n.before.minus()}
+		was := &hostCounts{n.host, n.revision, n.since.minus(), n.before.minus()}
 		is := *n
 		if old.BootSession != h.BootSession {
-			is.since, is.before = tally{}, n.since.add(n.before)
+			is.since, is.before = taskCounts{}, n.since.add(n.before)
 		}
 		s.addFromHost(old, was)
 		s.onHost.Set(&is)
@@ -182,9 +184,9 @@ func (s *State) recount(old, h *Host) []string {
 	return services
 }
 
-func (s *State) talliesOf(host HostID) []*hostTally {
-	var all []*hostTally
-	s.onHost.Ascend(&hostTally{host: host}, func(n *hostTally) bool {
+func (s *State) talliesOf(host HostID) []*hostCounts {
+	var all []*hostCounts
+	s.onHost.Ascend(&hostCounts{host: host}, func(n *hostCounts) bool {
 		if n.host != host {
 			return false
 		}

@@ -20,14 +20,14 @@ func lessDeadline(a, b deadline) bool {
 	return a.task < b.task
 }
 
-// AboutService, AboutHost and AboutTask name subjects of waits and deadlines.
-func AboutService(name string) string { return "service:" + name }
+// ServiceSubject, HostSubject and TaskSubject name subjects of waits and deadlines.
+func ServiceSubject(name string) string { return "service:" + name }
 
-// AboutHost is "host:" and the id. (Decisions, which people read, have the name.)
-func AboutHost(id HostID) string { return "host:" + string(id) }
+// HostSubject is "host:" and the id. (Decisions, which people read, have the name.)
+func HostSubject(id HostID) string { return "host:" + string(id) }
 
-// AboutTask is "task:" and the id.
-func AboutTask(id TaskID) string { return "task:" + string(id) }
+// TaskSubject is "task:" and the id.
+func TaskSubject(id TaskID) string { return "task:" + string(id) }
 
 func (s *State) addDue(d deadline) {
 	if d.at > s.now.Add(-dueKept) {
@@ -77,7 +77,7 @@ func (s *State) taskDeadline(t *Task) deadline {
 	if at == 0 {
 		return deadline{}
 	}
-	return deadline{at, AboutService(t.Service), t.ID}
+	return deadline{at, ServiceSubject(t.Service), t.ID}
 }
 
 func (s *State) dueHost(old, h *Host) {
@@ -91,28 +91,28 @@ func (s *State) dueHost(old, h *Host) {
 
 // hostDeadline is when a silent host becomes lost; zero for none.
 func (s *State) hostDeadline(h *Host) deadline {
-	if h == nil || h.Life != HostSilent {
+	if h == nil || h.State != HostSilent {
 		return deadline{}
 	}
-	return deadline{at: h.LifeSince + Time(s.fleet.Settings.LostAfterMs), subject: AboutHost(h.ID)}
+	return deadline{at: h.StateSince + Time(s.fleet.Settings.LostAfterMs), subject: HostSubject(h.ID)}
 }
 
 func (s *State) dueService(old, v *Service) {
 	if old != nil && old.NotBefore != 0 {
-		s.due.Delete(deadline{at: old.NotBefore, subject: AboutService(old.Name)})
+		s.due.Delete(deadline{at: old.NotBefore, subject: ServiceSubject(old.Name)})
 	}
 	if v != nil && v.NotBefore != 0 {
-		s.addDue(deadline{at: v.NotBefore, subject: AboutService(v.Name)})
+		s.addDue(deadline{at: v.NotBefore, subject: ServiceSubject(v.Name)})
 	}
 }
 
-func (s *State) dueWait(old, w *Wait) {
+func (s *State) dueCondition(old, w *Condition) {
 	// The task field keeps a wait's deadline apart from the service's own.
 	if old != nil && old.Until != 0 {
-		s.due.Delete(deadline{at: old.Until, subject: old.About, task: "wait"})
+		s.due.Delete(deadline{at: old.Until, subject: old.Subject, task: "wait"})
 	}
 	if w != nil && w.Until != 0 {
-		s.addDue(deadline{at: w.Until, subject: w.About, task: "wait"})
+		s.addDue(deadline{at: w.Until, subject: w.Subject, task: "wait"})
 	}
 }
 

@@ -62,21 +62,21 @@ var healthNames = names{"", "UNKNOWN", "HEALTHY", "UNHEALTHY"}
 
 func (h Health) String() string { return healthNames.text(uint8(h), "health") }
 
-// HostLife is what the fleet believes of a host. Source: MECHANICS 1.
-type HostLife uint8
+// HostState is what the fleet believes of a host. Source: MECHANICS 1.
+type HostState uint8
 
 // The lives of a host; forgotten is final.
 const (
-	HostJoining   HostLife = iota + 1 // admitted, self-check not passed yet
-	HostReady                         // may take tasks unless cordoned or draining
-	HostSilent                        // unheard of; its tasks are replaced at once
-	HostLost                          // silent longer than lostAfter
-	HostForgotten                     // its certificate is worth nothing any more
+	HostJoining   HostState = iota + 1 // admitted, self-check not passed yet
+	HostReady                          // may take tasks unless cordoned or draining
+	HostSilent                         // unheard of; its tasks are replaced at once
+	HostLost                           // silent longer than lostAfter
+	HostForgotten                      // its certificate is worth nothing any more
 )
 
-var hostLifeNames = names{"", "joining", "ready", "silent", "lost", "forgotten"}
+var hostStateNames = names{"", "joining", "ready", "silent", "lost", "forgotten"}
 
-func (l HostLife) String() string { return hostLifeNames.text(uint8(l), "host life") }
+func (l HostState) String() string { return hostStateNames.text(uint8(l), "host life") }
 
 // VoterPhase is how far a voter has come in or out of the Raft configuration.
 type VoterPhase uint8

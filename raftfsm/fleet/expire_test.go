@@ -61,8 +61,8 @@ func TestExpireAndForget(t *testing.T) {
 		if task := w.task("web-2"); !task.Stopped() || task.Unconfirmed || w.counts("web").Total != 1 {
 			t.Errorf("task %+v", task)
 		}
-		if d := w.lastDecision(); d.Message != "h2 forgotten with 1 task" {
-			t.Errorf("decision %+v", d)
+		if e := w.lastEvent(); e.Message != "h2 forgotten with 1 task" {
+			t.Errorf("decision %+v", e)
 		}
 		w.checked()
 	})

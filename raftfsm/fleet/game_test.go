@@ -10,20 +10,20 @@ import (
 	"skein/raftfsm/fleet"
 )
 
-// game makes commands about what is there, and about what is not.
-type game struct {
+// scenario makes commands about what is there, and about what is not.
+type scenario struct {
 	t testing.TB
 	*fleet.State
 	*rand.Rand
 	seed uint64
 	at   fleet.Time
 	next int
-	past []fleet.Entry // what newGame applied
+	past []fleet.Entry // what newScenario applied
 }
 
-func newGame(t testing.TB, seed uint64) *game {
+func newScenario(t testing.TB, seed uint64) *scenario {
 	t.Logf("seed %d", seed)
-	g := &game{t: t, State: fleet.New(), Rand: rand.New(rand.NewPCG(seed, 0)), seed: seed, at: 1_700_000_000_000}
+	g := &scenario{t: t, State: fleet.New(), Rand: rand.New(rand.NewPCG(seed, 0)), seed: seed, at: 1_700_000_000_000}
 	g.play(fleet.InitFleet{
 		ID: "f", CABundle: make([]byte, 4), SealedKeys: fleet.SealedKeys{Version: 1, CA: make([]byte, 4), Gossip: make([]byte, 4)},
 		Host: g.admission(1), RaftID: fleet.MakeRaftID(g.host(1), 1),
@@ -40,14 +40,14 @@ func newGame(t testing.TB, seed uint64) *game {
 	return g
 }
 
-func (g *game) session(h *fleet.Host, rise uint64) fleet.OpenSession {
+func (g *scenario) session(h *fleet.Host, rise uint64) fleet.OpenSession {
 	return fleet.OpenSession{
 		Host: h.ID, Boot: fmt.Sprint("boot-", g.IntN(3)), Nonce: h.Session.Nonce + rise, Zone: string(rune('a' + g.IntN(3))),
 		Addr: netip.MustParseAddrPort("10.0.0.1:7000"), Capacity: fleet.Resources{CPU: 4000, Memory: 4000}, Format: g.IntN(3),
 	}
 }
 
-func (g *game) play(c fleet.Command) {
+func (g *scenario) play(c fleet.Command) {
 	e := fleet.Entry{At: g.at, Items: []fleet.Item{{Command: c}}}
 	g.past = append(g.past, e)
 	if res := g.Apply(g.Index()+1, e).Results[0]; res.Err != nil {
@@ -55,13 +55,13 @@ func (g *game) play(c fleet.Command) {
 	}
 }
 
-func (g *game) host(n int) fleet.HostID { return fleet.HostID(fmt.Sprint("h-", n)) }
+func (g *scenario) host(n int) fleet.HostID { return fleet.HostID(fmt.Sprint("h-", n)) }
 
-func (g *game) admission(n int) fleet.Admission {
+func (g *scenario) admission(n int) fleet.Admission {
 	return fleet.Admission{ID: g.host(n), Name: fmt.Sprint("h", n%9), Zone: string(rune('a' + n%3)), PublicKey: fmt.Sprint("key", n)}
 }
 
-func (g *game) items() []fleet.Item {
+func (g *scenario) items() []fleet.Item {
 	items := make([]fleet.Item, 1+g.IntN(4))
 	for i := range items {
 		items[i] = fleet.Item{Command: g.command(), By: "game", Reason: []string{"", "because"}[g.IntN(2)]}
@@ -73,7 +73,7 @@ func (g *game) items() []fleet.Item {
 }
 
 // command moves time a little and picks one.
-func (g *game) command() fleet.Command {
+func (g *scenario) command() fleet.Command {
 	switch g.IntN(40) {
 	case 0:
 		g.at += fleet.Time(g.IntN(7_200_000))
@@ -101,16 +101,16 @@ func (g *game) command() fleet.Command {
 	}
 }
 
-func (g *game) someHost() *fleet.Host {
+func (g *scenario) someHost() *fleet.Host {
 	all := slices.Collect(g.Hosts())
 	h := all[g.IntN(len(all))]
-	if h.Life == fleet.HostForgotten || h.Cert.Revoked {
+	if h.State == fleet.HostForgotten || h.Cert.Revoked {
 		h = all[g.IntN(len(all))]
 	}
 	return h
 }
 
-func (g *game) someTask(of func(*fleet.Task) bool) fleet.TaskID {
+func (g *scenario) someTask(of func(*fleet.Task) bool) fleet.TaskID {
 	var all []fleet.TaskID
 	for t := range g.Tasks() {
 		if of(t) {
@@ -123,7 +123,7 @@ func (g *game) someTask(of func(*fleet.Task) bool) fleet.TaskID {
 	return all[g.IntN(len(all))]
 }
 
-func (g *game) report() fleet.Command {
+func (g *scenario) report() fleet.Command {
 	h := g.someHost()
 	c := fleet.Report{Host: h.ID, Session: h.Session.N, Seq: h.ReportSeq + uint64(g.IntN(3))}
 	if g.IntN(3) == 0 {
@@ -151,7 +151,7 @@ func (g *game) report() fleet.Command {
 	return c
 }
 
-func (g *game) assign() fleet.Command {
+func (g *scenario) assign() fleet.Command {
 	h := g.someHost()
 	c := fleet.AssignTasks{Host: h.ID}
 	var def fleet.TaskDefID
@@ -174,7 +174,7 @@ func (g *game) assign() fleet.Command {
 	return c
 }
 
-func (g *game) newTasks() []fleet.TaskID {
+func (g *scenario) newTasks() []fleet.TaskID {
 	var ids []fleet.TaskID
 	for range 1 + g.IntN(4) {
 		g.next++
@@ -183,7 +183,7 @@ func (g *game) newTasks() []fleet.TaskID {
 	return ids
 }
 
-func (g *game) create() fleet.Command {
+func (g *scenario) create() fleet.Command {
 	name := g.someService()
 	if v := g.Service(name); v != nil && g.IntN(8) > 0 {
 		return fleet.CreateTasks{Revision: v.Revision, Tasks: g.newTasks()}
@@ -191,28 +191,28 @@ func (g *game) create() fleet.Command {
 	return fleet.RunTasks{TaskDef: fleet.MakeTaskDefID(name, 1), Tasks: g.newTasks()}
 }
 
-func (g *game) stop() fleet.Command {
+func (g *scenario) stop() fleet.Command {
 	c := fleet.StopTasks{Code: fleet.StopUserInitiated, Reason: "game"}
 	for range 1 + g.IntN(3) {
 		id := g.someTask(func(t *fleet.Task) bool { return !t.Stopped() })
 		c.Tasks = append(c.Tasks, id)
 		if t := g.Task(id); t != nil {
-			c.ExpectMod = append(c.ExpectMod, t.Mod)
+			c.ExpectedModifyIndex = append(c.ExpectedModifyIndex, t.ModifyIndex)
 		}
 	}
 	if g.IntN(2) == 0 {
-		c.ExpectMod = nil
+		c.ExpectedModifyIndex = nil
 	}
 	return c
 }
 
-func (g *game) hostCommand() fleet.Command {
+func (g *scenario) hostCommand() fleet.Command {
 	h := g.someHost()
 	n := h.Session.N
-	if h.Life == fleet.HostLost && g.IntN(3) == 0 {
+	if h.State == fleet.HostLost && g.IntN(3) == 0 {
 		return fleet.ExpireTasks{Host: h.ID}
 	}
-	if h.Life == fleet.HostSilent && g.IntN(3) == 0 {
+	if h.State == fleet.HostSilent && g.IntN(3) == 0 {
 		return fleet.LoseHost{Host: h.ID, Session: n}
 	}
 	switch g.IntN(14) {
@@ -248,7 +248,7 @@ func (g *game) hostCommand() fleet.Command {
 	}
 }
 
-func (g *game) someToken() fleet.TokenID {
+func (g *scenario) someToken() fleet.TokenID {
 	for t := range g.Tokens() {
 		if g.IntN(2) == 0 {
 			return t.ID
@@ -257,9 +257,9 @@ func (g *game) someToken() fleet.TokenID {
 	return "none"
 }
 
-func (g *game) someService() string { return []string{"web", "db", "web-x", "api"}[g.IntN(4)] }
+func (g *scenario) someService() string { return []string{"web", "db", "web-x", "api"}[g.IntN(4)] }
 
-func (g *game) serviceCommand() fleet.Command {
+func (g *scenario) serviceCommand() fleet.Command {
 	name := g.someService()
 	switch g.IntN(8) {
 	case 0, 1:
@@ -277,7 +277,7 @@ func (g *game) serviceCommand() fleet.Command {
 			GraceS: g.IntN(3) * 30, Force: g.IntN(4) == 0,
 		}
 		if v := g.Service(name); v != nil && g.IntN(10) > 0 {
-			c.ExpectMod = v.Mod
+			c.ExpectedModifyIndex = v.ModifyIndex
 		}
 		return c
 	case 5:
@@ -285,15 +285,15 @@ func (g *game) serviceCommand() fleet.Command {
 	case 6:
 		return fleet.DeleteService{Name: name, Force: g.IntN(5) == 0}
 	default:
-		c := fleet.PutWait{About: fleet.AboutService(name), Code: []string{"", "no-host-fits", "crash-back-off"}[g.IntN(3)], Until: g.at + fleet.Time(g.IntN(10_000))}
+		c := fleet.PutCondition{Subject: fleet.ServiceSubject(name), Code: []string{"", "no-host-fits", "crash-back-off"}[g.IntN(3)], Until: g.at + fleet.Time(g.IntN(10_000))}
 		if g.IntN(2) == 0 {
-			c.About = fleet.AboutTask(g.someTask(func(t *fleet.Task) bool { return t.Host == "" }))
+			c.Subject = fleet.TaskSubject(g.someTask(func(t *fleet.Task) bool { return t.Host == "" }))
 		}
 		return c
 	}
 }
 
-func (g *game) fleetCommand() fleet.Command {
+func (g *scenario) fleetCommand() fleet.Command {
 	switch g.IntN(9) {
 	case 0:
 		g.next++
@@ -313,7 +313,7 @@ func (g *game) fleetCommand() fleet.Command {
 	}
 }
 
-func (g *game) voterCommand() fleet.Command {
+func (g *scenario) voterCommand() fleet.Command {
 	for v := range g.Voters() {
 		if g.IntN(4) == 0 {
 			if v.Phase == fleet.VoterRetiring {

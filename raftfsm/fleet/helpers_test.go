@@ -29,7 +29,7 @@ func (w *world) item(items ...Item) Result {
 	w.t.Helper()
 	before := w.fingerprint()
 	w.outcome = w.Apply(w.Index()+1, Entry{At: w.at, Items: items})
-	if err := w.CheckTouched(w.outcome.Touched); err != nil {
+	if err := w.CheckChangeSet(w.outcome.ChangeSet); err != nil {
 		w.t.Fatalf("after %T: %v", items[0].Command, err)
 	}
 	res := w.outcome.Results[0]
@@ -47,7 +47,7 @@ func (w *world) fingerprint() []any {
 	for table, row := range w.Rows() {
 		switch row := row.(type) {
 		case *Meta:
-			all = append(all, row.LastDecision)
+			all = append(all, row.LastEvent)
 		case *Fleet:
 			f := *row
 			f.Now = 0
@@ -65,7 +65,7 @@ func (w *world) unchanged(before []any, c Command) {
 	if !slices.Equal(before, w.fingerprint()) {
 		w.t.Fatalf("%T was refused and changed rows", c)
 	}
-	if t := w.outcome.Touched; len(t.Tasks)+len(t.Hosts)+len(t.Services)+len(t.Wanted) > 0 || t.Voters || t.Fleet || t.Decisions {
+	if t := w.outcome.ChangeSet; len(t.Tasks)+len(t.Hosts)+len(t.Services)+len(t.Wanted) > 0 || t.Voters || t.Fleet || t.Events {
 		w.t.Fatalf("%T was refused and touched %+v", c, t)
 	}
 	if err := w.Check(); err != nil {
@@ -100,12 +100,12 @@ func (w *world) checked() {
 	}
 }
 
-// lastDecision is the newest decision.
-func (w *world) lastDecision() Decision {
-	for d := range w.DecisionsAfter(w.LastDecision() - 1) {
-		return *d
+// lastEvent is the newest decision.
+func (w *world) lastEvent() Event {
+	for e := range w.EventsAfter(w.LastEvent() - 1) {
+		return *e
 	}
-	return Decision{}
+	return Event{}
 }
 
 func (w *world) task(id TaskID) *Task {

@@ -16,7 +16,7 @@ func TestInitFleet(t *testing.T) {
 		if f.Epoch != 1 || f.Format != 1 || f.Settings != DefaultSettings() || f.Now != w.at || w.Now() != w.at {
 			t.Errorf("fleet %+v", f)
 		}
-		if h.Life != HostJoining || h.LastRaft != 1 || v.Phase != VoterVoting || v.ID != MakeRaftID(h.ID, 1) {
+		if h.State != HostJoining || h.LastRaft != 1 || v.Phase != VoterVoting || v.ID != MakeRaftID(h.ID, 1) {
 			t.Errorf("host %+v, voter %+v", h, v)
 		}
 		w.checked()
@@ -70,7 +70,7 @@ func TestOpenSession(t *testing.T) {
 		if h.Session != (Session{Boot: "boot-2", Nonce: 2, N: 2, Since: w.at}) || h.Capacity != c.Capacity || h.CapacityAt != w.at || h.Version != "v2" || h.Zone != "z" || h.ReportSeq != 0 {
 			t.Errorf("host %+v", h)
 		}
-		if h.BootSession != 1 || h.LastBoot != "boot-2" || h.WantedMod != w.Index() {
+		if h.BootSession != 1 || h.LastBoot != "boot-2" || h.WantedModifyIndex != w.Index() {
 			t.Errorf("boot session %d, last boot %q", h.BootSession, h.LastBoot)
 		}
 	})
@@ -88,9 +88,9 @@ func TestOpenSession(t *testing.T) {
 		w := fleetOf(t, 1)
 		c := session(1, 2)
 		c.Contested = true
-		events := w.lastDecision().Seq
-		if ids := w.must(c); len(ids) != 1 || ids[0] != "2" || w.lastDecision().Seq != events {
-			t.Errorf("ids %v, %+v", ids, w.lastDecision())
+		events := w.lastEvent().Seq
+		if ids := w.must(c); len(ids) != 1 || ids[0] != "2" || w.lastEvent().Seq != events {
+			t.Errorf("ids %v, %+v", ids, w.lastEvent())
 		}
 	})
 	for name, change := range map[string]func(*OpenSession){
@@ -103,7 +103,7 @@ func TestOpenSession(t *testing.T) {
 			clone := session(2, 2)
 			change(&clone)
 			clone.Contested = true
-			events := w.lastDecision().Seq
+			events := w.lastEvent().Seq
 			for range 100 {
 				clone.Nonce++
 				if ids := w.must(clone); len(ids) != 0 {
@@ -112,23 +112,23 @@ func TestOpenSession(t *testing.T) {
 				w.wait(CloneNotedEvery.Milliseconds())
 			}
 			h := w.Host(hostID(2))
-			if h.Session != before.Session || h.Addr != before.Addr || h.Life != before.Life {
+			if h.Session != before.Session || h.Addr != before.Addr || h.State != before.State {
 				t.Errorf("host %+v, was %+v", h, before)
 			}
 			if c := h.ClonedNow(w.at); c == nil || c.Addr != clone.Addr || c.Boot != clone.Boot || c.Last.Sub(c.Since) < 90*CloneNotedEvery {
 				t.Errorf("clone %+v", h.Clone)
 			}
-			d := w.lastDecision()
-			if d.Seq != events+1 || d.Code != "host-cloned" || !strings.Contains(d.Message, h.Addr.String()) || !strings.Contains(d.Message, clone.Addr.String()) {
-				t.Errorf("decision %+v, %d since", d, d.Seq-events)
+			e := w.lastEvent()
+			if e.Seq != events+1 || e.Code != "host-cloned" || !strings.Contains(e.Message, h.Addr.String()) || !strings.Contains(e.Message, clone.Addr.String()) {
+				t.Errorf("decision %+v, %d since", e, e.Seq-events)
 			}
 			w.wait(CloneStands.Milliseconds())
 			if c := w.Host(hostID(2)).ClonedNow(w.at); c != nil {
 				t.Errorf("the alarm stands though nobody asked for %s: %+v", CloneStands, c)
 			}
 			w.must(clone)
-			if d := w.lastDecision(); d.Seq != events+2 {
-				t.Errorf("a clone that returns is no news: %+v", d)
+			if e := w.lastEvent(); e.Seq != events+2 {
+				t.Errorf("a clone that returns is no news: %+v", e)
 			}
 			clone.Contested = false // the former fell silent
 			if ids := w.must(clone); len(ids) != 1 || w.Host(hostID(2)).Addr != clone.Addr || w.Host(hostID(2)).Clone != nil {
@@ -145,11 +145,11 @@ func TestOpenSession(t *testing.T) {
 		c := session(2, 2)
 		c.Boot = "boot-2b"
 		w.must(c)
-		if h := w.Host(hostID(2)); h.Life != HostReady || h.LifeSince != w.at || h.LastBoot != "boot-2" || h.BootSession != 2 {
+		if h := w.Host(hostID(2)); h.State != HostReady || h.StateSince != w.at || h.LastBoot != "boot-2" || h.BootSession != 2 {
 			t.Errorf("host %+v", h)
 		}
-		if d := w.lastDecision(); d.Code != "host-returned" || d.Message != "h2 is back after a reboot (it was lost)" || d.About != "host:h2" {
-			t.Errorf("decision %+v", d)
+		if e := w.lastEvent(); e.Code != "host-returned" || e.Message != "h2 is back after a reboot (it was lost)" || e.Subject != "host:h2" {
+			t.Errorf("decision %+v", e)
 		}
 	})
 	t.Run("brings a host back as joining when it never passed a self-check", func(t *testing.T) {
@@ -158,7 +158,7 @@ func TestOpenSession(t *testing.T) {
 		w.must(session(2, 1))
 		w.must(SilenceHost{Host: hostID(2), Session: 1})
 		w.must(session(2, 2))
-		if h := w.Host(hostID(2)); h.Life != HostJoining {
+		if h := w.Host(hostID(2)); h.State != HostJoining {
 			t.Errorf("host %+v", h)
 		}
 	})
@@ -205,8 +205,8 @@ func TestHostLife(t *testing.T) {
 		w.must(SilenceHost{Host: hostID(2), Session: 1})
 		w.wait(700)
 		w.must(ReturnHost{Host: hostID(2), Session: 1})
-		if d := w.lastDecision(); d.Message != "h2 is back after 700ms" || w.Host(hostID(2)).Life != HostReady {
-			t.Errorf("decision %+v", d)
+		if e := w.lastEvent(); e.Message != "h2 is back after 700ms" || w.Host(hostID(2)).State != HostReady {
+			t.Errorf("decision %+v", e)
 		}
 		w.checked()
 	})
@@ -218,15 +218,15 @@ func TestHostLife(t *testing.T) {
 			w.must(Report{Host: hostID(2), Session: 1, Seq: seq, SelfCheck: checks})
 		}
 		report(1, Check{Name: "disk", Required: true}, Check{Name: "registry", OK: true})
-		if w.Host(hostID(2)).Life != HostJoining {
+		if w.Host(hostID(2)).State != HostJoining {
 			t.Error("ready though a required check failed")
 		}
 		report(2, Check{Name: "disk", OK: true, Required: true}, Check{Name: "registry"})
-		if h := w.Host(hostID(2)); h.Life != HostReady || h.ReadyAt != w.at {
+		if h := w.Host(hostID(2)); h.State != HostReady || h.ReadyAt != w.at {
 			t.Errorf("host %+v", h)
 		}
 		report(3, Check{Name: "disk", Required: true})
-		if w.Host(hostID(2)).Life != HostReady {
+		if w.Host(hostID(2)).State != HostReady {
 			t.Error("a later check that fails is reported, not obeyed")
 		}
 	})
@@ -272,8 +272,8 @@ func TestHostLife(t *testing.T) {
 func TestCordon(t *testing.T) {
 	w := fleetOf(t, 1)
 	w.item(Item{Command: CordonHost{Host: hostID(1), Why: "noisy fan"}, By: "ada"})
-	if d := w.lastDecision(); d.By != "ada" || d.Message != "h1 cordoned: noisy fan" {
-		t.Errorf("decision %+v", d)
+	if e := w.lastEvent(); e.By != "ada" || e.Message != "h1 cordoned: noisy fan" {
+		t.Errorf("decision %+v", e)
 	}
 	w.wait(5)
 	w.noop(CordonHost{Host: hostID(1), Why: "another"})

@@ -20,13 +20,13 @@ type indices struct {
 	reserved *btree.Map[HostID, Resources] // sums over held tasks; no entry for none
 	ports    *btree.BTreeG[PortUse]        // held by held tasks
 
-	onHost     *btree.BTreeG[*hostTally]        // counts.go
-	ofRevision *btree.Map[RevisionID, revTally] //
-	zones      *btree.BTreeG[zoneTally]         //
+	onHost     *btree.BTreeG[*hostCounts]             // counts.go
+	ofRevision *btree.Map[RevisionID, revisionCounts] //
+	zones      *btree.BTreeG[zoneCounts]              //
 
 	due           *btree.BTreeG[deadline] // due.go
 	receiptsByAge *btree.BTreeG[*ReceiptRow]
-	decisionMem   int // bytes in the ring of decisions
+	eventMemory   int // bytes in the ring of decisions
 }
 
 // derived lists every index once: clones, the building of a State and Check range
@@ -40,9 +40,9 @@ var derived = []index{
 	treeIndex("stopped tasks", func(x *indices) **btree.BTreeG[*Task] { return &x.stopped }, lessStopped),
 	mapIndex("reserved", func(x *indices) **btree.Map[HostID, Resources] { return &x.reserved }),
 	treeIndex("ports", func(x *indices) **btree.BTreeG[PortUse] { return &x.ports }, lessPort),
-	pointedIndex("counts by host", func(x *indices) **btree.BTreeG[*hostTally] { return &x.onHost }, lessHostTally),
-	mapIndex("counts by revision", func(x *indices) **btree.Map[RevisionID, revTally] { return &x.ofRevision }),
-	treeIndex("counts by zone", func(x *indices) **btree.BTreeG[zoneTally] { return &x.zones }, lessZoneTally),
+	pointedIndex("counts by host", func(x *indices) **btree.BTreeG[*hostCounts] { return &x.onHost }, lessHostCounts),
+	mapIndex("counts by revision", func(x *indices) **btree.Map[RevisionID, revisionCounts] { return &x.ofRevision }),
+	treeIndex("counts by zone", func(x *indices) **btree.BTreeG[zoneCounts] { return &x.zones }, lessZoneCounts),
 	treeIndex("deadlines", func(x *indices) **btree.BTreeG[deadline] { return &x.due }, lessDeadline),
 	treeIndex("receipts by age", func(x *indices) **btree.BTreeG[*ReceiptRow] { return &x.receiptsByAge }, lessReceipt),
 }
@@ -51,14 +51,14 @@ var derived = []index{
 type index struct {
 	empty   func(*indices)
 	copy    func(to, from *indices)
-	compare func(b *broken, got, want *indices)
+	compare func(b *violations, got, want *indices)
 }
 
 func mapIndex[K ordered, V comparable](name string, tree func(*indices) **btree.Map[K, V]) index {
 	return index{
 		empty: func(x *indices) { *tree(x) = new(btree.Map[K, V]) },
 		copy:  func(to, from *indices) { *tree(to) = (*tree(from)).Copy() },
-		compare: func(b *broken, got, want *indices) {
+		compare: func(b *violations, got, want *indices) {
 			gotKeys, gotValues := (*tree(got)).KeyValues()
 			wantKeys, wantValues := (*tree(want)).KeyValues()
 			sameList(b, name, gotKeys, wantKeys)
@@ -71,7 +71,7 @@ func treeIndex[T comparable](name string, tree func(*indices) **btree.BTreeG[T],
 	return index{
 		empty: func(x *indices) { *tree(x) = unlocked(less) },
 		copy:  func(to, from *indices) { *tree(to) = (*tree(from)).Copy() },
-		compare: func(b *broken, got, want *indices) {
+		compare: func(b *violations, got, want *indices) {
 			sameList(b, name, (*tree(got)).Items(), (*tree(want)).Items())
 		},
 	}
@@ -80,7 +80,7 @@ func treeIndex[T comparable](name string, tree func(*indices) **btree.BTreeG[T],
 // pointedIndex is a treeIndex whose items are compared by what they point at.
 func pointedIndex[T comparable](name string, tree func(*indices) **btree.BTreeG[*T], less func(a, b *T) bool) index {
 	x := treeIndex(name, tree, less)
-	x.compare = func(b *broken, got, want *indices) {
+	x.compare = func(b *violations, got, want *indices) {
 		sameList(b, name, pointed(*tree(got)), pointed(*tree(want)))
 	}
 	return x
@@ -104,7 +104,7 @@ func newIndices() indices {
 }
 
 func (x *indices) copy() indices {
-	to := indices{decisionMem: x.decisionMem}
+	to := indices{eventMemory: x.eventMemory}
 	for i := range derived {
 		derived[i].copy(&to, x)
 	}
@@ -224,11 +224,11 @@ func (s *State) reserve(host HostID, r Resources) {
 
 // indexHost moves a host from its old row to its new one; either may be nil.
 func (s *State) indexHost(old, h *Host) {
-	if old != nil && old.Life != HostForgotten {
+	if old != nil && old.State != HostForgotten {
 		s.hostByName.Delete(old.Name)
 		s.hostByKey.Delete(old.Cert.PublicKey)
 	}
-	if h != nil && h.Life != HostForgotten {
+	if h != nil && h.State != HostForgotten {
 		s.hostByName.Set(h.Name, h.ID)
 		s.hostByKey.Set(h.Cert.PublicKey, h.ID)
 	}

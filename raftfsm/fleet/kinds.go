@@ -35,7 +35,7 @@ const (
 	KindPutSealedKeys   Kind = 25
 	KindPutSetting      Kind = 26
 	KindRaiseFormat     Kind = 27
-	KindPutWait         Kind = 28
+	KindPutCondition    Kind = 28
 	KindPrune           Kind = 29
 )
 
@@ -73,7 +73,7 @@ var registry = map[Kind]kindEntry{
 	KindPutSealedKeys:   command[PutSealedKeys]("put-sealed-keys"),
 	KindPutSetting:      command[PutSetting]("put-setting"),
 	KindRaiseFormat:     command[RaiseFormat]("raise-format"),
-	KindPutWait:         command[PutWait]("put-wait"),
+	KindPutCondition:    command[PutCondition]("put-condition"),
 	KindPrune:           command[Prune]("prune"),
 }
 

@@ -5,13 +5,13 @@ import "time"
 // Limits on what State takes in. Past one, a command is refused with ErrLimit
 // or a FieldError and State is as it was.
 const (
-	MaxHosts    = 20_000    // twice the largest fleet the design speaks of
-	MaxTasks    = 2_000_000 // kept ones, stopped included: twice the same
-	MaxServices = 100_000   // 10 tasks a service at the largest fleet
-	MaxTaskDefs = 200_000   // they are never removed: about 200 MB at 1 KiB each
-	MaxTokens   = 10_000    // as many hosts as join on a token each
-	MaxWaits    = 200_000   // one a service and as many standalone tasks
-	MaxDesired  = 1_000_000 // desired count of one service: the whole largest fleet
+	MaxHosts      = 20_000    // twice the largest fleet the design speaks of
+	MaxTasks      = 2_000_000 // kept ones, stopped included: twice the same
+	MaxServices   = 100_000   // 10 tasks a service at the largest fleet
+	MaxTaskDefs   = 200_000   // they are never removed: about 200 MB at 1 KiB each
+	MaxTokens     = 10_000    // as many hosts as join on a token each
+	MaxConditions = 200_000   // one a service and as many standalone tasks
+	MaxDesired    = 1_000_000 // desired count of one service: the whole largest fleet
 
 	MaxRun         = 1_000  // tasks in one command: 40 KiB of ids, a tenth of an entry
 	MaxRunTasks    = 10     // standalone tasks at once (ecs.md 3.10)
@@ -24,8 +24,8 @@ const (
 
 	MaxReceipts    = 10_000           // a hundred writes a second for 100 s, a few MB
 	ReceiptKept    = 24 * time.Hour   // how long a retry finds its first answer
-	MaxDecisions   = 4_096            // entries of the ring of decisions
-	MaxDecisionMem = 1 << 20          // bytes of the ring, as counted by decisionSize
+	MaxEvents      = 4_096            // entries of the ring of decisions
+	MaxEventMemory = 1 << 20          // bytes of the ring, as counted by eventSize
 	PruneKept      = time.Hour        // stopped tasks stay visible at least so long (ecs.md 2.1)
 	maxPruned      = 10_000           // rows of a table that one Prune removes: about 50 ms
 	dueKept        = 10 * time.Minute // past deadlines kept: planners make a full pass twice as often

@@ -144,24 +144,24 @@ func (s *State) Receipt(token string) *ReceiptRow {
 	return r
 }
 
-// DecisionsAfter yields decisions with a sequence number above seq, oldest first.
-func (s *State) DecisionsAfter(seq uint64) iter.Seq[*Decision] {
-	return func(yield func(*Decision) bool) {
+// EventsAfter yields decisions with a sequence number above seq, oldest first.
+func (s *State) EventsAfter(seq uint64) iter.Seq[*Event] {
+	return func(yield func(*Event) bool) {
 		if seq == math.MaxUint64 {
 			return
 		}
-		s.decisions.Ascend(seq+1, func(_ uint64, d *Decision) bool { return yield(d) })
+		s.events.Ascend(seq+1, func(_ uint64, e *Event) bool { return yield(e) })
 	}
 }
 
-// LastDecision is the sequence number of the newest decision.
-func (s *State) LastDecision() uint64 { return s.lastDecision }
+// LastEvent is the sequence number of the newest decision.
+func (s *State) LastEvent() uint64 { return s.lastEvent }
 
-// Wait returns why nothing is done about a subject, or nil.
-func (s *State) Wait(about string) *Wait { return get(s.waits, about) }
+// Condition returns why nothing is done about a subject, or nil.
+func (s *State) Condition(subject string) *Condition { return get(s.conditions, subject) }
 
-// Waits yields all waits by subject.
-func (s *State) Waits() iter.Seq[*Wait] { return values(s.waits) }
+// Conditions yields all waits by subject.
+func (s *State) Conditions() iter.Seq[*Condition] { return values(s.conditions) }
 
 func values[K ordered, R any](m *btree.Map[K, *R]) iter.Seq[*R] {
 	return func(yield func(*R) bool) {

@@ -102,13 +102,13 @@ type Counts struct {
 // Counts returns how many tasks of a service's revision there are; an empty
 // revision counts them all. O(1) in the number of tasks.
 func (s *State) Counts(service string, revision RevisionID) Counts {
-	var sum revTally
+	var sum revisionCounts
 	if revision != "" {
 		if serviceOf(revision) == service {
 			sum, _ = s.ofRevision.Get(revision)
 		}
 	} else {
-		s.ofRevision.Ascend(RevisionID(service+"/"), func(id RevisionID, n revTally) bool {
+		s.ofRevision.Ascend(RevisionID(service+"/"), func(id RevisionID, n revisionCounts) bool {
 			if serviceOf(id) != service {
 				return false
 			}
@@ -130,7 +130,7 @@ func (s *State) Counts(service string, revision RevisionID) Counts {
 // by id as text.
 func (s *State) LiveRevisions(service string) iter.Seq[RevisionID] {
 	return func(yield func(RevisionID) bool) {
-		s.ofRevision.Ascend(RevisionID(service+"/"), func(id RevisionID, _ revTally) bool {
+		s.ofRevision.Ascend(RevisionID(service+"/"), func(id RevisionID, _ revisionCounts) bool {
 			return serviceOf(id) == service && yield(id)
 		})
 	}
@@ -140,7 +140,7 @@ func (s *State) LiveRevisions(service string) iter.Seq[RevisionID] {
 // to run in each zone, hosts' zones only. The map is the caller's.
 func (s *State) TasksByZone(service string) map[string]int {
 	zones := map[string]int{}
-	s.zones.Ascend(zoneTally{service: service}, func(z zoneTally) bool {
+	s.zones.Ascend(zoneCounts{service: service}, func(z zoneCounts) bool {
 		if z.service != service {
 			return false
 		}
@@ -154,7 +154,7 @@ func (s *State) TasksByZone(service string) map[string]int {
 // reachable or not.
 func (s *State) TasksOnHost(service string, host HostID) int {
 	n := 0
-	s.onHost.Ascend(&hostTally{host: host, revision: RevisionID(service + "/")}, func(h *hostTally) bool {
+	s.onHost.Ascend(&hostCounts{host: host, revision: RevisionID(service + "/")}, func(h *hostCounts) bool {
 		if h.host != host || serviceOf(h.revision) != service {
 			return false
 		}
@@ -169,7 +169,7 @@ func (s *State) TasksOnHost(service string, host HostID) int {
 func (s *State) ServicesOnHost(host HostID) iter.Seq[string] {
 	return func(yield func(string) bool) {
 		last := ""
-		s.onHost.Ascend(&hostTally{host: host}, func(h *hostTally) bool {
+		s.onHost.Ascend(&hostCounts{host: host}, func(h *hostCounts) bool {
 			if h.host != host {
 				return false
 			}

@@ -31,13 +31,13 @@ func TestRandomCommands(t *testing.T) {
 	accepted := map[fleet.Kind]int{fleet.KindInitFleet: 1}
 	for _, seed := range seeds() {
 		t.Run(fmt.Sprint("seed ", seed), func(t *testing.T) {
-			g := newGame(t, seed)
+			g := newScenario(t, seed)
 			var clones []clone
 			for step := range steps {
 				c := g.command()
 				before := rowsOf(g.State)
 				out := g.Apply(g.Index()+1, fleet.Entry{At: g.at, Items: []fleet.Item{{Command: c}}})
-				if err := g.CheckTouched(out.Touched); err != nil {
+				if err := g.CheckChangeSet(out.ChangeSet); err != nil {
 					t.Fatalf("seed %d, step %d, %#v: %v", seed, step, c, err)
 				}
 				if out.Results[0].Err == nil {
@@ -85,23 +85,23 @@ func snapshot(t testing.TB, s *fleet.State) []byte {
 // States. The fleet's row is replaced as time goes and left out; of decisions,
 // which are many, the newest number says enough.
 func rowsOf(s *fleet.State) []any {
-	all := []any{s.LastDecision()}
+	all := []any{s.LastEvent()}
 	for table, row := range s.Rows() {
-		if table == fleet.TableDecisions {
+		if table == fleet.TableEvents {
 			break // only waits come behind
 		}
 		if table != fleet.TableMeta && table != fleet.TableFleet {
 			all = append(all, row)
 		}
 	}
-	for w := range s.Waits() {
+	for w := range s.Conditions() {
 		all = append(all, w)
 	}
 	return all
 }
 
 // checkHistory proves what may never happen to a task between two States.
-func (g *game) checkHistory(step int, before []any) {
+func (g *scenario) checkHistory(step int, before []any) {
 	for _, row := range before {
 		old, ok := row.(*fleet.Task)
 		if !ok {
@@ -122,7 +122,7 @@ func (g *game) checkHistory(step int, before []any) {
 }
 
 // checkAll compares with figures counted the slow way.
-func (g *game) checkAll(step int) {
+func (g *scenario) checkAll(step int) {
 	g.t.Helper()
 	if err := g.Check(); err != nil {
 		g.t.Fatalf("seed %d, step %d: %v", g.seed, step, err)
@@ -172,7 +172,7 @@ func (g *game) checkAll(step int) {
 
 func countTask(n fleet.Counts, t *fleet.Task, h *fleet.Host) fleet.Counts {
 	n.Total++
-	gone := h != nil && (h.Life > fleet.HostReady || t.Session < h.BootSession)
+	gone := h != nil && (h.State > fleet.HostReady || t.Session < h.BootSession)
 	switch {
 	case t.Desired == fleet.TaskStopped:
 		n.Stopping++
@@ -194,7 +194,7 @@ func countTask(n fleet.Counts, t *fleet.Task, h *fleet.Host) fleet.Counts {
 func TestSameEntriesSameState(t *testing.T) {
 	for _, seed := range seeds() {
 		t.Run(fmt.Sprint("seed ", seed), func(t *testing.T) {
-			g := newGame(t, seed)
+			g := newScenario(t, seed)
 			replay, restored := fleet.New(), fleet.New()
 			for i, e := range g.past {
 				replay.Apply(uint64(i+1), e)

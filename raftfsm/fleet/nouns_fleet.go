@@ -2,16 +2,16 @@ package fleet
 
 // Fleet is the one row about the fleet as a whole.
 type Fleet struct {
-	ID         FleetID    `cbor:"1,keyasint"`
-	Mod        uint64     `cbor:"2,keyasint"`
-	Name       string     `cbor:"3,keyasint,omitempty"`
-	Epoch      uint64     `cbor:"4,keyasint"` // only recover and restore raise it
-	Now        Time       `cbor:"5,keyasint"` // highest stamp applied: fleet time never goes back
-	Format     int        `cbor:"6,keyasint"` // lowest entry format all voters speak
-	Settings   Settings   `cbor:"7,keyasint"`
-	SealedKeys SealedKeys `cbor:"8,keyasint"`
-	CABundle   []byte     `cbor:"9,keyasint"` // PEM certificates hosts trust
-	CreatedAt  Time       `cbor:"10,keyasint"`
+	ID          FleetID    `cbor:"1,keyasint"`
+	ModifyIndex uint64     `cbor:"2,keyasint"`
+	Name        string     `cbor:"3,keyasint,omitempty"`
+	Epoch       uint64     `cbor:"4,keyasint"` // only recover and restore raise it
+	Now         Time       `cbor:"5,keyasint"` // highest stamp applied: fleet time never goes back
+	Format      int        `cbor:"6,keyasint"` // lowest entry format all voters speak
+	Settings    Settings   `cbor:"7,keyasint"`
+	SealedKeys  SealedKeys `cbor:"8,keyasint"`
+	CABundle    []byte     `cbor:"9,keyasint"` // PEM certificates hosts trust
+	CreatedAt   Time       `cbor:"10,keyasint"`
 }
 
 // Settings are what operators may turn. Zero values are never stored: see
@@ -41,16 +41,16 @@ type SealedKeys struct {
 // Token admits a host or carries operator writes. State holds only the hash of
 // its secret.
 type Token struct {
-	ID        TokenID   `cbor:"1,keyasint"`
-	Mod       uint64    `cbor:"2,keyasint"`
-	Kind      TokenKind `cbor:"3,keyasint"`
-	Hash      []byte    `cbor:"4,keyasint"`           // sha256 of the secret
-	Uses      int       `cbor:"5,keyasint,omitempty"` // left; operator tokens do not count down
-	NotAfter  Time      `cbor:"6,keyasint"`
-	BoundKeys []string  `cbor:"7,keyasint,omitempty"` // public keys it has admitted: the same key gets the same answer
-	CreatedAt Time      `cbor:"8,keyasint"`
-	By        string    `cbor:"9,keyasint,omitempty"`
-	UsedAt    Time      `cbor:"10,keyasint,omitempty"` // when it last admitted a host
+	ID          TokenID   `cbor:"1,keyasint"`
+	ModifyIndex uint64    `cbor:"2,keyasint"`
+	Kind        TokenKind `cbor:"3,keyasint"`
+	Hash        []byte    `cbor:"4,keyasint"`           // sha256 of the secret
+	Uses        int       `cbor:"5,keyasint,omitempty"` // left; operator tokens do not count down
+	NotAfter    Time      `cbor:"6,keyasint"`
+	BoundKeys   []string  `cbor:"7,keyasint,omitempty"` // public keys it has admitted: the same key gets the same answer
+	CreatedAt   Time      `cbor:"8,keyasint"`
+	By          string    `cbor:"9,keyasint,omitempty"`
+	UsedAt      Time      `cbor:"10,keyasint,omitempty"` // when it last admitted a host
 }
 
 // ReceiptRow remembers the result of a client token for 24 h, capped in number.
@@ -62,14 +62,14 @@ type ReceiptRow struct {
 	Index    uint64   `cbor:"5,keyasint"`
 }
 
-// Decision is what was done and why: an entry of the event ring.
-type Decision struct {
+// Event is what was done and why: an entry of the event ring.
+type Event struct {
 	Seq     uint64  `cbor:"1,keyasint"`
 	Index   uint64  `cbor:"2,keyasint"`
 	At      Time    `cbor:"3,keyasint"`
 	By      string  `cbor:"4,keyasint"` // planner, "operator", or "host h2"
 	Code    string  `cbor:"5,keyasint"` // constant, like "tasks-created", "host-silent"
-	About   string  `cbor:"6,keyasint"` // subject: "service:web", "host:h2", "task:3f..."
+	Subject string  `cbor:"6,keyasint"` // subject: "service:web", "host:h2", "task:3f..."
 	Message string  `cbor:"7,keyasint,omitempty"`
 	Counts  []Count `cbor:"8,keyasint,omitempty"`
 }
@@ -80,15 +80,15 @@ type Count struct {
 	N    int    `cbor:"2,keyasint"`
 }
 
-// Wait is why a planner does not act on a subject right now. Rows change only
+// Condition is why a planner does not act on a subject right now. Rows change only
 // when the reason does, so that quiet fleets write nothing.
-type Wait struct {
-	About   string  `cbor:"1,keyasint"` // "service:web" or "task:3f..."
-	Mod     uint64  `cbor:"2,keyasint"`
-	By      string  `cbor:"3,keyasint"`
-	Code    string  `cbor:"4,keyasint"` // "no-host-fits", "crash-back-off", "stuck-by-configuration"
-	Message string  `cbor:"5,keyasint"`
-	Counts  []Count `cbor:"6,keyasint,omitempty"` // per filter: how many hosts it refused
-	Since   Time    `cbor:"7,keyasint"`
-	Until   Time    `cbor:"8,keyasint,omitempty"`
+type Condition struct {
+	Subject     string  `cbor:"1,keyasint"` // "service:web" or "task:3f..."
+	ModifyIndex uint64  `cbor:"2,keyasint"`
+	By          string  `cbor:"3,keyasint"`
+	Code        string  `cbor:"4,keyasint"` // "no-host-fits", "crash-back-off", "stuck-by-configuration"
+	Message     string  `cbor:"5,keyasint"`
+	Counts      []Count `cbor:"6,keyasint,omitempty"` // per filter: how many hosts it refused
+	Since       Time    `cbor:"7,keyasint"`
+	Until       Time    `cbor:"8,keyasint,omitempty"`
 }

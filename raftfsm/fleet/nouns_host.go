@@ -24,29 +24,29 @@ func (r Resources) Fits(room Resources) bool { return r.CPU <= room.CPU && r.Mem
 
 // Host is a machine with an agent.
 type Host struct {
-	ID         HostID            `cbor:"1,keyasint"`
-	Mod        uint64            `cbor:"2,keyasint"` // log index of the last change, ReportSeq and WantedMod aside
-	Name       string            `cbor:"3,keyasint"` // unique among hosts not forgotten
-	Zone       string            `cbor:"4,keyasint"`
-	Addr       netip.AddrPort    `cbor:"5,keyasint"` // peer port
-	Gossip     netip.AddrPort    `cbor:"6,keyasint,omitempty"`
-	Status     string            `cbor:"7,keyasint,omitempty"` // URL of the status page, for people
-	Attributes map[string]string `cbor:"8,keyasint,omitempty"`
-	Capacity   Resources         `cbor:"9,keyasint,omitempty"` // what tasks may reserve in total
-	Session    Session           `cbor:"10,keyasint,omitempty"`
-	Life       HostLife          `cbor:"11,keyasint"`
-	LifeSince  Time              `cbor:"12,keyasint"` // when Life last changed; for silent hosts SilentSince
-	Cordon     *Cordon           `cbor:"13,keyasint,omitempty"`
-	Draining   bool              `cbor:"14,keyasint,omitempty"` // set by a later feature; placement honours it already
-	Cert       Cert              `cbor:"15,keyasint,omitempty"`
-	ReportSeq  uint64            `cbor:"16,keyasint,omitempty"` // highest report applied in this session
-	WantedMod  uint64            `cbor:"17,keyasint,omitempty"` // log index of the last change to its wanted tasks
-	Version    string            `cbor:"18,keyasint,omitempty"` // agent version
-	OSImage    string            `cbor:"19,keyasint,omitempty"`
-	SelfCheck  []Check           `cbor:"20,keyasint,omitempty"` // last self-check, in order; see Report
-	JoinedAt   Time              `cbor:"21,keyasint"`
-	RaftID     RaftID            `cbor:"22,keyasint,omitempty"` // the log it said it holds when it opened its session; empty for none
-	LastBoot   string            `cbor:"23,keyasint,omitempty"` // boot id of the session before this one, for "returned after a reboot"
+	ID                HostID            `cbor:"1,keyasint"`
+	ModifyIndex       uint64            `cbor:"2,keyasint"` // log index of the last change, ReportSeq and WantedModifyIndex aside
+	Name              string            `cbor:"3,keyasint"` // unique among hosts not forgotten
+	Zone              string            `cbor:"4,keyasint"`
+	Addr              netip.AddrPort    `cbor:"5,keyasint"` // peer port
+	Gossip            netip.AddrPort    `cbor:"6,keyasint,omitempty"`
+	Status            string            `cbor:"7,keyasint,omitempty"` // URL of the status page, for people
+	Attributes        map[string]string `cbor:"8,keyasint,omitempty"`
+	Capacity          Resources         `cbor:"9,keyasint,omitempty"` // what tasks may reserve in total
+	Session           Session           `cbor:"10,keyasint,omitempty"`
+	State             HostState         `cbor:"11,keyasint"`
+	StateSince        Time              `cbor:"12,keyasint"` // when State last changed; for silent hosts SilentSince
+	Cordon            *Cordon           `cbor:"13,keyasint,omitempty"`
+	Draining          bool              `cbor:"14,keyasint,omitempty"` // set by a later feature; placement honours it already
+	Cert              Cert              `cbor:"15,keyasint,omitempty"`
+	ReportSeq         uint64            `cbor:"16,keyasint,omitempty"` // highest report applied in this session
+	WantedModifyIndex uint64            `cbor:"17,keyasint,omitempty"` // log index of the last change to its wanted tasks
+	Version           string            `cbor:"18,keyasint,omitempty"` // agent version
+	OSImage           string            `cbor:"19,keyasint,omitempty"`
+	SelfCheck         []Check           `cbor:"20,keyasint,omitempty"` // last self-check, in order; see Report
+	JoinedAt          Time              `cbor:"21,keyasint"`
+	RaftID            RaftID            `cbor:"22,keyasint,omitempty"` // the log it said it holds when it opened its session; empty for none
+	LastBoot          string            `cbor:"23,keyasint,omitempty"` // boot id of the session before this one, for "returned after a reboot"
 	// BootSession is the first session of the present boot. A task whose Session
 	// is lower was last heard of before the machine restarted (see State.Reachable).
 	BootSession uint64 `cbor:"24,keyasint,omitempty"`
@@ -69,11 +69,11 @@ type Host struct {
 }
 
 // Placeable reports whether new tasks may be assigned to the host (I3).
-func (h *Host) Placeable() bool { return h.Life == HostReady && h.Cordon == nil && !h.Draining }
+func (h *Host) Placeable() bool { return h.State == HostReady && h.Cordon == nil && !h.Draining }
 
 // Reachable reports whether tasks on the host count as present: neither silent
 // nor lost nor forgotten.
-func (h *Host) Reachable() bool { return h.Life == HostReady || h.Life == HostJoining }
+func (h *Host) Reachable() bool { return h.State == HostReady || h.State == HostJoining }
 
 // Session is one life of an agent. N rises by one with each and fences reports.
 type Session struct {
@@ -107,9 +107,9 @@ type Check struct {
 
 // Voter is a member of the Raft configuration, or on its way in or out.
 type Voter struct {
-	ID    RaftID     `cbor:"1,keyasint"`
-	Mod   uint64     `cbor:"2,keyasint"`
-	Host  HostID     `cbor:"3,keyasint"`
-	Phase VoterPhase `cbor:"4,keyasint"`
-	Since Time       `cbor:"5,keyasint"`
+	ID          RaftID     `cbor:"1,keyasint"`
+	ModifyIndex uint64     `cbor:"2,keyasint"`
+	Host        HostID     `cbor:"3,keyasint"`
+	Phase       VoterPhase `cbor:"4,keyasint"`
+	Since       Time       `cbor:"5,keyasint"`
 }

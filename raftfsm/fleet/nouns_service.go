@@ -3,7 +3,7 @@ package fleet
 // Service keeps Desired tasks of one revision running. Source: ecs.md 3.
 type Service struct {
 	Name         string            `cbor:"1,keyasint"`
-	Mod          uint64            `cbor:"2,keyasint"` // log index of the last change, crash back-off aside
+	ModifyIndex  uint64            `cbor:"2,keyasint"` // log index of the last change, crash back-off aside
 	Status       ServiceStatus     `cbor:"3,keyasint"`
 	Desired      int               `cbor:"4,keyasint,omitempty"`
 	Revision     RevisionID        `cbor:"5,keyasint"`           // the one tasks are started from
@@ -24,7 +24,7 @@ type Service struct {
 // while, so that a new service of that name does not use them again.
 type FormerService struct {
 	Name         string `cbor:"1,keyasint"`
-	Mod          uint64 `cbor:"2,keyasint"`
+	ModifyIndex  uint64 `cbor:"2,keyasint"`
 	LastRevision int    `cbor:"3,keyasint"`
 	RemovedAt    Time   `cbor:"4,keyasint"`
 }
@@ -37,11 +37,11 @@ type OnDisconnect struct {
 
 // Revision is an immutable copy of what a service's tasks are made from.
 type Revision struct {
-	ID        RevisionID `cbor:"1,keyasint"`
-	Mod       uint64     `cbor:"2,keyasint"`
-	TaskDef   TaskDefID  `cbor:"3,keyasint"`
-	Images    []ImagePin `cbor:"4,keyasint,omitempty"`
-	CreatedAt Time       `cbor:"5,keyasint"`
+	ID          RevisionID `cbor:"1,keyasint"`
+	ModifyIndex uint64     `cbor:"2,keyasint"`
+	TaskDef     TaskDefID  `cbor:"3,keyasint"`
+	Images      []ImagePin `cbor:"4,keyasint,omitempty"`
+	CreatedAt   Time       `cbor:"5,keyasint"`
 }
 
 // ImagePin fixes a container's image to a digest, resolved once (ecs.md 3.8).

@@ -3,18 +3,18 @@ package fleet
 // Task is one running copy of a task definition and the unit of placement. A
 // task never moves and is never restarted: a replacement is a new task.
 type Task struct {
-	ID        TaskID     `cbor:"1,keyasint"`
-	Mod       uint64     `cbor:"2,keyasint"`
-	Service   string     `cbor:"3,keyasint,omitempty"` // empty: standalone
-	Revision  RevisionID `cbor:"4,keyasint,omitempty"` // empty: standalone
-	TaskDef   TaskDefID  `cbor:"5,keyasint"`
-	StartedBy string     `cbor:"6,keyasint,omitempty"`
-	Group     string     `cbor:"7,keyasint,omitempty"` // "service:web" or "family:job"
-	Host      HostID     `cbor:"8,keyasint,omitempty"` // written once
-	Desired   TaskStatus `cbor:"9,keyasint"`           // TaskRunning or TaskStopped, one way
-	Last      TaskStatus `cbor:"10,keyasint"`
-	Health    Health     `cbor:"11,keyasint"`
-	StopCode  StopCode   `cbor:"13,keyasint,omitempty"`
+	ID          TaskID     `cbor:"1,keyasint"`
+	ModifyIndex uint64     `cbor:"2,keyasint"`
+	Service     string     `cbor:"3,keyasint,omitempty"` // empty: standalone
+	Revision    RevisionID `cbor:"4,keyasint,omitempty"` // empty: standalone
+	TaskDef     TaskDefID  `cbor:"5,keyasint"`
+	StartedBy   string     `cbor:"6,keyasint,omitempty"`
+	Group       string     `cbor:"7,keyasint,omitempty"` // "service:web" or "family:job"
+	Host        HostID     `cbor:"8,keyasint,omitempty"` // written once
+	Desired     TaskStatus `cbor:"9,keyasint"`           // TaskRunning or TaskStopped, one way
+	Last        TaskStatus `cbor:"10,keyasint"`
+	Health      Health     `cbor:"11,keyasint"`
+	StopCode    StopCode   `cbor:"13,keyasint,omitempty"`
 	// Unconfirmed: declared STOPPED without its host's word (ExpireTasks). It
 	// stays on the host's list, and keeps its reservation and ports there, until
 	// the host confirms or is forgotten.

@@ -3,7 +3,7 @@ package fleet
 // TaskDef is an immutable template of a task. Source: ecs.md 1.
 type TaskDef struct {
 	ID           TaskDefID         `cbor:"1,keyasint"`
-	Mod          uint64            `cbor:"2,keyasint"`
+	ModifyIndex  uint64            `cbor:"2,keyasint"`
 	NetworkMode  NetworkMode       `cbor:"3,keyasint"`
 	CPU          int64             `cbor:"4,keyasint,omitempty"` // hard ceiling of the whole task, 0 = none
 	Memory       int64             `cbor:"5,keyasint,omitempty"` // MiB, hard ceiling of the whole task, 0 = none

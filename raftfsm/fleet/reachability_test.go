@@ -17,13 +17,13 @@ func TestReachability(t *testing.T) {
 		w := fleetOf(t, 3)
 		w.runs("web", 3)
 		w.must(StopTasks{Tasks: []TaskID{"web-3"}, Code: StopUserInitiated, Reason: "x"})
-		mod := w.task("web-2").Mod
+		modifyIndex := w.task("web-2").ModifyIndex
 		w.must(SilenceHost{Host: hostID(2), Session: 1})
 		w.must(SilenceHost{Host: hostID(3), Session: 1})
 		want(t, w, Counts{Total: 3, Running: 1, Stopping: 1, Unreachable: 1})
 		task := w.Task("web-2")
-		if task.Mod != mod || w.Reachable(task) || len(w.outcome.Touched.Services) != 1 {
-			t.Errorf("task %+v, touched %+v", task, w.outcome.Touched)
+		if task.ModifyIndex != modifyIndex || w.Reachable(task) || len(w.outcome.ChangeSet.Services) != 1 {
+			t.Errorf("task %+v, touched %+v", task, w.outcome.ChangeSet)
 		}
 		if zones := w.TasksByZone("web"); len(zones) != 1 || zones["a"] != 1 {
 			t.Errorf("zones %v", zones)
@@ -50,7 +50,7 @@ func TestReachability(t *testing.T) {
 		c.Boot = "boot-new"
 		w.must(c)
 		want(t, w, Counts{Total: 3, Unreachable: 3})
-		if got := w.outcome.Touched.Services; len(got) != 1 {
+		if got := w.outcome.ChangeSet.Services; len(got) != 1 {
 			t.Errorf("touched services %v", got)
 		}
 		w.report(1, stopped("web-1", 0))
@@ -107,13 +107,13 @@ func TestHealthy(t *testing.T) {
 	}
 	w.report(2, TaskReport{Task: "api-1", Status: TaskRunning, Health: HealthUnhealthy, Attempt: 1})
 	var due []string
-	for about := range w.Due(began, began+60_000) {
-		due = append(due, about)
+	for subject := range w.Due(began, began+60_000) {
+		due = append(due, subject)
 	}
 	if strings.Join(due, " ") != "service:web service:api" || w.NextDue(began) != began+40_000 {
 		t.Errorf("due %v", due)
 	}
-	w.must(PutService{Name: "api", ExpectMod: w.Service("api").Mod, TaskDef: "api:1", Desired: 1, MaxPercent: 100, GraceS: 90})
+	w.must(PutService{Name: "api", ExpectedModifyIndex: w.Service("api").ModifyIndex, TaskDef: "api:1", Desired: 1, MaxPercent: 100, GraceS: 90})
 	if due := w.NextDue(began + 40_000); due != began+90_000 {
 		t.Errorf("another grace period: due %s", due)
 	}

@@ -32,7 +32,7 @@ func checkReceipt(r *Receipt) error {
 	return checkHash("bodyHash", r.BodyHash)
 }
 
-func (s *State) putReceipt(x *context, r *Receipt, ids []string) {
+func (s *State) putReceipt(x *applyContext, r *Receipt, ids []string) {
 	if old := get(s.receipts, r.Token); old != nil { // expired, or knownReceipt had found it
 		s.removeReceipt(old)
 	}

@@ -74,31 +74,31 @@ func TestReceipts(t *testing.T) {
 	}
 }
 
-func TestDecisions(t *testing.T) {
+func TestEvents(t *testing.T) {
 	t.Run("carry who asked and why", func(t *testing.T) {
 		w := fleetOf(t, 1)
 		w.item(Item{Command: CordonHost{Host: hostID(1)}, By: "patch", Reason: "image is 21 days old"})
-		if d := w.lastDecision(); d.By != "patch" || d.Message != "image is 21 days old" || d.Index != w.Index() || d.At != w.at || !w.outcome.Touched.Decisions {
-			t.Errorf("decision %+v", d)
+		if e := w.lastEvent(); e.By != "patch" || e.Message != "image is 21 days old" || e.Index != w.Index() || e.At != w.at || !w.outcome.ChangeSet.Events {
+			t.Errorf("decision %+v", e)
 		}
 	})
 	t.Run("are a ring bounded in number", func(t *testing.T) {
 		w := fleetOf(t, 1)
-		for range MaxDecisions {
+		for range MaxEvents {
 			w.flip("x")
 		}
-		if w.decisions.Len() != MaxDecisions || w.LastDecision() <= MaxDecisions {
-			t.Errorf("%d kept, last %d", w.decisions.Len(), w.LastDecision())
+		if w.events.Len() != MaxEvents || w.LastEvent() <= MaxEvents {
+			t.Errorf("%d kept, last %d", w.events.Len(), w.LastEvent())
 		}
 		w.checked()
 	})
 	t.Run("are a ring bounded in bytes", func(t *testing.T) {
 		w := fleetOf(t, 1)
-		for range MaxDecisions {
+		for range MaxEvents {
 			w.flip(strings.Repeat("x", 10_000))
 		}
-		if w.decisionMem > MaxDecisionMem || w.decisions.Len() >= MaxDecisions || w.decisions.Len() < 1000 {
-			t.Errorf("%d kept, %d bytes", w.decisions.Len(), w.decisionMem)
+		if w.eventMemory > MaxEventMemory || w.events.Len() >= MaxEvents || w.events.Len() < 1000 {
+			t.Errorf("%d kept, %d bytes", w.events.Len(), w.eventMemory)
 		}
 		w.checked()
 	})
@@ -106,13 +106,13 @@ func TestDecisions(t *testing.T) {
 		w := fleetOf(t, 1)
 		w.flip("x")
 		var seqs []uint64
-		for d := range w.DecisionsAfter(w.LastDecision() - 2) {
-			seqs = append(seqs, d.Seq)
+		for e := range w.EventsAfter(w.LastEvent() - 2) {
+			seqs = append(seqs, e.Seq)
 		}
-		if !slices.Equal(seqs, []uint64{w.LastDecision() - 1, w.LastDecision()}) {
+		if !slices.Equal(seqs, []uint64{w.LastEvent() - 1, w.LastEvent()}) {
 			t.Errorf("seqs %v", seqs)
 		}
-		for range w.DecisionsAfter(1<<64 - 1) {
+		for range w.EventsAfter(1<<64 - 1) {
 			t.Error("there is something after the end")
 		}
 	})

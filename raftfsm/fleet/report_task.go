@@ -15,7 +15,7 @@ const (
 )
 
 // reportTask takes in a task's full status as its host knows it.
-func (s *State) reportTask(x *context, host HostID, r *TaskReport) reportVerdict {
+func (s *State) reportTask(x *applyContext, host HostID, r *TaskReport) reportVerdict {
 	old := s.Task(r.Task)
 	if old == nil || old.Host != host || r.Status < old.Last {
 		return reportDropped
@@ -49,7 +49,7 @@ func (s *State) reportTask(x *context, host HostID, r *TaskReport) reportVerdict
 }
 
 // confirmStopped records the host's word on a task that was declared stopped.
-func (s *State) confirmStopped(x *context, old *Task, r *TaskReport) {
+func (s *State) confirmStopped(x *applyContext, old *Task, r *TaskReport) {
 	if !old.Unconfirmed {
 		return
 	}
@@ -112,7 +112,7 @@ func (t *Task) endedByItself() bool {
 }
 
 // noteOutcome feeds the back-off of the task's service.
-func (s *State) noteOutcome(x *context, old, t *Task, r *TaskReport, heard bool) reportVerdict {
+func (s *State) noteOutcome(x *applyContext, old, t *Task, r *TaskReport, heard bool) reportVerdict {
 	if old.Desired == t.Desired {
 		if t.Desired == TaskRunning && t.lasted(x.now) {
 			s.noteLastingStart(x, t)
@@ -122,7 +122,7 @@ func (s *State) noteOutcome(x *context, old, t *Task, r *TaskReport, heard bool)
 	if ranFor(t, r, x.now) >= LastingRun.Milliseconds() {
 		s.noteLastingStart(x, t)
 	} else if heard && t.endedByItself() {
-		s.noteFailedStart(x, t, endStory(t))
+		s.noteFailedStart(x, t, endMessage(t))
 	}
 	return reportEnded
 }
@@ -160,28 +160,28 @@ func clipExits(exits []ContainerExit) []ContainerExit {
 
 // decideEnded records the tasks of one report that ended by themselves, as one
 // decision however many there are.
-func (s *State) decideEnded(x *context, host *Host, ended []*Task) {
+func (s *State) decideEnded(x *applyContext, host *Host, ended []*Task) {
 	if len(ended) == 0 {
 		return
 	}
 	t := ended[0]
-	d := Decision{By: "host " + host.Name, Code: "task-ended", About: t.subject(), Counts: []Count{{"tasks", len(ended)}}}
-	d.Message = fmt.Sprintf("task %s of %s stopped: %s", t.ID.short(), t.of(), endStory(t))
+	e := Event{By: "host " + host.Name, Code: "task-ended", Subject: t.subject(), Counts: []Count{{"tasks", len(ended)}}}
+	e.Message = fmt.Sprintf("task %s of %s stopped: %s", t.ID.short(), t.of(), endMessage(t))
 	if len(ended) > 1 {
-		d.Message = fmt.Sprintf("%s on %s stopped, the first, %s of %s: %s",
-			some(len(ended), "task"), host.Name, t.ID.short(), t.of(), endStory(t))
+		e.Message = fmt.Sprintf("%s on %s stopped, the first, %s of %s: %s",
+			plural(len(ended), "task"), host.Name, t.ID.short(), t.of(), endMessage(t))
 	}
 	if slices.ContainsFunc(ended, func(o *Task) bool { return o.subject() != t.subject() }) {
-		d.About = aboutHost(host)
+		e.Subject = subjectOf(host)
 	}
-	s.decide(x, d)
+	s.recordEvent(x, e)
 }
 
-// endStory is how a task ended, for people: "app exit 137: OutOfMemoryError".
-func endStory(t *Task) string {
+// endMessage is how a task ended, for people: "app exit 137: OutOfMemoryError".
+func endMessage(t *Task) string {
 	var parts []string
 	for _, e := range t.Exits {
-		if part := exitStory(e); part != "" {
+		if part := exitMessage(e); part != "" {
 			parts = append(parts, part)
 		}
 	}
@@ -194,7 +194,7 @@ func endStory(t *Task) string {
 	return strings.Join(parts, "; ")
 }
 
-func exitStory(e ContainerExit) string {
+func exitMessage(e ContainerExit) string {
 	switch {
 	case e.Code != nil && e.Reason != "":
 		return fmt.Sprintf("%s exit %d: %s", e.Container, *e.Code, e.Reason)

@@ -19,15 +19,15 @@ const (
 	TableTasks
 	TableTokens
 	TableReceipts
-	TableDecisions
-	TableWaits
+	TableEvents
+	TableConditions
 )
 
 // Meta is the one row about the State itself.
 type Meta struct {
-	Index        uint64 `cbor:"1,keyasint"`
-	Now          Time   `cbor:"2,keyasint"`
-	LastDecision uint64 `cbor:"3,keyasint,omitempty"`
+	Index     uint64 `cbor:"1,keyasint"`
+	Now       Time   `cbor:"2,keyasint"`
+	LastEvent uint64 `cbor:"3,keyasint,omitempty"`
 }
 
 // Tables yields the numbers of all tables, in the order of a snapshot.

@@ -3,13 +3,13 @@ package fleet
 // addRevisionTo makes the next revision of a service and drops the oldest one
 // that is not needed when there are too many. A new revision starts without
 // failures.
-func (s *State) addRevisionTo(x *context, v *Service, def TaskDefID, images []ImagePin) {
+func (s *State) addRevisionTo(x *applyContext, v *Service, def TaskDefID, images []ImagePin) {
 	v.LastRevision++
 	v.Revision = MakeRevisionID(v.Name, v.LastRevision)
 	v.Failures, v.NotBefore, v.LastFailure = 0, 0, ""
 	s.former.Delete(v.Name)
 	def = s.TaskDef(def).ID // the same text in all rows: it is kept once
-	s.revisions.Set(itemOfRevision(&Revision{ID: v.Revision, Mod: x.index, TaskDef: def, Images: images, CreatedAt: x.now}))
+	s.revisions.Set(itemOfRevision(&Revision{ID: v.Revision, ModifyIndex: x.index, TaskDef: def, Images: images, CreatedAt: x.now}))
 	all := s.revisionItems(v.Name)
 	for _, r := range all[:max(0, len(all)-MaxRevisions)] {
 		if _, live := s.ofRevision.Get(r.row.ID); !live {
@@ -20,7 +20,7 @@ func (s *State) addRevisionTo(x *context, v *Service, def TaskDefID, images []Im
 
 // replaceService puts a service whose settings may have changed in what its
 // tasks' deadlines and its hosts' lists are made from.
-func (s *State) replaceService(x *context, old *Service, v Service) {
+func (s *State) replaceService(x *applyContext, old *Service, v Service) {
 	if old == nil || old.GraceS == v.GraceS && old.OnDisconnect == v.OnDisconnect {
 		s.putService(x, v)
 		return

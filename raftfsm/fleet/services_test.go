@@ -51,19 +51,19 @@ func TestPutService(t *testing.T) {
 	})
 	t.Run("an update needs the row as it was read", func(t *testing.T) {
 		w := with(t)
-		w.refused(bad(func(c *PutService) { c.ExpectMod = 7 }), ErrNotFound, "web")
+		w.refused(bad(func(c *PutService) { c.ExpectedModifyIndex = 7 }), ErrNotFound, "web")
 		w.must(good)
-		mod := w.Service("web").Mod
-		w.refused(bad(func(c *PutService) { c.ExpectMod = mod - 1 }), ErrMoved, "read it again")
-		w.must(bad(func(c *PutService) { c.ExpectMod = mod; c.Desired = 9 }))
-		w.refused(bad(func(c *PutService) { c.ExpectMod = mod }), ErrMoved, "read it again")
+		modifyIndex := w.Service("web").ModifyIndex
+		w.refused(bad(func(c *PutService) { c.ExpectedModifyIndex = modifyIndex - 1 }), ErrMoved, "read it again")
+		w.must(bad(func(c *PutService) { c.ExpectedModifyIndex = modifyIndex; c.Desired = 9 }))
+		w.refused(bad(func(c *PutService) { c.ExpectedModifyIndex = modifyIndex }), ErrMoved, "read it again")
 	})
 	t.Run("only another definition or force makes a new revision", func(t *testing.T) {
 		w := with(t)
 		w.must(RegisterTaskDef{Family: "web", Def: webDef()})
 		w.must(good)
 		put := func(c PutService) string {
-			c.ExpectMod = w.Service("web").Mod
+			c.ExpectedModifyIndex = w.Service("web").ModifyIndex
 			return w.must(c)[0]
 		}
 		if id := put(bad(func(c *PutService) { c.Desired = 5 })); id != "web/1" {
@@ -84,7 +84,7 @@ func TestPutService(t *testing.T) {
 		w.must(good)
 		w.create("web", 1, 1)
 		for range MaxRevisions + 5 {
-			w.must(bad(func(c *PutService) { c.ExpectMod, c.Force = w.Service("web").Mod, true }))
+			w.must(bad(func(c *PutService) { c.ExpectedModifyIndex, c.Force = w.Service("web").ModifyIndex, true }))
 		}
 		kept := 0
 		for range w.Revisions("web") {
@@ -99,9 +99,9 @@ func TestPutService(t *testing.T) {
 		w := fleetOf(t, 2)
 		w.runs("web", 1)
 		c := good
-		c.ExpectMod, c.OnDisconnect.StopAfterMs, c.GraceS = w.Service("web").Mod, 5000, 9
+		c.ExpectedModifyIndex, c.OnDisconnect.StopAfterMs, c.GraceS = w.Service("web").ModifyIndex, 5000, 9
 		w.must(c)
-		if got := w.outcome.Touched.Wanted; len(got) != 1 || got[0] != hostID(1) {
+		if got := w.outcome.ChangeSet.Wanted; len(got) != 1 || got[0] != hostID(1) {
 			t.Errorf("wanted %v", got)
 		}
 		if task := w.Wanted(hostID(1)).Tasks[0]; task.StopAfterMs != 5000 || task.GraceS != 9 {
@@ -116,8 +116,8 @@ func TestScaleAndDeleteService(t *testing.T) {
 		w := fleetOf(t, 1)
 		w.service("web", 2)
 		w.must(ScaleService{Name: "web", Desired: 5})
-		if d := w.lastDecision(); d.Message != "web: desired 2 -> 5" || w.Service("web").Revision != "web/1" {
-			t.Errorf("decision %+v", d)
+		if e := w.lastEvent(); e.Message != "web: desired 2 -> 5" || w.Service("web").Revision != "web/1" {
+			t.Errorf("decision %+v", e)
 		}
 		w.noop(ScaleService{Name: "web", Desired: 5})
 		w.refused(ScaleService{Name: "web", Desired: -1}, ErrInvalid, "desiredCount")
@@ -126,12 +126,12 @@ func TestScaleAndDeleteService(t *testing.T) {
 	t.Run("what is expected to stand at another change is neither scaled nor deleted", func(t *testing.T) {
 		w := fleetOf(t, 1)
 		w.service("web", 2)
-		seen := w.Service("web").Mod
-		w.must(ScaleService{Name: "web", Desired: 3, ExpectMod: seen})
-		w.refused(ScaleService{Name: "web", Desired: 4, ExpectMod: seen}, ErrMoved, "read it again")
-		w.refused(ScaleService{Name: "web", Desired: 3, ExpectMod: seen}, ErrMoved, "web")
-		w.refused(DeleteService{Name: "web", Force: true, ExpectMod: seen}, ErrMoved, "read it again")
-		w.must(DeleteService{Name: "web", Force: true, ExpectMod: w.Service("web").Mod})
+		seen := w.Service("web").ModifyIndex
+		w.must(ScaleService{Name: "web", Desired: 3, ExpectedModifyIndex: seen})
+		w.refused(ScaleService{Name: "web", Desired: 4, ExpectedModifyIndex: seen}, ErrMoved, "read it again")
+		w.refused(ScaleService{Name: "web", Desired: 3, ExpectedModifyIndex: seen}, ErrMoved, "web")
+		w.refused(DeleteService{Name: "web", Force: true, ExpectedModifyIndex: seen}, ErrMoved, "read it again")
+		w.must(DeleteService{Name: "web", Force: true, ExpectedModifyIndex: w.Service("web").ModifyIndex})
 	})
 	t.Run("deleting is refused with tasks desired, unless forced", func(t *testing.T) {
 		w := fleetOf(t, 1)

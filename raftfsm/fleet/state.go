@@ -16,10 +16,10 @@ type State struct {
 	// never look at that mark, so they need no lock.
 	cloneMu sync.Mutex
 
-	index        uint64
-	now          Time
-	fleet        *Fleet
-	lastDecision uint64
+	index     uint64
+	now       Time
+	fleet     *Fleet
+	lastEvent uint64
 
 	tables
 	indices
@@ -34,12 +34,12 @@ func (s *State) Clone() *State {
 	s.cloneMu.Lock()
 	defer s.cloneMu.Unlock()
 	return &State{
-		index:        s.index,
-		now:          s.now,
-		fleet:        s.fleet,
-		lastDecision: s.lastDecision,
-		tables:       s.tables.copy(),
-		indices:      s.indices.copy(),
+		index:     s.index,
+		now:       s.now,
+		fleet:     s.fleet,
+		lastEvent: s.lastEvent,
+		tables:    s.tables.copy(),
+		indices:   s.indices.copy(),
 	}
 }
 

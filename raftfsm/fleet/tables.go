@@ -8,17 +8,17 @@ import (
 
 // tables are the rows themselves: what a snapshot holds.
 type tables struct {
-	hosts     *btree.Map[HostID, *Host]
-	voters    *btree.Map[RaftID, *Voter]
-	defs      *btree.BTreeG[defItem]
-	services  *btree.Map[string, *Service]
-	former    *btree.Map[string, *FormerService]
-	revisions *btree.BTreeG[revisionItem]
-	tasks     *btree.Map[TaskID, *Task]
-	tokens    *btree.Map[TokenID, *Token]
-	receipts  *btree.Map[string, *ReceiptRow]
-	decisions *btree.Map[uint64, *Decision]
-	waits     *btree.Map[string, *Wait]
+	hosts      *btree.Map[HostID, *Host]
+	voters     *btree.Map[RaftID, *Voter]
+	defs       *btree.BTreeG[defItem]
+	services   *btree.Map[string, *Service]
+	former     *btree.Map[string, *FormerService]
+	revisions  *btree.BTreeG[revisionItem]
+	tasks      *btree.Map[TaskID, *Task]
+	tokens     *btree.Map[TokenID, *Token]
+	receipts   *btree.Map[string, *ReceiptRow]
+	events     *btree.Map[uint64, *Event]
+	conditions *btree.Map[string, *Condition]
 }
 
 // nouns describes every table once. Clones, snapshots, checks and the building of
@@ -61,11 +61,11 @@ func init() {
 		mapNoun(TableReceipts, func(t *tables) **btree.Map[string, *ReceiptRow] { return &t.receipts }, hooks[ReceiptRow, string]{
 			key: func(r *ReceiptRow) string { return r.Token }, index: func(s *State, r *ReceiptRow) { s.receiptsByAge.Set(r) },
 		}),
-		mapNoun(TableDecisions, func(t *tables) **btree.Map[uint64, *Decision] { return &t.decisions }, hooks[Decision, uint64]{
-			key: func(d *Decision) uint64 { return d.Seq }, index: func(s *State, d *Decision) { s.decisionMem += decisionSize(d) },
+		mapNoun(TableEvents, func(t *tables) **btree.Map[uint64, *Event] { return &t.events }, hooks[Event, uint64]{
+			key: func(e *Event) uint64 { return e.Seq }, index: func(s *State, e *Event) { s.eventMemory += eventSize(e) },
 		}),
-		mapNoun(TableWaits, func(t *tables) **btree.Map[string, *Wait] { return &t.waits }, hooks[Wait, string]{
-			key: func(w *Wait) string { return w.About }, check: (*State).checkWait, index: func(s *State, w *Wait) { s.dueWait(nil, w) },
+		mapNoun(TableConditions, func(t *tables) **btree.Map[string, *Condition] { return &t.conditions }, hooks[Condition, string]{
+			key: func(w *Condition) string { return w.Subject }, check: (*State).checkWait, index: func(s *State, w *Condition) { s.dueCondition(nil, w) },
 		}),
 	}
 }
@@ -78,14 +78,14 @@ type noun struct {
 	copy   func(to, from *tables) // in O(1); nil for a single row
 	rows   func(*State, func(row any) bool) bool
 	load   func(s *State, t *sharedTexts, row any) error // rows come in the order of rows
-	check  func(*State, *broken)                         // every row by itself, and the rows it names; nil for nothing
+	check  func(*State, *violations)                     // every row by itself, and the rows it names; nil for nothing
 	index  func(*State)                                  // puts every row into the indices; nil for none
 }
 
 // hooks are what differs between tables.
 type hooks[R, K any] struct {
 	key   func(*R) K
-	check func(*State, *broken, *R)
+	check func(*State, *violations, *R)
 	index func(*State, *R)
 	share func(*sharedTexts, *R) // makes the texts of a row that is read those of other rows
 }
@@ -148,7 +148,7 @@ func rowNoun[R, K any](table Table, h hooks[R, K], scan func(*State, func(*R) bo
 		})
 	}
 	if h.check != nil {
-		n.check = func(s *State, b *broken) { each(s, func(row *R) { h.check(s, b, row) }) }
+		n.check = func(s *State, b *violations) { each(s, func(row *R) { h.check(s, b, row) }) }
 	}
 	if h.index != nil {
 		n.index = func(s *State) { each(s, func(row *R) { h.index(s, row) }) }
@@ -159,8 +159,8 @@ func rowNoun[R, K any](table Table, h hooks[R, K], scan func(*State, func(*R) bo
 // metaNoun describes the one row about the State itself.
 func metaNoun() noun {
 	return rowNoun(TableMeta, hooks[Meta, struct{}]{}, func(s *State, visit func(*Meta) bool) bool {
-		return visit(&Meta{Index: s.index, Now: s.now, LastDecision: s.lastDecision})
-	}, noun{}, func(s *State, m *Meta) { s.index, s.now, s.lastDecision = m.Index, m.Now, m.LastDecision })
+		return visit(&Meta{Index: s.index, Now: s.now, LastEvent: s.lastEvent})
+	}, noun{}, func(s *State, m *Meta) { s.index, s.now, s.lastEvent = m.Index, m.Now, m.LastEvent })
 }
 
 // fleetNoun describes the one row about the fleet.

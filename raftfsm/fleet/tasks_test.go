@@ -21,8 +21,8 @@ func TestRunTasks(t *testing.T) {
 	w.refused(RunTasks{TaskDef: "job:1", Tasks: make([]TaskID, 11)}, ErrInvalid, "1 to 10")
 	w.refused(RunTasks{TaskDef: "job:1", Tasks: []TaskID{"../etc"}}, ErrInvalid, "tasks[0]")
 	w.refused(RunTasks{TaskDef: "job:2", Tasks: []TaskID{"c"}}, ErrNotFound, "job:2")
-	if d := w.lastDecision(); d.Message != "run 2 standalone tasks of job:1" {
-		t.Errorf("decision %+v", d)
+	if e := w.lastEvent(); e.Message != "run 2 standalone tasks of job:1" {
+		t.Errorf("decision %+v", e)
 	}
 }
 
@@ -33,8 +33,8 @@ func TestCreateTasks(t *testing.T) {
 		w.create("web", 1, 3)
 		w.refused(CreateTasks{Revision: "web/1", Tasks: []TaskID{"x", "y"}}, ErrBound, "3 are present, at most 4")
 		w.must(CreateTasks{Revision: "web/1", Tasks: []TaskID{"x"}})
-		if d := w.lastDecision(); d.Message != "web: started 1 task (web/1)" || d.About != "service:web" {
-			t.Errorf("decision %+v", d)
+		if e := w.lastEvent(); e.Message != "web: started 1 task (web/1)" || e.Subject != "service:web" {
+			t.Errorf("decision %+v", e)
 		}
 	})
 	t.Run("is refused for a revision that is not current, and for none", func(t *testing.T) {
@@ -67,8 +67,8 @@ func TestBoundsAreThoseOfECS(t *testing.T) {
 		{1, 100, 200, 1, 2}, {1, 0, 100, 0, 1}, {7, 100, 100, 7, 7},
 	} {
 		s := Service{Desired: v.desired, MinPercent: v.min, MaxPercent: v.max}
-		if s.Lower() != v.lower || s.Upper() != v.upper {
-			t.Errorf("%+v: lower %d, upper %d", v, s.Lower(), s.Upper())
+		if s.MinHealthy() != v.lower || s.MaxRunning() != v.upper {
+			t.Errorf("%+v: lower %d, upper %d", v, s.MinHealthy(), s.MaxRunning())
 		}
 	}
 }
@@ -78,10 +78,10 @@ func TestStopTasks(t *testing.T) {
 		w := fleetOf(t, 1)
 		w.runs("web", 1)
 		w.must(StopTasks{Tasks: []TaskID{"web-1"}, Code: StopUserInitiated, Reason: "because"})
-		if d := w.lastDecision(); d.Message != "web: stopping 1 task: because" {
-			t.Errorf("decision %+v", d)
+		if e := w.lastEvent(); e.Message != "web: stopping 1 task: because" {
+			t.Errorf("decision %+v", e)
 		}
-		if got := w.outcome.Touched.Wanted; !slices.Equal(got, []HostID{hostID(1)}) || w.Host(hostID(1)).WantedMod != w.Index() {
+		if got := w.outcome.ChangeSet.Wanted; !slices.Equal(got, []HostID{hostID(1)}) || w.Host(hostID(1)).WantedModifyIndex != w.Index() {
 			t.Errorf("its host does not hear of it: wanted %v", got)
 		}
 		w.noop(StopTasks{Tasks: []TaskID{"web-1"}, Code: StopServiceSchedulerInitiated, Reason: "again"})
@@ -102,13 +102,13 @@ func TestStopTasks(t *testing.T) {
 	t.Run("is refused as a whole when a row moved, is not there, or the code is a host's", func(t *testing.T) {
 		w := fleetOf(t, 2)
 		w.runs("web", 2)
-		mods := []uint64{w.task("web-1").Mod, w.task("web-2").Mod - 1}
+		mods := []uint64{w.task("web-1").ModifyIndex, w.task("web-2").ModifyIndex - 1}
 		ids := []TaskID{"web-1", "web-2"}
-		c := StopTasks{Tasks: ids, Code: StopUserInitiated, Reason: "x", ExpectMod: mods}
+		c := StopTasks{Tasks: ids, Code: StopUserInitiated, Reason: "x", ExpectedModifyIndex: mods}
 		w.refused(c, ErrMoved, "web-2")
-		c.ExpectMod = mods[:1]
+		c.ExpectedModifyIndex = mods[:1]
 		w.refused(c, ErrInvalid, "expectMod")
-		c.ExpectMod = nil
+		c.ExpectedModifyIndex = nil
 		c.Code = StopEssentialContainerExited
 		w.refused(c, ErrInvalid, "stopCode")
 		w.refused(StopTasks{Tasks: []TaskID{"nope"}, Code: StopUserInitiated}, ErrNotFound, "nope")
@@ -138,13 +138,13 @@ func TestWanted(t *testing.T) {
 	if got.Fleet != "f-1" || got.Epoch != 1 || got.Index != w.Index() || got.Session != 1 || len(got.Tasks[1].Images) != 1 {
 		t.Errorf("wanted %+v", got)
 	}
-	mod := w.Host(hostID(1)).WantedMod
+	modifyIndex := w.Host(hostID(1)).WantedModifyIndex
 	w.report(1, running("web-1"))
-	if w.Host(hostID(1)).WantedMod != mod || len(w.outcome.Touched.Wanted) != 0 {
+	if w.Host(hostID(1)).WantedModifyIndex != modifyIndex || len(w.outcome.ChangeSet.Wanted) != 0 {
 		t.Error("a host's own report woke its stream")
 	}
 	w.report(1, stopped("web-1", 0))
-	if w.Host(hostID(1)).WantedMod != w.Index() || len(w.Wanted(hostID(1)).Tasks) != 3 {
+	if w.Host(hostID(1)).WantedModifyIndex != w.Index() || len(w.Wanted(hostID(1)).Tasks) != 3 {
 		t.Error("a stopped task did not leave the list")
 	}
 	if w := w.Wanted("h-x"); len(w.Tasks) != 0 || w.Fleet != "" {

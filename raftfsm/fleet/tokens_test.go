@@ -25,7 +25,7 @@ func TestTokens(t *testing.T) {
 	t.Run("a token is stored by its hash and deleted once", func(t *testing.T) {
 		w := fleetOf(t, 1)
 		w.item(Item{Command: good, By: "ada"})
-		if tok := w.Token("t1"); tok.By != "ada" || tok.Uses != 2 || tok.CreatedAt != w.at || tok.Mod != w.Index() {
+		if tok := w.Token("t1"); tok.By != "ada" || tok.Uses != 2 || tok.CreatedAt != w.at || tok.ModifyIndex != w.Index() {
 			t.Errorf("token %+v", tok)
 		}
 		w.refused(good, ErrExists, "t1")

@@ -5,22 +5,22 @@ import (
 	"slices"
 )
 
-// Touched is what an entry changed, so that streams and planners visit only
+// ChangeSet is what an entry changed, so that streams and planners visit only
 // that. Each list is sorted, without repetition, and names removed rows too.
-type Touched struct {
-	Wanted    []HostID // hosts whose wanted tasks changed
-	Hosts     []HostID // host rows changed
-	Services  []string // services whose own row, tasks or waits changed
-	Tasks     []TaskID
-	Voters    bool
-	Fleet     bool // settings, format or keys
-	Decisions bool // at least one decision was recorded
+type ChangeSet struct {
+	Wanted   []HostID // hosts whose wanted tasks changed
+	Hosts    []HostID // host rows changed
+	Services []string // services whose own row, tasks or waits changed
+	Tasks    []TaskID
+	Voters   bool
+	Fleet    bool // settings, format or keys
+	Events   bool // at least one decision was recorded
 }
 
-// TouchedAll says that everything may have changed, as where a snapshot has taken
+// FullChangeSet says that everything may have changed, as where a snapshot has taken
 // the place of entries.
-func TouchedAll(s *State) Touched {
-	t := Touched{Voters: true, Fleet: true, Decisions: true}
+func FullChangeSet(s *State) ChangeSet {
+	t := ChangeSet{Voters: true, Fleet: true, Events: true}
 	for h := range s.Hosts() {
 		t.Hosts = append(t.Hosts, h.ID)
 	}
@@ -37,18 +37,18 @@ func TouchedAll(s *State) Touched {
 // Merge adds what another entry touched. The lists are no longer sorted then, and
 // may name a row twice. It writes to the lists of t alone: begin with a zero t,
 // since those of an Outcome are shared by all who are told of it.
-func (t *Touched) Merge(o Touched) {
+func (t *ChangeSet) Merge(o ChangeSet) {
 	t.Wanted = append(t.Wanted, o.Wanted...)
 	t.Hosts = append(t.Hosts, o.Hosts...)
 	t.Services = append(t.Services, o.Services...)
 	t.Tasks = append(t.Tasks, o.Tasks...)
 	t.Voters = t.Voters || o.Voters
 	t.Fleet = t.Fleet || o.Fleet
-	t.Decisions = t.Decisions || o.Decisions
+	t.Events = t.Events || o.Events
 }
 
 // tidy sorts the lists and drops repetitions.
-func (t *Touched) tidy() {
+func (t *ChangeSet) tidy() {
 	t.Wanted = sortedSet(t.Wanted)
 	t.Hosts = sortedSet(t.Hosts)
 	t.Services = sortedSet(t.Services)

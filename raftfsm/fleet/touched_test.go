@@ -6,10 +6,10 @@ import (
 	"testing"
 )
 
-// touchedOnly is a Touched of which only one part says something.
-func touchedOnly(t *testing.T, part int, name string) Touched {
+// changeSetOnly is a ChangeSet of which only one part says something.
+func changeSetOnly(t *testing.T, part int, name string) ChangeSet {
 	t.Helper()
-	var out Touched
+	var out ChangeSet
 	field := reflect.ValueOf(&out).Elem().Field(part)
 	switch field.Kind() {
 	case reflect.Bool:
@@ -25,14 +25,14 @@ func touchedOnly(t *testing.T, part int, name string) Touched {
 }
 
 func TestEveryPartOfWhatWasTouchedSurvivesAMerge(t *testing.T) {
-	for i := range reflect.TypeFor[Touched]().NumField() {
-		t.Run(reflect.TypeFor[Touched]().Field(i).Name, func(t *testing.T) {
-			one, other := touchedOnly(t, i, "one"), touchedOnly(t, i, "other")
+	for i := range reflect.TypeFor[ChangeSet]().NumField() {
+		t.Run(reflect.TypeFor[ChangeSet]().Field(i).Name, func(t *testing.T) {
+			one, other := changeSetOnly(t, i, "one"), changeSetOnly(t, i, "other")
 			list := reflect.ValueOf(one).Field(i).Kind() == reflect.Slice
-			for order, parts := range map[string][]Touched{
+			for order, parts := range map[string][]ChangeSet{
 				"first": {one, {}}, "last": {{}, one}, "in both": {one, other},
 			} {
-				var got Touched
+				var got ChangeSet
 				for _, part := range parts {
 					got.Merge(part)
 				}
@@ -49,10 +49,10 @@ func TestEveryPartOfWhatWasTouchedSurvivesAMerge(t *testing.T) {
 }
 
 func TestAMergeLeavesTheOutcomesOfOthersAlone(t *testing.T) {
-	shared := Touched{Hosts: append(make([]HostID, 0, 8), "a")}
-	var mine Touched
+	shared := ChangeSet{Hosts: append(make([]HostID, 0, 8), "a")}
+	var mine ChangeSet
 	mine.Merge(shared)
-	mine.Merge(Touched{Hosts: []HostID{"b"}})
+	mine.Merge(ChangeSet{Hosts: []HostID{"b"}})
 	if got := shared.Hosts[:2]; !slices.Equal(got, []HostID{"a", ""}) {
 		t.Errorf("the list that others were told of is now %q", got)
 	}

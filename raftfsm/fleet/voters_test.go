@@ -64,7 +64,7 @@ func TestRaiseFormat(t *testing.T) {
 	c.Format = 2
 	w.must(c)
 	w.must(RaiseFormat{Format: 2})
-	if w.Fleet().Format != 2 || !w.outcome.Touched.Fleet {
+	if w.Fleet().Format != 2 || !w.outcome.ChangeSet.Fleet {
 		t.Errorf("fleet %+v", w.Fleet())
 	}
 	w.refused(SetVoter{ID: MakeRaftID(hostID(2), 1), Phase: VoterPreparing}, ErrConflict, "reads entry format 1")

@@ -19,7 +19,7 @@ type Wanted struct {
 // WantedTask is one task as its host must treat it.
 type WantedTask struct {
 	ID          TaskID        `cbor:"1,keyasint"`
-	Mod         uint64        `cbor:"2,keyasint"`
+	ModifyIndex uint64        `cbor:"2,keyasint"`
 	Service     string        `cbor:"3,keyasint,omitempty"`
 	Revision    RevisionID    `cbor:"4,keyasint,omitempty"`
 	TaskDef     TaskDefID     `cbor:"5,keyasint"`
@@ -34,7 +34,7 @@ type WantedTask struct {
 // Wanted builds a host's part of the intent. O(tasks the host holds). A host
 // that is not known or was forgotten wants nothing.
 //
-// Host.WantedMod moves when this changes, but for Last: what the host said
+// Host.WantedModifyIndex moves when this changes, but for Last: what the host said
 // itself does not wake its stream.
 func (s *State) Wanted(host HostID) Wanted {
 	h := s.Host(host)
@@ -51,7 +51,7 @@ func (s *State) Wanted(host HostID) Wanted {
 
 func (s *State) wantedTask(t *Task) WantedTask {
 	w := WantedTask{
-		ID: t.ID, Mod: t.Mod, Service: t.Service, Revision: t.Revision, TaskDef: t.TaskDef,
+		ID: t.ID, ModifyIndex: t.ModifyIndex, Service: t.Service, Revision: t.Revision, TaskDef: t.TaskDef,
 		Desired: t.Desired, Ports: t.Ports, Images: t.Images, Last: t.Last,
 	}
 	if r := s.Revision(t.Revision); r != nil {

@@ -1,32 +1,32 @@
 package fleet
 
-// The only functions that put rows into tables. Each stamps Mod, keeps the
+// The only functions that put rows into tables. Each stamps ModifyIndex, keeps the
 // indices and notes what was touched. A row handed to them must be new: rows in
 // tables are shared with snapshots.
 
-func (s *State) putFleet(x *context, f Fleet) {
-	f.Mod = x.index
+func (s *State) putFleet(x *applyContext, f Fleet) {
+	f.ModifyIndex = x.index
 	s.fleet = &f
-	x.out.Touched.Fleet = true
+	x.out.ChangeSet.Fleet = true
 }
 
-func (s *State) putHost(x *context, h Host) {
+func (s *State) putHost(x *applyContext, h Host) {
 	old := s.Host(h.ID)
-	h.Mod = x.index
+	h.ModifyIndex = x.index
 	services := s.recount(old, &h)
 	s.hosts.Set(h.ID, &h)
 	s.indexHost(old, &h)
-	x.out.Touched.Hosts = append(x.out.Touched.Hosts, h.ID)
-	x.out.Touched.Services = append(x.out.Touched.Services, services...)
+	x.out.ChangeSet.Hosts = append(x.out.ChangeSet.Hosts, h.ID)
+	x.out.ChangeSet.Services = append(x.out.ChangeSet.Services, services...)
 }
 
-// touchWanted notes that a host's list changed. It leaves the row's Mod alone,
+// touchWanted notes that a host's list changed. It leaves the row's ModifyIndex alone,
 // as does noteReport: neither is a change of the host.
-func (s *State) touchWanted(x *context, id HostID) {
-	x.out.Touched.Wanted = append(x.out.Touched.Wanted, id)
-	if old := s.Host(id); old != nil && old.WantedMod != x.index {
+func (s *State) touchWanted(x *applyContext, id HostID) {
+	x.out.ChangeSet.Wanted = append(x.out.ChangeSet.Wanted, id)
+	if old := s.Host(id); old != nil && old.WantedModifyIndex != x.index {
 		h := *old
-		h.WantedMod = x.index
+		h.WantedModifyIndex = x.index
 		s.hosts.Set(id, &h)
 	}
 }
@@ -37,48 +37,48 @@ func (s *State) noteReport(id HostID, seq uint64) {
 	s.hosts.Set(id, &h)
 }
 
-func (s *State) removeHost(x *context, old *Host) {
+func (s *State) removeHost(x *applyContext, old *Host) {
 	s.indexHost(old, nil)
 	s.hosts.Delete(old.ID)
-	x.out.Touched.Hosts = append(x.out.Touched.Hosts, old.ID)
+	x.out.ChangeSet.Hosts = append(x.out.ChangeSet.Hosts, old.ID)
 }
 
-func (s *State) putVoter(x *context, v Voter) {
-	v.Mod = x.index
+func (s *State) putVoter(x *applyContext, v Voter) {
+	v.ModifyIndex = x.index
 	s.voters.Set(v.ID, &v)
-	x.out.Touched.Voters = true
+	x.out.ChangeSet.Voters = true
 }
 
-func (s *State) putService(x *context, v Service) {
+func (s *State) putService(x *applyContext, v Service) {
 	old := s.Service(v.Name)
-	v.Mod = x.index
+	v.ModifyIndex = x.index
 	s.dueService(old, &v)
 	s.services.Set(v.Name, &v)
 	s.touchService(x, v.Name)
 }
 
 // noteStarts puts a service of which only the back-off changed. That is no
-// change of its settings, so Mod, which guards them, stays.
-func (s *State) noteStarts(x *context, v Service) {
+// change of its settings, so ModifyIndex, which guards them, stays.
+func (s *State) noteStarts(x *applyContext, v Service) {
 	s.dueService(s.Service(v.Name), &v)
 	s.services.Set(v.Name, &v)
 	s.touchService(x, v.Name)
 }
 
-func (s *State) touchService(x *context, name string) {
-	x.out.Touched.Services = append(x.out.Touched.Services, name)
+func (s *State) touchService(x *applyContext, name string) {
+	x.out.ChangeSet.Services = append(x.out.ChangeSet.Services, name)
 }
 
 // removeService drops a draining service whose last task has stopped, with its
 // revisions; FormerService keeps their numbers from coming back at once.
-func (s *State) removeService(x *context, v *Service) {
+func (s *State) removeService(x *applyContext, v *Service) {
 	s.dueService(v, nil)
 	s.services.Delete(v.Name)
-	s.removeWait(x, AboutService(v.Name))
+	s.removeCondition(x, ServiceSubject(v.Name))
 	for _, r := range s.revisionItems(v.Name) {
 		s.revisions.Delete(r)
 	}
-	s.former.Set(v.Name, &FormerService{Name: v.Name, Mod: x.index, LastRevision: v.LastRevision, RemovedAt: x.now})
+	s.former.Set(v.Name, &FormerService{Name: v.Name, ModifyIndex: x.index, LastRevision: v.LastRevision, RemovedAt: x.now})
 	s.touchService(x, v.Name)
 }
 
@@ -95,17 +95,17 @@ func (s *State) revisionItems(service string) []revisionItem {
 
 // putTask replaces or adds a task. When it was the last of a draining service,
 // the service goes too.
-func (s *State) putTask(x *context, t Task) {
+func (s *State) putTask(x *applyContext, t Task) {
 	old := s.Task(t.ID)
-	t.Mod = x.index
+	t.ModifyIndex = x.index
 	s.tasks.Set(t.ID, &t)
 	s.indexTask(old, &t)
-	x.out.Touched.Tasks = append(x.out.Touched.Tasks, t.ID)
+	x.out.ChangeSet.Tasks = append(x.out.ChangeSet.Tasks, t.ID)
 	if wantedMoved(old, &t) {
 		s.touchWanted(x, t.Host)
 	}
 	if old != nil && old.unassigned() && !t.unassigned() {
-		s.removeWait(x, AboutTask(t.ID))
+		s.removeCondition(x, TaskSubject(t.ID))
 	}
 	if t.Service == "" {
 		return
@@ -116,7 +116,7 @@ func (s *State) putTask(x *context, t Task) {
 	}
 }
 
-func (s *State) removeDrained(x *context, v *Service) {
+func (s *State) removeDrained(x *applyContext, v *Service) {
 	if s.Counts(v.Name, "").Total == 0 {
 		s.removeService(x, v)
 	}
@@ -130,30 +130,30 @@ func wantedMoved(old, t *Task) bool {
 	return old == nil || old.Host != t.Host || old.Held() != t.Held() || old.Desired != t.Desired
 }
 
-func (s *State) removeTask(x *context, old *Task) {
+func (s *State) removeTask(x *applyContext, old *Task) {
 	s.indexTask(old, nil)
 	s.tasks.Delete(old.ID)
-	x.out.Touched.Tasks = append(x.out.Touched.Tasks, old.ID)
+	x.out.ChangeSet.Tasks = append(x.out.ChangeSet.Tasks, old.ID)
 }
 
-func (s *State) putToken(x *context, t Token) {
-	t.Mod = x.index
+func (s *State) putToken(x *applyContext, t Token) {
+	t.ModifyIndex = x.index
 	s.tokens.Set(t.ID, &t)
 }
 
-func (s *State) putWait(x *context, w Wait) {
-	w.Mod = x.index
-	s.dueWait(s.Wait(w.About), &w)
-	s.waits.Set(w.About, &w)
-	s.touchSubject(x, w.About)
+func (s *State) putCondition(x *applyContext, w Condition) {
+	w.ModifyIndex = x.index
+	s.dueCondition(s.Condition(w.Subject), &w)
+	s.conditions.Set(w.Subject, &w)
+	s.touchSubject(x, w.Subject)
 }
 
-func (s *State) removeWait(x *context, about string) {
-	old := s.Wait(about)
+func (s *State) removeCondition(x *applyContext, subject string) {
+	old := s.Condition(subject)
 	if old == nil {
 		return
 	}
-	s.dueWait(old, nil)
-	s.waits.Delete(about)
-	s.touchSubject(x, about)
+	s.dueCondition(old, nil)
+	s.conditions.Delete(subject)
+	s.touchSubject(x, subject)
 }

@@ -238,7 +238,7 @@ func (s *step) candidate() (best *fleet.Host) {
 		if taken[h.ID] || !s.fit(h) {
 			continue
 		}
-		if best == nil || cmp.Or(cmp.Compare(zones[h.Zone], zones[best.Zone]), cmp.Compare(h.LifeSince, best.LifeSince)) < 0 {
+		if best == nil || cmp.Or(cmp.Compare(zones[h.Zone], zones[best.Zone]), cmp.Compare(h.StateSince, best.StateSince)) < 0 {
 			best = h
 		}
 	}

@@ -22,7 +22,7 @@ func Target(st *fleet.State) int {
 
 // out reports whether a host is to leave by somebody's word.
 func out(h *fleet.Host) bool {
-	return h == nil || h.Life == fleet.HostForgotten || h.Draining || h.Cert.Revoked
+	return h == nil || h.State == fleet.HostForgotten || h.Draining || h.Cert.Revoked
 }
 
 func (s *step) host(v *fleet.Voter) *fleet.Host { return s.State.Host(v.Host) }
@@ -54,7 +54,7 @@ func (s *step) dead(v *fleet.Voter) bool {
 	if v.ID == s.Self || answer.Now || answer.NotOne {
 		return false
 	}
-	if h == nil || h.Life == fleet.HostLost || h.Life == fleet.HostForgotten {
+	if h == nil || h.State == fleet.HostLost || h.State == fleet.HostForgotten {
 		return true
 	}
 	return answer.For >= MuteAfter || answer.For >= DeadAfter && !h.Reachable()

@@ -281,7 +281,7 @@ func TestWithoutADaemonCallsFailAndSaySo(t *testing.T) {
 		"List":     func() error { _, err := c.List(ctx); return err },
 		"Exec":     func() error { _, err := c.Exec(ctx, "t.main", []string{"x"}); return err },
 		"Watch":    func() error { return c.Watch(ctx, make(chan string)) },
-		"Strays":   func() error { _, err := c.Strays(ctx, nil); return err },
+		"Strays":   func() error { _, err := c.Orphans(ctx, nil); return err },
 	} {
 		if err := call(); !errors.Is(err, port.ErrRuntimeDown) {
 			t.Errorf("%s: %v, want ErrRuntimeDown", name, err)

@@ -247,7 +247,7 @@ func loopStarts(t testing.TB, b *bed, round int) cost {
 		return nil
 	}
 	frame := wantedTasks(round)
-	for !host.Status().Looked {
+	for !host.Status().Listed {
 		time.Sleep(5 * time.Millisecond)
 	}
 	took, err := measured(b, func() error {

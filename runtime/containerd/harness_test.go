@@ -230,11 +230,11 @@ func (b *bed) clear() {
 		return
 	}
 	defer c.Close()
-	strays, err := c.Strays(ctx, func(string) bool { return false })
+	orphans, err := c.Orphans(ctx, func(string) bool { return false })
 	if err != nil {
 		b.t.Errorf("clear: %v", err)
 	}
-	for _, s := range strays {
+	for _, s := range orphans {
 		if err := c.Reap(ctx, s); err != nil {
 			b.t.Errorf("clear: %v", err)
 		}

@@ -107,9 +107,9 @@ func TestDefinitionsThatCannotBeMadeLeaveNothing(t *testing.T) {
 			t.Errorf("want %q, got %v", want, err)
 		}
 	}
-	strays, err := b.Strays(t.Context(), func(string) bool { return false })
-	if err != nil || len(strays) > 0 {
-		t.Errorf("left: %+v, %v", strays, err)
+	orphans, err := b.Orphans(t.Context(), func(string) bool { return false })
+	if err != nil || len(orphans) > 0 {
+		t.Errorf("left: %+v, %v", orphans, err)
 	}
 }
 

@@ -250,7 +250,7 @@ func TestTheDaemonsProcessIsFound(t *testing.T) {
 	}
 }
 
-func TestStraysAreFoundAndReaped(t *testing.T) {
+func TestOrphansAreFoundAndReaped(t *testing.T) {
 	b := newBed(t)
 	wanted, unwanted := b.spec("web", "a", "wait"), b.spec("web", "b", "ignore")
 	b.run(wanted)
@@ -264,24 +264,24 @@ func TestStraysAreFoundAndReaped(t *testing.T) {
 	must(t, err)
 
 	keep := func(id string) bool { return id == wanted.ID }
-	strays, err := b.Strays(t.Context(), keep)
+	orphans, err := b.Orphans(t.Context(), keep)
 	must(t, err)
-	kinds := map[StrayKind]string{}
-	for _, s := range strays {
+	kinds := map[OrphanKind]string{}
+	for _, s := range orphans {
 		kinds[s.Kind] = s.ID
 	}
-	if len(strays) != 2 || kinds[StrayContainer] != unwanted.ID || kinds[StraySnapshot] != left.ID {
-		t.Errorf("strays %+v", strays)
+	if len(orphans) != 2 || kinds[OrphanContainer] != unwanted.ID || kinds[OrphanSnapshot] != left.ID {
+		t.Errorf("strays %+v", orphans)
 	}
-	for _, s := range strays {
+	for _, s := range orphans {
 		must(t, b.Reap(t.Context(), s))
 		must(t, b.Reap(t.Context(), s)) // again is no error
 	}
 	if alive(pid) {
 		t.Error("the stray's process lives")
 	}
-	if strays, err := b.Strays(t.Context(), keep); err != nil || len(strays) > 0 {
-		t.Errorf("left: %+v, %v", strays, err)
+	if orphans, err := b.Orphans(t.Context(), keep); err != nil || len(orphans) > 0 {
+		t.Errorf("left: %+v, %v", orphans, err)
 	}
 	if s := b.find(wanted.ID); s == nil || s.State != port.ContainerRunning {
 		t.Errorf("the wanted one is %+v", s)
@@ -299,22 +299,22 @@ func TestAShimWithoutAContainerIsFoundAndReaped(t *testing.T) {
 	must(t, cmd.Start())
 	ended := make(chan error, 1)
 	go func() { ended <- cmd.Wait() }()
-	var stray Stray
+	var orphan Orphan
 	eventually(t, func() string {
-		strays, err := b.Strays(t.Context(), func(string) bool { return false })
-		if err == nil && len(strays) == 1 && strays[0].Kind == StrayShim && strays[0].PID == cmd.Process.Pid {
-			stray = strays[0]
+		orphans, err := b.Orphans(t.Context(), func(string) bool { return false })
+		if err == nil && len(orphans) == 1 && orphans[0].Kind == OrphanShim && orphans[0].PID == cmd.Process.Pid {
+			orphan = orphans[0]
 			return ""
 		}
-		return fmt.Sprintf("%+v, %v", strays, err)
+		return fmt.Sprintf("%+v, %v", orphans, err)
 	})
-	other := stray
+	other := orphan
 	other.Started++
 	must(t, b.Reap(t.Context(), other)) // a later process with that pid is left alone
 	if !alive(cmd.Process.Pid) {
 		t.Fatal("a process that only has the pid was killed")
 	}
-	must(t, b.Reap(t.Context(), stray))
+	must(t, b.Reap(t.Context(), orphan))
 	<-ended
 }
 

@@ -99,7 +99,7 @@ func TestThisMachineHasFacts(t *testing.T) {
 }
 
 // ticks feeds a meter n ticks that each come late by late and returns the time.
-func ticks(l *Lateness, now time.Duration, n int, late time.Duration) time.Duration {
+func ticks(l *Starvation, now time.Duration, n int, late time.Duration) time.Duration {
 	for range n {
 		now += Tick + late
 		l.Tick(now)
@@ -109,13 +109,13 @@ func ticks(l *Lateness, now time.Duration, n int, late time.Duration) time.Durat
 
 func TestLateness(t *testing.T) {
 	t.Run("a host on time is not starved", func(t *testing.T) {
-		var l Lateness
+		var l Starvation
 		if now := ticks(&l, 0, 1000, time.Millisecond); l.Starved(now) {
 			t.Error("starved after ticks 1 ms late")
 		}
 	})
 	t.Run("one very late tick starves for a whole window", func(t *testing.T) {
-		var l Lateness
+		var l Starvation
 		now := ticks(&l, 0, 10, 0)
 		now = ticks(&l, now, 1, VeryLate)
 		if !l.Starved(now) || l.Worst() != VeryLate {
@@ -130,7 +130,7 @@ func TestLateness(t *testing.T) {
 		}
 	})
 	t.Run("a few late ticks are not starvation, a tenth of them is", func(t *testing.T) {
-		var l Lateness
+		var l Starvation
 		now := ticks(&l, 0, windowTicks, 0)
 		now = ticks(&l, now, windowTicks/10, Late)
 		if l.Starved(now) {
@@ -141,7 +141,7 @@ func TestLateness(t *testing.T) {
 		}
 	})
 	t.Run("a slow disk starves", func(t *testing.T) {
-		var l Lateness
+		var l Starvation
 		l.Sync(0, SlowSync-1)
 		if l.Starved(1) {
 			t.Fatal("starved by a quick write")
@@ -152,7 +152,7 @@ func TestLateness(t *testing.T) {
 		}
 	})
 	t.Run("the worst delay is forgotten after two windows", func(t *testing.T) {
-		var l Lateness
+		var l Starvation
 		now := ticks(&l, 0, 1, 0)
 		now = ticks(&l, now, 1, VeryLate)
 		ticks(&l, now, 2*windowTicks+2, 0)

@@ -31,7 +31,7 @@ var DefaultSubnet = netip.MustParsePrefix("172.29.0.0/20")
 const (
 	defaultBridge = "skein0"
 	maxBridgeName = 15 // IFNAMSIZ less the closing zero
-	lanes         = 64 // tasks that may be set up at once without waiting for each other by chance
+	taskLockCount = 64 // tasks that may be set up at once without waiting for each other by chance
 )
 
 func (c Config) withDefaults() (Config, error) {
@@ -56,11 +56,11 @@ func (c Config) withDefaults() (Config, error) {
 
 // Network is this host's task network. Make one with [Open].
 type Network struct {
-	config Config
-	log    *slog.Logger
-	bridge atomic.Int64 // interface index
-	ports  *portMap
-	lanes  [lanes]sync.Mutex
+	config    Config
+	log       *slog.Logger
+	bridge    atomic.Int64 // interface index
+	ports     *portMap
+	taskLocks [taskLockCount]sync.Mutex
 
 	mu    sync.Mutex // guards the rest; held for look-ups only, never for netlink
 	tasks map[fleet.TaskID]*entry
@@ -188,13 +188,13 @@ func (n *Network) Setup(ctx context.Context, spec port.NetworkSpec) (netip.Addr,
 	case fleet.NetworkHost:
 		return netip.Addr{}, nil
 	case fleet.NetworkNone:
-		return netip.Addr{}, n.inLane(ctx, spec.Task, func() error { return loopbackOnly(spec.PID) })
+		return netip.Addr{}, n.serialized(ctx, spec.Task, func() error { return loopbackOnly(spec.PID) })
 	case fleet.NetworkBridge:
 	default:
 		return netip.Addr{}, fmt.Errorf("set up network of task %s: %s", spec.Task, spec.Mode)
 	}
 	var addr netip.Addr
-	err := n.inLane(ctx, spec.Task, func() (err error) {
+	err := n.serialized(ctx, spec.Task, func() (err error) {
 		addr, err = n.setupBridge(ctx, spec)
 		return err
 	})
@@ -243,7 +243,7 @@ func (n *Network) publish(ctx context.Context, bindings []fleet.PortBinding) err
 
 // Teardown removes everything of the task; what is not there is no error.
 func (n *Network) Teardown(ctx context.Context, task fleet.TaskID) error {
-	err := n.inLane(ctx, task, func() error { return n.teardown(ctx, task) })
+	err := n.serialized(ctx, task, func() error { return n.teardown(ctx, task) })
 	if err != nil {
 		return fmt.Errorf("tear down network of task %s: %w", task, err)
 	}
@@ -307,15 +307,15 @@ func (n *Network) Tasks(ctx context.Context) ([]fleet.TaskID, error) {
 	return slices.Compact(out), nil
 }
 
-// inLane keeps calls for one task apart.
-func (n *Network) inLane(ctx context.Context, task fleet.TaskID, do func() error) error {
+// serialized keeps calls for one task apart.
+func (n *Network) serialized(ctx context.Context, task fleet.TaskID, do func() error) error {
 	if task == "" {
 		return errors.New("no task id")
 	}
 	if err := ctx.Err(); err != nil {
 		return err
 	}
-	lane := &n.lanes[hash(string(task))%lanes]
+	lane := &n.taskLocks[hash(string(task))%taskLockCount]
 	lane.Lock()
 	defer lane.Unlock()
 	return do()

@@ -39,9 +39,9 @@ func (osFS) lock(name string) (io.Closer, error) {
 }
 
 type memLock struct {
-	m    *Mem
-	name string
-	life int
+	m          *Mem
+	name       string
+	generation int
 }
 
 func (m *Mem) lock(name string) (io.Closer, error) {
@@ -56,13 +56,13 @@ func (m *Mem) lock(name string) (io.Closer, error) {
 		return nil, &fs.PathError{Op: "lock", Path: name, Err: ErrLocked}
 	}
 	m.locks[name] = true
-	return &memLock{m: m, name: name, life: m.life}, nil
+	return &memLock{m: m, name: name, generation: m.generation}, nil
 }
 
 func (l *memLock) Close() error {
 	l.m.mu.Lock()
 	defer l.m.mu.Unlock()
-	if l.life == l.m.life { // a crash has given it up already
+	if l.generation == l.m.generation { // a crash has given it up already
 		delete(l.m.locks, l.name)
 	}
 	return nil

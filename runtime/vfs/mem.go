@@ -21,15 +21,15 @@ var ErrCrashed = errors.New("file system has crashed")
 // file's content is durable up to its last Sync, a name (created, renamed,
 // removed) only after SyncDir of its folder. The root folder exists.
 type Mem struct {
-	mu       sync.Mutex
-	root     *memDir
-	locks    map[string]bool
-	life     int // raised by Crash: older handles are dead
-	calls    int
-	failAt   int
-	failWith error
-	stopAt   int
-	room     int64 // bytes that may still be written; negative: no limit
+	mu         sync.Mutex
+	root       *memDir
+	locks      map[string]bool
+	generation int // raised by Crash: older handles are dead
+	calls      int
+	failAt     int
+	failWith   error
+	stopAt     int
+	capacity   int64 // bytes that may still be written; negative: no limit
 }
 
 // memDir is a folder. now is what a running system sees, kept what survives.
@@ -39,7 +39,7 @@ type memDir struct {
 }
 
 // NewMem returns an empty file system without limits.
-func NewMem() *Mem { return &Mem{root: newMemDir(0o755), locks: map[string]bool{}, room: -1} }
+func NewMem() *Mem { return &Mem{root: newMemDir(0o755), locks: map[string]bool{}, capacity: -1} }
 
 func newMemDir(perm fs.FileMode) *memDir {
 	return &memDir{now: map[string]any{}, kept: map[string]any{}, perm: perm}
@@ -114,7 +114,7 @@ func (m *Mem) OpenFile(name string, flag int, perm fs.FileMode) (File, error) {
 	if flag&os.O_TRUNC != 0 {
 		file.resize(0)
 	}
-	return &memHandle{m: m, file: file, name: name, flag: flag, life: m.life}, nil
+	return &memHandle{m: m, file: file, name: name, flag: flag, generation: m.generation}, nil
 }
 
 // ReadFile implements FS.

@@ -57,9 +57,9 @@ func (m *Mem) CrashKeeping(keep func() bool) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	m.root = m.root.afterCrash(keep)
-	m.life++
+	m.generation++
 	clear(m.locks)
-	m.failAt, m.stopAt, m.room = 0, 0, -1
+	m.failAt, m.stopAt, m.capacity = 0, 0, -1
 }
 
 // afterCrash rebuilds a tree. Inodes are copied, since two names may lead to one
@@ -123,23 +123,23 @@ func (m *Mem) StopAt(n int) {
 	m.stopAt = m.calls + n
 }
 
-// SetRoom lets files grow by only so many more bytes before that fails with
+// SetCapacity lets files grow by only so many more bytes before that fails with
 // ENOSPC; negative for no limit. Removing files gives nothing back: call again.
-func (m *Mem) SetRoom(bytes int64) {
+func (m *Mem) SetCapacity(bytes int64) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	m.room = bytes
+	m.capacity = bytes
 }
 
-// takeRoom takes the room a file is to grow by; false where there is not enough.
-func (m *Mem) takeRoom(grow int64) bool {
-	if m.room < 0 || grow <= 0 {
+// takeCapacity takes the room a file is to grow by; false where there is not enough.
+func (m *Mem) takeCapacity(grow int64) bool {
+	if m.capacity < 0 || grow <= 0 {
 		return true
 	}
-	if grow > m.room {
+	if grow > m.capacity {
 		return false
 	}
-	m.room -= grow
+	m.capacity -= grow
 	return true
 }
 

@@ -10,13 +10,13 @@ import (
 // memHandle is an open file of a Mem. As with the real one, a handle that is
 // shared between goroutines shares its offset.
 type memHandle struct {
-	m      *Mem
-	file   *memFile
-	name   string
-	flag   int
-	life   int
-	offset int64
-	closed bool
+	m          *Mem
+	file       *memFile
+	name       string
+	flag       int
+	generation int
+	offset     int64
+	closed     bool
 }
 
 // ready reports why a call cannot be made. The file system's lock is held.
@@ -24,7 +24,7 @@ func (h *memHandle) ready(op string) error {
 	switch {
 	case h.closed:
 		return &fs.PathError{Op: op, Path: h.name, Err: fs.ErrClosed}
-	case h.life != h.m.life:
+	case h.generation != h.m.generation:
 		return &fs.PathError{Op: op, Path: h.name, Err: ErrCrashed}
 	}
 	return h.m.call(op, h.name)
@@ -104,9 +104,9 @@ func (h *memHandle) writeAt(p []byte, offset int64) (n int, err error) {
 		return 0, &fs.PathError{Op: "write", Path: h.name, Err: syscall.EBADF}
 	}
 	end := offset + int64(len(p))
-	if !h.m.takeRoom(end - int64(len(h.file.now))) {
-		end = max(offset, min(end, int64(len(h.file.now))+h.m.room))
-		h.m.room = 0
+	if !h.m.takeCapacity(end - int64(len(h.file.now))) {
+		end = max(offset, min(end, int64(len(h.file.now))+h.m.capacity))
+		h.m.capacity = 0
 		err = &fs.PathError{Op: "write", Path: h.name, Err: syscall.ENOSPC}
 	}
 	if end > int64(len(h.file.now)) {
@@ -149,7 +149,7 @@ func (h *memHandle) Allocate(size int64) error {
 	if err := h.ready("fallocate"); err != nil {
 		return err
 	}
-	if !h.m.takeRoom(size - int64(len(h.file.now))) {
+	if !h.m.takeCapacity(size - int64(len(h.file.now))) {
 		return &fs.PathError{Op: "fallocate", Path: h.name, Err: syscall.ENOSPC}
 	}
 	if size > int64(len(h.file.now)) {

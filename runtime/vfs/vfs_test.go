@@ -239,7 +239,7 @@ func TestWriteFileAtomicOnAFullDiskKeepsTheOldFileAndNamesTheCause(t *testing.T)
 	if err := vfs.WriteFileAtomic(mem, "/f", []byte("old"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	mem.SetRoom(2)
+	mem.SetCapacity(2)
 	err := vfs.WriteFileAtomic(mem, "/f", []byte("larger"), 0o600)
 	if !errors.Is(err, syscall.ENOSPC) {
 		t.Errorf("got %v, want ENOSPC", err)
@@ -374,7 +374,7 @@ func TestAFullDiskRefusesGrowthButNotWhatWasAllocated(t *testing.T) {
 	if err := f.Allocate(100); err != nil {
 		t.Fatal(err)
 	}
-	mem.SetRoom(10)
+	mem.SetCapacity(10)
 	if _, err := f.WriteAt(make([]byte, 100), 0); err != nil {
 		t.Errorf("writing into allocated room: %v", err)
 	}

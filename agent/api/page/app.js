@@ -211,7 +211,7 @@ function chips(list, tasks) {
     });
 }
 
-const needsEye = (h) => (h.life === "ready" && !h.cordon ? 1 : 0);
+const needsEye = (h) => (h.state === "ready" && !h.cordon ? 1 : 0);
 
 function drawHosts() {
   const byHost = new Map(), waiting = [];
@@ -254,7 +254,7 @@ function newHost() {
 }
 
 function drawHost(card, h, tasks) {
-  setAttr(card, "data-life", h.life);
+  setAttr(card, "data-state", h.state);
   setAttr(card, "data-cordoned", h.cordon ? "yes" : null);
   setAttr(card, "id", "host-" + h.name);
   const title = card.querySelector("h4");
@@ -270,8 +270,8 @@ function drawHost(card, h, tasks) {
     place.dataset.of = badges.join();
     place.replaceChildren(...badges.flatMap(([text, cls]) => [make("span", { class: cls }, text), " "]));
   }
-  const since = h.lifeSince && h.life !== "ready" ? ` ${ago(Date.now() - Date.parse(h.lifeSince))}` : "";
-  setText(card.querySelector(".state"), h.life === "ready" ? (h.gossip === "failed" ? "not heard" : "") : h.life === "unknown" ? "heard by gossip only" : h.life + since);
+  const since = h.stateSince && h.state !== "ready" ? ` ${ago(Date.now() - Date.parse(h.stateSince))}` : "";
+  setText(card.querySelector(".state"), h.state === "ready" ? (h.gossip === "failed" ? "not heard" : "") : h.state === "unknown" ? "heard by gossip only" : h.state + since);
   setMeter(card, "cpu", h.reserved.cpu, h.capacity.cpu, 1024, "cores");
   setMeter(card, "mem", h.reserved.memory, h.capacity.memory, 1024, "GiB");
   card.classList.toggle("self", here);
@@ -292,7 +292,7 @@ function drawWaiting(tasks) {
   $("waiting").hidden = tasks.length === 0;
   chips($("waiting-chips"), tasks.slice(0, 60));
   const reasons = new Map();
-  for (const t of tasks) if (t.wait) reasons.set(waitWords(t.wait), true);
+  for (const t of tasks) if (t.condition) reasons.set(waitWords(t.condition), true);
   setText($("waiting-why"), [...reasons.keys()].slice(0, 3).join(" · ") || (tasks.length > 60 ? `and ${plural(tasks.length - 60, "more", "more")}` : ""));
 }
 
@@ -328,7 +328,7 @@ function drawService(el, s) {
     s.unreachableCount && `${s.unreachableCount} out of reach`, s.oldRevisionCount && `${s.oldRevisionCount} of an earlier revision`,
     Object.keys(s.zones).length && "zones " + Object.entries(s.zones).sort().map(([z, n]) => `${z} ${n}`).join(", ")].filter(Boolean);
   setText(el.querySelector(".words"), words.join(" · ") || (s.steady ? "nothing to run" : "about to start"));
-  const why = s.wait ? waitWords(s.wait) : s.failures ? `${plural(s.failures, "start")} in a row failed: ${s.lastFailure}` : "";
+  const why = s.condition ? waitWords(s.condition) : s.failures ? `${plural(s.failures, "start")} in a row failed: ${s.lastFailure}` : "";
   el.querySelector(".why").hidden = !why;
   setText(el.querySelector(".why"), why);
 }
@@ -353,7 +353,7 @@ async function showTask(id) {
   const t = await read("v1/tasks/" + encodeURIComponent(id)).catch(() => known);
   if (!t) return;
   show(`Task ${short(t.taskId)} of ${taskName(t)}`, facts([
-    ["status", `${t.lastStatus}, to be ${t.desiredStatus}`], ["health", t.healthStatus], ["why waiting", t.wait && waitWords(t.wait)],
+    ["status", `${t.lastStatus}, to be ${t.desiredStatus}`], ["health", t.healthStatus], ["why waiting", t.condition && waitWords(t.condition)],
     ["why stopped", [t.stopCode, t.stoppedReason].filter(Boolean).join(": ")], ["containers", ending(t)],
     ["host", t.host && `${t.host.name || t.host.id}${t.host.zone ? ", zone " + t.host.zone : ""}${t.unreachable ? " (out of reach)" : ""}`],
     ["ports", (t.networkBindings || []).map((p) => `${p.hostPort} → ${p.containerPort}/${p.protocol}`).join(", ")],
@@ -368,7 +368,7 @@ async function showService(name) {
   const stopped = make("div", { class: "stopped" });
   show(`Service ${name}`, facts([
     ["tasks", `${s.runningCount} running, ${s.pendingCount} starting, ${s.stoppingCount} stopping; ${s.desiredCount} wanted`],
-    ["why waiting", s.wait && waitWords(s.wait)], ["last failure", s.lastFailure], ["tries again", s.notBefore && when(s.notBefore)],
+    ["why waiting", s.condition && waitWords(s.condition)], ["last failure", s.lastFailure], ["tries again", s.notBefore && when(s.notBefore)],
     ["revision", `${s.revision} of ${s.taskDefinition}`], ["images", (s.containerImages || []).map((i) => i.image + (i.imageDigest ? " @" + i.imageDigest.slice(7, 19) : " (not pinned)")).join(", ")],
     ["update bounds", `${s.deploymentConfiguration.minimumHealthyPercent} % to ${s.deploymentConfiguration.maximumPercent} %`],
     ["cut off", s.onDisconnect.stopAfterSeconds ? `hosts stop its tasks after ${s.onDisconnect.stopAfterSeconds} s` : "hosts keep its tasks"],
@@ -391,7 +391,7 @@ function drawEvents() {
     (e) => make("li", { "data-tone": tone(e.code) }, make("time", { datetime: e.at, title: e.at ? new Date(e.at).toLocaleString() : "" }), make("div", {}, make("span", { class: "what" }), " ", make("span", { class: "by" }))),
     (el, e) => {
       setText(el.firstChild, e.at ? ago(Date.now() - Date.parse(e.at)) : "");
-      setText(el.querySelector(".what"), e.message || `${e.code} ${e.about}`);
+      setText(el.querySelector(".what"), e.message || `${e.code} ${e.subject}`);
       setText(el.querySelector(".by"), e.by);
     });
 }
@@ -406,7 +406,7 @@ function listen() {
   clearTimeout(retry);
   if (source) source.close();
   const last = events.length ? events[0].seq : 0;
-  source = new EventSource("v1/events" + (last ? `?after=${last}` : ""));
+  source = new EventSource("v1/events/stream" + (last ? `?after=${last}` : ""));
   source.onopen = () => { streaming = true; drawFreshness(); };
   source.onerror = () => {
     streaming = false;
@@ -414,15 +414,15 @@ function listen() {
     // A browser tries again by itself unless the answer was no stream at all.
     if (source.readyState === EventSource.CLOSED) retry = setTimeout(listen, 3000);
   };
-  source.addEventListener("decision", (e) => { addEvents([JSON.parse(e.data)]); refreshSoon(); });
+  source.addEventListener("event", (e) => { addEvents([JSON.parse(e.data)]); refreshSoon(); });
   source.addEventListener("state", refreshSoon);
   source.addEventListener("cut-off", refreshSoon);
-  source.addEventListener("gap", () => read("v1/decisions?limit=100").then((d) => addEvents(d.decisions)).catch(() => {}));
+  source.addEventListener("gap", () => read("v1/events?limit=100").then((d) => addEvents(d.events)).catch(() => {}));
 }
 
 async function start() {
   await refresh();
-  await read("v1/decisions?limit=60").then((d) => addEvents(d.decisions)).catch(() => drawEvents());
+  await read("v1/events?limit=60").then((d) => addEvents(d.events)).catch(() => drawEvents());
   listen();
   setInterval(() => { if (!document.hidden) refreshSoon(); }, POLL_MS);
   setInterval(() => { drawFreshness(); drawEvents(); }, 1000);

@@ -12,8 +12,8 @@ type Host struct {
 	ID         string            `json:"id"`
 	Name       string            `json:"name"`
 	Zone       string            `json:"zone"`
-	Life       string            `json:"life" enum:"joining,ready,silent,lost,forgotten,unknown" doc:"what the fleet believes; unknown: heard by gossip only"`
-	LifeSince  Stamp             `json:"lifeSince,omitzero"`
+	State      string            `json:"state" enum:"joining,ready,silent,lost,forgotten,unknown" doc:"what the fleet believes; unknown: heard by gossip only"`
+	StateSince Stamp             `json:"stateSince,omitzero"`
 	Role       string            `json:"role" enum:"voter,worker"`
 	VoterPhase string            `json:"voterPhase,omitempty" enum:"preparing,learning,voting,retiring"`
 	Leader     bool              `json:"leader"`

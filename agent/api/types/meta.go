@@ -44,8 +44,8 @@ type HostRef struct {
 	Status string `json:"statusUrl,omitempty" doc:"address of its status page"`
 }
 
-// Wait is why nothing is done about something right now.
-type Wait struct {
+// Condition is why nothing is done about something right now.
+type Condition struct {
 	By      string  `json:"by" doc:"which planner waits"`
 	Code    string  `json:"code" doc:"constant, for programs"`
 	Message string  `json:"message"`

@@ -27,7 +27,7 @@ type Service struct {
 	GraceS       int               `json:"healthCheckGracePeriodSeconds"`
 	OnDisconnect OnDisconnect      `json:"onDisconnect"`
 	Zones        map[string]int    `json:"zones" doc:"tasks that are to run, by zone"`
-	Wait         *Wait             `json:"wait,omitempty" doc:"why nothing is done right now"`
+	Condition    *Condition        `json:"condition,omitempty" doc:"why nothing is done right now"`
 	Failures     int               `json:"failures,omitempty" doc:"starts in a row that failed"`
 	NotBefore    Stamp             `json:"notBefore,omitzero" doc:"no new start before: back-off"`
 	LastFailure  string            `json:"lastFailure,omitempty"`

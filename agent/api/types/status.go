@@ -110,5 +110,5 @@ type VoterRow struct {
 	Phase string  `json:"phase" enum:"preparing,learning,voting,retiring"`
 	Since Stamp   `json:"since,omitzero"`
 	Alive bool    `json:"alive" doc:"whether the answering host believes it to be alive"`
-	Life  string  `json:"life" enum:"joining,ready,silent,lost,forgotten,unknown"`
+	State string  `json:"state" enum:"joining,ready,silent,lost,forgotten,unknown"`
 }

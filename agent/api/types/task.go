@@ -25,7 +25,7 @@ type Task struct {
 	Containers  []Container `json:"containers,omitempty" doc:"how its containers ended"`
 	StopCode    string      `json:"stopCode,omitempty"`
 	Reason      string      `json:"stoppedReason,omitempty"`
-	Wait        *Wait       `json:"wait,omitempty" doc:"why it is still pending"`
+	Condition   *Condition  `json:"condition,omitempty" doc:"why it is still pending"`
 	Attempt     int         `json:"attempt,omitempty" doc:"starts on its host; above 1 only after the host lost power"`
 	Unconfirmed bool        `json:"unconfirmed,omitempty" doc:"declared stopped without its host's word"`
 	Source      string      `json:"source" enum:"state,host,cache" doc:"state: the fleet's log; host: the answering host's own view; cache: what a host that is cut off last heard"`

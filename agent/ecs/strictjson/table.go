@@ -5,19 +5,19 @@ import (
 	"strings"
 )
 
-// Fate is what becomes of a field.
-type Fate uint8
+// Handling is what becomes of a field.
+type Handling uint8
 
 // The fates.
 const (
-	Used    Fate = iota + 1 // does what its owner says it does
-	Mapped                  // done in another way; a warning says which
-	Ignored                 // accepted, not done; a warning says so
-	Refused                 // the document is refused unless the value asks for nothing
+	Used    Handling = iota + 1 // does what its owner says it does
+	Mapped                      // done in another way; a warning says which
+	Ignored                     // accepted, not done; a warning says so
+	Refused                     // the document is refused unless the value asks for nothing
 )
 
 // String is the fate in one word.
-func (f Fate) String() string {
+func (f Handling) String() string {
 	switch f {
 	case Used:
 		return "used"
@@ -36,9 +36,9 @@ func (f Fate) String() string {
 // "[]": "containerDefinitions[].image". Why says how it is mapped, or why it is
 // not done and what to do instead; a used field needs none.
 type Field struct {
-	Path string
-	Fate Fate
-	Why  string
+	Path     string
+	Handling Handling
+	Why      string
 }
 
 // Table is every field that a kind of document may hold. What has no row does
@@ -61,7 +61,7 @@ type node struct {
 func NewTable(name string, fields []Field) *Table {
 	t := &Table{name: name, fields: fields, root: &node{children: map[string]*node{}}}
 	for _, f := range fields {
-		if f.Fate != Used && f.Why == "" {
+		if f.Handling != Used && f.Why == "" {
 			panic(fmt.Sprintf("table %s: %s needs a reason", name, f.Path))
 		}
 		parent, leaf := t.root, f.Path
@@ -126,7 +126,7 @@ func (a *audit) object(v Value, at *node, path string) {
 			continue
 		}
 		a.judge(n, m.Value, full)
-		if n.field.Fate == Used || n.field.Fate == Mapped {
+		if n.field.Handling == Used || n.field.Handling == Mapped {
 			a.descend(n, m.Value, full)
 		}
 	}
@@ -147,13 +147,13 @@ func (a *audit) descend(n *node, v Value, path string) {
 
 func (a *audit) judge(n *node, v Value, path string) {
 	switch {
-	case n.field.Fate == Used || v.kind == Null:
+	case n.field.Handling == Used || v.kind == Null:
 	case a.strict:
-		a.problems.Refuse(path, "%s: %s; strict accepts only fields that are used", n.field.Fate, n.field.Why)
+		a.problems.Refuse(path, "%s: %s; strict accepts only fields that are used", n.field.Handling, n.field.Why)
 	case v.Idle():
-	case n.field.Fate == Refused:
+	case n.field.Handling == Refused:
 		a.problems.Refuse(path, "%s", n.field.Why)
-	case n.field.Fate == Ignored:
+	case n.field.Handling == Ignored:
 		a.problems.Warn(path, "ignored: %s", n.field.Why)
 	default:
 		a.problems.Warn(path, "%s", n.field.Why)

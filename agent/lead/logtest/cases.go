@@ -15,14 +15,14 @@ var cases = map[string]func(b *bed){
 		var mu sync.Mutex
 		told := map[fleet.HostID][]uint64{}
 		for _, h := range b.Hosts {
-			b.Subscribe(h, func(index uint64, t fleet.Touched) {
+			b.Subscribe(h, func(index uint64, t fleet.ChangeSet) {
 				mu.Lock()
 				defer mu.Unlock()
 				told[h] = append(told[h], index)
 				if got := b.State(h).Index(); got < index {
 					b.t.Errorf("%s is told of %d, its State is of %d", h, index, got)
 				}
-				if !t.Decisions {
+				if !t.Events {
 					b.t.Errorf("%s is not told what %d touched", h, index)
 				}
 			})

@@ -20,7 +20,7 @@ type Fixture struct {
 	State     func(fleet.HostID) *fleet.State
 	IsLeader  func(fleet.HostID) bool
 	Leader    func(fleet.HostID) (fleet.HostID, bool)
-	Subscribe func(fleet.HostID, func(index uint64, t fleet.Touched))
+	Subscribe func(fleet.HostID, func(index uint64, t fleet.ChangeSet))
 
 	Propose  func(on fleet.HostID, items []fleet.Item, done func([]fleet.Result, uint64, error))
 	Barrier  func(on fleet.HostID, done func(error))

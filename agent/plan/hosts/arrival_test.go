@@ -28,7 +28,7 @@ func TestAHostThatOpenedASessionHasTimeToOpenItsStream(t *testing.T) {
 			host := w.State.Host("h2")
 			w.Do(fleet.OpenSession{Host: "h2", Boot: "boot-2", Nonce: 2, Addr: host.Addr, Zone: host.Zone, Capacity: host.Capacity})
 			w.Wait(tt.after)
-			w.Seen.Hosts["h2"] = plan.HostSeen{Sight: plan.SightSilent, For: tt.held, Age: tt.held}
+			w.Liveness.Hosts["h2"] = plan.HostLiveness{Liveness: plan.LivenessSilent, For: tt.held, Age: tt.held}
 			p := hosts.Next(w.Input())
 			if got := plantest.Text(p); got != tt.want {
 				t.Errorf("%s, want %s", got, tt.want)
@@ -57,7 +57,7 @@ func TestARefusalFromBeforeTheSessionIsNotSilence(t *testing.T) {
 				w.Do(fleet.OpenSession{Host: "h2", Boot: "boot-1", Nonce: 2, Addr: host.Addr, Zone: host.Zone, Capacity: host.Capacity})
 			}
 			w.Wait(2 * hosts.ArrivalGrace)
-			w.Seen.Hosts["h2"] = plan.HostSeen{Sight: plan.SightRefused, For: 10 * time.Minute, Age: 10 * time.Minute}
+			w.Liveness.Hosts["h2"] = plan.HostLiveness{Liveness: plan.LivenessRefused, For: 10 * time.Minute, Age: 10 * time.Minute}
 			if got := plantest.Text(hosts.Next(w.Input())); got != tt.want {
 				t.Errorf("%s, want %s", got, tt.want)
 			}
@@ -74,7 +74,7 @@ func TestAHostReturnsOnlyInTheSessionThatStateHas(t *testing.T) {
 	w.Do(fleet.SilenceHost{Host: "h2", Session: 2})
 	w.Wait(hosts.ReturnAfter)
 	for heard, want := range []string{"nothing", "nothing", "return h2", "nothing"} {
-		w.Seen.Hosts["h2"] = plan.HostSeen{Sight: plan.SightAlive, Session: uint64(heard), For: hosts.ReturnAfter}
+		w.Liveness.Hosts["h2"] = plan.HostLiveness{Liveness: plan.LivenessAlive, Session: uint64(heard), For: hosts.ReturnAfter}
 		if got := plantest.Text(hosts.Next(w.Input())); got != want {
 			t.Errorf("heard in session %d: %s, want %s", heard, got, want)
 		}

@@ -7,8 +7,8 @@ import (
 	"skein/raftfsm/fleet"
 )
 
-// census is the fleet as the brakes see it.
-type census struct {
+// hostCounts is the fleet as the brakes see it.
+type hostCounts struct {
 	hosts   int            // members that are ready or silent
 	unheard int            // of them: silent in State or to this leader's eyes
 	lately  int            // hosts that fell silent within SilenceWindow
@@ -19,11 +19,11 @@ type census struct {
 // brake acts as far as the bounds on mass silence allow and says what it holds
 // back. It counts the fleet only when something is to be done or to be unsaid.
 func (p *planner) brake() {
-	standing := p.in.State.Wait(plan.AboutFleet) != nil
+	standing := p.in.State.Condition(plan.SubjectFleet) != nil
 	if len(p.silence) == 0 && len(p.lose) == 0 && !standing {
 		return
 	}
-	c := p.census()
+	c := p.countHosts()
 	switch {
 	case 2*c.unheard > c.hosts:
 		p.cutOff(c)
@@ -36,31 +36,31 @@ func (p *planner) brake() {
 
 // cutOff holds everything: a leader that hears less than half of the fleet is
 // more likely to be the one that is cut off. Source: reliability.md 4.11, 5.5.
-func (p *planner) cutOff(c census) {
+func (p *planner) cutOff(c hostCounts) {
 	if len(p.silence) == 0 && len(p.lose) == 0 {
 		return // a wait that stands stays
 	}
-	p.hold(fleet.PutWait{Code: CodeCutOff, Counts: sortedCounts(c.zones), Message: fmt.Sprintf(
+	p.setCondition(fleet.PutCondition{Code: CodeCutOff, Counts: sortedCounts(c.zones), Message: fmt.Sprintf(
 		"%d of %d hosts are silent: the leader assumes that it is the one cut off; no host is silenced or lost until half are heard (forget those that are gone for good)",
 		c.unheard, c.hosts)})
 }
 
 func (p *planner) watching() bool {
-	return p.in.Seen.LeaderAge < PowerWatch && powerReturned(p.in.State, p.in.Now)
+	return p.in.Liveness.LeaderAge < PowerWatch && powerReturned(p.in.State, p.in.Now)
 }
 
 // watch holds silences while a fleet comes back from a power loss: who is not
 // up yet is booting.
 func (p *planner) watch() {
-	until := p.in.Now.Add(PowerWatch - p.in.Seen.LeaderAge)
-	p.hold(fleet.PutWait{Code: CodePowerReturn, Until: until,
+	until := p.in.Now.Add(PowerWatch - p.in.Liveness.LeaderAge)
+	p.setCondition(fleet.PutCondition{Code: CodePowerReturn, Until: until,
 		Message: "most hosts have just booted: hosts not heard yet are given time before they are replaced"})
-	p.out.WakeAt(until, fleet.AboutHost(p.silence[0].ID))
+	p.out.WakeAt(until, fleet.HostSubject(p.silence[0].ID))
 }
 
 // pace lets hosts fall silent at once up to the quick bound, and beyond it one
 // each SlowEvery.
-func (p *planner) pace(c census) {
+func (p *planner) pace(c hostCounts) {
 	quick := max(QuickHosts, c.hosts*QuickPercent/100)
 	n := min(len(p.silence), max(0, quick-c.lately))
 	if n == 0 && len(p.silence) > 0 && p.in.Now >= c.newest.Add(SlowEvery) {
@@ -68,22 +68,22 @@ func (p *planner) pace(c census) {
 	}
 	p.act(n)
 	if n == len(p.silence) {
-		p.out.Conclude(p.in, By, fleet.PutWait{About: plan.AboutFleet, Code: CodeOver, Message: "silence is back within bounds"})
+		p.out.EndCondition(p.in, By, fleet.PutCondition{Subject: plan.SubjectFleet, Code: CodeOver, Message: "silence is back within bounds"})
 		return
 	}
-	p.hold(fleet.PutWait{Code: CodeMassSilence, Counts: sortedCounts(c.zones), Message: fmt.Sprintf(
+	p.setCondition(fleet.PutCondition{Code: CodeMassSilence, Counts: sortedCounts(c.zones), Message: fmt.Sprintf(
 		"mass silence, slowed: %d of %d hosts are silent; beyond %d in %s one is replaced every %s",
 		c.unheard, c.hosts, quick, SilenceWindow, SlowEvery)})
 	next := p.in.Now
 	if n == 0 {
 		next = c.newest
 	}
-	p.out.WakeAt(next.Add(SlowEvery), fleet.AboutHost(p.silence[n].ID))
+	p.out.WakeAt(next.Add(SlowEvery), fleet.HostSubject(p.silence[n].ID))
 }
 
-// census counts the fleet: O(hosts), so only when it matters.
-func (p *planner) census() census {
-	c := census{zones: map[string]int{}}
+// countHosts counts the fleet: O(hosts), so only when it matters.
+func (p *planner) countHosts() hostCounts {
+	c := hostCounts{zones: map[string]int{}}
 	for host := range p.in.State.Hosts() {
 		since, fell := p.fellSilent(host)
 		if fell && since > p.in.Now.Add(-SilenceWindow) {
@@ -92,7 +92,7 @@ func (p *planner) census() census {
 		if fell && since > c.newest {
 			c.newest = since
 		}
-		if host.Life != fleet.HostReady && host.Life != fleet.HostSilent {
+		if host.State != fleet.HostReady && host.State != fleet.HostSilent {
 			continue
 		}
 		c.hosts++
@@ -107,14 +107,14 @@ func (p *planner) census() census {
 // fellSilent returns when a host that is silent or lost fell silent. Rows of lost
 // hosts written before State kept it say the latest that it can have been.
 func (p *planner) fellSilent(host *fleet.Host) (fleet.Time, bool) {
-	switch host.Life {
+	switch host.State {
 	case fleet.HostSilent:
-		return host.LifeSince, true
+		return host.StateSince, true
 	case fleet.HostLost:
 		if host.SilentSince != 0 {
 			return host.SilentSince, true
 		}
-		return host.LifeSince - fleet.Time(p.settings.LostAfterMs), true
+		return host.StateSince - fleet.Time(p.settings.LostAfterMs), true
 	default:
 		return 0, false
 	}
@@ -123,7 +123,7 @@ func (p *planner) fellSilent(host *fleet.Host) (fleet.Time, bool) {
 // unheard counts suspects too: when a leader is cut off, witnesses confirm one
 // host after the other, and the first must not fall before the rest is known.
 func (p *planner) unheard(host *fleet.Host) bool {
-	seen := p.in.Seen.Hosts[host.ID]
-	return seen.Sight == plan.SightSuspect || p.gone(host, seen) ||
-		host.Life == fleet.HostSilent && seen.Sight != plan.SightAlive
+	liveness := p.in.Liveness.Hosts[host.ID]
+	return liveness.Liveness == plan.LivenessSuspect || p.gone(host, liveness) ||
+		host.State == fleet.HostSilent && liveness.Liveness != plan.LivenessAlive
 }

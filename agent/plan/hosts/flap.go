@@ -13,7 +13,7 @@ const CodeFlapping = "host-flapping"
 
 // flaps is what Host.Flaps becomes with another silence of a host that is ready.
 func (p *planner) flaps(host *fleet.Host) int {
-	if host.SilentSince == 0 || p.in.Now.Sub(host.LifeSince) >= FlapWindow {
+	if host.SilentSince == 0 || p.in.Now.Sub(host.StateSince) >= FlapWindow {
 		return 0
 	}
 	return min(host.Flaps+1, fleet.MaxFlaps)
@@ -34,19 +34,19 @@ func returnAfter(host *fleet.Host) time.Duration {
 }
 
 // heardFor is how long a host has been heard in the session that State has.
-func (p *planner) heardFor(host *fleet.Host, seen plan.HostSeen) time.Duration {
-	return min(seen.For+p.in.Seen.Taken, p.in.Now.Sub(max(host.SilentSince, host.Session.Since)))
+func (p *planner) heardFor(host *fleet.Host, liveness plan.HostLiveness) time.Duration {
+	return min(liveness.For+p.in.Liveness.Taken, p.in.Now.Sub(max(host.SilentSince, host.Session.Since)))
 }
 
 // explainFlaps says why a host that comes and goes is not believed yet, and
 // clears that once it is back or lost.
 func (p *planner) explainFlaps(host *fleet.Host) {
-	about := fleet.AboutHost(host.ID)
-	if host.Life != fleet.HostSilent || host.Flaps == 0 {
-		p.out.Release(p.in, By, about)
+	subject := fleet.HostSubject(host.ID)
+	if host.State != fleet.HostSilent || host.Flaps == 0 {
+		p.out.ClearCondition(p.in, By, subject)
 		return
 	}
-	p.out.Hold(p.in, By, fleet.PutWait{About: about, Code: CodeFlapping, Message: fmt.Sprintf(
+	p.out.SetCondition(p.in, By, fleet.PutCondition{Subject: subject, Code: CodeFlapping, Message: fmt.Sprintf(
 		"%s comes and goes: %s within %s of its return, so it is not believed back until it is heard for %s without a break",
 		host.Name, times(host.Flaps), FlapWindow, returnAfter(host))})
 }

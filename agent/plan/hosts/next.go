@@ -53,48 +53,48 @@ type planner struct {
 }
 
 func (p *planner) visit(host *fleet.Host) {
-	seen := p.in.Seen.Hosts[host.ID]
+	liveness := p.in.Liveness.Hosts[host.ID]
 	p.explainFlaps(host)
-	switch host.Life {
+	switch host.State {
 	case fleet.HostReady:
-		p.ready(host, seen)
+		p.ready(host, liveness)
 	case fleet.HostSilent:
-		p.silent(host, seen)
+		p.silent(host, liveness)
 	case fleet.HostLost:
 		p.expire(host) // it comes back with a new session
 	}
 }
 
-func (p *planner) ready(host *fleet.Host, seen plan.HostSeen) {
+func (p *planner) ready(host *fleet.Host, liveness plan.HostLiveness) {
 	switch {
-	case seen.Sight == plan.SightSuspect:
+	case liveness.Liveness == plan.LivenessSuspect:
 		p.ask(host)
-	case p.gone(host, seen) && p.arrived(host, seen):
+	case p.gone(host, liveness) && p.arrived(host, liveness):
 		// Its session says that it is here; the silence is of the time before.
-		p.out.WakeAt(lastArrival(host).Add(ArrivalGrace), fleet.AboutHost(host.ID))
-	case p.gone(host, seen):
+		p.out.WakeAt(lastArrival(host).Add(ArrivalGrace), fleet.HostSubject(host.ID))
+	case p.gone(host, liveness):
 		p.silence = append(p.silence, host)
-	case seen.Sight == plan.SightRefused:
-		p.out.WakeAt(p.in.Now.Add(p.agentDownAfter()-p.refused(host, seen)), fleet.AboutHost(host.ID))
+	case liveness.Liveness == plan.LivenessRefused:
+		p.out.WakeAt(p.in.Now.Add(p.agentDownAfter()-p.refused(host, liveness)), fleet.HostSubject(host.ID))
 	}
 }
 
-func (p *planner) silent(host *fleet.Host, seen plan.HostSeen) {
-	if seen.Sight == plan.SightAlive {
-		if seen.Session == host.Session.N {
-			p.heardAgain(host, seen)
+func (p *planner) silent(host *fleet.Host, liveness plan.HostLiveness) {
+	if liveness.Liveness == plan.LivenessAlive {
+		if liveness.Session == host.Session.N {
+			p.heardAgain(host, liveness)
 		}
 		return // alive in another session, or by a witness's word: its session, or its stream, follows
 	}
 	if p.in.Now < p.lostAt(host) {
 		return // State.Due brings it back
 	}
-	if unheard := seen.Age; host.Flaps > 0 && unheard >= 0 && unheard < p.lostAfter() {
-		p.out.WakeAt(p.in.Now.Add(p.lostAfter()-unheard), fleet.AboutHost(host.ID))
+	if unheard := liveness.Age; host.Flaps > 0 && unheard >= 0 && unheard < p.lostAfter() {
+		p.out.WakeAt(p.in.Now.Add(p.lostAfter()-unheard), fleet.HostSubject(host.ID))
 		return // it comes and goes: it was heard since
 	}
-	switch seen.Sight {
-	case plan.SightSilent, plan.SightRefused:
+	switch liveness.Liveness {
+	case plan.LivenessSilent, plan.LivenessRefused:
 		p.lose = append(p.lose, host)
 	default:
 		p.ask(host) // recorded silence is not proof of silence now
@@ -104,9 +104,9 @@ func (p *planner) silent(host *fleet.Host, seen plan.HostSeen) {
 // heardAgain records that a host is back once it has been heard for long enough in
 // the session it had. One that restarted its agent returns by OpenSession instead,
 // unless it comes and goes.
-func (p *planner) heardAgain(host *fleet.Host, seen plan.HostSeen) {
-	if left := returnAfter(host) - p.heardFor(host, seen); left > 0 {
-		p.out.WakeAt(p.in.Now.Add(left), fleet.AboutHost(host.ID))
+func (p *planner) heardAgain(host *fleet.Host, liveness plan.HostLiveness) {
+	if left := returnAfter(host) - p.heardFor(host, liveness); left > 0 {
+		p.out.WakeAt(p.in.Now.Add(left), fleet.HostSubject(host.ID))
 		return
 	}
 	if !p.out.Full() {
@@ -131,38 +131,38 @@ func (p *planner) ask(host *fleet.Host) {
 	if len(p.out.Probes) < MaxProbes {
 		p.out.Probes = append(p.out.Probes, host.ID)
 	}
-	p.out.WakeAt(p.in.Now.Add(AskAgain), fleet.AboutHost(host.ID))
+	p.out.WakeAt(p.in.Now.Add(AskAgain), fleet.HostSubject(host.ID))
 }
 
 // gone reports whether a host's silence is certain.
-func (p *planner) gone(host *fleet.Host, seen plan.HostSeen) bool {
-	return seen.Sight == plan.SightSilent ||
-		seen.Sight == plan.SightRefused && p.refused(host, seen) >= p.agentDownAfter()
+func (p *planner) gone(host *fleet.Host, liveness plan.HostLiveness) bool {
+	return liveness.Liveness == plan.LivenessSilent ||
+		liveness.Liveness == plan.LivenessRefused && p.refused(host, liveness) >= p.agentDownAfter()
 }
 
 // refused is how long a host's agent has been down: it was up when it opened its
 // session, whatever was seen before.
-func (p *planner) refused(host *fleet.Host, seen plan.HostSeen) time.Duration {
-	return min(seen.For, p.in.Now.Sub(host.Session.Since))
+func (p *planner) refused(host *fleet.Host, liveness plan.HostLiveness) time.Duration {
+	return min(liveness.For, p.in.Now.Sub(host.Session.Since))
 }
 
 // arrived reports whether a host came, or came back, so lately that what is seen
 // of it is older: the fleet heard it open its session, and its stream follows.
-func (p *planner) arrived(host *fleet.Host, seen plan.HostSeen) bool {
+func (p *planner) arrived(host *fleet.Host, liveness plan.HostLiveness) bool {
 	here := p.in.Now.Sub(lastArrival(host))
-	return here < ArrivalGrace && max(seen.Age, seen.For) > here
+	return here < ArrivalGrace && max(liveness.Age, liveness.For) > here
 }
 
 // lastArrival is when the fleet last heard a host come: an agent that restarted
 // opens a session though its host was never away.
-func lastArrival(host *fleet.Host) fleet.Time { return max(host.LifeSince, host.Session.Since) }
+func lastArrival(host *fleet.Host) fleet.Time { return max(host.StateSince, host.Session.Since) }
 
 func (p *planner) agentDownAfter() time.Duration {
 	return time.Duration(p.settings.AgentDownAfterMs) * time.Millisecond
 }
 
 func (p *planner) lostAt(host *fleet.Host) fleet.Time {
-	return host.LifeSince.Add(p.lostAfter())
+	return host.StateSince.Add(p.lostAfter())
 }
 
 func (p *planner) lostAfter() time.Duration {
@@ -188,24 +188,24 @@ func (p *planner) act(n int) {
 }
 
 func (p *planner) whySilent(host *fleet.Host) string {
-	seen := p.in.Seen.Hosts[host.ID]
+	liveness := p.in.Liveness.Hosts[host.ID]
 	switch {
-	case seen.Sight == plan.SightRefused:
-		return fmt.Sprintf("%s counts as silent: its agent has refused connections for %s", host.Name, seen.For.Round(time.Second))
-	case seen.Age < 0:
+	case liveness.Liveness == plan.LivenessRefused:
+		return fmt.Sprintf("%s counts as silent: its agent has refused connections for %s", host.Name, liveness.For.Round(time.Second))
+	case liveness.Age < 0:
 		return host.Name + " went silent: never heard by this leader, and no witness reached it"
 	default:
-		return fmt.Sprintf("%s went silent: no byte for %s, and no witness reached it", host.Name, seen.Age.Round(time.Millisecond))
+		return fmt.Sprintf("%s went silent: no byte for %s, and no witness reached it", host.Name, liveness.Age.Round(time.Millisecond))
 	}
 }
 
-// hold says that a brake holds; a code that stands already is left as it is,
+// setCondition says that a brake holds; a code that stands already is left as it is,
 // since the numbers move while hosts come and go.
-func (p *planner) hold(w fleet.PutWait) {
-	w.About = plan.AboutFleet
-	row := p.in.State.Wait(w.About)
+func (p *planner) setCondition(w fleet.PutCondition) {
+	w.Subject = plan.SubjectFleet
+	row := p.in.State.Condition(w.Subject)
 	if row == nil || row.By != By || row.Code != w.Code {
-		p.out.Hold(p.in, By, w)
+		p.out.SetCondition(p.in, By, w)
 	}
 }
 

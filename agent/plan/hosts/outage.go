@@ -20,7 +20,7 @@ type outage struct {
 func powerReturned(s *fleet.State, now fleet.Time) bool {
 	var outages []outage
 	for host := range s.Hosts() {
-		if host.Life != fleet.HostForgotten && host.BootedAt > now.Add(-BootRecent) {
+		if host.State != fleet.HostForgotten && host.BootedAt > now.Add(-BootRecent) {
 			outages = append(outages, outage{host.SilentSince, host.BootedAt})
 		}
 	}

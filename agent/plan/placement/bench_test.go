@@ -25,7 +25,7 @@ func backlog(tb testing.TB, hosts, services, each int) plan.Input {
 	b.do(fleet.InitFleet{ID: "f", CABundle: []byte("x"), SealedKeys: fleet.SealedKeys{Version: 1, CA: make([]byte, 8), Gossip: make([]byte, 8)},
 		Host: admission(0), RaftID: fleet.MakeRaftID(admission(0).ID, 1)})
 	b.do(fleet.PutToken{ID: "t", TokenKind: fleet.TokenJoin, Hash: make([]byte, 32), Uses: fleet.MaxTokenUses, NotAfter: 1 << 40})
-	seen := map[fleet.HostID]plan.HostSeen{}
+	seen := map[fleet.HostID]plan.HostLiveness{}
 	for i := range hosts {
 		a := admission(i)
 		if i > 0 {
@@ -34,7 +34,7 @@ func backlog(tb testing.TB, hosts, services, each int) plan.Input {
 		b.do(fleet.OpenSession{Host: a.ID, Boot: "b", Nonce: 1, Addr: a.Addr, Zone: a.Zone,
 			Capacity: fleet.Resources{CPU: int64(16384 << (i % 4)), Memory: int64(65536 << (i % 4))}})
 		b.do(fleet.Report{Host: a.ID, Session: 1, Seq: 1, SelfCheck: []fleet.Check{{Name: "disk", OK: true}}})
-		seen[a.ID] = plan.HostSeen{Sight: plan.SightAlive}
+		seen[a.ID] = plan.HostLiveness{Liveness: plan.LivenessAlive}
 	}
 	sizes := []int64{64, 128, 256, 512, 1024}
 	for i := range services {
@@ -53,7 +53,7 @@ func backlog(tb testing.TB, hosts, services, each int) plan.Input {
 			b.do(run)
 		}
 	}
-	return plan.Input{State: b.s, Now: 1, Scope: plan.Scope{Full: true}, Seen: plan.Seen{Hosts: seen}}
+	return plan.Input{State: b.s, Now: 1, Scope: plan.Scope{Full: true}, Liveness: plan.FleetLiveness{Hosts: seen}}
 }
 
 type builder struct {
@@ -90,7 +90,7 @@ func BenchmarkBacklog(b *testing.B) {
 					for {
 						at := time.Now()
 						p := index.Next(in)
-						in.Scope = plan.Scope{Room: true}
+						in.Scope = plan.Scope{Capacity: true}
 						spent += time.Since(at)
 						passes++
 						placed += apply(in.State, p.Items)

@@ -31,7 +31,7 @@ type packKind struct {
 func readPacking(w *plantest.World) *packing {
 	p := &packing{byHost: map[fleet.HostID]int{}, byKey: map[string]int{}}
 	for host := range w.State.Hosts() {
-		if sight := w.Seen.Hosts[host.ID].Sight; !host.Placeable() || sight > plan.SightAlive {
+		if liveness := w.Liveness.Hosts[host.ID].Liveness; !host.Placeable() || liveness > plan.LivenessAlive {
 			continue
 		}
 		held := map[int]bool{}

@@ -6,15 +6,15 @@ import "container/heap"
 // heaps only as far as it must and puts them back when it is done, so a class
 // of k tasks costs O(k x (zones + log hosts)) where most hosts fit.
 type search struct {
-	rooms *rooms
-	batch *batch
-	floor int64 // a host with a smaller share cannot fit
-	zones []zoneSearch
+	capacity *fleetCapacity
+	batch    *batch
+	floor    int64 // a host with a smaller share cannot fit
+	zones    []zoneSearch
 }
 
 // zoneSearch is the search in one zone.
 type zoneSearch struct {
-	zone  *zoneRooms
+	zone  *zoneCapacity
 	next  candidate // the best of the zone, when has
 	has   bool
 	used  candidates // hosts that hold tasks of the service and fit
@@ -39,8 +39,8 @@ func (a candidate) less(b candidate) bool {
 	}
 }
 
-func (r *rooms) search(b *batch) *search {
-	f := &search{rooms: r, batch: b, zones: make([]zoneSearch, len(r.zones))}
+func (r *fleetCapacity) search(b *batch) *search {
+	f := &search{capacity: r, batch: b, zones: make([]zoneSearch, len(r.zones))}
 	f.floor = r.share(b.class.need)
 	for i, z := range r.zones {
 		f.zones[i].zone = z
@@ -83,8 +83,8 @@ func (f *search) fill(z *zoneSearch) bool {
 
 // offer sorts a host in; true says that it is the zone's best.
 func (f *search) offer(z *zoneSearch, i int32) bool {
-	h := &f.rooms.hosts[i]
-	if !f.rooms.fits(i, &f.batch.class) || !f.batch.mayTake(i) {
+	h := &f.capacity.hosts[i]
+	if !f.capacity.fits(i, &f.batch.class) || !f.batch.mayTake(i) {
 		z.aside = append(z.aside, i)
 		return false
 	}
@@ -100,7 +100,7 @@ func (f *search) offer(z *zoneSearch, i int32) bool {
 // again puts the host that best returned back in, after a task went there or
 // could not.
 func (f *search) again(i int32) {
-	z := &f.zones[f.rooms.hosts[i].zone]
+	z := &f.zones[f.capacity.hosts[i].zone]
 	z.has = false
 	z.has = f.offer(z, i)
 }

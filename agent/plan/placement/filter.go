@@ -28,10 +28,10 @@ const (
 var filterNames = [filters]string{"", "not-ready", "cordoned", "draining", "not-heard", "agent-down", "cpu", "memory", "ports"}
 
 // refusal returns the first filter that refuses a task of the class.
-func (r *rooms) refusal(h *room, c *class) filter {
+func (r *fleetCapacity) refusal(h *hostCapacity, c *class) filter {
 	switch {
-	case h.shut != open:
-		return h.shut
+	case h.ineligible != open:
+		return h.ineligible
 	case c.need.CPU > h.free.CPU:
 		return lacksCPU
 	case c.need.Memory > h.free.Memory:
@@ -51,7 +51,7 @@ type refusals struct {
 }
 
 // why asks every host: O(hosts), so only for a class that has to say it.
-func (r *rooms) why(c *class) refusals {
+func (r *fleetCapacity) why(c *class) refusals {
 	w := refusals{largest: r.unit}
 	for i := range r.hosts {
 		h := &r.hosts[i]

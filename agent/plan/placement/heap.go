@@ -1,31 +1,31 @@
 package placement
 
-// zoneRooms orders the placeable hosts of one zone: a heap, most free first,
+// zoneCapacity orders the placeable hosts of one zone: a heap, most free first,
 // that knows where each host stands. (container/heap would box every index.)
-type zoneRooms struct {
+type zoneCapacity struct {
 	name  string
-	hosts []room // rooms.hosts
+	hosts []hostCapacity // rooms.hosts
 	heap  []int32
 }
 
-func (z *zoneRooms) empty() bool { return len(z.heap) == 0 }
+func (z *zoneCapacity) empty() bool { return len(z.heap) == 0 }
 
 // top is the host with most free.
-func (z *zoneRooms) top() *room { return &z.hosts[z.heap[0]] }
+func (z *zoneCapacity) top() *hostCapacity { return &z.hosts[z.heap[0]] }
 
-func (z *zoneRooms) pop() int32 {
+func (z *zoneCapacity) pop() int32 {
 	i := z.heap[0]
 	z.remove(0)
 	return i
 }
 
-func (z *zoneRooms) push(i int32) {
+func (z *zoneCapacity) push(i int32) {
 	z.heap = append(z.heap, i)
 	z.up(int32(len(z.heap) - 1))
 }
 
 // remove takes the host at a place of the heap off it.
-func (z *zoneRooms) remove(at int32) {
+func (z *zoneCapacity) remove(at int32) {
 	last := int32(len(z.heap) - 1)
 	gone := z.heap[at]
 	z.set(at, z.heap[last])
@@ -37,19 +37,19 @@ func (z *zoneRooms) remove(at int32) {
 	z.hosts[gone].at = -1
 }
 
-func (z *zoneRooms) set(at, i int32) {
+func (z *zoneCapacity) set(at, i int32) {
 	z.heap[at] = i
 	z.hosts[i].at = at
 }
 
-func (z *zoneRooms) less(i, j int32) bool {
+func (z *zoneCapacity) less(i, j int32) bool {
 	if z.hosts[i].score != z.hosts[j].score {
 		return z.hosts[i].score > z.hosts[j].score
 	}
 	return i < j
 }
 
-func (z *zoneRooms) up(at int32) {
+func (z *zoneCapacity) up(at int32) {
 	i := z.heap[at]
 	for at > 0 {
 		parent := (at - 1) / 2
@@ -62,7 +62,7 @@ func (z *zoneRooms) up(at int32) {
 	z.set(at, i)
 }
 
-func (z *zoneRooms) down(at int32) {
+func (z *zoneCapacity) down(at int32) {
 	i := z.heap[at]
 	for {
 		child := 2*at + 1

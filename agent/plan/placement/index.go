@@ -13,8 +13,8 @@ import (
 // It relies on the scope: Scope.Hosts names every host whose row, tasks or sight
 // changed since the last pass, and a new leader begins with a full one.
 type Index struct {
-	rooms *rooms
-	stale map[fleet.HostID]struct{} // to be read again before use
+	capacity *fleetCapacity
+	stale    map[fleet.HostID]struct{} // to be read again before use
 	// again are hosts read from a State with commands that may never commit, or
 	// given tasks in the last pass: stale from the next pass on.
 	again []fleet.HostID
@@ -31,7 +31,7 @@ func (x *Index) Next(in plan.Input) plan.Plan {
 // note marks what may have changed since the last pass.
 func (x *Index) note(scope plan.Scope) {
 	if scope.Full || x.stale == nil {
-		x.rooms, x.stale, x.again = nil, map[fleet.HostID]struct{}{}, nil
+		x.capacity, x.stale, x.again = nil, map[fleet.HostID]struct{}{}, nil
 	}
 	for _, id := range x.again {
 		x.stale[id] = struct{}{}
@@ -43,30 +43,30 @@ func (x *Index) note(scope plan.Scope) {
 }
 
 // open returns the fleet's room as the input has it.
-func (x *Index) open(in plan.Input) *rooms {
-	if x.rooms == nil || !x.refresh(in) {
-		x.rooms = survey(in)
+func (x *Index) open(in plan.Input) *fleetCapacity {
+	if x.capacity == nil || !x.refresh(in) {
+		x.capacity = readCapacity(in)
 	}
 	clear(x.stale)
-	return x.rooms
+	return x.capacity
 }
 
 // refresh reads stale hosts again; false says that hosts came, went or changed
 // what all are measured by, so that all must be read.
 func (x *Index) refresh(in plan.Input) bool {
-	r := x.rooms
+	r := x.capacity
 	r.state = in.State
 	for id := range x.stale {
 		host := in.State.Host(id)
 		i, known := r.byID[id]
 		if !known {
-			if host == nil || host.Life == fleet.HostForgotten {
+			if host == nil || host.State == fleet.HostForgotten {
 				continue
 			}
 			return false
 		}
 		was := r.hosts[i].host
-		if host == nil || host.Life == fleet.HostForgotten || host.Capacity != was.Capacity || host.Zone != was.Zone {
+		if host == nil || host.State == fleet.HostForgotten || host.Capacity != was.Capacity || host.Zone != was.Zone {
 			return false
 		}
 		r.read(in, i, host)

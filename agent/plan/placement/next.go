@@ -18,9 +18,9 @@ const (
 	MaxAssignRun = 512
 	// MaxClass bounds the tasks of one class in one pass: a full plan of full runs.
 	MaxClass = plan.MaxItems * MaxAssignRun
-	// MaxTaskWaits bounds the standalone tasks of one class that carry the reason
+	// MaxTaskConditions bounds the standalone tasks of one class that carry the reason
 	// themselves; the rest shares it and is not written down a million times.
-	MaxTaskWaits = 100
+	MaxTaskConditions = 100
 )
 
 // Next gives hosts to unassigned tasks.
@@ -35,14 +35,14 @@ const (
 func Next(in plan.Input) plan.Plan { return new(Index).Next(in) }
 
 type planner struct {
-	in      plan.Input
-	out     plan.Plan
-	index   *Index
-	rooms   *rooms          // opened when first needed
-	small   bool            // few enough hosts for another arrangement to be looked for
-	batches []*batch        // in the order in which they were placed; if not small, the last
-	held    map[string]bool // services that stay pending, as subjects
-	done    []string        // services of which something was looked at
+	in       plan.Input
+	out      plan.Plan
+	index    *Index
+	capacity *fleetCapacity  // opened when first needed
+	small    bool            // few enough hosts for another arrangement to be looked for
+	batches  []*batch        // in the order in which they were placed; if not small, the last
+	held     map[string]bool // services that stay pending, as subjects
+	done     []string        // services of which something was looked at
 }
 
 // batch is a class under way.
@@ -88,16 +88,16 @@ func (p *planner) greedy() bool {
 
 // batch begins with the next class.
 func (p *planner) batch(tasks []*fleet.Task) *batch {
-	if p.rooms == nil {
-		p.rooms = p.index.open(p.in)
-		p.small = 2*p.rooms.open() <= MaxSearchCells
+	if p.capacity == nil {
+		p.capacity = p.index.open(p.in)
+		p.small = 2*p.capacity.open() <= MaxSearchCells
 	}
 	var before *spread
 	if n := len(p.batches); n > 0 {
 		before = p.batches[n-1].spread
 	}
 	b := &batch{class: newClass(p.in.State.TaskDef(tasks[0].TaskDef), tasks)}
-	b.spread = p.rooms.spreadOf(&b.class, before)
+	b.spread = p.capacity.spreadOf(&b.class, before)
 	if !p.small {
 		p.batches = p.batches[:0]
 	}
@@ -110,15 +110,15 @@ func (p *planner) batch(tasks []*fleet.Task) *batch {
 func (p *planner) place(b *batch) bool {
 	c := &b.class
 	runs := assignment{limit: plan.MaxItems - len(p.out.Items), last: map[int32]int{}}
-	search := p.rooms.search(b)
+	search := p.capacity.search(b)
 	for b.placed < len(c.tasks) && !runs.full() {
 		i, ok := search.best()
 		if !ok {
 			break
 		}
-		h, task := &p.rooms.hosts[i], c.tasks[b.placed].ID
-		if ports, ok := p.rooms.bind(h, c, task); ok {
-			p.rooms.take(i, c, ports)
+		h, task := &p.capacity.hosts[i], c.tasks[b.placed].ID
+		if ports, ok := p.capacity.bind(h, c, task); ok {
+			p.capacity.take(i, c, ports)
 			p.index.took(h.host.ID)
 			b.take(i, h)
 			runs.add(i, h.host.ID, task, ports)
@@ -137,7 +137,7 @@ func (p *planner) place(b *batch) bool {
 }
 
 // take counts a task that went to a host.
-func (b *batch) take(i int32, h *room) {
+func (b *batch) take(i int32, h *hostCapacity) {
 	b.placed++
 	b.spread.take(h)
 	if b.quota != nil {
@@ -153,27 +153,27 @@ func (b *batch) mayTake(i int32) bool { return b.quota == nil || b.quota[i] > 0 
 func (p *planner) report(b *batch) {
 	c, left := &b.class, b.class.tasks[b.placed:]
 	if c.service == "" {
-		for _, task := range left[:min(len(left), MaxTaskWaits)] {
-			p.hold(c, fleet.AboutTask(task.ID), 1)
+		for _, task := range left[:min(len(left), MaxTaskConditions)] {
+			p.setCondition(c, fleet.TaskSubject(task.ID), 1)
 		}
 		return
 	}
 	p.done = append(p.done, c.service)
-	if about := fleet.AboutService(c.service); len(left) > 0 && !p.held[about] {
-		p.held[about] = true
-		p.hold(c, about, len(left))
+	if subject := fleet.ServiceSubject(c.service); len(left) > 0 && !p.held[subject] {
+		p.held[subject] = true
+		p.setCondition(c, subject, len(left))
 	}
 }
 
-// hold writes the reason, which costs a look at every host, unless the wait
+// setCondition writes the reason, which costs a look at every host, unless the wait
 // that stands is too young to be rewritten.
-func (p *planner) hold(c *class, about string, n int) {
-	row := p.in.State.Wait(about)
+func (p *planner) setCondition(c *class, subject string, n int) {
+	row := p.in.State.Condition(subject)
 	if row != nil && row.By == By && row.Code == CodeNoHost && row.Until > p.in.Now {
 		return
 	}
-	w := p.rooms.why(c)
-	p.out.HoldNumbers(p.in, By, fleet.PutWait{About: about, Code: CodeNoHost, Message: w.message(c, n), Counts: w.counts()})
+	w := p.capacity.why(c)
+	p.out.SetConditionCounts(p.in, By, fleet.PutCondition{Subject: subject, Code: CodeNoHost, Message: w.message(c, n), Counts: w.counts()})
 }
 
 // settle clears the waits of services that were visited and have nothing
@@ -183,8 +183,8 @@ func (p *planner) settle() {
 		if p.out.Full() {
 			return
 		}
-		if about := fleet.AboutService(name); !p.held[about] {
-			p.out.Release(p.in, By, about)
+		if subject := fleet.ServiceSubject(name); !p.held[subject] {
+			p.out.ClearCondition(p.in, By, subject)
 		}
 	}
 }
@@ -196,8 +196,8 @@ func (p *planner) visited() []string {
 		return slices.Compact(names)
 	}
 	var names []string
-	for row := range p.in.State.Waits() {
-		if name, ok := plan.ServiceOf(row.About); ok {
+	for row := range p.in.State.Conditions() {
+		if name, ok := plan.ServiceOf(row.Subject); ok {
 			names = append(names, name)
 		}
 	}

@@ -22,9 +22,9 @@ type small struct {
 }
 
 type smallHost struct {
-	zone string
-	room fleet.Resources
-	shut bool
+	zone       string
+	capacity   fleet.Resources
+	ineligible bool
 }
 
 func (s small) String() string {
@@ -36,10 +36,10 @@ func (s small) String() string {
 	fmt.Fprintf(&b, "web desired=%d cpu=%d mem=%d%s; unassigned: web/1 x%d; ", s.tasks, s.need.CPU, s.need.Memory, port, s.tasks)
 	for i, h := range s.hosts {
 		shut := ""
-		if h.shut {
+		if h.ineligible {
 			shut = " cordoned"
 		}
-		fmt.Fprintf(&b, "h%d zone=%s cpu=%d mem=%d%s:; ", i, h.zone, h.room.CPU, h.room.Memory, shut)
+		fmt.Fprintf(&b, "h%d zone=%s cpu=%d mem=%d%s:; ", i, h.zone, h.capacity.CPU, h.capacity.Memory, shut)
 	}
 	return b.String()
 }
@@ -47,16 +47,16 @@ func (s small) String() string {
 func randomSmall(r *rand.Rand) small {
 	s := small{need: fleet.Resources{CPU: 100 * (1 + r.Int64N(4)), Memory: 100 * (1 + r.Int64N(4))}, fixed: r.IntN(4) == 0, tasks: 1 + r.IntN(8)}
 	for range 1 + r.IntN(4) {
-		s.hosts = append(s.hosts, smallHost{zone: string(rune('a' + r.IntN(3))), shut: r.IntN(6) == 0,
-			room: fleet.Resources{CPU: 100 * r.Int64N(10), Memory: 100 * r.Int64N(10)}})
+		s.hosts = append(s.hosts, smallHost{zone: string(rune('a' + r.IntN(3))), ineligible: r.IntN(6) == 0,
+			capacity: fleet.Resources{CPU: 100 * r.Int64N(10), Memory: 100 * r.Int64N(10)}})
 	}
 	return s
 }
 
 // fit is how many tasks of the class a host takes.
 func (s small) fit(h smallHost) int {
-	n := int(min(h.room.CPU/s.need.CPU, h.room.Memory/s.need.Memory))
-	if h.shut {
+	n := int(min(h.capacity.CPU/s.need.CPU, h.capacity.Memory/s.need.Memory))
+	if h.ineligible {
 		return 0
 	}
 	if s.fixed {
@@ -153,7 +153,7 @@ func TestNoTaskWaitsThatFits(t *testing.T) {
 					t.Fatalf("seed %d: %s\n%s waits though %s has room", seed, text.String(), task.ID, host.ID)
 				}
 			}
-			if w.State.Wait(fleet.AboutService(task.Service)) == nil {
+			if w.State.Condition(fleet.ServiceSubject(task.Service)) == nil {
 				t.Fatalf("seed %d: %s\n%s waits and nobody says why", seed, text.String(), task.ID)
 			}
 		}
@@ -261,14 +261,14 @@ func TestAKeptIndexPlansAsAFreshOne(t *testing.T) {
 			if plantest.Text(got) != plantest.Text(want) {
 				t.Fatalf("seed %d, step %d:\n  kept: %s\n fresh: %s", seed, step, plantest.Text(got), plantest.Text(want))
 			}
-			var touched fleet.Touched
+			var changeSet fleet.ChangeSet
 			if r.IntN(3) > 0 { // sometimes nothing of the plan commits
-				touched = w.Apply(got.Items...)
+				changeSet = w.Apply(got.Items...)
 			}
 			more := disturb(w, r)
-			w.Wait(plan.WaitRefresh)
-			scope = plan.Scope{Room: true, Services: []string{"job", "web"}}
-			scope.Hosts = slices.Concat(touched.Hosts, touched.Wanted, more)
+			w.Wait(plan.ConditionRefresh)
+			scope = plan.Scope{Capacity: true, Services: []string{"job", "web"}}
+			scope.Hosts = slices.Concat(changeSet.Hosts, changeSet.Wanted, more)
 		}
 	}
 }
@@ -281,12 +281,12 @@ func TestAKeptIndexForgetsWhatDidNotCommit(t *testing.T) {
 	folded := w.Input()
 	folded.State = w.State.Clone()
 	folded.State.Apply(folded.State.Index()+1, fleet.Entry{At: w.Now, Items: []fleet.Item{{Command: fleet.SilenceHost{Host: "h0", Session: 1}}}})
-	folded.Scope = plan.Scope{Room: true, Hosts: []fleet.HostID{"h0"}}
+	folded.Scope = plan.Scope{Capacity: true, Hosts: []fleet.HostID{"h0"}}
 	if got := plantest.Text(index.Next(folded)); !strings.Contains(got, "1 cordoned, 1 not ready") {
 		t.Fatalf("in the pass: %s", got)
 	}
 	in := w.Input()
-	in.Scope = plan.Scope{Room: true}
+	in.Scope = plan.Scope{Capacity: true}
 	if got, want := plantest.Text(index.Next(in)), "place web-1 on h0"; got != want {
 		t.Errorf("in the next pass: %s, want %s", got, want)
 	}
@@ -305,22 +305,22 @@ func disturb(w *plantest.World, r *rand.Rand) []fleet.HostID {
 	case 2:
 		c = fleet.SilenceHost{Host: id, Session: host.Session.N}
 	case 3:
-		if host.Life == fleet.HostLost {
+		if host.State == fleet.HostLost {
 			return nil
 		}
 		c = fleet.ReturnHost{Host: id, Session: host.Session.N}
 	case 4:
-		seen := w.Seen.Hosts[id]
-		seen.Sight = plan.Sight(r.IntN(5))
-		w.Seen.Hosts[id] = seen
+		liveness := w.Liveness.Hosts[id]
+		liveness.Liveness = plan.Liveness(r.IntN(5))
+		w.Liveness.Hosts[id] = liveness
 		return []fleet.HostID{id}
 	default:
 		service := []string{"web", "job"}[r.IntN(2)]
-		if n := w.State.Counts(service, ""); n.Pending+n.Running >= w.State.Service(service).Upper() {
+		if n := w.State.Counts(service, ""); n.Pending+n.Running >= w.State.Service(service).MaxRunning() {
 			return nil
 		}
 		c = fleet.CreateTasks{Revision: w.State.Service(service).Revision, Tasks: []fleet.TaskID{w.NewID()}}
 	}
-	touched := w.Apply(fleet.Item{Command: c})
-	return slices.Concat(touched.Hosts, touched.Wanted)
+	changeSet := w.Apply(fleet.Item{Command: c})
+	return slices.Concat(changeSet.Hosts, changeSet.Wanted)
 }

@@ -112,7 +112,7 @@ func TestAnIncrementalPassPacksAsAFullOne(t *testing.T) {
 				}
 			}
 			got, full := placement.Next(in), placement.Next(w.Input())
-			if a, b := plantest.Text(unsaid(w, got)), plantest.Text(unsaid(w, full)); a != b {
+			if a, b := plantest.Text(withoutConditions(w, got)), plantest.Text(withoutConditions(w, full)); a != b {
 				t.Fatalf("seed %d, step %d, scope %+v\n%sincremental: %s\n       full: %s", seed, step, in.Scope, text, a, b)
 			}
 			w.Apply(got.Items...)
@@ -145,7 +145,7 @@ func grow(w *plantest.World, r *rand.Rand, name string, scope *plan.Scope) {
 	var c fleet.Command
 	ids := []fleet.TaskID{w.NewID(), w.NewID()}[:1+r.IntN(2)]
 	if v := w.State.Service(name); v != nil {
-		if n := w.State.Counts(name, ""); n.Pending+n.Running+len(ids) > v.Upper() {
+		if n := w.State.Counts(name, ""); n.Pending+n.Running+len(ids) > v.MaxRunning() {
 			return
 		}
 		c = fleet.CreateTasks{Revision: v.Revision, Tasks: ids}
@@ -159,12 +159,12 @@ func grow(w *plantest.World, r *rand.Rand, name string, scope *plan.Scope) {
 	w.Apply(fleet.Item{Command: c})
 }
 
-// unsaid is a plan without new numbers of waits that stand, which an incremental
+// withoutConditions is a plan without new numbers of waits that stand, which an incremental
 // pass may leave to a full one.
-func unsaid(w *plantest.World, p plan.Plan) plan.Plan {
+func withoutConditions(w *plantest.World, p plan.Plan) plan.Plan {
 	p.Items = slices.DeleteFunc(slices.Clone(p.Items), func(item fleet.Item) bool {
-		c, ok := item.Command.(fleet.PutWait)
-		row := w.State.Wait(c.About)
+		c, ok := item.Command.(fleet.PutCondition)
+		row := w.State.Condition(c.Subject)
 		return ok && row != nil && row.Code == c.Code
 	})
 	return p

@@ -8,7 +8,7 @@ import (
 )
 
 // portsFree reports whether a host has the ports a task of the class needs.
-func (r *rooms) portsFree(h *room, c *class) bool {
+func (r *fleetCapacity) portsFree(h *hostCapacity, c *class) bool {
 	if c.dynamic > 0 && h.full {
 		return false
 	}
@@ -20,20 +20,20 @@ func (r *rooms) portsFree(h *room, c *class) bool {
 	return true
 }
 
-func (r *rooms) taken(h *room, p hostPort) bool {
+func (r *fleetCapacity) taken(h *hostCapacity, p hostPort) bool {
 	return slices.Contains(h.given, p) || r.state.PortTaken(h.host.ID, p.protocol, p.port)
 }
 
 // bind gives a task its host ports; false says that no dynamic port is left.
 // The search begins at a place that the task's id gives, so that a port just
 // left is not the next one taken: clients may still talk to its last holder.
-func (r *rooms) bind(h *room, c *class, task fleet.TaskID) ([]fleet.PortBinding, bool) {
+func (r *fleetCapacity) bind(h *hostCapacity, c *class, task fleet.TaskID) ([]fleet.PortBinding, bool) {
 	if c.ports() == 0 {
 		return nil, true
 	}
 	settings := r.state.Fleet().Settings
 	first, span := settings.DynamicPortFirst, settings.DynamicPortLast-settings.DynamicPortFirst+1
-	at := scatter(task, span)
+	at := hashOrder(task, span)
 	bindings := make([]fleet.PortBinding, 0, c.ports())
 	eachPort(c.def, func(container *fleet.Container, m *fleet.PortMapping, port int) {
 		for tried := 0; port == 0 && tried < span; tried++ {
@@ -55,8 +55,8 @@ func claimed(bindings []fleet.PortBinding, p hostPort) bool {
 	})
 }
 
-// scatter spreads task ids over n places.
-func scatter(task fleet.TaskID, n int) int {
+// hashOrder spreads task ids over n places.
+func hashOrder(task fleet.TaskID, n int) int {
 	if n <= 0 {
 		return 0
 	}

@@ -12,7 +12,7 @@ func (p *planner) rearranged() *planner {
 	if !p.small || p.out.More {
 		return nil
 	}
-	z, of := p.puzzle()
+	z, of := p.problem()
 	if z == nil {
 		return nil
 	}
@@ -21,10 +21,10 @@ func (p *planner) rearranged() *planner {
 		return nil
 	}
 	for _, i := range z.hosts {
-		p.rooms.read(p.in, i, p.rooms.hosts[i].host)
+		p.capacity.read(p.in, i, p.capacity.hosts[i].host)
 	}
 	q := newPlanner(p.in, p.index)
-	q.rooms, q.small = p.rooms, true
+	q.capacity, q.small = p.capacity, true
 	q.follow(p.batches, of, found)
 	// Dynamic ports, which the puzzle does not count, may have run out.
 	got, had := placed(q.batches), placed(p.batches)
@@ -34,11 +34,11 @@ func (p *planner) rearranged() *planner {
 	return nil
 }
 
-// puzzle states the problem, or returns nil where there is none: fewer than two
+// problem states the problem, or returns nil where there is none: fewer than two
 // classes that want the same room, or too many for a search. The batches are
 // those of the puzzle's kinds.
-func (p *planner) puzzle() (*puzzle, []*batch) {
-	z := newPuzzle(p.rooms)
+func (p *planner) problem() (*problem, []*batch) {
+	z := newProblem(p.capacity)
 	var of []*batch
 	tasks := 0
 	for _, b := range p.batches {
@@ -62,7 +62,7 @@ func (p *planner) puzzle() (*puzzle, []*batch) {
 
 // follow places all batches again: those of the puzzle as found, then whatever
 // still fits.
-func (q *planner) follow(all, of []*batch, found *layout) {
+func (q *planner) follow(all, of []*batch, found *arrangement) {
 	for _, b := range all {
 		again := q.batch(b.class.tasks)
 		again.quota = map[int32]int{}

@@ -29,7 +29,7 @@ func (p *planner) runs() iter.Seq[[]*fleet.Task] {
 }
 
 func (p *planner) unassigned() iter.Seq[*fleet.Task] {
-	if p.in.Scope.Full || p.in.Scope.Room {
+	if p.in.Scope.Full || p.in.Scope.Capacity {
 		return p.in.State.Unassigned()
 	}
 	return p.scoped

@@ -22,7 +22,7 @@ const (
 // solve returns an arrangement that is better than the planner's own greedy one,
 // of which so many tasks were placed; nil where there is none. Cheap ones are
 // tried first: it ends at once where none can be better.
-func (z *puzzle) solve(placed int) *layout {
+func (z *problem) solve(placed int) *arrangement {
 	own := z.empty()
 	for k := range z.kinds {
 		own.fill(k)
@@ -34,7 +34,7 @@ func (z *puzzle) solve(placed int) *layout {
 		return nil
 	}
 	order := z.by(func(k *kind) int64 { return k.weight })
-	for _, place := range []func(*layout, int){(*layout).fill, (*layout).pack} {
+	for _, place := range []func(*arrangement, int){(*arrangement).fill, (*arrangement).pack} {
 		l := z.empty()
 		for _, k := range order {
 			place(l, k)
@@ -51,12 +51,12 @@ func (z *puzzle) solve(placed int) *layout {
 // solver is a depth-first search: kind by kind, largest first, and host by host,
 // the fullest first, over how many of the kind the host takes.
 type solver struct {
-	z     *puzzle
+	z     *problem
 	best  score
-	found *layout // that has the best score; nil: the planner's own
+	found *arrangement // that has the best score; nil: the planner's own
 	nodes int
 
-	now   *layout
+	now   *arrangement
 	order []int  // kinds
 	hosts []int  // least free first
 	twin  []bool // by place in hosts: as the host before it in all that matters
@@ -66,7 +66,7 @@ type solver struct {
 // done reports whether nothing better can be found, or the search is long enough.
 func (s *solver) done() bool { return s.best == s.z.ideal || s.nodes >= MaxSearchNodes }
 
-func (s *solver) offer(l *layout) {
+func (s *solver) offer(l *arrangement) {
 	if got := l.score(); got.better(s.best) {
 		s.best, s.found = got, l.clone()
 	}
@@ -95,7 +95,7 @@ func (s *solver) exact(order []int) {
 
 // same reports whether two hosts are interchangeable for counts: zone, room and
 // what they admit.
-func (z *puzzle) same(a, b int) bool {
+func (z *problem) same(a, b int) bool {
 	if z.zone[a] != z.zone[b] || z.free[a] != z.free[b] {
 		return false
 	}

@@ -19,7 +19,7 @@ func (a tasks) plus(b tasks) tasks { return tasks{a.revision + b.revision, a.ser
 // spread counts a service's tasks by zone and host: those in State, and those
 // placed in this pass. Standalone tasks count only what this pass places.
 type spread struct {
-	rooms    *rooms
+	capacity *fleetCapacity
 	service  string
 	revision fleet.RevisionID
 	uniform  bool // all tasks in State are of the revision: State's own counts do
@@ -31,8 +31,8 @@ type spread struct {
 
 // spreadOf counts for the next class. Another revision of the same service goes
 // on from what this pass placed before.
-func (r *rooms) spreadOf(c *class, before *spread) *spread {
-	s := &spread{rooms: r, service: c.service, revision: c.revision, zones: make([]tasks, len(r.zones)),
+func (r *fleetCapacity) spreadOf(c *class, before *spread) *spread {
+	s := &spread{capacity: r, service: c.service, revision: c.revision, zones: make([]tasks, len(r.zones)),
 		hosts: map[fleet.HostID]tasks{}, placed: map[fleet.HostID]int{}}
 	if c.service == "" {
 		return s
@@ -58,12 +58,12 @@ func (r *rooms) spreadOf(c *class, before *spread) *spread {
 func (s *spread) countAll() {
 	count := func(id fleet.HostID, n tasks, here bool) {
 		s.hosts[id] = s.hosts[id].plus(n)
-		if i, ok := s.rooms.byID[id]; ok && here {
-			zone := s.rooms.hosts[i].zone
+		if i, ok := s.capacity.byID[id]; ok && here {
+			zone := s.capacity.hosts[i].zone
 			s.zones[zone] = s.zones[zone].plus(n)
 		}
 	}
-	for task := range s.rooms.state.LiveTasksOfService(s.service) {
+	for task := range s.capacity.state.LiveTasksOfService(s.service) {
 		if task.Host == "" || task.Desired != fleet.TaskRunning {
 			continue
 		}
@@ -71,23 +71,23 @@ func (s *spread) countAll() {
 		if task.Revision == s.revision {
 			n.revision = 1
 		}
-		count(task.Host, n, s.rooms.state.Reachable(task))
+		count(task.Host, n, s.capacity.state.Reachable(task))
 	}
 	for id, n := range s.placed {
 		count(id, tasks{service: n}, true)
 	}
 }
 
-func (s *spread) onHost(h *room) tasks {
+func (s *spread) onHost(h *hostCapacity) tasks {
 	n := s.hosts[h.host.ID]
 	if s.uniform && !s.bare {
-		inState := s.rooms.state.TasksOnHost(s.service, h.host.ID)
+		inState := s.capacity.state.TasksOnHost(s.service, h.host.ID)
 		n = n.plus(tasks{inState, inState})
 	}
 	return n
 }
 
-func (s *spread) take(h *room) {
+func (s *spread) take(h *hostCapacity) {
 	one := tasks{1, 1}
 	s.hosts[h.host.ID] = s.hosts[h.host.ID].plus(one)
 	s.zones[h.zone] = s.zones[h.zone].plus(one)

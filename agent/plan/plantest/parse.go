@@ -39,17 +39,17 @@ type serviceSpec struct {
 }
 
 type hostSpec struct {
-	name, zone string
-	cpu, mem   int64
-	cordoned   bool
-	joining    bool
-	rebooted   time.Duration // how long ago; zero: it did not
-	lost       bool
-	silent     time.Duration // zero: not silent
-	sight      plan.Sight
-	seenFor    time.Duration
-	session    int // on whose stream it is heard; negative: that of State
-	tasks      []taskSpec
+	name, zone  string
+	cpu, mem    int64
+	cordoned    bool
+	joining     bool
+	rebooted    time.Duration // how long ago; zero: it did not
+	lost        bool
+	silent      time.Duration // zero: not silent
+	liveness    plan.Liveness
+	livenessFor time.Duration
+	session     int // on whose stream it is heard; negative: that of State
+	tasks       []taskSpec
 }
 
 type taskSpec struct {
@@ -61,8 +61,8 @@ type taskSpec struct {
 	count    int
 }
 
-var sights = map[string]plan.Sight{"unknown": plan.SightUnknown, "alive": plan.SightAlive,
-	"suspect": plan.SightSuspect, "refused": plan.SightRefused, "silent": plan.SightSilent}
+var livenessNames = map[string]plan.Liveness{"unknown": plan.LivenessUnknown, "alive": plan.LivenessAlive,
+	"suspect": plan.LivenessSuspect, "refused": plan.LivenessRefused, "silent": plan.LivenessSilent}
 
 func parse(t testing.TB, text string) *fixture {
 	t.Helper()
@@ -159,7 +159,7 @@ func (f *fixture) service(words []string) *serviceSpec {
 
 func (f *fixture) host(words []string, tasks string) *hostSpec {
 	f.t.Helper()
-	h := &hostSpec{name: words[0], zone: "a", cpu: 4096, mem: 8192, sight: plan.SightAlive, session: -1, tasks: f.tasks(tasks)}
+	h := &hostSpec{name: words[0], zone: "a", cpu: 4096, mem: 8192, liveness: plan.LivenessAlive, session: -1, tasks: f.tasks(tasks)}
 	for _, w := range words[1:] {
 		key, value, _ := strings.Cut(w, "=")
 		switch key {
@@ -179,19 +179,19 @@ func (f *fixture) host(words []string, tasks string) *hostSpec {
 				h.rebooted = f.duration(w, value)
 			}
 		case "lost":
-			h.lost, h.sight = true, plan.SightSilent
+			h.lost, h.liveness = true, plan.LivenessSilent
 		case "silent":
-			h.silent, h.sight = time.Second, plan.SightSilent
+			h.silent, h.liveness = time.Second, plan.LivenessSilent
 			if value != "" {
 				h.silent = f.duration(w, value)
 			}
 		case "session":
 			h.session = f.number(w, value)
 		case "seen":
-			sight, held, _ := strings.Cut(value, "/")
-			h.sight = sights[sight]
+			liveness, held, _ := strings.Cut(value, "/")
+			h.liveness = livenessNames[liveness]
 			if held != "" {
-				h.seenFor = f.duration(w, held)
+				h.livenessFor = f.duration(w, held)
 			}
 		default:
 			f.t.Fatalf("fixture: host %s: unknown word %q", h.name, w)

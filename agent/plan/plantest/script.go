@@ -42,33 +42,33 @@ func Run(t testing.TB, script string, planners ...func(plan.Input) plan.Plan) st
 
 func (w *World) play(words []string, planners []func(plan.Input) plan.Plan) string {
 	w.t.Helper()
-	about := ""
+	subject := ""
 	if len(words) > 1 {
-		about = words[1]
+		subject = words[1]
 	}
 	switch words[0] {
 	case "plan":
 		return w.pass(planners)
 	case "wait":
-		w.Wait(w.duration(about))
+		w.Wait(w.duration(subject))
 	case "obey":
 		w.Obey(words[1:]...)
 	case "see":
-		seen := plan.HostSeen{Sight: sights[words[2]], For: w.duration(words[3]), Age: w.duration(words[3])}
-		if seen.Sight == plan.SightAlive {
-			seen.Session = w.State.Host(fleet.HostID(about)).Session.N
+		liveness := plan.HostLiveness{Liveness: livenessNames[words[2]], For: w.duration(words[3]), Age: w.duration(words[3])}
+		if liveness.Liveness == plan.LivenessAlive {
+			liveness.Session = w.State.Host(fleet.HostID(subject)).Session.N
 		}
-		w.Seen.Hosts[fleet.HostID(about)] = seen
+		w.Liveness.Hosts[fleet.HostID(subject)] = liveness
 	case "reboot":
-		w.reboot(fleet.HostID(about))
+		w.reboot(fleet.HostID(subject))
 	case "cordon":
-		w.Do(fleet.CordonHost{Host: fleet.HostID(about)})
+		w.Do(fleet.CordonHost{Host: fleet.HostID(subject)})
 	case "uncordon":
-		w.Do(fleet.UncordonHost{Host: fleet.HostID(about)})
+		w.Do(fleet.UncordonHost{Host: fleet.HostID(subject)})
 	case "delete":
-		w.Do(fleet.DeleteService{Name: about, Force: true})
+		w.Do(fleet.DeleteService{Name: subject, Force: true})
 	case "scale", "update", "deploy":
-		w.put(words[0], about, words[2:])
+		w.put(words[0], subject, words[2:])
 	case "status":
 		return w.status()
 	default:
@@ -100,7 +100,7 @@ func (w *World) pass(planners []func(plan.Input) plan.Plan) string {
 func (w *World) Obey(fates ...string) {
 	w.t.Helper()
 	for host := range w.State.Clone().Hosts() {
-		if w.Seen.Hosts[host.ID].Sight != plan.SightAlive {
+		if w.Liveness.Hosts[host.ID].Liveness != plan.LivenessAlive {
 			continue
 		}
 		var reports []fleet.TaskReport
@@ -137,14 +137,14 @@ func (w *World) reboot(id fleet.HostID) {
 	w.reports[id] = 0
 	w.Do(fleet.OpenSession{Host: id, Boot: fmt.Sprintf("boot-%d", host.Session.N+1), Nonce: host.Session.Nonce + 1,
 		Addr: host.Addr, Zone: host.Zone, Capacity: host.Capacity})
-	w.Seen.Hosts[id] = plan.HostSeen{Sight: plan.SightAlive, Session: w.State.Host(id).Session.N}
+	w.Liveness.Hosts[id] = plan.HostLiveness{Liveness: plan.LivenessAlive, Session: w.State.Host(id).Session.N}
 }
 
 // put updates a service: "scale web 4", "update web min=50 max=100", "deploy web".
 func (w *World) put(step, name string, words []string) {
 	w.t.Helper()
 	old := w.State.Service(name)
-	put := fleet.PutService{Name: name, ExpectMod: old.Mod, TaskDef: w.State.LatestTaskDef(name).ID, Desired: old.Desired,
+	put := fleet.PutService{Name: name, ExpectedModifyIndex: old.ModifyIndex, TaskDef: w.State.LatestTaskDef(name).ID, Desired: old.Desired,
 		MinPercent: old.MinPercent, MaxPercent: old.MaxPercent, GraceS: old.GraceS, OnDisconnect: old.OnDisconnect, Force: step == "deploy"}
 	for _, word := range words {
 		key, value, _ := strings.Cut(word, "=")
@@ -171,7 +171,7 @@ func (w *World) status() string {
 			n := w.State.Counts(v.Name, id)
 			fmt.Fprintf(&out, " %s running %d pending %d stopping %d unreachable %d,", id, n.Running, n.Pending, n.Stopping, n.Unreachable)
 		}
-		if row := w.State.Wait(fleet.AboutService(v.Name)); row != nil {
+		if row := w.State.Condition(fleet.ServiceSubject(v.Name)); row != nil {
 			fmt.Fprintf(&out, " %s since %s", row.Code, w.Now.Sub(row.Since).Round(time.Second))
 		}
 		out.WriteString("\n")

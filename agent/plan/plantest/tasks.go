@@ -84,7 +84,7 @@ func (w *World) buildService(f *fixture, s *serviceSpec, later *timeline) {
 	for revision := 1; revision <= s.revisions; revision++ {
 		put := fleet.PutService{Name: s.name, TaskDef: def, Desired: roomy, MinPercent: 100, MaxPercent: 200, Force: true}
 		if old := w.State.Service(s.name); old != nil {
-			put.ExpectMod = old.Mod
+			put.ExpectedModifyIndex = old.ModifyIndex
 		}
 		w.do(put)
 		for _, task := range tasks {
@@ -184,7 +184,7 @@ func (w *World) buildFailures(f *fixture, s *serviceSpec, later *timeline) {
 func (w *World) finishService(s *serviceSpec) {
 	w.t.Helper()
 	old := w.State.Service(s.name)
-	w.do(fleet.PutService{Name: s.name, ExpectMod: old.Mod, TaskDef: w.State.LatestTaskDef(s.name).ID,
+	w.do(fleet.PutService{Name: s.name, ExpectedModifyIndex: old.ModifyIndex, TaskDef: w.State.LatestTaskDef(s.name).ID,
 		Desired: s.desired, MinPercent: s.min, MaxPercent: s.max, GraceS: int(s.grace / time.Second),
 		OnDisconnect: fleet.OnDisconnect{StopAfterMs: s.stopAfter.Milliseconds()}})
 	if s.deleted {
@@ -196,12 +196,12 @@ func (w *World) finishService(s *serviceSpec) {
 func (w *World) buildLife(h *hostSpec, later *timeline) {
 	w.t.Helper()
 	id := fleet.HostID(h.name)
-	if h.seenFor == 0 {
-		h.seenFor = 10 * time.Second
+	if h.livenessFor == 0 {
+		h.livenessFor = 10 * time.Second
 	}
-	seen := w.Seen.Hosts[id]
-	seen.Sight, seen.For, seen.Age = h.sight, h.seenFor, h.seenFor
-	w.Seen.Hosts[id] = seen
+	liveness := w.Liveness.Hosts[id]
+	liveness.Liveness, liveness.For, liveness.Age = h.liveness, h.livenessFor, h.livenessFor
+	w.Liveness.Hosts[id] = liveness
 	silence := func() { w.do(fleet.SilenceHost{Host: id, Session: w.State.Host(id).Session.N}) }
 	if h.lost {
 		later.add(w.Now.Add(-10*time.Minute), silence)

@@ -52,11 +52,11 @@ func command(item fleet.Item) string {
 		return fmt.Sprintf("stop %s: %s", join(c.Tasks), c.Reason)
 	case fleet.AssignTasks:
 		return "place " + join(c.Tasks) + " on " + string(c.Host) + ports(c.Ports)
-	case fleet.PutWait:
+	case fleet.PutCondition:
 		if c.Code == "" {
-			return "clear " + c.About
+			return "clear " + c.Subject
 		}
-		return fmt.Sprintf("wait %s %s: %s", c.About, c.Code, c.Message)
+		return fmt.Sprintf("wait %s %s: %s", c.Subject, c.Code, c.Message)
 	default:
 		return fmt.Sprintf("%T", c)
 	}

@@ -21,9 +21,9 @@ const life = 3 * time.Hour
 // World is a State under test, with what is seen of it. It is not for
 // concurrent use.
 type World struct {
-	State *fleet.State
-	Seen  plan.Seen
-	Now   fleet.Time
+	State    *fleet.State
+	Liveness plan.FleetLiveness
+	Now      fleet.Time
 
 	t       testing.TB
 	made    map[string]int // tasks named so far, by service or definition
@@ -36,7 +36,7 @@ type World struct {
 func Parse(t testing.TB, text string) *World {
 	t.Helper()
 	w := &World{State: fleet.New(), t: t, at: Start, Now: Start.Add(life), made: map[string]int{},
-		reports: map[fleet.HostID]uint64{}, Seen: plan.Seen{Hosts: map[fleet.HostID]plan.HostSeen{}, LeaderAge: time.Hour}}
+		reports: map[fleet.HostID]uint64{}, Liveness: plan.FleetLiveness{Hosts: map[fleet.HostID]plan.HostLiveness{}, LeaderAge: time.Hour}}
 	w.build(parse(t, text))
 	w.at = w.Now
 	return w
@@ -44,7 +44,7 @@ func Parse(t testing.TB, text string) *World {
 
 // Input is a full pass over the World.
 func (w *World) Input() plan.Input {
-	return plan.Input{State: w.State, Seen: w.Seen, Now: w.Now, Scope: plan.Scope{Full: true}, NewID: w.NewID}
+	return plan.Input{State: w.State, Liveness: w.Liveness, Now: w.Now, Scope: plan.Scope{Full: true}, NewID: w.NewID}
 }
 
 // NewID gives ids "new-01", "new-02", ...
@@ -58,7 +58,7 @@ func (w *World) Wait(d time.Duration) { w.Now = w.Now.Add(d) }
 
 // Apply applies commands at Now, checks the State and returns what was touched.
 // A refusal is fatal.
-func (w *World) Apply(items ...fleet.Item) fleet.Touched {
+func (w *World) Apply(items ...fleet.Item) fleet.ChangeSet {
 	w.t.Helper()
 	w.at = w.Now
 	return w.apply(items...)
@@ -79,7 +79,7 @@ func (w *World) Report(host fleet.HostID, tasks ...fleet.TaskReport) {
 	w.report(host, tasks...)
 }
 
-func (w *World) apply(items ...fleet.Item) fleet.Touched {
+func (w *World) apply(items ...fleet.Item) fleet.ChangeSet {
 	w.t.Helper()
 	out := w.State.Apply(w.State.Index()+1, fleet.Entry{At: w.at, Items: items})
 	for i, r := range out.Results {
@@ -87,10 +87,10 @@ func (w *World) apply(items ...fleet.Item) fleet.Touched {
 			w.t.Fatalf("apply %T: %v", items[i].Command, r.Err)
 		}
 	}
-	if err := w.State.CheckTouched(out.Touched); err != nil {
+	if err := w.State.CheckChangeSet(out.ChangeSet); err != nil {
 		w.t.Fatalf("check after %T: %v", items[0].Command, err)
 	}
-	return out.Touched
+	return out.ChangeSet
 }
 
 func (w *World) do(c fleet.Command) {
@@ -132,14 +132,14 @@ func (w *World) build(f *fixture) {
 // hear has a host that is seen alive be heard in a session.
 func (w *World) hear(h *hostSpec) {
 	id := fleet.HostID(h.name)
-	seen := w.Seen.Hosts[id]
+	liveness := w.Liveness.Hosts[id]
 	switch {
 	case h.session >= 0:
-		seen.Session = uint64(h.session)
-	case h.sight == plan.SightAlive:
-		seen.Session = w.State.Host(id).Session.N
+		liveness.Session = uint64(h.session)
+	case h.liveness == plan.LivenessAlive:
+		liveness.Session = w.State.Host(id).Session.N
 	}
-	w.Seen.Hosts[id] = seen
+	w.Liveness.Hosts[id] = liveness
 }
 
 func (w *World) buildHosts(hosts []*hostSpec) {
@@ -177,11 +177,11 @@ func (w *World) buildLeader(words map[string]string) {
 	for key, value := range words {
 		switch key {
 		case "age":
-			w.Seen.LeaderAge = w.duration(value)
+			w.Liveness.LeaderAge = w.duration(value)
 		case "clock":
 			offset, samples, _ := strings.Cut(value, "/")
-			w.Seen.ClockOffset = w.duration(offset)
-			fmt.Sscan(samples, &w.Seen.ClockSamples)
+			w.Liveness.ClockOffset = w.duration(offset)
+			fmt.Sscan(samples, &w.Liveness.ClockSamples)
 		default:
 			if !slices.Contains(fleet.SettingNames(), key) {
 				w.t.Fatalf("fixture: leader: unknown word %q", key)

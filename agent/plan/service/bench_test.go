@@ -50,7 +50,7 @@ func large(b *testing.B, n int, rolling bool) plan.Input {
 		do(fleet.Report{Host: id, Session: 1, Seq: 2, Tasks: report})
 	}
 	if rolling {
-		do(fleet.PutService{Name: "web", ExpectMod: s.Service("web").Mod, TaskDef: "web:1", Desired: n, MinPercent: 100, MaxPercent: 100, Force: true})
+		do(fleet.PutService{Name: "web", ExpectedModifyIndex: s.Service("web").ModifyIndex, TaskDef: "web:1", Desired: n, MinPercent: 100, MaxPercent: 100, Force: true})
 	}
 	ids := 0
 	return plan.Input{State: s, Now: 120_000, Scope: plan.Scope{Services: []string{"web"}},

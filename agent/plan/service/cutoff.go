@@ -26,7 +26,7 @@ const (
 
 // countCutOff counts the tasks that may still run on hosts nobody hears, and
 // until when the first of them may.
-func (t *tally) countCutOff(s *fleet.State, service *fleet.Service, now fleet.Time) {
+func (t *serviceTasks) countCutOff(s *fleet.State, service *fleet.Service, now fleet.Time) {
 	if service.OnDisconnect.StopAfterMs <= 0 {
 		return
 	}
@@ -63,11 +63,11 @@ func silentSince(s *fleet.State, task *fleet.Task) (since fleet.Time, away bool)
 	if host == nil || task.Desired != fleet.TaskRunning || task.Session < host.BootSession {
 		return 0, false
 	}
-	switch host.Life {
+	switch host.State {
 	case fleet.HostSilent:
-		return host.LifeSince, true
+		return host.StateSince, true
 	case fleet.HostLost:
-		return host.LifeSince - lostAfter, true
+		return host.StateSince - lostAfter, true
 	default:
 		return 0, false
 	}
@@ -83,11 +83,11 @@ func endsWithin(def *fleet.TaskDef, on fleet.OnDisconnect) time.Duration {
 	return after + after/cutOffPace + time.Duration(grace)*time.Second + cutOffSlack
 }
 
-// cutOffWait says what is waited for.
-func cutOffWait(service *fleet.Service, t *tally) fleet.PutWait {
+// cutOffCondition says what is waited for.
+func cutOffCondition(service *fleet.Service, t *serviceTasks) fleet.PutCondition {
 	after := time.Duration(service.OnDisconnect.StopAfterMs) * time.Millisecond
-	return fleet.PutWait{
-		About: fleet.AboutService(service.Name), Code: CodeCutOff, Until: t.cutOffUntil,
+	return fleet.PutCondition{
+		Subject: fleet.ServiceSubject(service.Name), Code: CodeCutOff, Until: t.cutOffUntil,
 		Counts: []fleet.Count{{Name: "tasks", N: t.cutOff}},
 		Message: fmt.Sprintf("tasks of %s may still run on hosts that are cut off: %d; they end by themselves (onDisconnect: stop after %s) and are replaced from %s on",
 			service.Name, t.cutOff, after, t.cutOffUntil.Std().Format(time.RFC3339)),
@@ -96,8 +96,8 @@ func cutOffWait(service *fleet.Service, t *tally) fleet.PutWait {
 
 // comeBack asks for a visit when the first of them has ended. Another planner's
 // wait may stand in place of ours, so State.Due is not enough.
-func (p *planner) comeBack(service *fleet.Service, t *tally) {
+func (p *planner) comeBack(service *fleet.Service, t *serviceTasks) {
 	if t.cutOff > 0 {
-		p.out.WakeAt(t.cutOffUntil, fleet.AboutService(service.Name))
+		p.out.WakeAt(t.cutOffUntil, fleet.ServiceSubject(service.Name))
 	}
 }

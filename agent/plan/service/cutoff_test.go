@@ -14,7 +14,7 @@ import (
 // stopAfter sets what hosts do with tasks of web once they hear no leader.
 func stopAfter(w *plantest.World, d time.Duration) {
 	v := w.State.Service("web")
-	w.Do(fleet.PutService{Name: v.Name, ExpectMod: v.Mod, TaskDef: w.State.LatestTaskDef(v.Name).ID, Desired: v.Desired,
+	w.Do(fleet.PutService{Name: v.Name, ExpectedModifyIndex: v.ModifyIndex, TaskDef: w.State.LatestTaskDef(v.Name).ID, Desired: v.Desired,
 		MinPercent: v.MinPercent, MaxPercent: v.MaxPercent, GraceS: v.GraceS, OnDisconnect: fleet.OnDisconnect{StopAfterMs: d.Milliseconds()}})
 }
 
@@ -135,7 +135,7 @@ func TestATaskThatStopsCutOffIsReplacedWhenItHasStopped(t *testing.T) {
 			if len(p.Wakes) != 1 || p.Wakes[0].At != w.Now.Add(tt.until) {
 				t.Errorf("asks to be woken %+v, want at %s", p.Wakes, w.Now.Add(tt.until))
 			}
-			if row := w.State.Wait(fleet.AboutService("web")); row == nil || row.Until != w.Now.Add(tt.until) {
+			if row := w.State.Condition(fleet.ServiceSubject("web")); row == nil || row.Until != w.Now.Add(tt.until) {
 				t.Errorf("the wait is %+v", row)
 			}
 			w.Wait(tt.until - time.Millisecond)

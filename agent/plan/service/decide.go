@@ -1,44 +1,44 @@
 package service
 
-// group counts tasks that are to run, on reachable hosts or not placed yet.
-type group struct {
+// taskCounts counts tasks that are to run, on reachable hosts or not placed yet.
+type taskCounts struct {
 	pending   int // below RUNNING
-	fresh     int // RUNNING, health not known yet
+	starting  int // RUNNING, health not known yet
 	healthy   int // RUNNING and healthy as ecs.md 3.3 counts
 	unhealthy int // RUNNING and judged unhealthy, its grace period over
 }
 
-func (g group) running() int { return g.fresh + g.healthy + g.unhealthy }
-func (g group) present() int { return g.pending + g.running() }
+func (g taskCounts) running() int { return g.starting + g.healthy + g.unhealthy }
+func (g taskCounts) present() int { return g.pending + g.running() }
 
 // coming are tasks that may yet turn healthy.
-func (g group) coming() int { return g.pending + g.fresh }
+func (g taskCounts) coming() int { return g.pending + g.starting }
 
-// numbers is all that the arithmetic knows of a service.
-type numbers struct {
-	desired, lower, upper int
-	current               group // of the service's present revision
-	old                   group // of any other
-	backOff               bool  // no start before a time that is not yet
-	cutOff                int   // tasks that may run on hosts nobody hears; see cutoff.go
+// inputs is all that the arithmetic knows of a service.
+type inputs struct {
+	desired, minHealthy, maxRunning int
+	current                         taskCounts // of the service's present revision
+	old                             taskCounts // of any other
+	backOff                         bool       // no start before a time that is not yet
+	cutOff                          int        // tasks that may run on hosts nobody hears; see cutoff.go
 }
 
-func (n numbers) present() int { return n.current.present() + n.old.present() }
-func (n numbers) running() int { return n.current.running() + n.old.running() }
-func (n numbers) healthy() int { return n.current.healthy + n.old.healthy }
+func (n inputs) present() int { return n.current.present() + n.old.present() }
+func (n inputs) running() int { return n.current.running() + n.old.running() }
+func (n inputs) healthy() int { return n.current.healthy + n.old.healthy }
 
-// moves is what to do, in this order; each stop names how many tasks of which
+// adjustments is what to do, in this order; each stop names how many tasks of which
 // kind.
-type moves struct {
-	stopComing    int // current tasks not yet healthy that nobody needs
-	stopUnhealthy int // current unhealthy tasks that others have replaced
-	stopHealthy   int // current healthy tasks beyond desired
-	stopPending   int // old tasks that do not run yet
-	stopOld       int // old running tasks that healthy current ones have replaced
-	yieldOld      int // old running tasks that stop first, for want of room
-	yieldSick     int // current unhealthy tasks that stop first, for want of room
-	create        int
-	stuck         bool // the bounds let nothing start and nothing stop
+type adjustments struct {
+	stopComing         int // current tasks not yet healthy that nobody needs
+	stopUnhealthy      int // current unhealthy tasks that others have replaced
+	stopHealthy        int // current healthy tasks beyond desired
+	stopPending        int // old tasks that do not run yet
+	stopOld            int // old running tasks that healthy current ones have replaced
+	stopOldFirst       int // old running tasks that stop first, for want of room
+	stopUnhealthyFirst int // current unhealthy tasks that stop first, for want of room
+	create             int
+	stuck              bool // the bounds let nothing start and nothing stop
 }
 
 // mayStart is how many tasks the upper bound still lets start, mayStop how many
@@ -51,8 +51,8 @@ func mayStop(healthy, lower int) int  { return max(0, healthy-lower) }
 // never hold one task more than desired do tasks stop first, within the lower
 // bound. Tasks that may run cut off are no reason to stop anything: they only
 // put off their replacements. See ../DESIGN.md for the rules by number.
-func decide(n numbers) moves {
-	var m moves
+func decide(n inputs) adjustments {
+	var m adjustments
 	missing := max(0, n.desired-n.current.healthy)
 	m.stopComing = max(0, n.current.coming()-missing)
 	m.stopUnhealthy = max(0, n.current.unhealthy-missing)
@@ -65,30 +65,30 @@ func decide(n numbers) moves {
 		return m
 	}
 	left := n.present() - m.stopComing - m.stopUnhealthy - m.stopHealthy - m.stopPending - m.stopOld
-	room := mayStart(n.upper, left)
+	room := mayStart(n.maxRunning, left)
 	if room == 0 && n.current.coming() == 0 {
-		m.yieldSick, m.yieldOld = yield(n, m, want)
-		room = mayStart(n.upper, left-m.yieldSick-m.yieldOld)
+		m.stopUnhealthyFirst, m.stopOldFirst = stopFirst(n, m, want)
+		room = mayStart(n.maxRunning, left-m.stopUnhealthyFirst-m.stopOldFirst)
 		m.stuck = room == 0
 	}
 	m.create = min(want, room)
 	return m
 }
 
-// yield finds what must stop before anything can start. One unhealthy current
+// stopFirst finds what must stop before anything can start. One unhealthy current
 // task goes at a time; else old tasks go, never more than are wanted. RUNNING
 // tasks stay at or above the lower bound, and so do healthy ones.
 //
 // Old tasks yield only where the upper bound can never hold one task more than
 // desired: healthy current and old tasks are at most desired together, so
 // whoever fills an upper bound above that is unhealthy.
-func yield(n numbers, m moves, want int) (sick, old int) {
-	mayStopRunning := mayStop(n.running()-m.stopUnhealthy-m.stopHealthy-m.stopOld, n.lower)
+func stopFirst(n inputs, m adjustments, want int) (sick, old int) {
+	mayStopRunning := mayStop(n.running()-m.stopUnhealthy-m.stopHealthy-m.stopOld, n.minHealthy)
 	if n.current.unhealthy-m.stopUnhealthy > 0 && mayStopRunning > 0 {
 		return 1, 0
 	}
 	keptOld := n.old.running() - m.stopOld
 	weak := max(0, n.old.running()-n.old.healthy-m.stopOld) // they stop before healthy ones
-	mayStopHealthy := mayStop(n.healthy()-m.stopHealthy-max(0, m.stopOld-(n.old.running()-n.old.healthy)), n.lower)
+	mayStopHealthy := mayStop(n.healthy()-m.stopHealthy-max(0, m.stopOld-(n.old.running()-n.old.healthy)), n.minHealthy)
 	return 0, min(want, keptOld, mayStopRunning, weak+mayStopHealthy)
 }

@@ -29,14 +29,14 @@ func TestGoldenVectorsOfTheRollingArithmetic(t *testing.T) {
 	for _, tt := range tests {
 		t.Run(fmt.Sprintf("%d tasks at %d/%d", tt.desired, tt.min, tt.max), func(t *testing.T) {
 			v := fleet.Service{Desired: tt.desired, MinPercent: tt.min, MaxPercent: tt.max}
-			if v.Lower() != tt.lower || v.Upper() != tt.upper {
-				t.Errorf("bounds are %d and %d, want %d and %d", v.Lower(), v.Upper(), tt.lower, tt.upper)
+			if v.MinHealthy() != tt.lower || v.MaxRunning() != tt.upper {
+				t.Errorf("bounds are %d and %d, want %d and %d", v.MinHealthy(), v.MaxRunning(), tt.lower, tt.upper)
 			}
-			m := decide(numbers{desired: tt.desired, lower: tt.lower, upper: tt.upper, old: group{healthy: tt.desired}})
-			if m.create != tt.start || m.yieldOld != tt.stop || m.stuck != tt.stuck {
-				t.Errorf("starts %d, stops %d, stuck %v; want %d, %d, %v", m.create, m.yieldOld, m.stuck, tt.start, tt.stop, tt.stuck)
+			m := decide(inputs{desired: tt.desired, minHealthy: tt.lower, maxRunning: tt.upper, old: taskCounts{healthy: tt.desired}})
+			if m.create != tt.start || m.stopOldFirst != tt.stop || m.stuck != tt.stuck {
+				t.Errorf("starts %d, stops %d, stuck %v; want %d, %d, %v", m.create, m.stopOldFirst, m.stuck, tt.start, tt.stop, tt.stuck)
 			}
-			if other := m.stopComing + m.stopHealthy + m.stopOld + m.stopPending + m.stopUnhealthy + m.yieldSick; other != 0 {
+			if other := m.stopComing + m.stopHealthy + m.stopOld + m.stopPending + m.stopUnhealthy + m.stopUnhealthyFirst; other != 0 {
 				t.Errorf("other stops: %+v", m)
 			}
 		})
@@ -58,29 +58,29 @@ func TestRollOversEndWithinTheirBounds(t *testing.T) {
 
 func rollOver(t *testing.T, desired, min, max int) {
 	v := fleet.Service{Desired: desired, MinPercent: min, MaxPercent: max}
-	n := numbers{desired: desired, lower: v.Lower(), upper: v.Upper(), old: group{healthy: desired}}
+	n := inputs{desired: desired, minHealthy: v.MinHealthy(), maxRunning: v.MaxRunning(), old: taskCounts{healthy: desired}}
 	for pass := 0; ; pass++ {
 		if pass > 2*desired+2 {
 			t.Fatalf("still %+v after %d passes", n, pass)
 		}
 		m := decide(n)
 		if m.stuck {
-			if n.upper > n.desired || n.lower < n.desired {
-				t.Fatalf("stuck though bounds are %d and %d", n.lower, n.upper)
+			if n.maxRunning > n.desired || n.minHealthy < n.desired {
+				t.Fatalf("stuck though bounds are %d and %d", n.minHealthy, n.maxRunning)
 			}
 			return
 		}
-		if m.yieldOld > 0 && n.upper > desired {
+		if m.stopOldFirst > 0 && n.maxRunning > desired {
 			t.Fatalf("stops before it starts: %+v of %+v", m, n)
 		}
 		n.current.healthy -= m.stopHealthy
-		n.old.healthy -= m.stopOld + m.yieldOld
+		n.old.healthy -= m.stopOld + m.stopOldFirst
 		n.current.pending += m.create
-		if n.healthy() < n.lower {
-			t.Fatalf("%d healthy, lower bound is %d: %+v", n.healthy(), n.lower, m)
+		if n.healthy() < n.minHealthy {
+			t.Fatalf("%d healthy, lower bound is %d: %+v", n.healthy(), n.minHealthy, m)
 		}
-		if n.present() > n.upper {
-			t.Fatalf("%d present, upper bound is %d: %+v", n.present(), n.upper, m)
+		if n.present() > n.maxRunning {
+			t.Fatalf("%d present, upper bound is %d: %+v", n.present(), n.maxRunning, m)
 		}
 		if n.current.healthy == desired && n.old.present() == 0 {
 			return

@@ -69,20 +69,20 @@ func (p *planner) visit(service *fleet.Service) {
 		p.drain(service)
 		return
 	}
-	if p.quiet(service) {
+	if p.steady(service) {
 		return
 	}
 	t := count(p.in.State, service, p.in.Now)
-	m := decide(t.numbers)
+	m := decide(t.inputs)
 	p.stop(service, t, m)
 	p.create(service, t, m)
 	p.explain(service, t, m)
 	p.comeBack(service, t)
 }
 
-// quiet reports, by counts alone, that a service is as it should be and said
+// steady reports, by counts alone, that a service is as it should be and said
 // so, so that an event about one task of a large service costs nothing.
-func (p *planner) quiet(service *fleet.Service) bool {
+func (p *planner) steady(service *fleet.Service) bool {
 	all := p.in.State.Counts(service.Name, "")
 	current := p.in.State.Counts(service.Name, service.Revision)
 	if all.Pending > 0 || all.Running != service.Desired || current.Running != service.Desired {
@@ -95,7 +95,7 @@ func (p *planner) quiet(service *fleet.Service) bool {
 	if def := p.in.State.TaskDef(revision.TaskDef); def == nil || def.Checked() && current.Healthy != service.Desired {
 		return false
 	}
-	return p.in.State.Wait(fleet.AboutService(service.Name)) == nil
+	return p.in.State.Condition(fleet.ServiceSubject(service.Name)) == nil
 }
 
 // drain stops what is left of a deleted service, wherever it is.
@@ -107,20 +107,20 @@ func (p *planner) drain(service *fleet.Service) {
 		}
 	}
 	p.stopRuns(left, "service "+service.Name+" was deleted", false)
-	p.out.Release(p.in, By, fleet.AboutService(service.Name))
+	p.out.ClearCondition(p.in, By, fleet.ServiceSubject(service.Name))
 }
 
-func (p *planner) stop(service *fleet.Service, t *tally, m moves) {
+func (p *planner) stop(service *fleet.Service, t *serviceTasks, m adjustments) {
 	scaled := fmt.Sprintf("surplus: %d tasks of %s are wanted", service.Desired, service.Name)
 	replaced := fmt.Sprintf("replaced by revision %s", service.Revision)
-	p.stopRuns(t.take(m.stopComing, kindUnplaced, kindPending, kindFresh), scaled, true)
+	p.stopRuns(t.take(m.stopComing, kindUnplaced, kindPending, kindStarting), scaled, true)
 	p.stopRuns(t.take(m.stopUnhealthy, kindUnhealthy), "unhealthy, and replaced", true)
 	p.stopRuns(t.take(m.stopHealthy, kindHealthy), scaled, true)
 	p.stopRuns(t.take(m.stopPending, oldPending), replaced+" before it ran", true)
-	p.stopRuns(t.take(m.stopOld, oldUnhealthy, oldFresh, oldHealthy), replaced, true)
+	p.stopRuns(t.take(m.stopOld, oldUnhealthy, oldStarting, oldHealthy), replaced, true)
 	noRoom := fmt.Sprintf("maximumPercent %d of %d leaves no room to start its replacement first", service.MaxPercent, service.Desired)
-	p.stopRuns(t.take(m.yieldSick, kindUnhealthy), "unhealthy; "+noRoom, true)
-	p.stopRuns(t.take(m.yieldOld, oldUnhealthy, oldFresh, oldHealthy), fmt.Sprintf("makes way for revision %s: %s", service.Revision, noRoom), true)
+	p.stopRuns(t.take(m.stopUnhealthyFirst, kindUnhealthy), "unhealthy; "+noRoom, true)
+	p.stopRuns(t.take(m.stopOldFirst, oldUnhealthy, oldStarting, oldHealthy), fmt.Sprintf("makes way for revision %s: %s", service.Revision, noRoom), true)
 }
 
 func (p *planner) stopRuns(tasks []*fleet.Task, reason string, expect bool) {
@@ -131,14 +131,14 @@ func (p *planner) stopRuns(tasks []*fleet.Task, reason string, expect bool) {
 		for _, task := range run {
 			c.Tasks = append(c.Tasks, task.ID)
 			if expect {
-				c.ExpectMod = append(c.ExpectMod, task.Mod)
+				c.ExpectedModifyIndex = append(c.ExpectedModifyIndex, task.ModifyIndex)
 			}
 		}
 		p.out.Add(fleet.Item{Command: c, By: By})
 	}
 }
 
-func (p *planner) create(service *fleet.Service, t *tally, m moves) {
+func (p *planner) create(service *fleet.Service, t *serviceTasks, m adjustments) {
 	for n := m.create; n > 0 && !p.out.Full(); {
 		c := fleet.CreateTasks{Revision: service.Revision, Tasks: make([]fleet.TaskID, min(n, MaxCreateRun))}
 		for i := range c.Tasks {
@@ -151,32 +151,32 @@ func (p *planner) create(service *fleet.Service, t *tally, m moves) {
 }
 
 // explain says why the service is not as it should be, or that it is.
-func (p *planner) explain(service *fleet.Service, t *tally, m moves) {
-	about := fleet.AboutService(service.Name)
-	if row := p.in.State.Wait(about); row != nil && row.By != By {
+func (p *planner) explain(service *fleet.Service, t *serviceTasks, m adjustments) {
+	subject := fleet.ServiceSubject(service.Name)
+	if row := p.in.State.Condition(subject); row != nil && row.By != By {
 		return
 	}
 	steady := t.current.healthy == t.desired && t.present() == t.desired
 	switch {
 	case m.stuck:
-		p.out.Hold(p.in, By, fleet.PutWait{About: about, Code: CodeStuck, Message: stuckMessage(service, t)})
+		p.out.SetCondition(p.in, By, fleet.PutCondition{Subject: subject, Code: CodeStuck, Message: stuckMessage(service, t)})
 	case steady:
-		p.out.Conclude(p.in, By, fleet.PutWait{About: about, Code: CodeSteady,
+		p.out.EndCondition(p.in, By, fleet.PutCondition{Subject: subject, Code: CodeSteady,
 			Message: fmt.Sprintf("%s has reached a steady state: %d of %d tasks of %s run", service.Name, t.desired, t.desired, service.Revision)})
 	case t.cutOff > 0 && t.current.healthy+t.current.coming() < t.desired:
-		p.out.Hold(p.in, By, cutOffWait(service, t))
+		p.out.SetCondition(p.in, By, cutOffCondition(service, t))
 	case service.Failures > 0:
-		p.out.Hold(p.in, By, fleet.PutWait{About: about, Code: CodeBackOff, Message: backOffMessage(service), Until: service.NotBefore})
+		p.out.SetCondition(p.in, By, fleet.PutCondition{Subject: subject, Code: CodeBackOff, Message: backOffMessage(service), Until: service.NotBefore})
 	default:
-		p.out.Hold(p.in, By, fleet.PutWait{About: about, Code: CodeStarting,
+		p.out.SetCondition(p.in, By, fleet.PutCondition{Subject: subject, Code: CodeStarting,
 			Message: fmt.Sprintf("tasks of %s are starting or being replaced", service.Revision)})
 	}
 }
 
-func stuckMessage(service *fleet.Service, t *tally) string {
+func stuckMessage(service *fleet.Service, t *serviceTasks) string {
 	return fmt.Sprintf("unable to start or stop tasks because of the deployment configuration: "+
 		"maximumPercent %d allows %d tasks of %d, minimumHealthyPercent %d keeps %d; raise maximumPercent or lower minimumHealthyPercent",
-		service.MaxPercent, t.upper, t.desired, service.MinPercent, t.lower)
+		service.MaxPercent, t.maxRunning, t.desired, service.MinPercent, t.minHealthy)
 }
 
 func backOffMessage(service *fleet.Service) string {

@@ -10,7 +10,7 @@ import (
 
 // take removes up to n tasks of the given kinds from the tally, weakest kind
 // first and by the normal order within a kind.
-func (t *tally) take(n int, of ...kind) []*fleet.Task {
+func (t *serviceTasks) take(n int, of ...kind) []*fleet.Task {
 	var taken []*fleet.Task
 	for _, k := range of {
 		if n == len(taken) {
@@ -38,7 +38,7 @@ func pick(tasks []member, n int) (picked []*fleet.Task, rest []member) {
 		}
 		return picked, nil
 	}
-	shelves := shelve(tasks)
+	shelves := newStopHeaps(tasks)
 	gone := make(map[*fleet.Task]bool, n)
 	for len(picked) < n {
 		z := slices.MinFunc(shelves, byZone)
@@ -62,40 +62,40 @@ func (m member) leave() {
 	}
 }
 
-// shelf holds the candidates of one zone as a heap of hosts: the one from which
+// stopHeap holds the candidates of one zone as a heap of hosts: the one from which
 // the next task stops is on top.
-type shelf struct {
+type stopHeap struct {
 	zone  *zoneCount // nil for tasks without a host
-	hosts []*hostShelf
+	hosts []*hostHeap
 }
 
-func (s *shelf) Len() int           { return len(s.hosts) }
-func (s *shelf) Less(i, j int) bool { return before(s.hosts[i], s.hosts[j]) }
-func (s *shelf) Swap(i, j int)      { s.hosts[i], s.hosts[j] = s.hosts[j], s.hosts[i] }
-func (s *shelf) Push(x any)         { s.hosts = append(s.hosts, x.(*hostShelf)) }
-func (s *shelf) Pop() any {
+func (s *stopHeap) Len() int           { return len(s.hosts) }
+func (s *stopHeap) Less(i, j int) bool { return before(s.hosts[i], s.hosts[j]) }
+func (s *stopHeap) Swap(i, j int)      { s.hosts[i], s.hosts[j] = s.hosts[j], s.hosts[i] }
+func (s *stopHeap) Push(x any)         { s.hosts = append(s.hosts, x.(*hostHeap)) }
+func (s *stopHeap) Pop() any {
 	last := s.hosts[len(s.hosts)-1]
 	s.hosts = s.hosts[:len(s.hosts)-1]
 	return last
 }
 
-// hostShelf holds the candidates of one host. Its newest is known at once; the
+// hostHeap holds the candidates of one host. Its newest is known at once; the
 // others are sorted only when the host gives one up, which few of many do.
-type hostShelf struct {
-	at     *spot
+type hostHeap struct {
+	at     *hostCount
 	tasks  []member // when sorted, the next to stop is last
 	newest *fleet.Task
 	sorted bool
 }
 
-func (h *hostShelf) add(m member) {
+func (h *hostHeap) add(m member) {
 	h.tasks = append(h.tasks, m)
 	if h.newest == nil || younger(m.task, h.newest) < 0 {
 		h.newest = m.task
 	}
 }
 
-func (h *hostShelf) pop() member {
+func (h *hostHeap) pop() member {
 	if !h.sorted {
 		slices.SortFunc(h.tasks, func(a, b member) int { return younger(b.task, a.task) })
 		h.sorted = true
@@ -109,7 +109,7 @@ func (h *hostShelf) pop() member {
 	return m
 }
 
-func (h *hostShelf) count() int {
+func (h *hostHeap) count() int {
 	if h.at == nil {
 		return 0
 	}
@@ -122,7 +122,7 @@ func younger(a, b *fleet.Task) int {
 }
 
 // before reports whether a task of host a stops before those of host b.
-func before(a, b *hostShelf) bool {
+func before(a, b *hostHeap) bool {
 	if n, m := a.count(), b.count(); n != m {
 		return n > m
 	}
@@ -130,7 +130,7 @@ func before(a, b *hostShelf) bool {
 }
 
 // byZone orders shelves: the one from which the next task stops is the least.
-func byZone(a, b *shelf) int {
+func byZone(a, b *stopHeap) int {
 	switch n, m := a.count(), b.count(); {
 	case len(a.hosts) == 0 || len(b.hosts) == 0:
 		return cmp.Compare(len(b.hosts), len(a.hosts)) // an empty one has nothing to give
@@ -143,28 +143,28 @@ func byZone(a, b *shelf) int {
 	}
 }
 
-func (s *shelf) count() int {
+func (s *stopHeap) count() int {
 	if s.zone == nil {
 		return 0
 	}
 	return s.zone.tasks
 }
 
-// shelve sorts candidates by zone and host, in the order in which these come.
-func shelve(tasks []member) []*shelf {
-	var shelves []*shelf
-	zones, hosts := map[*zoneCount]*shelf{}, map[*spot]*hostShelf{}
+// newStopHeaps sorts candidates by zone and host, in the order in which these come.
+func newStopHeaps(tasks []member) []*stopHeap {
+	var shelves []*stopHeap
+	zones, hosts := map[*zoneCount]*stopHeap{}, map[*hostCount]*hostHeap{}
 	for _, m := range tasks {
 		h := hosts[m.at]
 		if h == nil {
-			h = &hostShelf{at: m.at}
+			h = &hostHeap{at: m.at}
 			hosts[m.at] = h
 			var zone *zoneCount
 			if m.at != nil {
 				zone = m.at.zone
 			}
 			if zones[zone] == nil {
-				zones[zone] = &shelf{zone: zone}
+				zones[zone] = &stopHeap{zone: zone}
 				shelves = append(shelves, zones[zone])
 			}
 			zones[zone].hosts = append(zones[zone].hosts, h)

@@ -8,7 +8,7 @@ import (
 )
 
 func (c *Checker) admit(id fleet.HostID, name, zone string) *host {
-	h := &host{id: id, name: name, zone: zone, life: fleet.HostJoining, lifeSince: c.model.now,
+	h := &host{id: id, name: name, zone: zone, state: fleet.HostJoining, stateSince: c.model.now,
 		held: map[fleet.TaskID]*task{}, ports: map[port]*task{}}
 	c.model.hosts[id] = h
 	c.touch(h)
@@ -42,7 +42,7 @@ func (c *Checker) openSession(cmd fleet.OpenSession) {
 	if cmd.Boot != h.boot {
 		h.boot, h.bootSession = cmd.Boot, h.session
 	}
-	if h.life == fleet.HostSilent && h.flaps == 0 || h.life == fleet.HostLost {
+	if h.state == fleet.HostSilent && h.flaps == 0 || h.state == fleet.HostLost {
 		h.wake(c.model.now)
 	}
 	c.resize(h, cmd.Capacity)
@@ -51,9 +51,9 @@ func (c *Checker) openSession(cmd fleet.OpenSession) {
 }
 
 func (h *host) wake(now fleet.Time) {
-	h.life, h.lifeSince = fleet.HostJoining, now
+	h.state, h.stateSince = fleet.HostJoining, now
 	if h.everReady {
-		h.life = fleet.HostReady
+		h.state = fleet.HostReady
 	}
 }
 
@@ -73,28 +73,28 @@ func (c *Checker) opened(h *host) { h.roomAt = c.log.index; c.touch(h) }
 
 func (c *Checker) silenceHost(cmd fleet.SilenceHost) {
 	h := c.model.hosts[cmd.Host]
-	if h == nil || h.life == fleet.HostSilent || h.life == fleet.HostLost {
+	if h == nil || h.state == fleet.HostSilent || h.state == fleet.HostLost {
 		return
 	}
 	c.falseDeath(h, "silent")
-	h.life, h.lifeSince, h.flaps = fleet.HostSilent, c.model.now, cmd.Flaps
+	h.state, h.stateSince, h.flaps = fleet.HostSilent, c.model.now, cmd.Flaps
 	c.reweigh(h)
 }
 
 func (c *Checker) loseHost(cmd fleet.LoseHost) {
 	h := c.model.hosts[cmd.Host]
-	if h == nil || h.life == fleet.HostLost {
+	if h == nil || h.state == fleet.HostLost {
 		return
 	}
 	c.falseDeath(h, "lost")
 	c.silentLongEnough(h)
-	h.life, h.lifeSince = fleet.HostLost, c.model.now
+	h.state, h.stateSince = fleet.HostLost, c.model.now
 	c.reweigh(h)
 }
 
 func (c *Checker) returnHost(cmd fleet.ReturnHost) {
 	h := c.model.hosts[cmd.Host]
-	if h == nil || h.life != fleet.HostSilent {
+	if h == nil || h.state != fleet.HostSilent {
 		return
 	}
 	h.wake(c.model.now)
@@ -112,13 +112,13 @@ func (c *Checker) cordon(id fleet.HostID, on bool) {
 // forgetHost ends an identity: what it held is over, though nobody asked it.
 func (c *Checker) forgetHost(cmd fleet.ForgetHost) {
 	h := c.model.hosts[cmd.Host]
-	if h == nil || h.life == fleet.HostForgotten {
+	if h == nil || h.state == fleet.HostForgotten {
 		return
 	}
 	for _, t := range h.tasks() {
 		c.endWithoutWord(t, false)
 	}
-	h.life, h.lifeSince = fleet.HostForgotten, c.model.now
+	h.state, h.stateSince = fleet.HostForgotten, c.model.now
 	c.reweigh(h)
 }
 
@@ -127,8 +127,8 @@ func (c *Checker) expireTasks(cmd fleet.ExpireTasks) {
 	if h == nil {
 		return
 	}
-	c.hold(onlyLostExpire, h.life == fleet.HostLost, func() string {
-		return fmt.Sprintf("tasks of %s expired, which is %s", h.name, h.life)
+	c.hold(onlyLostExpire, h.state == fleet.HostLost, func() string {
+		return fmt.Sprintf("tasks of %s expired, which is %s", h.name, h.state)
 	})
 	for _, t := range h.tasks() {
 		if t.last != fleet.TaskStopped {
@@ -165,7 +165,7 @@ func (h *host) tasks() []*task {
 
 // touch has a host's row compared at the end of the entry.
 func (c *Checker) touch(h *host) {
-	if n := len(c.model.touched); n == 0 || c.model.touched[n-1] != h {
-		c.model.touched = append(c.model.touched, h)
+	if n := len(c.model.changeSet); n == 0 || c.model.changeSet[n-1] != h {
+		c.model.changeSet = append(c.model.changeSet, h)
 	}
 }

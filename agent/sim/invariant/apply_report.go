@@ -21,8 +21,8 @@ func (c *Checker) report(cmd fleet.Report) {
 	if cmd.Capacity != nil {
 		c.resize(h, *cmd.Capacity)
 	}
-	if h.life == fleet.HostJoining && passed(cmd.SelfCheck) {
-		h.life, h.lifeSince, h.everReady = fleet.HostReady, c.model.now, true
+	if h.state == fleet.HostJoining && passed(cmd.SelfCheck) {
+		h.state, h.stateSince, h.everReady = fleet.HostReady, c.model.now, true
 		c.opened(h)
 	}
 	for i := range cmd.Tasks {
@@ -42,8 +42,8 @@ func passed(checks []fleet.Check) bool {
 // fence says that an agent of an earlier life is not heard any more, nor one
 // that was declared lost. Source: DESIGN I9, MECHANICS 2.
 func (c *Checker) fence(h *host, cmd fleet.Report) {
-	c.hold(sessionFence, cmd.Session == h.session && h.life != fleet.HostLost && h.life != fleet.HostForgotten, func() string {
-		return fmt.Sprintf("a report of session %d of %s was taken in; it is in session %d, and %s", cmd.Session, h.name, h.session, h.life)
+	c.hold(sessionFence, cmd.Session == h.session && h.state != fleet.HostLost && h.state != fleet.HostForgotten, func() string {
+		return fmt.Sprintf("a report of session %d of %s was taken in; it is in session %d, and %s", cmd.Session, h.name, h.session, h.state)
 	})
 }
 

@@ -95,7 +95,7 @@ func (c *Checker) changed(t *task, was bool) {
 	if t.host != nil || !t.toRun {
 		delete(c.model.waiting, t.id)
 	}
-	c.weigh(t)
+	c.encodedSize(t)
 	if s := t.service; s != nil {
 		s.moved(c.log.index)
 		if t.last == fleet.TaskStopped {
@@ -154,7 +154,7 @@ func (c *Checker) prune(cmd fleet.Prune, after *fleet.State) {
 	}
 	m.stopped = slices.Delete(m.stopped, kept, i)
 	for id, h := range m.hosts {
-		if h.life == fleet.HostForgotten && after.Host(id) == nil {
+		if h.state == fleet.HostForgotten && after.Host(id) == nil {
 			delete(m.hosts, id)
 		}
 	}

@@ -33,20 +33,20 @@ type Checker struct {
 	tell     func(Broken)
 	counters [rules]counter
 
-	log      logbook
-	model    model
-	world    map[fleet.HostID]*surroundings
-	cloned   map[fleet.HostID]bool // identities that two machines go by
-	calmFrom time.Duration         // a fault that touches all hosts lasts until then
-	allAil   bool
-	unled    spell // the newest in which there may have been no leader
-	machines map[Machine]*machine
-	byHost   map[fleet.HostID][]*machine
-	late     []*container // made though their task had stopped, by deadline
-	frames   map[session]order
-	sent     map[fleet.HostID]sending // newest session and report that agents told us of
-	acked    []Ack
-	effort   int // saved up for rules that look at many rows, see spread
+	log       logbook
+	model     model
+	world     map[fleet.HostID]*surroundings
+	cloned    map[fleet.HostID]bool // identities that two machines go by
+	calmFrom  time.Duration         // a fault that touches all hosts lasts until then
+	allFaulty bool
+	unled     spell // the newest in which there may have been no leader
+	machines  map[Machine]*machine
+	byHost    map[fleet.HostID][]*machine
+	late      []*container // made though their task had stopped, by deadline
+	frames    map[session]order
+	sent      map[fleet.HostID]sending // newest session and report that agents told us of
+	acked     []Ack
+	effort    int // saved up for rules that look at many rows, see spread
 }
 
 type counter struct{ evaluated, broken uint64 }

@@ -18,11 +18,11 @@ func (c *Checker) compare(after *fleet.State) {
 		}
 		c.finality(t, after.Task(t.id))
 	}
-	for _, h := range c.model.touched {
+	for _, h := range c.model.changeSet {
 		why := hostDiffers(h, after.Host(h.id))
 		c.hold(modelAgrees, why == "", func() string { return "host " + h.name + ": " + why })
 	}
-	c.model.dirty, c.model.touched = c.model.dirty[:0], c.model.touched[:0]
+	c.model.dirty, c.model.changeSet = c.model.dirty[:0], c.model.changeSet[:0]
 }
 
 // finality is I6 for rows: what stopped stays so.
@@ -67,12 +67,12 @@ func differs(t *task, row *fleet.Task) string {
 func hostDiffers(h *host, row *fleet.Host) string {
 	switch {
 	case row == nil:
-		if h.life == fleet.HostForgotten {
+		if h.state == fleet.HostForgotten {
 			return ""
 		}
 		return "State has no row of it"
-	case row.Life != h.life || row.LifeSince != h.lifeSince:
-		return fmt.Sprintf("it is %s since %s, want %s since %s", row.Life, row.LifeSince, h.life, h.lifeSince)
+	case row.State != h.state || row.StateSince != h.stateSince:
+		return fmt.Sprintf("it is %s since %s, want %s since %s", row.State, row.StateSince, h.state, h.stateSince)
 	case row.Session.N != h.session || row.Session.Boot != h.boot || row.BootSession != h.bootSession:
 		return fmt.Sprintf("its session is %+v (boot since %d), want %d of boot %q (since %d)", row.Session, row.BootSession, h.session, h.boot, h.bootSession)
 	case (row.Cordon != nil) != h.cordoned || row.Draining != h.draining:

@@ -18,15 +18,15 @@ import (
 // a State tells them.
 type fleetOf struct {
 	*rig
-	r     *rand.Rand
-	loop  *lead.Loop
-	seen  map[fleet.HostID]plan.HostSeen
-	hosts []fleet.HostID
-	dead  map[fleet.HostID]bool
-	wake  time.Duration
-	ids   int
-	boots int
-	well  bool // all tasks are healthy
+	r        *rand.Rand
+	loop     *lead.Loop
+	liveness map[fleet.HostID]plan.HostLiveness
+	hosts    []fleet.HostID
+	dead     map[fleet.HostID]bool
+	wake     time.Duration
+	ids      int
+	boots    int
+	well     bool // all tasks are healthy
 	// racing has hosts and operators come between a plan and its entry.
 	racing  bool
 	telling func(fleet.HostID, []fleet.TaskReport)
@@ -35,7 +35,7 @@ type fleetOf struct {
 
 func newFleet(t testing.TB, r *rand.Rand, hosts int, planners ...lead.Planner) *fleetOf {
 	t.Helper()
-	f := &fleetOf{rig: newRig(t), r: r, seen: map[fleet.HostID]plan.HostSeen{}, dead: map[fleet.HostID]bool{}}
+	f := &fleetOf{rig: newRig(t), r: r, liveness: map[fleet.HostID]plan.HostLiveness{}, dead: map[fleet.HostID]bool{}}
 	if planners == nil {
 		planners = lead.Planners()
 	}
@@ -46,15 +46,17 @@ func newFleet(t testing.TB, r *rand.Rand, hosts int, planners ...lead.Planner) *
 			f.host(id, string(rune('a'+(i-1)%3)))
 		}
 		f.hosts = append(f.hosts, id)
-		f.seen[id] = plan.HostSeen{Sight: plan.SightAlive, Session: f.s.Host(id).Session.N}
+		f.liveness[id] = plan.HostLiveness{Liveness: plan.LivenessAlive, Session: f.s.Host(id).Session.N}
 	}
-	f.step(lead.Sights{Seen: f.sights()}, lead.BecameLeader{State: f.s.Clone()})
+	f.step(lead.LivenessChanged{Liveness: f.livenessNow()}, lead.BecameLeader{State: f.s.Clone()})
 	return f
 }
 
 func (f *fleetOf) newID() fleet.TaskID { f.ids++; return fleet.TaskID(fmt.Sprintf("task-%06d", f.ids)) }
 
-func (f *fleetOf) sights() plan.Seen { return plan.Seen{Hosts: maps.Clone(f.seen)} }
+func (f *fleetOf) livenessNow() plan.FleetLiveness {
+	return plan.FleetLiveness{Hosts: maps.Clone(f.liveness)}
+}
 
 func (f *fleetOf) instant() lead.Instant {
 	return lead.Instant{Wall: dawn.Add(f.clock), Mono: time.Hour + f.clock}
@@ -81,7 +83,7 @@ func (f *fleetOf) entryOf(items []fleet.Item, planned uint64) (lead.Applied, []f
 	e := fleet.Entry{At: dawn.Add(f.clock), Items: items}
 	out := f.s.Apply(f.s.Index()+1, e)
 	f.c.Committed(Entry{Index: f.s.Index(), Term: 1, Leader: "h1.1", Planned: planned, Entry: e, Results: out.Results, After: f.s})
-	return lead.Applied{State: f.s.Clone(), Touched: out.Touched}, out.Results
+	return lead.Applied{State: f.s.Clone(), ChangeSet: out.ChangeSet}, out.Results
 }
 
 func (f *fleetOf) step(events ...lead.Event) {
@@ -148,21 +150,21 @@ func (f *fleetOf) advance(d time.Duration) {
 	}
 }
 
-func (f *fleetOf) see(id fleet.HostID, sight plan.Sight) {
+func (f *fleetOf) see(id fleet.HostID, sight plan.Liveness) {
 	f.t.Helper()
-	seen := plan.HostSeen{Sight: sight, For: time.Second, Age: time.Second}
-	if sight == plan.SightAlive {
+	seen := plan.HostLiveness{Liveness: sight, For: time.Second, Age: time.Second}
+	if sight == plan.LivenessAlive {
 		seen.Session = f.s.Host(id).Session.N
 	}
-	f.seen[id] = seen
-	f.step(lead.Sights{Seen: f.sights()})
+	f.liveness[id] = seen
+	f.step(lead.LivenessChanged{Liveness: f.livenessNow()})
 }
 
 // obey has a machine do the next step of some of its tasks, or all, and say so.
 func (f *fleetOf) obey(id fleet.HostID, share float64) {
 	f.t.Helper()
-	life := f.s.Host(id).Life
-	if f.dead[id] || life != fleet.HostReady && life != fleet.HostSilent {
+	state := f.s.Host(id).State
+	if f.dead[id] || state != fleet.HostReady && state != fleet.HostSilent {
 		return
 	}
 	f.c.FrameAccepted(f.machine(id), f.s.Host(id).Session.N, 1, f.s.Index())
@@ -221,13 +223,13 @@ func (f *fleetOf) die(id fleet.HostID) {
 	f.t.Helper()
 	f.dead[id] = true
 	f.c.HostCondition(id, virtual.Off)
-	f.see(id, plan.SightSilent)
+	f.see(id, plan.LivenessSilent)
 }
 
 // revive brings a host back: its machine had stood still, or begins anew.
 func (f *fleetOf) revive(id fleet.HostID) {
 	f.t.Helper()
-	lost := f.s.Host(id).Life == fleet.HostLost
+	lost := f.s.Host(id).State == fleet.HostLost
 	if !f.dead[id] && !lost {
 		return
 	}
@@ -241,5 +243,5 @@ func (f *fleetOf) revive(id fleet.HostID) {
 		f.apply("host "+string(id), fleet.OpenSession{Host: id, Boot: fmt.Sprint("boot-", f.boots+1), Nonce: host.Session.Nonce + 1, Addr: host.Addr, Zone: host.Zone, Capacity: host.Capacity},
 			fleet.Report{Host: id, Session: host.Session.N + 1, Seq: 1, SelfCheck: []fleet.Check{{Name: "disk", OK: true}}})
 	}
-	f.see(id, plan.SightAlive)
+	f.see(id, plan.LivenessAlive)
 }

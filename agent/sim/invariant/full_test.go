@@ -16,7 +16,7 @@ func TestFullFindsRowsThatNoCommandMade(t *testing.T) {
 		{"a task's status", "it is STOPPED", func(r *rig) { r.s.Task("web-0").Last = fleet.TaskStopped }},
 		{"a task's host", `its host is "h2"`, func(r *rig) { r.s.Task("web-0").Host = "h2" }},
 		{"a task's health", "it is UNHEALTHY", func(r *rig) { r.s.Task("web-0").Health = fleet.HealthUnhealthy }},
-		{"a host's life", "it is silent", func(r *rig) { r.s.Host("h1").Life = fleet.HostSilent }},
+		{"a host's life", "it is silent", func(r *rig) { r.s.Host("h1").State = fleet.HostSilent }},
 		{"a host's session", "its session", func(r *rig) { r.s.Host("h1").Session.N++ }},
 		{"a service's count", "service web", func(r *rig) { r.s.Service("web").Desired++ }},
 		{"a task that came from nowhere", "no command made it", func(r *rig) { delete(r.c.model.tasks, "web-0") }},

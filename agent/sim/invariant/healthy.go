@@ -18,7 +18,7 @@ const (
 // nor lost nor forgotten, and has said something of it since its last boot.
 func (t *task) reaches() bool {
 	h := t.host
-	return h == nil || (h.life == fleet.HostReady || h.life == fleet.HostJoining) && t.session >= h.bootSession
+	return h == nil || (h.state == fleet.HostReady || h.state == fleet.HostJoining) && t.session >= h.bootSession
 }
 
 func (t *task) runs() bool {
@@ -41,8 +41,8 @@ func (t *task) isUnhealthy(now fleet.Time) bool {
 	return t.runs() && t.def.checked && t.health == fleet.HealthUnhealthy && now >= t.started+t.service.grace
 }
 
-// weigh counts a task anew in its service.
-func (c *Checker) weigh(t *task) {
+// encodedSize counts a task anew in its service.
+func (c *Checker) encodedSize(t *task) {
 	s := t.service
 	if s == nil {
 		return
@@ -53,7 +53,7 @@ func (c *Checker) weigh(t *task) {
 	}
 	f := fall{index: c.log.index, pass: c.model.pass, healthy: t.healthy && !healthy, running: t.running && !running}
 	if f.running && !f.healthy && !t.def.checked {
-		f.ripe = t.started + healthyAfter
+		f.due = t.started + healthyAfter
 	}
 	s.running += one(running) - one(t.running)
 	s.healthy += one(healthy) - one(t.healthy)
@@ -91,7 +91,7 @@ func (s *service) fell(f fall) {
 func (s *service) fellSince(planned uint64, at fleet.Time) (healthy, running int) {
 	for i := len(s.falls) - 1; i >= 0 && planned > 0 && s.falls[i].index > planned; i-- {
 		if f := &s.falls[i]; f.pass != planned {
-			healthy += one(f.healthy || f.ripe > 0 && f.ripe <= at)
+			healthy += one(f.healthy || f.due > 0 && f.due <= at)
 			running += one(f.running)
 		}
 	}
@@ -102,7 +102,7 @@ func (s *service) fellSince(planned uint64, at fleet.Time) (healthy, running int
 func (c *Checker) reweigh(h *host) {
 	c.touch(h)
 	for _, t := range h.held {
-		c.weigh(t)
+		c.encodedSize(t)
 		if t.service != nil {
 			t.service.moved(c.log.index)
 		}
@@ -128,7 +128,7 @@ func (c *Checker) settle() {
 	line := &c.model.settling
 	n := 0
 	for n < len(*line) && (*line)[n].at <= c.model.now {
-		c.weigh((*line)[n].task)
+		c.encodedSize((*line)[n].task)
 		n++
 	}
 	clear((*line)[:n])

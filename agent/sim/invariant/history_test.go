@@ -20,8 +20,8 @@ var (
 // fail ends a task of a host by itself.
 func (f *fleetOf) fail(id fleet.HostID) {
 	f.t.Helper()
-	life := f.s.Host(id).Life
-	if f.dead[id] || life != fleet.HostReady && life != fleet.HostSilent {
+	state := f.s.Host(id).State
+	if f.dead[id] || state != fleet.HostReady && state != fleet.HostSilent {
 		return
 	}
 	for t := range f.s.HeldBy(id) {
@@ -86,13 +86,13 @@ func (f *fleetOf) update(name string) {
 		return
 	}
 	bounds := [][2]int{{100, 200}, {50, 100}, {100, 150}, {0, 100}, {100, 100}}[f.r.IntN(5)]
-	f.apply("operator", fleet.PutService{Name: name, ExpectMod: old.Mod, TaskDef: []fleet.TaskDefID{"app:1", "plain:1", "free:1"}[f.r.IntN(3)], Desired: old.Desired,
+	f.apply("operator", fleet.PutService{Name: name, ExpectedModifyIndex: old.ModifyIndex, TaskDef: []fleet.TaskDefID{"app:1", "plain:1", "free:1"}[f.r.IntN(3)], Desired: old.Desired,
 		MinPercent: bounds[0], MaxPercent: bounds[1], Force: f.r.IntN(2) == 0, GraceS: f.r.IntN(2) * 20})
 }
 
 func (f *fleetOf) resize(id fleet.HostID) {
 	f.t.Helper()
-	if life := f.s.Host(id).Life; f.dead[id] || life != fleet.HostReady && life != fleet.HostSilent {
+	if state := f.s.Host(id).State; f.dead[id] || state != fleet.HostReady && state != fleet.HostSilent {
 		return
 	}
 	f.seqs[id]++
@@ -148,7 +148,7 @@ func (f *fleetOf) rest() {
 	f.t.Helper()
 	for _, id := range f.hosts {
 		f.revive(id)
-		f.see(id, plan.SightAlive)
+		f.see(id, plan.LivenessAlive)
 		f.apply("operator", fleet.UncordonHost{Host: id})
 	}
 	f.well, f.racing = true, false

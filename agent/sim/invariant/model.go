@@ -22,10 +22,10 @@ type model struct {
 	everTask  map[uint64]struct{}    // hashes of all task ids there ever were
 	everRaft  map[fleet.RaftID]bool
 
-	planning bool   // a planner's command is being applied
-	pass     uint64 // and Entry.Planned of its pass
-	dirty    []*task
-	touched  []*host
+	planning  bool   // a planner's command is being applied
+	pass      uint64 // and Entry.Planned of its pass
+	dirty     []*task
+	changeSet []*host
 }
 
 func newModel() model {
@@ -44,8 +44,8 @@ func newModel() model {
 type host struct {
 	id          fleet.HostID
 	name, zone  string
-	life        fleet.HostLife
-	lifeSince   fleet.Time
+	state       fleet.HostState
+	stateSince  fleet.Time
 	flaps       int // silences in a row, each soon after a return
 	everReady   bool
 	cordoned    bool
@@ -98,7 +98,7 @@ type fall struct {
 	index            uint64
 	pass             uint64 // Entry.Planned of the planner's pass that made it; 0: nobody's
 	healthy, running bool
-	ripe             fleet.Time // a task that ran unchecked and young: when it would have counted as healthy; 0: not so
+	due              fleet.Time // a task that ran unchecked and young: when it would have counted as healthy; 0: not so
 }
 
 type task struct {

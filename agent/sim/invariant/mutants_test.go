@@ -55,7 +55,7 @@ func pack(_ plan.Input, out plan.Plan) plan.Plan {
 // panics silences a host that answers.
 func panics(in plan.Input, out plan.Plan) plan.Plan {
 	for h := range in.State.Hosts() {
-		if h.Life == fleet.HostReady && in.Seen.Hosts[h.ID].Sight == plan.SightAlive {
+		if h.State == fleet.HostReady && in.Liveness.Hosts[h.ID].Liveness == plan.LivenessAlive {
 			out.Items = append(out.Items, fleet.Item{By: "hosts", Command: fleet.SilenceHost{Host: h.ID, Session: h.Session.N}})
 			break
 		}

@@ -146,19 +146,19 @@ func TestDeathsAreTrue(t *testing.T) {
 			silence(r)
 		}},
 		{"a host that ails", "", func(r *rig) {
-			r.c.Ails("h2", true)
+			r.c.SetFaults("h2", true)
 			r.pass(time.Hour)
 			silence(r)
 		}},
 		{"a host that ailed long ago", "silence", func(r *rig) {
-			r.c.Ails("h2", true)
+			r.c.SetFaults("h2", true)
 			r.pass(time.Hour)
-			r.c.Ails("h2", false)
+			r.c.SetFaults("h2", false)
 			r.pass(10 * time.Second)
 			silence(r)
 		}},
 		{"a fleet that ails", "", func(r *rig) {
-			r.c.AllAil(true)
+			r.c.AllFaulty(true)
 			r.pass(time.Hour)
 			silence(r)
 		}},

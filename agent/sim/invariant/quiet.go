@@ -20,7 +20,7 @@ const stubborn fleet.Time = 600_000
 // Patience is how long one step may take: what began later is left alone. Waits
 // are read from State; all else is the model's own. It looks at everything.
 func (c *Checker) Desired(s *fleet.State, patience time.Duration) []string {
-	q := quiet{c: c, s: s, patience: patience, now: c.model.now + fleet.Time((c.now() - c.model.nowAt).Milliseconds())}
+	q := quiescence{c: c, s: s, patience: patience, now: c.model.now + fleet.Time((c.now() - c.model.nowAt).Milliseconds())}
 	for _, name := range sorted(c.model.services) {
 		q.service(c.model.services[name])
 	}
@@ -31,7 +31,7 @@ func (c *Checker) Desired(s *fleet.State, patience time.Duration) []string {
 		q.host(c.model.hosts[id])
 	}
 	q.containers()
-	for w := range s.Waits() {
+	for w := range s.Conditions() {
 		q.wait(w)
 	}
 	return q.said
@@ -46,7 +46,7 @@ func sorted[K cmp.Ordered, V any](m map[K]V) []K {
 	return keys
 }
 
-type quiet struct {
+type quiescence struct {
 	c        *Checker
 	s        *fleet.State
 	patience time.Duration
@@ -54,21 +54,21 @@ type quiet struct {
 	said     []string
 }
 
-func (q *quiet) say(format string, args ...any) {
+func (q *quiescence) say(format string, args ...any) {
 	q.said = append(q.said, fmt.Sprintf(format, args...))
 }
 
 // old reports whether something has been so for longer than a step may take.
-func (q *quiet) old(since time.Duration) bool { return q.c.now()-since > q.patience }
+func (q *quiescence) old(since time.Duration) bool { return q.c.now()-since > q.patience }
 
 // well reports whether a host is up and heard by a majority of voters.
-func (q *quiet) well(id fleet.HostID) bool {
+func (q *quiescence) well(id fleet.HostID) bool {
 	w := q.c.world[id]
 	return w != nil && w.condition == virtual.Up && 2*w.voters > w.of
 }
 
 // room finds a host that takes one more task of a definition: brute force.
-func (q *quiet) room(d *definition) *host {
+func (q *quiescence) room(d *definition) *host {
 	for _, id := range sorted(q.c.model.hosts) {
 		if h := q.c.model.hosts[id]; h.takes(d) && q.well(id) {
 			return h
@@ -77,11 +77,11 @@ func (q *quiet) room(d *definition) *host {
 	return nil
 }
 
-// census is a service's tasks that are to run and reachable.
-type census struct{ healthy, unhealthy, coming, old, present int }
+// hostCounts is a service's tasks that are to run and reachable.
+type hostCounts struct{ healthy, unhealthy, coming, old, present int }
 
-func (q *quiet) census(v *service) census {
-	var n census
+func (q *quiescence) hostCounts(v *service) hostCounts {
+	var n hostCounts
 	for _, t := range v.live {
 		if !t.toRun || !t.reaches() {
 			continue
@@ -103,16 +103,16 @@ func (q *quiet) census(v *service) census {
 
 // service says what a service lacks, unless nothing can be done about it and a
 // wait says so.
-func (q *quiet) service(v *service) {
+func (q *quiescence) service(v *service) {
 	if v.draining {
 		return // its tasks are listed one by one
 	}
-	n, want := q.census(v), v.newest()
+	n, want := q.hostCounts(v), v.newest()
 	switch {
 	case n.healthy > want.desired || n.healthy == want.desired && n.present > want.desired:
 		q.say("service %s has %d tasks to run, %d of %s healthy; %d are wanted", v.name, n.present, n.healthy, v.revision, want.desired)
 	case n.healthy == want.desired:
-	case q.s.Wait(fleet.AboutService(v.name)) == nil:
+	case q.s.Condition(fleet.ServiceSubject(v.name)) == nil:
 		q.say("service %s has %d of %d healthy, and nobody says why", v.name, n.healthy, want.desired)
 	case v.failedAt != 0 && q.now < v.failedAt+stubborn: // it keeps failing
 	case n.coming > 0: // and each of them is listed when it takes too long
@@ -123,13 +123,13 @@ func (q *quiet) service(v *service) {
 }
 
 // stuck reports whether the bounds let neither start nor stop anything.
-func (q *quiet) stuck(n census, want setting) bool {
+func (q *quiescence) stuck(n hostCounts, want setting) bool {
 	running := n.healthy + n.unhealthy + n.old
 	return n.present >= want.upper && running <= want.lower
 }
 
 // task says what is half done.
-func (q *quiet) task(t *task) {
+func (q *quiescence) task(t *task) {
 	done := t.last == fleet.TaskStopped && !t.unconfirmed || t.last == fleet.TaskRunning && t.toRun
 	if t.host == nil {
 		q.unplaced(t)
@@ -148,7 +148,7 @@ func (q *quiet) task(t *task) {
 	}
 }
 
-func (q *quiet) alive(t *task) int {
+func (q *quiescence) alive(t *task) int {
 	m := q.c.machines[Machine{t.host.id, t.host.boot}]
 	if m == nil || m.tasks[t.id] == nil {
 		return 0
@@ -156,37 +156,37 @@ func (q *quiet) alive(t *task) int {
 	return m.tasks[t.id].alive
 }
 
-func (q *quiet) unplaced(t *task) {
+func (q *quiescence) unplaced(t *task) {
 	if !t.toRun || !q.old(t.at) {
 		return
 	}
-	about := fleet.AboutTask(t.id)
+	subject := fleet.TaskSubject(t.id)
 	if t.service != nil {
-		about = fleet.AboutService(t.service.name)
+		subject = fleet.ServiceSubject(t.service.name)
 	}
 	if h := q.room(t.def); h != nil {
 		q.say("task %s waits for a host, and %s has room", t.id, h.name)
-	} else if q.s.Wait(about) == nil {
+	} else if q.s.Condition(subject) == nil {
 		q.say("task %s waits for a host, and nobody says why", t.id)
 	}
 }
 
 // host says which hosts are not what they are believed to be.
-func (q *quiet) host(h *host) {
+func (q *quiescence) host(h *host) {
 	w := q.c.world[h.id]
-	if w == nil || h.revoked || h.life == fleet.HostForgotten || !q.old(max(w.since, w.faults, q.c.calmFrom)) {
+	if w == nil || h.revoked || h.state == fleet.HostForgotten || !q.old(max(w.since, w.faults, q.c.calmFrom)) {
 		return
 	}
 	switch {
-	case q.well(h.id) && h.life != fleet.HostReady && q.old(w.heardBy):
-		q.say("host %s is up and heard since %s, and is %s", h.name, w.heardBy, h.life)
-	case w.condition == virtual.Off && h.life == fleet.HostReady && q.s.Wait("fleet") == nil:
-		q.say("host %s is off since %s, and is %s", h.name, w.since, h.life)
+	case q.well(h.id) && h.state != fleet.HostReady && q.old(w.heardBy):
+		q.say("host %s is up and heard since %s, and is %s", h.name, w.heardBy, h.state)
+	case w.condition == virtual.Off && h.state == fleet.HostReady && q.s.Condition("fleet") == nil:
+		q.say("host %s is off since %s, and is %s", h.name, w.since, h.state)
 	}
 }
 
 // containers says which are alive though nobody wants them.
-func (q *quiet) containers() {
+func (q *quiescence) containers() {
 	for _, id := range sorted(q.c.byHost) {
 		for _, m := range q.c.byHost[id] {
 			for _, task := range sorted(m.tasks) {
@@ -196,7 +196,7 @@ func (q *quiet) containers() {
 	}
 }
 
-func (q *quiet) remains(m *machine, r *remains) {
+func (q *quiescence) remains(m *machine, r *remains) {
 	if r.alive == 0 || !q.well(m.id.Host) || !q.old(r.at) {
 		return
 	}
@@ -206,28 +206,28 @@ func (q *quiet) remains(m *machine, r *remains) {
 }
 
 // wait says which waits have no reason any more.
-func (q *quiet) wait(w *fleet.Wait) {
-	kind, name, _ := strings.Cut(w.About, ":")
+func (q *quiescence) wait(w *fleet.Condition) {
+	kind, name, _ := strings.Cut(w.Subject, ":")
 	switch kind {
 	case "service":
 		v := q.c.model.services[name]
 		if v == nil || v.draining {
-			q.say("%s waits (%s), and is deleted", w.About, w.Code)
-		} else if n := q.census(v); n.healthy == v.newest().desired && n.present == n.healthy {
-			q.say("%s waits (%s), and has all it wants", w.About, w.Code)
+			q.say("%s waits (%s), and is deleted", w.Subject, w.Code)
+		} else if n := q.hostCounts(v); n.healthy == v.newest().desired && n.present == n.healthy {
+			q.say("%s waits (%s), and has all it wants", w.Subject, w.Code)
 		}
 	case "task":
 		if q.c.model.waiting[fleet.TaskID(name)] == nil {
-			q.say("%s waits (%s), and needs no host", w.About, w.Code)
+			q.say("%s waits (%s), and needs no host", w.Subject, w.Code)
 		}
 	case "fleet":
 		for _, h := range q.c.model.hosts {
-			if h.life != fleet.HostForgotten && (h.life != fleet.HostReady || !q.well(h.id)) {
+			if h.state != fleet.HostForgotten && (h.state != fleet.HostReady || !q.well(h.id)) {
 				return
 			}
 		}
 		q.say("the fleet waits (%s), and all hosts are well", w.Code)
 	default:
-		q.say("%s waits (%s): %s", w.About, w.Code, w.Message)
+		q.say("%s waits (%s): %s", w.Subject, w.Code, w.Message)
 	}
 }

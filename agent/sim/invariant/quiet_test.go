@@ -11,8 +11,8 @@ import (
 
 func TestWhatIsNotAsDesired(t *testing.T) {
 	const patience = time.Minute
-	wait := func(about, code string) fleet.PutWait {
-		return fleet.PutWait{About: about, Code: code, Message: "test"}
+	wait := func(subject, code string) fleet.PutCondition {
+		return fleet.PutCondition{Subject: subject, Code: code, Message: "test"}
 	}
 	tests := []struct {
 		name   string

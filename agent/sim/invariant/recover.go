@@ -67,7 +67,7 @@ func (m *model) rebuild(s *fleet.State) {
 
 func hostOf(row *fleet.Host, index uint64) *host {
 	return &host{
-		id: row.ID, name: row.Name, zone: row.Zone, life: row.Life, lifeSince: row.LifeSince, flaps: row.Flaps, everReady: row.ReadyAt != 0,
+		id: row.ID, name: row.Name, zone: row.Zone, state: row.State, stateSince: row.StateSince, flaps: row.Flaps, everReady: row.ReadyAt != 0,
 		cordoned: row.Cordon != nil, draining: row.Draining, revoked: row.Cert.Revoked,
 		boot: row.Session.Boot, session: row.Session.N, bootSession: row.BootSession, seq: row.ReportSeq,
 		capacity: row.Capacity, shrunk: true, roomAt: index,

@@ -21,7 +21,7 @@ const lateBound = 3 * time.Minute
 // as long as they have not started.
 func (c *Checker) machineFits(r *remains) {
 	h := c.model.hosts[r.on.id.Host]
-	if h == nil || h.shrunk || h.life == fleet.HostForgotten || h.boot != r.on.id.Boot {
+	if h == nil || h.shrunk || h.state == fleet.HostForgotten || h.boot != r.on.id.Boot {
 		return
 	}
 	uses := r.on.uses
@@ -136,5 +136,5 @@ func (c *Checker) lateGone(k *container) {
 // known reports whether an identity is still one of the fleet's.
 func (c *Checker) known(id fleet.HostID) bool {
 	h := c.model.hosts[id]
-	return h != nil && h.life != fleet.HostForgotten
+	return h != nil && h.state != fleet.HostForgotten
 }

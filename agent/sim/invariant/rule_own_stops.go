@@ -91,8 +91,8 @@ func (c *Checker) replacedFirst(s *stopped, want setting, healthy int) {
 // assignable is the first half of I3: tasks are assigned to hosts that are ready
 // (so neither silent nor lost), not cordoned and not draining.
 func (c *Checker) assignable(h *host, n int) {
-	c.hold(onlyOpenHosts, h.life == fleet.HostReady && !h.cordoned && !h.draining, func() string {
-		return fmt.Sprintf("%d tasks were assigned to %s, which is %s (cordoned: %v, draining: %v)", n, h.name, h.life, h.cordoned, h.draining)
+	c.hold(onlyOpenHosts, h.state == fleet.HostReady && !h.cordoned && !h.draining, func() string {
+		return fmt.Sprintf("%d tasks were assigned to %s, which is %s (cordoned: %v, draining: %v)", n, h.name, h.state, h.cordoned, h.draining)
 	})
 }
 

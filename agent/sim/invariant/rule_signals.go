@@ -95,7 +95,7 @@ func (c *Checker) notCutOff(t *task) string {
 			return ""
 		}
 	}
-	if c.allAil || c.now()-c.calmFrom < after && c.calmFrom > 0 {
+	if c.allFaulty || c.now()-c.calmFrom < after && c.calmFrom > 0 {
 		return ""
 	}
 	return fmt.Sprintf("onDisconnect is %d ms, and it heard voters within that (it last may not have from %s to %s)", t.service.cutOff, unheard.from, unheard.until)

@@ -83,7 +83,7 @@ func (c *Checker) even(p *placed, e *Entry) {
 	if planned == 0 {
 		planned = e.Index - 1
 	}
-	if p.service.changedBefore > planned || !c.sighted(e) {
+	if p.service.changedBefore > planned || !c.livenessOf(e) {
 		return
 	}
 	count := map[string]int{}
@@ -102,9 +102,9 @@ func (c *Checker) even(p *placed, e *Entry) {
 	}
 }
 
-// sighted reports whether the leader sees the fleet as it is: it has led, and has
+// livenessOf reports whether the leader sees the fleet as it is: it has led, and has
 // itself been well, for a while.
-func (c *Checker) sighted(e *Entry) bool {
+func (c *Checker) livenessOf(e *Entry) bool {
 	return c.now()-c.log.termFrom >= calmFor && (e.Leader == "" || c.calm(e.Leader.Host(), calmFor))
 }
 
@@ -122,7 +122,7 @@ func (c *Checker) emptiest(t *task, count map[string]int, planned uint64) (zone 
 
 // takes reports whether one more task of a definition may be assigned to a host.
 func (h *host) takes(d *definition) bool {
-	if h.life != fleet.HostReady || h.cordoned || h.draining || exceeds(d.need, minus(h.capacity, h.reserved)) {
+	if h.state != fleet.HostReady || h.cordoned || h.draining || exceeds(d.need, minus(h.capacity, h.reserved)) {
 		return false
 	}
 	for _, p := range d.fixed {

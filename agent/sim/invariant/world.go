@@ -15,14 +15,14 @@ const calmFor = 10 * time.Second
 
 // surroundings is what the simulator says of a host.
 type surroundings struct {
-	condition virtual.Condition
-	since     time.Duration // of condition
-	voters    int           // that hear it and are heard
-	of        int
-	heardBy   time.Duration // since when a majority, valid while there is one
-	ails      bool
-	faults    time.Duration // a fault touches it until then
-	unseen    time.Duration // a leader may not see it until then
+	condition    virtual.Condition
+	since        time.Duration // of condition
+	voters       int           // that hear it and are heard
+	of           int
+	heardBy      time.Duration // since when a majority, valid while there is one
+	activeFaults bool
+	faults       time.Duration // a fault touches it until then
+	unseen       time.Duration // a leader may not see it until then
 	// unheard is the newest spell in which it may have heard no voter: not linked to
 	// a majority of them (fewer open no session), not up, or touched by a fault.
 	unheard spell
@@ -81,14 +81,14 @@ func (c *Checker) Disturbed(id fleet.HostID, until time.Duration) {
 	c.listen(id, w)
 }
 
-// Ails says that a fault touches a host from now on, or no longer: a starved
+// SetFaults says that a fault touches a host from now on, or no longer: a starved
 // agent, a runtime that does not answer, a stalled disk, a clock that is off.
-func (c *Checker) Ails(id fleet.HostID, on bool) {
+func (c *Checker) SetFaults(id fleet.HostID, on bool) {
 	w := c.around(id)
-	if w.ails && !on {
+	if w.activeFaults && !on {
 		w.faults = max(w.faults, c.now())
 	}
-	w.ails = on
+	w.activeFaults = on
 	c.listen(id, w)
 }
 
@@ -103,20 +103,20 @@ func (c *Checker) Unseen(id fleet.HostID, until time.Duration) {
 // AllDisturbed says that a fault touches every host, or the voters, until a time.
 func (c *Checker) AllDisturbed(until time.Duration) { c.calmFrom = max(c.calmFrom, until) }
 
-// AllAil says that a fault touches every host from now on, or no longer: a
+// AllFaulty says that a fault touches every host from now on, or no longer: a
 // network that loses messages.
-func (c *Checker) AllAil(on bool) {
-	if c.allAil && !on {
+func (c *Checker) AllFaulty(on bool) {
+	if c.allFaulty && !on {
 		c.AllDisturbed(c.now())
 	}
-	c.allAil = on
+	c.allFaulty = on
 }
 
 // listen keeps the spells in which a host may hear nobody: its own, and when it
 // leads, that in which nobody may be led.
 func (c *Checker) listen(id fleet.HostID, w *surroundings) {
 	until, now := w.faults, c.now()
-	if 2*w.voters <= w.of || w.condition != virtual.Up || w.ails {
+	if 2*w.voters <= w.of || w.condition != virtual.Up || w.activeFaults {
 		until = forEver
 	}
 	// What ended in this very instant goes on: a thaw is told in several facts.
@@ -155,7 +155,7 @@ func (c *Checker) calm(id fleet.HostID, d time.Duration) bool {
 	since := c.now() - d
 	return w != nil && w.condition == virtual.Up && w.since <= since &&
 		2*w.voters > w.of && w.heardBy <= since &&
-		!w.ails && w.faults <= since && !c.allAil && c.calmFrom <= since &&
+		!w.activeFaults && w.faults <= since && !c.allFaulty && c.calmFrom <= since &&
 		c.unled.until <= since
 }
 
@@ -171,7 +171,7 @@ func (c *Checker) falseDeath(h *host, what string) {
 // Source: MECHANICS 2.
 func (c *Checker) silentLongEnough(h *host) {
 	after := c.model.lostAfter
-	c.hold(lostAfterSilence, h.life == fleet.HostSilent && c.model.now >= h.lifeSince+after, func() string {
-		return fmt.Sprintf("%s was declared lost; it is %s since %s, now is %s, and lost means silent for %d ms", h.name, h.life, h.lifeSince, c.model.now, after)
+	c.hold(lostAfterSilence, h.state == fleet.HostSilent && c.model.now >= h.stateSince+after, func() string {
+		return fmt.Sprintf("%s was declared lost; it is %s since %s, now is %s, and lost means silent for %d ms", h.name, h.state, h.stateSince, c.model.now, after)
 	})
 }

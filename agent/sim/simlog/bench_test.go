@@ -16,7 +16,7 @@ import (
 func BenchmarkEntry(b *testing.B) {
 	for _, shared := range []bool{true, false} {
 		b.Run(fmt.Sprintf("shared=%v", shared), func(b *testing.B) {
-			r := newRig(b, 1, 3, 3, virtual.Weather{Delay: time.Millisecond}, simlog.Config{Shared: shared})
+			r := newRig(b, 1, 3, 3, virtual.NetworkConditions{Delay: time.Millisecond}, simlog.Config{Shared: shared})
 			r.quiet = true
 			leader := r.leader()
 			item := fleet.Item{Command: fleet.UncordonHost{Host: r.hosts[0].id}}
@@ -33,7 +33,7 @@ func BenchmarkEntry(b *testing.B) {
 		})
 	}
 	b.Run("codec and apply alone", func(b *testing.B) {
-		r := newRig(b, 1, 1, 1, virtual.Weather{}, simlog.Config{Shared: true})
+		r := newRig(b, 1, 1, 1, virtual.NetworkConditions{}, simlog.Config{Shared: true})
 		state, index := r.hosts[0].node.State(), r.hosts[0].node.State().Index()
 		for b.Loop() {
 			index++

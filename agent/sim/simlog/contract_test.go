@@ -12,7 +12,7 @@ import (
 
 func TestContractOfTheLog(t *testing.T) {
 	logtest.Log(t, func(t *testing.T, run func(*testing.T, logtest.Fixture)) {
-		r := newRig(t, 1, 3, 3, virtual.Weather{Delay: time.Millisecond}, simlog.Config{Shared: true})
+		r := newRig(t, 1, 3, 3, virtual.NetworkConditions{Delay: time.Millisecond}, simlog.Config{Shared: true})
 		run(t, r.fixture())
 		r.well()
 	})
@@ -32,7 +32,7 @@ func (r *rig) fixture() logtest.Fixture {
 	f.State = func(id fleet.HostID) *fleet.State { return hosts[id].node.State() }
 	f.IsLeader = func(id fleet.HostID) bool { return hosts[id].node.IsLeader() }
 	f.Leader = func(id fleet.HostID) (fleet.HostID, bool) { return hosts[id].node.Leader() }
-	f.Subscribe = func(id fleet.HostID, call func(uint64, fleet.Touched)) { hosts[id].node.Subscribe(call) }
+	f.Subscribe = func(id fleet.HostID, call func(uint64, fleet.ChangeSet)) { hosts[id].node.Subscribe(call) }
 	f.Propose = func(id fleet.HostID, items []fleet.Item, done func([]fleet.Result, uint64, error)) {
 		hosts[id].node.Propose(items, began.Add(r.time.Now()), done)
 	}

@@ -37,9 +37,9 @@ var (
 	errNoVoters = errors.New("no voter would be left")
 )
 
-// Undone reports whether an error of Propose says that nothing was done and
+// NotProposed reports whether an error of Propose says that nothing was done and
 // nothing will be; see lead.Config.
-func Undone(err error) bool {
+func NotProposed(err error) bool {
 	return !errors.Is(err, ErrUnknown) && slices.ContainsFunc([]error{ErrNotLeader, ErrStalled, ErrDiskFull, ErrBusy, ErrTooLarge, ErrUnencodable, ErrClosed},
 		func(s error) bool { return errors.Is(err, s) })
 }

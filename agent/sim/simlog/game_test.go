@@ -37,12 +37,12 @@ type game struct {
 func play(t testing.TB, seed uint64, cfg simlog.Config, seen map[string]int) (problems []string, g *game) {
 	chance := virtual.NewChance(seed, "game")
 	cfg.SnapshotEvery, cfg.KeepEntries = 5+chance.IntN(60), 1+chance.IntN(30)
-	weather := virtual.Weather{Delay: time.Millisecond, Jitter: chance.Between(0, 20*time.Millisecond)}
+	networkConditions := virtual.NetworkConditions{Delay: time.Millisecond, Jitter: chance.Between(0, 20*time.Millisecond)}
 	if chance.Is(0.5) {
-		weather.Loss, weather.Duplicate, weather.SlowTail = 0.2*chance.Float64(), 0.1*chance.Float64(), 0.05*chance.Float64()
+		networkConditions.Loss, networkConditions.Duplicate, networkConditions.SlowTail = 0.2*chance.Float64(), 0.1*chance.Float64(), 0.05*chance.Float64()
 	}
 	voters := virtual.Pick(chance, 3, 3, 5)
-	g = &game{rig: newRig(t, seed, 5, voters, weather, cfg), chance: chance, seen: seen}
+	g = &game{rig: newRig(t, seed, 5, voters, networkConditions, cfg), chance: chance, seen: seen}
 	for range 4 {
 		g.client()
 	}
@@ -68,7 +68,7 @@ func (g *game) client() {
 			name := fmt.Sprintf("t%d", g.writes)
 			g.writes++
 			node := h.node
-			h.life.After(0, func() {
+			h.state.After(0, func() {
 				node.Propose([]fleet.Item{token(name)}, began.Add(g.time.Now()), func(results []fleet.Result, index uint64, err error) {
 					if err == nil && results[0].Err == nil {
 						g.note("acked %s at %d", name, index)
@@ -122,9 +122,9 @@ func (g *game) mishap() {
 		cut(self, virtual.Pick(g.chance, others[:1], others[1:2], others[2:]))
 	case "freeze":
 		g.net.Set(h.id, virtual.Frozen)
-		life := h.life
+		run := h.state
 		g.ends(hold, func() {
-			if !life.Over() {
+			if !run.Over() {
 				g.net.Set(h.id, virtual.Up)
 			}
 		})
@@ -177,8 +177,8 @@ func (g *game) begin(h *host) {
 	if g.net.Condition(h.id) == virtual.Off {
 		g.net.PowerOn(h.id)
 	}
-	h.life = g.net.Begin(h.id)
-	node, err := g.log.Open(h.raft, h.disk, h.life)
+	h.state = g.net.Begin(h.id)
+	node, err := g.log.Open(h.raft, h.disk, h.state)
 	g.note("%s opens: %v", h.raft, err)
 	switch {
 	case err == nil:
@@ -283,7 +283,7 @@ func (g *game) settle(voters int) (problems []string) {
 	for _, end := range g.heal {
 		end()
 	}
-	g.net.SetWeather(virtual.Weather{Delay: time.Millisecond})
+	g.net.SetConditions(virtual.NetworkConditions{Delay: time.Millisecond})
 	for _, h := range g.hosts {
 		g.begin(h)
 	}

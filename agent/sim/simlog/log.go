@@ -45,24 +45,24 @@ func (l *Log) Bootstrap(d *Disk) error {
 // Open starts a node with what its disk holds; it ends with the life, or with
 // Close. Its State is what it knows to be committed, whether or not anybody else
 // answers. Errors: ErrOtherID, ErrWiped, ErrLocked.
-func (l *Log) Open(id fleet.RaftID, d *Disk, life *virtual.Life) (*Node, error) {
+func (l *Log) Open(id fleet.RaftID, d *Disk, run *virtual.Run) (*Node, error) {
 	err := error(nil)
 	switch {
 	case d.id != id:
 		err = fmt.Errorf("%w: %s", ErrOtherID, d.id)
 	case d.wiped && !l.cfg.Rules.WipedMayVote:
 		err = ErrWiped
-	case d.node != nil || l.live[id] != nil || life.Over():
+	case d.node != nil || l.live[id] != nil || run.Over():
 		err = ErrLocked
 	}
 	if err != nil {
 		return nil, fmt.Errorf("open raft as %s: %w", id, err)
 	}
-	n := newNode(l, id, d, life)
+	n := newNode(l, id, d, run)
 	l.live[id] = n
 	at, _ := slices.BinarySearchFunc(l.order, id, func(n *Node, id fleet.RaftID) int { return cmp.Compare(n.id, id) })
 	l.order = slices.Insert(l.order, at, n)
-	life.OnEnd(n.die)
+	run.OnEnd(n.die)
 	l.stir()
 	return n, nil
 }

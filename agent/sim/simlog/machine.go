@@ -13,7 +13,7 @@ type machine struct {
 	state       *fleet.State // never changed: each entry makes another
 	applied     uint64
 	applying    bool
-	subscribers []func(index uint64, t fleet.Touched)
+	subscribers []func(index uint64, t fleet.ChangeSet)
 }
 
 func newMachine(s *snapshot) machine {
@@ -39,10 +39,10 @@ func (s *snapshot) open() *fleet.State {
 // restore takes a State from the leader.
 func (m *machine) restore(s *snapshot) {
 	m.state, m.applied = s.open(), s.index
-	m.tell(m.state.Index(), fleet.TouchedAll(m.state))
+	m.tell(m.state.Index(), fleet.FullChangeSet(m.state))
 }
 
-func (m *machine) tell(index uint64, t fleet.Touched) {
+func (m *machine) tell(index uint64, t fleet.ChangeSet) {
 	for _, call := range m.subscribers {
 		call(index, t)
 	}
@@ -87,7 +87,7 @@ func (n *Node) apply(e *entry) {
 		}
 	}
 	l.forget()
-	m.tell(e.index, p.outcome.Touched)
+	m.tell(e.index, p.outcome.ChangeSet)
 	n.answerFor(e, p.outcome.Results)
 }
 

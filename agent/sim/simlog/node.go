@@ -23,7 +23,7 @@ type Node struct {
 	id     fleet.RaftID
 	host   fleet.HostID
 	disk   *Disk
-	life   *virtual.Life
+	life   *virtual.Run
 	closed bool
 	cut    bool // by the watchdog
 	// doubted: it led when it was cut, and a majority has not confirmed it since.
@@ -59,10 +59,10 @@ type config struct {
 }
 
 // newNode takes up what is on the disk.
-func newNode(l *Log, id fleet.RaftID, d *Disk, life *virtual.Life) *Node {
+func newNode(l *Log, id fleet.RaftID, d *Disk, run *virtual.Run) *Node {
 	d.settle()
 	n := &Node{
-		log: l, id: id, host: id.Host(), disk: d, life: life,
+		log: l, id: id, host: id.Host(), disk: d, life: run,
 		term: d.term, vote: d.vote, entries: d.log.clone(), snap: d.snap, durable: d.log.last(), lost: l.time.Now(),
 	}
 	d.node, d.wiped = n, false
@@ -100,7 +100,7 @@ func (n *Node) State() *fleet.State { return n.machine.state }
 
 // Subscribe has a function called after each entry is applied, with what it
 // touched; after a snapshot from the leader with everything there is.
-func (n *Node) Subscribe(call func(index uint64, t fleet.Touched)) {
+func (n *Node) Subscribe(call func(index uint64, t fleet.ChangeSet)) {
 	n.machine.subscribers = append(n.machine.subscribers, call)
 }
 

@@ -9,7 +9,7 @@ import (
 
 // Propose puts commands into the log as one entry, stamped with the caller's
 // clock. done gets one Result each and the index, once this node has applied
-// them; or an error, see Undone. It is never called before Propose returns, and
+// them; or an error, see NotProposed. It is never called before Propose returns, and
 // not at all when the agent ends.
 func (n *Node) Propose(items []fleet.Item, at fleet.Time, done func([]fleet.Result, uint64, error)) {
 	if len(items) == 0 {

@@ -32,7 +32,7 @@ type host struct {
 	id    fleet.HostID
 	raft  fleet.RaftID
 	disk  *simlog.Disk
-	life  *virtual.Life
+	state *virtual.Run
 	node  *simlog.Node
 	told  []uint64 // by Subscribe
 	leads []bool   // by OnLeadership
@@ -49,10 +49,10 @@ func (r *rig) note(format string, args ...any) {
 
 // newRig makes machines of which the first makes the fleet and so many, itself
 // included, vote.
-func newRig(t testing.TB, seed uint64, machines, voters int, weather virtual.Weather, cfg simlog.Config) *rig {
+func newRig(t testing.TB, seed uint64, machines, voters int, networkConditions virtual.NetworkConditions, cfg simlog.Config) *rig {
 	t.Helper()
 	r := &rig{t: t, time: virtual.NewTime(seed)}
-	r.net = virtual.NewNetwork(r.time, seed, virtual.Weather{Delay: 500 * time.Microsecond})
+	r.net = virtual.NewNetwork(r.time, seed, virtual.NetworkConditions{Delay: 500 * time.Microsecond})
 	committed := cfg.Committed
 	cfg.Committed = func(c simlog.Commit) {
 		r.note("committed %d of term %d by %s", c.Index, c.Term, c.Leader)
@@ -89,7 +89,7 @@ func newRig(t testing.TB, seed uint64, machines, voters int, weather virtual.Wea
 	r.await("everybody knows the fleet", func() bool {
 		return !slices.ContainsFunc(r.hosts[:voters], func(h *host) bool { return h.node.State().Fleet() == nil })
 	})
-	r.net.SetWeather(weather)
+	r.net.SetConditions(networkConditions)
 	return r
 }
 
@@ -99,13 +99,13 @@ func (h *host) start() {
 	if h.r.net.Condition(h.id) == virtual.Off {
 		h.r.net.PowerOn(h.id)
 	}
-	h.life = h.r.net.Begin(h.id)
-	node, err := h.r.log.Open(h.raft, h.disk, h.life)
+	h.state = h.r.net.Begin(h.id)
+	node, err := h.r.log.Open(h.raft, h.disk, h.state)
 	if err != nil {
 		h.r.t.Fatal(err)
 	}
 	h.node, h.told = node, nil
-	node.Subscribe(func(index uint64, _ fleet.Touched) { h.told = append(h.told, index) })
+	node.Subscribe(func(index uint64, _ fleet.ChangeSet) { h.told = append(h.told, index) })
 	node.OnLeadership(func(leads bool) { h.leads = append(h.leads, leads) })
 	h.r.note("%s starts", h.raft)
 }

@@ -14,7 +14,7 @@ import (
 
 // three is a fleet of three voters that has a write.
 func three(t testing.TB, cfg simlog.Config) *rig {
-	r := newRig(t, 1, 4, 3, virtual.Weather{Delay: time.Millisecond}, cfg)
+	r := newRig(t, 1, 4, 3, virtual.NetworkConditions{Delay: time.Millisecond}, cfg)
 	r.put("before")
 	r.equalThree()
 	return r
@@ -68,7 +68,7 @@ func TestLog(t *testing.T) {
 			old := r.leader()
 			r.net.Set(old.id, virtual.Frozen)
 			var got error
-			old.life.After(0, func() {
+			old.state.After(0, func() {
 				if !old.node.IsLeader() {
 					t.Error("it knew before it heard anything")
 				}
@@ -210,7 +210,7 @@ func TestLog(t *testing.T) {
 		"a wiped disk, another's, and one in use are not opened": func(t *testing.T, r *rig) {
 			h := r.hosts[2]
 			open := func(id fleet.RaftID) error {
-				_, err := r.log.Open(id, h.disk, h.life)
+				_, err := r.log.Open(id, h.disk, h.state)
 				return err
 			}
 			if err := open(h.raft); !errors.Is(err, simlog.ErrLocked) {
@@ -218,7 +218,7 @@ func TestLog(t *testing.T) {
 			}
 			h.kill()
 			r.net.PowerOn(h.id)
-			h.life = r.net.Begin(h.id)
+			h.state = r.net.Begin(h.id)
 			if err := open(r.hosts[1].raft); !errors.Is(err, simlog.ErrOtherID) {
 				t.Errorf("another's: %v", err)
 			}
@@ -311,7 +311,7 @@ func TestLog(t *testing.T) {
 
 func TestAFollowerThatLagsGetsASnapshotAndIsToldOfEverything(t *testing.T) {
 	for _, shared := range []bool{true, false} {
-		r := newRig(t, 1, 3, 3, virtual.Weather{Delay: time.Millisecond}, simlog.Config{Shared: shared, SnapshotEvery: 20, KeepEntries: 5})
+		r := newRig(t, 1, 3, 3, virtual.NetworkConditions{Delay: time.Millisecond}, simlog.Config{Shared: shared, SnapshotEvery: 20, KeepEntries: 5})
 		leader := r.leader()
 		f := r.others(leader)[0]
 		r.cutOff(f)
@@ -339,7 +339,7 @@ func TestAFollowerThatLagsGetsASnapshotAndIsToldOfEverything(t *testing.T) {
 }
 
 func TestAVoterThatLagsBeyondWhatIsSharedAppliesForItself(t *testing.T) {
-	r := newRig(t, 1, 3, 3, virtual.Weather{Delay: time.Millisecond}, simlog.Config{Shared: true, SnapshotEvery: 1 << 20})
+	r := newRig(t, 1, 3, 3, virtual.NetworkConditions{Delay: time.Millisecond}, simlog.Config{Shared: true, SnapshotEvery: 1 << 20})
 	leader := r.leader()
 	f := r.others(leader)[0]
 	f.kill()
@@ -389,7 +389,7 @@ func TestProposalsWithoutAMajorityAreUnknownAfterTheirDeadline(t *testing.T) {
 }
 
 func TestMemoryIsBoundedOverMonths(t *testing.T) {
-	r := newRig(t, 1, 3, 3, virtual.Weather{Delay: time.Millisecond}, simlog.Config{Shared: true, SnapshotEvery: 500, KeepEntries: 100})
+	r := newRig(t, 1, 3, 3, virtual.NetworkConditions{Delay: time.Millisecond}, simlog.Config{Shared: true, SnapshotEvery: 500, KeepEntries: 100})
 	r.log.Held()
 	leader, most := r.leader(), 0
 	item := fleet.Item{Command: fleet.UncordonHost{Host: r.hosts[0].id}}

@@ -6,9 +6,9 @@ import (
 	"skein/raftfsm/fleet"
 )
 
-// Life is one life of an agent, or of a machine: what it waits for ends with it,
+// Run is one life of an agent, or of a machine: what it waits for ends with it,
 // and stands still while the machine does.
-type Life struct {
+type Run struct {
 	net   *Network
 	host  fleet.HostID
 	over  bool
@@ -17,19 +17,19 @@ type Life struct {
 }
 
 // PowerOn begins the life of a machine, without an agent.
-func (n *Network) PowerOn(id fleet.HostID) *Life {
+func (n *Network) PowerOn(id fleet.HostID) *Run {
 	n.Set(id, Off)
-	n.machine(id).power = &Life{net: n, host: id}
+	n.machine(id).power = &Run{net: n, host: id}
 	n.Set(id, Down)
 	return n.machine(id).power
 }
 
 // Begin starts an agent on a machine that has power; the machine is Up then. An
 // agent that was there ends first.
-func (n *Network) Begin(id fleet.HostID) *Life {
+func (n *Network) Begin(id fleet.HostID) *Run {
 	m := n.machine(id)
 	m.life.End()
-	m.life = &Life{net: n, host: id}
+	m.life = &Run{net: n, host: id}
 	if m.condition != Up {
 		m.condition = Up
 		n.tell(id)
@@ -38,18 +38,18 @@ func (n *Network) Begin(id fleet.HostID) *Life {
 }
 
 // Over reports whether the agent has ended.
-func (l *Life) Over() bool { return l == nil || l.over }
+func (l *Run) Over() bool { return l == nil || l.over }
 
 // OnEnd runs f when the agent ends, however it does.
-func (l *Life) OnEnd(f func()) { l.onEnd = append(l.onEnd, f) }
+func (l *Run) OnEnd(f func()) { l.onEnd = append(l.onEnd, f) }
 
 // After runs f in this life, after a while; never once it is over, and not
 // before the machine moves again where it stands still.
-func (l *Life) After(d time.Duration, f func()) *Timer {
+func (l *Run) After(d time.Duration, f func()) *Timer {
 	return l.net.time.After(d, func() { l.run(f) })
 }
 
-func (l *Life) run(f func()) {
+func (l *Run) run(f func()) {
 	switch {
 	case l.over:
 	case l.net.Condition(l.host) == Frozen:
@@ -60,7 +60,7 @@ func (l *Life) run(f func()) {
 }
 
 // thaw has all that came meanwhile happen at once, in order.
-func (l *Life) thaw() {
+func (l *Run) thaw() {
 	if l == nil {
 		return
 	}
@@ -72,7 +72,7 @@ func (l *Life) thaw() {
 }
 
 // End ends a life; ending it twice, or nil, is harmless.
-func (l *Life) End() {
+func (l *Run) End() {
 	if l == nil || l.over {
 		return
 	}

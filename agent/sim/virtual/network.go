@@ -32,8 +32,8 @@ const (
 	Connected
 )
 
-// Weather is how messages fare; the zero value is a still network.
-type Weather struct {
+// NetworkConditions is how messages fare; the zero value is a still network.
+type NetworkConditions struct {
 	Delay     time.Duration // of each message
 	Jitter    time.Duration // up to so much more
 	SlowTail  float64       // share of messages that take ten times as long
@@ -43,31 +43,31 @@ type Weather struct {
 
 // Network carries messages between machines.
 type Network struct {
-	time     *Time
-	chance   *Chance
-	weather  Weather
-	machines map[fleet.HostID]*machine
-	cuts     []*cut
-	watchers []func(fleet.HostID)
+	time       *Time
+	chance     *Chance
+	conditions NetworkConditions
+	machines   map[fleet.HostID]*machine
+	cuts       []*cut
+	watchers   []func(fleet.HostID)
 }
 
 type machine struct {
 	condition Condition
 	slow      float64
-	life      *Life // of its agent
-	power     *Life // of the machine itself
+	life      *Run // of its agent
+	power     *Run // of the machine itself
 }
 
 // cut is traffic that is dropped, one way.
 type cut struct{ from, to map[fleet.HostID]bool }
 
 // NewNetwork makes a network without machines.
-func NewNetwork(t *Time, seed uint64, w Weather) *Network {
-	return &Network{time: t, chance: NewChance(seed, "network"), weather: w, machines: map[fleet.HostID]*machine{}}
+func NewNetwork(t *Time, seed uint64, w NetworkConditions) *Network {
+	return &Network{time: t, chance: NewChance(seed, "network"), conditions: w, machines: map[fleet.HostID]*machine{}}
 }
 
-// SetWeather changes how messages fare from now on.
-func (n *Network) SetWeather(w Weather) { n.weather = w }
+// SetConditions changes how messages fare from now on.
+func (n *Network) SetConditions(w NetworkConditions) { n.conditions = w }
 
 // Watch calls after every change of a machine's condition with its name, and
 // with an empty one after a cut or its end.
@@ -186,18 +186,18 @@ func (n *Network) Dial(from, to fleet.HostID) Reply {
 // Send runs f on the other side after a delay: never, if the message is lost, or
 // if the agent there is not the one that was there when it was sent.
 func (n *Network) Send(from, to fleet.HostID, f func()) {
-	life := n.machine(to).life
-	if life == nil || from != to && (!n.Passes(from, to) || n.chance.Is(n.weather.Loss)) {
+	run := n.machine(to).life
+	if run == nil || from != to && (!n.Passes(from, to) || n.chance.Is(n.conditions.Loss)) {
 		return
 	}
-	n.deliver(from, to, life, f)
-	if from != to && n.chance.Is(n.weather.Duplicate) {
-		n.deliver(from, to, life, f)
+	n.deliver(from, to, run, f)
+	if from != to && n.chance.Is(n.conditions.Duplicate) {
+		n.deliver(from, to, run, f)
 	}
 }
 
-func (n *Network) deliver(from, to fleet.HostID, life *Life, f func()) {
-	life.After(n.delay(from, to), func() {
+func (n *Network) deliver(from, to fleet.HostID, run *Run, f func()) {
+	run.After(n.delay(from, to), func() {
 		if from == to || n.Passes(from, to) {
 			f()
 		}
@@ -208,8 +208,8 @@ func (n *Network) delay(from, to fleet.HostID) time.Duration {
 	if from == to {
 		return 10 * time.Microsecond
 	}
-	d := n.chance.Between(n.weather.Delay, n.weather.Delay+n.weather.Jitter)
-	if n.chance.Is(n.weather.SlowTail) {
+	d := n.chance.Between(n.conditions.Delay, n.conditions.Delay+n.conditions.Jitter)
+	if n.chance.Is(n.conditions.SlowTail) {
 		d *= 10
 	}
 	return time.Duration(float64(d) * max(n.machine(from).slow, n.machine(to).slow))

@@ -38,7 +38,7 @@ func TestEventsComeInTheOrderOfTimeAndTheSeedOrdersOneInstant(t *testing.T) {
 }
 
 // net is a network of machines that are up.
-func net(w virtual.Weather, names ...fleet.HostID) (*virtual.Time, *virtual.Network) {
+func net(w virtual.NetworkConditions, names ...fleet.HostID) (*virtual.Time, *virtual.Network) {
 	clock := virtual.NewTime(1)
 	n := virtual.NewNetwork(clock, 1, w)
 	for _, name := range names {
@@ -49,7 +49,7 @@ func net(w virtual.Weather, names ...fleet.HostID) (*virtual.Time, *virtual.Netw
 }
 
 func TestADialFindsWhatTheMachineIs(t *testing.T) {
-	_, n := net(virtual.Weather{}, "a", "b")
+	_, n := net(virtual.NetworkConditions{}, "a", "b")
 	for _, tt := range []struct {
 		condition virtual.Condition
 		want      virtual.Reply
@@ -62,7 +62,7 @@ func TestADialFindsWhatTheMachineIs(t *testing.T) {
 			t.Errorf("a machine that is %s: got %d, want %d", tt.condition, got, tt.want)
 		}
 	}
-	_, n = net(virtual.Weather{}, "a", "b")
+	_, n = net(virtual.NetworkConditions{}, "a", "b")
 	heal := n.Cut([]fleet.HostID{"b"}, []fleet.HostID{"a"})
 	if n.Dial("a", "b") != virtual.Silent || n.Linked("a", "b") || !n.Passes("a", "b") {
 		t.Error("a cut one way lets dials through")
@@ -74,7 +74,7 @@ func TestADialFindsWhatTheMachineIs(t *testing.T) {
 }
 
 func TestMessagesReachTheAgentThatWasThereOrNobody(t *testing.T) {
-	clock, n := net(virtual.Weather{Delay: time.Millisecond}, "a", "b")
+	clock, n := net(virtual.NetworkConditions{Delay: time.Millisecond}, "a", "b")
 	got := 0
 	n.Send("a", "b", func() { got++ })
 	clock.Run(time.Second)
@@ -99,7 +99,7 @@ func TestMessagesReachTheAgentThatWasThereOrNobody(t *testing.T) {
 }
 
 func TestAMachineOutlivesItsAgentAndNotItsPower(t *testing.T) {
-	clock, n := net(virtual.Weather{}, "a")
+	clock, n := net(virtual.NetworkConditions{}, "a")
 	power, agent := n.PowerOn("a"), n.Begin("a")
 	var ran []string
 	power.After(time.Second, func() { ran = append(ran, "machine") })
@@ -115,7 +115,7 @@ func TestAMachineOutlivesItsAgentAndNotItsPower(t *testing.T) {
 }
 
 func TestWeatherLosesAndRepeatsMessages(t *testing.T) {
-	clock, n := net(virtual.Weather{Loss: 0.3, Duplicate: 0.2}, "a", "b")
+	clock, n := net(virtual.NetworkConditions{Loss: 0.3, Duplicate: 0.2}, "a", "b")
 	got := 0
 	for range 10_000 {
 		n.Send("a", "b", func() { got++ })

@@ -3,7 +3,7 @@
 // deployments, scalings, jobs and failures.
 //
 // It owns the numbers and nothing else: it starts no task and knows no planner.
-// Draw makes a World and World.Life the stream of its events; Preset holds every
+// Draw makes a World and World.Outcome the stream of its events; Preset holds every
 // parameter, and the parts (Fleet, Services, Kinds, NewJobs, ...) can be used
 // alone.
 //

@@ -38,13 +38,13 @@ type Lifetime struct {
 // Job is a number of standalone tasks, at once.
 type Job struct {
 	Kind  int // of those that were drawn
-	Lives []Life
+	Lives []Outcome
 }
 
 func (Job) event() {}
 
-// Life is what becomes of a task once it runs, if nobody stops it.
-type Life struct {
+// Outcome is what becomes of a task once it runs, if nobody stops it.
+type Outcome struct {
 	Lasts time.Duration
 	Exit  Exit
 }
@@ -130,9 +130,9 @@ func (j *Jobs) Next() (time.Duration, Event) {
 		shares = append(shares, l.Share)
 	}
 	lasts := j.rates.Lifetimes[weighted(j.chance, shares)]
-	job := Job{Kind: j.chance.IntN(j.kinds), Lives: slices.Repeat([]Life{{}}, tasks)}
+	job := Job{Kind: j.chance.IntN(j.kinds), Lives: slices.Repeat([]Outcome{{}}, tasks)}
 	for i := range job.Lives {
-		job.Lives[i] = Life{
+		job.Lives[i] = Outcome{
 			Lasts: logNormal(j.chance, lasts.Median, lasts.Sigma),
 			Exit:  Exit(weighted(j.chance, j.rates.Exits)),
 		}

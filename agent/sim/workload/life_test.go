@@ -156,7 +156,7 @@ func TestFailuresComeAtTheirRates(t *testing.T) {
 
 func TestASteadyFleetHasFewEvents(t *testing.T) {
 	count := func(p workload.Preset) int {
-		return len(until(t, workload.Draw(chance(1), 100, 2000, p).Life(chance(1)), 10*day))
+		return len(until(t, workload.Draw(chance(1), 100, 2000, p).Outcome(chance(1)), 10*day))
 	}
 	busy, steady := count(workload.Published()), count(workload.Steady())
 	if steady > busy/20 || steady == 0 {
@@ -176,7 +176,7 @@ func TestPresetsAreFoundByName(t *testing.T) {
 }
 
 func BenchmarkLife(b *testing.B) {
-	s := workload.Draw(chance(1), 1000, 20_000, workload.Published()).Life(chance(1))
+	s := workload.Draw(chance(1), 1000, 20_000, workload.Published()).Outcome(chance(1))
 	for b.Loop() {
 		s.Next()
 	}

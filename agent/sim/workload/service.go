@@ -45,7 +45,7 @@ func (s *Service) Put(def fleet.TaskDefID, there *fleet.Service) fleet.PutServic
 		MinPercent: s.MinPercent, MaxPercent: s.MaxPercent, GraceS: s.GraceS,
 	}
 	if there != nil {
-		c.ExpectMod, c.Desired = there.Mod, there.Desired
+		c.ExpectedModifyIndex, c.Desired = there.ModifyIndex, there.Desired
 	}
 	return c
 }

@@ -41,9 +41,9 @@ func Draw(c *virtual.Chance, hosts, tasks int, p Preset) *World {
 	return w
 }
 
-// Life is the stream of all that happens to the world. Each kind of event has a
+// Outcome is the stream of all that happens to the world. Each kind of event has a
 // chance of its own, so that a change to one moves nothing in another.
-func (w *World) Life(c *virtual.Chance) Source {
+func (w *World) Outcome(c *virtual.Chance) Source {
 	p, part := w.Preset, func(name string) *virtual.Chance { return virtual.NewChance(c.Uint64(), name) }
 	return Merge(
 		NewDeployments(part("deployments"), len(w.Services), p.Deploy),

@@ -50,7 +50,7 @@ func TestEqualSeedsDrawEqualWorlds(t *testing.T) {
 		if reflect.DeepEqual(a.Machines, workload.Draw(chance(8), 100, 2000, p).Machines) {
 			t.Errorf("%s: another seed has the same machines", p.Name)
 		}
-		if !reflect.DeepEqual(until(t, a.Life(chance(9)), 3*day), until(t, b.Life(chance(9)), 3*day)) {
+		if !reflect.DeepEqual(until(t, a.Outcome(chance(9)), 3*day), until(t, b.Outcome(chance(9)), 3*day)) {
 			t.Errorf("%s: two lives of one seed differ", p.Name)
 		}
 	}
@@ -60,7 +60,7 @@ func TestEqualSeedsDrawEqualWorlds(t *testing.T) {
 func TestEachKindOfEventHasItsOwnChance(t *testing.T) {
 	w := workload.Draw(chance(7), 100, 2000, workload.Published())
 	others := func() (rest []happening) {
-		for _, h := range until(t, w.Life(chance(9)), 3*day) {
+		for _, h := range until(t, w.Outcome(chance(9)), 3*day) {
 			if _, job := h.what.(workload.Job); !job {
 				rest = append(rest, h)
 			}
@@ -122,7 +122,7 @@ func TestARealFleetTakesAllThatIsDrawn(t *testing.T) {
 			def := apply(t, s, w.Kinds[i].Register())[0]
 			apply(t, s, fleet.RunTasks{TaskDef: fleet.TaskDefID(def), Tasks: []fleet.TaskID{fleet.TaskID(def[:3] + "x")}})
 		}
-		for _, h := range until(t, w.Life(chance(seed)), 2*day) {
+		for _, h := range until(t, w.Outcome(chance(seed)), 2*day) {
 			follow(t, s, w, h.what)
 		}
 		if err := s.Check(); err != nil {
@@ -198,6 +198,6 @@ func TestAWorldOfNothing(t *testing.T) {
 	for _, shape := range [][2]int{{0, 0}, {0, 10}, {3, 0}} {
 		w := workload.Draw(chance(1), shape[0], shape[1], workload.Published())
 		_ = w.String()
-		until(t, w.Life(chance(1)), 2*day)
+		until(t, w.Outcome(chance(1)), 2*day)
 	}
 }

@@ -50,7 +50,7 @@ func (l *Lab) sweep(s *State) error {
 	errs := []error{l.endProcesses(s), emptyCgroup(all, l.cgroup(), removalTimeout)}
 	errs = append(errs, l.removeLinks(), l.removeTable())
 	for _, dir := range dirs {
-		errs = append(errs, endStrays(labBinary(dir)), unmountBelow(dir), detachLoops(dir))
+		errs = append(errs, endOrphans(labBinary(dir)), unmountBelow(dir), detachLoops(dir))
 	}
 	errs = append(errs, removeCgroup(all, l.cgroup(), removalTimeout))
 	if err := errors.Join(errs...); err != nil {

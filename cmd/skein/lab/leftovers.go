@@ -14,10 +14,10 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// endStrays ends processes that run the lab's own copy of the program: what an up
+// endOrphans ends processes that run the lab's own copy of the program: what an up
 // that was killed had started and not yet recorded. They end by themselves within
 // moments, but nothing may outlive down.
-func endStrays(binary string) error {
+func endOrphans(binary string) error {
 	deadline := time.Now().Add(removalTimeout)
 	for {
 		links, err := filepath.Glob("/proc/[0-9]*/exe")

@@ -67,13 +67,13 @@ func (m apiMembers) Members() []api.Member {
 }
 
 // apiTokens makes and reads tokens for the API.
-type apiTokens struct{ folder *trust.Folder }
+type apiTokens struct{ identity *trust.IdentityStore }
 
 // Mint makes a token of the fleet.
 func (t apiTokens) Mint(kind fleet.TokenKind, f *fleet.Fleet) (fleet.TokenID, string, []byte, error) {
 	token, err := trust.NewOperatorToken(f.ID, nil)
 	if kind == fleet.TokenJoin {
-		token, err = trust.NewJoinToken(f.ID, t.folder.CADigest(), nil)
+		token, err = trust.NewJoinToken(f.ID, t.identity.CADigest(), nil)
 	}
 	return token.ID, token.Text(), token.Hash(), err
 }

@@ -39,7 +39,7 @@ func (n *node) openLoop() (err error) {
 	}
 	n.host, err = converge.New(converge.Config{
 		Machine: converge.MachineConfig{
-			Fleet: n.folder.Identity().Fleet, Host: n.self, HostName: n.Config.Name, Zone: n.Config.Zone, Boot: n.boot,
+			Fleet: n.identity.Identity().Fleet, Host: n.self, HostName: n.Config.Name, Zone: n.Config.Zone, Boot: n.boot,
 			LogDir: filepath.Join(n.Config.DataDir, "logs"), ResolvConf: resolv, HostsFile: hosts,
 			Limits: converge.Limits{Starts: 2 * n.machine.CPUs()},
 		},
@@ -91,7 +91,7 @@ func (n *node) session() fleet.OpenSession {
 }
 
 // deliver hands a frame of the stream to the host loop.
-func (n *node) deliver(d peer.Down) error {
+func (n *node) deliver(d peer.VoterFrame) error {
 	leaderAge := time.Duration(d.LeaderAgeMs) * time.Millisecond
 	n.host.VoterHeard(leaderAge)
 	n.voter.retireOut(d.LogsOut)
@@ -144,7 +144,7 @@ func (l apiLocal) Ready() error {
 	switch {
 	case !status.RuntimeUp:
 		return fmt.Errorf("container runtime does not answer: %s", status.RuntimeError)
-	case !status.Looked:
+	case !status.Listed:
 		return fmt.Errorf("the containers of this host have not been listed yet")
 	}
 	return nil

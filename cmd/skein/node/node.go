@@ -53,12 +53,12 @@ type node struct {
 	runtimes []string // OCI runtimes to try, see runtimeCandidates
 	meter    *hostos.Meter
 
-	folder *trust.Folder
-	self   fleet.HostID
-	port   *peer.Port
-	ring   *gossip.Ring
-	voter  *voter
-	api    *api.API
+	identity *trust.IdentityStore
+	self     fleet.HostID
+	port     *peer.Port
+	ring     *gossip.Ring
+	voter    *voter
+	api      *api.API
 
 	containers *containerd.Client
 	network    *network.Network
@@ -107,10 +107,10 @@ func (c *closers) close() error {
 
 // facts reads who this host is and what it has.
 func (n *node) facts() (err error) {
-	if n.folder, err = trust.OpenFolder(vfs.OS, n.Config.DataDir); err != nil {
+	if n.identity, err = trust.OpenIdentityStore(vfs.OS, n.Config.DataDir); err != nil {
 		return err
 	}
-	n.self = n.folder.Host()
+	n.self = n.identity.Host()
 	if n.boot, err = n.machine.BootID(); err != nil {
 		return err
 	}
@@ -193,7 +193,7 @@ func (n *node) openFleet(ctx context.Context, closers *closers) error {
 		},
 	}
 	n.port = peer.New(peer.Config{
-		Folder: n.folder, Log: n.voter.peerLog, Translate: toPeer, API: lateHandler(func() *api.API { return n.api }),
+		Identity: n.identity, Log: n.voter.peerLog, Translate: toPeer, API: lateHandler(func() *api.API { return n.api }),
 		Voter: n.voter, Clock: n.clock, Logs: n.Log, Starved: n.starved, Answered: n.answered, Report: n.reportOf, Reported: n.reported,
 	}, raw)
 	if err := n.openGossip(closers); err != nil {
@@ -203,7 +203,7 @@ func (n *node) openFleet(ctx context.Context, closers *closers) error {
 	n.api = api.New(api.Config{
 		Host: n.self, Name: n.Config.Name, Zone: n.Config.Zone, Version: n.Version, Log: n.Log,
 		Voter: n.apiVoter, Forward: n.port, Members: apiMembers{n.ring}, Local: apiLocal{n.host},
-		Images: n.containers, Tokens: apiTokens{n.folder}, ReservedPorts: n.reservedPorts(), AllowedHosts: []string{n.Config.Name},
+		Images: n.containers, Tokens: apiTokens{n.identity}, ReservedPorts: n.reservedPorts(), AllowedHosts: []string{n.Config.Name},
 	})
 	n.link = n.newLink()
 	closers.add(n.voter.close)
@@ -229,7 +229,7 @@ func (n *node) openGossip(closers *closers) error {
 		return fmt.Errorf("make gossip folder: %w", err)
 	}
 	var keys [][]byte
-	for _, key := range n.folder.GossipKeys() {
+	for _, key := range n.identity.GossipKeys() {
 		keys = append(keys, key)
 	}
 	n.ring, err = gossip.Open(gossip.Config{
@@ -285,7 +285,7 @@ func (n *node) sessionNonce(host fleet.HostID) uint64 {
 func (n *node) lead(ctx context.Context, log *raftfsm.Node) error {
 	group, ctx := errgroup.WithContext(ctx)
 	leader := lead.New(lead.Config{
-		Log: log, Eyes: n.port.Eyes(), Clock: n.clock, NewID: newTaskID, Logger: n.Log, Undone: raftfsm.NotDone,
+		Log: log, FailureDetector: n.port.FailureDetector(), Clock: n.clock, NewID: newTaskID, Logger: n.Log, NotProposed: raftfsm.NotDone,
 		Duties: []lead.Duty{{Name: "voter keeper", Run: (&keeping{node: n, log: log}).run}},
 	})
 	group.Go(func() error { return leader.Run(ctx) })
@@ -313,7 +313,7 @@ func (n *node) gossipAddrs() []netip.AddrPort {
 	var all []netip.AddrPort
 	if log := n.voter.node(); log != nil {
 		for host := range log.State().Hosts() {
-			if host.Gossip.IsValid() && host.ID != n.self && host.Life != fleet.HostForgotten {
+			if host.Gossip.IsValid() && host.ID != n.self && host.State != fleet.HostForgotten {
 				all = append(all, host.Gossip)
 			}
 		}
@@ -323,7 +323,7 @@ func (n *node) gossipAddrs() []netip.AddrPort {
 	if err != nil {
 		return nil
 	}
-	for _, voter := range n.folder.Roster().Voters {
+	for _, voter := range n.identity.Roster().Voters {
 		all = append(all, netip.AddrPortFrom(voter.Addr.Addr(), bind.Port()))
 	}
 	return all
@@ -331,7 +331,7 @@ func (n *node) gossipAddrs() []netip.AddrPort {
 
 // bootstrap commits the fleet that `skein init` made here, if it is not yet.
 func (n *node) bootstrap(ctx context.Context) error {
-	pending, err := n.folder.PendingBootstrap()
+	pending, err := n.identity.PendingBootstrap()
 	if err != nil || pending == nil {
 		return err
 	}
@@ -348,7 +348,7 @@ func (n *node) bootstrap(ctx context.Context) error {
 			if refusal := results[0].Err; refusal != nil && !errors.Is(refusal, fleet.ErrExists) {
 				return fmt.Errorf("make the first operator token: %w", refusal)
 			}
-			return n.folder.Bootstrapped()
+			return n.identity.Bootstrapped()
 		}
 		select {
 		case <-ctx.Done():

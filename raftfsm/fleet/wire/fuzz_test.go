@@ -37,7 +37,7 @@ func FuzzDecodeEntry(f *testing.F) {
 		}
 		s := base.Clone()
 		out := s.Apply(s.Index()+1, e)
-		if err := s.CheckTouched(out.Touched); err != nil {
+		if err := s.CheckChangeSet(out.ChangeSet); err != nil {
 			t.Fatal(err)
 		}
 		if _, err := wire.ReadState(bytes.NewReader(written(t, s))); err != nil {

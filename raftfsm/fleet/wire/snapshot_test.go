@@ -44,7 +44,7 @@ func sample(t testing.TB, tasks int) *fleet.State {
 		fleet.PutService{Name: "gone", TaskDef: "web:1", MaxPercent: 100},
 		fleet.DeleteService{Name: "gone"},
 		fleet.PutService{Name: "web", TaskDef: "web:1", Desired: tasks, MaxPercent: 200},
-		fleet.PutWait{About: "service:web", Code: "no-host-fits", Until: at + 5000},
+		fleet.PutCondition{Subject: "service:web", Code: "no-host-fits", Until: at + 5000},
 	)
 	for i := range tasks {
 		id := fleet.TaskID(fmt.Sprintf("%032x", i))

@@ -1,0 +1,556 @@
+package detectortest
+
+import (
+	"maps"
+	"math/rand/v2"
+	"testing"
+	"time"
+
+	"skein/agent/plan"
+	"skein/raftfsm/fleet"
+)
+
+// Watcher is lead.FailureDetector without its channel.
+type Watcher interface {
+	Liveness() plan.FleetLiveness
+	Probe(hosts []fleet.HostID)
+}
+
+// Fixture is a fleet of five ready hosts in zones in turn. The first three vote, the first leads, and each streams from a voter. Machines that
+// are hurt stay so until Start or Heal.
+type Fixture struct {
+	Hosts []fleet.HostID
+	// Detector are those of the present leader; Changes counts how often they, or
+	// those of leaders before, told of a change.
+	Detector func() Watcher
+	Changes  func() int
+	// Voter is the voter from which a host streams.
+	Voter func(fleet.HostID) fleet.HostID
+	// Session is the one of a host that State has.
+	Session func(fleet.HostID) uint64
+	// Lead makes another voter the leader.
+	Lead func(fleet.HostID)
+
+	KillMachine func(fleet.HostID) // nothing answers any more
+	KillAgent   func(fleet.HostID) // dials are refused
+	Freeze      func(fleet.HostID) // its kernel accepts, nobody answers
+	Start       func(fleet.HostID) // it runs again, whatever was done to it
+	Cut         func(a, b []fleet.HostID)
+	Heal        func()
+	Starve      func(fleet.HostID, bool) // it is late itself, and says so
+	SetClock    func(fleet.HostID, time.Duration)
+
+	// Step lets StepTime pass.
+	Step func()
+}
+
+// StepTime is how often the suite looks.
+const StepTime = 50 * time.Millisecond
+
+// Times that both keep, with the room that ticks and words on their way need.
+const (
+	suspectSoonest = 300 * time.Millisecond // a beat before the limit of 600 ms
+	suspectLatest  = 1200 * time.Millisecond
+	silentLatest   = 2 * time.Second
+	aliveLatest    = 4 * time.Second // of a host that opens a stream
+	orphanLatest   = 9 * time.Second // of a host whose voter is gone or not heard
+	hungSoonest    = 8 * time.Second
+	hungLatest     = 14 * time.Second
+	long           = 20 * time.Second
+	clockError     = 300 * time.Millisecond
+)
+
+// FailureDetector runs the contract of lead.FailureDetector. open makes a fixture, once for each case,
+// in zones of one letter each; the case runs inside, so that a fixture may put it
+// into a time of its own.
+func FailureDetector(t *testing.T, open func(t *testing.T, zones string, run func(t *testing.T, f Fixture))) {
+	for zones, cases := range map[string]map[string]func(b *bed){"abc": cases, "a": casesOfOneZone} {
+		for name, run := range cases {
+			t.Run(name, func(t *testing.T) {
+				open(t, zones, func(t *testing.T, f Fixture) { run(&bed{Fixture: f, t: t}) })
+			})
+		}
+	}
+}
+
+var casesOfOneZone = map[string]func(b *bed){
+	"of several witnesses, one that alone reaches a host is asked too, and stays heard": func(b *bed) {
+		for _, victim := range []fleet.HostID{b.Hosts[4], b.Hosts[3]} { // each is the other's only way
+			b.settle()
+			b.Cut([]fleet.HostID{victim}, b.Hosts[:3])
+			b.until(victim, plan.LivenessRefused, long)
+			b.hold(2*long, []fleet.HostID{victim}, plan.LivenessRefused)
+			b.Heal()
+		}
+	},
+}
+
+var cases = map[string]func(b *bed){
+	"live hosts become alive, and a quiet fleet tells of no change": func(b *bed) {
+		b.settle()
+		before := b.Changes()
+		b.hold(5*time.Second, b.Hosts, plan.LivenessAlive)
+		if n := b.Changes() - before; n > 0 {
+			b.t.Errorf("%d changes were told though there was none", n)
+		}
+		for _, h := range b.Hosts {
+			if s := b.see(h); s.Age < 0 || s.Age > suspectLatest {
+				b.t.Errorf("%s was heard %s ago", h, s.Age)
+			}
+		}
+	},
+	"a dead machine is suspect, and silent once witnesses have looked": func(b *bed) {
+		for _, victim := range []fleet.HostID{b.Hosts[4], b.Hosts[1]} {
+			b.settle()
+			b.KillMachine(victim)
+			took := b.until(victim, plan.LivenessSuspect, suspectLatest)
+			if took < suspectSoonest {
+				b.t.Errorf("suspect after %s", took)
+			}
+			b.Detector().Probe([]fleet.HostID{victim})
+			took = b.until(victim, plan.LivenessSilent, silentLatest)
+			if took < StepTime {
+				b.t.Errorf("silent after %s: nobody can have dialled", took)
+			}
+			b.hold(long, []fleet.HostID{victim}, plan.LivenessSilent)
+			if s := b.see(victim); s.Age < long || s.For < long {
+				b.t.Errorf("silent for %s, heard %s ago", s.For, s.Age)
+			}
+			b.Start(victim)
+		}
+	},
+	"a dead agent is refused, and never silent": func(b *bed) {
+		b.settle()
+		b.KillAgent(b.Hosts[4])
+		b.untilNever(b.Hosts[4], plan.LivenessRefused, plan.LivenessSilent, silentLatest)
+		b.hold(long, b.Hosts[4:], plan.LivenessRefused)
+	},
+	"a frozen machine is refused after a while, and never silent": func(b *bed) {
+		b.settle()
+		b.Freeze(b.Hosts[4])
+		if took := b.untilNever(b.Hosts[4], plan.LivenessRefused, plan.LivenessSilent, hungLatest); took < hungSoonest {
+			b.t.Errorf("refused after %s: a short stall is none", took)
+		}
+		b.never(b.Hosts[4], plan.LivenessSilent, long)
+	},
+	"a machine whose agent was refused is silent when it dies too": func(b *bed) {
+		b.settle()
+		b.KillAgent(b.Hosts[4])
+		b.until(b.Hosts[4], plan.LivenessRefused, silentLatest)
+		b.KillMachine(b.Hosts[4])
+		b.until(b.Hosts[4], plan.LivenessSilent, silentLatest)
+	},
+	"a host cut from its voter only is never silent, and alive by another": func(b *bed) {
+		b.settle()
+		host := b.Hosts[4]
+		b.Cut([]fleet.HostID{host}, []fleet.HostID{b.Voter(host)})
+		b.never(host, plan.LivenessSilent, hungSoonest)
+		b.hold(long, []fleet.HostID{host}, plan.LivenessAlive)
+	},
+	"a host that one witness reaches is not silent, and refused once it is not heard for long": func(b *bed) {
+		b.settle()
+		host := b.Hosts[4]
+		b.Cut([]fleet.HostID{host}, b.Hosts[:3]) // no voter hears it
+		took := b.untilNever(host, plan.LivenessRefused, plan.LivenessSilent, hungLatest)
+		if took < hungSoonest {
+			b.t.Errorf("refused after %s", took)
+		}
+		b.hold(long, []fleet.HostID{host}, plan.LivenessRefused)
+		b.Heal()
+		b.untilNever(host, plan.LivenessAlive, plan.LivenessSilent, orphanLatest)
+	},
+	"a host is heard in its session, and in none while only witnesses find it": func(b *bed) {
+		b.settle()
+		host := b.Hosts[4]
+		b.heardInTheirs()
+		b.Cut([]fleet.HostID{host}, b.Hosts[:3])
+		b.until(host, plan.LivenessSuspect, suspectLatest)
+		for s := b.see(host); s.Liveness != plan.LivenessRefused; s = b.see(host) {
+			if s.Session != 0 {
+				b.t.Fatalf("nobody streams from it: %+v", s)
+			}
+			b.step()
+		}
+		b.Heal()
+		b.until(host, plan.LivenessAlive, orphanLatest)
+		b.settle()
+		b.heardInTheirs()
+	},
+	"a host that runs again is never heard in the session before": func(b *bed) {
+		for _, hurt := range []func(fleet.HostID){b.KillMachine, b.KillAgent} {
+			for _, host := range []fleet.HostID{b.Hosts[4], b.Hosts[1]} {
+				b.settle()
+				before := b.Session(host)
+				hurt(host)
+				b.run(3 * time.Second)
+				if s := b.see(host); s.Session != 0 {
+					b.t.Errorf("%s is gone: %+v", host, s)
+				}
+				b.Start(host)
+				for range int(orphanLatest / StepTime) {
+					if s := b.see(host); s.Session == before {
+						b.t.Fatalf("%s is heard in session %d: %+v", host, before, s)
+					}
+					b.step()
+				}
+				if b.Session(host) <= before {
+					b.t.Errorf("%s has opened no session", host)
+				}
+				b.heardInTheirs()
+			}
+		}
+	},
+	"clocks are the median of ready hosts against the leader's": func(b *bed) {
+		b.settle()
+		b.clock(0, 5)
+		b.SetClock(b.Hosts[3], time.Hour)
+		b.SetClock(b.Hosts[1], 3*time.Second) // a voter
+		b.clock(0, 5)
+		b.SetClock(b.Hosts[2], 3*time.Second)
+		b.clock(3*time.Second, 5)
+		b.Lead(b.Hosts[2])
+		b.settle()
+		b.clock(0, 5)
+		b.SetClock(b.Hosts[2], 5*time.Second) // the leader
+		b.clock(-2*time.Second, 5)
+		b.SetClock(b.Hosts[4], -time.Hour)
+		b.clock(-2*time.Second, 5)
+		b.SetClock(b.Hosts[0], -time.Hour)
+		b.clock(-2*time.Second, 5)
+		b.KillMachine(b.Hosts[3])
+		b.until(b.Hosts[3], plan.LivenessSilent, silentLatest)
+		b.clock(-2*time.Second, 4)
+		b.KillMachine(b.Hosts[4])
+		b.until(b.Hosts[4], plan.LivenessSilent, silentLatest)
+		b.clock(-2*time.Second, 3)
+	},
+	"a host that stood still does not seem to have another clock, nor its hosts": func(b *bed) {
+		b.settle()
+		b.Freeze(b.Hosts[1]) // a voter
+		b.run(5 * time.Second)
+		b.Start(b.Hosts[1])
+		for range int(orphanLatest / StepTime) {
+			b.step()
+			if off := b.Detector().Liveness().ClockOffset; off.Abs() > clockError {
+				b.t.Fatalf("clocks are off by %s", off)
+			}
+		}
+	},
+	"machines that die together are all silent": func(b *bed) {
+		b.settle()
+		b.KillMachine(b.Hosts[3])
+		b.KillMachine(b.Hosts[4])
+		b.until(b.Hosts[3], plan.LivenessSilent, silentLatest+suspectLatest)
+		b.until(b.Hosts[4], plan.LivenessSilent, silentLatest)
+		b.hold(long, b.Hosts[:3], plan.LivenessAlive)
+	},
+	"a host cut from everybody is silent, and alive once it is heard": func(b *bed) {
+		b.settle()
+		b.Cut(b.Hosts[4:], b.Hosts[:4])
+		b.until(b.Hosts[4], plan.LivenessSilent, silentLatest)
+		b.hold(long, b.Hosts[:4], plan.LivenessAlive)
+		b.Heal()
+		b.untilNever(b.Hosts[4], plan.LivenessAlive, plan.LivenessUnknown, orphanLatest)
+	},
+	"a host that runs again is alive again": func(b *bed) {
+		for _, hurt := range []func(fleet.HostID){b.KillMachine, b.KillAgent, b.Freeze} {
+			b.settle()
+			hurt(b.Hosts[4])
+			b.run(3 * time.Second)
+			b.Start(b.Hosts[4])
+			b.until(b.Hosts[4], plan.LivenessAlive, orphanLatest)
+		}
+	},
+	"hosts of a dead voter find another and are never silent": func(b *bed) {
+		b.settle()
+		voter := b.Voter(b.Hosts[4])
+		if voter == b.Hosts[0] {
+			b.Lead(b.Hosts[1])
+			b.settle()
+		}
+		b.KillMachine(voter)
+		for range int(orphanLatest / StepTime) {
+			b.step()
+			for _, h := range b.Hosts {
+				if h != voter && b.see(h).Liveness == plan.LivenessSilent {
+					b.t.Fatalf("%s is silent", h)
+				}
+			}
+		}
+		for _, h := range b.Hosts {
+			if h != voter && b.see(h).Liveness != plan.LivenessAlive {
+				b.t.Errorf("%s is %s", h, b.see(h).Liveness)
+			}
+		}
+	},
+	"a new leader starts with unknown, keeps ages, and asks before it says silent": func(b *bed) {
+		b.settle()
+		victim := b.Hosts[4]
+		b.KillMachine(victim)
+		b.run(long)
+		b.Lead(b.Hosts[1])
+		for _, h := range b.Hosts {
+			if s := b.see(h).Liveness; s != plan.LivenessUnknown {
+				b.t.Errorf("%s is %s to a new leader", h, s)
+			}
+		}
+		took := b.until(victim, plan.LivenessSilent, silentLatest+suspectLatest)
+		if took < StepTime {
+			b.t.Errorf("silent after %s: nobody can have dialled", took)
+		}
+		if s := b.see(victim); s.Age < long {
+			b.t.Errorf("heard %s ago: the election restarted the clock", s.Age)
+		}
+		b.settleBut(victim)
+	},
+	"the leader before is silent to the next when its machine died": func(b *bed) {
+		b.settle()
+		b.KillMachine(b.Hosts[0])
+		b.Lead(b.Hosts[1])
+		b.until(b.Hosts[0], plan.LivenessSilent, orphanLatest)
+		for _, h := range b.Hosts[1:] {
+			b.until(h, plan.LivenessAlive, orphanLatest)
+		}
+	},
+	"a leader that is cut off hears nobody, and everybody once it is not": func(b *bed) {
+		b.settle()
+		b.Cut(b.Hosts[:1], b.Hosts[1:])
+		for _, h := range b.Hosts[1:] {
+			b.untilNot(h, plan.LivenessAlive, orphanLatest)
+		}
+		b.until(b.Hosts[4], plan.LivenessSilent, long) // its own word is all there is
+		if s := b.see(b.Hosts[0]).Liveness; s != plan.LivenessAlive {
+			b.t.Errorf("the leader itself is %s", s)
+		}
+		b.Heal()
+		for _, h := range b.Hosts {
+			b.until(h, plan.LivenessAlive, orphanLatest)
+		}
+	},
+	"a starved host says so": func(b *bed) {
+		b.settle()
+		b.Starve(b.Hosts[4], true)
+		b.run(2 * time.Second)
+		for i, h := range b.Hosts {
+			if s := b.see(h); s.Starved != (i == 4) || s.Liveness != plan.LivenessAlive {
+				b.t.Errorf("%s is %+v", h, s)
+			}
+		}
+		b.Starve(b.Hosts[4], false)
+		b.run(2 * time.Second)
+		if b.see(b.Hosts[4]).Starved {
+			b.t.Error("it is not starved any more")
+		}
+	},
+	"a starved leader is slower to suspect, and not blind": func(b *bed) {
+		b.settle()
+		b.Starve(b.Hosts[0], true)
+		b.run(2 * time.Second)
+		b.KillMachine(b.Hosts[4])
+		b.hold(suspectLatest, b.Hosts, plan.LivenessAlive)
+		b.until(b.Hosts[4], plan.LivenessSilent, silentLatest)
+	},
+	"the silence that starved witnesses find counts late": func(b *bed) {
+		b.settle()
+		for _, h := range b.Hosts[:4] {
+			b.Starve(h, true)
+		}
+		b.run(2 * time.Second)
+		b.KillMachine(b.Hosts[4])
+		b.never(b.Hosts[4], plan.LivenessSilent, hungSoonest)
+		b.until(b.Hosts[4], plan.LivenessSilent, hungLatest-hungSoonest)
+	},
+	"probing hosts that are alive or unknown by name changes nothing": func(b *bed) {
+		b.settle()
+		before := b.Changes()
+		for range 10 {
+			b.Detector().Probe([]fleet.HostID{b.Hosts[0], b.Hosts[4], "nobody"})
+			b.hold(time.Second, b.Hosts, plan.LivenessAlive)
+		}
+		if n := b.Changes() - before; n > 0 {
+			b.t.Errorf("%d changes were told", n)
+		}
+	},
+	"whatever has happened, a fleet at rest is seen as it is": func(b *bed) {
+		b.settle()
+		chance := rand.New(rand.NewPCG(1, 1))
+		is := map[fleet.HostID]plan.Liveness{}
+		for _, h := range b.Hosts {
+			is[h] = plan.LivenessAlive
+		}
+		for range 8 {
+			for range 5 {
+				b.mishap(chance, is)
+				b.run(time.Duration(chance.IntN(60)) * StepTime)
+			}
+			b.run(long)
+			for _, h := range b.Hosts {
+				if s := b.see(h); s.Liveness != is[h] {
+					b.t.Fatalf("%s is %+v, should be %s; all: %v", h, s, is[h], is)
+				}
+			}
+		}
+	},
+	"a view that was handed over does not change": func(b *bed) {
+		b.settle()
+		held := b.Detector().Liveness()
+		kept := maps.Clone(held.Hosts)
+		b.KillMachine(b.Hosts[4])
+		b.until(b.Hosts[4], plan.LivenessSilent, silentLatest)
+		if !maps.Equal(held.Hosts, kept) {
+			b.t.Errorf("was %+v, is %+v", kept, held.Hosts)
+		}
+	},
+}
+
+// mishap hurts a host, or has it run again; is says what it should be seen as then.
+// The leader stays well.
+func (b *bed) mishap(chance *rand.Rand, is map[fleet.HostID]plan.Liveness) {
+	h := b.Hosts[1+chance.IntN(len(b.Hosts)-1)]
+	if is[h] != plan.LivenessAlive {
+		b.Start(h)
+		is[h] = plan.LivenessAlive
+		return
+	}
+	switch chance.IntN(3) {
+	case 0:
+		b.KillMachine(h)
+		is[h] = plan.LivenessSilent
+	case 1:
+		b.KillAgent(h)
+		is[h] = plan.LivenessRefused
+	case 2:
+		b.Freeze(h)
+		is[h] = plan.LivenessRefused
+	}
+}
+
+// bed adds to a fixture what most cases do.
+type bed struct {
+	Fixture
+	t      *testing.T
+	before map[fleet.HostID]plan.Liveness
+	told   int
+}
+
+func (b *bed) see(h fleet.HostID) plan.HostLiveness { return b.Detector().Liveness().Hosts[h] }
+
+// step lets a little time pass, and wants each change of a sight to be told: in
+// the step in which it is seen, or, where it is told after that, in the next.
+func (b *bed) step() {
+	b.t.Helper()
+	b.Step()
+	told := b.Changes()
+	now := map[fleet.HostID]plan.Liveness{}
+	changed := false
+	for _, h := range b.Hosts {
+		now[h] = b.see(h).Liveness
+		changed = changed || b.before != nil && b.before[h] != now[h]
+	}
+	if changed && told == b.told {
+		b.t.Fatalf("nothing was told of the change from %v to %v", b.before, now)
+	}
+	b.before, b.told = now, told
+}
+
+func (b *bed) run(d time.Duration) {
+	b.t.Helper()
+	for ; d > 0; d -= StepTime {
+		b.step()
+	}
+}
+
+// settle waits until all hosts are alive.
+func (b *bed) settle() {
+	b.t.Helper()
+	b.settleBut("")
+}
+
+func (b *bed) settleBut(dead fleet.HostID) {
+	b.t.Helper()
+	b.before = nil // there may be another leader now
+	for _, h := range b.Hosts {
+		if h != dead {
+			b.until(h, plan.LivenessAlive, orphanLatest)
+		}
+	}
+	b.run(2 * time.Second)
+}
+
+// heardInTheirs wants all hosts to be heard in the sessions that State has.
+func (b *bed) heardInTheirs() {
+	b.t.Helper()
+	for _, h := range b.Hosts {
+		if s := b.see(h); s.Session == 0 || s.Session != b.Session(h) {
+			b.t.Errorf("%s has session %d: %+v", h, b.Session(h), s)
+		}
+	}
+}
+
+// clock wants the clocks to be so in a moment.
+func (b *bed) clock(off time.Duration, samples int) {
+	b.t.Helper()
+	b.run(2 * time.Second)
+	if s := b.Detector().Liveness(); s.ClockSamples != samples || (s.ClockOffset-off).Abs() > clockError {
+		b.t.Errorf("%s by %d hosts, want %s by %d", s.ClockOffset, s.ClockSamples, off, samples)
+	}
+}
+
+// until runs until a host is seen so, and returns how long that took.
+func (b *bed) until(h fleet.HostID, want plan.Liveness, within time.Duration) time.Duration {
+	b.t.Helper()
+	return b.wait(h, "not "+want.String(), within, func(s plan.Liveness) bool { return s == want })
+}
+
+func (b *bed) untilNot(h fleet.HostID, unwanted plan.Liveness, within time.Duration) {
+	b.t.Helper()
+	b.wait(h, "still so", within, func(s plan.Liveness) bool { return s != unwanted })
+}
+
+func (b *bed) untilNever(h fleet.HostID, want, unwanted plan.Liveness, within time.Duration) time.Duration {
+	b.t.Helper()
+	return b.wait(h, "not "+want.String(), within, func(s plan.Liveness) bool {
+		b.t.Helper()
+		if s == unwanted {
+			b.t.Fatalf("%s is %s", h, s)
+		}
+		return s == want
+	})
+}
+
+func (b *bed) wait(h fleet.HostID, otherwise string, within time.Duration, ok func(plan.Liveness) bool) time.Duration {
+	b.t.Helper()
+	for took := time.Duration(0); ; took += StepTime {
+		s := b.see(h)
+		if ok(s.Liveness) {
+			return took
+		}
+		if took > within {
+			b.t.Fatalf("%s is %s after %s: %s (%+v)", h, s.Liveness, within, otherwise, s)
+		}
+		b.step()
+	}
+}
+
+// hold fails if any of the hosts is ever seen otherwise.
+func (b *bed) hold(d time.Duration, hosts []fleet.HostID, want plan.Liveness) {
+	b.t.Helper()
+	for ; d > 0; d -= StepTime {
+		b.step()
+		for _, h := range hosts {
+			if s := b.see(h); s.Liveness != want {
+				b.t.Fatalf("%s is %s, not %s (%+v)", h, s.Liveness, want, s)
+			}
+		}
+	}
+}
+
+func (b *bed) never(h fleet.HostID, unwanted plan.Liveness, d time.Duration) {
+	b.t.Helper()
+	for ; d > 0; d -= StepTime {
+		b.step()
+		if s := b.see(h); s.Liveness == unwanted {
+			b.t.Fatalf("%s is %s (%+v)", h, s.Liveness, s)
+		}
+	}
+}

@@ -1,8 +1,0 @@
-// Package eyestest is the contract of what a leader sees: the same cases for the
-// simulator's membership and for the real one. See [Eyes].
-//
-// Against agent/peer all of the peer port is real: links, streams, ages told to
-// the leader, the watch, witnesses and their dials, over TLS on a network in
-// memory and in the fake time of testing/synctest. Made up are that network, the
-// log that voters share, and gossip, which has no word there.
-package eyestest

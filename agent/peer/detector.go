@@ -1,0 +1,332 @@
+package peer
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"time"
+
+	"skein/agent/plan"
+	"skein/raftfsm/fleet"
+)
+
+// FailureDetector drives Watch: on the leader it gathers ages and sends witnesses, on other
+// voters it tells the leader the ages of this voter's streams. Its exported
+// methods are what the leader loop sees by.
+type FailureDetector struct {
+	p       *Port
+	changed chan struct{}
+	slots   chan struct{} // probes under way
+	probes  sync.WaitGroup
+	fresh   freshness // of State here
+
+	mu          sync.Mutex // guards what follows
+	watch       *Watch
+	leading     bool
+	began       time.Duration
+	seq         uint64
+	known       time.Duration // when Know was last told
+	liveness    plan.FleetLiveness
+	livenessAt  time.Duration
+	livenessNew bool // a sight changed since seen was made
+
+	// Of the goroutine that runs only.
+	leader      fleet.HostID // whom the ages were told last
+	full        bool         // tell all next time
+	agesSentAt  time.Duration
+	late        int // streams past SuspectAfter when last told
+	agesResults chan agesResult
+	clock       *int64 // ms, this voter's minus that of leader; nil until measured
+}
+
+// agesResult is what became of a word to the leader.
+type agesResult struct {
+	clock *int64 // see FailureDetector; nil when it was not measured
+	err   error
+}
+
+func newFailureDetector(p *Port) *FailureDetector {
+	return &FailureDetector{p: p, changed: make(chan struct{}, 1), slots: make(chan struct{}, probesInFlight), watch: NewWatch(p.self)}
+}
+
+func (e *FailureDetector) now() time.Duration { return e.p.cfg.Clock.Mono() }
+
+func (e *FailureDetector) run(ctx context.Context) {
+	tick := time.NewTicker(watchEvery)
+	defer tick.Stop()
+	defer e.probes.Wait()
+	defer e.p.relaying.Wait()
+	for {
+		select {
+		case <-ctx.Done():
+			if e.agesResults != nil {
+				<-e.agesResults
+			}
+			return
+		case <-tick.C:
+			e.poll(ctx)
+		}
+	}
+}
+
+func (e *FailureDetector) poll(ctx context.Context) {
+	log := e.p.log()
+	e.p.hub.attach(log)
+	e.p.sweepRaft()
+	switch {
+	case log == nil:
+		e.setLeading(false)
+	case log.IsLeader():
+		e.lead(ctx, log)
+	default:
+		e.setLeading(false)
+		e.follow(ctx, log)
+		e.p.seekRelay(ctx, log)
+	}
+}
+
+func (e *FailureDetector) setLeading(leading bool) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.leading = leading
+}
+
+// lead takes in this voter's own streams and has witnesses sent.
+func (e *FailureDetector) lead(ctx context.Context, log Log) {
+	now, starved := e.now(), e.p.starved()
+	e.leader = ""
+	e.fresh.leads(now)
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if !e.leading {
+		e.leading = true
+		e.watch.Begin(now)
+		e.began, e.seq, e.known = now, 0, -candidatesFor
+		e.full, e.liveness = true, plan.FleetLiveness{}
+	}
+	ages := e.p.hub.ages(now, e.full)
+	e.seq++
+	ages.Seq, ages.Starved, e.full = e.seq, starved, false
+	e.watch.Take(now, e.p.self, ages)
+	every := candidatesFor
+	if now-e.began < NeverSeenAfter {
+		every = agesEvery // hosts become known quickly now
+	}
+	if now-e.known >= every {
+		e.known = now
+		e.watch.Know(now, hostsOf(log.State()), votersOf(log.State()))
+	}
+	asks := e.watch.Step(now, starved, cap(e.slots)-len(e.slots))
+	for _, ask := range asks {
+		e.slots <- struct{}{}
+		e.probes.Go(func() {
+			defer func() { <-e.slots }()
+			e.examine(ctx, ask)
+		})
+	}
+	e.nudge()
+}
+
+// nudge tells the leader loop of changes. e.mu is held.
+func (e *FailureDetector) nudge() {
+	if !e.watch.Changed() {
+		return
+	}
+	e.livenessNew = true
+	select {
+	case e.changed <- struct{}{}:
+	default:
+	}
+}
+
+func hostsOf(st *fleet.State) []Host {
+	var hosts []Host
+	for h := range st.Hosts() {
+		if h.State != fleet.HostForgotten {
+			hosts = append(hosts, Host{ID: h.ID, Zone: h.Zone, State: h.State})
+		}
+	}
+	return hosts
+}
+
+func votersOf(st *fleet.State) []fleet.HostID {
+	var voters []fleet.HostID
+	for v := range st.Voters() {
+		voters = append(voters, v.Host)
+	}
+	return voters
+}
+
+// examine sends witnesses to one host and brings back their word.
+func (e *FailureDetector) examine(ctx context.Context, ask WitnessRequest) {
+	ctx, cancel := context.WithTimeout(ctx, probeCall)
+	defer cancel()
+	votes := make(chan Vote, len(ask.Witnesses))
+	addr, err := e.p.addrOf(ask.Host)
+	var all sync.WaitGroup
+	for _, witness := range ask.Witnesses {
+		if err != nil {
+			break
+		}
+		all.Go(func() {
+			if witness == e.p.self {
+				votes <- Vote{By: witness, Outcome: e.p.dialProbe(ctx, addr), Starved: e.p.starved()}
+				return
+			}
+			var out probeAnswer
+			if e.p.call(ctx, witness, PathProbe, probeRequest{Host: ask.Host, Addr: addr}, &out) == nil {
+				votes <- Vote{By: witness, Outcome: out.Outcome, Starved: out.Starved}
+			}
+		})
+	}
+	all.Wait()
+	close(votes)
+	var words []Vote
+	for v := range votes {
+		if v.Outcome >= Connected && v.Outcome <= Silent {
+			words = append(words, v)
+		}
+	}
+	answered := time.Duration(-1)
+	if e.p.cfg.Answered != nil {
+		if ago, ok := e.p.cfg.Answered(ask.Host); ok {
+			answered = ago
+		}
+	}
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.watch.Answer(e.now(), ask.Host, ask.Needed, words, answered)
+	e.nudge()
+}
+
+// follow tells the leader the ages of this voter's streams: each agesEvery, and
+// at once when one grows suspect.
+func (e *FailureDetector) follow(ctx context.Context, log Log) {
+	if e.agesResults != nil {
+		select {
+		case told := <-e.agesResults:
+			e.agesResults = nil
+			if told.err != nil {
+				e.full = true
+			}
+			if told.clock != nil {
+				e.clock = told.clock
+			}
+		default:
+			return
+		}
+	}
+	leader, ok := log.Leader()
+	if !ok || leader == e.p.self {
+		return
+	}
+	now := e.now()
+	late := e.p.hub.late(now)
+	if leader == e.leader && now-e.agesSentAt < agesEvery && late <= e.late {
+		return
+	}
+	if leader != e.leader {
+		e.leader, e.full, e.clock = leader, true, nil
+	}
+	ages := e.p.hub.ages(now, e.full)
+	e.seq++
+	ages.Seq, ages.Starved, ages.ClockMs = e.seq, e.p.starved(), e.clock
+	e.full, e.agesSentAt, e.late = false, now, late
+	e.agesResults = make(chan agesResult, 1)
+	go func() { e.agesResults <- e.sendAges(ctx, log, leader, ages) }()
+}
+
+var errNeedFull = errors.New("the leader asks for all")
+
+func (e *FailureDetector) sendAges(ctx context.Context, log Log, leader fleet.HostID, ages Ages) (t agesResult) {
+	ctx, cancel := leaderContext(ctx)
+	defer cancel()
+	var ack AgesAck
+	asked := e.now()
+	if t.err = e.p.call(ctx, leader, PathAges, ages, &ack); t.err != nil {
+		return t
+	}
+	answered := e.now()
+	e.p.relay.hear(answered, leader)
+	e.fresh.hear(asked, ack.Index, log.State().Index())
+	if ack.WallMs != 0 {
+		// Right within half of the time that it took, which leaderContext bounds,
+		// however long either stood still.
+		off := -offMs(ack.WallMs, e.p.cfg.Clock.Now().Add((asked-answered)/2))
+		t.clock = &off
+	}
+	if ack.NeedFull {
+		t.err = errNeedFull
+	}
+	return t
+}
+
+// take notes another voter's ages. index is that of the leader's State.
+func (e *FailureDetector) take(voter fleet.HostID, ages Ages, index uint64) AgesAck {
+	for _, report := range ages.Reports {
+		report.Clip()
+		e.p.reported(report)
+	}
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	ack := AgesAck{NeedFull: true, WallMs: e.p.cfg.Clock.Now().UnixMilli(), Index: index}
+	if e.leading {
+		ack.NeedFull = e.watch.Take(e.now(), voter, ages)
+	}
+	return ack
+}
+
+// age is how long ago State here was known to be the newest: 0 while this voter
+// leads, negative when it never was in this agent's life.
+func (e *FailureDetector) age() time.Duration {
+	log := e.p.log()
+	switch {
+	case log == nil:
+		return e.fresh.age(e.now(), 0)
+	case log.IsLeader():
+		return 0
+	}
+	return e.fresh.age(e.now(), log.State().Index())
+}
+
+// Liveness is what the fleet sees of its hosts: nothing while this voter does not
+// lead, and unknown at first when it does. The value is shared: it must not be
+// modified, and does not change.
+func (e *FailureDetector) Liveness() plan.FleetLiveness {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	now := e.now()
+	if !e.leading {
+		return plan.FleetLiveness{Hosts: map[fleet.HostID]plan.HostLiveness{}}
+	}
+	if e.liveness.Hosts == nil || e.livenessNew || now-e.livenessAt >= livenessEvery {
+		e.liveness, e.livenessAt, e.livenessNew = e.watch.Liveness(now, e.p.cfg.Report), now, false
+	}
+	return e.liveness
+}
+
+// heard reports whether a host is heard in a session on any voter's stream. A
+// leader that has just begun does not know yet: ErrBusy.
+func (e *FailureDetector) heard(host fleet.HostID, session uint64) (bool, error) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	now := e.now()
+	if !e.leading || now-e.began < NeverSeenAfter {
+		return false, fmt.Errorf("this leader has led for less than %s and does not know yet who is heard: %w", NeverSeenAfter, ErrBusy)
+	}
+	liveness := e.watch.Liveness(now, nil).Hosts[host]
+	return liveness.Session == session && liveness.Age >= 0 && liveness.Age < heardWithin, nil
+}
+
+// Changed receives after a host's sight has changed, while this voter leads. For
+// one receiver.
+func (e *FailureDetector) Changed() <-chan struct{} { return e.changed }
+
+// Probe has witnesses look at hosts that are suspect, soon; what they find is in
+// later Liveness.
+func (e *FailureDetector) Probe(hosts []fleet.HostID) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.watch.Force(hosts)
+}

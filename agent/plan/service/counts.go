@@ -1,0 +1,169 @@
+package service
+
+import "skein/raftfsm/fleet"
+
+// kind sorts a service's tasks by what may be done with them. Kinds are in the
+// order in which tasks of one decision stop: what serves least goes first.
+type kind uint8
+
+const (
+	kindUnplaced  kind = iota // current, no host yet
+	kindPending               // current, below RUNNING
+	kindStarting              // current, RUNNING, health not known yet
+	kindUnhealthy             // current
+	kindHealthy               // current
+	oldPending
+	oldUnhealthy
+	oldStarting
+	oldHealthy
+	kinds
+)
+
+// serviceTasks is a service's tasks counted and sorted.
+type serviceTasks struct {
+	inputs
+	tasks   [kinds][]member // by task id
+	spots   map[fleet.HostID]*hostCount
+	zones   map[string]*zoneCount
+	checked map[fleet.TaskDefID]bool
+	// cutOffUntil is when the first of the tasks cut off has ended.
+	cutOffUntil fleet.Time
+}
+
+// member is a task that counts, with where it stands; nil for no host yet.
+type member struct {
+	task *fleet.Task
+	at   *hostCount
+}
+
+// hostCount is a host with the number of the service's tasks that are to run there.
+type hostCount struct {
+	host  *fleet.Host
+	zone  *zoneCount
+	tasks int
+}
+
+type zoneCount struct {
+	name  string
+	tasks int
+}
+
+// count looks at every live task of the service once.
+func count(s *fleet.State, service *fleet.Service, now fleet.Time) *serviceTasks {
+	t := &serviceTasks{
+		spots:   map[fleet.HostID]*hostCount{},
+		zones:   map[string]*zoneCount{},
+		checked: map[fleet.TaskDefID]bool{},
+		inputs: inputs{
+			desired:    service.Desired,
+			minHealthy: service.MinHealthy(),
+			maxRunning: service.MaxRunning(),
+			backOff:    service.NotBefore > now,
+		},
+	}
+	for task := range s.LiveTasksOfService(service.Name) {
+		if task.Desired != fleet.TaskRunning {
+			continue // stopping, by order or by itself
+		}
+		at := t.locate(s, task)
+		if at != nil && !at.reaches(task) {
+			continue // neither running nor pending (MECHANICS 3); see countCutOff
+		}
+		if at != nil {
+			at.tasks++
+			at.zone.tasks++
+		}
+		k := t.kindOf(s, service, task, now)
+		if task.Revision != service.Revision {
+			k = aged(k)
+		}
+		t.tasks[k] = append(t.tasks[k], member{task, at})
+	}
+	t.current = taskCounts{
+		pending:   len(t.tasks[kindUnplaced]) + len(t.tasks[kindPending]),
+		starting:  len(t.tasks[kindStarting]),
+		healthy:   len(t.tasks[kindHealthy]),
+		unhealthy: len(t.tasks[kindUnhealthy]),
+	}
+	t.old = taskCounts{
+		pending:   len(t.tasks[oldPending]),
+		starting:  len(t.tasks[oldStarting]),
+		healthy:   len(t.tasks[oldHealthy]),
+		unhealthy: len(t.tasks[oldUnhealthy]),
+	}
+	t.countCutOff(s, service, now)
+	return t
+}
+
+// locate returns where a task stands; nil for no host yet.
+func (t *serviceTasks) locate(s *fleet.State, task *fleet.Task) *hostCount {
+	if task.Host == "" {
+		return nil
+	}
+	at := t.spots[task.Host]
+	if at == nil {
+		host := s.Host(task.Host)
+		zone := t.zones[host.Zone]
+		if zone == nil {
+			zone = &zoneCount{name: host.Zone}
+			t.zones[host.Zone] = zone
+		}
+		at = &hostCount{host: host, zone: zone}
+		t.spots[task.Host] = at
+	}
+	return at
+}
+
+// reaches is State.Reachable for a task whose host is at hand.
+func (at *hostCount) reaches(task *fleet.Task) bool {
+	return at.host.Reachable() && task.Session >= at.host.BootSession
+}
+
+// kindOf is the kind of a task that counts. Its answer to "healthy" is that of
+// State.Healthy, without looking up host and definition for each of a hundred
+// thousand tasks.
+func (t *serviceTasks) kindOf(s *fleet.State, service *fleet.Service, task *fleet.Task, now fleet.Time) kind {
+	if task.Host == "" {
+		return kindUnplaced
+	}
+	if task.Last < fleet.TaskRunning {
+		return kindPending
+	}
+	if !t.hasChecks(s, task.TaskDef) {
+		if now >= task.StartedAt.Add(fleet.HealthySettle) {
+			return kindHealthy
+		}
+		return kindStarting // State.Due brings it back when its time is over
+	}
+	switch {
+	case task.Health == fleet.HealthHealthy:
+		return kindHealthy
+	case task.Health == fleet.HealthUnhealthy && now >= task.StartedAt+fleet.Time(service.GraceS)*1000:
+		return kindUnhealthy
+	default:
+		return kindStarting // State.Due, as above
+	}
+}
+
+func (t *serviceTasks) hasChecks(s *fleet.State, id fleet.TaskDefID) bool {
+	checked, known := t.checked[id]
+	if !known {
+		checked = s.TaskDef(id).Checked()
+		t.checked[id] = checked
+	}
+	return checked
+}
+
+// aged is the kind of a task that is not of the current revision.
+func aged(k kind) kind {
+	switch k {
+	case kindUnplaced, kindPending:
+		return oldPending
+	case kindStarting:
+		return oldStarting
+	case kindUnhealthy:
+		return oldUnhealthy
+	default:
+		return oldHealthy
+	}
+}

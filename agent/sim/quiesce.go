@@ -1,0 +1,245 @@
+package sim
+
+import (
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+	"time"
+
+	"skein/agent/sim/virtual"
+	"skein/raftfsm/fleet"
+	"skein/runtime/port"
+)
+
+const (
+	// quiesceWithin is how long a fleet may take to come to rest once all faults have
+	// ended. The longest chain of waits: a crash back-off of 5 minutes, a host that
+	// is declared lost 5 minutes after its silence, what nobody knows removed from a
+	// host after 10 minutes, a start with its tries and back-offs.
+	quiesceWithin = 25 * time.Minute
+	// settleFor is how long nobody has had anything to say when a fleet is at rest: the
+	// longest wait that planners have of their own, a crash back-off.
+	settleFor = 6 * time.Minute
+	// quiescentFor is how long a fleet at rest is watched: over a full pass, and a
+	// prune.
+	quiescentFor = 40 * time.Minute
+	// transitMost is how long a task may be on its way to running or to its end in a
+	// fleet without faults: a pull with its tries, a stop with its grace.
+	transitMost = 3 * time.Minute
+)
+
+// Failure is why a life is not as it should be.
+type Failure struct {
+	Seed   uint64
+	Name   string // the invariant, "liveness" or "quiescence"
+	Detail string
+	At     time.Duration
+	Index  uint64
+	Trace  []string // the last lines of the trace
+}
+
+func (f *Failure) Error() string {
+	return fmt.Sprintf("seed %d, at %s, index %d: %s: %s", f.Seed, stamp(f.At), f.Index, f.Name, f.Detail)
+}
+
+// traceShown is how many lines of the trace a failure tells.
+const traceShown = 60
+
+func (w *World) failure(name, detail string) *Failure {
+	return &Failure{Seed: w.cfg.Seed, Name: name, Detail: detail, At: w.time.Now(), Index: w.truth.Index(), Trace: w.trace.last(traceShown)}
+}
+
+// broken is the first rule that was broken, or nil.
+func (w *World) broken() *Failure {
+	if len(w.watch.broken) == 0 {
+		return nil
+	}
+	b := w.watch.broken[0]
+	return w.failure(b.Name, b.Detail)
+}
+
+// Heal ends every fault; hosts that are named stay dead.
+func (w *World) Heal(dead ...string) {
+	w.note("all faults end")
+	w.healedAt = w.calls
+	for _, key := range slices.Sorted(maps.Keys(w.heals)) {
+		w.endCut(key)
+	}
+	w.net.SetConditions(virtual.NetworkConditions{Delay: 300 * time.Microsecond, Jitter: time.Millisecond})
+	w.watch.checker.AllFaulty(false)
+	w.registryDown = false
+	w.cfg.FailCall, w.cfg.CrashLeader = 0, 0
+	k := &w.cfg.Tuning
+	k.AnswerLost, k.CallFails, k.StreamCut, k.TickTwice, k.StaleFrame, k.LateReport = 0, 0, 0, 0, 0, 0
+	clear(w.brokenDefs)
+	for _, h := range w.order {
+		if slices.Contains(dead, h.name) {
+			h.powerOff()
+			continue
+		}
+		h.thaw()
+		h.setDisk(diskWell)
+		h.setRuntime(runtimeUp)
+		w.starve(h, false)
+		h.skew, h.slow = 0, 1
+		w.detectors.SetClock(h.id, 0)
+		clear(h.faulty)
+		w.watch.faults(h)
+		h.powerOn()
+		h.startAgentSoon()
+		h.wakeUp()
+	}
+	w.disturbAll(nil)
+	w.mend()
+	for _, h := range w.order {
+		if row := w.truth.Host(h.id); row != nil && row.Cordon != nil {
+			_ = w.Do("uncordon " + h.name) // the name is right
+		}
+	}
+}
+
+// mend has operators repair services that cannot work as they were asked for: a
+// fleet cannot come to rest while it tries and tries.
+func (w *World) mend() {
+	for v := range w.truth.Services() {
+		c := w.truth.TaskDef(w.truth.Revision(v.Revision).TaskDef).Containers[0]
+		_, known := w.images[c.Image]
+		if !known || len(c.Command) > 0 && (c.Command[0] == "exit" || c.Command[0] == "for") {
+			_ = w.Do("update " + v.Name + " command=stay image=app:1") // the words are right
+		}
+	}
+}
+
+// Quiesce waits until the fleet, without faults, has come to rest, and checks that
+// all is as desired; then it watches that nobody has anything more to say.
+func (w *World) Quiesce(dead ...string) *Failure {
+	until := w.time.Now() + quiesceWithin
+	var why []string
+	spoken, since := w.stats.Planned, w.time.Now()
+	for {
+		w.Run(w.time.Now() + 30*time.Second)
+		if f := w.broken(); f != nil {
+			return f
+		}
+		if n := w.stats.Planned; n != spoken {
+			spoken, since = n, w.time.Now()
+		}
+		if why = w.notQuiescent(dead); len(why) == 0 && w.time.Now()-since >= settleFor {
+			break
+		}
+		if w.time.Now() < until {
+			continue
+		}
+		if len(why) == 0 {
+			return w.failure("quiescence", fmt.Sprintf("planners have something to say at least each %s, %s after all faults ended", settleFor, quiesceWithin))
+		}
+		return w.failure("liveness", strings.Join(why, "; "))
+	}
+	w.watch.full()
+	w.Run(w.time.Now() + quiescentFor)
+	if f := w.broken(); f != nil {
+		return f
+	}
+	if n := w.stats.Planned - spoken; n > 0 {
+		return w.failure("quiescence", fmt.Sprintf("planners had %d more commands to say though nothing happened", n))
+	}
+	if why := w.notQuiescent(dead); len(why) > 0 {
+		return w.failure("liveness", strings.Join(why, "; "))
+	}
+	w.watch.final()
+	return w.broken()
+}
+
+// maxWhy bounds what is told of a fleet that does not come to rest.
+const maxWhy = 8
+
+// notQuiescent lists what is not as it should be in a fleet without faults.
+func (w *World) notQuiescent(dead []string) []string {
+	var why []string
+	add := func(format string, args ...any) {
+		if len(why) < maxWhy {
+			why = append(why, fmt.Sprintf(format, args...))
+		}
+	}
+	for _, h := range w.order {
+		w.notQuiescentHost(h, slices.Contains(dead, h.name), add)
+	}
+	for _, lack := range w.watch.checker.Desired(w.truth, transitMost) {
+		add("%s", lack)
+	}
+	w.notQuiescentVoters(dead, add)
+	return why
+}
+
+// notQuiescentHost compares a machine with what State says of it.
+func (w *World) notQuiescentHost(h *host, dead bool, add func(string, ...any)) {
+	row := w.truth.Host(h.id)
+	switch {
+	case row == nil || row.State == fleet.HostForgotten:
+		return
+	case dead:
+		if row.State != fleet.HostLost {
+			add("%s never comes back and is %s", h.name, row.State)
+		}
+		return
+	case row.State != fleet.HostReady:
+		add("%s is %s", h.name, row.State)
+		return
+	}
+	running := map[fleet.TaskID]bool{}
+	all, _ := h.containers.List(background)
+	for _, c := range all {
+		if c.State == port.ContainerRunning || c.State == port.ContainerCreated {
+			running[c.Task] = true
+			if t := w.truth.Task(c.Task); t == nil || t.Host != h.id || t.Stopped() {
+				add("%s runs container %s, which State does not have there", h.name, short(c.Task))
+			}
+		}
+	}
+	for t := range w.truth.HeldBy(h.id) {
+		if t.Last == fleet.TaskRunning && !running[t.ID] {
+			add("State has task %s running on %s, and no container runs", short(t.ID), h.name)
+		}
+	}
+	if a := h.agent; a != nil {
+		for _, c := range a.loop.Status().Conditions {
+			add("%s: %s: %s", h.name, c.Code, c.Reason)
+		}
+	}
+}
+
+// notQuiescentVoters checks that there are as many voters as there should be.
+func (w *World) notQuiescentVoters(dead []string, add func(string, ...any)) {
+	voting, other := 0, 0
+	for v := range w.truth.Voters() {
+		switch h := w.hosts[v.Host]; {
+		case v.Phase == fleet.VoterVoting && !slices.Contains(dead, h.name):
+			voting++
+			if h.agent == nil || h.agent.node == nil || h.agent.node.ID() != v.ID {
+				add("%s votes by State and holds no log of that id", h.name)
+			}
+		default:
+			other++
+		}
+	}
+	living := len(w.order) - len(dead)
+	if want := wantedVoters(w.truth, living); voting < want {
+		add("%d voters of %d live (%d others)", voting, want, other)
+	}
+}
+
+// wantedVoters is how many living voters a fleet can and should have: MECHANICS 7.
+func wantedVoters(s *fleet.State, living int) int {
+	if s.Fleet() == nil {
+		return 0
+	}
+	n := s.Fleet().Settings.Voters
+	if s.HostCount() < 3 {
+		return 1
+	}
+	for n > living {
+		n -= 2
+	}
+	return min(n, living)
+}

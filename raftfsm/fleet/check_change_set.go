@@ -1,0 +1,95 @@
+package fleet
+
+import "slices"
+
+// CheckChangeSet checks only what an entry touched: its rows, and for those every
+// derived figure, counted anew from the tasks of the host or service.
+func (s *State) CheckChangeSet(t ChangeSet) error {
+	var b violations
+	s.checkFleet(&b)
+	for _, id := range t.Tasks {
+		if task := s.Task(id); task != nil {
+			s.checkTaskRow(&b, task)
+			s.checkTaskIndexed(&b, task)
+		}
+	}
+	hosts := append(slices.Clone(t.Hosts), t.Wanted...)
+	for _, id := range sortedSet(hosts) {
+		if h := s.Host(id); h != nil {
+			s.checkHost(&b, h)
+			s.checkReserved(&b, h)
+		}
+	}
+	for _, name := range t.Services {
+		if v := s.Service(name); v != nil {
+			s.checkService(&b, v)
+		}
+		s.checkCounts(&b, name)
+	}
+	if t.Voters {
+		for v := range s.Voters() {
+			s.checkVoter(&b, v)
+		}
+	}
+	return b.err()
+}
+
+func (s *State) checkTaskIndexed(b *violations, t *Task) {
+	_, inService := s.byService.Get(t)
+	b.must(inService == (t.Service != ""), "task %s: in the index of services: %v", t.ID, inService)
+	_, onHost := s.byHost.Get(t)
+	b.must(onHost == (t.Host != ""), "task %s: in the index of hosts: %v", t.ID, onHost)
+	_, unassigned := s.unassigned.Get(t)
+	b.must(unassigned == t.unassigned(), "task %s: in the index of unassigned: %v", t.ID, unassigned)
+	_, stopped := s.stopped.Get(t)
+	b.must(stopped == t.Stopped(), "task %s: in the index of stopped: %v", t.ID, stopped)
+	if t.Held() {
+		for _, p := range t.Ports {
+			use, _ := s.ports.Get(PortUse{Host: t.Host, Protocol: p.Protocol, Port: p.HostPort})
+			b.must(use.Task == t.ID, "task %s: port %d/%s is held by %q", t.ID, p.HostPort, p.Protocol, use.Task)
+		}
+	}
+	if d := s.taskDeadline(t); d.at > s.now.Add(-dueKept) {
+		_, ok := s.due.Get(d)
+		b.must(ok, "task %s: deadline %s is missing", t.ID, d.at)
+	}
+}
+
+// checkCounts counts a service's tasks one by one.
+func (s *State) checkCounts(b *violations, service string) {
+	var want Counts
+	zones := map[string]int{}
+	for t := range s.TasksOfService(service) {
+		want.count(s, t)
+		if h := s.Host(t.Host); h != nil && t.Desired == TaskRunning && s.Reachable(t) {
+			zones[h.Zone]++
+		}
+	}
+	b.must(s.Counts(service, "") == want, "service %s: counts %+v, tasks say %+v", service, s.Counts(service, ""), want)
+	got := s.TasksByZone(service)
+	for zone, n := range zones {
+		b.must(got[zone] == n, "service %s: %d tasks in zone %s, tasks say %d", service, got[zone], zone, n)
+	}
+	b.must(len(got) == len(zones), "service %s: in zones %v, tasks say %v", service, got, zones)
+}
+
+// count adds one task by the definition of Counts, without any index.
+func (n *Counts) count(s *State, t *Task) {
+	if t.Stopped() {
+		return
+	}
+	n.Total++
+	switch {
+	case t.Desired == TaskStopped:
+		n.Stopping++
+	case !s.Reachable(t):
+		n.Unreachable++
+	case t.Last < TaskRunning:
+		n.Pending++
+	default:
+		n.Running++
+		if t.Health == HealthHealthy {
+			n.Healthy++
+		}
+	}
+}

@@ -1,0 +1,75 @@
+package fleet
+
+import (
+	"fmt"
+)
+
+// RunTasks creates standalone tasks, 1 to 10 at once. IDs are the tasks.
+type RunTasks struct {
+	TaskDef   TaskDefID  `cbor:"1,keyasint"`
+	Tasks     []TaskID   `cbor:"2,keyasint"`
+	StartedBy string     `cbor:"3,keyasint,omitempty"`
+	Group     string     `cbor:"4,keyasint,omitempty"`
+	Images    []ImagePin `cbor:"5,keyasint,omitempty"`
+}
+
+// Kind is the command's number in the log.
+func (RunTasks) Kind() Kind { return KindRunTasks }
+
+func (c RunTasks) apply(s *State, x *applyContext) ([]string, error) {
+	def := s.TaskDef(c.TaskDef)
+	if def == nil {
+		return nil, refuse(ErrNotFound, "run: task definition %s", quoted(string(c.TaskDef)))
+	}
+	if err := first(
+		s.checkNewTasks(c.Tasks, MaxRunTasks),
+		checkText("startedBy", c.StartedBy, 128), // ecs.md 2.1
+		checkText("group", c.Group, MaxName),
+		checkPins("images", c.Images, def),
+	); err != nil {
+		return nil, err
+	}
+	family, _ := def.ID.Split()
+	group := c.Group
+	if group == "" {
+		group = "family:" + family
+	}
+	for _, id := range c.Tasks {
+		s.putTask(x, Task{
+			ID: id, TaskDef: def.ID, StartedBy: c.StartedBy, Group: group, Images: c.Images,
+			Desired: TaskRunning, Last: TaskProvisioning, Health: HealthUnknown, CreatedAt: x.now,
+		})
+	}
+	s.recordEvent(x, Event{Code: "tasks-run", Subject: "taskdef:" + family,
+		Message: "run " + plural(len(c.Tasks), "standalone task") + " of " + string(def.ID), Counts: []Count{{"tasks", len(c.Tasks)}}})
+	return texts(c.Tasks), nil
+}
+
+// checkNewTasks refuses ids that are malformed, used already or too many.
+func (s *State) checkNewTasks(ids []TaskID, most int) error {
+	if err := checkRange("tasks", len(ids), 1, most); err != nil {
+		return err
+	}
+	if s.tasks.Len()+len(ids) > MaxTasks {
+		return refuse(ErrLimit, "create tasks: the fleet holds %d", s.tasks.Len())
+	}
+	seen := make(map[TaskID]bool, len(ids))
+	for i, id := range ids {
+		if err := checkID(fmt.Sprintf("tasks[%d]", i), string(id)); err != nil {
+			return err
+		}
+		if seen[id] || s.Task(id) != nil {
+			return refuse(ErrExists, "create task %s", id)
+		}
+		seen[id] = true
+	}
+	return nil
+}
+
+func texts(ids []TaskID) []string {
+	all := make([]string, len(ids))
+	for i, id := range ids {
+		all[i] = string(id)
+	}
+	return all
+}
