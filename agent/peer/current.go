@@ -8,21 +8,47 @@ import (
 	"skein/raftfsm/fleet"
 )
 
+// currentAsk asks the leader how far its State is.
+type currentAsk struct {
+	Left int `cbor:"1,keyasint,omitempty"` // how many more calls may be made to bring it to the leader
+}
+
 // currentAnswer is the index up to which a leader's State holds all that was
 // acknowledged when it was asked.
 type currentAnswer struct {
 	Index uint64 `cbor:"1,keyasint"`
 }
 
-// currentIndex answers on the leader only, after a quorum has confirmed it.
-func (p *Port) currentIndex(c *call) (any, error) {
-	if !c.log.IsLeader() {
-		return nil, ErrNotLeader
+func (p *Port) currentHere(c *call) (any, error) {
+	var ask currentAsk
+	if len(c.body) > 0 {
+		var err error
+		if ask, err = decode[currentAsk](c); err != nil {
+			return nil, err
+		}
 	}
-	if err := p.translate(c.log.Verify(c.ctx)); err != nil {
+	if err := checkLeft(ask.Left); err != nil {
 		return nil, err
 	}
-	return currentAnswer{Index: c.log.State().Index()}, nil
+	index, err := p.askCurrent(c.ctx, c.log, ask.Left)
+	if err != nil {
+		return nil, err
+	}
+	return currentAnswer{Index: index}, nil
+}
+
+// askCurrent is the leader's index, told after a quorum has confirmed it; with at
+// most so many calls.
+func (p *Port) askCurrent(ctx context.Context, log Log, calls int) (uint64, error) {
+	if log.IsLeader() {
+		if err := p.translate(log.Verify(ctx)); err != nil {
+			return 0, err
+		}
+		return log.State().Index(), nil
+	}
+	var out currentAnswer
+	err := p.askLeader(ctx, log, PathCurrent, calls, func(left int) any { return currentAsk{Left: left} }, &out)
+	return out.Index, err
 }
 
 // becomeCurrent returns once State here holds all that the fleet acknowledged
@@ -34,20 +60,13 @@ func (p *Port) becomeCurrent(ctx context.Context) error {
 	if log == nil {
 		return ErrNotHere
 	}
-	if log.IsLeader() {
-		return p.translate(log.Verify(ctx))
-	}
-	leader, ok := log.Leader()
-	if !ok || leader == p.self {
-		return ErrNoLeader
-	}
-	var current currentAnswer
-	if err := p.call(ctx, leader, PathCurrent, nil, &current); err != nil {
+	index, err := p.askCurrent(ctx, log, maxAway)
+	if err != nil {
 		return err
 	}
-	for log.State().Index() < current.Index {
+	for log.State().Index() < index {
 		if !sleep(ctx, coalesce) {
-			return fmt.Errorf("at index %d, the leader at %d: %w", log.State().Index(), current.Index, ErrBehind)
+			return fmt.Errorf("at index %d, the leader at %d: %w", log.State().Index(), index, ErrBehind)
 		}
 	}
 	return nil

@@ -315,8 +315,8 @@ func (e *FailureDetector) heard(host fleet.HostID, session uint64) (bool, error)
 	if !e.leading || now-e.began < NeverSeenAfter {
 		return false, fmt.Errorf("this leader has led for less than %s and does not know yet who is heard: %w", NeverSeenAfter, ErrBusy)
 	}
-	liveness := e.watch.Liveness(now, nil).Hosts[host]
-	return liveness.Session == session && liveness.Age >= 0 && liveness.Age < heardWithin, nil
+	liveness, known := e.watch.Liveness(now, nil).Hosts[host]
+	return known && session != 0 && liveness.Session == session && liveness.Age >= 0 && liveness.Age < heardWithin, nil
 }
 
 // Changed receives after a host's sight has changed, while this voter leads. For

@@ -102,7 +102,7 @@ func clonedError(h *fleet.Host, open fleet.OpenSession) error {
 func (p *Port) formerHeard(ctx context.Context, h *fleet.Host) (bool, error) {
 	ask := heardAsk{Host: h.ID, Session: h.Session.N}
 	for range 2 {
-		heard, err := p.askHeard(ctx, ask)
+		heard, err := p.askHeard(ctx, ask, maxAway)
 		if err != nil || !heard {
 			return false, err
 		}
@@ -110,13 +110,14 @@ func (p *Port) formerHeard(ctx context.Context, h *fleet.Host) (bool, error) {
 			return false, fmt.Errorf("session of %s: %w", h.Name, ErrBusy)
 		}
 	}
-	return p.askHeard(ctx, ask)
+	return p.askHeard(ctx, ask, maxAway)
 }
 
 // heardAsk asks the leader whether a host is heard in a session.
 type heardAsk struct {
 	Host    fleet.HostID `cbor:"1,keyasint"`
 	Session uint64       `cbor:"2,keyasint"`
+	Left    int          `cbor:"3,keyasint,omitempty"` // how many more calls may be made to bring it to the leader
 }
 
 type heardAnswer struct {
@@ -124,8 +125,8 @@ type heardAnswer struct {
 }
 
 // askHeard looks at this voter's own streams, then asks the leader, who knows of
-// all voters'.
-func (p *Port) askHeard(ctx context.Context, ask heardAsk) (bool, error) {
+// all voters'; with at most so many calls.
+func (p *Port) askHeard(ctx context.Context, ask heardAsk, calls int) (bool, error) {
 	if p.hub.heard(ask.Host, ask.Session) {
 		return true, nil
 	}
@@ -136,28 +137,24 @@ func (p *Port) askHeard(ctx context.Context, ask heardAsk) (bool, error) {
 	if log.IsLeader() {
 		return p.detector.heard(ask.Host, ask.Session)
 	}
-	leader, ok := log.Leader()
-	if !ok || leader == p.self {
-		return false, ErrNoLeader
-	}
 	var out heardAnswer
-	err := p.call(ctx, leader, PathHeard, ask, &out)
+	err := p.askLeader(ctx, log, PathHeard, calls, func(left int) any { ask.Left = left; return ask }, &out)
 	return out.Heard, err
 }
 
 func (p *Port) heardHere(c *call) (any, error) {
-	if !c.log.IsLeader() {
-		return nil, ErrNotLeader
-	}
 	ask, err := decode[heardAsk](c)
 	if err != nil {
 		return nil, err
 	}
-	heard, err := p.detector.heard(ask.Host, ask.Session)
+	if err := checkLeft(ask.Left); err != nil {
+		return nil, err
+	}
+	heard, err := p.askHeard(c.ctx, ask, ask.Left)
 	if err != nil {
 		return nil, err
 	}
-	return heardAnswer{Heard: heard || p.hub.heard(ask.Host, ask.Session)}, nil
+	return heardAnswer{Heard: heard}, nil
 }
 
 func first(ids []string) string {

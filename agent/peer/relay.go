@@ -154,6 +154,32 @@ func (p *Port) toLeader(log Log) (to fleet.HostID, relayed bool, err error) {
 	return "", false, ErrNoLeader
 }
 
+// askLeader asks what only the leader knows, by the way that is known to it and
+// with at most so many calls. in is given how many may be made after this one:
+// none where whoever is asked leads, as far as this voter knows.
+func (p *Port) askLeader(ctx context.Context, log Log, path string, calls int, in func(left int) any, out any) error {
+	if calls <= 0 {
+		return ErrNotLeader
+	}
+	to, through, err := p.toLeader(log)
+	if err != nil {
+		return err
+	}
+	left := 0
+	if through {
+		left = calls - 1
+	}
+	return p.call(ctx, to, path, in(left), out)
+}
+
+// checkLeft refuses a bound that no voter of the fleet sets.
+func checkLeft(left int) error {
+	if left < 0 || left > maxAway {
+		return fmt.Errorf("%d calls left, at most %d: %w", left, maxAway, ErrMalformed)
+	}
+	return nil
+}
+
 // relayed is a proposal on its way through voters that do not lead.
 type relayed struct {
 	Left  int    `cbor:"1,keyasint"` // how many more calls may be made to bring it to the leader
@@ -168,8 +194,8 @@ func (p *Port) relayHere(c *call) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	if in.Left < 0 || in.Left > maxAway {
-		return nil, fmt.Errorf("%d calls left, at most %d: %w", in.Left, maxAway, ErrMalformed)
+	if err := checkLeft(in.Left); err != nil {
+		return nil, err
 	}
 	entry, err := wire.DecodeEntry(in.Entry)
 	if err != nil {

@@ -2,6 +2,7 @@ package peer
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net/http"
 	"net/http/httptest"
@@ -46,6 +47,17 @@ func TestAVoterWithoutALinkToTheLeaderProposesThroughAnother(t *testing.T) {
 			a := r.agents[1]
 			tt.prepare(r, a)
 			a.proposes(tt.away)
+			// So do questions that only the leader answers.
+			if err := a.port.becomeCurrent(t.Context()); err != nil {
+				t.Errorf("whether State is current: %v", err)
+			}
+			eventually(t, "the leader tells who is heard", func() string { return "" }, func() bool {
+				heard, err := a.port.askHeard(t.Context(), heardAsk{Host: "h-nobody"}, maxAway)
+				if err != nil && !errors.Is(err, ErrBusy) {
+					t.Fatalf("whether a host is heard: %v", err)
+				}
+				return err == nil && !heard
+			})
 			// So do orders by the API, as a voter makes them.
 			w := httptest.NewRecorder()
 			request := httptest.NewRequestWithContext(t.Context(), http.MethodPost, "/v1/x", strings.NewReader("body"))
@@ -88,6 +100,28 @@ func TestARelayedProposalEnds(t *testing.T) {
 	}
 	if err := send(1); err != nil {
 		t.Error(err)
+	}
+}
+
+func TestAQuestionToTheLeaderEnds(t *testing.T) {
+	r, agents := three(t)
+	ask := func(left int) []error {
+		var index currentAnswer
+		return []error{
+			agents[0].port.call(t.Context(), agents[1].id(), PathCurrent, currentAsk{Left: left}, &index),
+			agents[0].port.call(t.Context(), agents[1].id(), PathHeard, heardAsk{Host: r.agents[2].id(), Left: left}, nil),
+		}
+	}
+	for left, want := range map[int]error{maxAway + 1: ErrMalformed, -1: ErrMalformed, 0: ErrNotLeader} {
+		for _, err := range ask(left) {
+			wantErr(t, err, want)
+		}
+	}
+	if err := ask(1)[0]; err != nil {
+		t.Error(err)
+	}
+	if err := agents[1].port.call(t.Context(), agents[0].id(), PathCurrent, nil, nil); err != nil {
+		t.Errorf("a question without a body: %v", err)
 	}
 }
 

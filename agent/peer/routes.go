@@ -56,7 +56,7 @@ var table = []route{
 	{path: PathPropose, need: accessVoter, atVoter: true, body: proposeBody, handle: (*Port).proposeHere},
 	{path: PathRelay, need: accessVoter, atVoter: true, body: proposeBody, handle: (*Port).relayHere},
 	{path: PathCommit, need: accessVoter, atVoter: true, body: smallBody, handle: (*Port).commitIndex},
-	{path: PathCurrent, need: accessVoter, atVoter: true, body: smallBody, handle: (*Port).currentIndex},
+	{path: PathCurrent, need: accessVoter, atVoter: true, body: smallBody, handle: (*Port).currentHere},
 	{path: PathPrepare, need: accessVoter, body: smallBody, handle: (*Port).prepareVoter},
 	{path: PathRetire, need: accessVoter, body: smallBody, handle: (*Port).retireVoter},
 }
