@@ -43,24 +43,24 @@ func (m *Machine) remember(saved Saved) {
 func (m *Machine) fromHistory(id fleet.TaskID, h history) *task {
 	t := &task{id: id, phase: phaseStarting}
 	if h.start != nil {
-		t.attempt, t.begunAt = h.start.Attempt, h.start.At
-		t.oldBoot = h.start.Boot != m.cfg.Boot
+		t.start.attempt, t.start.at = h.start.Attempt, h.start.At
+		t.start.oldBoot = h.start.Boot != m.cfg.Boot
 	}
 	switch {
-	case t.oldBoot:
+	case t.start.oldBoot:
 		t.deferral = deferRan
 	case h.start != nil:
-		t.journal = journaledDurably
+		t.start.journal = journaledDurably
 	}
 	if h.stop != nil {
 		t.deferral = deferNone
-		t.exits = h.stop.Exits
 		t.phase = phaseStopping
-		t.stop = &stopping{
+		t.stop = &stopState{
 			code:    h.stop.Code,
 			reason:  h.stop.Reason,
 			at:      h.stop.At,
 			elapsed: max(0, m.now.Wall.Sub(h.stop.At)),
+			exits:   h.stop.Exits,
 		}
 	}
 	return t
@@ -87,12 +87,12 @@ func (m *Machine) rememberWanted(s SavedWanted) {
 			m.tasks[wt.ID] = t
 			switch {
 			case s.Boot != m.cfg.Boot && wt.Last >= fleet.TaskActivating:
-				t.deferral, t.attempt, t.oldBoot = deferRan, 1, true // its journal line is lost
+				t.deferral, t.start.attempt, t.start.oldBoot = deferRan, 1, true // its journal line is lost
 			case s.Boot != m.cfg.Boot, s.Behind:
 				t.deferral = deferNew
 			}
 		}
-		t.wanted = wt
+		t.spec.wanted = wt
 		t.define(m.wants.defs[wt.TaskDef])
 	}
 }
@@ -110,15 +110,15 @@ func defsOf(list []fleet.TaskDef) map[fleet.TaskDefID]*fleet.TaskDef {
 func (m *Machine) held(t *task) {
 	switch t.deferral {
 	case deferOrphan:
-		t.why = "its containers were found, no voter has said anything about it yet"
+		t.status.why = "its containers were found, no voter has said anything about it yet"
 		m.considerOrphan(t)
 	case deferRan:
-		t.why = "it ran before this host rebooted: waiting for a voter's word"
+		t.status.why = "it ran before this host rebooted: waiting for a voter's word"
 		if m.voters.word {
 			m.endRebooted(t)
 		}
 	case deferNew:
-		t.why = "assigned before this host rebooted: waiting for a voter's word"
+		t.status.why = "assigned before this host rebooted: waiting for a voter's word"
 		if m.voters.word {
 			m.release(t)
 		}
@@ -164,20 +164,20 @@ func (m *Machine) coldStartAt() time.Duration {
 // runAgain releases a service's task of another boot. Standalone tasks are never
 // run again, nor those that a cut-off host must not run.
 func (m *Machine) runAgain(t *task) {
-	if t.deferral != deferRan && t.deferral != deferNew || !t.service() || t.def == nil || t.asked() || t.wanted.StopAfterMs > 0 {
+	if t.deferral != deferRan && t.deferral != deferNew || !t.service() || t.spec.def == nil || t.asked() || t.spec.wanted.StopAfterMs > 0 {
 		return
 	}
 	if t.deferral == deferNew && m.wants.behind {
 		return
 	}
 	if t.deferral == deferRan {
-		t.attempt++
+		t.start.attempt++
 		for _, c := range t.containers {
 			c.leftover = c.state != cNone
 		}
 	}
-	t.rerun = true
-	m.recordNote(t.id, NoteTaskRerun, fmt.Sprintf("attempt %d, no voter for %s", max(t.attempt, 1), m.now.Mono-m.began))
+	t.start.rerun = true
+	m.recordNote(t.id, NoteTaskRerun, fmt.Sprintf("attempt %d, no voter for %s", max(t.start.attempt, 1), m.now.Mono-m.began))
 	m.release(t)
 }
 
@@ -188,14 +188,14 @@ func (m *Machine) checkStarted(t *task) bool {
 	switch {
 	case t.any(func(c *container) bool { return c.state != cNone }):
 		return true
-	case t.attempt == 0 && t.wanted != nil && t.wanted.Last >= fleet.TaskActivating:
-		t.attempt = 1 // State drops a report of an attempt below its own
+	case t.start.attempt == 0 && t.spec.wanted != nil && t.spec.wanted.Last >= fleet.TaskActivating:
+		t.start.attempt = 1 // State drops a report of an attempt below its own
 		m.end(t, fleet.StopInfrastructureHealth, reasonNoRecord)
 		return false
-	case t.unknownAt == 0:
+	case t.start.unknownAt == 0:
 		return true
 	case m.unsettled(t):
-		t.why = "its journal line has no container: waiting for the runtime to settle"
+		t.status.why = "its journal line has no container: waiting for the runtime to settle"
 		return false
 	}
 	m.end(t, fleet.StopTaskFailedToStart, reasonAgentDied)
@@ -205,10 +205,10 @@ func (m *Machine) checkStarted(t *task) bool {
 // unsettled reports whether the runtime may still be making a container for the
 // agent that died while it asked for it.
 func (m *Machine) unsettled(t *task) bool {
-	if t.unknownAt == 0 || m.relist.began >= t.unknownAt+unknownSettle {
+	if t.start.unknownAt == 0 || m.relist.began >= t.start.unknownAt+unknownSettle {
 		return false
 	}
-	if m.now.Mono >= t.unknownAt+unknownSettle {
+	if m.now.Mono >= t.start.unknownAt+unknownSettle {
 		m.relist.want = true
 	}
 	return true

@@ -56,13 +56,13 @@ func (m *Machine) wantedToSave() SavedWanted {
 	defs := make(map[fleet.TaskDefID]bool)
 	for _, id := range m.taskIDs() {
 		t := m.tasks[id]
-		if t.wanted == nil {
+		if t.spec.wanted == nil {
 			continue
 		}
-		w.Tasks = append(w.Tasks, *t.wanted)
-		if t.def != nil && !defs[t.def.ID] {
-			defs[t.def.ID] = true
-			w.TaskDefs = append(w.TaskDefs, *t.def)
+		w.Tasks = append(w.Tasks, *t.spec.wanted)
+		if t.spec.def != nil && !defs[t.spec.def.ID] {
+			defs[t.spec.def.ID] = true
+			w.TaskDefs = append(w.TaskDefs, *t.spec.def)
 		}
 	}
 	return SavedWanted{Boot: m.cfg.Boot, Host: m.cfg.Host, Wanted: w}
@@ -114,7 +114,7 @@ func (m *Machine) touchEnds() {
 	m.disk.ends = nil
 	for _, id := range ends {
 		if t := m.tasks[id]; t != nil {
-			t.endWaits = false
+			t.stop.awaitsDisk = false
 			m.touch(t)
 		}
 	}
@@ -123,15 +123,15 @@ func (m *Machine) touchEnds() {
 // endOnDisk reports whether no restart of this host can run the task again:
 // the journal has its stop, or the list on disk does not want it. Until then it
 // is not said STOPPED, or what is final for the fleet would begin anew here. A
-// stranger is said nothing of.
+// orphan is said nothing of.
 func (m *Machine) endOnDisk(t *task) bool {
 	switch {
-	case t.unreported, t.stopRecord <= m.disk.durable, t.notWanted != 0 && m.wants.saved >= t.notWanted:
+	case t.spec.orphan, t.stop.record <= m.disk.durable, t.spec.notWanted != 0 && m.wants.saved >= t.spec.notWanted:
 		return true
 	}
-	t.why = "it has ended: waiting for that to be on disk"
-	if !t.endWaits {
-		t.endWaits = true
+	t.status.why = "it has ended: waiting for that to be on disk"
+	if !t.stop.awaitsDisk {
+		t.stop.awaitsDisk = true
 		m.disk.ends = append(m.disk.ends, t.id)
 	}
 	return false
@@ -139,17 +139,17 @@ func (m *Machine) endOnDisk(t *task) bool {
 
 // startJournaled takes note that the record of a start is durable, or may not be.
 func (m *Machine) startJournaled(t *task, err error) {
-	if t.journal != journaling {
+	if t.start.journal != journaling {
 		return
 	}
 	if err == nil {
-		t.journal = journaledDurably
+		t.start.journal = journaledDurably
 		t.resetAttempt()
 		return
 	}
-	t.journal = notJournaled
+	t.start.journal = notJournaled
 	m.again(t, err)
-	if t.tries >= journalTries && t.phase == phaseStarting {
+	if t.step.tries >= journalTries && t.phase == phaseStarting {
 		m.end(t, fleet.StopTaskFailedToStart, "ResourceInitializationError: "+err.Error())
 	}
 }

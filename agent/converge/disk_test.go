@@ -38,7 +38,7 @@ func TestAnEndIsNotSaidBeforeItIsOnDisk(t *testing.T) {
 	tests := map[string]struct {
 		end  func(r *rig) // on a full disk
 		said fleet.TaskStatus
-		runs bool // again, in a black start: it had not ended for the fleet
+		runs bool // again, in a cold start: it had not ended for the fleet
 	}{
 		"the host rebooted": {
 			end: func(r *rig) {

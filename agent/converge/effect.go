@@ -87,7 +87,7 @@ type (
 		Reason string
 	}
 	// ArmTimer asks for a Tick at a monotonic time; it replaces the one before.
-	// Until Work there are only chores: another look at what was well at the last
+	// Until Work there are only maintenance: another check of what was well at the last
 	// one (lists, checks, logs, the voter's word). A driver that knows that all is
 	// well may let a host sleep until then, as the simulator does; Host does not.
 	ArmTimer struct{ At, Work time.Duration }

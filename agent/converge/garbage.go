@@ -13,24 +13,24 @@ import (
 // adoptOrphan takes up something of ours that neither the wanted state nor the
 // journal knows. It is left alone until a voter has told what is wanted.
 func (m *Machine) adoptOrphan(id fleet.TaskID, what string) *task {
-	t := &task{id: id, phase: phaseStarting, deferral: deferOrphan, unreported: true, seen: m.stamp()}
+	t := &task{id: id, phase: phaseStarting, deferral: deferOrphan, spec: taskSpec{orphan: true, orphanSince: m.stamp()}}
 	m.tasks[id] = t
 	m.recordNote(id, NoteOrphan, what)
 	return t
 }
 
-// recognise makes a stranger one of ours: the fleet has named it after all.
+// recognise makes an orphan one of ours: the fleet has named it after all.
 func (m *Machine) recognise(t *task) {
-	t.deferral, t.unreported = deferNone, false
+	t.deferral, t.spec.orphan = deferNone, false
 	if t.any(func(c *container) bool { return c.state != cNone }) {
-		m.journalAnew(t, t.attempt)
+		m.journalAnew(t, t.start.attempt)
 	}
 }
 
-// considerOrphan ends a stranger that a voter with a complete list has left
+// considerOrphan ends an orphan that a voter with a complete list has left
 // unnamed for long.
 func (m *Machine) considerOrphan(t *task) {
-	if m.voters.synced && m.now.Mono >= t.seen+orphanAfter {
+	if m.voters.synced && m.now.Mono >= t.spec.orphanSince+orphanAfter {
 		t.deferral = deferNone
 		m.end(t, 0, fmt.Sprintf("unknown to the fleet for %s", orphanAfter))
 	}
@@ -40,9 +40,9 @@ func (m *Machine) considerOrphan(t *task) {
 func (m *Machine) sawLeft(f *Found) {
 	for _, id := range f.Networks {
 		if t := m.tasks[id]; t != nil {
-			t.network = networkMade
+			t.sandbox.network = networkMade
 		} else if !slices.Contains(m.relist.forgot, id) {
-			m.adoptOrphan(id, "a network").network = networkMade
+			m.adoptOrphan(id, "a network").sandbox.network = networkMade
 		}
 	}
 	for _, id := range f.Cgroups {
@@ -58,13 +58,13 @@ func (m *Machine) sawLeft(f *Found) {
 // want the task, or a restart could begin it again.
 func (m *Machine) collectable(t *task) string {
 	switch {
-	case t.unreported:
+	case t.spec.orphan:
 		return ""
 	case !t.report.acked || t.report.known.Status != fleet.TaskStopped:
 		return "the fleet has not confirmed that it heard of the end"
-	case !t.gone:
+	case !t.spec.gone:
 		return "the fleet still lists it"
-	case m.wants.saved < t.goneGen:
+	case m.wants.saved < t.spec.goneGen:
 		return "waiting for the wanted state to be on disk"
 	}
 	return ""
@@ -73,22 +73,22 @@ func (m *Machine) collectable(t *task) string {
 // collect removes what is left of a stopped task, one thing a step.
 func (m *Machine) collect(t *task) {
 	if t.phase == phaseStopped {
-		if t.why = m.collectable(t); t.why != "" {
+		if t.status.why = m.collectable(t); t.status.why != "" {
 			return
 		}
 		t.phase = phaseRemoving
 	}
 	at := slices.IndexFunc(t.containers, func(c *container) bool { return c.state != cNone })
 	if at >= 0 && !m.runtime.up {
-		t.why = "container runtime does not answer"
+		t.status.why = "container runtime does not answer"
 		return
 	}
 	switch {
 	case at >= 0:
 		m.do(t, withinDelete, Delete{Container: t.containers[at].id})
-	case t.network == networkMade:
+	case t.sandbox.network == networkMade:
 		m.do(t, withinNetwork, TeardownNetwork{})
-	case !t.cgroupGone:
+	case !t.sandbox.cgroupGone:
 		m.do(t, withinQuick, RemoveCgroup{})
 	default:
 		m.forget(t)
@@ -98,7 +98,7 @@ func (m *Machine) collect(t *task) {
 // forget drops a task for good. Its logs stay a while.
 func (m *Machine) forget(t *task) {
 	m.freeSlot(t)
-	if t.unreported {
+	if t.spec.orphan {
 		m.recordNote(t.id, NoteOrphanGone, t.stop.reason)
 	} else {
 		m.journal(Record{Kind: RecordForget, Task: t.id})
@@ -139,5 +139,5 @@ func (m *Machine) cgroupGone(t *task, d Done) {
 		return
 	}
 	t.resetAttempt()
-	t.cgroup, t.cgroupGone = "", true
+	t.sandbox.cgroup, t.sandbox.cgroupGone = "", true
 }

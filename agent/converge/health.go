@@ -97,7 +97,7 @@ func (m *Machine) check(t *task, c *container) Action {
 		}
 		return ExecCheck{Container: c.id, Argv: h.Command}
 	}
-	addr := t.addr
+	addr := t.sandbox.addr
 	if t.mode() == fleet.NetworkHost {
 		addr = netip.AddrFrom4([4]byte{127, 0, 0, 1})
 	}
@@ -223,8 +223,8 @@ func (t *task) reportedHealth() fleet.Health {
 }
 
 // probeDue is when the task's next check, or change of health, is due. A check of
-// a container that is well is a chore.
-func (t *task) probeDue(work, chores *waiting) {
+// a container that is well is maintenance.
+func (t *task) probeDue(work, maintenance *waiting) {
 	if t.phase != phaseStarting {
 		return
 	}
@@ -233,7 +233,7 @@ func (t *task) probeDue(work, chores *waiting) {
 			continue
 		}
 		if c.probe.verdict == fleet.HealthHealthy && c.probe.fails == 0 {
-			chores.until(c.probe.next)
+			maintenance.until(c.probe.next)
 		} else {
 			work.until(c.probe.next)
 		}

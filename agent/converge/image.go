@@ -44,7 +44,7 @@ type image struct {
 	err     error         // why the last one did, or why none is tried
 	failing time.Duration // since the first failure; 0 = none
 	waiters []fleet.TaskID
-	cached  bool // a black start: what is here is good enough
+	cached  bool // a cold start: what is here is good enough
 }
 
 func (s *images) init() {
@@ -61,8 +61,8 @@ func pinned(ref port.ImageRef) bool {
 // resolved it.
 func refOf(t *task, c *container) port.ImageRef {
 	ref := port.ImageRef{Image: c.def.Image}
-	if t.wanted != nil {
-		for _, pin := range t.wanted.Images {
+	if t.spec.wanted != nil {
+		for _, pin := range t.spec.wanted.Images {
 			if pin.Container == c.name {
 				ref.Digest = pin.Digest
 			}
@@ -94,9 +94,9 @@ func (m *Machine) haveImages(t *task) bool {
 		}
 		if i := m.wantImage(t, refOf(t, c)); i.state != imageReady {
 			all = false
-			t.why = "waiting for image " + i.ref.Image
+			t.status.why = "waiting for image " + i.ref.Image
 			if i.err != nil {
-				t.why += ", tried again soon: " + i.err.Error()
+				t.status.why += ", tried again soon: " + i.err.Error()
 			}
 		}
 	}
@@ -110,7 +110,7 @@ func (m *Machine) wantImage(t *task, ref port.ImageRef) *image {
 		i = &image{ref: ref}
 		m.images.known[ref] = i
 	}
-	i.cached = i.cached || t.rerun
+	i.cached = i.cached || t.start.rerun
 	if i.state == imageReady {
 		return i
 	}

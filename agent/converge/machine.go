@@ -158,7 +158,7 @@ func (m *Machine) settle() {
 		if t == nil {
 			continue
 		}
-		t.dirty = false
+		t.wake.dirty = false
 		m.advance(t)
 	}
 	m.dirty = m.dirty[:0]
@@ -166,8 +166,8 @@ func (m *Machine) settle() {
 
 // touch has a task looked at before the step ends.
 func (m *Machine) touch(t *task) {
-	if !t.dirty {
-		t.dirty = true
+	if !t.wake.dirty {
+		t.wake.dirty = true
 		m.dirty = append(m.dirty, t.id)
 	}
 }
@@ -261,8 +261,8 @@ func (m *Machine) stepDone(t *task, f flight, d Done) {
 		m.probed(t, do.Container, f, d)
 		return
 	}
-	if t.step == d.ID {
-		t.step, t.moved = 0, m.now.Mono
+	if t.step.effect == d.ID {
+		t.step.effect, t.step.moved = 0, m.now.Mono
 	}
 	switch do := f.do.(type) {
 	case PrepareCgroup:

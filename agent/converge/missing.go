@@ -12,7 +12,7 @@ import (
 func (m *Machine) missed(f flight) {
 	for _, id := range m.taskIDs() {
 		t := m.tasks[id]
-		if t.unknownAt != 0 {
+		if t.start.unknownAt != 0 {
 			m.touch(t)
 		}
 		for _, c := range t.containers {

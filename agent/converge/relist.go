@@ -128,8 +128,8 @@ func (m *Machine) listed(f flight, d Done) {
 func (m *Machine) listedFirst() {
 	for _, id := range m.taskIDs() {
 		t := m.tasks[id]
-		if t.journal == journaledDurably && !t.any(func(c *container) bool { return c.state != cNone }) {
-			t.unknownAt = m.stamp()
+		if t.start.journal == journaledDurably && !t.any(func(c *container) bool { return c.state != cNone }) {
+			t.start.unknownAt = m.stamp()
 		}
 		m.touch(t)
 	}
@@ -188,7 +188,7 @@ func (m *Machine) cannotTell(t *task, c *container, s port.ContainerStatus) {
 
 // making reports whether a container is just being made by this agent.
 func (m *Machine) making(t *task, c *container) bool {
-	do, ok := m.flight[t.step].do.(Create)
+	do, ok := m.flight[t.step.effect].do.(Create)
 	return ok && do.Spec.ID == c.id
 }
 
@@ -203,10 +203,10 @@ func (m *Machine) ofOtherBoot(t *task, s port.ContainerStatus) bool {
 		return boot != m.cfg.Boot
 	case t.deferral == deferRan:
 		return true
-	case s.Attempt > 0 && t.attempt > 0:
-		return s.Attempt < t.attempt
+	case s.Attempt > 0 && t.start.attempt > 0:
+		return s.Attempt < t.start.attempt
 	}
-	return t.oldBoot
+	return t.start.oldBoot
 }
 
 // learn takes a container's state from a list.
@@ -235,15 +235,15 @@ func (m *Machine) learn(t *task, c *container, s port.ContainerStatus, state cst
 
 // adopt takes up a container of this boot that this agent did not make.
 func (m *Machine) adopt(t *task, s port.ContainerStatus) {
-	t.found, t.unknownAt = true, 0
-	if t.mode() != fleet.NetworkHost || t.def == nil {
-		t.network = networkMade
+	t.start.found, t.start.unknownAt = true, 0
+	if t.mode() != fleet.NetworkHost || t.spec.def == nil {
+		t.sandbox.network = networkMade
 	}
 	if t.stop != nil || t.deferral == deferOrphan {
 		return
 	}
 	t.deferral = deferNone
-	if t.journal == notJournaled {
+	if t.start.journal == notJournaled {
 		m.journalAnew(t, s.Attempt)
 	}
 }
@@ -251,8 +251,8 @@ func (m *Machine) adopt(t *task, s port.ContainerStatus) {
 // journalAnew writes a line that the journal has lost: without it, a crash after
 // the container is gone could start the task a second time.
 func (m *Machine) journalAnew(t *task, attempt int) {
-	t.oldBoot, t.attempt, t.begunAt, t.journal = false, max(attempt, t.attempt, 1), m.now.Wall, journaling
-	m.journal(Record{Kind: RecordStart, Task: t.id, Attempt: t.attempt, Boot: m.cfg.Boot, At: m.now.Wall})
+	t.start.oldBoot, t.start.attempt, t.start.at, t.start.journal = false, max(attempt, t.start.attempt, 1), m.now.Wall, journaling
+	m.journal(Record{Kind: RecordStart, Task: t.id, Attempt: t.start.attempt, Boot: m.cfg.Boot, At: m.now.Wall})
 }
 
 // exited takes note of how a container ended.
@@ -275,8 +275,8 @@ func (t *task) memoryLimit(c *container) string {
 	switch {
 	case c.def != nil && c.def.Memory > 0:
 		return fmt.Sprintf("its memory limit of %d MiB was reached", c.def.Memory)
-	case t.def != nil && t.def.Memory > 0:
-		return fmt.Sprintf("the task's memory limit of %d MiB was reached", t.def.Memory)
+	case t.spec.def != nil && t.spec.def.Memory > 0:
+		return fmt.Sprintf("the task's memory limit of %d MiB was reached", t.spec.def.Memory)
 	}
 	return "the host ran out of memory (the container has no limit)"
 }

@@ -84,10 +84,10 @@ func (m *Machine) holdReport(t *task) {
 
 // publish has the fleet told when what there is to say has changed.
 func (m *Machine) publish(t *task) {
-	if t.unreported || t.deferral != deferNone || t.status == 0 || !m.relist.done {
+	if t.spec.orphan || t.deferral != deferNone || t.status.last == 0 || !m.relist.done {
 		return
 	}
-	if t.status == fleet.TaskRunning && m.now.Mono < t.report.notBefore {
+	if t.status.last == fleet.TaskRunning && m.now.Mono < t.report.notBefore {
 		return
 	}
 	now := m.taskReport(t)
@@ -109,12 +109,12 @@ func (m *Machine) queueReport(t *task) {
 func (m *Machine) taskReport(t *task) fleet.TaskReport {
 	r := fleet.TaskReport{
 		Task:      t.id,
-		Status:    t.status,
+		Status:    t.status.last,
 		Health:    t.reportedHealth(),
 		Exits:     t.exitList(),
-		Attempt:   t.attempt,
-		StartedAt: t.runAt,
-		StoppedAt: t.stopAt,
+		Attempt:   t.start.attempt,
+		StartedAt: t.status.startedAt,
+		StoppedAt: t.status.stoppedAt,
 	}
 	if t.stop != nil {
 		r.StopCode, r.Reason = t.stop.code, t.stop.reason

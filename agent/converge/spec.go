@@ -23,10 +23,10 @@ func (m *Machine) spec(t *task, c *container) port.ContainerSpec {
 	s := port.ContainerSpec{
 		ID:         c.id,
 		Task:       t.id,
-		Attempt:    t.attempt,
+		Attempt:    t.start.attempt,
 		Def:        *c.def,
 		Image:      m.imageOf(t, c),
-		CgroupPath: t.cgroup + "/" + c.name,
+		CgroupPath: t.sandbox.cgroup + "/" + c.name,
 		Network:    t.mode(),
 		Hostname:   t.short(),
 		Env:        m.env(t),
@@ -50,14 +50,14 @@ func (t *task) short() string { return string(t.id)[:min(12, len(t.id))] }
 func (m *Machine) env(t *task) []fleet.EnvVar {
 	vars := []fleet.EnvVar{
 		{Name: "SKEIN_TASK_ID", Value: string(t.id)},
-		{Name: "SKEIN_TASK_DEFINITION", Value: string(t.def.ID)},
+		{Name: "SKEIN_TASK_DEFINITION", Value: string(t.spec.def.ID)},
 		{Name: "SKEIN_HOST", Value: m.cfg.HostName},
 		{Name: "SKEIN_ZONE", Value: m.cfg.Zone},
 	}
-	if t.wanted.Service != "" {
+	if t.spec.wanted.Service != "" {
 		vars = append(vars,
-			fleet.EnvVar{Name: "SKEIN_SERVICE", Value: t.wanted.Service},
-			fleet.EnvVar{Name: "SKEIN_REVISION", Value: string(t.wanted.Revision)})
+			fleet.EnvVar{Name: "SKEIN_SERVICE", Value: t.spec.wanted.Service},
+			fleet.EnvVar{Name: "SKEIN_REVISION", Value: string(t.spec.wanted.Revision)})
 	}
 	return vars
 }

@@ -26,7 +26,7 @@ func (m *Machine) stepStart(t *task) {
 		return
 	}
 	if why := m.mayStart(t); why != "" {
-		t.why = why
+		t.status.why = why
 		return
 	}
 	m.setStatus(t, fleet.TaskPending)
@@ -34,7 +34,7 @@ func (m *Machine) stepStart(t *task) {
 		return
 	}
 	if !m.takeSlot(t) {
-		t.why = fmt.Sprintf("waiting for one of %d starts in flight", m.cfg.Limits.Starts)
+		t.status.why = fmt.Sprintf("waiting for one of %d starts in flight", m.cfg.Limits.Starts)
 		return
 	}
 	m.startStep(t)
@@ -43,7 +43,7 @@ func (m *Machine) stepStart(t *task) {
 // mayStart says why a task that is not up may not be taken further, if so.
 func (m *Machine) mayStart(t *task) string {
 	switch {
-	case t.wanted == nil || t.def == nil:
+	case t.spec.wanted == nil || t.spec.def == nil:
 		return "found half started, and no wanted state tells what it is"
 	case !m.runtime.up:
 		return "container runtime does not answer"
@@ -54,10 +54,10 @@ func (m *Machine) mayStart(t *task) string {
 // listOnDisk reports whether the list that names the task is durable: a start
 // that the next agent would know nothing about is not begun.
 func (m *Machine) listOnDisk(t *task) bool {
-	if m.wants.saved >= t.listedGen {
+	if m.wants.saved >= t.spec.listedGen {
 		return true
 	}
-	t.why = "waiting for the wanted state to be on disk"
+	t.status.why = "waiting for the wanted state to be on disk"
 	if d := m.disk.failing; d != 0 && m.now.Mono >= d+journalGiveUp {
 		m.end(t, fleet.StopTaskFailedToStart, "ResourceInitializationError: "+m.disk.err.Error())
 	}
@@ -108,11 +108,11 @@ func (t *task) raised() bool {
 
 // keep looks after a task that runs.
 func (m *Machine) keep(t *task) {
-	if t.status < fleet.TaskRunning {
+	if t.status.last < fleet.TaskRunning {
 		m.freeSlot(t)
 		m.running(t)
 	}
-	if t.netDone || t.mode() == fleet.NetworkHost || m.now.Mono < t.netTry || !m.runtime.up || t.joinPID() == 0 {
+	if t.sandbox.ready || t.mode() == fleet.NetworkHost || m.now.Mono < t.sandbox.retryAt || !m.runtime.up || t.joinPID() == 0 {
 		return
 	}
 	m.setupNetwork(t) // found again: repair, and learn the address
@@ -120,26 +120,26 @@ func (m *Machine) keep(t *task) {
 
 func (m *Machine) running(t *task) {
 	m.setStatus(t, fleet.TaskRunning)
-	if t.found {
-		t.runAt = t.begunAt
+	if t.start.found {
+		t.status.startedAt = t.start.at
 		m.recordNote(t.id, NoteTaskFound, "")
 		m.holdReport(t)
 		return
 	}
-	t.runAt = m.now.Wall
-	m.recordNote(t.id, NoteTaskStarted, fmt.Sprintf("attempt %d", t.attempt))
+	t.status.startedAt = m.now.Wall
+	m.recordNote(t.id, NoteTaskStarted, fmt.Sprintf("attempt %d", t.start.attempt))
 }
 
 // startStep begins the next step of a start: record, cgroup, containers,
 // network, processes.
 func (m *Machine) startStep(t *task) {
-	if t.journal != journaledDurably {
-		if t.journal == notJournaled {
-			t.attempt = max(t.attempt, 1)
-			t.journal, t.begunAt = journaling, m.now.Wall
-			m.journal(Record{Kind: RecordStart, Task: t.id, Attempt: t.attempt, Boot: m.cfg.Boot, At: m.now.Wall})
+	if t.start.journal != journaledDurably {
+		if t.start.journal == notJournaled {
+			t.start.attempt = max(t.start.attempt, 1)
+			t.start.journal, t.start.at = journaling, m.now.Wall
+			m.journal(Record{Kind: RecordStart, Task: t.id, Attempt: t.start.attempt, Boot: m.cfg.Boot, At: m.now.Wall})
 		}
-		t.why = "waiting for the journal"
+		t.status.why = "waiting for the journal"
 		return
 	}
 	for _, c := range t.containers {
@@ -148,24 +148,24 @@ func (m *Machine) startStep(t *task) {
 			m.do(t, withinDelete, Delete{Container: c.id})
 			return
 		case c.state == cUnknown:
-			t.why = "the runtime did not answer whether " + c.name + " exists"
+			t.status.why = "the runtime did not answer whether " + c.name + " exists"
 			return
-		case c.state == cNone && t.cgroup == "":
-			m.do(t, withinQuick, PrepareCgroup{Bounds: boundsOf(t.def)})
+		case c.state == cNone && t.sandbox.cgroup == "":
+			m.do(t, withinQuick, PrepareCgroup{Bounds: boundsOf(t.spec.def)})
 			return
 		case c.state == cNone:
 			m.do(t, withinCreate, Create{Spec: m.spec(t, c)})
 			return
 		}
 	}
-	if !t.netDone && t.mode() != fleet.NetworkHost {
+	if !t.sandbox.ready && t.mode() != fleet.NetworkHost {
 		m.setupNetwork(t)
 		return
 	}
 	for _, c := range t.containers {
 		if c.state == cCreated {
 			m.setStatus(t, fleet.TaskActivating)
-			t.found = false
+			t.start.found = false
 			m.do(t, withinStart, Start{Container: c.id})
 			return
 		}
@@ -173,20 +173,20 @@ func (m *Machine) startStep(t *task) {
 }
 
 func (m *Machine) setupNetwork(t *task) {
-	t.network = networkMade
+	t.sandbox.network = networkMade
 	m.do(t, withinNetwork, SetupNetwork{Spec: port.NetworkSpec{Task: t.id, PID: t.joinPID(), Mode: t.mode(), Ports: t.ports()}})
 }
 
 func (t *task) ports() []fleet.PortBinding {
-	if t.wanted == nil {
+	if t.spec.wanted == nil {
 		return nil
 	}
-	return t.wanted.Ports
+	return t.spec.wanted.Ports
 }
 
 func (m *Machine) cgroupPrepared(t *task, d Done) {
 	if d.Err == nil {
-		t.cgroup = d.Path
+		t.sandbox.cgroup = d.Path
 		t.resetAttempt()
 		return
 	}
@@ -195,13 +195,13 @@ func (m *Machine) cgroupPrepared(t *task, d Done) {
 
 func (m *Machine) networked(t *task, d Done) {
 	if d.Err == nil {
-		t.netDone, t.addr = true, d.Addr
+		t.sandbox.ready, t.sandbox.addr = true, d.Addr
 		t.resetAttempt()
 		return
 	}
 	err := fmt.Errorf("ContainerNetworkingError: set up network: %w", d.Err)
-	if t.status >= fleet.TaskRunning {
-		t.netTry = m.now.Mono + retryBackOffCap // it runs; a repair may wait
+	if t.status.last >= fleet.TaskRunning {
+		t.sandbox.retryAt = m.now.Mono + retryBackOffCap // it runs; a repair may wait
 		m.recordNote(t.id, NoteRetry, err.Error())
 		return
 	}
@@ -211,7 +211,7 @@ func (m *Machine) networked(t *task, d Done) {
 // stepFailed has an idempotent step of a start tried again a few times.
 func (m *Machine) stepFailed(t *task, err error) {
 	m.again(t, err)
-	if t.tries >= stepTries && t.phase == phaseStarting {
+	if t.step.tries >= stepTries && t.phase == phaseStarting {
 		m.end(t, fleet.StopTaskFailedToStart, err.Error())
 	}
 }

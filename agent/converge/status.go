@@ -105,13 +105,13 @@ func (m *Machine) Status() Status {
 
 func (s *Status) count(t *task) {
 	switch {
-	case t.unreported:
+	case t.spec.orphan:
 		s.Unknown++
-	case t.status == fleet.TaskStopped:
+	case t.status.last == fleet.TaskStopped:
 		s.Stopped++
 	case t.phase == phaseStopping:
 		s.Stopping++
-	case t.status == fleet.TaskRunning:
+	case t.status.last == fleet.TaskRunning:
 		s.Running++
 	default:
 		s.Pending++
@@ -122,23 +122,23 @@ func (m *Machine) taskStatus(t *task) TaskStatus {
 	r := m.taskReport(t)
 	v := TaskStatus{
 		Task:      t.id,
-		Status:    t.status,
-		Since:     t.since,
-		StartedAt: t.runAt,
+		Status:    t.status.last,
+		Since:     t.status.since,
+		StartedAt: t.status.startedAt,
 		Health:    r.Health,
-		Attempt:   t.attempt,
-		Address:   t.addr,
+		Attempt:   t.start.attempt,
+		Address:   t.sandbox.addr,
 		Ports:     slices.Clone(t.ports()),
-		Why:       t.why,
+		Why:       t.status.why,
 		StopCode:  r.StopCode,
 		Reason:    r.Reason,
 		Exits:     r.Exits,
 	}
-	if t.wanted != nil {
-		v.Service, v.Revision, v.TaskDef, v.Desired = t.wanted.Service, t.wanted.Revision, t.wanted.TaskDef, t.wanted.Desired
+	if t.spec.wanted != nil {
+		v.Service, v.Revision, v.TaskDef, v.Desired = t.spec.wanted.Service, t.spec.wanted.Revision, t.spec.wanted.TaskDef, t.spec.wanted.Desired
 	}
-	if t.def != nil {
-		v.TaskDef = t.def.ID
+	if t.spec.def != nil {
+		v.TaskDef = t.spec.def.ID
 	}
 	for _, c := range t.containers {
 		view := ContainerView{Name: c.name, ID: c.id, State: cstateNames[c.state]}
@@ -158,8 +158,8 @@ func (m *Machine) taskStatus(t *task) TaskStatus {
 func (m *Machine) Reserved() fleet.Resources {
 	var sum fleet.Resources
 	for _, t := range m.tasks {
-		if t.def != nil && t.status != fleet.TaskStopped && t.deferral != deferRan {
-			sum = sum.Add(t.def.Reservation())
+		if t.spec.def != nil && t.status.last != fleet.TaskStopped && t.deferral != deferRan {
+			sum = sum.Add(t.spec.def.Reservation())
 		}
 	}
 	return sum

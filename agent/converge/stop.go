@@ -19,29 +19,29 @@ const (
 // end decides that a task ends, for a reason of the host's own. The first
 // decision stands.
 func (m *Machine) end(t *task, code fleet.StopCode, reason string) {
-	m.fall(t, &stopping{code: code, reason: clip(reason), at: m.now.Wall})
+	m.fall(t, &stopState{code: code, reason: clip(reason), at: m.now.Wall})
 }
 
 // endAsked ends a task because the fleet wants it stopped. State has the code
 // and the reason.
 func (m *Machine) endAsked(t *task) {
-	m.fall(t, &stopping{at: m.now.Wall})
+	m.fall(t, &stopState{at: m.now.Wall})
 }
 
 // endUnlisted ends a task that a snapshot no longer has.
 func (m *Machine) endUnlisted(t *task) {
-	m.fall(t, &stopping{reason: "not wanted any more: absent at " + m.wants.at.String(), at: m.now.Wall})
+	m.fall(t, &stopState{reason: "not wanted any more: absent at " + m.wants.at.String(), at: m.now.Wall})
 }
 
-func (m *Machine) fall(t *task, s *stopping) {
+func (m *Machine) fall(t *task, s *stopState) {
 	if t.phase != phaseStarting {
 		return
 	}
 	t.phase, t.stop = phaseStopping, s
 	t.resetAttempt()
 	m.freeSlot(t)
-	if t.traced() || !t.unreported {
-		t.stopRecord = m.journal(Record{Kind: RecordStop, Task: t.id, Attempt: t.attempt, At: s.at, Code: s.code, Reason: s.reason, Exits: t.exitList()})
+	if t.traced() || !t.spec.orphan {
+		t.stop.record = m.journal(Record{Kind: RecordStop, Task: t.id, Attempt: t.start.attempt, At: s.at, Code: s.code, Reason: s.reason, Exits: t.exitList()})
 	}
 	m.recordNote(t.id, NoteTaskStopping, s.reason)
 	m.touch(t)
@@ -51,14 +51,14 @@ func (m *Machine) fall(t *task, s *stopping) {
 func (m *Machine) stepStop(t *task) {
 	m.setStatus(t, fleet.TaskDeactivating)
 	if m.unsettled(t) {
-		t.why = "its journal line has no container: waiting for the runtime to settle"
+		t.status.why = "its journal line has no container: waiting for the runtime to settle"
 		return
 	}
 	if m.stopContainers(t) {
 		return
 	}
 	m.setStatus(t, fleet.TaskDeprovisioning)
-	if t.network == networkMade {
+	if t.sandbox.network == networkMade {
 		m.do(t, withinNetwork, TeardownNetwork{})
 		return
 	}
@@ -75,11 +75,11 @@ func (m *Machine) stopContainers(t *task) bool {
 		}
 		left = true
 		if !m.runtime.up {
-			t.why = "container runtime does not answer"
+			t.status.why = "container runtime does not answer"
 			return true
 		}
 		if c.state == cUnknown {
-			t.why = "the runtime did not answer whether " + c.name + " exists"
+			t.status.why = "the runtime did not answer whether " + c.name + " exists"
 			continue
 		}
 		if c.state == cCreated {
@@ -172,7 +172,7 @@ func (m *Machine) networkGone(t *task, d Done) {
 		return
 	}
 	t.resetAttempt()
-	t.network, t.netDone = networkNone, false
+	t.sandbox.network, t.sandbox.ready = networkNone, false
 }
 
 // ended makes an end final, once it is on disk.
@@ -181,8 +181,8 @@ func (m *Machine) ended(t *task) {
 		return
 	}
 	t.phase = phaseStopped
-	if t.status < fleet.TaskStopped {
-		t.stopAt = m.now.Wall
+	if t.status.last < fleet.TaskStopped {
+		t.status.stoppedAt = m.now.Wall
 		m.recordNote(t.id, NoteTaskStopped, t.stop.reason)
 	}
 	m.setStatus(t, fleet.TaskStopped)
@@ -198,7 +198,7 @@ func (t *task) exitList() []fleet.ContainerExit {
 		if c.code == nil && c.reason == "" {
 			e = t.remembered(e)
 		}
-		if e.Code != nil || e.Reason != "" || t.status == fleet.TaskStopped {
+		if e.Code != nil || e.Reason != "" || t.status.last == fleet.TaskStopped {
 			list = append(list, e)
 		}
 	}
@@ -207,7 +207,10 @@ func (t *task) exitList() []fleet.ContainerExit {
 
 // remembered is what an agent before this one knew of a container's end.
 func (t *task) remembered(e fleet.ContainerExit) fleet.ContainerExit {
-	for _, old := range t.exits {
+	if t.stop == nil {
+		return e
+	}
+	for _, old := range t.stop.exits {
 		if old.Container == e.Container {
 			return old
 		}

@@ -37,55 +37,67 @@ const (
 	journaledDurably
 )
 
-// task is one task as this host knows it.
+// task is one task as this host knows it: what it is to be, how its start and its
+// end stand, what was made for it, and what is said of it.
 type task struct {
-	id          fleet.TaskID
+	id         fleet.TaskID
+	phase      phase
+	deferral   deferral
+	spec       taskSpec
+	start      startState
+	stop       *stopState // nil: it is not to end
+	containers []*container
+	sandbox    sandbox
+	step       stepState
+	wake       wakeState
+
+	status statusView
+	health healthView
+	report reportView
+}
+
+// taskSpec is what the task is and what the fleet wants of it.
+type taskSpec struct {
 	wanted      *fleet.WantedTask // nil: not on the list, or not any more
 	def         *fleet.TaskDef    // nil: nobody told
-	phase       phase
-	deferral    deferral
-	dirty       bool
-	due         time.Duration // of its newest timer of work
-	maintenance time.Duration // of its newest timer of chores
-	step        uint64        // the step in flight, 0 for none
-	retry       time.Duration // no step before
-	tries       int           // of the present step
+	listedGen   uint64            // acceptance that listed it first
+	gone        bool              // a frame no longer listed it
+	goneGen     uint64            // that acceptance
+	notWanted   uint64            // acceptance since which it is not to run: asked to stop, or not listed; 0 = it is
+	orphan      bool              // found here, and the fleet never named it: nothing is reported of it
+	orphanSince time.Duration
+}
 
-	attempt    int  // the last one begun; 0 = never
-	oldBoot    bool // that was in another boot
-	journal    journalState
-	begunAt    fleet.Time    // of the record
-	runAt      fleet.Time    // of RUNNING
-	found      bool          // running already when this agent looked first
-	moved      time.Duration // its last step began or ended
-	unreported bool          // a stranger: the fleet never knew it
+// startState is how the task's start stands, and where the task came from.
+type startState struct {
+	attempt   int  // the last one begun; 0 = never
+	oldBoot   bool // that was in another boot
+	journal   journalState
+	at        fleet.Time    // of the record
+	found     bool          // running already when this agent listed first
+	unknownAt time.Duration // journaled by an agent that died, nothing found yet: since when; 0 = no
+	rerun     bool          // a cold start: prefer images that are here
+}
+
+// stopState is a decision that a task ends, and how far it is on disk.
+type stopState struct {
+	code       fleet.StopCode // zero when the fleet asked
+	reason     string
+	at         fleet.Time
+	elapsed    time.Duration         // of the grace, by an agent before this one
+	exits      []fleet.ContainerExit // from the journal, for containers not found any more
+	record     uint64                // number of its record; 0: the journal had it already
+	awaitsDisk bool                  // for its record, or a list without the task, to be durable
+}
+
+// sandbox is what a task's containers share: the parent cgroup and the network.
+type sandbox struct {
+	cgroup     string
 	cgroupGone bool
-	unknownAt  time.Duration // journaled by an agent that died, nothing found yet: since when; 0 = no
-	rerun      bool          // a black start: prefer images that are here
-	listedGen  uint64        // acceptance that listed it first
-	gone       bool          // a frame no longer listed it
-	goneGen    uint64        // that acceptance
-	notWanted  uint64        // acceptance since which it is not to run: asked to stop, or not listed; 0 = it is
-	endWaits   bool          // for its end to be on disk
-	stopRecord uint64        // number of the record of its end; 0: the journal had it already
-	since      fleet.Time    // of its status
-	why        string        // why it does not move, for people
-	seen       time.Duration // a stranger: since when
-	containers []*container
-
-	cgroup  string
-	network networkState
-	netDone bool // set up or checked in this life of the agent
-	netTry  time.Duration
-	addr    netip.Addr
-
-	status fleet.TaskStatus
-	health healthView
-	stop   *stopping
-	exits  []fleet.ContainerExit // from the journal, for containers not found any more
-	stopAt fleet.Time
-
-	report reportView
+	network    networkState
+	ready      bool          // the network was set up or checked in this life of the agent
+	retryAt    time.Duration // no repair of the network before
+	addr       netip.Addr
 }
 
 // networkState is what may be left of a task's network.
@@ -96,21 +108,37 @@ const (
 	networkMade              // asked for, or found: must be torn down
 )
 
-// stopping is a decision that a task ends.
-type stopping struct {
-	code    fleet.StopCode // zero when the fleet asked
-	reason  string
-	at      fleet.Time
-	elapsed time.Duration // of the grace, by an agent before this one
+// stepState is the step in flight, and the pause after steps that failed.
+type stepState struct {
+	effect  uint64        // in flight, 0 for none
+	moved   time.Duration // the last step began or ended
+	retryAt time.Duration // no step before
+	tries   int           // of the present step
+}
+
+// wakeState is when the machine is to look at the task again.
+type wakeState struct {
+	dirty       bool
+	due         time.Duration // of its newest timer of work
+	maintenance time.Duration // of its newest timer of maintenance
+}
+
+// statusView is what is told of where the task stands.
+type statusView struct {
+	last      fleet.TaskStatus
+	since     fleet.Time // of last
+	startedAt fleet.Time // of RUNNING
+	stoppedAt fleet.Time
+	why       string // why it does not move, for people
 }
 
 // define gives the task its definition; containers known already keep what is
 // known of them and stand in the order of the definition.
 func (t *task) define(def *fleet.TaskDef) {
-	if t.def != nil || def == nil {
+	if t.spec.def != nil || def == nil {
 		return
 	}
-	t.def = def
+	t.spec.def = def
 	known := t.containers
 	t.containers = nil
 	for i := range def.Containers {
@@ -162,29 +190,29 @@ func (t *task) joinPID() int {
 
 // traced reports whether anything of this boot shows that the task was begun.
 func (t *task) traced() bool {
-	return t.attempt > 0 || t.any(func(c *container) bool { return c.state != cNone })
+	return t.start.attempt > 0 || t.any(func(c *container) bool { return c.state != cNone })
 }
 
 // mode is the task's network mode; that of an unknown definition is not known
 // and nothing is set up for it.
 func (t *task) mode() fleet.NetworkMode {
-	if t.def == nil {
+	if t.spec.def == nil {
 		return fleet.NetworkHost
 	}
-	return t.def.NetworkMode
+	return t.spec.def.NetworkMode
 }
 
 // asked reports whether the fleet says that the task is to end, or has ended.
 func (t *task) asked() bool {
-	return t.wanted != nil && (t.wanted.Desired == fleet.TaskStopped || t.wanted.Last == fleet.TaskStopped)
+	return t.spec.wanted != nil && (t.spec.wanted.Desired == fleet.TaskStopped || t.spec.wanted.Last == fleet.TaskStopped)
 }
 
 // service reports whether the task belongs to a service.
-func (t *task) service() bool { return t.wanted != nil && t.wanted.Service != "" }
+func (t *task) service() bool { return t.spec.wanted != nil && t.spec.wanted.Service != "" }
 
 // advance moves a task by at most one step and keeps what is said of it true.
 func (m *Machine) advance(t *task) {
-	t.why = ""
+	t.status.why = ""
 	m.moveOn(t)
 	if m.tasks[t.id] != t {
 		return // collected
@@ -197,7 +225,7 @@ func (m *Machine) advance(t *task) {
 
 func (m *Machine) moveOn(t *task) {
 	if !m.relist.done {
-		t.why = "the container runtime has not been looked at yet"
+		t.status.why = "the container runtime has not been looked at yet"
 		return
 	}
 	if t.deferral != deferNone {
@@ -209,10 +237,10 @@ func (m *Machine) moveOn(t *task) {
 	}
 	m.cutOff(t)
 	switch {
-	case t.step != 0:
-		t.why = "a step is in flight"
-	case m.now.Mono < t.retry:
-		t.why = "the last step failed and waits to be tried again"
+	case t.step.effect != 0:
+		t.status.why = "a step is in flight"
+	case m.now.Mono < t.step.retryAt:
+		t.status.why = "the last step failed and waits to be tried again"
 	case t.phase == phaseStarting:
 		m.stepStart(t)
 	case t.phase == phaseStopping:
@@ -224,25 +252,25 @@ func (m *Machine) moveOn(t *task) {
 
 // setStatus moves the status; it never falls.
 func (m *Machine) setStatus(t *task, s fleet.TaskStatus) {
-	if s > t.status {
-		t.status, t.since = s, m.now.Wall
+	if s > t.status.last {
+		t.status.last, t.status.since = s, m.now.Wall
 	}
 }
 
 // do begins a step of a task; its result comes back through stepDone.
 func (m *Machine) do(t *task, within time.Duration, action Action) {
-	t.step, t.moved = m.emit(t.id, within, action), m.now.Mono
+	t.step.effect, t.step.moved = m.emit(t.id, within, action), m.now.Mono
 }
 
 // again puts the task's next step off, longer with each try, and says why.
 func (m *Machine) again(t *task, err error) {
-	t.tries++
-	t.retry = m.now.Mono + backOff(retryBackOffBase, retryBackOffCap, t.tries)
+	t.step.tries++
+	t.step.retryAt = m.now.Mono + backOff(retryBackOffBase, retryBackOffCap, t.step.tries)
 	m.recordNote(t.id, NoteRetry, err.Error())
 }
 
 // resetAttempt ends a row of failures.
-func (t *task) resetAttempt() { t.tries, t.retry = 0, 0 }
+func (t *task) resetAttempt() { t.step.tries, t.step.retryAt = 0, 0 }
 
 // backOff is base doubled with each try after the first, up to a cap.
 func backOff(base, most time.Duration, tries int) time.Duration {

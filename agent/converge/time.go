@@ -36,15 +36,15 @@ func (h *timers) Pop() any {
 func (m *Machine) wake() {
 	for len(m.timers) > 0 && m.timers[0].at <= m.now.Mono {
 		due := heap.Pop(&m.timers).(timer)
-		if t := m.tasks[due.task]; t != nil && t.due == due.at {
-			t.due = noTime
+		if t := m.tasks[due.task]; t != nil && t.wake.due == due.at {
+			t.wake.due = noTime
 			m.touch(t)
 		}
 	}
 	for len(m.maintenance) > 0 && m.maintenance[0].at <= m.now.Mono {
 		due := heap.Pop(&m.maintenance).(timer)
-		if t := m.tasks[due.task]; t != nil && t.maintenance == due.at {
-			t.maintenance = noTime
+		if t := m.tasks[due.task]; t != nil && t.wake.maintenance == due.at {
+			t.wake.maintenance = noTime
 			m.touch(t)
 		}
 	}
@@ -73,14 +73,14 @@ func (m *Machine) cutOff(t *task) {
 	if at == noTime || m.now.Mono < at {
 		return
 	}
-	m.end(t, fleet.StopInfrastructureHealth, fmt.Sprintf("no voter with a leader heard for %s (onDisconnect)", time.Duration(t.wanted.StopAfterMs)*time.Millisecond))
+	m.end(t, fleet.StopInfrastructureHealth, fmt.Sprintf("no voter with a leader heard for %s (onDisconnect)", time.Duration(t.spec.wanted.StopAfterMs)*time.Millisecond))
 }
 
 func (m *Machine) cutOffAt(t *task) time.Duration {
-	if t.wanted == nil || t.wanted.StopAfterMs <= 0 || t.phase != phaseStarting {
+	if t.spec.wanted == nil || t.spec.wanted.StopAfterMs <= 0 || t.phase != phaseStarting {
 		return noTime
 	}
-	return m.voters.led + time.Duration(t.wanted.StopAfterMs)*time.Millisecond
+	return m.voters.led + time.Duration(t.spec.wanted.StopAfterMs)*time.Millisecond
 }
 
 // waiting finds the earliest of several times that have not come yet. One that
@@ -96,23 +96,23 @@ func (w *waiting) until(at time.Duration) {
 // schedule has a task looked at again when time alone will change something.
 func (m *Machine) schedule(t *task) {
 	w := waiting{now: m.now.Mono, due: noTime}
-	w.until(t.retry)
-	w.until(t.netTry)
+	w.until(t.step.retryAt)
+	w.until(t.sandbox.retryAt)
 	w.until(t.report.notBefore)
 	w.until(m.cutOffAt(t))
 	w.until(m.orphanDue(t))
 	w.until(m.giveUpDue(t))
-	if t.unknownAt != 0 {
-		w.until(t.unknownAt + unknownSettle)
+	if t.start.unknownAt != 0 {
+		w.until(t.start.unknownAt + unknownSettle)
 	}
 	for _, c := range t.containers {
 		w.until(c.judgeAt())
 	}
 	m.stopDue(t, &w)
-	chores := waiting{now: m.now.Mono, due: noTime}
-	t.probeDue(&w, &chores)
-	m.timers.move(&t.due, w.due, t.id)
-	m.maintenance.move(&t.maintenance, chores.due, t.id)
+	maintenance := waiting{now: m.now.Mono, due: noTime}
+	t.probeDue(&w, &maintenance)
+	m.timers.move(&t.wake.due, w.due, t.id)
+	m.maintenance.move(&t.wake.maintenance, maintenance.due, t.id)
 }
 
 // move has a task's timer come at another time.
@@ -140,7 +140,7 @@ func (h *timers) next(valid func(timer) bool) time.Duration {
 
 func (m *Machine) orphanDue(t *task) time.Duration {
 	if t.deferral == deferOrphan && m.voters.synced {
-		return t.seen + orphanAfter
+		return t.spec.orphanSince + orphanAfter
 	}
 	return noTime
 }
@@ -164,7 +164,7 @@ func (m *Machine) stopDue(t *task, w *waiting) {
 
 // giveUpDue is when a task stops waiting for the wanted file.
 func (m *Machine) giveUpDue(t *task) time.Duration {
-	if m.disk.failing == 0 || t.phase != phaseStarting || m.wants.saved >= t.listedGen {
+	if m.disk.failing == 0 || t.phase != phaseStarting || m.wants.saved >= t.spec.listedGen {
 		return noTime
 	}
 	return m.disk.failing + journalGiveUp
@@ -173,8 +173,8 @@ func (m *Machine) giveUpDue(t *task) time.Duration {
 // arm asks for a Tick at the earliest time that anything is due.
 func (m *Machine) arm() {
 	next := ArmTimer{
-		Work: m.timers.next(func(due timer) bool { t := m.tasks[due.task]; return t != nil && t.due == due.at }),
-		At:   m.maintenance.next(func(due timer) bool { t := m.tasks[due.task]; return t != nil && t.maintenance == due.at }),
+		Work: m.timers.next(func(due timer) bool { t := m.tasks[due.task]; return t != nil && t.wake.due == due.at }),
+		At:   m.maintenance.next(func(due timer) bool { t := m.tasks[due.task]; return t != nil && t.wake.maintenance == due.at }),
 	}
 	for _, at := range []time.Duration{m.imagesDue(), m.slotDue(), m.resendDue(), m.bootDue(), m.runtimeDue(), m.saveDue(), m.journalDue()} {
 		next.Work = min(next.Work, at)

@@ -107,8 +107,8 @@ func (m *Machine) forgetDefs() {
 	}
 	used := make(map[fleet.TaskDefID]*fleet.TaskDef)
 	for _, t := range m.tasks {
-		if t.def != nil {
-			used[t.def.ID] = t.def
+		if t.spec.def != nil {
+			used[t.spec.def.ID] = t.spec.def
 		}
 	}
 	m.wants.defs = used
@@ -163,7 +163,7 @@ func (m *Machine) validate(f Frame, defs map[fleet.TaskDefID]*fleet.TaskDef) err
 	}
 	for _, id := range f.Removed {
 		t := m.tasks[id]
-		if !f.Complete && t != nil && t.wanted != nil && t.phase < phaseStopped {
+		if !f.Complete && t != nil && t.spec.wanted != nil && t.phase < phaseStopped {
 			return fmt.Errorf("removes task %s, which has not stopped here: only a snapshot is evidence: %w", id, ErrNeedSnapshot)
 		}
 	}
@@ -190,7 +190,7 @@ func (m *Machine) absent(f Frame) []fleet.TaskID {
 	var ids []fleet.TaskID
 	if !f.Complete {
 		for _, id := range f.Removed {
-			if t := m.tasks[id]; t != nil && t.wanted != nil {
+			if t := m.tasks[id]; t != nil && t.spec.wanted != nil {
 				ids = append(ids, id)
 			}
 		}
@@ -201,7 +201,7 @@ func (m *Machine) absent(f Frame) []fleet.TaskID {
 		listed[f.Tasks[i].ID] = true
 	}
 	for _, id := range m.taskIDs() {
-		if t := m.tasks[id]; !listed[id] && t.deferral != deferOrphan && !t.gone {
+		if t := m.tasks[id]; !listed[id] && t.deferral != deferOrphan && !t.spec.gone {
 			ids = append(ids, id)
 		}
 	}
@@ -243,18 +243,18 @@ func (m *Machine) want(wt fleet.WantedTask) {
 		t = &task{id: wt.ID, phase: phaseStarting}
 		m.tasks[wt.ID] = t
 	}
-	if t.wanted == nil {
-		t.listedGen = m.wants.gen
+	if t.spec.wanted == nil {
+		t.spec.listedGen = m.wants.gen
 	}
 	if t.deferral == deferOrphan {
 		m.recognise(t)
 	}
-	t.wanted, t.gone = &wt, false
+	t.spec.wanted, t.spec.gone = &wt, false
 	switch {
 	case !t.asked():
-		t.notWanted = 0
-	case t.notWanted == 0:
-		t.notWanted = m.wants.gen
+		t.spec.notWanted = 0
+	case t.spec.notWanted == 0:
+		t.spec.notWanted = m.wants.gen
 	}
 	t.define(m.wants.defs[wt.TaskDef])
 	m.touch(t)
@@ -262,9 +262,9 @@ func (m *Machine) want(wt fleet.WantedTask) {
 
 // unwant takes note that a task is not wanted any more.
 func (m *Machine) unwant(t *task) {
-	t.wanted, t.gone, t.goneGen = nil, true, m.wants.gen
-	if t.notWanted == 0 {
-		t.notWanted = m.wants.gen
+	t.spec.wanted, t.spec.gone, t.spec.goneGen = nil, true, m.wants.gen
+	if t.spec.notWanted == 0 {
+		t.spec.notWanted = m.wants.gen
 	}
 	if t.phase == phaseStarting && t.deferral != deferRan {
 		m.release(t)
