@@ -1,6 +1,10 @@
 package lead
 
-import "time"
+import (
+	"time"
+
+	"skein/agent/plan"
+)
 
 const (
 	// GatherFor is how long a nudge waits for company, GatherMost how long the
@@ -37,7 +41,7 @@ const (
 	// hosts' before it hands over; ClockSamples is how many hosts make a median.
 	// Source: MECHANICS 5.
 	ClockOff     = 2 * time.Second
-	ClockSamples = 3
+	ClockSamples = plan.MinClockSamples
 	// HandOverEvery bounds hand-overs. Source: reliability.md 5.6.
 	HandOverEvery = time.Minute
 

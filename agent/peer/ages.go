@@ -55,4 +55,7 @@ type AgesAck struct {
 	WallMs   int64 `cbor:"2,keyasint,omitempty"` // the leader's clock, UTC
 	// Index is that of the leader's State: who has applied it holds the newest.
 	Index uint64 `cbor:"3,keyasint,omitempty"`
+	// MedianMs is the median of the fleet's clocks minus the leader's; nil while too
+	// few are measured.
+	MedianMs *int64 `cbor:"4,keyasint,omitempty"`
 }

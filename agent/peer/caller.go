@@ -37,7 +37,7 @@ func CallerFrom(ctx context.Context) (Caller, bool) {
 type access uint8
 
 const (
-	accessRenew  access = iota + 1 // any host of the fleet, also with a certificate that has expired
+	accessRenew  access = iota + 1 // any host of the fleet, also with a certificate that has expired or is not valid yet
 	accessHost                     // any host of the fleet; what it says must be about itself
 	accessVoter                    // hosts with a voter row
 	accessReader                   // any host may read; writing takes a voter or an operator token
@@ -53,8 +53,8 @@ func (p *Port) admit(r *http.Request, need access) (trust.Peer, trust.Authorizat
 	if err != nil {
 		return peer, authorization, err
 	}
-	if need != accessRenew && peer.Expired(p.cfg.Clock.Now()) {
-		return peer, authorization, fmt.Errorf("%s: %w: renew it first", peer.Host, trust.ErrExpired)
+	if err := peer.Valid(p.cfg.Clock.Now()); err != nil && need != accessRenew {
+		return peer, authorization, fmt.Errorf("%w: renew it first", err)
 	}
 	if need == accessVoter && !authorization.Voter {
 		return peer, authorization, fmt.Errorf("%s: %w", peer.Host, trust.ErrNotVoter)

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"skein/agent/plan"
+	"skein/agent/trust"
 	"skein/raftfsm/fleet"
 )
 
@@ -29,7 +30,9 @@ type FailureDetector struct {
 	known       time.Duration // when Know was last told
 	liveness    plan.FleetLiveness
 	livenessAt  time.Duration
-	livenessNew bool // a sight changed since seen was made
+	livenessNew bool          // a sight changed since seen was made
+	clockOff    *int64        // ms, this voter's clock minus the fleet's median, as the leader told; nil: not known
+	clockOffAt  time.Duration // when the leader told
 
 	// Of the goroutine that runs only.
 	leader      fleet.HostID // whom the ages were told last
@@ -42,8 +45,9 @@ type FailureDetector struct {
 
 // agesResult is what became of a word to the leader.
 type agesResult struct {
-	clock *int64 // see FailureDetector; nil when it was not measured
-	err   error
+	clock  *int64 // see FailureDetector; nil when it was not measured
+	median *int64 // of the fleet's clocks, minus the leader's; nil when it was not told
+	err    error
 }
 
 func newFailureDetector(p *Port) *FailureDetector {
@@ -212,6 +216,7 @@ func (e *FailureDetector) follow(ctx context.Context, log Log) {
 			}
 			if told.clock != nil {
 				e.clock = told.clock
+				e.noteClock(told)
 			}
 		default:
 			return
@@ -254,7 +259,7 @@ func (e *FailureDetector) sendAges(ctx context.Context, log Log, leader fleet.Ho
 		// Right within half of the time that it took, which leaderContext bounds,
 		// however long either stood still.
 		off := -offMs(ack.WallMs, e.p.cfg.Clock.Now().Add((asked-answered)/2))
-		t.clock = &off
+		t.clock, t.median = &off, ack.MedianMs
 	}
 	if ack.NeedFull {
 		t.err = errNeedFull
@@ -273,8 +278,48 @@ func (e *FailureDetector) take(voter fleet.HostID, ages Ages, index uint64) Ages
 	ack := AgesAck{NeedFull: true, WallMs: e.p.cfg.Clock.Now().UnixMilli(), Index: index}
 	if e.leading {
 		ack.NeedFull = e.watch.Take(e.now(), voter, ages)
+		if off, known := e.median(); known {
+			ms := off.Milliseconds()
+			ack.MedianMs = &ms
+		}
 	}
 	return ack
+}
+
+// median is that of the fleet's clocks minus this leader's, at most clockEvery old;
+// false while too few are measured. e.mu is held.
+func (e *FailureDetector) median() (time.Duration, bool) {
+	if now := e.now(); e.liveness.Hosts == nil || now-e.livenessAt >= clockEvery {
+		e.liveness, e.livenessAt, e.livenessNew = e.watch.Liveness(now, e.p.cfg.Report), now, false
+	}
+	return e.liveness.ClockOffset, e.liveness.ClockSamples >= plan.MinClockSamples
+}
+
+// noteClock keeps how far this voter's clock is from the median that the leader
+// told; a leader that knows of none makes it unknown.
+func (e *FailureDetector) noteClock(told agesResult) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.clockOff, e.clockOffAt = nil, e.now()
+	if told.median != nil {
+		off := *told.clock - *told.median
+		e.clockOff = &off
+	}
+}
+
+// clockStanding is how this voter's clock compares with the fleet's: measured by
+// itself while it leads, else as the leader told within clockKept.
+func (e *FailureDetector) clockStanding() trust.ClockStanding {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if e.leading {
+		off, known := e.median()
+		return trust.ClockStanding{Known: known, Off: -off}
+	}
+	if e.clockOff == nil || e.now()-e.clockOffAt > clockKept {
+		return trust.ClockStanding{}
+	}
+	return trust.ClockStanding{Known: true, Off: clockOf(*e.clockOff)}
 }
 
 // age is how long ago State here was known to be the newest: 0 while this voter

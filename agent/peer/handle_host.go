@@ -202,13 +202,4 @@ func (p *Port) report(c *call) (any, error) {
 	return ReportAnswer{Index: index, Dropped: result.Dropped}, nil
 }
 
-func (p *Port) renew(c *call) (any, error) {
-	grant, err := p.issuer.Renew(c.peer, p.cfg.Clock.Now())
-	if err != nil {
-		return nil, err
-	}
-	p.cfg.Logs.Info("certificate renewed", "host", grant.Name, "expired", c.peer.Expired(p.cfg.Clock.Now()))
-	return grant, nil
-}
-
 func (p *Port) starved() bool { return p.cfg.Starved != nil && p.cfg.Starved() }

@@ -60,23 +60,35 @@ func (p *Port) proposeJoin(ctx context.Context, items []fleet.Item) ([]fleet.Res
 	return p.Propose(ctx, items)
 }
 
-// admitNewcomer decides here on a voter, and passes the request on to one on a
-// worker. Again with the same token and key is safe, so the next voter is asked
-// whenever one cannot decide.
+// admitNewcomer decides here on a voter whose clock is right, and passes the
+// request on to another one else. Again with the same token and key is safe, so
+// the next voter is asked whenever one cannot decide.
 func (p *Port) admitNewcomer(ctx context.Context, ask trust.JoinRequest, body []byte) (trust.Grant, error) {
-	if p.log() != nil {
-		return p.admitHere(ctx, ask)
-	}
 	err := error(ErrNoVoter)
-	for _, voter := range p.Voters() {
+	if p.log() != nil {
 		var grant trust.Grant
-		err = p.call(ctx, voter, PathJoin, body, &grant)
-		if err == nil {
+		if grant, err = p.admitHere(ctx, ask); !errors.Is(err, trust.ErrClock) {
+			return grant, err
+		}
+	}
+	for _, voter := range p.Voters() {
+		if voter == p.self {
+			continue
+		}
+		var grant trust.Grant
+		asked := p.call(ctx, voter, PathJoin, body, &grant)
+		if asked == nil {
 			return grant, nil
 		}
-		if !elsewhere(err) {
-			return trust.Grant{}, err
+		if !elsewhere(asked) {
+			return trust.Grant{}, asked
 		}
+		if !errors.Is(err, trust.ErrClock) {
+			err = asked // two clocks that differ are what a person must hear of
+		}
+	}
+	if errors.Is(err, trust.ErrClock) {
+		return trust.Grant{}, err // no other try will set a clock right
 	}
 	return trust.Grant{}, fmt.Errorf("%w: %w", trust.ErrTryAgain, err)
 }
@@ -96,7 +108,7 @@ func elsewhere(err error) bool {
 	if NotSent(err) {
 		return true
 	}
-	for _, e := range []error{ErrUnknown, ErrNoLeader, ErrNotLeader, ErrNotHere, ErrBusy, ErrBehind, ErrStalled, trust.ErrTryAgain, trust.ErrNoFleetKey, trust.ErrUnknownHost, fleet.ErrNoFleet, trust.ErrExpired} {
+	for _, e := range []error{ErrUnknown, ErrNoLeader, ErrNotLeader, ErrNotHere, ErrBusy, ErrBehind, ErrStalled, trust.ErrTryAgain, trust.ErrNoFleetKey, trust.ErrUnknownHost, fleet.ErrNoFleet, trust.ErrExpired, trust.ErrNotYetValid, trust.ErrClock} {
 		if errors.Is(err, e) {
 			return true
 		}

@@ -147,6 +147,10 @@ const (
 	// clockStep is how far a host's clock moves before it is told again: far less
 	// than what leaders hand over for (2 s).
 	clockStep = 250 * time.Millisecond
+	// clockEvery is how old the median of the fleet's clocks may be that a leader
+	// tells, and clockKept how long a voter goes by the last that it was told.
+	clockEvery = 2 * time.Second
+	clockKept  = 10 * time.Second
 	// maxClockOff bounds what a clock may be off by: nothing overflows.
 	maxClockOff = 100 * 365 * 24 * time.Hour
 	// watchEvery is how often ages are looked at.

@@ -8,7 +8,6 @@ import (
 	"sync"
 	"time"
 
-	"skein/agent/trust"
 	"skein/raftfsm/fleet"
 	"skein/runtime/clock"
 )
@@ -252,49 +251,4 @@ func (l *Link) nextNonce(known uint64) uint64 {
 	nonce := max(l.nonce, known+1)
 	l.nonce = nonce + 1
 	return nonce
-}
-
-// runRenewal keeps this host's certificate fresh: a voter signs its own, others
-// ask any voter.
-func (l *Link) runRenewal(ctx context.Context) {
-	for {
-		cert := l.p.cfg.Identity.Certificate().Leaf
-		wait := trust.RenewAt(cert, l.p.self).Sub(l.cfg.Clock.Now())
-		if wait > 0 {
-			// Looked at again now and then: the wall clock may jump.
-			if !sleep(ctx, min(wait, renewAgain)) {
-				return
-			}
-			continue
-		}
-		if err := l.renew(ctx); err != nil {
-			l.cfg.Logs.Warn("certificate not renewed", "err", err, "not_after", cert.NotAfter)
-			if !sleep(ctx, renewAgain/2+rand.N(renewAgain)) {
-				return
-			}
-		}
-	}
-}
-
-func (l *Link) renew(ctx context.Context) error {
-	ctx, cancel := context.WithTimeout(ctx, renewTime)
-	defer cancel()
-	err := l.p.issuer.RenewSelf(l.cfg.Clock.Now())
-	for _, voter := range l.p.Voters() {
-		if err == nil {
-			break
-		}
-		var grant trust.Grant
-		if asked := l.p.call(ctx, voter, PathRenew, nil, &grant); asked != nil {
-			err = asked
-			continue
-		}
-		err = l.p.cfg.Identity.PutGrant(grant)
-	}
-	if err != nil {
-		return err
-	}
-	l.cfg.Logs.Info("own certificate renewed", "not_after", l.p.cfg.Identity.Certificate().Leaf.NotAfter)
-	l.p.transport.CloseIdleConnections()
-	return nil
 }

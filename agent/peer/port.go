@@ -79,7 +79,7 @@ func New(cfg Config, raw net.Listener) *Port {
 	p := &Port{cfg: cfg, self: cfg.Identity.Host()}
 	p.authority = trust.NewAuthority(p.state, cfg.Identity.Roster)
 	p.issuer = trust.NewIssuer(cfg.Identity, p.state)
-	p.admission = &trust.Admission{State: p.state, Propose: p.proposeJoin, Issuer: p.issuer, Now: cfg.Clock.Now}
+	p.admission = &trust.Admission{State: p.state, Propose: p.proposeJoin, Issuer: p.issuer, Now: cfg.Clock.Now, MaySign: p.maySign}
 	p.listener = NewListener(raw, cfg.Identity.ServerConfig(cfg.Clock.Now, p.authority), cfg.Logs)
 	p.transport = p.newTransport()
 	p.flight = newFlight()
@@ -170,8 +170,8 @@ func (p *Port) DialRaft(ctx context.Context, host fleet.HostID) (net.Conn, error
 func (p *Port) sweepRaft() {
 	now := p.cfg.Clock.Now()
 	p.listener.sweepRaft(func(peer trust.Peer) error {
-		if peer.Expired(now) {
-			return trust.ErrExpired // it dials again with the next
+		if err := peer.Valid(now); err != nil {
+			return err // it dials again with the next
 		}
 		return trust.CheckVoter(p.authority, peer)
 	})

@@ -117,8 +117,8 @@ func (p *Port) mayStream(s *stream, log Log) error {
 	if _, err := trust.Check(p.authority, s.peer); err != nil {
 		return err
 	}
-	if s.peer.Expired(p.cfg.Clock.Now()) {
-		return fmt.Errorf("the certificate of this connection ended: %w", trust.ErrExpired)
+	if err := s.peer.Valid(p.cfg.Clock.Now()); err != nil {
+		return fmt.Errorf("the certificate of this connection is not good any more: %w", err)
 	}
 	return nil
 }

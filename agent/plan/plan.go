@@ -102,6 +102,10 @@ func (s Liveness) String() string {
 	return "sight?"
 }
 
+// MinClockSamples is how many hosts' clocks make a median that says which of them
+// is wrong.
+const MinClockSamples = 3
+
 // FleetLiveness is the leader's view of the fleet at one instant. Hosts not in it are
 // LivenessUnknown; a host that was never heard since this view began must become
 // LivenessSuspect after the threshold, or nobody would ever ask for witnesses.

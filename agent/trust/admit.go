@@ -22,6 +22,7 @@ type JoinRequest struct {
 	Zone       string            `cbor:"6,keyasint"`
 	Addr       netip.AddrPort    `cbor:"7,keyasint"` // its peer port, as others dial it
 	Attributes map[string]string `cbor:"8,keyasint,omitempty"`
+	ClockMs    int64             `cbor:"10,keyasint,omitempty"` // the newcomer's clock, UTC; 0: not told
 }
 
 // Admission is a voter's side of joining.
@@ -30,6 +31,9 @@ type Admission struct {
 	Propose func(context.Context, []fleet.Item) ([]fleet.Result, uint64, error)
 	Issuer  *Issuer
 	Now     func() time.Time
+	// MaySign refuses to sign for a newcomer whose clock is at caller, zero where it
+	// does not say (see ClockStanding); nil: never.
+	MaySign func(caller time.Time) error
 	Chance  io.Reader // for host ids; nil: the system's
 }
 
@@ -52,6 +56,12 @@ func (d *Admission) Admit(ctx context.Context, r JoinRequest) (Grant, error) {
 	}
 	if err := r.check(); err != nil {
 		return Grant{}, fmt.Errorf("join: %w", err)
+	}
+	// Before the token: a clock that is wrong would call a good one expired.
+	if d.MaySign != nil {
+		if err := d.MaySign(ClockOf(r.ClockMs)); err != nil {
+			return Grant{}, fmt.Errorf("join: %w", err)
+		}
 	}
 	token := PresentedToken{Kind: fleet.TokenJoin, Fleet: r.Fleet, ID: r.Token, Secret: r.Secret, Key: key}
 	if err := VerifyToken(st, token, d.Now()); err != nil {

@@ -138,7 +138,7 @@ func newAuthority(id fleet.FleetID, now time.Time) (*signer, error) {
 	}
 	template := &x509.Certificate{
 		SerialNumber: serial, Subject: pkix.Name{CommonName: "skein fleet " + string(id)},
-		NotBefore: now.Add(-Backdate), NotAfter: now.Add(CALifetime),
+		NotBefore: now.Add(-caBackdate), NotAfter: now.Add(CALifetime),
 		IsCA: true, BasicConstraintsValid: true, MaxPathLenZero: true,
 		KeyUsage: x509.KeyUsageCertSign | x509.KeyUsageCRLSign,
 	}
@@ -231,13 +231,18 @@ func parseRequest(text []byte) (crypto.PublicKey, error) {
 	return request.PublicKey, nil
 }
 
-// RenewAt is when a host renews: at half of the certificate's life, a tenth of
-// it earlier or later by the hash of the host's id.
-func RenewAt(cert *x509.Certificate, host fleet.HostID) time.Time {
+// RenewIn is how long a host waits before it renews: until half of the
+// certificate's life, a tenth of it earlier or later by the hash of the host's id.
+// A certificate that is not valid yet was made while a clock was ahead, and is
+// renewed at once.
+func RenewIn(cert *x509.Certificate, host fleet.HostID, now time.Time) time.Duration {
+	if now.Before(cert.NotBefore) {
+		return 0
+	}
 	born := cert.NotBefore.Add(Backdate)
 	life := cert.NotAfter.Sub(born)
 	hash := fnv.New64a()
 	_, _ = hash.Write([]byte(host))
 	share := float64(hash.Sum64()>>11) / (1 << 53) // 0 to 1
-	return born.Add(time.Duration(float64(life) * (0.5 + renewSpread*(2*share-1))))
+	return max(0, born.Add(time.Duration(float64(life)*(0.5+renewSpread*(2*share-1)))).Sub(now))
 }

@@ -17,6 +17,7 @@ var (
 	ErrForeignFleet     = errors.New("certificate is of another fleet")
 	ErrExpired          = errors.New("certificate expired")
 	ErrNotYetValid      = errors.New("certificate not valid yet")
+	ErrClock            = errors.New("clocks differ")
 	ErrWrongHost        = errors.New("another host answered")
 	ErrUnknownHost      = errors.New("host unknown here")
 	ErrRevoked          = errors.New("certificate revoked")

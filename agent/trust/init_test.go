@@ -272,7 +272,7 @@ func TestRenewAtIsHalfOfLifeSpreadByHost(t *testing.T) {
 	cert := &x509.Certificate{NotBefore: noon.Add(-Backdate), NotAfter: noon.Add(CertLifetime)}
 	earliest, latest := CertLifetime, time.Duration(0)
 	for i := range 1000 {
-		at := RenewAt(cert, fleet.HostID("h-"+hex.EncodeToString([]byte{byte(i), byte(i >> 8)}))).Sub(noon)
+		at := RenewIn(cert, fleet.HostID("h-"+hex.EncodeToString([]byte{byte(i), byte(i >> 8)})), noon)
 		earliest, latest = min(earliest, at), max(latest, at)
 	}
 	if earliest < CertLifetime*4/10 || latest > CertLifetime*6/10 {

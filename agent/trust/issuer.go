@@ -105,8 +105,8 @@ func (i *Issuer) open(row *fleet.Fleet) (*signer, []Secret, error) {
 }
 
 // Renew gives a peer a new certificate for the key it has proven to hold. It is
-// the renew door: a certificate that expired less than RenewWindow ago is good
-// enough, provided the host is not forgotten, its certificate not revoked, and
+// the renew door: a certificate that expired less than RenewWindow ago, or is not
+// valid yet, is good enough, provided the host is not forgotten, its certificate not revoked, and
 // its key the one admitted.
 func (i *Issuer) Renew(peer Peer, now time.Time) (Grant, error) {
 	st := i.state()

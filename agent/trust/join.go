@@ -148,6 +148,7 @@ func (j *Joiner) askUntil(ctx context.Context, addr string, token Token, ask Joi
 func (j *Joiner) askOnce(ctx context.Context, addr string, token Token, ask JoinRequest) (Grant, error) {
 	ctx, cancel := context.WithTimeout(ctx, joinTry)
 	defer cancel()
+	ask.ClockMs = j.Clock.Now().UnixMilli()
 	body, err := wire.Marshal(ask)
 	if err != nil {
 		return Grant{}, fmt.Errorf("encode request: %w", err)

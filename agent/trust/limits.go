@@ -11,9 +11,14 @@ const (
 	CALifetime = 10 * 365 * 24 * time.Hour
 	// Backdate forgives a host whose clock is behind the signer's.
 	Backdate = time.Hour
+	// caBackdate is how long before it was made the authority is valid: a fleet made
+	// while a clock was ahead goes on once the clock is set right. Nothing rests on
+	// an authority's beginning.
+	caBackdate = CALifetime
 	// RenewWindow is how long after its end a certificate may still ask for a new
 	// one, and nothing else: a fleet that was switched off for three weeks comes
-	// back without an operator.
+	// back without an operator. One that is not valid yet may always, and nothing
+	// else either: it was made while a clock was ahead.
 	RenewWindow = 30 * 24 * time.Hour
 	// renewSpread is the share of a certificate's life by which hosts renew
 	// earlier or later than half of it, so that a fleet born in one hour does

@@ -33,6 +33,8 @@ var Codes = []Code{
 	{"revoked", http.StatusForbidden, ErrRevoked},
 	{"wrong-key", http.StatusForbidden, ErrWrongKey},
 	{"expired", http.StatusForbidden, ErrExpired},
+	{"clock", http.StatusConflict, ErrClock},
+	{"not-yet-valid", http.StatusForbidden, ErrNotYetValid},
 	{"unknown-host", http.StatusForbidden, ErrUnknownHost},
 	{"not-voter", http.StatusForbidden, ErrNotVoter},
 	{"bad-certificate", http.StatusBadRequest, ErrBadCertificate},

@@ -3,6 +3,7 @@ package trust
 import (
 	"bytes"
 	"context"
+	"crypto/ecdsa"
 	"encoding/pem"
 	"errors"
 	"fmt"
@@ -115,8 +116,8 @@ func (f *testFleet) joinToken(uses int, life time.Duration) Token {
 	return token
 }
 
-// admit joins a host without a network and returns its folder.
-func (f *testFleet) admit(name string) *IdentityStore {
+// joinRequest is what a newcomer asks with, and the key that it proves.
+func (f *testFleet) joinRequest(name string) (JoinRequest, *ecdsa.PrivateKey) {
 	f.t.Helper()
 	token := f.joinToken(1, 0)
 	key, err := newKey()
@@ -127,7 +128,14 @@ func (f *testFleet) admit(name string) *IdentityStore {
 	if err != nil {
 		f.t.Fatal(err)
 	}
-	grant, err := f.admission().Admit(context.Background(), JoinRequest{Fleet: token.Fleet, Token: token.ID, Secret: token.secret, CSR: csr, Name: name, Zone: "b", Addr: addr1})
+	return JoinRequest{Fleet: token.Fleet, Token: token.ID, Secret: token.secret, CSR: csr, Name: name, Zone: "b", Addr: addr1}, key
+}
+
+// admit joins a host without a network and returns its folder.
+func (f *testFleet) admit(name string) *IdentityStore {
+	f.t.Helper()
+	ask, key := f.joinRequest(name)
+	grant, err := f.admission().Admit(context.Background(), ask)
 	if err != nil {
 		f.t.Fatal(err)
 	}

@@ -20,9 +20,9 @@ const (
 )
 
 // ServerConfig is the peer port's TLS. Peers without a good certificate fail
-// the handshake; for rpc a certificate that is over by less than RenewWindow
-// passes, and so does a host that State refuses, so that the call can be
-// answered with the reason: whoever serves rpc must ask Check and Expired.
+// the handshake; for rpc a certificate that is over by less than RenewWindow or
+// not valid yet passes, and so does a host that State refuses, so that the call
+// can be answered with the reason: whoever serves rpc must ask Check and Valid.
 //
 // Session tickets are off: a resumed session would skip nothing of our own
 // checks but a signature, and has been a source of bypasses elsewhere.
@@ -81,8 +81,8 @@ func (f *IdentityStore) verifyClient(state tls.ConnectionState, protocol string,
 	if protocol == ProtocolRPC {
 		return nil
 	}
-	if peer.Expired(now) {
-		return fmt.Errorf("%s: %w", peer.Host, ErrExpired)
+	if err := peer.Valid(now); err != nil {
+		return err
 	}
 	if protocol == ProtocolRaft {
 		return CheckVoter(authority, peer)
@@ -116,8 +116,8 @@ func (f *IdentityStore) verifyServer(state tls.ConnectionState, host fleet.HostI
 		return err
 	case peer.Host != host:
 		return fmt.Errorf("dialled %s, answered by %s: %w", host, peer.Host, ErrWrongHost)
-	case peer.Expired(now):
-		return fmt.Errorf("%s: %w", peer.Host, ErrExpired)
+	case peer.Valid(now) != nil:
+		return peer.Valid(now)
 	case state.NegotiatedProtocol != protocol:
 		return fmt.Errorf("%s does not speak %s: %w", host, protocol, ErrProtocol)
 	case protocol == ProtocolRaft:
@@ -156,8 +156,5 @@ func verifyPinned(certs []*x509.Certificate, token Token, now time.Time) error {
 	if err != nil {
 		return err
 	}
-	if peer.Expired(now) {
-		return fmt.Errorf("%s: %w", peer.Host, ErrExpired)
-	}
-	return nil
+	return peer.Valid(now)
 }

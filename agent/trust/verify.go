@@ -13,20 +13,29 @@ import (
 
 // Peer is who is at the other end of a connection, as its certificate says.
 type Peer struct {
-	Host     fleet.HostID
-	Key      string // see KeyHash
-	Public   crypto.PublicKey
-	Serial   string
-	NotAfter time.Time
+	Host      fleet.HostID
+	Key       string // see KeyHash
+	Public    crypto.PublicKey
+	Serial    string
+	NotBefore time.Time
+	NotAfter  time.Time
 }
 
-// Expired reports whether the certificate is over. An expired peer may only
-// renew.
-func (p Peer) Expired(now time.Time) bool { return now.After(p.NotAfter) }
+// Valid is nil while the certificate is good. A peer whose certificate is over, or
+// not valid yet, may only renew.
+func (p Peer) Valid(now time.Time) error {
+	switch {
+	case now.After(p.NotAfter):
+		return fmt.Errorf("%s: %w", p.Host, ErrExpired)
+	case now.Before(p.NotBefore):
+		return fmt.Errorf("%s: %w: from %s, and it is %s here; are the clocks right?", p.Host, ErrNotYetValid, clockText(p.NotBefore), clockText(now))
+	}
+	return nil
+}
 
-// verifyPeer checks a peer's certificates against the fleet's authority. One
-// that expired less than RenewWindow ago passes: whoever calls must ask Expired
-// before it answers anything but a renewal.
+// verifyPeer checks a peer's certificates against the fleet's authority. One that
+// expired less than RenewWindow ago passes, and so does one that is not valid yet:
+// whoever calls must ask Valid before it answers anything but a renewal.
 func verifyPeer(certs []*x509.Certificate, roots *x509.CertPool, id fleet.FleetID, usage x509.ExtKeyUsage, now time.Time) (Peer, error) {
 	if len(certs) == 0 {
 		return Peer{}, ErrNoCertificate
@@ -35,15 +44,15 @@ func verifyPeer(certs []*x509.Certificate, roots *x509.CertPool, id fleet.FleetI
 		return Peer{}, fmt.Errorf("chain of %d certificates: %w", len(certs), ErrBadCertificate)
 	}
 	leaf := certs[0]
-	if now.Before(leaf.NotBefore) {
-		return Peer{}, fmt.Errorf("%w: from %s; are the clocks right?", ErrNotYetValid, leaf.NotBefore.UTC().Format(time.RFC3339))
-	}
 	if now.After(leaf.NotAfter.Add(RenewWindow)) {
-		return Peer{}, fmt.Errorf("%w at %s, too long ago to renew: join again", ErrExpired, leaf.NotAfter.UTC().Format(time.RFC3339))
+		return Peer{}, fmt.Errorf("%w at %s, too long ago to renew: join again", ErrExpired, clockText(leaf.NotAfter))
 	}
 	at := now
-	if at.After(leaf.NotAfter) {
+	switch {
+	case now.After(leaf.NotAfter):
 		at = leaf.NotAfter
+	case now.Before(leaf.NotBefore):
+		at = leaf.NotBefore
 	}
 	_, err := leaf.Verify(x509.VerifyOptions{Roots: roots, CurrentTime: at, KeyUsages: []x509.ExtKeyUsage{usage}})
 	if err != nil {
@@ -75,7 +84,10 @@ func parsePeer(leaf *x509.Certificate) (Peer, fleet.FleetID, error) {
 	if err != nil {
 		return Peer{}, "", fmt.Errorf("%w: %w", ErrBadCertificate, err)
 	}
-	return Peer{Host: host, Key: key, Public: leaf.PublicKey, Serial: leaf.SerialNumber.Text(16), NotAfter: leaf.NotAfter}, id, nil
+	return Peer{
+		Host: host, Key: key, Public: leaf.PublicKey, Serial: leaf.SerialNumber.Text(16),
+		NotBefore: leaf.NotBefore, NotAfter: leaf.NotAfter,
+	}, id, nil
 }
 
 // PeerOf names the other end of a connection whose handshake a configuration of

@@ -72,7 +72,7 @@ func TestVerifyPeer(t *testing.T) {
 		"a good certificate":                        {forge(t, ours, same), noon, nil},
 		"one of another authority":                  {forge(t, other, same), noon, ErrForeignAuthority},
 		"the authority itself":                      {ours.cert, noon, ErrBadCertificate},
-		"one that begins tomorrow":                  {forge(t, ours, func(c *x509.Certificate) { c.NotBefore = noon.Add(24 * time.Hour) }), noon, ErrNotYetValid},
+		"one that begins tomorrow may renew":        {forge(t, ours, func(c *x509.Certificate) { c.NotBefore = noon.Add(24 * time.Hour) }), noon, nil},
 		"one that ended a day ago may renew":        {forge(t, ours, same), noon.Add(CertLifetime + 24*time.Hour), nil},
 		"one that ended 31 days ago may not":        {forge(t, ours, same), noon.Add(CertLifetime + 31*24*time.Hour), ErrExpired},
 		"one of another fleet":                      {forge(t, ours, uri("skein://fleet/f-2/host/h-1")), noon, ErrForeignFleet},
@@ -103,7 +103,8 @@ func TestVerifyPeer(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			if peer.Host != "h-1" || peer.Expired(tt.at) != tt.at.After(tt.cert.NotAfter) {
+			good := !tt.at.After(tt.cert.NotAfter) && !tt.at.Before(tt.cert.NotBefore)
+			if peer.Host != "h-1" || (peer.Valid(tt.at) == nil) != good {
 				t.Errorf("peer is %+v", peer)
 			}
 		})
