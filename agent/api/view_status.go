@@ -17,6 +17,7 @@ func (v *view) status() (any, error) {
 	s.Voters = v.voterCounts(s.Hosts)
 	s.Services, s.Tasks = v.api.totals.of(v)
 	v.notes(s)
+	s.Notes = append(s.Notes, v.alarms()...)
 	return s, nil
 }
 
@@ -49,6 +50,28 @@ func (v *view) hostCounts() types.HostCounts {
 		}
 	}
 	return c
+}
+
+// maxAlarms bounds what a status says of single hosts; lists of hosts say the rest.
+const maxAlarms = 3
+
+// alarms are what people must hear of single hosts at once.
+func (v *view) alarms() (notes []string) {
+	more := 0
+	for h := range v.st.Hosts() {
+		switch {
+		case h.State == fleet.HostForgotten || h.ClonedNow(v.st.Now()) == nil:
+		case len(notes) == maxAlarms:
+			more++
+		default:
+			row := v.hostRow(h)
+			notes = append(notes, row.Alarm())
+		}
+	}
+	if more > 0 {
+		notes = append(notes, fmt.Sprintf("cloned disk? so it seems of %d more hosts", more))
+	}
+	return notes
 }
 
 func (v *view) voterCounts(hosts types.HostCounts) types.VoterCounts {

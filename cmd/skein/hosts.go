@@ -3,7 +3,9 @@ package main
 import (
 	"cmp"
 	"context"
+	"encoding/json"
 	"fmt"
+	"io"
 	"net/http"
 	"net/url"
 	"os"
@@ -43,7 +45,20 @@ func (c *hostsListCommand) Run(ctx context.Context) error {
 		return printJSON(all)
 	}
 	warnStale(header)
-	return printHosts(all)
+	if err := printHosts(all); err != nil {
+		return err
+	}
+	printAlarms(os.Stdout, all...)
+	return nil
+}
+
+// printAlarms says what must be heard of single hosts at once.
+func printAlarms(to io.Writer, hosts ...types.Host) {
+	for i := range hosts {
+		if alarm := hosts[i].Alarm(); alarm != "" {
+			fmt.Fprintln(to, "note:", printable(alarm))
+		}
+	}
 }
 
 func listHosts(ctx context.Context, agent *client.Client) (all []types.Host, header http.Header, err error) {
@@ -83,6 +98,9 @@ func hostState(h *types.Host) string {
 	if h.Cordon != nil {
 		state += ", cordoned"
 	}
+	if h.Clone != nil {
+		state += ", cloned disk?"
+	}
 	return state
 }
 
@@ -93,7 +111,22 @@ type hostsShowCommand struct {
 
 // Run prints all that is known of a host, as JSON.
 func (c *hostsShowCommand) Run(ctx context.Context) error {
-	return showJSON(ctx, &c.target, "/v1/hosts/"+url.PathEscape(c.Host))
+	agent, err := c.client()
+	if err != nil {
+		return err
+	}
+	var text json.RawMessage // what a newer agent adds is shown too
+	header, err := agent.Get(ctx, "/v1/hosts/"+url.PathEscape(c.Host), &text)
+	if err != nil {
+		return err
+	}
+	warnStale(header)
+	var host types.Host
+	if err := json.Unmarshal(text, &host); err != nil {
+		return fmt.Errorf("read host: %w", err)
+	}
+	printAlarms(os.Stderr, host)
+	return printJSON(text)
 }
 
 // showJSON prints one object as the API has it.

@@ -59,6 +59,14 @@ func TestWhyATaskIsAsItIs(t *testing.T) {
 	}
 }
 
+func TestAnAlarmNamesBothMachines(t *testing.T) {
+	var out bytes.Buffer
+	printAlarms(&out, types.Host{Name: "h1"}, types.Host{Name: "h4", Addr: "10.0.0.4:7700", Clone: &types.Clone{Addr: "10.0.0.9:7700"}})
+	if got := out.String(); strings.Count(got, "\n") != 1 || !strings.Contains(got, "h4 runs at 10.0.0.4:7700") || !strings.Contains(got, "at 10.0.0.9:7700") {
+		t.Errorf("printed %q", got)
+	}
+}
+
 func TestTheStateOfAHost(t *testing.T) {
 	tests := map[string]struct {
 		host types.Host
@@ -68,6 +76,7 @@ func TestTheStateOfAHost(t *testing.T) {
 		"a host whose agent is down":                {types.Host{State: "ready", Gossip: "failed"}, "ready, not heard"},
 		"a host that is dead is not said twice":     {types.Host{State: "silent", Gossip: "failed"}, "silent"},
 		"a cordoned host whose agent stands still":  {types.Host{State: "ready", Gossip: "failed", Cordon: &types.Cordon{}}, "ready, not heard, cordoned"},
+		"a host whose disk was copied":              {types.Host{State: "ready", Clone: &types.Clone{}}, "ready, cloned disk?"},
 		"a host that gossip knows nothing of (yet)": {types.Host{State: "ready", Gossip: "unknown"}, "ready"},
 	}
 	for name, tt := range tests {

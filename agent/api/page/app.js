@@ -149,7 +149,7 @@ function drawFreshness() {
     is = "late"; text = "reconnecting";
   }
   const notes = s && !model.failed ? s.notes.slice(s.cutOff ? 1 : 0) : [];
-  const calm = s && s.leader && s.hosts.silent + s.hosts.lost === 0;
+  const calm = s && s.leader && s.hosts.silent + s.hosts.lost === 0 && !model.hosts.some((h) => h.clone);
   if (notes.length) banners.push([calm ? "calm" : "", notes.map((n) => n.charAt(0).toUpperCase() + n.slice(1) + ".").join(" ")]);
   setAttr($("live"), "data-is", is);
   setText($("live-text"), text);
@@ -211,7 +211,7 @@ function chips(list, tasks) {
     });
 }
 
-const needsEye = (h) => (h.state === "ready" && !h.cordon ? 1 : 0);
+const needsEye = (h) => (h.state === "ready" && !h.cordon && !h.clone ? 1 : 0);
 
 function drawHosts() {
   const byHost = new Map(), waiting = [];
@@ -264,7 +264,7 @@ function drawHost(card, h, tasks) {
   }
   const here = h.id === model.status.answeredBy.id;
   const badges = [here && ["this page", "badge plain"], h.leader && ["leader", "badge"], !h.leader && h.role === "voter" && ["voter", "badge plain"], h.voterPhase && h.voterPhase !== "voting" && [h.voterPhase, "badge plain"],
-    h.cordon && ["cordoned", "badge warn"], h.draining && ["draining", "badge warn"], h.report && h.report.starved && ["starved", "badge warn"]].filter(Boolean);
+    h.cordon && ["cordoned", "badge warn"], h.draining && ["draining", "badge warn"], h.clone && ["cloned disk?", "badge warn"], h.report && h.report.starved && ["starved", "badge warn"]].filter(Boolean);
   const place = card.querySelector(".badges");
   if (place.dataset.of !== badges.join()) {
     place.dataset.of = badges.join();

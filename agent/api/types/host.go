@@ -1,5 +1,7 @@
 package types
 
+import "fmt"
+
 // Hosts is a page of hosts by id.
 type Hosts struct {
 	Meta
@@ -45,6 +47,15 @@ type Clone struct {
 	Boot  string `json:"boot"`
 	Since Stamp  `json:"since,omitzero"`
 	Last  Stamp  `json:"last,omitzero" doc:"of its last attempt noted, within a minute"`
+}
+
+// Alarm is what a person must hear of a host at once; empty for nothing.
+func (h *Host) Alarm() string {
+	if h.Clone == nil {
+		return ""
+	}
+	return fmt.Sprintf("cloned disk? %s runs at %s, and another machine at %s shows its identity and is not let in: wipe the data folder of one of both and join it anew",
+		h.Name, h.Addr, h.Clone.Addr)
 }
 
 // Cordon keeps new work off a host.
