@@ -126,7 +126,7 @@ func (l *Loop) takeLiveness(now Instant, liveness plan.FleetLiveness) {
 	l.liveness, l.seenAt = liveness, now.Mono
 	l.suspects = l.suspects[:0]
 	for id, host := range liveness.Hosts {
-		if host.Liveness > plan.LivenessAlive {
+		if host.Liveness.Doubted() {
 			l.suspects = append(l.suspects, id)
 		}
 		was := before[id]

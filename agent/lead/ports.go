@@ -31,15 +31,15 @@ type Log interface {
 	Transfer() error
 }
 
-// FailureDetector are the leader's view of the fleet.
+// FailureDetector is the leader's view of the fleet.
 type FailureDetector interface {
 	// Liveness is the view now; the value is the caller's to keep.
 	Liveness() plan.FleetLiveness
 	// Probe asks witnesses for the hosts and returns at once. A host already
 	// being asked for is not asked for twice.
 	Probe(hosts []fleet.HostID)
-	// Changed sends when a sight has changed; it may be nil, and then sights are
-	// looked at every LivenessEvery.
+	// Changed sends when a host is seen otherwise than before; it may be nil, and
+	// then the view is read every PollEvery.
 	Changed() <-chan struct{}
 }
 

@@ -8,56 +8,34 @@ import (
 	"skein/raftfsm/fleet"
 )
 
-const (
-	// LivenessEvery is how often sights are looked at where nobody says that they
-	// changed: a beat of a host's stream (MECHANICS 4).
-	LivenessEvery = 250 * time.Millisecond
-	// ProposeFor bounds one proposal: longer than UnknownAfter, so that it is the
-	// loop that gives up.
-	ProposeFor = 2 * UnknownAfter
-	// BarrierFor bounds one barrier; a leader that cannot pass it tries again.
-	BarrierFor = 5 * time.Second
-	// RegainAfter is how long a loop that stepped down waits before it plans again
-	// if it still leads, as the only voter does: a new barrier then proves what
-	// became of its proposals.
-	RegainAfter = 5 * time.Second
-)
+// ProposeFor bounds one entry's proposal: longer than UnknownAfter, so that it is
+// the loop that gives up.
+const ProposeFor = 2 * UnknownAfter
 
-// Leader carries out what a Loop decides. See New.
+// Leader runs a Driver over the log, the failure detector and goroutines. See New.
 type Leader struct {
-	cfg  Config
-	loop *Loop
+	cfg    Config
+	driver *Driver
 
 	mu      sync.Mutex
 	applied *Applied // what Subscribe brought since the last step, or nil
 	stats   Stats
 
 	wake      chan struct{} // something was applied
-	barrier   chan barrier
-	proposed  chan Event
+	answers   chan Event    // of calls
 	timer     *time.Timer
 	calls     sync.WaitGroup // goroutines of this leader
 	duties    *duties
 	proposals proposalLog
-	notices   int           // of leadership, so far
-	regain    time.Duration // not to plan again before, after a step down
-	waiting   bool          // a barrier is under way
-}
-
-// barrier is how a barrier ended that was begun after so many notices.
-type barrier struct {
-	notice int
-	err    error
 }
 
 // New returns a Leader with the standard planners. It does nothing before Run.
 func New(cfg Config) *Leader {
 	return &Leader{
 		cfg:       cfg,
-		loop:      NewLoop(cfg.NewID, Planners()...),
+		driver:    NewDriver(DriverConfig{NewID: cfg.NewID, Planners: Planners(), NotProposed: cfg.NotProposed}),
 		wake:      make(chan struct{}, 1),
-		barrier:   make(chan barrier, 1),
-		proposed:  make(chan Event, 1),
+		answers:   make(chan Event),
 		duties:    &duties{log: cfg.Logger, all: cfg.Duties},
 		proposals: proposalLog{log: cfg.Logger},
 	}
@@ -76,101 +54,43 @@ func (l *Leader) Run(ctx context.Context) error {
 	ctx, cancel := context.WithCancel(ctx)
 	unsubscribe := l.cfg.Log.Subscribe(l.onApplied)
 	l.timer = time.NewTimer(0)
-	look := time.NewTicker(LivenessEvery)
 	leadership := l.cfg.Log.Leadership()
 	defer func() {
 		cancel()
 		unsubscribe()
-		look.Stop()
 		l.timer.Stop()
 		l.duties.stop()
 		l.calls.Wait()
 	}()
 	for {
-		events := []Event(nil)
+		var events []Event
 		select {
 		case <-ctx.Done():
 			return nil
-		case leads, open := <-leadership:
+		case _, open := <-leadership:
 			if !open {
-				leadership = nil // the log is closed; look sees to the rest
+				leadership = nil // the log is closed, and IsLeader says so
 			}
-			// True while leading means that a loss in between went unnoticed.
-			events = append(events, LostLeadership{})
-			l.notices++
-			if leads {
-				l.startBarrier(ctx)
-			}
-		case b := <-l.barrier:
-			events = l.afterBarrier(ctx, events, b)
-		case e := <-l.proposed:
+			events = append(events, LeadershipChanged{})
+		case e := <-l.answers:
 			events = append(events, e)
 		case <-l.cfg.FailureDetector.Changed():
-			events = append(events, LivenessChanged{l.cfg.FailureDetector.Liveness()})
-		case <-look.C:
-			events = l.poll(ctx, events)
+			events = append(events, LivenessNoticed{})
 		case <-l.wake:
 		case <-l.timer.C:
 		}
-		l.step(ctx, append(events, l.takeApplied()...))
+		l.step(ctx, append(events, l.takeApplied()...)...)
 	}
 }
 
-// poll takes the sights where they do not announce themselves, and makes up for
-// a leadership notice that was missed.
-func (l *Leader) poll(ctx context.Context, events []Event) []Event {
-	leads := l.cfg.Log.IsLeader()
-	if leads && !l.loop.Leading() {
-		l.startBarrier(ctx)
-	}
-	if !leads && l.loop.Leading() {
-		events = append(events, LostLeadership{})
-	}
-	if leads {
-		events = append(events, LivenessChanged{l.cfg.FailureDetector.Liveness()})
-	}
-	return events
-}
-
-// startBarrier begins to lead: planning starts when the barrier has passed.
-func (l *Leader) startBarrier(ctx context.Context) {
-	if l.waiting || l.cfg.Clock.Mono() < l.regain {
-		return
-	}
-	l.waiting = true
-	notice := l.notices
-	l.calls.Go(func() {
-		ctx, cancel := context.WithTimeout(ctx, BarrierFor)
-		defer cancel()
-		l.barrier <- barrier{notice, l.cfg.Log.Barrier(ctx)}
-	})
-}
-
-func (l *Leader) afterBarrier(ctx context.Context, events []Event, b barrier) []Event {
-	l.waiting = false
-	switch {
-	case !l.cfg.Log.IsLeader() || l.loop.Leading():
-		return events
-	case b.notice != l.notices: // it passed in an earlier term
-		l.startBarrier(ctx)
-		return events
-	case b.err != nil:
-		l.cfg.Logger.Warn("barrier not passed", "err", b.err)
-		return events // look tries again
-	}
-	return append(events, LivenessChanged{l.cfg.FailureDetector.Liveness()}, BecameLeader{l.cfg.Log.State()})
-}
-
-// onApplied runs in the goroutine that applies: it keeps State and what was
-// touched together, so that the two always fit.
-func (l *Leader) onApplied(_ uint64, t fleet.ChangeSet) {
+// onApplied runs in the goroutine that applies.
+func (l *Leader) onApplied(_ uint64, changes fleet.ChangeSet) {
 	state := l.cfg.Log.State()
 	l.mu.Lock()
 	if l.applied == nil {
 		l.applied = &Applied{}
 	}
-	l.applied.State = state
-	l.applied.ChangeSet.Merge(t)
+	l.applied.Merge(state, changes)
 	l.mu.Unlock()
 	select {
 	case l.wake <- struct{}{}:
@@ -189,42 +109,41 @@ func (l *Leader) takeApplied() []Event {
 	return []Event{e}
 }
 
-func (l *Leader) step(ctx context.Context, events []Event) {
-	now := Instant{Wall: l.cfg.Log.FleetTime(), Mono: l.cfg.Clock.Mono()}
-	led := l.loop.Leading()
-	effects := l.loop.Step(now, events...)
-	if leads := l.loop.Leading(); leads != led {
-		l.turned(ctx, leads)
+func (l *Leader) step(ctx context.Context, events ...Event) {
+	in := Input{
+		Now:   Instant{Wall: l.cfg.Log.FleetTime(), Mono: l.cfg.Clock.Mono()},
+		Leads: l.cfg.Log.IsLeader(), State: l.cfg.Log.State(),
 	}
+	effects := l.driver.Step(in, events...)
 	l.mu.Lock()
-	l.stats = l.loop.Stats()
+	l.stats = l.driver.Stats()
 	l.mu.Unlock()
 	for _, e := range effects {
-		l.carryOut(ctx, now, e)
+		l.carryOut(ctx, in.Now, e)
 	}
-}
-
-func (l *Leader) turned(ctx context.Context, leads bool) {
-	if leads {
-		l.cfg.Logger.Info("planning started", "index", l.cfg.Log.State().Index())
-		l.duties.start(ctx)
-		return
-	}
-	l.cfg.Logger.Info("planning stopped")
-	l.duties.stop()
 }
 
 func (l *Leader) carryOut(ctx context.Context, now Instant, e Effect) {
 	switch e := e.(type) {
-	case Propose:
-		for _, items := range e.Entries {
-			l.proposals.write(now.Mono, items)
-		}
-		l.propose(ctx, e)
+	case Barrier:
+		l.call(ctx, BarrierFor, func(ctx context.Context) Event { return l.barrier(ctx, e) })
+	case ReadLiveness:
+		l.step(ctx, LivenessChanged{l.cfg.FailureDetector.Liveness()})
+	case ProposeEntry:
+		l.proposals.write(now.Mono, e.Items)
+		l.call(ctx, ProposeFor, func(ctx context.Context) Event {
+			results, index, err := l.cfg.Log.Propose(ctx, e.Items)
+			return EntryDone{N: e.N, Index: index, Results: results, Err: err}
+		})
 	case Probe:
 		l.cfg.FailureDetector.Probe(e.Hosts)
+	case StartDuties:
+		l.cfg.Logger.Info("planning started", "index", l.cfg.Log.State().Index())
+		l.duties.start(ctx)
+	case StopDuties:
+		l.cfg.Logger.Info("planning stopped")
+		l.duties.stop()
 	case StepDown:
-		l.regain = now.Mono + RegainAfter
 		l.cfg.Logger.Warn("leader stepped down", "reason", e.Why)
 		l.transfer()
 	case HandOver:
@@ -235,33 +154,25 @@ func (l *Leader) carryOut(ctx context.Context, now Instant, e Effect) {
 	}
 }
 
-func (l *Leader) propose(ctx context.Context, p Propose) {
+// call makes a call of bounded time; what it returns is an event.
+func (l *Leader) call(ctx context.Context, within time.Duration, f func(context.Context) Event) {
 	l.calls.Go(func() {
-		ctx, cancel := context.WithTimeout(ctx, ProposeFor)
+		bounded, cancel := context.WithTimeout(ctx, within)
 		defer cancel()
-		e := l.commit(ctx, p)
+		e := f(bounded)
 		select {
-		case l.proposed <- e:
+		case l.answers <- e:
 		case <-ctx.Done():
 		}
 	})
 }
 
-func (l *Leader) commit(ctx context.Context, p Propose) Event {
-	done := ProposalDone{N: p.N}
-	for _, items := range p.Entries {
-		results, index, err := l.cfg.Log.Propose(ctx, items)
-		if err != nil && l.cfg.NotProposed != nil && l.cfg.NotProposed(err) {
-			done.NotProposed = err
-			return done
-		}
-		if err != nil {
-			return ProposalUnknown{N: p.N, Err: err}
-		}
-		done.Index = index
-		done.Results = append(done.Results, results...)
+func (l *Leader) barrier(ctx context.Context, b Barrier) Event {
+	err := l.cfg.Log.Barrier(ctx)
+	if err != nil && ctx.Err() == nil {
+		l.cfg.Logger.Warn("barrier not passed", "err", err)
 	}
-	return done
+	return BarrierDone{N: b.N, Err: err}
 }
 
 func (l *Leader) transfer() {

@@ -99,7 +99,13 @@ func (s Liveness) String() string {
 	if int(s) < len(livenessNames) {
 		return livenessNames[s]
 	}
-	return "sight?"
+	return "liveness?"
+}
+
+// Doubted reports whether a host is seen otherwise than alive: suspect, refused or
+// silent. One that is unknown is not doubted, nor is it known to live.
+func (s Liveness) Doubted() bool {
+	return s == LivenessSuspect || s == LivenessRefused || s == LivenessSilent
 }
 
 // MinClockSamples is how many hosts' clocks make a median that says which of them
@@ -113,8 +119,8 @@ const MinClockSamples = 3
 // immutable once handed over.
 type FleetLiveness struct {
 	Hosts map[fleet.HostID]HostLiveness
-	// Taken is how long ago the view was taken: sights have held for so much longer.
-	// Set by the leader loop itself, which is given a view when one changes.
+	// Taken is how long ago the view was taken: what it says has held for so much
+	// longer, see Of. Set by the leader loop itself, which is given a view when one changes.
 	Taken time.Duration
 	// LeaderAge is how long this leader has led. Set by the leader loop itself.
 	LeaderAge time.Duration
@@ -123,6 +129,20 @@ type FleetLiveness struct {
 	// is made of.
 	ClockOffset  time.Duration
 	ClockSamples int
+}
+
+// Of is how a host is seen now, its ages grown by the age of the view. The Age of a
+// host that is alive is at most so much: it may have been heard since.
+func (f FleetLiveness) Of(id fleet.HostID) HostLiveness {
+	host, ok := f.Hosts[id]
+	if !ok {
+		return host
+	}
+	host.For += f.Taken
+	if host.Age >= 0 {
+		host.Age += f.Taken
+	}
+	return host
 }
 
 // HostLiveness is one host as seen.

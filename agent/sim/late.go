@@ -18,7 +18,7 @@ func (w *World) resend(from, to *host, r fleet.Report) {
 // countLoop looks at what a leader loop has counted: a command that the fold
 // refuses is a bug of a planner.
 func (w *World) countLoop(l *leading) {
-	s := l.loop.Stats()
+	s := l.driver.Stats()
 	w.stats.Passes += s.Passes - l.passes
 	l.passes = s.Passes
 	for by, n := range s.FoldRefused {

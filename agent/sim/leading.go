@@ -2,7 +2,6 @@ package sim
 
 import (
 	"fmt"
-	"time"
 
 	"skein/agent/lead"
 	"skein/agent/sim/simdetector"
@@ -11,186 +10,125 @@ import (
 	"skein/raftfsm/fleet"
 )
 
-// leading carries out what the leader loop of one voter decides; it stands for
-// lead.Leader over the simulated log.
+// leading runs the leader of one voter over the simulated log and failure detector.
 type leading struct {
-	a          *agent
-	loop       *lead.Loop
-	detector   *simdetector.Detector // nil while the log does not lead
-	keeping    *keeping
-	timer      *virtual.Timer
-	pending    *lead.Applied
-	woken      bool
-	notices    int
-	regain     time.Duration
-	waiting    bool   // a barrier is under way
-	passes     uint64 // counted so far
-	livenessAt time.Duration
-	// hostMoved: a host's row has changed since the sights were read.
-	hostMoved bool
+	a        *agent
+	driver   *lead.Driver
+	detector *simdetector.Detector // nil while the log does not lead
+	keeping  *keeping
+	timer    *virtual.Timer
+	pending  *lead.Applied
+	woken    bool
+	due      []lead.Event // of answers that came within a step
+	stepping bool
+	passes   uint64 // counted so far
 }
 
 func newLeading(a *agent) *leading {
-	l := &leading{a: a}
-	l.loop = lead.NewLoop(a.w.newTaskID, a.w.planners()...)
-	l.keeping = newKeeping(a)
-	return l
-}
-
-func (l *leading) now() lead.Instant {
-	return lead.Instant{Wall: l.a.fleetTime(), Mono: l.a.w.time.Now()}
+	return &leading{a: a, keeping: newKeeping(a), driver: lead.NewDriver(lead.DriverConfig{
+		NewID: a.w.newTaskID, Planners: a.w.planners(), NotProposed: simlog.NotProposed, Told: true,
+	})}
 }
 
 // turned takes note of a change of leadership.
 func (l *leading) turned(leads bool) {
-	l.notices++
-	l.step(lead.LostLeadership{})
 	if l.detector != nil {
 		l.detector.Close()
 		l.detector = nil
 	}
-	if !leads {
-		l.keeping.stop()
-		return
+	if leads {
+		l.detector = l.a.w.detectors.Detector(l.a.id, l.a.life)
+		l.detector.OnChange(l.noticed)
 	}
-	l.detector = l.a.w.detectors.Detector(l.a.id, l.a.life)
-	l.detector.OnChange(l.polled)
-	l.barrier()
+	l.step(lead.LeadershipChanged{})
 }
 
-// barrier begins to plan once everything earlier in the log is applied here.
-func (l *leading) barrier() {
-	if l.waiting || l.a.node == nil || !l.a.node.IsLeader() || l.a.w.time.Now() < l.regain {
-		return
-	}
-	l.waiting = true
-	notice := l.notices
-	l.a.node.Barrier(func(err error) {
-		l.waiting = false
-		switch {
-		case l.a.node == nil || !l.a.node.IsLeader() || l.loop.Leading():
-		case notice != l.notices:
-			l.barrier()
-		case err != nil:
-			l.a.life.After(lead.LivenessEvery, l.barrier)
-		default:
-			l.a.w.note("%s plans from index %d", l.a.name, l.a.node.State().Index())
-			l.pending = nil
-			l.step(l.liveness(), lead.BecameLeader{State: l.a.node.State()})
-			l.keeping.begin()
-		}
-	})
+func (l *leading) noticed() {
+	l.step(lead.LivenessNoticed{})
+	l.keeping.wake()
 }
 
-func (l *leading) liveness() lead.Event {
-	l.livenessAt = l.a.w.time.Now()
-	return lead.LivenessChanged{Liveness: l.detector.Liveness()}
-}
-
-func (l *leading) polled() {
+// applied gathers what entries changed until the driver is stepped, at once.
+func (l *leading) applied(changes fleet.ChangeSet) {
 	if l.detector != nil {
-		l.step(l.liveness())
-		l.keeping.wake()
+		l.detector.Applied(changes)
 	}
-}
-
-// applied gathers what entries touched until the loop is stepped, at once.
-func (l *leading) applied(t fleet.ChangeSet) {
-	if l.detector != nil {
-		l.detector.Applied(t)
-	}
-	if !l.loop.Leading() {
+	if !l.driver.Leading() {
 		return
 	}
-	l.hostMoved = l.hostMoved || len(t.Hosts) > 0
 	if l.pending == nil {
 		l.pending = &lead.Applied{}
 	}
-	l.pending.State = l.a.node.State()
-	l.pending.ChangeSet.Merge(t)
-	if t.Voters || t.Fleet || len(t.Hosts) > 0 {
+	l.pending.Merge(l.a.node.State(), changes)
+	if changes.Voters || changes.Fleet || len(changes.Hosts) > 0 {
 		l.keeping.wake()
 	}
 	if !l.woken {
 		l.woken = true
-		l.a.life.After(0, func() { l.woken = false; l.woke() })
+		l.a.life.After(0, func() { l.woken = false; l.step() })
 	}
 }
 
 func (l *leading) step(events ...lead.Event) {
+	l.due = append(l.due, events...)
+	if l.stepping {
+		return
+	}
+	l.stepping = true
+	for again := true; again; again = len(l.due) > 0 {
+		due := l.due
+		l.due = nil
+		l.stepOnce(due)
+	}
+	l.stepping = false
+	l.a.w.countLoop(l)
+}
+
+func (l *leading) stepOnce(events []lead.Event) {
 	if l.pending != nil {
 		events = append(events, *l.pending)
 		l.pending = nil
 	}
-	for _, e := range l.loop.Step(l.now(), events...) {
+	in := lead.Input{Now: lead.Instant{Wall: l.a.fleetTime(), Mono: l.a.w.time.Now()}}
+	if l.a.node != nil {
+		in.Leads, in.State = l.a.node.IsLeader() && l.detector != nil, l.a.node.State()
+	}
+	for _, e := range l.driver.Step(in, events...) {
 		l.carryOut(e)
 	}
-	l.a.w.countLoop(l)
-}
-
-// woke steps the loop. Production reads the sights each lead.LivenessEvery; here they
-// are read again only where their ages may count.
-func (l *leading) woke() {
-	count := l.detector != nil && (l.hostMoved || l.detector.Aged())
-	if count && l.a.w.time.Now()-l.livenessAt >= lead.LivenessEvery {
-		l.hostMoved = false
-		l.step(l.liveness())
-		return
-	}
-	l.step()
 }
 
 func (l *leading) carryOut(e lead.Effect) {
 	switch e := e.(type) {
-	case lead.Propose:
-		l.propose(e.N, e.Entries, lead.ProposalDone{N: e.N})
+	case lead.Barrier:
+		l.a.node.Barrier(func(err error) { l.step(lead.BarrierDone{N: e.N, Err: err}) })
+	case lead.ReadLiveness:
+		l.step(lead.LivenessChanged{Liveness: l.detector.Liveness()})
+	case lead.ProposeEntry:
+		l.a.node.Propose(e.Items, l.a.fleetTime(), func(results []fleet.Result, index uint64, err error) {
+			l.step(lead.EntryDone{N: e.N, Index: index, Results: results, Err: err})
+		})
 	case lead.Probe:
-		if l.detector != nil {
-			l.detector.Probe(e.Hosts)
-		}
+		l.detector.Probe(e.Hosts)
+	case lead.StartDuties:
+		l.a.w.note("%s plans from index %d", l.a.name, l.a.node.State().Index())
+		l.keeping.begin()
+	case lead.StopDuties:
+		l.keeping.stop()
 	case lead.StepDown:
-		l.regain = l.a.w.time.Now() + lead.RegainAfter
 		l.a.w.sometimes("a leader steps down because a proposal is unknown")
 		l.transfer(e.Why)
-		l.a.life.After(lead.RegainAfter+time.Millisecond, l.barrier)
 	case lead.HandOver:
 		l.a.w.sometimes("a leader hands over because its clock is off")
 		l.transfer(e.Why)
 	case lead.Wake:
 		l.timer.Stop()
-		l.timer = l.a.life.After(e.At-l.a.w.time.Now(), l.woke)
+		l.timer = l.a.life.After(e.At-l.a.w.time.Now(), func() { l.step() })
 	}
-}
-
-// propose commits entries, each when the one before it has.
-func (l *leading) propose(n uint64, entries [][]fleet.Item, done lead.ProposalDone) {
-	if len(entries) == 0 {
-		l.step(done)
-		return
-	}
-	if l.a.node == nil {
-		l.step(lead.ProposalUnknown{N: n, Err: simlog.ErrUnknown})
-		return
-	}
-	l.a.node.Propose(entries[0], l.a.fleetTime(), func(results []fleet.Result, index uint64, err error) {
-		switch {
-		case simlog.NotProposed(err):
-			done.NotProposed = err
-			l.step(done)
-		case err != nil:
-			l.step(lead.ProposalUnknown{N: n, Err: err})
-		default:
-			done.Index, done.Results = index, append(done.Results, results...)
-			l.propose(n, entries[1:], done)
-		}
-	})
 }
 
 func (l *leading) transfer(why string) {
 	l.a.w.note("%s gives leadership away: %s", l.a.name, why)
-	if l.a.node == nil {
-		return
-	}
 	l.a.node.Transfer(func(err error) {
 		if err != nil {
 			l.a.w.note("%s still leads: %v", l.a.name, fmt.Errorf("transfer: %w", err))

@@ -123,7 +123,7 @@ func (p *planner) fellSilent(host *fleet.Host) (fleet.Time, bool) {
 // unheard counts suspects too: when a leader is cut off, witnesses confirm one
 // host after the other, and the first must not fall before the rest is known.
 func (p *planner) unheard(host *fleet.Host) bool {
-	liveness := p.in.Liveness.Hosts[host.ID]
+	liveness := p.in.Liveness.Of(host.ID)
 	return liveness.Liveness == plan.LivenessSuspect || p.gone(host, liveness) ||
 		host.State == fleet.HostSilent && liveness.Liveness != plan.LivenessAlive
 }

@@ -35,7 +35,7 @@ func returnAfter(host *fleet.Host) time.Duration {
 
 // heardFor is how long a host has been heard in the session that State has.
 func (p *planner) heardFor(host *fleet.Host, liveness plan.HostLiveness) time.Duration {
-	return min(liveness.For+p.in.Liveness.Taken, p.in.Now.Sub(max(host.SilentSince, host.Session.Since)))
+	return min(liveness.For, p.in.Now.Sub(max(host.SilentSince, host.Session.Since)))
 }
 
 // explainFlaps says why a host that comes and goes is not believed yet, and

@@ -53,7 +53,7 @@ type planner struct {
 }
 
 func (p *planner) visit(host *fleet.Host) {
-	liveness := p.in.Liveness.Hosts[host.ID]
+	liveness := p.in.Liveness.Of(host.ID)
 	p.explainFlaps(host)
 	switch host.State {
 	case fleet.HostReady:
@@ -188,7 +188,7 @@ func (p *planner) act(n int) {
 }
 
 func (p *planner) whySilent(host *fleet.Host) string {
-	liveness := p.in.Liveness.Hosts[host.ID]
+	liveness := p.in.Liveness.Of(host.ID)
 	switch {
 	case liveness.Liveness == plan.LivenessRefused:
 		return fmt.Sprintf("%s counts as silent: its agent has refused connections for %s", host.Name, liveness.For.Round(time.Second))

@@ -1,7 +1,6 @@
 package placement_test
 
 import (
-	"skein/agent/plan"
 	"skein/agent/plan/plantest"
 	"skein/raftfsm/fleet"
 )
@@ -31,7 +30,7 @@ type packKind struct {
 func readPacking(w *plantest.World) *packing {
 	p := &packing{byHost: map[fleet.HostID]int{}, byKey: map[string]int{}}
 	for host := range w.State.Hosts() {
-		if liveness := w.Liveness.Hosts[host.ID].Liveness; !host.Placeable() || liveness > plan.LivenessAlive {
+		if liveness := w.Liveness.Hosts[host.ID].Liveness; !host.Placeable() || liveness.Doubted() {
 			continue
 		}
 		held := map[int]bool{}

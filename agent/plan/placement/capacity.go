@@ -85,7 +85,7 @@ func ineligible(host *fleet.Host, liveness plan.Liveness) filter {
 		return draining
 	case liveness == plan.LivenessUnknown:
 		return unheard
-	case liveness > plan.LivenessAlive:
+	case liveness.Doubted():
 		return agentDown
 	default:
 		return open

@@ -19,9 +19,9 @@
 // to ask, up to 16 times); any number of hosts is examined at once; no host's
 // limit is stretched for beats that are usually late; and clocks are known at once.
 //
-// A leader's executor must say which rows an entry touched ([Detector.Applied]) and
-// look again at what has only grown old ([Detector.Aged]); the links say when a voter
-// ends a stream ([Membership.Cut]), voters whom they follow ([Membership.Follow]).
+// A leader's executor must say which rows an entry changed ([Detector.Applied]); the
+// links say when a voter ends a stream ([Membership.Cut]), voters whom they follow
+// ([Membership.Follow]).
 //
 // Measured on two cores: a host that dies, is found silent and comes back makes 8
 // events, which take 6 to 8 us at 100, 1,000 and 10,000 hosts. The four views

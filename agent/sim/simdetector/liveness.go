@@ -22,22 +22,6 @@ func (e *Detector) Liveness() plan.FleetLiveness {
 	return e.liveness
 }
 
-// Aged reports whether a host has been refused for so long since the last value
-// of Liveness that planners now count it as silent: nothing changes then but its age,
-// so whoever wakes for that must look again.
-func (e *Detector) Aged() bool {
-	if e.closed || len(e.suspects) == 0 {
-		return false
-	}
-	down := time.Duration(e.state().Fleet().Settings.AgentDownAfterMs) * time.Millisecond
-	for _, s := range e.suspects {
-		if s.liveness == plan.LivenessRefused && e.livenessAt-s.since < down && e.m.time.Now()-s.since >= down {
-			return true
-		}
-	}
-	return false
-}
-
 func (e *Detector) make() plan.FleetLiveness {
 	now := e.m.time.Now()
 	liveness := plan.FleetLiveness{Hosts: make(map[fleet.HostID]plan.HostLiveness, len(e.order)), LeaderAge: now - e.began}

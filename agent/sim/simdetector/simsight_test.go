@@ -254,25 +254,6 @@ func TestALeaderThatNobodyFollowsHearsNobody(t *testing.T) {
 	}
 }
 
-func TestARefusalAgesUntilItCountsAsSilence(t *testing.T) {
-	r := newRig(t, 9, 3, 1, simdetector.Mutants{})
-	r.run(2 * time.Second)
-	r.net.Set(name(9), virtual.Down)
-	r.until(9, plan.LivenessRefused, 2*time.Second)
-	down := time.Duration(r.state.Fleet().Settings.AgentDownAfterMs) * time.Millisecond
-	r.run(down - time.Second)
-	if r.detector.Aged() {
-		t.Error("aged too soon")
-	}
-	r.run(time.Second)
-	if !r.detector.Aged() {
-		t.Error("a refusal of long ago is not told from a new one")
-	}
-	if s := r.sight(9); s.For < down || r.detector.Aged() {
-		t.Errorf("%+v, aged: %v", s, r.detector.Aged())
-	}
-}
-
 func TestClocksAreTheMedianAgainstTheLeaders(t *testing.T) {
 	r := newRig(t, 9, 3, 1, simdetector.Mutants{})
 	r.run(2 * time.Second)
