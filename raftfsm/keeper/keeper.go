@@ -17,6 +17,7 @@ package keeper
 
 import (
 	"fmt"
+	"math"
 	"slices"
 	"time"
 
@@ -33,6 +34,11 @@ const (
 	// TroubleFor is how long a voter says that its disk is full or stalls before it
 	// is replaced: longer than a rebuild of an array holds writes up, as a rule.
 	TroubleFor = 2 * time.Minute
+	// TroubleShare is the share of the last TroubleWindow or so in which a voter said
+	// that its disk is in trouble, from which it is replaced though it is well again
+	// and again in between. One that says so all the time passes TroubleFor first.
+	TroubleShare  = 0.2
+	TroubleWindow = 10 * time.Minute
 	// CaughtUp is how many entries a learner may lag to be promoted, seen twice,
 	// CaughtUpApart apart: one look could fall into a pause of the leader.
 	CaughtUp      = 100
@@ -93,6 +99,32 @@ type Memory struct {
 	// Avoid is until when a host that could not be prepared, or whose disk was in
 	// trouble for long, is not picked again.
 	Avoid map[fleet.HostID]fleet.Time
+	// Troubles are how often voters' disks were in trouble of late.
+	Troubles map[fleet.RaftID]Trouble
+}
+
+// Trouble is the share of time in which a voter said that its disk is in trouble,
+// damped over TroubleWindow.
+type Trouble struct {
+	Share  float64    // 0 to 1
+	Asked  fleet.Time // when it last answered, or was silent, which changes nothing
+	Reason string     // what it said last
+}
+
+// answered takes one more answer of a voter.
+func (t Trouble) answered(now fleet.Time, reason string) Trouble {
+	if t.Asked != 0 {
+		keep := math.Exp(-float64(now.Sub(t.Asked)) / float64(TroubleWindow))
+		t.Share *= keep
+		if reason != "" {
+			t.Share += 1 - keep
+		}
+	}
+	t.Asked = now
+	if reason != "" {
+		t.Reason = reason
+	}
+	return t
 }
 
 // Effect is something to do outside of State; the set is closed. Repeating one
@@ -173,7 +205,7 @@ type step struct {
 func newStep(now fleet.Time, in Input, old Memory) *step {
 	s := &step{
 		Input: in, now: now, rows: slices.Collect(in.State.Voters()), members: map[fleet.RaftID]bool{}, target: Target(in.State),
-		memory: Memory{Near: map[fleet.RaftID]fleet.Time{}, Avoid: map[fleet.HostID]fleet.Time{}},
+		memory: Memory{Near: map[fleet.RaftID]fleet.Time{}, Avoid: map[fleet.HostID]fleet.Time{}, Troubles: map[fleet.RaftID]Trouble{}},
 	}
 	for _, m := range in.Members {
 		s.members[m.ID] = m.Voting
@@ -186,6 +218,19 @@ func newStep(now fleet.Time, in Input, old Memory) *step {
 		if since, ok := old.Near[v.ID]; ok {
 			s.memory.Near[v.ID] = since
 		}
+	}
+	for _, v := range s.rows {
+		answer, known := in.Answers[v.ID]
+		trouble := old.Troubles[v.ID]
+		switch {
+		case !known:
+			continue
+		case answer.Now:
+			trouble = trouble.answered(now, answer.Trouble)
+		default:
+			trouble.Asked = now // silence says nothing of a disk
+		}
+		s.memory.Troubles[v.ID] = trouble
 	}
 	for host, until := range old.Avoid {
 		if until > now {

@@ -109,6 +109,28 @@ func TestScenarios(t *testing.T) {
 			w.hosts[id(2)].disk = "stalled"
 			w.run(keeper.TroubleFor + time.Minute)
 		}, "1 3 4"},
+		{"a voter whose disk stalls for 3 s in every 10 s is replaced", "abcd", func(w *world) {
+			w.run(time.Minute)
+			w.stallAgainAndAgain(2, 3*time.Second, 10*time.Second, 20*time.Minute)
+		}, "1 3 4"},
+		{"a voter whose disk stalls for 3 s every minute stays", "abcd", func(w *world) {
+			w.run(time.Minute)
+			w.stallAgainAndAgain(2, 3*time.Second, time.Minute, 2*time.Hour)
+		}, "1 2 3"},
+		{"stalls long ago do not count", "abcd", func(w *world) {
+			w.run(time.Minute)
+			w.stallAgainAndAgain(2, 3*time.Second, 10*time.Second, 8*time.Minute)
+			w.run(time.Hour)
+			w.stallAgainAndAgain(2, 3*time.Second, 10*time.Second, 8*time.Minute)
+		}, "1 2 3"},
+		{"a silence among the stalls tells nothing of the disk", "abcd", func(w *world) {
+			w.run(time.Minute)
+			w.stallAgainAndAgain(2, 3*time.Second, 10*time.Second, 8*time.Minute)
+			w.hosts[id(2)].mute = true
+			w.run(keeper.MuteAfter / 2)
+			w.hosts[id(2)].mute = false
+			w.stallAgainAndAgain(2, 3*time.Second, 10*time.Second, 8*time.Minute)
+		}, "1 3 4"},
 		{"a voter whose disk is full for long is replaced", "abcd", func(w *world) {
 			w.run(time.Minute)
 			w.hosts[id(2)].disk = "full"

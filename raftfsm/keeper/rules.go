@@ -193,7 +193,7 @@ func (s *step) replaced() bool {
 			return s.intend(s.retiring(v), "%s is gone and has been replaced", s.name(v))
 		case s.ails(v):
 			s.memory.Avoid[v.Host] = s.now.Add(AvoidFor)
-			return s.intend(s.retiring(v), "the disk of %s is in trouble (%s) and it has been replaced", s.name(v), s.Answers[v.ID].Trouble)
+			return s.intend(s.retiring(v), "the disk of %s is in trouble (%s) and it has been replaced", s.name(v), s.memory.Troubles[v.ID].Reason)
 		case s.lasting() > s.target:
 			return s.intend(s.retiring(v), "%d voters are enough", s.target)
 		}

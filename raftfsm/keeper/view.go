@@ -40,11 +40,14 @@ func (s *step) answers(id fleet.RaftID) bool {
 	return id == s.Self || s.Answers[id].Now && !s.Answers[id].Stalled
 }
 
-// ails reports whether a voter has said for long that its disk is in trouble. It
-// is replaced as a dead one is. This node hands over instead.
+// ails reports whether a voter has said for long, or again and again, that its disk
+// is in trouble. It is replaced as a dead one is. This node hands over instead.
 func (s *step) ails(v *fleet.Voter) bool {
 	answer := s.Answers[v.ID]
-	return v.ID != s.Self && answer.Now && answer.Trouble != "" && answer.For >= TroubleFor
+	if v.ID == s.Self || !answer.Now {
+		return false
+	}
+	return answer.Trouble != "" && answer.For >= TroubleFor || s.memory.Troubles[v.ID].Share >= TroubleShare
 }
 
 // dead reports whether a voter must be replaced: the fleet has lost its host, or

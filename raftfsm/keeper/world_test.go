@@ -287,6 +287,17 @@ func (w *world) run(d time.Duration) {
 	}
 }
 
+// stallAgainAndAgain has a host's disk stall for a while in each period.
+func (w *world) stallAgainAndAgain(n int, stall, every, d time.Duration) {
+	w.t.Helper()
+	for range d / every {
+		w.hosts[id(n)].disk = "stalled"
+		w.run(stall)
+		w.hosts[id(n)].disk = ""
+		w.run(every - stall)
+	}
+}
+
 // voters are the hosts that vote, by number: "1 2 3".
 func (w *world) voters() string {
 	var names []string
