@@ -110,7 +110,7 @@ func busyFleet(t *testing.T, x *testAPI) {
 			break
 		}
 	}
-	x.voter.must(t, fleet.StopTasks{Tasks: []fleet.TaskID{oldest}, Code: fleet.StopServiceSchedulerInitiated, Reason: "replaced by web/2"})
+	x.voter.must(t, fleet.StopTasks{Tasks: []fleet.TaskID{oldest}, Cause: fleet.CauseScaleIn, Reason: "replaced by web/2"})
 }
 
 func TestThePageShowsTheFleetAndWhatHappensInIt(t *testing.T) {

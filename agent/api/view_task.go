@@ -115,6 +115,9 @@ func (v *view) taskRow(t *fleet.Task) types.Task {
 		CreatedAt: types.Stamp(t.CreatedAt), AssignedAt: types.Stamp(t.AssignedAt), StartedAt: types.Stamp(t.StartedAt),
 		HealthyAt: types.Stamp(t.HealthyAt), StoppingAt: types.Stamp(t.StoppingAt), StoppedAt: types.Stamp(t.StoppedAt),
 	}
+	if t.Stop != nil {
+		row.StopCause, row.StoppedBy = t.Stop.Cause.String(), clean(t.Stop.By)
+	}
 	row.Unreachable = !t.Stopped() && !v.st.Reachable(t)
 	if t.Desired == fleet.TaskRunning && t.Last < fleet.TaskRunning {
 		row.Condition = v.pendingWhy(t)

@@ -72,7 +72,7 @@ func (c *call) stopTask() (*order, error) {
 			} else if t.Service != "" {
 				warnings = append(warnings, strictjson.Warning{Field: "task", Message: "service " + t.Service + " will start another in its place; scale the service to have fewer"})
 			}
-			return fleet.StopTasks{Tasks: []fleet.TaskID{t.ID}, Code: fleet.StopUserInitiated, Reason: reason}, warnings, nil
+			return fleet.StopTasks{Tasks: []fleet.TaskID{t.ID}, Cause: fleet.CauseOperator, Reason: reason}, warnings, nil
 		},
 		answer: func(v *view, ids []string, w types.Written) any {
 			if stopped != "" {

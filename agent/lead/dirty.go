@@ -105,7 +105,7 @@ func capacityGrew(before, after *fleet.Host) bool {
 		return true
 	}
 	return before.State != after.State || before.Capacity != after.Capacity || before.Zone != after.Zone ||
-		(before.Cordon == nil) != (after.Cordon == nil) || before.Draining != after.Draining
+		(before.Cordon == nil) != (after.Cordon == nil) || before.Draining() != after.Draining()
 }
 
 // scope is what planners see, sorted.

@@ -20,7 +20,7 @@ func TestWhatMayMakeRoom(t *testing.T) {
 		"a host falls silent": {fleet.SilenceHost{Host: "h1", Session: 1}, true},
 		"a host grows":        {fleet.Report{Host: "h1", Session: 1, Seq: 9, Capacity: &fleet.Resources{CPU: 1 << 20, Memory: 1 << 20}}, true},
 		"a task stops":        {fleet.Report{Host: "h1", Session: 1, Seq: 9, Tasks: []fleet.TaskReport{{Task: "t1", Status: fleet.TaskStopped, Attempt: 1}}}, true},
-		"a task is to stop":   {fleet.StopTasks{Tasks: []fleet.TaskID{"t1"}, Code: fleet.StopUserInitiated, Reason: "x"}, false},
+		"a task is to stop":   {fleet.StopTasks{Tasks: []fleet.TaskID{"t1"}, Cause: fleet.CauseOperator, Reason: "x"}, false},
 		"a task runs":         {fleet.Report{Host: "h1", Session: 1, Seq: 9, Tasks: []fleet.TaskReport{{Task: "t1", Status: fleet.TaskRunning, Attempt: 1}}}, false},
 		"a service scales":    {fleet.ScaleService{Name: "web", Desired: 5}, false},
 	}

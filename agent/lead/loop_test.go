@@ -241,7 +241,7 @@ func TestEntriesAreBounded(t *testing.T) {
 			if p.Full() {
 				break
 			}
-			p.Add(fleet.Item{Command: fleet.StopTasks{Tasks: []fleet.TaskID{task.ID}, Code: fleet.StopUserInitiated, Reason: "test"}, By: "many"})
+			p.Add(fleet.Item{Command: fleet.StopTasks{Tasks: []fleet.TaskID{task.ID}, Cause: fleet.CauseOperator, Reason: "test"}, By: "many"})
 		}
 		return p
 	}}

@@ -22,7 +22,7 @@ func TestAHostFollowsItsPartOfState(t *testing.T) {
 	if got := h.wanted(); len(got.Tasks) != 3 || len(got.TaskDefs) != 1 {
 		t.Errorf("holds %+v", got)
 	}
-	r.must(fleet.StopTasks{Tasks: ids[:1], Code: fleet.StopUserInitiated, Reason: "test"})
+	r.must(fleet.StopTasks{Tasks: ids[:1], Cause: fleet.CauseOperator, Reason: "test"})
 	h.up()
 	if got := h.wanted().Tasks[slices.IndexFunc(h.wanted().Tasks, func(t fleet.WantedTask) bool { return t.ID == ids[0] })]; got.Desired != fleet.TaskStopped {
 		t.Errorf("first task is wanted %s", got.Desired)

@@ -106,7 +106,7 @@ func stopOne(in plan.Input, p plan.Plan) plan.Plan {
 }
 
 func stopItem(id fleet.TaskID, why string) fleet.Item {
-	return fleet.Item{By: service.By, Command: fleet.StopTasks{Tasks: []fleet.TaskID{id}, Code: fleet.StopServiceSchedulerInitiated, Reason: why}}
+	return fleet.Item{By: service.By, Command: fleet.StopTasks{Tasks: []fleet.TaskID{id}, Cause: fleet.CauseScaleIn, Reason: why}}
 }
 
 // withoutSilence shows a planner a State in which no host is silent or lost.

@@ -301,7 +301,7 @@ func (w *World) stopTask(d words) error {
 	}
 	id := ids[w.people.IntN(len(ids))]
 	return w.simple(d, "stop task "+string(id), func(*fleet.State) fleet.Command {
-		return fleet.StopTasks{Tasks: []fleet.TaskID{id}, Code: fleet.StopUserInitiated, Reason: "stopped by an operator"}
+		return fleet.StopTasks{Tasks: []fleet.TaskID{id}, Cause: fleet.CauseOperator, Reason: "stopped by an operator"}
 	})
 }
 

@@ -49,7 +49,7 @@ func TestAssignTasks(t *testing.T) {
 	})
 	t.Run("is refused for a task that is to stop, not there, or given twice", func(t *testing.T) {
 		w := ready(t)
-		w.must(StopTasks{Tasks: []TaskID{"web-1"}, Code: StopUserInitiated, Reason: "x"})
+		w.must(StopTasks{Tasks: []TaskID{"web-1"}, Cause: CauseOperator, Reason: "x"})
 		w.refused(AssignTasks{Host: hostID(2), Tasks: []TaskID{"web-1"}}, ErrConflict, "web-1")
 		w.refused(AssignTasks{Host: hostID(2), Tasks: []TaskID{"nope"}}, ErrNotFound, "nope")
 		w.refused(AssignTasks{Host: hostID(2), Tasks: []TaskID{"web-2", "web-2"}}, ErrConflict, "web-2")
@@ -95,7 +95,7 @@ func TestAssignPorts(t *testing.T) {
 	if !w.PortTaken(hostID(1), TCP, 50000) || w.PortTaken(hostID(1), UDP, 50000) || w.PortTaken(hostID(2), TCP, 50000) {
 		t.Error("ports are not kept per host and protocol")
 	}
-	w.must(StopTasks{Tasks: []TaskID{"web-1"}, Code: StopUserInitiated, Reason: "x"})
+	w.must(StopTasks{Tasks: []TaskID{"web-1"}, Cause: CauseOperator, Reason: "x"})
 	if !w.PortTaken(hostID(1), TCP, 8080) {
 		t.Error("a port was given back before the task stopped")
 	}

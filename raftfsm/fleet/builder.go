@@ -38,6 +38,9 @@ func (x *sharedTexts) shareTask(t *Task) {
 	t.Group = x.one(t.Group)
 	t.StartedBy = x.one(t.StartedBy)
 	t.Reason = x.one(t.Reason)
+	if t.Stop != nil {
+		t.Stop.By = x.one(t.Stop.By)
+	}
 }
 
 func (x *sharedTexts) one(v string) string {

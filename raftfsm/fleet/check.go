@@ -83,6 +83,7 @@ func (s *State) checkHost(b *violations, h *Host) {
 	b.must(h.ModifyIndex <= s.index && h.WantedModifyIndex <= s.index, "host %s: mod %d, wanted %d above index %d", h.ID, h.ModifyIndex, h.WantedModifyIndex, s.index)
 	b.must(h.BootSession <= h.Session.N, "host %s: boot began in session %d of %d", h.ID, h.BootSession, h.Session.N)
 	b.must(h.State != HostReady || h.ReadyAt != 0, "host %s is ready and never passed a self-check", h.ID)
+	b.must(h.Drain == nil || h.Drain.Cause.Known(), "host %s drains for no known cause", h.ID)
 	b.must(h.Name != "" && h.Cert.PublicKey != "", "host %s has no name or key", h.ID)
 }
 

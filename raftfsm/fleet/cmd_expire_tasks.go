@@ -33,6 +33,7 @@ func (c ExpireTasks) apply(s *State, x *applyContext) ([]string, error) {
 // returns how many were not stopped before. Confirmed ones leave its list.
 func (s *State) endTasks(x *applyContext, host HostID, unconfirmed bool, reason string) int {
 	n := 0
+	request := &Request{Cause: CauseHostLost, By: clip(x.item.By, MaxID), At: x.now}
 	for _, old := range slices.Collect(s.HeldBy(host)) {
 		if old.Stopped() && unconfirmed {
 			continue
@@ -43,7 +44,8 @@ func (s *State) endTasks(x *applyContext, host HostID, unconfirmed bool, reason 
 			n++
 			t.Last, t.StoppedAt = TaskStopped, x.now
 			if t.Desired == TaskRunning {
-				t.Desired, t.StoppingAt, t.StopCode, t.Reason = TaskStopped, x.now, StopInfrastructureHealth, reason
+				t.stopFor(StopInfrastructureHealth, request, x.now)
+				t.Reason = reason
 			}
 		}
 		s.putTask(x, t)

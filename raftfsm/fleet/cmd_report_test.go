@@ -142,7 +142,7 @@ func TestStopsInReports(t *testing.T) {
 	t.Run("a task that was asked to stop keeps our code and reason", func(t *testing.T) {
 		w := fleetOf(t, 1)
 		w.runs("web", 1)
-		w.must(StopTasks{Tasks: []TaskID{"web-1"}, Code: StopServiceSchedulerInitiated, Reason: "scaled in"})
+		w.must(StopTasks{Tasks: []TaskID{"web-1"}, Cause: CauseScaleIn, Reason: "scaled in"})
 		n := w.LastEvent()
 		w.report(1, TaskReport{Task: "web-1", Status: TaskStopped, Attempt: 1, StopCode: StopEssentialContainerExited, Reason: "exited"})
 		if task := w.task("web-1"); task.StopCode != StopServiceSchedulerInitiated || task.Reason != "scaled in" {

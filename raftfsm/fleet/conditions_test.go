@@ -55,7 +55,7 @@ func TestPutWait(t *testing.T) {
 			t.Error("a task with a host still waits for one")
 		}
 		w.must(DeleteService{Name: "web", Force: true})
-		w.must(StopTasks{Tasks: []TaskID{"web-1", "web-2"}, Code: StopServiceSchedulerInitiated, Reason: "x"})
+		w.must(StopTasks{Tasks: []TaskID{"web-1", "web-2"}, Cause: CauseScaleIn, Reason: "x"})
 		w.report(1, stopped("web-1", 0))
 		for x := range w.Conditions() {
 			t.Errorf("left over: %+v", x)
@@ -91,7 +91,7 @@ func TestPrune(t *testing.T) {
 	t.Run("removes what is over and older, and nothing else", func(t *testing.T) {
 		w := fleetOf(t, 3)
 		ids := w.runs("web", 3)
-		w.must(StopTasks{Tasks: ids[:1], Code: StopServiceSchedulerInitiated, Reason: "x"})
+		w.must(StopTasks{Tasks: ids[:1], Cause: CauseScaleIn, Reason: "x"})
 		w.report(1, stopped("web-1", 0))
 		w.must(ForgetHost{Host: hostID(3), Force: true})
 		w.must(PutToken{ID: "spent", TokenKind: TokenJoin, Hash: blob(32), Uses: 1, NotAfter: w.at + Time(10*hour)})
@@ -99,7 +99,7 @@ func TestPrune(t *testing.T) {
 		w.service("gone", 0)
 		w.must(DeleteService{Name: "gone"})
 		w.wait(hour + 1)
-		w.must(StopTasks{Tasks: ids[1:2], Code: StopServiceSchedulerInitiated, Reason: "x"})
+		w.must(StopTasks{Tasks: ids[1:2], Cause: CauseScaleIn, Reason: "x"})
 		w.report(2, stopped("web-2", 0))
 		before := w.at - Time(hour)
 		if !w.Prunable(before) {
@@ -148,7 +148,7 @@ func TestPrune(t *testing.T) {
 			}
 			w.Apply(w.Index()+1, Entry{At: w.at, Items: []Item{
 				{Command: RunTasks{TaskDef: "job:1", Tasks: ids}},
-				{Command: StopTasks{Tasks: ids, Code: StopUserInitiated, Reason: "x"}},
+				{Command: StopTasks{Tasks: ids, Cause: CauseOperator, Reason: "x"}},
 			}})
 		}
 		w.wait(2 * hour)
@@ -165,7 +165,7 @@ func TestTasksArePaged(t *testing.T) {
 	w.service("web", 5)
 	w.create("web", 1, 5)
 	w.assign(1, "web-2", "web-4")
-	w.must(StopTasks{Tasks: []TaskID{"web-1", "web-3"}, Code: StopUserInitiated, Reason: "x"})
+	w.must(StopTasks{Tasks: []TaskID{"web-1", "web-3"}, Cause: CauseOperator, Reason: "x"})
 	w.report(1, stopped("web-2", 0))
 	ids := func(seq func(func(*Task) bool)) string {
 		var all []string

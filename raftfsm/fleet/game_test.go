@@ -192,7 +192,10 @@ func (g *scenario) create() fleet.Command {
 }
 
 func (g *scenario) stop() fleet.Command {
-	c := fleet.StopTasks{Code: fleet.StopUserInitiated, Reason: "game"}
+	c := fleet.StopTasks{Cause: fleet.Cause(g.IntN(11)), Reason: "game"}
+	if c.Cause == 0 {
+		c.Code = fleet.StopCode(g.IntN(8)) // as entries had it before causes
+	}
 	for range 1 + g.IntN(3) {
 		id := g.someTask(func(t *fleet.Task) bool { return !t.Stopped() })
 		c.Tasks = append(c.Tasks, id)

@@ -72,6 +72,7 @@ type Event struct {
 	Subject string  `cbor:"6,keyasint"` // subject: "service:web", "host:h2", "task:3f..."
 	Message string  `cbor:"7,keyasint,omitempty"`
 	Counts  []Count `cbor:"8,keyasint,omitempty"`
+	Cause   Cause   `cbor:"9,keyasint,omitempty"` // of stops and drains
 }
 
 // Count is a number with its name: hosts a filter refused, tasks created.

@@ -37,7 +37,7 @@ type Host struct {
 	State             HostState         `cbor:"11,keyasint"`
 	StateSince        Time              `cbor:"12,keyasint"` // when State last changed; for silent hosts SilentSince
 	Cordon            *Cordon           `cbor:"13,keyasint,omitempty"`
-	Draining          bool              `cbor:"14,keyasint,omitempty"` // set by a later feature; placement honours it already
+	WasDrain          bool              `cbor:"14,keyasint,omitempty"` // what Drain was before it had parts; read, never set
 	Cert              Cert              `cbor:"15,keyasint,omitempty"`
 	ReportSeq         uint64            `cbor:"16,keyasint,omitempty"` // highest report applied in this session
 	WantedModifyIndex uint64            `cbor:"17,keyasint,omitempty"` // log index of the last change to its wanted tasks
@@ -66,10 +66,16 @@ type Host struct {
 	// Flaps is how many times in a row it fell silent soon after it had come back.
 	// While it is above zero a new session does not end silence: only ReturnHost.
 	Flaps int `cbor:"32,keyasint,omitempty"`
+	// Drain is why the host is to be emptied, and until when; nil: it is not. No
+	// new work comes to it (Placeable), and no voter is made of it.
+	Drain *Drain `cbor:"33,keyasint,omitempty"`
 }
 
 // Placeable reports whether new tasks may be assigned to the host (I3).
-func (h *Host) Placeable() bool { return h.State == HostReady && h.Cordon == nil && !h.Draining }
+func (h *Host) Placeable() bool { return h.State == HostReady && h.Cordon == nil && !h.Draining() }
+
+// Draining reports whether the host is to be emptied.
+func (h *Host) Draining() bool { return h.Drain != nil || h.WasDrain }
 
 // Reachable reports whether tasks on the host count as present: neither silent
 // nor lost nor forgotten.

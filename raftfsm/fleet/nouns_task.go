@@ -33,6 +33,9 @@ type Task struct {
 	// Session of its host in which it was assigned, or last reported at or above
 	// Last. Below Host.BootSession: nothing was heard of it since the reboot.
 	Session uint64 `cbor:"25,keyasint,omitempty"`
+	// Stop is why it is to stop and who said so; nil while it is to run, and where
+	// the log does not say.
+	Stop *Request `cbor:"26,keyasint,omitempty"`
 }
 
 // Standalone reports whether no service owns the task.

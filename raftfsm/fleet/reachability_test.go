@@ -16,7 +16,7 @@ func TestReachability(t *testing.T) {
 	t.Run("tasks of a silent host are out of reach without a write to them", func(t *testing.T) {
 		w := fleetOf(t, 3)
 		w.runs("web", 3)
-		w.must(StopTasks{Tasks: []TaskID{"web-3"}, Code: StopUserInitiated, Reason: "x"})
+		w.must(StopTasks{Tasks: []TaskID{"web-3"}, Cause: CauseOperator, Reason: "x"})
 		modifyIndex := w.task("web-2").ModifyIndex
 		w.must(SilenceHost{Host: hostID(2), Session: 1})
 		w.must(SilenceHost{Host: hostID(3), Session: 1})
@@ -123,7 +123,7 @@ func TestHealthy(t *testing.T) {
 		t.Error("a checked task that says so is not healthy")
 	}
 	w.must(SilenceHost{Host: hostID(2), Session: 1})
-	w.must(StopTasks{Tasks: []TaskID{"web-1"}, Code: StopUserInitiated, Reason: "x"})
+	w.must(StopTasks{Tasks: []TaskID{"web-1"}, Cause: CauseOperator, Reason: "x"})
 	if healthy("api-1") || healthy("web-1") {
 		t.Error("a task out of reach or to stop is healthy")
 	}

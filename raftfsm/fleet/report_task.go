@@ -80,16 +80,27 @@ func (s *State) end(t *Task, r *TaskReport, now Time, heard bool) {
 		t.StartedAt = max(t.AssignedAt, now-ran)
 	}
 	if t.Desired == TaskRunning {
-		t.Desired, t.StoppingAt, t.StopCode = TaskStopped, now, endCode(t, r, heard)
+		code := endCode(t, r, heard)
+		t.stopFor(code, t.endRequest(code, now), now)
 		if !heard && t.Reason == "" {
 			t.Reason = "host " + s.Host(t.Host).Name + " rebooted"
 		}
 	} else if t.endedByItself() && r.StopCode != 0 {
 		t.StopCode, t.Reason = r.StopCode, clip(r.Reason, MaxReason)
+		t.Stop = t.endRequest(r.StopCode, t.StoppingAt)
 	}
 	if t.Last == TaskStopped {
 		t.StoppedAt = now
 	}
+}
+
+// endRequest is why a task ended that nobody had asked to stop.
+func (t *Task) endRequest(code StopCode, at Time) *Request {
+	cause := causeOf(code)
+	if cause == 0 {
+		cause = CauseTaskFailed
+	}
+	return &Request{Cause: cause, By: string(t.Host), At: at}
 }
 
 // endCode is why a task ended by itself, in the host's words where it has any.
@@ -165,7 +176,7 @@ func (s *State) decideEnded(x *applyContext, host *Host, ended []*Task) {
 		return
 	}
 	t := ended[0]
-	e := Event{By: "host " + host.Name, Code: "task-ended", Subject: t.subject(), Counts: []Count{{"tasks", len(ended)}}}
+	e := Event{By: "host " + host.Name, Code: "task-ended", Subject: t.subject(), Cause: t.StopCause(), Counts: []Count{{"tasks", len(ended)}}}
 	e.Message = fmt.Sprintf("task %s of %s stopped: %s", t.ID.short(), t.of(), endMessage(t))
 	if len(ended) > 1 {
 		e.Message = fmt.Sprintf("%s on %s stopped, the first, %s of %s: %s",

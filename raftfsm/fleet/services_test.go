@@ -150,7 +150,7 @@ func TestScaleAndDeleteService(t *testing.T) {
 		w.noop(DeleteService{Name: "web"})
 		w.refused(ScaleService{Name: "web", Desired: 1}, ErrConflict, "DRAINING")
 		w.refused(CreateTasks{Revision: "web/1", Tasks: []TaskID{"x"}}, ErrConflict, "DRAINING")
-		w.must(StopTasks{Tasks: ids, Code: StopServiceSchedulerInitiated, Reason: "deleted"})
+		w.must(StopTasks{Tasks: ids, Cause: CauseScaleIn, Reason: "deleted"})
 		w.report(1, stopped(ids[0], 143))
 		if w.Service("web") == nil {
 			t.Fatal("gone too early")

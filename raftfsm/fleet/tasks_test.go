@@ -53,7 +53,7 @@ func TestCreateTasks(t *testing.T) {
 		w.refused(CreateTasks{Revision: "web/1", Tasks: []TaskID{"x"}}, ErrBound, "at most 2")
 		w.assign(1, ids[0])
 		w.assign(2, ids[1])
-		w.must(StopTasks{Tasks: ids[:1], Code: StopServiceSchedulerInitiated, Reason: "scaled in"})
+		w.must(StopTasks{Tasks: ids[:1], Cause: CauseScaleIn, Reason: "scaled in"})
 		w.must(CreateTasks{Revision: "web/1", Tasks: []TaskID{"x"}})
 		w.must(SilenceHost{Host: hostID(2), Session: 1})
 		w.must(CreateTasks{Revision: "web/1", Tasks: []TaskID{"y"}})
@@ -77,14 +77,14 @@ func TestStopTasks(t *testing.T) {
 	t.Run("asks once, and keeps what was said first", func(t *testing.T) {
 		w := fleetOf(t, 1)
 		w.runs("web", 1)
-		w.must(StopTasks{Tasks: []TaskID{"web-1"}, Code: StopUserInitiated, Reason: "because"})
+		w.must(StopTasks{Tasks: []TaskID{"web-1"}, Cause: CauseOperator, Reason: "because"})
 		if e := w.lastEvent(); e.Message != "web: stopping 1 task: because" {
 			t.Errorf("decision %+v", e)
 		}
 		if got := w.outcome.ChangeSet.Wanted; !slices.Equal(got, []HostID{hostID(1)}) || w.Host(hostID(1)).WantedModifyIndex != w.Index() {
 			t.Errorf("its host does not hear of it: wanted %v", got)
 		}
-		w.noop(StopTasks{Tasks: []TaskID{"web-1"}, Code: StopServiceSchedulerInitiated, Reason: "again"})
+		w.noop(StopTasks{Tasks: []TaskID{"web-1"}, Cause: CauseScaleIn, Reason: "again"})
 		task := w.task("web-1")
 		if task.Desired != TaskStopped || task.Last != TaskRunning || task.StopCode != StopUserInitiated || task.Reason != "because" || task.StoppingAt != w.at {
 			t.Errorf("task %+v", task)
@@ -94,7 +94,7 @@ func TestStopTasks(t *testing.T) {
 		w := fleetOf(t, 1)
 		w.service("web", 1)
 		w.create("web", 1, 1)
-		w.must(StopTasks{Tasks: []TaskID{"web-1"}, Code: StopServiceSchedulerInitiated, Reason: "x"})
+		w.must(StopTasks{Tasks: []TaskID{"web-1"}, Cause: CauseScaleIn, Reason: "x"})
 		if task := w.task("web-1"); !task.Stopped() || task.StoppedAt != w.at || w.UnassignedCount() != 0 {
 			t.Errorf("task %+v", task)
 		}
@@ -104,14 +104,18 @@ func TestStopTasks(t *testing.T) {
 		w.runs("web", 2)
 		mods := []uint64{w.task("web-1").ModifyIndex, w.task("web-2").ModifyIndex - 1}
 		ids := []TaskID{"web-1", "web-2"}
-		c := StopTasks{Tasks: ids, Code: StopUserInitiated, Reason: "x", ExpectedModifyIndex: mods}
+		c := StopTasks{Tasks: ids, Cause: CauseOperator, Reason: "x", ExpectedModifyIndex: mods}
 		w.refused(c, ErrMoved, "web-2")
 		c.ExpectedModifyIndex = mods[:1]
 		w.refused(c, ErrInvalid, "expectMod")
 		c.ExpectedModifyIndex = nil
-		c.Code = StopEssentialContainerExited
+		c.Code = StopUserInitiated
 		w.refused(c, ErrInvalid, "stopCode")
-		w.refused(StopTasks{Tasks: []TaskID{"nope"}, Code: StopUserInitiated}, ErrNotFound, "nope")
+		c.Cause, c.Code = 0, StopEssentialContainerExited
+		w.refused(c, ErrInvalid, "cause")
+		c.Cause, c.Code = CauseTaskFailed+1, 0
+		w.refused(c, ErrInvalid, "cause")
+		w.refused(StopTasks{Tasks: []TaskID{"nope"}, Cause: CauseOperator}, ErrNotFound, "nope")
 	})
 }
 

@@ -361,7 +361,7 @@ func (w *world) drain(n int) {
 	for table, row := range w.state.Rows() {
 		if h, ok := row.(*fleet.Host); ok && h.ID == id(n) {
 			draining := *h
-			draining.Draining = true
+			draining.Drain = &fleet.Drain{Cause: fleet.CauseOperator, Since: 1}
 			row = &draining
 		}
 		if err := b.Add(table, row); err != nil {
@@ -523,7 +523,7 @@ func (w *world) disturb(random *rand.Rand) {
 	case 6:
 		w.starved[id(n)], m.deaf, m.mute = random.IntN(2) == 0, random.IntN(4) == 0, random.IntN(4) == 0 && id(n) != w.leader
 	case 7:
-		if !h.Draining && random.IntN(3) == 0 {
+		if !h.Draining() && random.IntN(3) == 0 {
 			w.drain(n)
 		}
 	}

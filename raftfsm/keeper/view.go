@@ -22,7 +22,7 @@ func Target(st *fleet.State) int {
 
 // out reports whether a host is to leave by somebody's word.
 func out(h *fleet.Host) bool {
-	return h == nil || h.State == fleet.HostForgotten || h.Draining || h.Cert.Revoked
+	return h == nil || h.State == fleet.HostForgotten || h.Draining() || h.Cert.Revoked
 }
 
 func (s *step) host(v *fleet.Voter) *fleet.Host { return s.State.Host(v.Host) }

@@ -18,4 +18,5 @@ type Event struct {
 	Subject string  `json:"subject" doc:"service:web, host:h2, task:3f..."`
 	Message string  `json:"message,omitempty"`
 	Counts  []Count `json:"counts,omitempty"`
+	Cause   string  `json:"cause,omitempty" doc:"of stops: why"`
 }

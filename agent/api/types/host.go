@@ -23,6 +23,7 @@ type Host struct {
 	Cordon     *Cordon           `json:"cordon,omitempty"`
 	Clone      *Clone            `json:"clone,omitempty" doc:"an alarm that stands: another machine shows this host's identity and is not let in"`
 	Draining   bool              `json:"draining"`
+	Drain      *Drain            `json:"drain,omitempty" doc:"why its work is to leave it"`
 	Addr       string            `json:"addr,omitempty" doc:"peer port"`
 	StatusURL  string            `json:"statusUrl,omitempty"`
 	Capacity   Resources         `json:"capacity" doc:"what tasks may reserve in total"`
@@ -63,6 +64,14 @@ type Cordon struct {
 	By  string `json:"by"`
 	At  Stamp  `json:"at,omitzero"`
 	Why string `json:"why,omitempty"`
+}
+
+// Drain is why and until when a host is to be emptied.
+type Drain struct {
+	Cause    string `json:"cause"`
+	By       string `json:"by"`
+	Since    Stamp  `json:"since,omitzero"`
+	Deadline Stamp  `json:"deadline,omitzero" doc:"tasks stop then, replaced or not; absent: never by time alone"`
 }
 
 // Check is one line of a host's self-check.

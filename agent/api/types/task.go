@@ -24,6 +24,8 @@ type Task struct {
 	Ports       []Port      `json:"networkBindings,omitempty"`
 	Containers  []Container `json:"containers,omitempty" doc:"how its containers ended"`
 	StopCode    string      `json:"stopCode,omitempty"`
+	StopCause   string      `json:"stopCause,omitempty" enum:"operator,scale-in,rollout,drain,deadline,rebalance,consolidation,host-lost,task-failed" doc:"why it is to stop"`
+	StoppedBy   string      `json:"stoppedBy,omitempty" doc:"who wanted that: a planner, an operator, or the id of its host"`
 	Reason      string      `json:"stoppedReason,omitempty"`
 	Condition   *Condition  `json:"condition,omitempty" doc:"why it is still pending"`
 	Attempt     int         `json:"attempt,omitempty" doc:"starts on its host; above 1 only after the host lost power"`

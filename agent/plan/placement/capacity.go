@@ -81,7 +81,7 @@ func ineligible(host *fleet.Host, liveness plan.Liveness) filter {
 		return notReady
 	case host.Cordon != nil:
 		return cordoned
-	case host.Draining:
+	case host.Draining():
 		return draining
 	case liveness == plan.LivenessUnknown:
 		return unheard

@@ -131,7 +131,7 @@ func (w *World) begin(task instance, later *timeline) {
 	case "running":
 	case "stopping":
 		later.add(w.Now.Add(-time.Second), func() {
-			w.do(fleet.StopTasks{Tasks: []fleet.TaskID{task.id}, Code: fleet.StopServiceSchedulerInitiated, Reason: "fixture"})
+			w.do(fleet.StopTasks{Tasks: []fleet.TaskID{task.id}, Cause: fleet.CauseScaleIn, Reason: "fixture"})
 		})
 	default:
 		w.t.Fatalf("fixture: task %s: unknown word %q", task.name, task.status)

@@ -11,7 +11,7 @@ import (
 // Text is a plan as text: one clause a command, parted by "; ".
 //
 //	silence h1; lose h1; expire h1; return h1; create web/2 x3;
-//	stop web-1 web-2: reason; place new-01 on h1 port 8080;
+//	stop web-1 web-2 (scale-in): reason; place new-01 on h1 port 8080;
 //	wait service:web no-host-fits: message; clear service:web; probe h1 h2
 //
 // An empty plan is "nothing".
@@ -49,7 +49,7 @@ func command(item fleet.Item) string {
 	case fleet.CreateTasks:
 		return fmt.Sprintf("create %s x%d", c.Revision, len(c.Tasks))
 	case fleet.StopTasks:
-		return fmt.Sprintf("stop %s: %s", join(c.Tasks), c.Reason)
+		return fmt.Sprintf("stop %s (%s): %s", join(c.Tasks), c.Cause, c.Reason)
 	case fleet.AssignTasks:
 		return "place " + join(c.Tasks) + " on " + string(c.Host) + ports(c.Ports)
 	case fleet.PutCondition:

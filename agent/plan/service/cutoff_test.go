@@ -63,7 +63,7 @@ func TestATaskThatStopsCutOffIsReplacedWhenItHasStopped(t *testing.T) {
 		"it was asked to stop: nobody waits for it": {
 			given: "web desired=1; h1 silent=10s: web/1; h2:", after: time.Minute,
 			then: func(w *plantest.World) {
-				w.Do(fleet.StopTasks{Tasks: []fleet.TaskID{"web-1"}, Code: fleet.StopUserInitiated, Reason: "now"})
+				w.Do(fleet.StopTasks{Tasks: []fleet.TaskID{"web-1"}, Cause: fleet.CauseOperator, Reason: "now"})
 			},
 			want: started,
 		},

@@ -106,28 +106,28 @@ func (p *planner) drain(service *fleet.Service) {
 			left = append(left, task)
 		}
 	}
-	p.stopRuns(left, "service "+service.Name+" was deleted", false)
+	p.stopRuns(left, fleet.CauseScaleIn, "service "+service.Name+" was deleted", false)
 	p.out.ClearCondition(p.in, By, fleet.ServiceSubject(service.Name))
 }
 
 func (p *planner) stop(service *fleet.Service, t *serviceTasks, m adjustments) {
 	scaled := fmt.Sprintf("surplus: %d tasks of %s are wanted", service.Desired, service.Name)
 	replaced := fmt.Sprintf("replaced by revision %s", service.Revision)
-	p.stopRuns(t.take(m.stopComing, kindUnplaced, kindPending, kindStarting), scaled, true)
-	p.stopRuns(t.take(m.stopUnhealthy, kindUnhealthy), "unhealthy, and replaced", true)
-	p.stopRuns(t.take(m.stopHealthy, kindHealthy), scaled, true)
-	p.stopRuns(t.take(m.stopPending, oldPending), replaced+" before it ran", true)
-	p.stopRuns(t.take(m.stopOld, oldUnhealthy, oldStarting, oldHealthy), replaced, true)
+	p.stopRuns(t.take(m.stopComing, kindUnplaced, kindPending, kindStarting), fleet.CauseScaleIn, scaled, true)
+	p.stopRuns(t.take(m.stopUnhealthy, kindUnhealthy), fleet.CauseTaskFailed, "unhealthy, and replaced", true)
+	p.stopRuns(t.take(m.stopHealthy, kindHealthy), fleet.CauseScaleIn, scaled, true)
+	p.stopRuns(t.take(m.stopPending, oldPending), fleet.CauseRollout, replaced+" before it ran", true)
+	p.stopRuns(t.take(m.stopOld, oldUnhealthy, oldStarting, oldHealthy), fleet.CauseRollout, replaced, true)
 	noRoom := fmt.Sprintf("maximumPercent %d of %d leaves no room to start its replacement first", service.MaxPercent, service.Desired)
-	p.stopRuns(t.take(m.stopUnhealthyFirst, kindUnhealthy), "unhealthy; "+noRoom, true)
-	p.stopRuns(t.take(m.stopOldFirst, oldUnhealthy, oldStarting, oldHealthy), fmt.Sprintf("makes way for revision %s: %s", service.Revision, noRoom), true)
+	p.stopRuns(t.take(m.stopUnhealthyFirst, kindUnhealthy), fleet.CauseTaskFailed, "unhealthy; "+noRoom, true)
+	p.stopRuns(t.take(m.stopOldFirst, oldUnhealthy, oldStarting, oldHealthy), fleet.CauseRollout, fmt.Sprintf("makes way for revision %s: %s", service.Revision, noRoom), true)
 }
 
-func (p *planner) stopRuns(tasks []*fleet.Task, reason string, expect bool) {
+func (p *planner) stopRuns(tasks []*fleet.Task, cause fleet.Cause, reason string, expect bool) {
 	for len(tasks) > 0 && !p.out.Full() {
 		run := tasks[:min(len(tasks), MaxStopRun)]
 		tasks = tasks[len(run):]
-		c := fleet.StopTasks{Code: fleet.StopServiceSchedulerInitiated, Reason: reason}
+		c := fleet.StopTasks{Cause: cause, Reason: reason}
 		for _, task := range run {
 			c.Tasks = append(c.Tasks, task.ID)
 			if expect {

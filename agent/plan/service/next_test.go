@@ -47,27 +47,27 @@ func TestNext(t *testing.T) {
 		},
 		"scaling in takes the zone with most, there the host with most, there the newest": {
 			given: "web desired=3; h1 zone=a: web/1; h2 zone=b: web/1; h3 zone=b: web/1 x3",
-			want:  "stop web-5 web-4: surplus: 3 tasks of web are wanted; " + starting,
+			want:  "stop web-5 web-4 (scale-in): surplus: 3 tasks of web are wanted; " + starting,
 		},
 		"scaling in takes what does not run yet first": {
 			given: "web desired=2; h1 zone=a: web/1 x2; h2 zone=b: web/1 pending; unassigned: web/1",
-			want:  "stop web-4 web-3: surplus: 2 tasks of web are wanted; " + starting,
+			want:  "stop web-4 web-3 (scale-in): surplus: 2 tasks of web are wanted; " + starting,
 		},
 		"scaling in takes unhealthy tasks before healthy ones": {
 			given: "web desired=2 check; h1 zone=a: web/1 healthy x2; h2 zone=b: web/1 unhealthy",
-			want:  "stop web-3: unhealthy, and replaced; " + starting,
+			want:  "stop web-3 (task-failed): unhealthy, and replaced; " + starting,
 		},
 		"scaling to zero stops all": {
 			given: "web desired=0; h1: web/1 x2; unassigned: web/1",
-			want:  "stop web-3: surplus: 0 tasks of web are wanted; stop web-1 web-2: surplus: 0 tasks of web are wanted; " + starting,
+			want:  "stop web-3 (scale-in): surplus: 0 tasks of web are wanted; stop web-1 web-2 (scale-in): surplus: 0 tasks of web are wanted; " + starting,
 		},
 		"a host back from silence keeps its tasks, and replacements not yet healthy go": {
 			given: "web desired=3; h1 zone=a: web/1; h2 zone=b: web/1; h3 zone=c: web/1, web/1 pending; unassigned: web/1",
-			want:  "stop web-5 web-4: surplus: 3 tasks of web are wanted; " + starting,
+			want:  "stop web-5 web-4 (scale-in): surplus: 3 tasks of web are wanted; " + starting,
 		},
 		"a host back from silence when replacements are healthy: the normal order, never below min": {
 			given: "web desired=2; h1 zone=a: web/1; h2 zone=b: web/1; h3 zone=b: web/1",
-			want:  "stop web-3: surplus: 2 tasks of web are wanted; " + starting,
+			want:  "stop web-3 (scale-in): surplus: 2 tasks of web are wanted; " + starting,
 		},
 		"an unhealthy task gets a replacement before it stops": {
 			given: "web desired=2 check; h1: web/1 healthy, web/1 unhealthy",
@@ -79,7 +79,7 @@ func TestNext(t *testing.T) {
 		},
 		"an unhealthy task stops when its replacement is healthy": {
 			given: "web desired=2 check; h1: web/1 healthy, web/1 unhealthy, web/1 healthy",
-			want:  "stop web-2: unhealthy, and replaced; " + starting,
+			want:  "stop web-2 (task-failed): unhealthy, and replaced; " + starting,
 		},
 		"unhealthy tasks in their grace period are not judged": {
 			given: "web desired=1 check grace=120s; h1: web/1 unhealthy age=119s",
@@ -91,11 +91,11 @@ func TestNext(t *testing.T) {
 		},
 		"replacements that turned unhealthy too: either may go, and another is tried": {
 			given: "web desired=1 check; h1: web/1 unhealthy, web/1 unhealthy",
-			want:  "stop web-2: unhealthy, and replaced; create web/1 x1; " + starting,
+			want:  "stop web-2 (task-failed): unhealthy, and replaced; create web/1 x1; " + starting,
 		},
 		"without room to start first, unhealthy tasks go one at a time within the lower bound": {
 			given: "web desired=4 min=50 max=100 check; h1: web/1 healthy, web/1 unhealthy x3",
-			want:  "stop web-4: unhealthy; maximumPercent 100 of 4 leaves no room to start its replacement first; create web/1 x1; " + starting,
+			want:  "stop web-4 (task-failed): unhealthy; maximumPercent 100 of 4 leaves no room to start its replacement first; create web/1 x1; " + starting,
 		},
 		"without room to start first, the next unhealthy task waits for the replacement": {
 			given: "web desired=4 min=50 max=100 check; h1: web/1 healthy, web/1 unhealthy x2, web/1 pending",
@@ -107,15 +107,15 @@ func TestNext(t *testing.T) {
 		},
 		"rolling: old tasks stop one for one as new ones turn healthy": {
 			given: "web desired=4; h1: web/1 x4; h2: web/2 x2, web/2 running age=5s, web/2 pending",
-			want:  "stop web-4 web-3: replaced by revision web/2; " + rolling,
+			want:  "stop web-4 web-3 (rollout): replaced by revision web/2; " + rolling,
 		},
 		"rolling: the last old tasks stop when all new ones are healthy": {
 			given: "web desired=2; h1: web/1; h2: web/2 x2",
-			want:  "stop web-1: replaced by revision web/2; " + rolling,
+			want:  "stop web-1 (rollout): replaced by revision web/2; " + rolling,
 		},
 		"rolling: old tasks that do not run yet go at once": {
 			given: "web desired=2 rev=2; h1: web/1, web/1 pending; unassigned: web/1",
-			want:  "stop web-2 web-3: replaced by revision web/2 before it ran; create web/2 x2; " + rolling,
+			want:  "stop web-2 web-3 (rollout): replaced by revision web/2 before it ran; create web/2 x2; " + rolling,
 		},
 		"rolling: bounded by the upper bound": {
 			given: "web desired=4 max=150 rev=2; h1: web/1 x4",
@@ -127,7 +127,7 @@ func TestNext(t *testing.T) {
 		},
 		"rolling without room: as many stop as the lower bound allows, and as many start": {
 			given: "web desired=4 min=50 max=100 rev=2; h1: web/1 x4",
-			want: "stop web-4 web-3: makes way for revision web/2: maximumPercent 100 of 4 leaves no room to start its replacement first; " +
+			want: "stop web-4 web-3 (rollout): makes way for revision web/2: maximumPercent 100 of 4 leaves no room to start its replacement first; " +
 				"create web/2 x2; " + rolling,
 		},
 		"rolling without room: the next two wait until the first two are healthy": {
@@ -136,12 +136,12 @@ func TestNext(t *testing.T) {
 		},
 		"rolling without room: then the next two": {
 			given: "web desired=4 min=50 max=100; h1: web/1 x2; h2: web/2 x2",
-			want: "stop web-1 web-2: makes way for revision web/2: maximumPercent 100 of 4 leaves no room to start its replacement first; " +
+			want: "stop web-1 web-2 (rollout): makes way for revision web/2: maximumPercent 100 of 4 leaves no room to start its replacement first; " +
 				"create web/2 x2; " + rolling,
 		},
 		"rolling: bad new tasks are replaced, old ones stay": {
 			given: "web desired=2 check; h1: web/1 healthy x2; h2: web/2 unhealthy x2",
-			want:  "stop web-4: unhealthy; maximumPercent 200 of 2 leaves no room to start its replacement first; create web/2 x1; " + rolling,
+			want:  "stop web-4 (task-failed): unhealthy; maximumPercent 200 of 2 leaves no room to start its replacement first; create web/2 x1; " + rolling,
 		},
 		"100/100 is stuck and names the fields": {
 			given: "web desired=4 min=100 max=100 rev=2; h1: web/1 x4",
@@ -150,7 +150,7 @@ func TestNext(t *testing.T) {
 		},
 		"100/100 whose old tasks do not run yet is not stuck": {
 			given: "web desired=2 max=100 rev=2; unassigned: web/1 x2",
-			want:  "stop web-1 web-2: replaced by revision web/2 before it ran; create web/2 x2; " + rolling,
+			want:  "stop web-1 web-2 (rollout): replaced by revision web/2 before it ran; create web/2 x2; " + rolling,
 		},
 		"crash back-off: nothing starts before its time, and it says why and when": {
 			given: "web desired=1 failed=3; h1:",
@@ -164,7 +164,7 @@ func TestNext(t *testing.T) {
 		},
 		"a deleted service stops all its tasks, unreachable ones too": {
 			given: "web desired=2 deleted; h1: web/1; h2 silent: web/1",
-			want:  "stop web-1 web-2: service web was deleted",
+			want:  "stop web-1 web-2 (scale-in): service web was deleted",
 		},
 		"stopping tasks count for nothing": {
 			given: "web desired=2; h1: web/1 stopping x2, web/1 x2",

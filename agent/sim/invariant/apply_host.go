@@ -142,7 +142,9 @@ func (c *Checker) endWithoutWord(t *task, unconfirmed bool) {
 	was := t.held()
 	t.unconfirmed = unconfirmed
 	if t.last != fleet.TaskStopped {
-		t.toRun = false
+		if t.toRun {
+			t.toRun, t.cause = false, fleet.CauseHostLost
+		}
 		c.status(t, fleet.TaskStopped)
 	}
 	c.changed(t, was)

@@ -106,14 +106,38 @@ func (c *Checker) moveOn(t *task, r *fleet.TaskReport) {
 	if r.Status != t.last {
 		c.status(t, r.Status)
 	}
-	if r.Status > fleet.TaskRunning && t.toRun {
-		t.toRun = false // it ended by itself
-		if t.service != nil {
-			t.service.failedAt = c.model.now
-		}
+	if r.Status > fleet.TaskRunning {
+		c.endByItself(t, r)
 	}
 	if r.Status == fleet.TaskStopped {
 		t.hostSaid = true
 		c.endsWithContainers(t)
 	}
+}
+
+// endByItself takes in the end of a task that nobody asked to stop. Its host may
+// say why in a later report than that of the end.
+func (c *Checker) endByItself(t *task, r *fleet.TaskReport) {
+	code := r.StopCode
+	switch {
+	case t.toRun && code == 0 && t.session < t.host.bootSession:
+		code = fleet.StopInfrastructureHealth // nobody saw it end: its machine restarted
+	case !t.toRun && (!t.ended || code == 0):
+		return
+	}
+	if t.toRun && t.service != nil {
+		t.service.failedAt = c.model.now
+	}
+	t.toRun = false
+	switch code {
+	case fleet.StopInfrastructureHealth:
+		t.cause = fleet.CauseHostLost
+	case fleet.StopSpotInterruption, fleet.StopTerminationNotice:
+		t.cause = fleet.CauseDeadline
+	case fleet.StopUserInitiated:
+		t.cause = fleet.CauseOperator
+	default:
+		t.cause = fleet.CauseTaskFailed
+	}
+	t.ended = code == 0 || code == fleet.StopTaskFailedToStart || code == fleet.StopEssentialContainerExited
 }

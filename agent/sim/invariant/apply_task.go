@@ -51,6 +51,9 @@ func (c *Checker) assignTasks(cmd fleet.AssignTasks) {
 // stopTasks marks tasks to stop. What a planner may stop is judged by the counts
 // that are left (own stops, replacement first).
 func (c *Checker) stopTasks(e *Entry, cmd fleet.StopTasks) {
+	c.hold(stopsSayWhy, cmd.Cause != 0 && (cmd.Cause == fleet.CauseOperator) != c.model.planning, func() string {
+		return fmt.Sprintf("%d tasks are to stop for cause %q, by a planner: %v", len(cmd.Tasks), cmd.Cause, c.model.planning)
+	})
 	var stops stops
 	for _, id := range cmd.Tasks {
 		t := c.model.tasks[id]
@@ -61,7 +64,7 @@ func (c *Checker) stopTasks(e *Entry, cmd fleet.StopTasks) {
 			stops.note(c, t, e.Planned)
 		}
 		was := t.held()
-		t.toRun = false
+		t.toRun, t.cause = false, cmd.Cause
 		if t.host == nil {
 			c.status(t, fleet.TaskStopped)
 		}

@@ -54,6 +54,8 @@ func differs(t *task, row *fleet.Task) string {
 		return fmt.Sprintf("its host is %q, want %q", row.Host, host)
 	case row.Last != t.last || toRun != t.toRun:
 		return fmt.Sprintf("it is %s and to run: %v; want %s, %v", row.Last, toRun, t.last, t.toRun)
+	case row.StopCause() != t.cause:
+		return fmt.Sprintf("it is to stop for %q, want %q", row.StopCause(), t.cause)
 	case row.Unconfirmed != t.unconfirmed:
 		return fmt.Sprintf("unconfirmed is %v, want %v", row.Unconfirmed, t.unconfirmed)
 	case row.Attempt != t.attempt:
@@ -75,8 +77,8 @@ func hostDiffers(h *host, row *fleet.Host) string {
 		return fmt.Sprintf("it is %s since %s, want %s since %s", row.State, row.StateSince, h.state, h.stateSince)
 	case row.Session.N != h.session || row.Session.Boot != h.boot || row.BootSession != h.bootSession:
 		return fmt.Sprintf("its session is %+v (boot since %d), want %d of boot %q (since %d)", row.Session, row.BootSession, h.session, h.boot, h.bootSession)
-	case (row.Cordon != nil) != h.cordoned || row.Draining != h.draining:
-		return fmt.Sprintf("cordoned is %v, draining %v; want %v, %v", row.Cordon != nil, row.Draining, h.cordoned, h.draining)
+	case (row.Cordon != nil) != h.cordoned || row.Draining() != h.draining:
+		return fmt.Sprintf("cordoned is %v, draining %v; want %v, %v", row.Cordon != nil, row.Draining(), h.cordoned, h.draining)
 	case row.Capacity != h.capacity || row.Zone != h.zone:
 		return fmt.Sprintf("it has %+v in zone %s, want %+v in %s", row.Capacity, row.Zone, h.capacity, h.zone)
 	}

@@ -54,7 +54,7 @@ func TestAfterARecoveryTheModelIsReadFromRows(t *testing.T) {
 	r := newRig(t)
 	ids := r.service("web", 4, 50, 100)
 	r.live(ids[0])
-	r.do(fleet.RunTasks{TaskDef: "app:1", Tasks: []fleet.TaskID{"one", "two"}}, stop("two"))
+	r.do(fleet.RunTasks{TaskDef: "app:1", Tasks: []fleet.TaskID{"one", "two"}}, asked("two"))
 	r.c.Acked(Ack{Index: r.s.Index(), What: "stop"})
 	before := r.s.Clone()
 	r.do(fleet.CordonHost{Host: "h1"})

@@ -108,6 +108,8 @@ type task struct {
 	def      *definition
 	host     *host
 	toRun    bool
+	cause    fleet.Cause // why it is to stop; 0 while it is to run
+	ended    bool        // by itself, as its host said
 	last     fleet.TaskStatus
 	health   fleet.Health
 	attempt  int

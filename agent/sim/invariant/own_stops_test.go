@@ -8,7 +8,25 @@ import (
 )
 
 func stop(ids ...fleet.TaskID) fleet.StopTasks {
-	return fleet.StopTasks{Tasks: ids, Code: fleet.StopServiceSchedulerInitiated, Reason: "test"}
+	return fleet.StopTasks{Tasks: ids, Cause: fleet.CauseScaleIn, Reason: "test"}
+}
+
+// asked is an operator's stop.
+func asked(ids ...fleet.TaskID) fleet.StopTasks {
+	return fleet.StopTasks{Tasks: ids, Cause: fleet.CauseOperator, Reason: "test"}
+}
+
+func TestStopsSayWhy(t *testing.T) {
+	ofOld := func(ids ...fleet.TaskID) fleet.StopTasks {
+		return fleet.StopTasks{Tasks: ids, Code: fleet.StopServiceSchedulerInitiated}
+	}
+	tell(t, []story{
+		{"an operator's stop is an operator's", "", func(r *rig) { r.by("operator alice", asked(r.service("web", 1, 100, 200)...)) }},
+		{"a planner's stop has a cause of planners", "", func(r *rig) { r.by("service", stop(r.service("web", 2, 0, 100)...)) }},
+		{"a planner passes for an operator", "I10", func(r *rig) { r.by("service", asked(r.service("web", 2, 0, 100)...)) }},
+		{"an operator passes for a planner", "I10", func(r *rig) { r.by("operator alice", stop(r.service("web", 2, 0, 100)...)) }},
+		{"a planner says no cause", "I10", func(r *rig) { r.by("service", ofOld(r.service("web", 2, 0, 100)...)) }},
+	})
 }
 
 func TestOwnStopsKeepTheMinimum(t *testing.T) {
@@ -26,7 +44,7 @@ func TestOwnStopsKeepTheMinimum(t *testing.T) {
 			r.by("service", stop(ids[0]), stop(ids[1]))
 		}},
 		{"an operator may stop what he likes", "", func(r *rig) {
-			r.by("operator alice", stop(r.service("web", 4, 100, 200)...))
+			r.by("operator alice", asked(r.service("web", 4, 100, 200)...))
 		}},
 		{"a scale-in lowers the bound first", "", func(r *rig) {
 			ids := r.service("web", 4, 100, 100)

@@ -49,7 +49,7 @@ func TestWhatIsNotAsDesired(t *testing.T) {
 		}},
 		{"a task was asked to stop and runs", "is RUNNING (to run: false", func(r *rig) {
 			steady(r, 1)
-			r.do(fleet.ScaleService{Name: "web"}, stop("web-0"))
+			r.do(fleet.ScaleService{Name: "web"}, asked("web-0"))
 		}},
 		{"a task is said to run and has no container", "has no container", func(r *rig) {
 			m := steady(r, 1)[0]

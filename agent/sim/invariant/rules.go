@@ -32,6 +32,7 @@ const (
 	reportsAreSent
 	noStopWithoutCause
 	noEndWithoutSignal
+	stopsSayWhy
 	ackedIsCommitted
 	ackedIsKept
 	oneEffect
@@ -71,6 +72,7 @@ var book = [rules]struct{ name, words string }{
 	reportsAreSent:      {"I9", "a report that counts was sent in that session"},
 	noStopWithoutCause:  {"I10", "no task that the fleet wants running is stopped without a cause of its own"},
 	noEndWithoutSignal:  {"I10", "a container ends by a signal only when its agent sent one"},
+	stopsSayWhy:         {"I10", "who stops tasks names a cause: an operator that of operators, a planner any other"},
 	ackedIsCommitted:    {"I11", "a write is acknowledged only once it is committed, with its result"},
 	ackedIsKept:         {"I11", "an acknowledged write is in the final log"},
 	oneEffect:           {"I11", "a client token has one effect, and the same answer for 24 h"},

@@ -24,7 +24,7 @@ func TestNothingStopsWithoutACause(t *testing.T) {
 	tell(t, []story{
 		{"the fleet asked", "", func(r *rig) {
 			id, m := one(r)
-			r.do(stop(id))
+			r.do(asked(id))
 			send(r, m, id, 0)
 			r.c.ContainerEnded(m, id, "app", Signalled)
 		}},
