@@ -12,6 +12,8 @@ SUITE    := packaging/make/suite
 FUZZTIME ?= 10s
 SEEDS    ?= 700
 DEMO     ?= demo
+# What lint asks for beyond go vet and staticcheck: packaging/tools/lint.
+CHECKS   := -exhaustive -errorlint -sloglint
 
 # One set of flags for all but the race detector, so that a new machine compiles
 # every dependency twice and not four times.
@@ -66,9 +68,12 @@ bench: go ## benchmarks, each beside a floor or peer of the same run (starts of 
 fuzz: go ## every fuzz target for FUZZTIME each (default 10s)
 	@packaging/make/fuzz $(FUZZTIME)
 
-lint: go ## gofmt, vet, staticcheck, shell syntax
+lint: go ## gofmt, vet, staticcheck, our own checks (packaging/tools/lint), shell syntax
 	@unformatted=$$(gofmt -l agent raftfsm runtime gossip cmd packaging); if [ -n "$$unformatted" ]; then echo "run gofmt -w on: $$unformatted"; exit 1; fi
 	@$(GO) vet ./...
 	@$(GO) vet -tags e2e ./...
 	@$(GO) tool -modfile=packaging/tools/go.mod staticcheck ./...
+	@$(GO) -C packaging/tools build -o $(CURDIR)/bin/lint ./lint
+	@$(GO) vet -vettool=$(CURDIR)/bin/lint $(CHECKS) ./...
+	@$(GO) vet -vettool=$(CURDIR)/bin/lint $(CHECKS) -tags e2e ./...
 	@for f in packaging/make/*; do bash -n $$f; done

@@ -128,7 +128,7 @@ func readSnapshotTail(f vfs.File) (*raft.SnapshotMeta, uint32, error) {
 		return nil, 0, fmt.Errorf("%w: %d bytes", errSnapshot, size)
 	}
 	tail := make([]byte, snapshotTail)
-	if _, err := f.ReadAt(tail, size-snapshotTail); err != nil && err != io.EOF {
+	if _, err := f.ReadAt(tail, size-snapshotTail); err != nil && !errors.Is(err, io.EOF) {
 		return nil, 0, err
 	}
 	length := int64(binary.LittleEndian.Uint32(tail))
@@ -136,7 +136,7 @@ func readSnapshotTail(f vfs.File) (*raft.SnapshotMeta, uint32, error) {
 		return nil, 0, fmt.Errorf("%w: no end", errSnapshot)
 	}
 	encoded := make([]byte, length)
-	if _, err := f.ReadAt(encoded, size-snapshotTail-length); err != nil && err != io.EOF {
+	if _, err := f.ReadAt(encoded, size-snapshotTail-length); err != nil && !errors.Is(err, io.EOF) {
 		return nil, 0, err
 	}
 	if binary.LittleEndian.Uint32(tail[8:]) != tailSum(encoded, tail) {

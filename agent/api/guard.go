@@ -58,6 +58,7 @@ func caller(r *http.Request, trust Trust) string {
 		return "root"
 	case TrustVoter:
 		return ""
+	case TrustNone, TrustToken:
 	}
 	host, _, err := net.SplitHostPort(r.RemoteAddr)
 	if err != nil {

@@ -109,8 +109,9 @@ func (a *API) mayReadSecrets(trust Trust, r *http.Request) (bool, error) {
 		}
 		_, err := a.operator(r, v.State())
 		return err == nil, err
+	default:
+		return false, nil
 	}
-	return false, nil
 }
 
 // withOwnTasks replaces, in answers of a voter that is cut off, what the log

@@ -5,7 +5,6 @@ import (
 	"crypto/sha256"
 	"encoding/json"
 	"fmt"
-	"io"
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
@@ -34,7 +33,7 @@ func newTestAPI(t testing.TB, change func(*Config)) *testAPI {
 	now := func() time.Time { return testNow }
 	x := &testAPI{voter: newFakeVoter(now), local: &fakeLocal{}, members: &fakeMembers{}}
 	cfg := Config{
-		Host: hostID(1), Name: "h1", Zone: "a", Version: "test", Log: slog.New(slog.NewTextHandler(io.Discard, nil)),
+		Host: hostID(1), Name: "h1", Zone: "a", Version: "test", Log: slog.New(slog.DiscardHandler),
 		Voter: func() Voter { return x.voter }, Members: x.members, Local: x.local, Tokens: &fakeTokens{}, Now: now,
 		Images:        fakeImages(func(context.Context, string) (string, error) { return sha, nil }),
 		ReservedPorts: []int{7700},

@@ -109,6 +109,7 @@ func defsOf(list []fleet.TaskDef) map[fleet.TaskDefID]*fleet.TaskDef {
 // held does what may be done about a task that nothing is decided about.
 func (m *Machine) held(t *task) {
 	switch t.deferral {
+	case deferNone:
 	case deferOrphan:
 		t.status.why = "its containers were found, no voter has said anything about it yet"
 		m.considerOrphan(t)

@@ -5,7 +5,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"log/slog"
 	"net"
 	nethttp "net/http"
@@ -72,7 +71,7 @@ func (b *bench) agent() {
 		Cgroups:    b.cgroups,
 		Send:       b.send,
 		Dial:       b.dial,
-		Log:        slog.New(slog.NewTextHandler(io.Discard, nil)),
+		Log:        slog.New(slog.DiscardHandler),
 	})
 	if err != nil {
 		b.t.Fatal(err)

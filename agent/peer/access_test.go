@@ -2,6 +2,7 @@ package peer
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -293,7 +294,7 @@ func TestAForeignFleetsHostGetsNowhere(t *testing.T) {
 			_, err = conn.Read(make([]byte, 1))
 			_ = conn.Close()
 		}
-		if err == nil || err == io.EOF {
+		if err == nil || errors.Is(err, io.EOF) {
 			t.Errorf("%s: let in (%v)", protocol, err)
 		}
 	}

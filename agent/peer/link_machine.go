@@ -93,8 +93,9 @@ func (m *linkMachine) wake(now time.Duration) time.Duration {
 		return min(m.heard+VoterSilence+time.Millisecond, now+VoterBeat)
 	case linkIdle:
 		return max(m.retryAt, now+time.Millisecond)
+	default:
+		return now + VoterBeat
 	}
-	return now + VoterBeat
 }
 
 func (m *linkMachine) opened(now time.Duration, e linkOpened) []any {

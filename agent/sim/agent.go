@@ -123,6 +123,7 @@ func (a *agent) seeRuntime() {
 		a.step(converge.RuntimeUp{Version: "twin"})
 	case runtimeDown:
 		a.step(converge.RuntimeDown{Err: errRuntimeGone})
+	case runtimeHangs:
 	}
 }
 
@@ -168,6 +169,7 @@ func (a *agent) hear(task fleet.TaskID, n converge.Note) {
 		a.w.sometimes("remains of an unknown task are found")
 	case converge.NoteTaskFound:
 		a.w.sometimes("a running task is found again")
+	default: // nothing that lives should reach now and then
 	}
 	a.w.note("%s: %s %s %s", a.name, n.Code, short(task), n.Reason)
 }

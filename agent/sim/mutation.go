@@ -147,6 +147,7 @@ func (w *World) mutateFrame(h *host, f converge.Frame) converge.Frame {
 		}
 	case MutationDeltaIsWhole:
 		f.Complete = true
+	default: // the others change something else
 	}
 	return f
 }

@@ -173,6 +173,7 @@ func (a *agent) writeJournal() error {
 			a.w.watch.journaled(a.host, r)
 		case converge.RecordForget:
 			delete(a.faulty, r.Task)
+		case converge.RecordStop:
 		}
 	}
 	a.host.journal = append(a.host.journal, a.unwritten...)

@@ -71,9 +71,3 @@ func (s *State) Rows() iter.Seq2[Table, any] {
 		}
 	}
 }
-
-func (s *State) allRevisions() iter.Seq[*Revision] {
-	return func(yield func(*Revision) bool) {
-		s.revisions.Scan(func(r revisionItem) bool { return yield(r.row) })
-	}
-}

@@ -110,7 +110,7 @@ func (f osFile) call(op string, do func(fd int) error) error {
 	var result error
 	err = conn.Control(func(fd uintptr) {
 		for {
-			if result = do(int(fd)); result != syscall.EINTR {
+			if result = do(int(fd)); !errors.Is(result, syscall.EINTR) {
 				return
 			}
 		}

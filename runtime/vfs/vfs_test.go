@@ -128,7 +128,7 @@ func TestBothFilesSeekReadAndTruncateAlike(t *testing.T) {
 			t.Errorf("read %q, %v", rest, err)
 		}
 		buf := make([]byte, 4)
-		if n, err := f.ReadAt(buf, 8); n != 2 || err != io.EOF {
+		if n, err := f.ReadAt(buf, 8); n != 2 || !errors.Is(err, io.EOF) {
 			t.Errorf("reading past the end: %d, %v", n, err)
 		}
 		if err := f.Truncate(3); err != nil {

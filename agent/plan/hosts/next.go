@@ -62,6 +62,7 @@ func (p *planner) visit(host *fleet.Host) {
 		p.silent(host, liveness)
 	case fleet.HostLost:
 		p.expire(host) // it comes back with a new session
+	case fleet.HostJoining, fleet.HostForgotten:
 	}
 }
 

@@ -62,6 +62,7 @@ func (r *fleetCapacity) why(c *class) refusals {
 			w.free.CPU = max(w.free.CPU, h.free.CPU)
 		case lacksMemory:
 			w.free.Memory = max(w.free.Memory, h.free.Memory)
+		default: // only amounts have a largest one
 		}
 	}
 	return w

@@ -116,6 +116,7 @@ func (l *links) start(h fleet.HostID) {
 		l.begin(h)
 	case virtual.Down:
 		l.begin(h)
+	case virtual.Up:
 	}
 	l.open(h)
 }

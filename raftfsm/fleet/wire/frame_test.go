@@ -34,7 +34,7 @@ func TestFramesComeBackOneByOne(t *testing.T) {
 			t.Error(diff)
 		}
 	}
-	if err := wire.ReadFrame(r, &want); err != io.EOF {
+	if err := wire.ReadFrame(r, &want); !errors.Is(err, io.EOF) {
 		t.Errorf("at the end: %v", err)
 	}
 }
