@@ -115,6 +115,9 @@ func (v *view) taskRow(t *fleet.Task) types.Task {
 		CreatedAt: types.Stamp(t.CreatedAt), AssignedAt: types.Stamp(t.AssignedAt), StartedAt: types.Stamp(t.StartedAt),
 		HealthyAt: types.Stamp(t.HealthyAt), StoppingAt: types.Stamp(t.StoppingAt), StoppedAt: types.Stamp(t.StoppedAt),
 	}
+	if t.Replace != nil {
+		row.Replace = t.Replace.Cause.String()
+	}
 	if t.Stop != nil {
 		row.StopCause, row.StoppedBy = t.Stop.Cause.String(), clean(t.Stop.By)
 	}

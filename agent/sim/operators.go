@@ -22,6 +22,7 @@ func init() {
 		"scale":    {use: "NAME DESIRED", least: 2, most: 2, options: []string{"via"}, do: (*World).scaleService},
 		"delete":   {use: "NAME", least: 1, most: 1, options: []string{"via"}, do: (*World).deleteService},
 		"run":      {use: "FAMILY [COUNT]", least: 1, most: 2, options: serviceOptions, do: (*World).runTasks},
+		"replace":  {use: "SERVICE [cause=C]: one of its tasks must move", least: 1, most: 1, options: []string{"via", "cause"}, do: (*World).replaceTask},
 		"stop":     {use: "SERVICE: one of its tasks, by chance", least: 1, most: 1, options: []string{"via"}, do: (*World).stopTask},
 		"cordon":   {use: "HOST", least: 1, most: 1, options: []string{"via"}, do: (*World).cordon},
 		"uncordon": {use: "HOST", least: 1, most: 1, options: []string{"via"}, do: (*World).uncordon},
@@ -291,15 +292,40 @@ func (w *World) runTasks(d words) error {
 	return nil
 }
 
-func (w *World) stopTask(d words) error {
+// taskOf picks a live task of a service by chance.
+func (w *World) taskOf(d words) (fleet.TaskID, error) {
 	var ids []fleet.TaskID
 	for t := range w.truth.LiveTasksOfService(d.objects[0]) {
 		ids = append(ids, t.ID)
 	}
 	if len(ids) == 0 {
-		return fmt.Errorf("stop: no task of %s", d.objects[0])
+		return "", fmt.Errorf("%s: no task of %s", d.verb, d.objects[0])
 	}
-	id := ids[w.people.IntN(len(ids))]
+	return ids[w.people.IntN(len(ids))], nil
+}
+
+func (w *World) replaceTask(d words) error {
+	cause := fleet.CauseDrain
+	if text, ok := d.options["cause"]; ok {
+		var err error
+		if cause, err = fleet.ParseCause(text); err != nil {
+			return err
+		}
+	}
+	id, err := w.taskOf(d)
+	if err != nil {
+		return err
+	}
+	return w.simple(d, "replace task "+string(id), func(*fleet.State) fleet.Command {
+		return fleet.ReplaceTasks{Tasks: []fleet.TaskID{id}, Cause: cause}
+	})
+}
+
+func (w *World) stopTask(d words) error {
+	id, err := w.taskOf(d)
+	if err != nil {
+		return err
+	}
 	return w.simple(d, "stop task "+string(id), func(*fleet.State) fleet.Command {
 		return fleet.StopTasks{Tasks: []fleet.TaskID{id}, Cause: fleet.CauseOperator, Reason: "stopped by an operator"}
 	})

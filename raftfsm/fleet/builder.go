@@ -41,6 +41,9 @@ func (x *sharedTexts) shareTask(t *Task) {
 	if t.Stop != nil {
 		t.Stop.By = x.one(t.Stop.By)
 	}
+	if t.Replace != nil {
+		t.Replace.By = x.one(t.Replace.By)
+	}
 }
 
 func (x *sharedTexts) one(v string) string {

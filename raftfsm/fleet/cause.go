@@ -27,6 +27,12 @@ func (c Cause) String() string {
 	return causeNames.text(uint8(c), "cause")
 }
 
+// ParseCause is the inverse of String.
+func ParseCause(text string) (Cause, error) {
+	v, err := causeNames.value(text, "cause")
+	return Cause(v), err
+}
+
 // Known reports whether the cause is one of the set.
 func (c Cause) Known() bool { return c >= CauseOperator && c <= CauseTaskFailed }
 

@@ -92,4 +92,7 @@ func (n *Counts) count(s *State, t *Task) {
 			n.Healthy++
 		}
 	}
+	if t.Replace != nil && t.Desired == TaskRunning && s.Reachable(t) {
+		n.ToReplace++
+	}
 }

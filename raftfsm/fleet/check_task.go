@@ -16,6 +16,7 @@ func (s *State) checkTaskRow(b *violations, t *Task) {
 		{t.Stopped() == (t.StoppedAt != 0), "it has a time of stop when it is STOPPED"},
 		{(t.Desired == TaskStopped) == (t.StoppingAt != 0), "it has a time of stopping when it is to stop"},
 		{t.Stop == nil || t.Desired == TaskStopped && t.Stop.Cause.Known(), "a cause of its stop is one, and it is to stop"},
+		{t.Replace == nil || t.Service != "" && t.Replace.Cause.Known(), "to be replaced, it is a service's and has a cause"},
 		{!t.Unconfirmed || t.Stopped() && t.Host != "", "unconfirmed it is STOPPED and has a host"},
 		{(t.Host == "") == (t.AssignedAt == 0), "it has a time of assignment when it has a host"},
 		{t.Host != "" || t.Stopped() || t.Last == TaskProvisioning && t.Desired == TaskRunning, "without a host it is PROVISIONING or STOPPED"},

@@ -15,14 +15,15 @@ import "strings"
 type taskCounts struct {
 	pending, running, stopping int32
 	healthy                    int32 // of running
+	replace                    int32 // of pending and running: to be replaced
 }
 
 func (t taskCounts) add(o taskCounts) taskCounts {
-	return taskCounts{t.pending + o.pending, t.running + o.running, t.stopping + o.stopping, t.healthy + o.healthy}
+	return taskCounts{t.pending + o.pending, t.running + o.running, t.stopping + o.stopping, t.healthy + o.healthy, t.replace + o.replace}
 }
 
 func (t taskCounts) minus() taskCounts {
-	return taskCounts{-t.pending, -t.running, -t.stopping, -t.healthy}
+	return taskCounts{-t.pending, -t.running, -t.stopping, -t.healthy, -t.replace}
 }
 
 func (t taskCounts) toRun() int { return int(t.pending + t.running) }
@@ -31,18 +32,25 @@ func (t taskCounts) total() int { return int(t.pending + t.running + t.stopping)
 
 // taskCountsOf is the tally of one task.
 func taskCountsOf(t *Task) taskCounts {
+	var n taskCounts
 	switch {
 	case t.Stopped():
-		return taskCounts{}
+		return n
 	case t.Desired == TaskStopped:
-		return taskCounts{stopping: 1}
+		n.stopping = 1
+		return n
 	case t.Last < TaskRunning:
-		return taskCounts{pending: 1}
-	case t.Health == HealthHealthy:
-		return taskCounts{running: 1, healthy: 1}
+		n.pending = 1
 	default:
-		return taskCounts{running: 1}
+		n.running = 1
+		if t.Health == HealthHealthy {
+			n.healthy = 1
+		}
 	}
+	if t.Replace != nil {
+		n.replace = 1
+	}
+	return n
 }
 
 // hostCounts is the tasks of one revision on one host.

@@ -90,6 +90,8 @@ func (g *scenario) command() fleet.Command {
 		return g.assign()
 	case n < 58:
 		return g.create()
+	case n < 60:
+		return g.replace()
 	case n < 66:
 		return g.stop()
 	case n < 78:
@@ -189,6 +191,11 @@ func (g *scenario) create() fleet.Command {
 		return fleet.CreateTasks{Revision: v.Revision, Tasks: g.newTasks()}
 	}
 	return fleet.RunTasks{TaskDef: fleet.MakeTaskDefID(name, 1), Tasks: g.newTasks()}
+}
+
+func (g *scenario) replace() fleet.Command {
+	id := g.someTask(func(t *fleet.Task) bool { return t.Service != "" && t.Desired == fleet.TaskRunning })
+	return fleet.ReplaceTasks{Tasks: []fleet.TaskID{id}, Cause: fleet.Cause(g.IntN(11))}
 }
 
 func (g *scenario) stop() fleet.Command {

@@ -37,6 +37,7 @@ const (
 	KindRaiseFormat     Kind = 27
 	KindPutCondition    Kind = 28
 	KindPrune           Kind = 29
+	KindReplaceTasks    Kind = 30
 )
 
 // kindEntry is what the codec must know of a kind.
@@ -75,6 +76,7 @@ var registry = map[Kind]kindEntry{
 	KindRaiseFormat:     command[RaiseFormat]("raise-format"),
 	KindPutCondition:    command[PutCondition]("put-condition"),
 	KindPrune:           command[Prune]("prune"),
+	KindReplaceTasks:    command[ReplaceTasks]("replace-tasks"),
 }
 
 // command registers a command type under its name.

@@ -97,6 +97,7 @@ type Counts struct {
 	Stopping    int // to stop, not STOPPED yet, wherever it is
 	Unreachable int // to run, not Reachable: in no other field but Total
 	Healthy     int // of Running: health HEALTHY; says nothing of tasks without checks
+	ToReplace   int // of Pending and Running: they must move, see Task.Replace
 }
 
 // Counts returns how many tasks of a service's revision there are; an empty
@@ -123,6 +124,7 @@ func (s *State) Counts(service string, revision RevisionID) Counts {
 		Stopping:    int(sum.here.stopping + sum.away.stopping),
 		Unreachable: sum.away.toRun(),
 		Healthy:     int(sum.here.healthy),
+		ToReplace:   int(sum.here.replace),
 	}
 }
 

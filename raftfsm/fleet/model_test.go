@@ -186,6 +186,9 @@ func countTask(n fleet.Counts, t *fleet.Task, h *fleet.Host) fleet.Counts {
 	default:
 		n.Pending++
 	}
+	if t.Replace != nil && t.Desired == fleet.TaskRunning && !t.Stopped() && !gone {
+		n.ToReplace++
+	}
 	return n
 }
 

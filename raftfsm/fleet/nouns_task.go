@@ -36,6 +36,9 @@ type Task struct {
 	// Stop is why it is to stop and who said so; nil while it is to run, and where
 	// the log does not say.
 	Stop *Request `cbor:"26,keyasint,omitempty"`
+	// Replace says that it must move, and why: its service starts another first and
+	// stops it when that is healthy. Nil: it may stay. Kept when it stops.
+	Replace *Request `cbor:"27,keyasint,omitempty"`
 }
 
 // Standalone reports whether no service owns the task.

@@ -24,6 +24,7 @@ type Task struct {
 	Ports       []Port      `json:"networkBindings,omitempty"`
 	Containers  []Container `json:"containers,omitempty" doc:"how its containers ended"`
 	StopCode    string      `json:"stopCode,omitempty"`
+	Replace     string      `json:"toBeReplaced,omitempty" doc:"the cause for which it must move: another starts first"`
 	StopCause   string      `json:"stopCause,omitempty" enum:"operator,scale-in,rollout,drain,deadline,rebalance,consolidation,host-lost,task-failed" doc:"why it is to stop"`
 	StoppedBy   string      `json:"stoppedBy,omitempty" doc:"who wanted that: a planner, an operator, or the id of its host"`
 	Reason      string      `json:"stoppedReason,omitempty"`

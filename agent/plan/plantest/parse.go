@@ -59,6 +59,7 @@ type taskSpec struct {
 	health   string
 	age      time.Duration
 	count    int
+	replace  string // the cause for which it is to be replaced
 }
 
 var livenessNames = map[string]plan.Liveness{"unknown": plan.LivenessUnknown, "alive": plan.LivenessAlive,
@@ -219,6 +220,8 @@ func (f *fixture) tasks(text string) []taskSpec {
 			switch {
 			case w == "healthy" || w == "unhealthy":
 				task.health = w
+			case strings.HasPrefix(w, "replace="):
+				task.replace = w[len("replace="):]
 			case strings.HasPrefix(w, "age="):
 				task.age = f.duration(w, w[len("age="):])
 			case w[0] == 'x':

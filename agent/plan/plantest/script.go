@@ -22,6 +22,7 @@ import (
 //	> see h2 silent 1s  a host is seen otherwise
 //	> reboot h2         its agent opens a session under a new boot id
 //	> scale web 4 / update web max=100 min=50 / deploy web / delete web / cordon h1 / uncordon h1
+//	> replace web-1 drain  a task is to be replaced
 //	> status            services with their counts and waits
 func Run(t testing.TB, script string, planners ...func(plan.Input) plan.Plan) string {
 	t.Helper()
@@ -65,6 +66,9 @@ func (w *World) play(words []string, planners []func(plan.Input) plan.Plan) stri
 		w.Do(fleet.CordonHost{Host: fleet.HostID(subject)})
 	case "uncordon":
 		w.Do(fleet.UncordonHost{Host: fleet.HostID(subject)})
+	case "replace":
+		w.at = w.Now
+		w.replace(fleet.TaskID(subject), words[2])
 	case "delete":
 		w.Do(fleet.DeleteService{Name: subject, Force: true})
 	case "scale", "update", "deploy":

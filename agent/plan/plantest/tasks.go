@@ -112,6 +112,9 @@ func (w *World) buildStandalone(f *fixture, later *timeline) {
 // begin gives a task its host and leads it to the status of the text.
 func (w *World) begin(task instance, later *timeline) {
 	w.t.Helper()
+	if task.replace != "" {
+		w.replace(task.id, task.replace)
+	}
 	if task.host == "" {
 		return
 	}
@@ -137,6 +140,16 @@ func (w *World) begin(task instance, later *timeline) {
 		w.t.Fatalf("fixture: task %s: unknown word %q", task.name, task.status)
 	}
 	later.add(w.Now.Add(-task.age), func() { w.report(task.host, status) })
+}
+
+// replace has a task be replaced for a cause.
+func (w *World) replace(id fleet.TaskID, cause string) {
+	w.t.Helper()
+	why, err := fleet.ParseCause(cause)
+	if err != nil {
+		w.t.Fatalf("fixture: task %s: %v", id, err)
+	}
+	w.do(fleet.ReplaceTasks{Tasks: []fleet.TaskID{id}, Cause: why})
 }
 
 func (w *World) assign(id fleet.TaskID, host fleet.HostID) {

@@ -74,7 +74,7 @@ func count(s *fleet.State, service *fleet.Service, now fleet.Time) *serviceTasks
 			at.zone.tasks++
 		}
 		k := t.kindOf(s, service, task, now)
-		if task.Revision != service.Revision {
+		if task.Revision != service.Revision || task.Replace != nil {
 			k = aged(k)
 		}
 		t.tasks[k] = append(t.tasks[k], member{task, at})
@@ -154,7 +154,8 @@ func (t *serviceTasks) hasChecks(s *fleet.State, id fleet.TaskDefID) bool {
 	return checked
 }
 
-// aged is the kind of a task that is not of the current revision.
+// aged is the kind of a task that others replace: it is not of the current
+// revision, or it is to be replaced.
 func aged(k kind) kind {
 	switch k {
 	case kindUnplaced, kindPending:

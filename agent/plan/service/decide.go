@@ -18,7 +18,7 @@ func (g taskCounts) coming() int { return g.pending + g.starting }
 type inputs struct {
 	desired, minHealthy, maxRunning int
 	current                         taskCounts // of the service's present revision
-	old                             taskCounts // of any other
+	old                             taskCounts // of any other, or to be replaced
 	backOff                         bool       // no start before a time that is not yet
 	cutOff                          int        // tasks that may run on hosts nobody hears; see cutoff.go
 }

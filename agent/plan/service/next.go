@@ -85,7 +85,7 @@ func (p *planner) visit(service *fleet.Service) {
 func (p *planner) steady(service *fleet.Service) bool {
 	all := p.in.State.Counts(service.Name, "")
 	current := p.in.State.Counts(service.Name, service.Revision)
-	if all.Pending > 0 || all.Running != service.Desired || current.Running != service.Desired {
+	if all.Pending > 0 || all.ToReplace > 0 || all.Running != service.Desired || current.Running != service.Desired {
 		return false
 	}
 	revision := p.in.State.Revision(service.Revision)
@@ -112,15 +112,40 @@ func (p *planner) drain(service *fleet.Service) {
 
 func (p *planner) stop(service *fleet.Service, t *serviceTasks, m adjustments) {
 	scaled := fmt.Sprintf("surplus: %d tasks of %s are wanted", service.Desired, service.Name)
-	replaced := fmt.Sprintf("replaced by revision %s", service.Revision)
 	p.stopRuns(t.take(m.stopComing, kindUnplaced, kindPending, kindStarting), fleet.CauseScaleIn, scaled, true)
 	p.stopRuns(t.take(m.stopUnhealthy, kindUnhealthy), fleet.CauseTaskFailed, "unhealthy, and replaced", true)
 	p.stopRuns(t.take(m.stopHealthy, kindHealthy), fleet.CauseScaleIn, scaled, true)
-	p.stopRuns(t.take(m.stopPending, oldPending), fleet.CauseRollout, replaced+" before it ran", true)
-	p.stopRuns(t.take(m.stopOld, oldUnhealthy, oldStarting, oldHealthy), fleet.CauseRollout, replaced, true)
+	p.stopOld(service, t.take(m.stopPending, oldPending), "replaced by ", " before it ran")
+	p.stopOld(service, t.take(m.stopOld, oldUnhealthy, oldStarting, oldHealthy), "replaced by ", "")
 	noRoom := fmt.Sprintf("maximumPercent %d of %d leaves no room to start its replacement first", service.MaxPercent, service.Desired)
 	p.stopRuns(t.take(m.stopUnhealthyFirst, kindUnhealthy), fleet.CauseTaskFailed, "unhealthy; "+noRoom, true)
-	p.stopRuns(t.take(m.stopOldFirst, oldUnhealthy, oldStarting, oldHealthy), fleet.CauseRollout, fmt.Sprintf("makes way for revision %s: %s", service.Revision, noRoom), true)
+	p.stopOld(service, t.take(m.stopOldFirst, oldUnhealthy, oldStarting, oldHealthy), "makes way for ", ": "+noRoom)
+}
+
+// stopOld stops tasks that others replace, each for its own cause: those of an
+// earlier revision for the roll-out, the others for that of their standing.
+func (p *planner) stopOld(service *fleet.Service, tasks []*fleet.Task, before, after string) {
+	for cause := fleet.CauseOperator; cause.Known(); cause++ {
+		var run []*fleet.Task
+		for _, task := range tasks {
+			if replacedFor(service, task) == cause {
+				run = append(run, task)
+			}
+		}
+		by := "revision " + string(service.Revision)
+		if cause != fleet.CauseRollout {
+			by = "another task (" + cause.String() + ")"
+		}
+		p.stopRuns(run, cause, before+by+after, true)
+	}
+}
+
+// replacedFor is why others replace a task.
+func replacedFor(service *fleet.Service, task *fleet.Task) fleet.Cause {
+	if task.Revision != service.Revision || task.Replace == nil {
+		return fleet.CauseRollout
+	}
+	return task.Replace.Cause
 }
 
 func (p *planner) stopRuns(tasks []*fleet.Task, cause fleet.Cause, reason string, expect bool) {

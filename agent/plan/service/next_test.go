@@ -143,6 +143,43 @@ func TestNext(t *testing.T) {
 			given: "web desired=2 check; h1: web/1 healthy x2; h2: web/2 unhealthy x2",
 			want:  "stop web-4 (task-failed): unhealthy; maximumPercent 200 of 2 leaves no room to start its replacement first; create web/2 x1; " + rolling,
 		},
+		"a task that is to be replaced: another starts first": {
+			given: "web desired=2; h1: web/1 replace=drain; h2: web/1",
+			want:  "create web/1 x1; " + starting,
+		},
+		"a task that is to be replaced stays until its replacement is healthy": {
+			given: "web desired=2; h1: web/1 replace=drain; h2: web/1, web/1 running age=5s",
+			want:  starting,
+		},
+		"a task that is to be replaced stops for its cause when its replacement is healthy, which is no surplus": {
+			given: "web desired=2; h1: web/1 replace=drain; h2: web/1; h3: web/1",
+			want:  "stop web-1 (drain): replaced by another task (drain); " + starting,
+		},
+		"tasks that are to be replaced for several causes stop for their own": {
+			given: "web desired=2; h1: web/1 replace=rebalance, web/1 replace=drain; h2: web/1 x2",
+			want:  "stop web-2 (drain): replaced by another task (drain); stop web-1 (rebalance): replaced by another task (rebalance); " + starting,
+		},
+		"a task that is to be replaced and does not run yet goes at once": {
+			given: "web desired=1; h1: web/1 pending replace=drain",
+			want:  "stop web-1 (drain): replaced by another task (drain) before it ran; create web/1 x1; " + starting,
+		},
+		"scaling in takes the task that is to be replaced, wherever it stands": {
+			given: "web desired=2; h1 zone=a: web/1 replace=drain; h2 zone=b: web/1 x2",
+			want:  "stop web-1 (drain): replaced by another task (drain); " + starting,
+		},
+		"a task of an earlier revision that is to be replaced stops for the roll-out": {
+			given: "web desired=1; h1: web/1 replace=drain; h2: web/2",
+			want:  "stop web-1 (rollout): replaced by revision web/2; " + rolling,
+		},
+		"without room to start first, a task that is to be replaced goes within the lower bound": {
+			given: "web desired=2 min=50 max=100; h1: web/1 replace=drain; h2: web/1",
+			want: "stop web-1 (drain): makes way for another task (drain): maximumPercent 100 of 2 leaves no room to start its replacement first; " +
+				"create web/1 x1; " + starting,
+		},
+		"tasks that are to be replaced on a silent host are just gone": {
+			given: "web desired=2; h1 silent: web/1 replace=drain; h2: web/1",
+			want:  "create web/1 x1; " + starting,
+		},
 		"100/100 is stuck and names the fields": {
 			given: "web desired=4 min=100 max=100 rev=2; h1: web/1 x4",
 			want: "wait service:web stuck-by-configuration: unable to start or stop tasks because of the deployment configuration: " +

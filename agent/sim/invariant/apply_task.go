@@ -48,6 +48,18 @@ func (c *Checker) assignTasks(cmd fleet.AssignTasks) {
 	c.fits(h)
 }
 
+// replaceTasks marks tasks that others are to replace, or takes the mark away.
+func (c *Checker) replaceTasks(cmd fleet.ReplaceTasks) {
+	for _, id := range cmd.Tasks {
+		t := c.model.tasks[id]
+		if t == nil || !t.toRun || t.replace != 0 && cmd.Cause != 0 {
+			continue
+		}
+		t.replace = cmd.Cause
+		c.changed(t, t.held())
+	}
+}
+
 // stopTasks marks tasks to stop. What a planner may stop is judged by the counts
 // that are left (own stops, replacement first).
 func (c *Checker) stopTasks(e *Entry, cmd fleet.StopTasks) {

@@ -56,6 +56,8 @@ func differs(t *task, row *fleet.Task) string {
 		return fmt.Sprintf("it is %s and to run: %v; want %s, %v", row.Last, toRun, t.last, t.toRun)
 	case row.StopCause() != t.cause:
 		return fmt.Sprintf("it is to stop for %q, want %q", row.StopCause(), t.cause)
+	case (row.Replace != nil) != (t.replace != 0) || row.Replace != nil && row.Replace.Cause != t.replace:
+		return fmt.Sprintf("it is to be replaced for %+v, want %q", row.Replace, t.replace)
 	case row.Unconfirmed != t.unconfirmed:
 		return fmt.Sprintf("unconfirmed is %v, want %v", row.Unconfirmed, t.unconfirmed)
 	case row.Attempt != t.attempt:

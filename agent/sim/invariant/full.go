@@ -86,6 +86,7 @@ func (v *service) sums(now fleet.Time, state fleet.Counts) error {
 	for _, t := range v.live {
 		own.Total++
 		healthy += one(t.isHealthy(now))
+		own.ToReplace += one(t.replace != 0 && t.toRun && t.reaches())
 		switch {
 		case !t.toRun:
 			own.Stopping++

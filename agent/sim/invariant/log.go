@@ -153,6 +153,8 @@ func (c *Checker) applyWork(e *Entry, item *fleet.Item, result *fleet.Result) {
 		}
 	case fleet.AssignTasks:
 		c.assignTasks(cmd)
+	case fleet.ReplaceTasks:
+		c.replaceTasks(cmd)
 	case fleet.StopTasks:
 		c.stopTasks(e, cmd)
 	case fleet.Report:

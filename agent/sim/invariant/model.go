@@ -110,6 +110,7 @@ type task struct {
 	toRun    bool
 	cause    fleet.Cause // why it is to stop; 0 while it is to run
 	ended    bool        // by itself, as its host said
+	replace  fleet.Cause // why others are to replace it; 0: it may stay
 	last     fleet.TaskStatus
 	health   fleet.Health
 	attempt  int

@@ -88,7 +88,7 @@ func (q *quiescence) hostCounts(v *service) hostCounts {
 		}
 		n.present++
 		switch {
-		case t.revision != v.revision:
+		case t.revision != v.revision || t.replace != 0:
 			n.old++
 		case t.isHealthy(q.now):
 			n.healthy++

@@ -93,6 +93,9 @@ func (m *model) taskFrom(row *fleet.Task) {
 		toRun: row.Desired == fleet.TaskRunning, last: row.Last, health: row.Health, attempt: row.Attempt, session: row.Session, ports: row.Ports,
 		cause: row.StopCause(), ended: row.StopCode == fleet.StopTaskFailedToStart || row.StopCode == fleet.StopEssentialContainerExited,
 		created: row.CreatedAt, started: row.StartedAt, stoppedAt: row.StoppedAt, unconfirmed: row.Unconfirmed}
+	if row.Replace != nil {
+		t.replace = row.Replace.Cause
+	}
 	m.tasks[t.id] = t
 	m.everTask[hashOf(t.id)] = struct{}{}
 	if t.last == fleet.TaskStopped {
