@@ -75,6 +75,7 @@ func (e *FailureDetector) run(ctx context.Context) {
 }
 
 func (e *FailureDetector) poll(ctx context.Context) {
+	e.p.keepFence(ctx)
 	log := e.p.log()
 	e.p.hub.attach(log)
 	e.p.sweepRaft()

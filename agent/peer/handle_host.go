@@ -18,12 +18,13 @@ type PingAnswer struct {
 	Index   uint64       `cbor:"5,keyasint,omitempty"`
 	Starved bool         `cbor:"6,keyasint,omitempty"`
 	Roster  trust.Roster `cbor:"7,keyasint"`
-	Nonce   uint64       `cbor:"8,keyasint,omitempty"` // of the caller's newest session
-	Away    int          `cbor:"9,keyasint,omitempty"` // calls from the caller to the leader, by way of this voter; 0: no way is known
+	Nonce   uint64       `cbor:"8,keyasint,omitempty"`  // of the caller's newest session
+	Agent   uint64       `cbor:"10,keyasint,omitempty"` // tells one agent from another with its identity
+	Away    int          `cbor:"9,keyasint,omitempty"`  // calls from the caller to the leader, by way of this voter; 0: no way is known
 }
 
 func (p *Port) ping(c *call) (any, error) {
-	pong := PingAnswer{Host: p.self, Starved: p.starved(), Roster: p.roster()}
+	pong := PingAnswer{Host: p.self, Agent: p.agent, Starved: p.starved(), Roster: p.roster()}
 	if c.log != nil {
 		st := c.log.State()
 		pong.Voter, pong.Index = true, st.Index()

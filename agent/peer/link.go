@@ -176,8 +176,11 @@ func (l *Link) note(n doNote) {
 	l.mu.Lock()
 	l.status.Why, l.left = n.err.Error(), n.voter
 	l.mu.Unlock()
-	if errors.Is(n.err, ErrCloned) && l.cfg.Cloned != nil {
-		l.cfg.Cloned()
+	if errors.Is(n.err, ErrCloned) {
+		l.p.refusedAsClone()
+		if l.cfg.Cloned != nil {
+			l.cfg.Cloned()
+		}
 	}
 	l.limitedLog.warn("voter", "voter does not serve this host", "voter", n.voter, "err", n.err)
 }
@@ -240,6 +243,7 @@ func (l *Link) open(ctx context.Context, voter fleet.HostID, attempt uint64) (Se
 }
 
 func (l *Link) opened(nonce uint64) {
+	l.p.acceptedByFleet()
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.status.Nonce = max(l.status.Nonce, nonce)

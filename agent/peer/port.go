@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"math/rand/v2"
 	"net"
 	"net/http"
 	"net/netip"
@@ -34,6 +35,9 @@ type Config struct {
 	// the context; optional.
 	API   http.Handler
 	Voter VoterHooks
+	// Addr is where this agent listens, as it tells the fleet: a log whose State has
+	// its host elsewhere votes only when nobody answers there. Zero: not looked at.
+	Addr  netip.AddrPort
 	Clock clock.Clock
 	Logs  *slog.Logger
 	// Starved says that this agent is late by its own measure; optional.
@@ -66,6 +70,8 @@ type Port struct {
 	batch      *batcher
 	detector   *FailureDetector
 	relay      relay
+	fence      fence
+	agent      uint64 // at random: tells this agent from another with its identity
 	relaying   sync.WaitGroup
 	streams    *rate.Limiter // new ones per second
 	joins      *rate.Limiter
@@ -76,7 +82,7 @@ type Port struct {
 // New makes the port of the host whose identity the folder holds, on a TCP
 // listener that Run will close. Nothing runs before Run.
 func New(cfg Config, raw net.Listener) *Port {
-	p := &Port{cfg: cfg, self: cfg.Identity.Host()}
+	p := &Port{cfg: cfg, self: cfg.Identity.Host(), agent: rand.Uint64()}
 	p.authority = trust.NewAuthority(p.state, cfg.Identity.Roster)
 	p.issuer = trust.NewIssuer(cfg.Identity, p.state)
 	p.admission = &trust.Admission{State: p.state, Propose: p.proposeJoin, Issuer: p.issuer, Now: cfg.Clock.Now, MaySign: p.maySign}
@@ -160,11 +166,6 @@ func (p *Port) newServer(handler http.Handler, header int, logs *slog.Logger) *h
 // Raft is the peer port's raft connections, from current voters only.
 func (p *Port) Raft() net.Listener { return p.listener.ALPN(trust.ProtocolRaft) }
 
-// DialRaft connects to another voter's log, by host id.
-func (p *Port) DialRaft(ctx context.Context, host fleet.HostID) (net.Conn, error) {
-	return p.dial(ctx, host, trust.ProtocolRaft)
-}
-
 // sweepRaft ends raft connections of hosts that are voters no more: who holds one
 // could go on sending entries.
 func (p *Port) sweepRaft() {
@@ -172,6 +173,9 @@ func (p *Port) sweepRaft() {
 	p.listener.sweepRaft(func(peer trust.Peer) error {
 		if err := peer.Valid(now); err != nil {
 			return err // it dials again with the next
+		}
+		if log := p.ownLog(); log != nil && p.fenced(log) {
+			return ErrCloned
 		}
 		return trust.CheckVoter(p.authority, peer)
 	})
@@ -196,7 +200,16 @@ func (p *Port) FailureDetector() *FailureDetector { return p.detector }
 // when this voter leads, negative when it never was in this agent's life.
 func (p *Port) LeaderAge() time.Duration { return p.detector.age() }
 
+// log is this host's log as far as the fleet goes: nil while it has none, and while
+// this machine is taken for a copy of another.
 func (p *Port) log() Log {
+	if log := p.ownLog(); log != nil && !p.fenced(log) {
+		return log
+	}
+	return nil
+}
+
+func (p *Port) ownLog() Log {
 	if p.cfg.Log == nil {
 		return nil
 	}
@@ -262,11 +275,15 @@ var dialer = net.Dialer{
 }
 
 // dial connects to a host and verifies that it is that host.
-func (p *Port) dial(ctx context.Context, host fleet.HostID, protocol string) (net.Conn, error) {
+func (p *Port) dial(ctx context.Context, host fleet.HostID, protocol string) (*verifiedConn, error) {
 	addr, err := p.addrOf(host)
 	if err != nil {
 		return nil, &dialError{err}
 	}
+	return p.dialAt(ctx, addr, host, protocol)
+}
+
+func (p *Port) dialAt(ctx context.Context, addr netip.AddrPort, host fleet.HostID, protocol string) (*verifiedConn, error) {
 	ctx, cancel := context.WithTimeout(ctx, HandshakeTime)
 	defer cancel()
 	raw, err := p.dialAddr(ctx, addr)

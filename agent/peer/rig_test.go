@@ -228,7 +228,7 @@ func (a *rigAgent) currentLog() Log {
 func (a *rigAgent) start(identity *trust.IdentityStore) {
 	a.identity = identity
 	a.port = New(Config{
-		Identity: identity, Log: a.currentLog, API: http.HandlerFunc(a.serveAPI), Voter: a, Clock: a.clock, Logs: a.lines.logger(),
+		Identity: identity, Log: a.currentLog, API: http.HandlerFunc(a.serveAPI), Voter: a, Addr: a.addr(), Clock: a.clock, Logs: a.lines.logger(),
 		Starved: a.deaf.Load, Dial: a.dial,
 		Answered: func(fleet.HostID) (time.Duration, bool) {
 			d := time.Duration(a.veto.Load())

@@ -192,8 +192,12 @@ func (n *node) openFleet(ctx context.Context, closers *closers) error {
 			return raftfsm.Config{Dir: filepath.Join(n.Config.DataDir, "raft"), ID: id, Dial: n.port.DialRaft, Accept: n.port.Raft(), Log: n.Log, Clock: n.clock}
 		},
 	}
+	addr, err := PeerAddress(n.Config)
+	if err != nil {
+		return err
+	}
 	n.port = peer.New(peer.Config{
-		Identity: n.identity, Log: n.voter.peerLog, Translate: toPeer, API: lateHandler(func() *api.API { return n.api }),
+		Addr: addr, Identity: n.identity, Log: n.voter.peerLog, Translate: toPeer, API: lateHandler(func() *api.API { return n.api }),
 		Voter: n.voter, Clock: n.clock, Logs: n.Log, Starved: n.starved, Answered: n.answered, Report: n.reportOf, Reported: n.reported,
 	}, raw)
 	if err := n.openGossip(closers); err != nil {
