@@ -41,6 +41,7 @@ type Config struct {
 	// BallastBytes is the size of the ballast file; 0: 16 MiB; negative: none.
 	BallastBytes int64
 
+	gate         fleet.Gate            // tests: kinds that came later
 	segmentBytes int64                 // tests: small files
 	inject       func(op string) error // tests: the store's seam
 }

@@ -60,6 +60,10 @@ func (n *Node) prepare(items []fleet.Item) (*proposal, error) {
 	case !n.IsLeader():
 		return nil, ErrNotLeader
 	}
+	items, err := n.cfg.gate.Fit(items, n.format())
+	if err != nil {
+		return nil, fmt.Errorf("%w: %w", ErrUnencodable, err)
+	}
 	p := &proposal{items: items, bytes: wire.JoinOverhead, done: make(chan answer, 1)}
 	for i, item := range items {
 		encoded, err := wire.EncodeItem(item)
@@ -73,6 +77,14 @@ func (n *Node) prepare(items []fleet.Item) (*proposal, error) {
 		return nil, fmt.Errorf("%w: %d bytes, at most %d go into one", ErrTooLarge, p.bytes, MaxEntryBytes)
 	}
 	return p, nil
+}
+
+// format is the one that proposals must keep to: the fleet's, which only rises.
+func (n *Node) format() int {
+	if f := n.State().Fleet(); f != nil {
+		return f.Format
+	}
+	return fleet.FormatVersion // of InitFleet
 }
 
 // proposal is the commands of one caller.

@@ -48,6 +48,7 @@ var sentinels = []struct {
 	{fleet.ErrForgotten, http.StatusConflict, "forgotten", ""},
 	{fleet.ErrBound, http.StatusConflict, "bound", ""},
 	{fleet.ErrLimit, http.StatusConflict, "limit", ""},
+	{fleet.ErrFormatAhead, http.StatusConflict, "format-ahead", "upgrade every agent, then run skein fleet finalize"},
 	{fleet.ErrConflict, http.StatusConflict, "conflict", ""},
 	{fleet.ErrTokenRefused, http.StatusForbidden, "token-refused", ""},
 	{fleet.ErrNoFleet, http.StatusServiceUnavailable, "no-fleet", "run skein init, or wait for the fleet to start"},

@@ -81,6 +81,7 @@ var codes = slices.Concat([]trust.Code{
 	{Name: "too-early", Status: http.StatusConflict, Err: fleet.ErrTooEarly},
 	{Name: "conflict", Status: http.StatusConflict, Err: fleet.ErrConflict},
 	{Name: "receipt-reused", Status: http.StatusConflict, Err: fleet.ErrReceiptReused},
+	{Name: "format-ahead", Status: http.StatusConflict, Err: fleet.ErrFormatAhead},
 	{Name: "limit", Status: http.StatusConflict, Err: fleet.ErrLimit},
 }, trust.Codes)
 

@@ -22,6 +22,7 @@ type JoinRequest struct {
 	Zone       string            `cbor:"6,keyasint"`
 	Addr       netip.AddrPort    `cbor:"7,keyasint"` // its peer port, as others dial it
 	Attributes map[string]string `cbor:"8,keyasint,omitempty"`
+	Format     int               `cbor:"9,keyasint,omitempty"`  // the newest that its agent reads; 0 means 1
 	ClockMs    int64             `cbor:"10,keyasint,omitempty"` // the newcomer's clock, UTC; 0: not told
 }
 
@@ -62,6 +63,10 @@ func (d *Admission) Admit(ctx context.Context, r JoinRequest) (Grant, error) {
 		if err := d.MaySign(ClockOf(r.ClockMs)); err != nil {
 			return Grant{}, fmt.Errorf("join: %w", err)
 		}
+	}
+	if f := st.Fleet(); f != nil && max(r.Format, 1) < f.Format {
+		return Grant{}, fmt.Errorf("join: the agent of %s reads format %d, the fleet is at %d: %w",
+			r.Name, max(r.Format, 1), f.Format, fleet.ErrAgentTooOld)
 	}
 	token := PresentedToken{Kind: fleet.TokenJoin, Fleet: r.Fleet, ID: r.Token, Secret: r.Secret, Key: key}
 	if err := VerifyToken(st, token, d.Now()); err != nil {

@@ -15,6 +15,7 @@ import (
 	"net/netip"
 	"time"
 
+	"skein/raftfsm/fleet"
 	"skein/raftfsm/fleet/wire"
 	"skein/runtime/clock"
 	"skein/runtime/vfs"
@@ -47,7 +48,7 @@ type Joiner struct {
 //
 // Errors: ErrIdentityExists; fleet.ErrTokenRefused, fleet.ErrNameTaken and
 // fleet.ErrInvalid as the fleet says; ErrForeignAuthority when who answers is
-// not of the token's fleet; ErrTryAgain when time was up.
+// not of the token's fleet; fleet.ErrAgentTooOld; ErrTryAgain when time was up.
 func (j *Joiner) Join(ctx context.Context, addr string, token Token, r Request) (*IdentityStore, error) {
 	if err := refuseExisting(j.FS, j.DataDir); err != nil {
 		return nil, fmt.Errorf("join: %w", err)
@@ -60,7 +61,10 @@ func (j *Joiner) Join(ctx context.Context, addr string, token Token, r Request) 
 	if err != nil {
 		return nil, fmt.Errorf("join: %w", err)
 	}
-	ask := JoinRequest{Fleet: token.Fleet, Token: token.ID, Secret: token.secret, CSR: csr, Name: r.Name, Zone: r.Zone, Addr: r.Addr, Attributes: r.Attributes}
+	ask := JoinRequest{
+		Fleet: token.Fleet, Token: token.ID, Secret: token.secret, CSR: csr,
+		Name: r.Name, Zone: r.Zone, Addr: r.Addr, Attributes: r.Attributes, Format: fleet.FormatVersion,
+	}
 	if err := ask.check(); err != nil {
 		return nil, fmt.Errorf("join: %w", err)
 	}

@@ -7,6 +7,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"strings"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -222,6 +223,28 @@ func TestJoinGivesUpOnAnAddressThatDoesNotAnswer(t *testing.T) {
 
 // An agent that answers well in TLS may still be hostile: what it grants is
 // checked before it becomes an identity.
+func TestAnAgentTooOldForTheFleetIsNotAdmitted(t *testing.T) {
+	f := newFleet(t)
+	newer := fleet.FormatVersion + 1
+	f.must(fleet.OpenSession{Host: f.store.Host(), Boot: "b", Nonce: 1, Addr: addr1, Zone: "a", Format: newer})
+	f.must(fleet.RaiseFormat{Format: newer})
+	ask, _ := f.joinRequest("h2")
+	ask.Format = fleet.FormatVersion
+	_, err := f.admission().Admit(t.Context(), ask)
+	if !errors.Is(err, fleet.ErrAgentTooOld) || !strings.Contains(err.Error(), "upgrade skein") {
+		t.Errorf("got %v", err)
+	}
+	if p, _ := ProblemOf(err, Codes); !errors.Is(p.Err(Codes), fleet.ErrAgentTooOld) {
+		t.Errorf("it travels as %+v", p)
+	}
+	if ask.Format = newer; f.state().HostByName("h2") != nil {
+		t.Error("it was admitted")
+	}
+	if _, err := f.admission().Admit(t.Context(), ask); err != nil {
+		t.Errorf("once upgraded: %v", err)
+	}
+}
+
 func TestAWrongGrantBecomesNoIdentity(t *testing.T) {
 	f, foreign := newFleet(t), newFleet(t)
 	token := f.joinToken(2, 0)

@@ -35,6 +35,7 @@ var Codes = []Code{
 	{"expired", http.StatusForbidden, ErrExpired},
 	{"clock", http.StatusConflict, ErrClock},
 	{"not-yet-valid", http.StatusForbidden, ErrNotYetValid},
+	{"agent-too-old", http.StatusForbidden, fleet.ErrAgentTooOld},
 	{"unknown-host", http.StatusForbidden, ErrUnknownHost},
 	{"not-voter", http.StatusForbidden, ErrNotVoter},
 	{"bad-certificate", http.StatusBadRequest, ErrBadCertificate},

@@ -8,6 +8,7 @@ type InitFleet struct {
 	SealedKeys SealedKeys `cbor:"4,keyasint"`
 	Host       Admission  `cbor:"5,keyasint"` // the first host, admitted and voting at once
 	RaftID     RaftID     `cbor:"6,keyasint"`
+	Format     int        `cbor:"7,keyasint,omitempty"` // the fleet's from the start: that of the agent which makes it; 0 means 1
 }
 
 // Kind is the command's number in the log.
@@ -24,11 +25,12 @@ func (c InitFleet) apply(s *State, x *applyContext) ([]string, error) {
 		checkSealedKeys(c.SealedKeys),
 		c.Host.check(),
 		checkRaftID("raftId", c.RaftID, c.Host.ID),
+		checkRange("format", c.Format, 0, maxFormat),
 	); err != nil {
 		return nil, err
 	}
 	s.putFleet(x, Fleet{
-		ID: c.ID, Name: c.Name, Epoch: 1, Now: x.now, Format: 1, Settings: DefaultSettings(),
+		ID: c.ID, Name: c.Name, Epoch: 1, Now: x.now, Format: max(c.Format, 1), Settings: DefaultSettings(),
 		SealedKeys: c.SealedKeys, CABundle: c.CABundle, CreatedAt: x.now,
 	})
 	host := c.Host.host(x)

@@ -6,8 +6,8 @@ import (
 	"strconv"
 )
 
-// OpenSession begins a new life of an agent: refused when the host is forgotten
-// or the nonce is not newer. A changed boot id makes every task of the host
+// OpenSession begins a new life of an agent: refused when the host is forgotten,
+// its agent is too old for the fleet's format, or the nonce is not newer. A changed boot id makes every task of the host
 // that was not stopped unreachable until reported; a host that was silent or
 // lost is ready again (joining when it never passed a self-check), unless it was
 // silent and has come and gone of late (Host.Flaps).
@@ -55,8 +55,15 @@ func (c OpenSession) apply(s *State, x *applyContext) ([]string, error) {
 		return nil, nil
 	}
 	host := c.row(old, x.now)
+	if host.ReadsFormat() < s.fleet.Format {
+		return nil, refuse(ErrAgentTooOld, "open session of %s: its agent (%s) reads format %d, the fleet is at %d",
+			host.Name, host.Version, host.ReadsFormat(), s.fleet.Format)
+	}
 	s.putHost(x, host)
 	s.touchWanted(x, host.ID)
+	if s.unplanFormat(x, &host) {
+		return []string{strconv.FormatUint(host.Session.N, 10)}, nil
+	}
 	if code, message := c.message(old, &host); code != "" {
 		s.recordEvent(x, Event{By: "host " + host.Name, Code: code, Subject: subjectOf(&host), Message: message})
 	}
@@ -73,7 +80,7 @@ func (c OpenSession) check() error {
 		checkResources("capacity", c.Capacity),
 		checkText("version", c.Version, MaxName),
 		checkText("osImage", c.OSImage, MaxName),
-		checkRange("format", c.Format, 0, 1<<16),
+		checkRange("format", c.Format, 0, maxFormat),
 	); err != nil {
 		return err
 	}

@@ -56,8 +56,8 @@ func (s *State) checkNewVoter(id RaftID, host *Host) error {
 	if other := s.VoterOf(host.ID); other != nil {
 		return refuse(ErrConflict, "set voter %s: %s is a voter already as %s (%s)", id, host.Name, other.ID, other.Phase)
 	}
-	if host.format() < s.fleet.Format {
-		return refuse(ErrConflict, "set voter %s: %s reads entry format %d, the fleet is at %d; upgrade it", id, host.Name, host.format(), s.fleet.Format)
+	if host.ReadsFormat() < s.fleet.Format {
+		return refuse(ErrAgentTooOld, "set voter %s: %s reads format %d, the fleet is at %d", id, host.Name, host.ReadsFormat(), s.fleet.Format)
 	}
 	return nil
 }
@@ -91,5 +91,3 @@ func (s *State) votingVoters() int {
 	}
 	return n
 }
-
-func (h *Host) format() int { return max(h.Format, 1) }

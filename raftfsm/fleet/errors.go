@@ -26,6 +26,11 @@ var (
 	ErrConflict      = errors.New("not in this state")
 	ErrReceiptReused = errors.New("client token was used with another request")
 	ErrLimit         = errors.New("limit reached")
+	// ErrFormatAhead: the fleet's format is below the one that brought the command
+	// or a field of it, because some agents cannot read it yet.
+	ErrFormatAhead = errors.New("not before every agent is upgraded and the fleet's format is raised")
+	// ErrAgentTooOld: the agent cannot read what the fleet writes any more.
+	ErrAgentTooOld = errors.New("the agent is too old for this fleet, upgrade skein on this host")
 )
 
 // FieldError is a refusal of one field of a request, by its path.

@@ -2,6 +2,7 @@ package fleet
 
 import (
 	"fmt"
+	"reflect"
 	"slices"
 )
 
@@ -81,6 +82,7 @@ var registry = map[Kind]kindEntry{
 
 // command registers a command type under its name.
 func command[C Command](name string) kindEntry {
+	gatedCommands[reflect.TypeFor[C]()] = gated(reflect.TypeFor[C]())
 	return kindEntry{name, func(into func(any) error) (Command, error) {
 		var c C
 		if err := into(&c); err != nil {

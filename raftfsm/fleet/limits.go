@@ -45,14 +45,15 @@ const (
 	maxBlob        = 64 << 10 // a CA bundle or a sealed key
 	maxKeyHash     = 128      // a sha256 in hex is half of it; a token remembers one a use
 	maxClientToken = 64       // ecs.md 3.10
+	maxFormat      = 1 << 16  //
 )
 
 // HealthySettle is how long a task without health checks must have been
 // RUNNING before it counts as healthy. Source: ecs.md 3.3.
 const HealthySettle = 40 * time.Second
 
-// FormatVersion is the newest entry format this build reads and writes; the
-// fleet uses Fleet.Format, the lowest that all voters read.
+// FormatVersion is the newest format that this build reads. What it may propose is
+// said by Fleet.Format, which is raised once every agent reads more: see Gate.
 const FormatVersion = 1
 
 // maxTime bounds stamps (year 9999), so that sums of times never overflow.

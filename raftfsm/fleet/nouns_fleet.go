@@ -7,11 +7,16 @@ type Fleet struct {
 	Name        string     `cbor:"3,keyasint,omitempty"`
 	Epoch       uint64     `cbor:"4,keyasint"` // only recover and restore raise it
 	Now         Time       `cbor:"5,keyasint"` // highest stamp applied: fleet time never goes back
-	Format      int        `cbor:"6,keyasint"` // lowest entry format all voters speak
+	Format      int        `cbor:"6,keyasint"` // of what may be proposed: every voter, and every host with a session, reads it
 	Settings    Settings   `cbor:"7,keyasint"`
 	SealedKeys  SealedKeys `cbor:"8,keyasint"`
 	CABundle    []byte     `cbor:"9,keyasint"` // PEM certificates hosts trust
 	CreatedAt   Time       `cbor:"10,keyasint"`
+
+	// NextFormat is the format that is planned, and NextFormatAt when it is to be
+	// raised; zero for none. Until then every agent may go back.
+	NextFormat   int  `cbor:"11,keyasint,omitempty"`
+	NextFormatAt Time `cbor:"12,keyasint,omitempty"`
 }
 
 // Settings are what operators may turn. Zero values are never stored: see
@@ -22,12 +27,30 @@ type Settings struct {
 	AgentDownAfterMs int64 `cbor:"3,keyasint"` // refused this long counts as silent
 	DynamicPortFirst int   `cbor:"4,keyasint"` // bridge mode host ports
 	DynamicPortLast  int   `cbor:"5,keyasint"`
+	FormatSoakMs     int64 `cbor:"6,keyasint,omitempty"` // how long all agents read a higher format before it is raised; see FormatSoak
+}
+
+// DefaultFormatSoakMs is a day: time to see what an upgrade does under a day's
+// load while it can be taken back.
+const DefaultFormatSoakMs = 86_400_000
+
+// FormatSoak is how long every agent must have read a higher format before the
+// fleet's is raised to it. Fleets made before it could be set have the default.
+func (v Settings) FormatSoak() int64 {
+	if v.FormatSoakMs == 0 {
+		return DefaultFormatSoakMs
+	}
+	return v.FormatSoakMs
 }
 
 // DefaultSettings are what InitFleet starts from: 3 voters, lost after 5
-// minutes, an agent may be down 10 minutes, dynamic ports 49153 to 65535.
+// minutes, an agent may be down 10 minutes, dynamic ports 49153 to 65535, a day
+// before a format is raised.
 func DefaultSettings() Settings {
-	return Settings{Voters: 3, LostAfterMs: 300_000, AgentDownAfterMs: 600_000, DynamicPortFirst: 49153, DynamicPortLast: 65535}
+	return Settings{
+		Voters: 3, LostAfterMs: 300_000, AgentDownAfterMs: 600_000, DynamicPortFirst: 49153, DynamicPortLast: 65535,
+		FormatSoakMs: DefaultFormatSoakMs,
+	}
 }
 
 // SealedKeys are the authority's secrets under the fleet key, which is never in

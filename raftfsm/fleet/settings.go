@@ -9,11 +9,12 @@ const (
 	SettingAgentDownAfter   = "agentDownAfterMs" // 1 s to 1 day
 	SettingDynamicPortFirst = "dynamicPortFirst" // 1024 to dynamicPortLast
 	SettingDynamicPortLast  = "dynamicPortLast"  // dynamicPortFirst to 65535
+	SettingFormatSoak       = "formatSoakMs"     // 1 s to 30 days
 )
 
 // SettingNames lists the settings that PutSetting knows.
 func SettingNames() []string {
-	return []string{SettingVoters, SettingLostAfter, SettingAgentDownAfter, SettingDynamicPortFirst, SettingDynamicPortLast}
+	return []string{SettingVoters, SettingLostAfter, SettingAgentDownAfter, SettingDynamicPortFirst, SettingDynamicPortLast, SettingFormatSoak}
 }
 
 // Get returns a setting by its name; ok is false for an unknown one.
@@ -29,6 +30,8 @@ func (v Settings) Get(name string) (value int64, ok bool) {
 		return int64(v.DynamicPortFirst), true
 	case SettingDynamicPortLast:
 		return int64(v.DynamicPortLast), true
+	case SettingFormatSoak:
+		return v.FormatSoak(), true
 	default:
 		return 0, false
 	}
@@ -54,6 +57,8 @@ func (v *Settings) set(name string, value int64) (was int64, err error) {
 		v.DynamicPortFirst = int(value)
 	case SettingDynamicPortLast:
 		v.DynamicPortLast = int(value)
+	case SettingFormatSoak:
+		v.FormatSoakMs = value
 	}
 	return was, nil
 }
@@ -70,6 +75,8 @@ func (v *Settings) checkSetting(name string, value int64) error {
 		return checkRange(name, value, 5_000, day)
 	case SettingAgentDownAfter:
 		return checkRange(name, value, 1_000, day)
+	case SettingFormatSoak:
+		return checkRange(name, value, 1_000, 30*day)
 	case SettingDynamicPortFirst:
 		return checkRange(name, value, 1024, int64(v.DynamicPortLast))
 	default:

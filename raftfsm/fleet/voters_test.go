@@ -56,20 +56,6 @@ func TestSetVoter(t *testing.T) {
 	})
 }
 
-func TestRaiseFormat(t *testing.T) {
-	w := fleetOf(t, 2)
-	w.refused(RaiseFormat{Format: 1}, ErrConflict, "it is 1")
-	w.refused(RaiseFormat{Format: 2}, ErrConflict, "voter h1 reads 1")
-	c := session(1, 2)
-	c.Format = 2
-	w.must(c)
-	w.must(RaiseFormat{Format: 2})
-	if w.Fleet().Format != 2 || !w.outcome.ChangeSet.Fleet {
-		t.Errorf("fleet %+v", w.Fleet())
-	}
-	w.refused(SetVoter{ID: MakeRaftID(hostID(2), 1), Phase: VoterPreparing}, ErrConflict, "reads entry format 1")
-}
-
 func TestPutSealedKeys(t *testing.T) {
 	w := fleetOf(t, 1)
 	keys := SealedKeys{Version: 2, CA: blob(3), Gossip: blob(3)}

@@ -181,6 +181,7 @@ func Step(now fleet.Time, in Input, memory Memory) (Plan, Memory) {
 		s.promote,  // learners become voters
 		s.replaced, // voters that have a replacement, or are too many, retire
 		s.pick,     // hosts become learners
+		s.raise,    // the fleet's format follows its agents
 	} {
 		if rule() {
 			return s.plan, s.memory

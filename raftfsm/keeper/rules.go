@@ -223,6 +223,24 @@ func (s *step) pick() bool {
 	return s.intend(fleet.SetVoter{ID: id, Phase: fleet.VoterPreparing}, "%d of %d voters, %s is to be one", lasting, s.target, h.Name)
 }
 
+// raise follows the agents with the fleet's format: it plans to raise it when all
+// of them read a higher one, and raises it when that has lasted. The moment is in
+// State, and an older agent ends the plan.
+func (s *step) raise() bool {
+	f, read := s.State.Fleet(), s.State.ReadFormat()
+	switch {
+	case read <= f.Format:
+		return false
+	case f.NextFormat != read:
+		at := s.now + fleet.Time(f.Settings.FormatSoak())
+		return s.intend(fleet.RaiseFormat{Format: read, At: at},
+			"every agent reads format %d: the fleet is raised to it at %s, until then agents may go back", read, at)
+	case f.NextFormatAt <= s.now:
+		return s.intend(fleet.RaiseFormat{Format: read}, "every agent has read format %d for long enough: older agents are refused from now on", read)
+	}
+	return false
+}
+
 // candidate is the host to become a voter next, or nil: in the zone with fewest
 // voters, then the longest in its present life, then by id.
 func (s *step) candidate() (best *fleet.Host) {
@@ -247,7 +265,7 @@ func (s *step) candidate() (best *fleet.Host) {
 
 func (s *step) fit(h *fleet.Host) bool {
 	_, avoided := s.memory.Avoid[h.ID]
-	return h.Placeable() && !h.Cert.Revoked && max(h.Format, 1) >= s.State.Fleet().Format &&
+	return h.Placeable() && !h.Cert.Revoked && h.ReadsFormat() >= s.State.Fleet().Format &&
 		!s.Starved[h.ID] && !avoided
 }
 

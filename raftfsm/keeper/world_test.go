@@ -43,6 +43,7 @@ type machine struct {
 	lag      uint64 // entries behind the leader
 	deaf     bool   // takes no keys
 	disk     string // what is wrong with it: "stalled", "full" or nothing
+	reads    int    // the format that its agent reads
 }
 
 const step = 500 * time.Millisecond
@@ -109,7 +110,7 @@ func (w *world) ready(n int) {
 	nonce := h.Session.Nonce + 1
 	w.do(fleet.OpenSession{
 		Host: h.ID, Boot: fmt.Sprint("boot-", nonce), Nonce: nonce, Addr: h.Addr, Zone: h.Zone,
-		Capacity: fleet.Resources{CPU: 1024, Memory: 1024}, RaftID: w.hosts[h.ID].holds,
+		Capacity: fleet.Resources{CPU: 1024, Memory: 1024}, RaftID: w.hosts[h.ID].holds, Format: w.hosts[h.ID].reads,
 	})
 	w.do(fleet.Report{Host: h.ID, Session: w.state.Host(h.ID).Session.N, Seq: 1, SelfCheck: []fleet.Check{{Name: "disk", OK: true, Required: true}}})
 	w.now++ // so that who came first is known

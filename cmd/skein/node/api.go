@@ -41,6 +41,7 @@ func toAPI(err error) error {
 		{raftfsm.ErrStalled, api.ErrNotLeader}, // it was not sent, and another will lead
 		{raftfsm.ErrBusy, api.ErrBusy},
 		{raftfsm.ErrTooLarge, fleet.ErrInvalid},
+		{fleet.ErrFormatAhead, fleet.ErrFormatAhead},
 		{raftfsm.ErrUnencodable, fleet.ErrInvalid},
 	} {
 		if errors.Is(err, pair.from) {

@@ -168,6 +168,7 @@ func toPeer(err error) error {
 		{raftfsm.ErrStalled, peer.ErrStalled},
 		{raftfsm.ErrBusy, peer.ErrBusy},
 		{raftfsm.ErrTooLarge, peer.ErrTooLarge},
+		{fleet.ErrFormatAhead, fleet.ErrFormatAhead},
 		{raftfsm.ErrUnencodable, fleet.ErrInvalid},
 	} {
 		if errors.Is(err, pair.from) {

@@ -147,6 +147,10 @@ func (in *snapshotReader) read() (*fleet.State, error) {
 	if err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrCorrupt, err)
 	}
+	if f := s.Fleet(); f != nil && f.Format > fleet.FormatVersion {
+		// Its rows may look well, but what comes next may not.
+		return nil, fmt.Errorf("the fleet is at format %d, this build reads %d: %w", f.Format, fleet.FormatVersion, ErrFormat)
+	}
 	return s, nil
 }
 

@@ -144,6 +144,26 @@ func TestReadStateRefuses(t *testing.T) {
 	}
 }
 
+// Rows of a later format may look like those of this one.
+func TestASnapshotOfALaterFormatIsRefused(t *testing.T) {
+	s := sample(t, 3)
+	for _, c := range []fleet.Command{
+		fleet.OpenSession{
+			Host: "h-1", Boot: "b", Nonce: 2, Zone: "a", Addr: netip.MustParseAddrPort("[fd00::1]:7000"),
+			Capacity: fleet.Resources{CPU: 1 << 30, Memory: 1 << 30}, Format: fleet.FormatVersion + 1,
+		},
+		fleet.RaiseFormat{Format: fleet.FormatVersion + 1},
+	} {
+		if err := s.Apply(s.Index()+1, fleet.Entry{Items: []fleet.Item{{Command: c}}}).Results[0].Err; err != nil {
+			t.Fatal(err)
+		}
+	}
+	_, err := wire.ReadState(bytes.NewReader(written(t, s)))
+	if !errors.Is(err, wire.ErrFormat) || !strings.Contains(fmt.Sprint(err), "the fleet is at format") {
+		t.Errorf("got %v", err)
+	}
+}
+
 // seal ends a snapshot as it should end.
 func seal(b []byte, rows uint64) []byte {
 	b = binary.BigEndian.AppendUint64(append(b, 0, 0, 0, 0), rows)

@@ -1,0 +1,166 @@
+package fleet
+
+import (
+	"fmt"
+	"reflect"
+	"strconv"
+)
+
+// kindFormats says since which format a kind may be proposed, for those that came
+// after the first. Fields that came later carry a tag: `since:"2"`.
+var kindFormats = map[Kind]int{}
+
+// Gate keeps commands and fields out of the log until the fleet's format is raised
+// to the one that brought them: a voter that does not know them stops there.
+type Gate struct {
+	// Kinds replaces the formats of kinds; nil for those of this build.
+	Kinds map[Kind]int
+}
+
+// Needs is the lowest format of a fleet at which a command may be proposed as it
+// is: that of its kind, or of the newest field that is set in it.
+func (g Gate) Needs(c Command) int {
+	kinds := g.Kinds
+	if kinds == nil {
+		kinds = kindFormats
+	}
+	format := max(1, kinds[c.Kind()])
+	if is, known := gatedCommands[reflect.TypeOf(c)]; is || !known {
+		format = max(format, fieldsNeed(reflect.ValueOf(c)))
+	}
+	return format
+}
+
+// Fit returns items as they may be proposed at a format. What hosts say of
+// themselves (OpenSession, Report) loses the fields that are newer: an agent that
+// was upgraded says more than the fleet may note yet. Any other command that needs
+// a newer format is refused with ErrFormatAhead.
+func (g Gate) Fit(items []Item, format int) ([]Item, error) {
+	if format >= FormatVersion && g.Kinds == nil {
+		return items, nil
+	}
+	var fitted []Item
+	for i, item := range items {
+		if item.Command == nil || g.Needs(item.Command) <= format {
+			continue
+		}
+		trimmed, ok := trim(item.Command, format)
+		if !ok || g.Needs(trimmed) > format {
+			return nil, refuse(ErrFormatAhead, "%s needs format %d, the fleet is at %d", item.Command.Kind(), g.Needs(item.Command), format)
+		}
+		if fitted == nil {
+			fitted = append(fitted, items...)
+		}
+		fitted[i].Command = trimmed
+	}
+	if fitted != nil {
+		return fitted, nil
+	}
+	return items, nil
+}
+
+// trim takes out the fields of a host's word that a format does not have yet.
+func trim(c Command, format int) (Command, bool) {
+	switch c.Kind() {
+	case KindOpenSession, KindReport:
+		return without(reflect.ValueOf(c), format).Interface().(Command), true
+	default:
+		return c, false
+	}
+}
+
+// fieldsNeed is the highest format among the fields that are set in a value, or 0.
+func fieldsNeed(v reflect.Value) (format int) {
+	if !gated(v.Type()) {
+		return 0
+	}
+	switch v.Kind() {
+	case reflect.Pointer:
+		if !v.IsNil() {
+			format = fieldsNeed(v.Elem())
+		}
+	case reflect.Slice:
+		for i := range v.Len() {
+			format = max(format, fieldsNeed(v.Index(i)))
+		}
+	case reflect.Map:
+		for it := v.MapRange(); it.Next(); {
+			format = max(format, fieldsNeed(it.Value()))
+		}
+	case reflect.Struct:
+		for i := range v.NumField() {
+			if f := v.Type().Field(i); f.IsExported() && !v.Field(i).IsZero() {
+				format = max(format, sinceOf(f), fieldsNeed(v.Field(i)))
+			}
+		}
+	}
+	return format
+}
+
+// without is a copy of a value in which fields newer than a format are zero.
+func without(v reflect.Value, format int) reflect.Value {
+	if !gated(v.Type()) || v.IsZero() {
+		return v
+	}
+	out := reflect.New(v.Type()).Elem()
+	switch v.Kind() {
+	case reflect.Pointer:
+		out.Set(reflect.New(v.Type().Elem()))
+		out.Elem().Set(without(v.Elem(), format))
+	case reflect.Slice:
+		out.Set(reflect.MakeSlice(v.Type(), v.Len(), v.Len()))
+		for i := range v.Len() {
+			out.Index(i).Set(without(v.Index(i), format))
+		}
+	case reflect.Map:
+		out.Set(reflect.MakeMapWithSize(v.Type(), v.Len()))
+		for it := v.MapRange(); it.Next(); {
+			out.SetMapIndex(it.Key(), without(it.Value(), format))
+		}
+	case reflect.Struct:
+		out.Set(v)
+		for i := range v.NumField() {
+			switch f := v.Type().Field(i); {
+			case !f.IsExported():
+			case sinceOf(f) > format:
+				out.Field(i).SetZero()
+			default:
+				out.Field(i).Set(without(v.Field(i), format))
+			}
+		}
+	}
+	return out
+}
+
+// sinceOf is the format that brought a field.
+func sinceOf(f reflect.StructField) int {
+	text, tagged := f.Tag.Lookup("since")
+	if !tagged {
+		return 1
+	}
+	n, err := strconv.Atoi(text)
+	if err != nil || n < 2 {
+		panic(fmt.Sprintf("fleet: field %s: since %q is no format from 2 on", f.Name, text))
+	}
+	return n
+}
+
+// gatedCommands holds, for each registered type, whether it is gated: asked for
+// every command, while most have nothing to ask of. Written by command alone.
+var gatedCommands = map[reflect.Type]bool{}
+
+// gated reports whether a type has a field that came after the first format, at
+// any depth. No type of a command contains itself.
+func gated(t reflect.Type) bool {
+	switch t.Kind() {
+	case reflect.Pointer, reflect.Slice, reflect.Map:
+		return gated(t.Elem())
+	case reflect.Struct:
+		for i := range t.NumField() {
+			if f := t.Field(i); f.IsExported() && (sinceOf(f) > 1 || gated(f.Type)) {
+				return true
+			}
+		}
+	}
+	return false
+}
