@@ -111,6 +111,7 @@ func TestAnswersAreWhatTheDocumentSays(t *testing.T) {
 		{"POST", "/v1/tokens", `{"kind": "join", "uses": 2}`, 201},
 		{"DELETE", "/v1/tokens/t1", `{}`, 200},
 		{"PUT", "/v1/settings/voters", `{"value": 3}`, 200},
+		{"POST", "/v1/fleet/finalize", `{}`, 409},
 		{"DELETE", "/v1/services/api", `{"force": true}`, 200},
 		{"DELETE", "/v1/services/web", `{}`, 409},
 	}

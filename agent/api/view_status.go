@@ -1,7 +1,10 @@
 package api
 
 import (
+	"cmp"
 	"fmt"
+	"slices"
+	"strings"
 
 	"skein/agent/api/types"
 	"skein/raftfsm/fleet"
@@ -9,9 +12,8 @@ import (
 
 func (v *view) status() (any, error) {
 	s := &types.Status{Meta: v.meta, Now: types.Stamp(v.st.Now()), AnsweredBy: v.answerer(), Notes: []string{}}
-	if f := v.st.Fleet(); f != nil {
-		s.Fleet = types.FleetInfo{ID: string(f.ID), Name: clean(f.Name), Epoch: f.Epoch, Format: f.Format, CreatedAt: types.Stamp(f.CreatedAt)}
-	}
+	s.Fleet = v.fleetInfo()
+	s.Agents = v.agents()
 	s.Leader = v.hostRef(v.leader)
 	s.Hosts = v.hostCounts()
 	s.Voters = v.voterCounts(s.Hosts)
@@ -128,6 +130,57 @@ func addCounts(c *types.TaskCounts, n fleet.Counts) {
 	c.Unreachable += n.Unreachable
 }
 
+func (v *view) fleetInfo() types.FleetInfo {
+	f := v.st.Fleet()
+	if f == nil {
+		return types.FleetInfo{}
+	}
+	return types.FleetInfo{
+		ID: string(f.ID), Name: clean(f.Name), Epoch: f.Epoch, Format: f.Format, CreatedAt: types.Stamp(f.CreatedAt),
+		NextFormat: f.NextFormat, NextFormatAt: types.Stamp(f.NextFormatAt),
+	}
+}
+
+// maxVersions bounds how many versions of the agent an answer lists.
+const maxVersions = 16
+
+func (v *view) agents() []types.AgentVersion {
+	type version struct {
+		name   string
+		format int
+	}
+	hosts := map[version]int{}
+	for h := range v.st.Hosts() {
+		if h.Session.N > 0 && h.State != fleet.HostLost && h.State != fleet.HostForgotten {
+			hosts[version{clean(h.Version), h.ReadsFormat()}]++
+		}
+	}
+	list := make([]types.AgentVersion, 0, len(hosts))
+	for is, n := range hosts {
+		list = append(list, types.AgentVersion{Version: is.name, Format: is.format, Hosts: n})
+	}
+	slices.SortFunc(list, func(a, b types.AgentVersion) int {
+		return cmp.Or(cmp.Compare(b.Hosts, a.Hosts), cmp.Compare(b.Format, a.Format), cmp.Compare(b.Version, a.Version))
+	})
+	return list[:min(len(list), maxVersions)]
+}
+
+// formatNotes say that agents differ, and what becomes of the fleet's format.
+func formatNotes(s *types.Status) (notes []string) {
+	if len(s.Agents) > 1 {
+		texts := make([]string, len(s.Agents))
+		for i, a := range s.Agents {
+			texts[i] = fmt.Sprintf("%d of %s (reads format %d)", a.Hosts, a.Version, a.Format)
+		}
+		notes = append(notes, fmt.Sprintf("agents differ: %s; the fleet is at format %d", strings.Join(texts, ", "), s.Fleet.Format))
+	}
+	if s.Fleet.NextFormat > 0 {
+		notes = append(notes, fmt.Sprintf("every agent reads format %d: the fleet is raised to it at %s, until then agents may go back; skein fleet finalize raises it now",
+			s.Fleet.NextFormat, fleet.Time(s.Fleet.NextFormatAt)))
+	}
+	return notes
+}
+
 func (v *view) notes(s *types.Status) {
 	note := func(format string, args ...any) { s.Notes = append(s.Notes, fmt.Sprintf(format, args...)) }
 	if s.CutOff {
@@ -155,6 +208,7 @@ func (v *view) notes(s *types.Status) {
 	case s.Voters.Voting < s.Voters.Target:
 		note("%d of %d voters: the next ones are on their way as hosts are ready", s.Voters.Voting, s.Voters.Target)
 	}
+	s.Notes = append(s.Notes, formatNotes(s)...)
 }
 
 func (v *view) voters() (any, error) {

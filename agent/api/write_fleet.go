@@ -113,6 +113,40 @@ func (c *call) deleteToken() (*order, error) {
 	}, nil
 }
 
+// finalize raises the fleet's format at once. Where some agents read more and others
+// do not, State refuses and names those that do not.
+func (c *call) finalize() (*order, error) {
+	o, p, err := c.bodyOf(plainFields)
+	if err != nil {
+		return nil, err
+	}
+	token := clientToken(o)
+	if err := p.Err(); err != nil {
+		return nil, err
+	}
+	return &order{
+		token: token,
+		command: func(_ context.Context, st *fleet.State) (fleet.Command, []strictjson.Warning, error) {
+			f, read := st.Fleet(), 0
+			if f == nil {
+				return nil, nil, fleet.ErrNoFleet
+			}
+			if read = st.ReadFormat(); read <= f.Format {
+				for h := range st.Hosts() {
+					read = max(read, h.ReadsFormat())
+				}
+			}
+			if read <= f.Format {
+				return nil, nil, fmt.Errorf("raise format: the fleet is at %d, and no agent reads more: %w", f.Format, fleet.ErrConflict)
+			}
+			return fleet.RaiseFormat{Format: read}, nil, nil
+		},
+		answer: func(v *view, _ []string, w types.Written) any {
+			return &types.FleetWritten{Written: w, Fleet: v.fleetInfo()}
+		},
+	}, nil
+}
+
 func (v *view) settings() (any, error) {
 	answer := &types.Settings{Meta: v.meta, Settings: []types.Setting{}}
 	if f := v.st.Fleet(); f != nil {

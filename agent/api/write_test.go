@@ -8,6 +8,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"skein/raftfsm/fleet"
 	"skein/runtime/port"
 )
 
@@ -67,6 +68,43 @@ func TestWritesAreAnsweredOnceCommitted(t *testing.T) {
 	if d := x.voter.State().Service("web"); d != nil {
 		t.Error("the service is still there")
 	}
+}
+
+func TestAnUpgradeIsFinalizedOnceEveryAgentReadsTheFormat(t *testing.T) {
+	x := newTestAPI(t, nil)
+	fleetOf(t, x.voter, 3)
+	root := x.Handler(TrustRoot)
+	refused := func(say string) {
+		t.Helper()
+		got := want(t, 409, root, "POST", "/v1/fleet/finalize", "")
+		if message := at(t, got, "error", "message").(string); !strings.Contains(message, say) {
+			t.Errorf("refused with %q, want %q", message, say)
+		}
+	}
+	notes := func(say string) {
+		t.Helper()
+		got := want(t, 200, root, "GET", "/v1/status", "")
+		if notes := fmt.Sprint(got["notes"]); !strings.Contains(notes, say) {
+			t.Errorf("status says %s, want %q", notes, say)
+		}
+	}
+	refused("no agent reads more")
+	for i, host := range []int{3, 1, 2} {
+		if i > 0 {
+			refused("upgrade skein first on h")
+			notes("agents differ")
+		}
+		a := admission(host)
+		x.voter.must(t, fleet.OpenSession{
+			Host: a.ID, Boot: fmt.Sprint("boot-", host), Nonce: 9, Addr: a.Addr, Gossip: a.Addr, Zone: a.Zone,
+			Capacity: fleet.Resources{CPU: 4096, Memory: 8192}, Version: "0.2.0", Format: fleet.FormatVersion + 1,
+		})
+	}
+	got := want(t, 200, root, "POST", "/v1/fleet/finalize", "")
+	if at(t, got, "fleet", "format") != float64(fleet.FormatVersion+1) {
+		t.Errorf("finalized: %v", got)
+	}
+	refused("no agent reads more")
 }
 
 func TestRefusedWritesSayWhatAndWhy(t *testing.T) {

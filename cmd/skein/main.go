@@ -36,6 +36,7 @@ type commands struct {
 	Stop     stopCommand    `cmd:"" help:"Stop a task." example:"skein stop 3f9c --reason 'stuck in a loop'"`
 	Events   eventsCommand  `cmd:"" help:"Show what was decided and why; -f follows." example:"skein events -f"`
 	Voters   votersCommand  `cmd:"" help:"List the hosts that hold the log, and who leads." example:"skein voters"`
+	Fleet    fleetCommand   `cmd:"" help:"End an upgrade of the fleet."`
 	Settings settingCommand `cmd:"" name:"set" help:"Change a setting of the fleet." example:"skein set voters 5"`
 
 	Agent agentCommand `cmd:"" help:"Run this host's agent." example:"skein agent --config /etc/skein/agent.toml"`

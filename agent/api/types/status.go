@@ -8,15 +8,17 @@ import (
 // Status is the fleet at a glance.
 type Status struct {
 	Meta
-	Fleet      FleetInfo     `json:"fleet"`
-	Now        Stamp         `json:"now,omitzero" doc:"fleet time: the highest stamp in the log"`
-	AnsweredBy Answerer      `json:"answeredBy"`
-	Leader     *HostRef      `json:"leader" nullable:"true" doc:"null while nobody is known to lead"`
-	Voters     VoterCounts   `json:"voters"`
-	Hosts      HostCounts    `json:"hosts"`
-	Services   ServiceCounts `json:"services"`
-	Tasks      TaskCounts    `json:"tasks"`
-	Notes      []string      `json:"notes" doc:"what an operator should know, most important first"`
+	Fleet      FleetInfo   `json:"fleet"`
+	Now        Stamp       `json:"now,omitzero" doc:"fleet time: the highest stamp in the log"`
+	AnsweredBy Answerer    `json:"answeredBy"`
+	Leader     *HostRef    `json:"leader" nullable:"true" doc:"null while nobody is known to lead"`
+	Voters     VoterCounts `json:"voters"`
+	Hosts      HostCounts  `json:"hosts"`
+	// Agents are the versions that hosts run, lost and forgotten hosts aside.
+	Agents   []AgentVersion `json:"agents" doc:"versions of the agent, most hosts first; lost hosts are not counted"`
+	Services ServiceCounts  `json:"services"`
+	Tasks    TaskCounts     `json:"tasks"`
+	Notes    []string       `json:"notes" doc:"what an operator should know, most important first"`
 }
 
 // FleetInfo is the fleet itself.
@@ -24,8 +26,18 @@ type FleetInfo struct {
 	ID        string `json:"id"`
 	Name      string `json:"name,omitempty"`
 	Epoch     uint64 `json:"epoch"`
-	Format    int    `json:"format" doc:"lowest entry format that all voters speak"`
+	Format    int    `json:"format" doc:"of what may be written to the log: every voter, and every host with a session, reads it"`
 	CreatedAt Stamp  `json:"createdAt,omitzero"`
+
+	NextFormat   int   `json:"nextFormat,omitempty" doc:"the format that is planned, because every agent reads it; until it is raised agents may go back"`
+	NextFormatAt Stamp `json:"nextFormatAt,omitzero" doc:"when it is raised, unless skein fleet finalize raises it before"`
+}
+
+// AgentVersion is a version of the agent that some hosts run.
+type AgentVersion struct {
+	Version string `json:"version"`
+	Format  int    `json:"format" doc:"the newest format that it reads"`
+	Hosts   int    `json:"hosts"`
 }
 
 // Answerer is the host that answered.

@@ -55,6 +55,12 @@ type TokenMade struct {
 	NotAfter Stamp  `json:"notAfter,omitzero"`
 }
 
+// FleetWritten answers a change of the fleet itself.
+type FleetWritten struct {
+	Written
+	Fleet FleetInfo `json:"fleet"`
+}
+
 // SettingWritten answers a change of a setting.
 type SettingWritten struct {
 	Written

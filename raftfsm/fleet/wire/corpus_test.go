@@ -1,0 +1,124 @@
+package wire_test
+
+import (
+	"bytes"
+	"net/netip"
+	"strings"
+	"testing"
+
+	"skein/raftfsm/fleet"
+	"skein/raftfsm/fleet/wire"
+	"skein/raftfsm/fleet/wire/corpustest"
+)
+
+// history is the log of a small fleet, entry by entry: one host joins and is lost, a
+// service is made, placed, scaled and deleted.
+func history() []fleet.Entry {
+	one, two := fleet.TaskID(strings.Repeat("1a", 16)), fleet.TaskID(strings.Repeat("2b", 16))
+	admission := func(id fleet.HostID, name, zone string) fleet.Admission {
+		return fleet.Admission{
+			ID: id, Name: name, Zone: zone, PublicKey: strings.Repeat("ab", 31) + name,
+			Addr: netip.MustParseAddrPort("10.0.0.1:7700"), Attributes: map[string]string{"disk": "ssd", "arch": "amd64"},
+		}
+	}
+	session := func(id fleet.HostID, nonce uint64) fleet.OpenSession {
+		return fleet.OpenSession{
+			Host: id, Boot: "boot-1", Nonce: nonce, Zone: "a", Addr: netip.MustParseAddrPort("[fd00::1]:7700"),
+			Capacity: fleet.Resources{CPU: 4096, Memory: 8192}, Version: "1.0", Format: 1,
+		}
+	}
+	ready := func(id fleet.HostID) fleet.Report {
+		return fleet.Report{Host: id, Session: 1, Seq: 1, SelfCheck: []fleet.Check{{Name: "disk", OK: true, Required: true}}}
+	}
+	def := fleet.TaskDef{NetworkMode: fleet.NetworkBridge, Containers: []fleet.Container{{
+		Name: "app", Image: "web:1", CPU: 256, Memory: 128, StopTimeoutS: 30,
+		PortMappings: []fleet.PortMapping{{ContainerPort: 80, Protocol: fleet.TCP}},
+	}}}
+	commands := [][]fleet.Command{
+		{fleet.InitFleet{
+			ID: "f-1", Name: "corpus", CABundle: []byte("ca"), RaftID: "h-1.1", Host: admission("h-1", "h1", "a"),
+			SealedKeys: fleet.SealedKeys{Version: 1, CA: []byte("x"), Gossip: []byte("y")},
+		}},
+		{fleet.PutToken{ID: "tok", TokenKind: fleet.TokenJoin, Hash: make([]byte, 32), Uses: 3, NotAfter: 1_800_000_000_000}},
+		{session("h-1", 1), ready("h-1")},
+		{fleet.AdmitHost{Token: "tok", SecretHash: make([]byte, 32), Host: admission("h-2", "h2", "b")}},
+		{session("h-2", 1), ready("h-2"), fleet.CordonHost{Host: "h-2", Why: "new disk"}, fleet.UncordonHost{Host: "h-2"}},
+		{fleet.RegisterTaskDef{Family: "web", Def: def}},
+		{fleet.PutService{Name: "web", TaskDef: "web:1", Desired: 2, MinPercent: 50, MaxPercent: 200}},
+		{fleet.CreateTasks{Revision: "web/1", Tasks: []fleet.TaskID{one, two}}},
+		{fleet.AssignTasks{Host: "h-1", Tasks: []fleet.TaskID{one}, Ports: [][]fleet.PortBinding{{{
+			Container: "app", ContainerPort: 80, HostPort: 49153, Protocol: fleet.TCP,
+		}}}}},
+		{fleet.Report{Host: "h-1", Session: 1, Seq: 2, Tasks: []fleet.TaskReport{{Task: one, Status: fleet.TaskRunning}}}},
+		{fleet.PutSetting{Name: fleet.SettingVoters, Value: 5}, fleet.SilenceHost{Host: "h-2", Session: 1}},
+		{fleet.CordonHost{Host: "h-9"}}, // refused
+		{fleet.DeleteToken{ID: "tok"}},
+	}
+	entries := make([]fleet.Entry, len(commands))
+	for i, list := range commands {
+		entries[i].At = fleet.Time(1_700_000_000_000 + 1000*i)
+		for _, c := range list {
+			entries[i].Items = append(entries[i].Items, fleet.Item{Command: c, By: "ada", Reason: "corpus"})
+		}
+	}
+	entries[1].Items[0].Receipt = &fleet.Receipt{Token: "t1", BodyHash: make([]byte, 32)}
+	return entries
+}
+
+// replay applies a log, kept as frames, and returns the snapshot of its State: all
+// builds must come to the same.
+func replay(log []byte) ([]byte, error) {
+	s := fleet.New()
+	for r := bytes.NewReader(log); r.Len() > 0; {
+		var encoded []byte
+		if err := wire.ReadFrame(r, &encoded); err != nil {
+			return nil, err
+		}
+		entry, err := wire.DecodeEntry(encoded)
+		if err != nil {
+			return nil, err
+		}
+		s.Apply(s.Index()+1, entry)
+	}
+	return again(s)
+}
+
+func again(s *fleet.State) ([]byte, error) {
+	if err := s.Check(); err != nil {
+		return nil, err
+	}
+	var b bytes.Buffer
+	err := wire.WriteState(&b, s)
+	return b.Bytes(), err
+}
+
+func TestTheCorpusIsReadAsEver(t *testing.T) {
+	var log bytes.Buffer
+	s := fleet.New()
+	for i, e := range history() {
+		b, err := wire.EncodeEntry(e)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := wire.WriteFrame(&log, b); err != nil {
+			t.Fatal(err)
+		}
+		for n, result := range s.Apply(s.Index()+1, e).Results {
+			if refused := i == len(history())-2; (result.Err != nil) != refused {
+				t.Fatalf("entry %d, command %d: %v", i, n, result.Err)
+			}
+		}
+	}
+	snapshot, err := again(s)
+	if err != nil {
+		t.Fatal(err)
+	}
+	corpustest.Check(t, corpustest.Kind{Name: "log", Now: log.Bytes(), Read: replay})
+	corpustest.Check(t, corpustest.Kind{Name: "snapshot", Now: snapshot, Read: func(b []byte) ([]byte, error) {
+		s, err := wire.ReadState(bytes.NewReader(b))
+		if err != nil {
+			return nil, err
+		}
+		return again(s)
+	}})
+}

@@ -1,0 +1,105 @@
+// Package corpustest keeps what former builds wrote, and has tests read it again.
+//
+// A corpus is testdata/corpus of a package: a folder for each format, in it files
+// named after a kind of thing and the hash of their bytes, each beside a file
+// ".want" that says what reading it must give. Files are added, never changed:
+//
+//	go test ./raftfsm/fleet/wire ./gossip ./agent/converge ./agent/peer -run Corpus -record
+//
+// It is for tests only, and knows nothing of what the bytes mean.
+package corpustest
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"flag"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"skein/raftfsm/fleet"
+)
+
+var record = flag.Bool("record", false, "add what this build writes to testdata/corpus; nothing there ever changes")
+
+// root is the corpus of the package under test.
+const root = "testdata/corpus"
+
+// Kind is one kind of thing that is kept or sent: "log", "journal".
+type Kind struct {
+	Name string
+	// Now is what this build writes for a fixed example.
+	Now []byte
+	// Read reads such bytes, of this build or an older one, and says what they mean:
+	// the bytes of what was read, in a form that no later field changes.
+	Read func([]byte) ([]byte, error)
+}
+
+// Check reads everything of a kind in the corpus, of all formats, and has what this
+// build writes be part of it.
+func Check(t *testing.T, k Kind) {
+	t.Helper()
+	name := filepath.Join(root, fmt.Sprintf("format-%d", fleet.FormatVersion), k.Name+"-"+digest(k.Now)[:16])
+	if _, err := os.Stat(name); os.IsNotExist(err) {
+		if !*record {
+			t.Errorf("what this build writes is not in the corpus as %s: run the test again with -record, and commit what it adds", name)
+		} else {
+			add(t, name, k)
+		}
+	}
+	files, err := filepath.Glob(filepath.Join(root, "format-*", k.Name+"-*"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, file := range files {
+		if !strings.HasSuffix(file, ".want") {
+			check(t, file, k)
+		}
+	}
+}
+
+func add(t *testing.T, name string, k Kind) {
+	t.Helper()
+	got, err := k.Read(k.Now)
+	if err != nil {
+		t.Fatalf("%s: %v", k.Name, err)
+	}
+	if err := os.MkdirAll(filepath.Dir(name), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	for file, b := range map[string][]byte{name: k.Now, name + ".want": []byte(digest(got) + "\n")} {
+		if err := os.WriteFile(file, b, 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+func check(t *testing.T, file string, k Kind) {
+	t.Helper()
+	b, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	want, err := os.ReadFile(file + ".want")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !strings.HasSuffix(file, "-"+digest(b)[:16]) {
+		t.Errorf("%s has been changed", file)
+	}
+	got, err := k.Read(b)
+	if err != nil {
+		t.Errorf("%s cannot be read any more: %v", file, err)
+		return
+	}
+	if digest(got) != strings.TrimSpace(string(want)) {
+		t.Errorf("%s means something else than it did: %s, was %s", file, digest(got), strings.TrimSpace(string(want)))
+	}
+}
+
+func digest(b []byte) string {
+	sum := sha256.Sum256(b)
+	return hex.EncodeToString(sum[:])
+}
