@@ -305,6 +305,9 @@ var operatorKinds = []kind{
 		d.operation(d.at, "run batch %d cpu=64 mem=64 command=for_%s", 1+d.c.IntN(3), d.lasts())
 	}},
 	{"stop", func(d *drawing) { d.operation(d.at, "stop %s", d.service()) }},
+	{"replace", func(d *drawing) {
+		d.operation(d.at, "replace %s cause=%s", d.service(), virtual.Pick(d.c, "drain", "rebalance", "consolidation", "deadline"))
+	}},
 	{"cordon", func(d *drawing) {
 		name := d.names[d.c.IntN(len(d.names))]
 		d.operation(d.at, "cordon %s", name)
