@@ -10,7 +10,7 @@ import (
 )
 
 // bookkeeping are the fields of a service that no request sets.
-var bookkeeping = []string{"Mod", "Status", "LastRevision", "Failures", "NotBefore", "LastFailure", "CreatedAt", "UpdatedAt"}
+var bookkeeping = []string{"ModifyIndex", "Status", "LastRevision", "Failures", "NotBefore", "LastFailure", "CreatedAt", "UpdatedAt"}
 
 // changed names the fields, bookkeeping aside, in which two services differ.
 func changed(a, b fleet.Service) (fields []string) {
