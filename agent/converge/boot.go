@@ -21,7 +21,7 @@ func (m *Machine) remember(saved Saved) {
 	for _, id := range order {
 		h := past[id]
 		switch {
-		case h.start == nil && h.stop == nil:
+		case len(h.starts) == 0 && h.stop == nil:
 		case foreign:
 			// The machine has joined anew. What it ran under its former identity is
 			// over for the fleet: it is found by its labels, and nobody knows it.
@@ -42,15 +42,16 @@ func (m *Machine) remember(saved Saved) {
 // fromHistory makes a task from what the journal tells of it.
 func (m *Machine) fromHistory(id fleet.TaskID, h history) *task {
 	t := &task{id: id, phase: phaseStarting}
-	if h.start != nil {
-		t.start.attempt, t.start.at = h.start.Attempt, h.start.At
-		t.start.oldBoot = h.start.Boot != m.cfg.Boot
-	}
-	switch {
-	case t.start.oldBoot:
-		t.deferral = deferRan
-	case h.start != nil:
-		t.start.journal = journaledDurably
+	if len(h.starts) > 0 {
+		first := h.starts[0]
+		t.start.attempt, t.start.at = first.Attempt, first.At
+		t.start.records = make(map[string]int, len(h.starts))
+		for _, r := range h.starts {
+			t.start.records[r.Container] = r.attempts()
+		}
+		if t.start.oldBoot = first.Boot != m.cfg.Boot; t.start.oldBoot {
+			t.deferral = deferRan
+		}
 	}
 	if h.stop != nil {
 		t.deferral = deferNone
@@ -175,6 +176,7 @@ func (m *Machine) runAgain(t *task) {
 		t.start.attempt++
 		for _, c := range t.containers {
 			c.leftover = c.state != cNone
+			c.beginAgain(t.start.attempt)
 		}
 	}
 	t.start.rerun = true

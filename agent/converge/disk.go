@@ -102,7 +102,7 @@ func (m *Machine) journaled(j Journal, err error) {
 	}
 	for _, r := range j.Records {
 		if t := m.tasks[r.Task]; t != nil && r.Kind == RecordStart {
-			m.startJournaled(t, err)
+			m.startJournaled(t, r.Container, err)
 			m.touch(t)
 		}
 	}
@@ -122,8 +122,8 @@ func (m *Machine) touchEnds() {
 
 // endOnDisk reports whether no restart of this host can run the task again:
 // the journal has its stop, or the list on disk does not want it. Until then it
-// is not said STOPPED, or what is final for the fleet would begin anew here. A
-// orphan is said nothing of.
+// is not said STOPPED, or what is final for the fleet would begin anew here.
+// Nothing is said of an orphan.
 func (m *Machine) endOnDisk(t *task) bool {
 	switch {
 	case t.spec.orphan, t.stop.record <= m.disk.durable, t.spec.notWanted != 0 && m.wants.saved >= t.spec.notWanted:
@@ -137,19 +137,21 @@ func (m *Machine) endOnDisk(t *task) bool {
 	return false
 }
 
-// startJournaled takes note that the record of a start is durable, or may not be.
-func (m *Machine) startJournaled(t *task, err error) {
-	if t.start.journal != journaling {
+// startJournaled takes note that the record of a container's start is durable, or
+// may not be.
+func (m *Machine) startJournaled(t *task, name string, err error) {
+	c := t.container(name)
+	if c == nil || c.start.journal != journaling {
 		return
 	}
 	if err == nil {
-		t.start.journal = journaledDurably
-		t.resetAttempt()
+		c.start.journal = journaledDurably
+		c.step.succeeded()
 		return
 	}
-	t.start.journal = notJournaled
-	m.again(t, err)
-	if t.step.tries >= journalTries && t.phase == phaseStarting {
+	c.start.journal = notJournaled
+	m.again(t, &c.step, err)
+	if c.step.tries >= journalTries && t.phase == phaseStarting {
 		m.end(t, fleet.StopTaskFailedToStart, "ResourceInitializationError: "+err.Error())
 	}
 }

@@ -23,7 +23,7 @@ func sampleRecords() []Record {
 	code := 137
 	return []Record{
 		{Kind: RecordStart, Task: "a", Attempt: 1, Boot: "b1", At: 7},
-		{Kind: RecordStart, Task: "b", Attempt: 2, Boot: "b1", At: 8},
+		{Kind: RecordStart, Task: "b", Attempt: 2, Boot: "b1", At: 8, Container: "app", ContainerAttempt: 3},
 		{Kind: RecordStop, Task: "a", Attempt: 1, At: 9, Code: fleet.StopEssentialContainerExited, Reason: "r", Exits: []fleet.ContainerExit{{Container: "app", Code: &code, Reason: "x"}}},
 		{Kind: RecordForget, Task: "b"},
 	}

@@ -23,7 +23,9 @@ func (m *Machine) adoptOrphan(id fleet.TaskID, what string) *task {
 func (m *Machine) recognise(t *task) {
 	t.deferral, t.spec.orphan = deferNone, false
 	if t.any(func(c *container) bool { return c.state != cNone }) {
-		m.journalAnew(t, t.start.attempt)
+		for _, c := range t.containers {
+			m.journalAnew(t, c, t.start.attempt)
+		}
 	}
 }
 
@@ -70,7 +72,8 @@ func (m *Machine) collectable(t *task) string {
 	return ""
 }
 
-// collect removes what is left of a stopped task, one thing a step.
+// collect removes what is left of a stopped task: its containers, then what they
+// shared.
 func (m *Machine) collect(t *task) {
 	if t.phase == phaseStopped {
 		if t.status.why = m.collectable(t); t.status.why != "" {
@@ -78,21 +81,35 @@ func (m *Machine) collect(t *task) {
 		}
 		t.phase = phaseRemoving
 	}
-	at := slices.IndexFunc(t.containers, func(c *container) bool { return c.state != cNone })
-	if at >= 0 && !m.runtime.up {
-		t.status.why = "container runtime does not answer"
-		return
-	}
 	switch {
-	case at >= 0:
-		m.do(t, withinDelete, Delete{Container: t.containers[at].id})
+	case m.deleteContainers(t):
 	case t.sandbox.network == networkMade:
-		m.do(t, withinNetwork, TeardownNetwork{})
+		m.doSandbox(t, withinNetwork, TeardownNetwork{})
 	case !t.sandbox.cgroupGone:
-		m.do(t, withinQuick, RemoveCgroup{})
+		m.doSandbox(t, withinQuick, RemoveCgroup{})
 	default:
 		m.forget(t)
 	}
+}
+
+// deleteContainers deletes the containers of a stopped task and reports whether
+// any is left.
+func (m *Machine) deleteContainers(t *task) bool {
+	left := false
+	for _, c := range t.containers {
+		if c.state == cNone && c.step.effect == 0 {
+			continue
+		}
+		left = true
+		if why := m.waits(c); why != "" {
+			t.status.why = why
+		} else if !m.runtime.up {
+			t.status.why = "container runtime does not answer"
+		} else {
+			m.do(t, c, withinDelete, Delete{Container: c.id})
+		}
+	}
+	return left
 }
 
 // forget drops a task for good. Its logs stay a while.
@@ -115,29 +132,35 @@ func (m *Machine) deleted(t *task, id string, d Done) {
 	}
 	switch {
 	case d.Err == nil || errors.Is(d.Err, port.ErrNotFound):
-		if c.state == cCreated {
-			c.reason = cmp.Or(c.reason, "never started")
-		}
-		c.state, c.leftover, c.seen, c.learned = cNone, false, false, m.seq
-		t.resetAttempt()
+		m.gone(c)
 	case errors.Is(d.Err, port.ErrRunning):
 		// It lives although it was thought to have ended: end it properly first.
-		c.state, c.leftover, c.learned, c.asked = cUnknown, false, m.seq, m.now.Mono
+		c.state, c.leftover, c.seen.learned, c.seen.asked = cUnknown, false, m.seq, m.now.Mono
 		m.relist.want = true
 		if t.phase == phaseRemoving {
 			t.phase = phaseStopping
 		}
-		m.again(t, fmt.Errorf("delete %s: %w", c.name, d.Err))
+		m.again(t, &c.step, fmt.Errorf("delete %s: %w", c.name, d.Err))
 	default:
-		m.again(t, fmt.Errorf("delete %s: %w", c.name, d.Err))
+		m.again(t, &c.step, fmt.Errorf("delete %s: %w", c.name, d.Err))
 	}
+}
+
+// gone takes note that a container was deleted.
+func (m *Machine) gone(c *container) {
+	if c.state == cCreated {
+		c.stop.reason = cmp.Or(c.stop.reason, "never started")
+		c.ended(m.now.Wall)
+	}
+	c.state, c.leftover, c.seen.ever, c.seen.learned = cNone, false, false, m.seq
+	c.step.succeeded()
 }
 
 func (m *Machine) cgroupGone(t *task, d Done) {
 	if d.Err != nil {
-		m.again(t, fmt.Errorf("remove cgroup: %w", d.Err))
+		m.again(t, &t.sandbox.step, fmt.Errorf("remove cgroup: %w", d.Err))
 		return
 	}
-	t.resetAttempt()
+	t.sandbox.step.succeeded()
 	t.sandbox.cgroup, t.sandbox.cgroupGone = "", true
 }

@@ -55,7 +55,7 @@ func (m *Machine) probe(t *task) {
 func (m *Machine) probeOne(t *task, c *container) {
 	p := &c.probe
 	if p.began == 0 {
-		p.began, p.verdict = c.started, fleet.HealthUnknown
+		p.began, p.verdict = c.start.began, fleet.HealthUnknown
 		p.next = p.began + firstProbe
 	}
 	if p.flying || m.now.Mono < p.next {

@@ -261,8 +261,14 @@ func (m *Machine) stepDone(t *task, f flight, d Done) {
 		m.probed(t, do.Container, f, d)
 		return
 	}
-	if t.step.effect == d.ID {
-		t.step.effect, t.step.moved = 0, m.now.Mono
+	t.start.moved = m.now.Mono
+	if t.sandbox.step.effect == d.ID {
+		t.sandbox.step.effect = 0
+	}
+	for _, c := range t.containers {
+		if c.step.effect == d.ID {
+			c.step.effect = 0
+		}
 	}
 	switch do := f.do.(type) {
 	case PrepareCgroup:

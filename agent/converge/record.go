@@ -7,8 +7,9 @@ type RecordKind uint8
 
 // The kinds of record.
 const (
-	// RecordStart: a start of the task was begun. Durable before any container of
-	// it is created, so that no crash can start a task twice in one boot.
+	// RecordStart: a start of a container was begun. Durable before the container
+	// is created, so that no crash can start one twice in one boot. One without a
+	// container is of a former agent and stands for all containers of the task.
 	RecordStart RecordKind = iota + 1
 	// RecordStop: the host decided that the task is to end, and why.
 	RecordStop
@@ -26,6 +27,22 @@ type Record struct {
 	Code    fleet.StopCode        `cbor:"6,keyasint,omitempty"` // RecordStop: zero when the fleet asked
 	Reason  string                `cbor:"7,keyasint,omitempty"`
 	Exits   []fleet.ContainerExit `cbor:"8,keyasint,omitempty"` // RecordStop: what was known of containers then
+	// Of RecordStart. Attempt is the task's; starts of the container are counted
+	// over all attempts of the task, so they differ where a container was started
+	// again and its task was not.
+	Container        string `cbor:"9,keyasint,omitempty"`
+	ContainerAttempt int    `cbor:"10,keyasint,omitempty"` // 0: as the task's
+}
+
+// anyContainer is the name in a record that stands for all containers of a task.
+const anyContainer = ""
+
+// attempts is which start of the container the record is of.
+func (r *Record) attempts() int {
+	if r.ContainerAttempt > 0 {
+		return r.ContainerAttempt
+	}
+	return r.Attempt
 }
 
 // SavedWanted is what this host last accepted, as it is kept on disk.
@@ -46,8 +63,24 @@ type Saved struct {
 
 // history is what the journal tells of one task.
 type history struct {
-	start *Record // the last one
-	stop  *Record // nil unless it belongs to start, or there was no start
+	starts []*Record // of the last attempt, the last one of each container
+	stop   *Record   // nil unless it belongs to the attempt, or there was no start
+}
+
+// began takes up a record of a start. One of another attempt or boot makes those
+// before it meaningless.
+func (h history) began(r *Record) history {
+	if len(h.starts) == 0 || h.starts[0].Attempt != r.Attempt || h.starts[0].Boot != r.Boot || h.stop != nil {
+		return history{starts: []*Record{r}}
+	}
+	for i, old := range h.starts {
+		if old.Container == r.Container {
+			h.starts[i] = r
+			return h
+		}
+	}
+	h.starts = append(h.starts, r)
+	return h
 }
 
 // histories folds records, in their order, into what they say of each task.
@@ -63,7 +96,7 @@ func histories(records []Record) (map[fleet.TaskID]history, []fleet.TaskID) {
 		}
 		switch r.Kind {
 		case RecordStart:
-			h = history{start: r}
+			h = h.began(r)
 		case RecordStop:
 			h.stop = r
 		case RecordForget:
@@ -80,8 +113,8 @@ func Compact(records []Record) []Record {
 	var kept []Record
 	for _, id := range order {
 		h := found[id]
-		if h.start != nil {
-			kept = append(kept, *h.start)
+		for _, start := range h.starts {
+			kept = append(kept, *start)
 		}
 		if h.stop != nil {
 			kept = append(kept, *h.stop)

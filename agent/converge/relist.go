@@ -128,10 +128,26 @@ func (m *Machine) listed(f flight, d Done) {
 func (m *Machine) listedFirst() {
 	for _, id := range m.taskIDs() {
 		t := m.tasks[id]
-		if t.start.journal == journaledDurably && !t.any(func(c *container) bool { return c.state != cNone }) {
-			t.start.unknownAt = m.stamp()
-		}
+		m.markUnknown(t)
 		m.touch(t)
+	}
+}
+
+// markUnknown marks the containers that an agent before this one was about to
+// make, and that are not there. What is left of an earlier attempt shows that the
+// present one was not made: it would have the same id.
+func (m *Machine) markUnknown(t *task) {
+	if len(t.start.records) == 0 || t.start.oldBoot {
+		return
+	}
+	if !slices.ContainsFunc(t.containers, func(c *container) bool { return c.state != cNone }) {
+		t.start.unknownAt = m.stamp()
+		return
+	}
+	for _, c := range t.containers {
+		if c.state == cNone && c.start.journal == journaledDurably {
+			c.start.unknownAt = m.stamp()
+		}
 	}
 }
 
@@ -149,30 +165,30 @@ func (m *Machine) saw(s port.ContainerStatus, f flight) {
 	}
 	c := t.container(s.Container)
 	if c == nil {
-		c = newContainer(t.id, s.Container, nil)
+		c = t.newContainer(s.Container, nil)
 		c.id = s.ID
 		t.containers = append(t.containers, c)
 	}
-	c.listed, c.missing = m.relist.count, 0
+	c.seen.listed, c.seen.missing = m.relist.count, 0
 	if s.StopSignal > 0 {
-		c.stopSignal = s.StopSignal
+		c.stop.signal = s.StopSignal
 	}
 	state := stateOf(s.State)
 	switch {
-	case c.leftover, m.making(t, c):
+	case c.leftover, m.making(c):
 		return
-	case c.learned > f.seq && (c.state == cNone || state < cRunning), state < c.state:
+	case c.seen.learned > f.seq && (c.state == cNone || state < cRunning), state < c.state:
 		return // older than what is known
 	case state == cUnknown:
-		c.seen = true
+		c.seen.ever = true
 		m.cannotTell(t, c, s)
 		return
-	case c.state <= cUnknown && m.ofOtherBoot(t, s):
-		c.state, c.leftover, c.learned = cExited, true, m.seq
+	case c.state <= cUnknown && m.ofEarlierStart(t, c, s):
+		c.state, c.leftover, c.seen.learned = cExited, true, m.seq
 		m.touch(t)
 		return
 	}
-	c.seen = true
+	c.seen.ever = true
 	m.learn(t, c, s, state)
 }
 
@@ -180,31 +196,34 @@ func (m *Machine) saw(s port.ContainerStatus, f flight) {
 // knows: no reason to call it ended, nor to make it again.
 func (m *Machine) cannotTell(t *task, c *container, s port.ContainerStatus) {
 	if c.state == cNone {
-		m.adopt(t, s)
+		m.adopt(t, c, s)
 	}
-	c.state, c.asked = cUnknown, m.now.Mono
+	c.state, c.seen.asked = cUnknown, m.now.Mono
 	m.touch(t)
 }
 
 // making reports whether a container is just being made by this agent.
-func (m *Machine) making(t *task, c *container) bool {
-	do, ok := m.flight[t.step.effect].do.(Create)
-	return ok && do.Spec.ID == c.id
+func (m *Machine) making(c *container) bool {
+	_, ok := m.flight[c.step.effect].do.(Create)
+	return ok
 }
 
-// ofOtherBoot reports whether a container is the remains of another boot, where
-// nothing can run any more.
-func (m *Machine) ofOtherBoot(t *task, s port.ContainerStatus) bool {
+// ofEarlierStart reports whether a container is the remains of another boot, where
+// nothing can run any more, or of a start before the one that is recorded.
+func (m *Machine) ofEarlierStart(t *task, c *container, s port.ContainerStatus) bool {
 	boot, told := s.Labels[LabelBoot]
+	counted := s.Attempt > 0 && c.start.attempt > 0
 	switch {
 	case s.State == port.ContainerRunning:
 		return false
+	case told && boot != m.cfg.Boot, counted && s.Attempt < c.start.attempt:
+		return true
 	case told:
-		return boot != m.cfg.Boot
+		return false
 	case t.deferral == deferRan:
 		return true
-	case s.Attempt > 0 && t.start.attempt > 0:
-		return s.Attempt < t.start.attempt
+	case counted:
+		return false
 	}
 	return t.start.oldBoot
 }
@@ -212,7 +231,7 @@ func (m *Machine) ofOtherBoot(t *task, s port.ContainerStatus) bool {
 // learn takes a container's state from a list.
 func (m *Machine) learn(t *task, c *container, s port.ContainerStatus, state cstate) {
 	if c.state == cNone {
-		m.adopt(t, s)
+		m.adopt(t, c, s)
 	}
 	if s.PID != 0 {
 		c.pid = s.PID
@@ -220,11 +239,11 @@ func (m *Machine) learn(t *task, c *container, s port.ContainerStatus, state cst
 	if state == c.state {
 		return
 	}
-	c.state, c.learned = state, m.seq
+	c.state, c.seen.learned = state, m.seq
 	m.touch(t)
 	switch {
 	case state == cRunning:
-		c.started = m.stamp()
+		c.running(m.now)
 	case state == cExited:
 		m.exited(t, c, s)
 	}
@@ -234,8 +253,8 @@ func (m *Machine) learn(t *task, c *container, s port.ContainerStatus, state cst
 }
 
 // adopt takes up a container of this boot that this agent did not make.
-func (m *Machine) adopt(t *task, s port.ContainerStatus) {
-	t.start.found, t.start.unknownAt = true, 0
+func (m *Machine) adopt(t *task, c *container, s port.ContainerStatus) {
+	t.start.found, t.start.unknownAt, c.start.unknownAt = true, 0, 0
 	if t.mode() != fleet.NetworkHost || t.spec.def == nil {
 		t.sandbox.network = networkMade
 	}
@@ -243,30 +262,37 @@ func (m *Machine) adopt(t *task, s port.ContainerStatus) {
 		return
 	}
 	t.deferral = deferNone
-	if t.start.journal == notJournaled {
-		m.journalAnew(t, s.Attempt)
+	if c.start.journal == notJournaled {
+		m.journalAnew(t, c, s.Attempt)
 	}
 }
 
-// journalAnew writes a line that the journal has lost: without it, a crash after
-// the container is gone could start the task a second time.
-func (m *Machine) journalAnew(t *task, attempt int) {
-	t.start.oldBoot, t.start.attempt, t.start.at, t.start.journal = false, max(attempt, t.start.attempt, 1), m.now.Wall, journaling
-	m.journal(Record{Kind: RecordStart, Task: t.id, Attempt: t.start.attempt, Boot: m.cfg.Boot, At: m.now.Wall})
+// journalAnew writes a record that the journal has lost: without it, a crash after
+// the container is gone could start it a second time.
+func (m *Machine) journalAnew(t *task, c *container, attempt int) {
+	t.start.oldBoot = false
+	t.start.attempt = max(attempt, t.start.attempt, 1)
+	c.start.attempt = max(attempt, c.start.attempt, 1)
+	m.journalStart(t, c)
 }
 
 // exited takes note of how a container ended.
 func (m *Machine) exited(t *task, c *container, s port.ContainerStatus) {
+	at := m.now.Wall
+	if !s.ExitedAt.IsZero() {
+		at = fleet.TimeOf(s.ExitedAt)
+	}
+	c.ended(at)
 	if code := s.ExitCode; code >= 0 {
-		c.code = &code
+		c.stop.code = &code
 	} else {
-		c.reason = cmp.Or(c.reason, "ended unseen by the container runtime")
+		c.stop.reason = cmp.Or(c.stop.reason, "ended unseen by the container runtime")
 	}
 	switch {
 	case s.OOMKilled:
-		c.reason = "OutOfMemoryError: container killed: " + t.memoryLimit(c)
-	case c.killed != 0 && c.termed != 0:
-		c.reason = fmt.Sprintf("killed: did not end within %s of SIGTERM", c.grace())
+		c.stop.reason = "OutOfMemoryError: container killed: " + t.memoryLimit(c)
+	case c.stop.killed != 0 && c.stop.termed != 0:
+		c.stop.reason = fmt.Sprintf("killed: did not end within %s of SIGTERM", c.grace())
 	}
 }
 

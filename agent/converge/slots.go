@@ -30,7 +30,7 @@ func (m *Machine) takeSlot(t *task) bool {
 	}
 	s.queue = s.queue[1:]
 	s.held[t.id] = true
-	t.step.moved = m.now.Mono
+	t.start.moved = m.now.Mono
 	m.nextInLine()
 	return true
 }
@@ -44,7 +44,7 @@ func (m *Machine) Starting() int { return len(m.starts.held) }
 func (m *Machine) slotsBusy() int {
 	n := 0
 	for id := range m.starts.held {
-		if m.now.Mono-m.tasks[id].step.moved < slowStart {
+		if m.now.Mono-m.tasks[id].start.moved < slowStart {
 			n++
 		}
 	}
@@ -77,7 +77,7 @@ func (m *Machine) slotDue() time.Duration {
 		return due
 	}
 	for id := range m.starts.held {
-		if at := m.tasks[id].step.moved + slowStart; at > m.now.Mono {
+		if at := m.tasks[id].start.moved + slowStart; at > m.now.Mono {
 			due = min(due, at)
 		}
 	}

@@ -23,7 +23,7 @@ func (m *Machine) spec(t *task, c *container) port.ContainerSpec {
 	s := port.ContainerSpec{
 		ID:         c.id,
 		Task:       t.id,
-		Attempt:    t.start.attempt,
+		Attempt:    c.start.attempt,
 		Def:        *c.def,
 		Image:      m.imageOf(t, c),
 		CgroupPath: t.sandbox.cgroup + "/" + c.name,

@@ -21,7 +21,7 @@ func (m *Machine) stepStart(t *task) {
 	if m.fallen(t) {
 		return
 	}
-	if t.raised() {
+	if t.allStarted() {
 		m.keep(t)
 		return
 	}
@@ -29,7 +29,7 @@ func (m *Machine) stepStart(t *task) {
 		t.status.why = why
 		return
 	}
-	m.setStatus(t, fleet.TaskPending)
+	t.start.pending = true
 	if t.needsImages() && !m.haveImages(t) || !m.listOnDisk(t) {
 		return
 	}
@@ -87,86 +87,130 @@ func (m *Machine) fallen(t *task) bool {
 // exitSummary is how a container ended, in one line.
 func (c *container) exitSummary() string {
 	s := c.name
-	if c.code != nil {
-		s += fmt.Sprintf(" exited with code %d", *c.code)
+	if c.stop.code != nil {
+		s += fmt.Sprintf(" exited with code %d", *c.stop.code)
 	}
-	if c.reason != "" {
-		s += " (" + c.reason + ")"
+	if c.stop.reason != "" {
+		s += " (" + c.stop.reason + ")"
 	}
 	return s
-}
-
-// raised reports whether every container was let run.
-func (t *task) raised() bool {
-	for _, c := range t.containers {
-		if c.leftover || c.state < cRunning {
-			return false
-		}
-	}
-	return len(t.containers) > 0
 }
 
 // keep looks after a task that runs.
 func (m *Machine) keep(t *task) {
 	if t.status.last < fleet.TaskRunning {
 		m.freeSlot(t)
-		m.running(t)
 	}
-	if t.sandbox.ready || t.mode() == fleet.NetworkHost || m.now.Mono < t.sandbox.retryAt || !m.runtime.up || t.joinPID() == 0 {
+	if t.sandbox.ready || t.mode() == fleet.NetworkHost || m.now.Mono < t.sandbox.retryAt || !m.runtime.up || t.joinPID() == 0 || !t.idle() {
 		return
 	}
 	m.setupNetwork(t) // found again: repair, and learn the address
 }
 
-func (m *Machine) running(t *task) {
-	m.setStatus(t, fleet.TaskRunning)
-	if t.start.found {
-		t.status.startedAt = t.start.at
-		m.recordNote(t.id, NoteTaskFound, "")
-		m.holdReport(t)
-		return
+// startStep takes the next steps of a start: records, cgroup, containers, network,
+// processes.
+func (m *Machine) startStep(t *task) {
+	switch {
+	case !m.startsJournaled(t):
+	case t.sandbox.cgroup == "" && t.needsCgroup():
+		if t.idle() {
+			m.doSandbox(t, withinQuick, PrepareCgroup{Bounds: boundsOf(t.spec.def)})
+		}
+	case !m.allCreated(t):
+	case !t.sandbox.ready && t.mode() != fleet.NetworkHost:
+		m.setupNetwork(t)
+	default:
+		m.startContainers(t)
 	}
-	t.status.startedAt = m.now.Wall
-	m.recordNote(t.id, NoteTaskStarted, fmt.Sprintf("attempt %d", t.start.attempt))
 }
 
-// startStep begins the next step of a start: record, cgroup, containers,
-// network, processes.
-func (m *Machine) startStep(t *task) {
-	if t.start.journal != journaledDurably {
-		if t.start.journal == notJournaled {
-			t.start.attempt = max(t.start.attempt, 1)
-			t.start.journal, t.start.at = journaling, m.now.Wall
-			m.journal(Record{Kind: RecordStart, Task: t.id, Attempt: t.start.attempt, Boot: m.cfg.Boot, At: m.now.Wall})
-		}
-		t.status.why = "waiting for the journal"
-		return
-	}
+// startsJournaled reports whether the record of every start that is still to be
+// made is durable. All that are not are written together.
+func (m *Machine) startsJournaled(t *task) bool {
+	durable := true
 	for _, c := range t.containers {
 		switch {
-		case c.leftover:
-			m.do(t, withinDelete, Delete{Container: c.id})
-			return
-		case c.state == cUnknown:
-			t.status.why = "the runtime did not answer whether " + c.name + " exists"
-			return
-		case c.state == cNone && t.sandbox.cgroup == "":
-			m.do(t, withinQuick, PrepareCgroup{Bounds: boundsOf(t.spec.def)})
-			return
-		case c.state == cNone:
-			m.do(t, withinCreate, Create{Spec: m.spec(t, c)})
-			return
+		case c.start.journal == journaledDurably:
+			continue
+		case c.start.journal == journaling:
+			t.status.why = "waiting for the journal"
+		default:
+			if t.status.why = m.waits(c); t.status.why == "" {
+				t.start.attempt = max(t.start.attempt, 1)
+				m.journalStart(t, c)
+				t.status.why = "waiting for the journal"
+			}
+		}
+		durable = false
+	}
+	return durable
+}
+
+// journalStart has the record of a container's start written.
+func (m *Machine) journalStart(t *task, c *container) {
+	c.start.attempt = max(c.start.attempt, t.start.attempt)
+	if !t.any(func(o *container) bool { return o.start.journal != notJournaled }) {
+		t.start.at = m.now.Wall
+	}
+	c.start.journal = journaling
+	m.journal(Record{
+		Kind: RecordStart, Task: t.id, Attempt: t.start.attempt, Boot: m.cfg.Boot, At: m.now.Wall,
+		Container: c.name, ContainerAttempt: c.start.attempt,
+	})
+}
+
+// needsCgroup reports whether a container is to be made next.
+func (t *task) needsCgroup() bool {
+	for _, c := range t.containers {
+		if c.leftover || c.state == cUnknown {
+			return false
+		}
+		if c.state == cNone {
+			return true
 		}
 	}
-	if !t.sandbox.ready && t.mode() != fleet.NetworkHost {
-		m.setupNetwork(t)
-		return
-	}
+	return false
+}
+
+// allCreated takes each container a step towards being made, in the order of the
+// definition, and reports whether all are: the first one's network namespace is
+// the task's.
+func (m *Machine) allCreated(t *task) bool {
+	all := true
 	for _, c := range t.containers {
+		if !c.leftover && c.state > cUnknown && c.step.effect == 0 {
+			continue
+		}
+		before := all
+		all = false
+		if why := m.waits(c); why != "" {
+			t.status.why = why
+			continue
+		}
+		switch {
+		case c.leftover:
+			m.do(t, c, withinDelete, Delete{Container: c.id})
+		case c.state == cUnknown:
+			t.status.why = "the runtime did not answer whether " + c.name + " exists"
+		case c.start.unknownAt != 0:
+			t.status.why = "journal record of " + c.name + " has no container: waiting for the runtime to settle"
+		case before:
+			m.do(t, c, withinCreate, Create{Spec: m.spec(t, c)})
+		}
+	}
+	return all
+}
+
+// startContainers lets the next container run, in the order of the definition.
+func (m *Machine) startContainers(t *task) {
+	for _, c := range t.containers {
+		if why := m.waits(c); why != "" {
+			t.status.why = why
+			return
+		}
 		if c.state == cCreated {
-			m.setStatus(t, fleet.TaskActivating)
-			t.start.found = false
-			m.do(t, withinStart, Start{Container: c.id})
+			c.start.asked, t.start.found = true, false
+			m.do(t, c, withinStart, Start{Container: c.id})
 			return
 		}
 	}
@@ -174,7 +218,7 @@ func (m *Machine) startStep(t *task) {
 
 func (m *Machine) setupNetwork(t *task) {
 	t.sandbox.network = networkMade
-	m.do(t, withinNetwork, SetupNetwork{Spec: port.NetworkSpec{Task: t.id, PID: t.joinPID(), Mode: t.mode(), Ports: t.ports()}})
+	m.doSandbox(t, withinNetwork, SetupNetwork{Spec: port.NetworkSpec{Task: t.id, PID: t.joinPID(), Mode: t.mode(), Ports: t.ports()}})
 }
 
 func (t *task) ports() []fleet.PortBinding {
@@ -187,7 +231,7 @@ func (t *task) ports() []fleet.PortBinding {
 func (m *Machine) cgroupPrepared(t *task, d Done) {
 	if d.Err == nil {
 		t.sandbox.cgroup = d.Path
-		t.resetAttempt()
+		t.sandbox.step.succeeded()
 		return
 	}
 	m.stepFailed(t, fmt.Errorf("ResourceInitializationError: prepare cgroup: %w", d.Err))
@@ -196,7 +240,7 @@ func (m *Machine) cgroupPrepared(t *task, d Done) {
 func (m *Machine) networked(t *task, d Done) {
 	if d.Err == nil {
 		t.sandbox.ready, t.sandbox.addr = true, d.Addr
-		t.resetAttempt()
+		t.sandbox.step.succeeded()
 		return
 	}
 	err := fmt.Errorf("ContainerNetworkingError: set up network: %w", d.Err)
@@ -208,10 +252,10 @@ func (m *Machine) networked(t *task, d Done) {
 	m.stepFailed(t, err)
 }
 
-// stepFailed has an idempotent step of a start tried again a few times.
+// stepFailed has an idempotent step of the sandbox tried again a few times.
 func (m *Machine) stepFailed(t *task, err error) {
-	m.again(t, err)
-	if t.step.tries >= stepTries && t.phase == phaseStarting {
+	m.again(t, &t.sandbox.step, err)
+	if t.sandbox.step.tries >= stepTries && t.phase == phaseStarting {
 		m.end(t, fleet.StopTaskFailedToStart, err.Error())
 	}
 }
@@ -221,13 +265,13 @@ func (m *Machine) created(t *task, do Create, d Done) {
 	if c == nil {
 		return
 	}
-	c.learned = m.seq
+	c.seen.learned = m.seq
 	switch {
 	case d.Err == nil:
-		c.state, c.pid, c.leftover, c.seen = cCreated, d.PID, false, true
-		t.resetAttempt()
+		c.state, c.pid, c.leftover, c.seen.ever = cCreated, d.PID, false, true
+		c.step.succeeded()
 	case unknown(d.Err), errors.Is(d.Err, port.ErrExists):
-		c.state, c.asked = cUnknown, m.now.Mono
+		c.state, c.seen.asked = cUnknown, m.now.Mono
 		m.relist.want = true
 	case errors.Is(d.Err, port.ErrImageNotFound) && !c.repulled:
 		c.repulled = true // it was removed since it was pulled
@@ -244,13 +288,13 @@ func (m *Machine) startedOne(t *task, id string, d Done) {
 	if c == nil || c.state != cCreated {
 		return // a list has told more meanwhile
 	}
-	c.learned = m.seq
+	c.seen.learned = m.seq
 	switch {
 	case d.Err == nil:
-		c.state, c.started = cRunning, m.stamp()
-		t.resetAttempt()
+		c.running(m.now)
+		c.step.succeeded()
 	case unknown(d.Err):
-		c.state, c.asked = cUnknown, m.now.Mono
+		c.state, c.seen.asked = cUnknown, m.now.Mono
 		m.relist.want = true
 		if !errors.Is(d.Err, port.ErrRuntimeDown) {
 			m.unanswered(t, c, "CannotStartContainerError") // a runtime that is away will be back
@@ -262,9 +306,12 @@ func (m *Machine) startedOne(t *task, id string, d Done) {
 
 // failContainer ends a task because one of its containers cannot be started.
 func (m *Machine) failContainer(t *task, c *container, name string, err error) {
-	c.reason = clip(name + ": " + err.Error())
+	c.stop.reason = clip(name + ": " + err.Error())
+	if c.state == cNone {
+		c.ended(m.now.Wall)
+	}
 	if t.phase == phaseStarting {
-		m.end(t, fleet.StopTaskFailedToStart, c.name+": "+c.reason)
+		m.end(t, fleet.StopTaskFailedToStart, c.name+": "+c.stop.reason)
 	}
 }
 

@@ -38,7 +38,10 @@ func (m *Machine) fall(t *task, s *stopState) {
 		return
 	}
 	t.phase, t.stop = phaseStopping, s
-	t.resetAttempt()
+	t.sandbox.step.succeeded()
+	for _, c := range t.containers {
+		c.step.succeeded()
+	}
 	m.freeSlot(t)
 	if t.traced() || !t.spec.orphan {
 		t.stop.record = m.journal(Record{Kind: RecordStop, Task: t.id, Attempt: t.start.attempt, At: s.at, Code: s.code, Reason: s.reason, Exits: t.exitList()})
@@ -47,9 +50,8 @@ func (m *Machine) fall(t *task, s *stopState) {
 	m.touch(t)
 }
 
-// stepStop takes a task one step nearer to its end.
+// stepStop takes a task nearer to its end.
 func (m *Machine) stepStop(t *task) {
-	m.setStatus(t, fleet.TaskDeactivating)
 	if m.unsettled(t) {
 		t.status.why = "its journal line has no container: waiting for the runtime to settle"
 		return
@@ -57,60 +59,64 @@ func (m *Machine) stepStop(t *task) {
 	if m.stopContainers(t) {
 		return
 	}
-	m.setStatus(t, fleet.TaskDeprovisioning)
+	t.stop.released = true
 	if t.sandbox.network == networkMade {
-		m.do(t, withinNetwork, TeardownNetwork{})
+		m.doSandbox(t, withinNetwork, TeardownNetwork{})
 		return
 	}
 	m.ended(t)
 }
 
-// stopContainers sends what is due to containers that live, last one first, and
-// reports whether any is left.
+// stopContainers takes each container that is left a step nearer to its end, last
+// one first, and reports whether any is left. None waits for another.
 func (m *Machine) stopContainers(t *task) bool {
 	left := false
 	for _, c := range slices.Backward(t.containers) {
-		if c.leftover || c.state == cNone || c.state == cExited {
+		if !c.left() {
 			continue
 		}
 		left = true
-		if !m.runtime.up {
+		if why := m.waits(c); why != "" {
+			t.status.why = why
+		} else if !m.runtime.up {
 			t.status.why = "container runtime does not answer"
-			return true
-		}
-		if c.state == cUnknown {
-			t.status.why = "the runtime did not answer whether " + c.name + " exists"
-			continue
-		}
-		if c.state == cCreated {
-			m.do(t, withinDelete, Delete{Container: c.id}) // it has not run: nothing to be gentle with
-			return true
-		}
-		if signal := m.signalDue(t, c); signal != 0 {
-			m.setStatus(t, fleet.TaskStopping)
-			m.do(t, withinQuick, Signal{Container: c.id, Number: signal, All: c.termed != 0})
-			return true
+		} else {
+			m.stopContainer(t, c)
 		}
 	}
-	if left && m.now.Mono >= m.relist.last+relistWhileStopping {
+	if left && m.runtime.up && m.now.Mono >= m.relist.last+relistWhileStopping {
 		m.relist.want = true // an exit event may have been lost
 	}
 	return left
 }
 
+func (m *Machine) stopContainer(t *task, c *container) {
+	switch c.state {
+	case cUnknown:
+		t.status.why = "the runtime did not answer whether " + c.name + " exists"
+	case cCreated:
+		m.do(t, c, withinDelete, Delete{Container: c.id}) // it has not run: nothing to be gentle with
+	default:
+		if signal := m.signalDue(t, c); signal != 0 {
+			c.stop.asked = true
+			m.do(t, c, withinQuick, Signal{Container: c.id, Number: signal, All: c.stop.termed != 0})
+		}
+	}
+}
+
 // signalDue is the signal a living container is to get now; 0 for none.
 func (m *Machine) signalDue(t *task, c *container) int {
 	switch {
-	case c.killed != 0:
-		if m.now.Mono >= c.rekilled+rekillEvery {
+	case c.stop.killed != 0:
+		if m.now.Mono >= c.stop.rekilled+rekillEvery {
 			return sigKill
 		}
 		return 0
-	case c.termed == 0 && c.stopSignal != 0:
-		return c.stopSignal
-	case c.termed == 0:
+	case c.stop.termed == 0 && c.stop.signal != 0:
+		return c.stop.signal
+	case c.stop.termed == 0:
 		return sigTerm
-	case m.now.Mono >= c.termed+t.grace(c):
+	case m.now.Mono >= c.stop.termed+t.grace(c):
 		return sigKill
 	}
 	return 0
@@ -119,10 +125,10 @@ func (m *Machine) signalDue(t *task, c *container) int {
 // signalNext is when the next signal to a container is due.
 func (t *task) signalNext(c *container) time.Duration {
 	switch {
-	case c.killed != 0:
-		return c.rekilled + rekillEvery
-	case c.termed != 0:
-		return c.termed + t.grace(c)
+	case c.stop.killed != 0:
+		return c.stop.rekilled + rekillEvery
+	case c.stop.termed != 0:
+		return c.stop.termed + t.grace(c)
 	}
 	return noTime
 }
@@ -142,24 +148,24 @@ func (m *Machine) signalled(t *task, do Signal, d Done) {
 		m.relist.want = true // gone; lists will say so
 	}
 	if d.Err != nil && (do.All || unknown(d.Err)) {
-		m.again(t, fmt.Errorf("signal %d to %s: %w", do.Number, c.name, d.Err))
+		m.again(t, &c.step, fmt.Errorf("signal %d to %s: %w", do.Number, c.name, d.Err))
 		return
 	}
-	t.resetAttempt()
+	c.step.succeeded()
 	if !do.All {
-		c.termed = m.stamp() // an error other than silence: SIGKILL will follow
+		c.stop.termed = m.stamp() // an error other than silence: SIGKILL will follow
 		return
 	}
-	if c.killed == 0 {
-		c.killed = m.stamp()
+	if c.stop.killed == 0 {
+		c.stop.killed = m.stamp()
 	}
-	c.rekilled = m.stamp()
+	c.stop.rekilled = m.stamp()
 }
 
 // stuck says which container outlived SIGKILL for too long; empty for none.
 func (m *Machine) stuck(t *task) string {
 	for _, c := range t.containers {
-		if c.living() && !c.leftover && c.killed != 0 && m.now.Mono >= c.killed+stuckAfter {
+		if c.living() && !c.leftover && c.stop.killed != 0 && m.now.Mono >= c.stop.killed+stuckAfter {
 			return fmt.Sprintf("stuck: container %s still runs %s after SIGKILL", c.name, stuckAfter)
 		}
 	}
@@ -168,10 +174,10 @@ func (m *Machine) stuck(t *task) string {
 
 func (m *Machine) networkGone(t *task, d Done) {
 	if d.Err != nil {
-		m.again(t, fmt.Errorf("tear down network: %w", d.Err))
+		m.again(t, &t.sandbox.step, fmt.Errorf("tear down network: %w", d.Err))
 		return
 	}
-	t.resetAttempt()
+	t.sandbox.step.succeeded()
 	t.sandbox.network, t.sandbox.ready = networkNone, false
 }
 
@@ -181,11 +187,6 @@ func (m *Machine) ended(t *task) {
 		return
 	}
 	t.phase = phaseStopped
-	if t.status.last < fleet.TaskStopped {
-		t.status.stoppedAt = m.now.Wall
-		m.recordNote(t.id, NoteTaskStopped, t.stop.reason)
-	}
-	m.setStatus(t, fleet.TaskStopped)
 	m.touch(t)
 }
 
@@ -194,8 +195,8 @@ func (m *Machine) ended(t *task) {
 func (t *task) exitList() []fleet.ContainerExit {
 	var list []fleet.ContainerExit
 	for _, c := range t.containers {
-		e := fleet.ContainerExit{Container: c.name, Code: c.code, Reason: c.reason}
-		if c.code == nil && c.reason == "" {
+		e := fleet.ContainerExit{Container: c.name, Code: c.stop.code, Reason: c.stop.reason}
+		if c.stop.code == nil && c.stop.reason == "" {
 			e = t.remembered(e)
 		}
 		if e.Code != nil || e.Reason != "" || t.status.last == fleet.TaskStopped {

@@ -48,7 +48,6 @@ type task struct {
 	stop       *stopState // nil: it is not to end
 	containers []*container
 	sandbox    sandbox
-	step       stepState
 	wake       wakeState
 
 	status statusView
@@ -70,13 +69,15 @@ type taskSpec struct {
 
 // startState is how the task's start stands, and where the task came from.
 type startState struct {
-	attempt   int  // the last one begun; 0 = never
-	oldBoot   bool // that was in another boot
-	journal   journalState
-	at        fleet.Time    // of the record
-	found     bool          // running already when this agent listed first
-	unknownAt time.Duration // journaled by an agent that died, nothing found yet: since when; 0 = no
-	rerun     bool          // a cold start: prefer images that are here
+	attempt   int            // the last one begun; 0 = never
+	oldBoot   bool           // that was in another boot
+	records   map[string]int // what the journal had when the agent began: attempts by container
+	at        fleet.Time     // of the first record of the attempt
+	pending   bool           // taken up: PENDING
+	found     bool           // running already when this agent listed first
+	unknownAt time.Duration  // journaled by an agent that died, nothing found yet: since when; 0 = no
+	rerun     bool           // a cold start: prefer images that are here
+	moved     time.Duration  // a step of it began or ended
 }
 
 // stopState is a decision that a task ends, and how far it is on disk.
@@ -85,6 +86,7 @@ type stopState struct {
 	reason     string
 	at         fleet.Time
 	elapsed    time.Duration         // of the grace, by an agent before this one
+	released   bool                  // no container is left: what they shared is being removed
 	exits      []fleet.ContainerExit // from the journal, for containers not found any more
 	record     uint64                // number of its record; 0: the journal had it already
 	awaitsDisk bool                  // for its record, or a list without the task, to be durable
@@ -92,6 +94,7 @@ type stopState struct {
 
 // sandbox is what a task's containers share: the parent cgroup and the network.
 type sandbox struct {
+	step       stepState
 	cgroup     string
 	cgroupGone bool
 	network    networkState
@@ -108,10 +111,11 @@ const (
 	networkMade              // asked for, or found: must be torn down
 )
 
-// stepState is the step in flight, and the pause after steps that failed.
+// stepState is the step of a container or of the sandbox that is in flight, and
+// the pause after steps that failed. Each container has its own, so a call that
+// hangs keeps only its container waiting.
 type stepState struct {
 	effect  uint64        // in flight, 0 for none
-	moved   time.Duration // the last step began or ended
 	retryAt time.Duration // no step before
 	tries   int           // of the present step
 }
@@ -145,7 +149,7 @@ func (t *task) define(def *fleet.TaskDef) {
 		c := &def.Containers[i]
 		at := slices.IndexFunc(known, func(k *container) bool { return k.name == c.Name })
 		if at < 0 {
-			t.containers = append(t.containers, newContainer(t.id, c.Name, c))
+			t.containers = append(t.containers, t.newContainer(c.Name, c))
 			continue
 		}
 		known[at].def = c
@@ -176,6 +180,11 @@ func (t *task) byID(id string) *container {
 // any reports whether a container of this boot satisfies f.
 func (t *task) any(f func(*container) bool) bool {
 	return slices.ContainsFunc(t.containers, func(c *container) bool { return !c.leftover && f(c) })
+}
+
+// idle reports whether no step of any container is in flight.
+func (t *task) idle() bool {
+	return !slices.ContainsFunc(t.containers, func(c *container) bool { return c.step.effect != 0 })
 }
 
 // joinPID is a living process whose network namespace is the task's.
@@ -210,13 +219,14 @@ func (t *task) asked() bool {
 // service reports whether the task belongs to a service.
 func (t *task) service() bool { return t.spec.wanted != nil && t.spec.wanted.Service != "" }
 
-// advance moves a task by at most one step and keeps what is said of it true.
+// advance moves each container of a task by at most one step, or its sandbox, and keeps what is said of it true.
 func (m *Machine) advance(t *task) {
 	t.status.why = ""
 	m.moveOn(t)
 	if m.tasks[t.id] != t {
 		return // collected
 	}
+	m.derive(t)
 	m.relook(t)
 	m.probe(t)
 	m.publish(t)
@@ -237,9 +247,9 @@ func (m *Machine) moveOn(t *task) {
 	}
 	m.cutOff(t)
 	switch {
-	case t.step.effect != 0:
-		t.status.why = "a step is in flight"
-	case m.now.Mono < t.step.retryAt:
+	case t.sandbox.step.effect != 0:
+		t.status.why = "a step of its cgroup or network is in flight"
+	case m.now.Mono < t.sandbox.step.retryAt:
 		t.status.why = "the last step failed and waits to be tried again"
 	case t.phase == phaseStarting:
 		m.stepStart(t)
@@ -250,27 +260,37 @@ func (m *Machine) moveOn(t *task) {
 	}
 }
 
-// setStatus moves the status; it never falls.
-func (m *Machine) setStatus(t *task, s fleet.TaskStatus) {
-	if s > t.status.last {
-		t.status.last, t.status.since = s, m.now.Wall
+// doSandbox begins a step of what a task's containers share; its result comes
+// back through stepDone. No container has a step in flight meanwhile.
+func (m *Machine) doSandbox(t *task, within time.Duration, action Action) {
+	t.sandbox.step.effect, t.start.moved = m.emit(t.id, within, action), m.now.Mono
+}
+
+// do begins a step of a container; its result comes back through stepDone.
+func (m *Machine) do(t *task, c *container, within time.Duration, action Action) {
+	c.step.effect, t.start.moved = m.emit(t.id, within, action), m.now.Mono
+}
+
+// waits says why a container can take no step now, if so.
+func (m *Machine) waits(c *container) string {
+	switch {
+	case c.step.effect != 0:
+		return "a step of container " + c.name + " is in flight"
+	case m.now.Mono < c.step.retryAt:
+		return "the last step of container " + c.name + " failed and waits to be tried again"
 	}
+	return ""
 }
 
-// do begins a step of a task; its result comes back through stepDone.
-func (m *Machine) do(t *task, within time.Duration, action Action) {
-	t.step.effect, t.step.moved = m.emit(t.id, within, action), m.now.Mono
-}
-
-// again puts the task's next step off, longer with each try, and says why.
-func (m *Machine) again(t *task, err error) {
-	t.step.tries++
-	t.step.retryAt = m.now.Mono + backOff(retryBackOffBase, retryBackOffCap, t.step.tries)
+// again puts the next step off, longer with each try, and says why.
+func (m *Machine) again(t *task, s *stepState, err error) {
+	s.tries++
+	s.retryAt = m.now.Mono + backOff(retryBackOffBase, retryBackOffCap, s.tries)
 	m.recordNote(t.id, NoteRetry, err.Error())
 }
 
-// resetAttempt ends a row of failures.
-func (t *task) resetAttempt() { t.step.tries, t.step.retryAt = 0, 0 }
+// succeeded ends a row of failures.
+func (s *stepState) succeeded() { s.tries, s.retryAt = 0, 0 }
 
 // backOff is base doubled with each try after the first, up to a cap.
 func backOff(base, most time.Duration, tries int) time.Duration {

@@ -96,7 +96,7 @@ func (w *waiting) until(at time.Duration) {
 // schedule has a task looked at again when time alone will change something.
 func (m *Machine) schedule(t *task) {
 	w := waiting{now: m.now.Mono, due: noTime}
-	w.until(t.step.retryAt)
+	w.until(t.sandbox.step.retryAt)
 	w.until(t.sandbox.retryAt)
 	w.until(t.report.notBefore)
 	w.until(m.cutOffAt(t))
@@ -106,6 +106,7 @@ func (m *Machine) schedule(t *task) {
 		w.until(t.start.unknownAt + unknownSettle)
 	}
 	for _, c := range t.containers {
+		w.until(c.step.retryAt)
 		w.until(c.judgeAt())
 	}
 	m.stopDue(t, &w)
@@ -156,8 +157,8 @@ func (m *Machine) stopDue(t *task, w *waiting) {
 		}
 		w.until(t.signalNext(c))
 		w.until(m.relist.last + relistWhileStopping)
-		if c.killed != 0 {
-			w.until(c.killed + stuckAfter)
+		if c.stop.killed != 0 {
+			w.until(c.stop.killed + stuckAfter)
 		}
 	}
 }

@@ -126,7 +126,7 @@ func (x *watch) facts(h *host) map[string]containerFact {
 }
 
 func (x *watch) journaled(h *host, r converge.Record) {
-	x.checker.JournalLine(x.machine(h), r.Task, r.Attempt)
+	x.checker.StartRecorded(x.machine(h), r.Task, r.Container, r.Attempt, r.ContainerAttempt)
 }
 
 func (x *watch) created(h *host, spec port.ContainerSpec) {

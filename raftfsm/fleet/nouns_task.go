@@ -69,3 +69,6 @@ type ContainerExit struct {
 	Code      *int   `cbor:"2,keyasint,omitempty"` // nil: it never ran, or nobody saw
 	Reason    string `cbor:"3,keyasint,omitempty"` // "OutOfMemoryError: ...", "CannotPullContainerError: ..."
 }
+
+// ContainerID is what container runtimes call a container of a task.
+func ContainerID(task TaskID, container string) string { return string(task) + "." + container }

@@ -72,7 +72,7 @@ func BenchmarkReplacement(b *testing.B) {
 				for _, e := range done {
 					r.c.Committed(e)
 				}
-				r.c.JournalLine(m, id, 1)
+				r.c.StartRecorded(m, id, "app", 1, 1)
 				r.c.ContainerCreated(m, id, "app", 1)
 				r.c.ContainerStarted(m, id, "app", 1)
 			}

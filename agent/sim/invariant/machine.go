@@ -37,7 +37,7 @@ type remains struct {
 	id         fleet.TaskID
 	task       *task // nil: State never had it, or has dropped it
 	on         *machine
-	attempt    int // of the durable journal line; 0: none
+	attempt    int // of the durable records of starts; 0: none
 	containers map[string]*container
 	alive      int           // made and not ended
 	started    int           // of those that ever started in this boot
@@ -49,6 +49,7 @@ type remains struct {
 type container struct {
 	name      string
 	of        *remains
+	attempt   int // of the durable record of its start; 0: none
 	alive     bool
 	started   bool // in this boot, ever
 	signalled bool
@@ -75,26 +76,34 @@ func (c *Checker) remains(id Machine, task fleet.TaskID) *remains {
 	return r
 }
 
-// JournalLine says that the line of a start in this boot is durable. Lines of
-// earlier boots that are written again are not told.
-func (c *Checker) JournalLine(on Machine, task fleet.TaskID, attempt int) {
+// StartRecorded says that the record of a container's start in this boot is
+// durable: taskAttempt is that of its task, attempt its own. Records of earlier
+// boots that are written again are not told.
+func (c *Checker) StartRecorded(on Machine, task fleet.TaskID, name string, taskAttempt, attempt int) {
 	c.tick()
 	r := c.remains(on, task)
-	c.oneAttempt(r, attempt)
-	r.attempt = attempt
+	c.oneAttempt(r, taskAttempt)
+	r.attempt = taskAttempt
+	r.container(name).attempt = attempt
+}
+
+// container is the traces of a container, made when there are none yet.
+func (r *remains) container(name string) *container {
+	k := r.containers[name]
+	if k == nil {
+		k = &container{name: name, of: r}
+		r.containers[name] = k
+	}
+	return k
 }
 
 // ContainerCreated says that a container exists, its process waiting.
 func (c *Checker) ContainerCreated(on Machine, task fleet.TaskID, name string, attempt int) {
 	c.tick()
 	r := c.remains(on, task)
-	c.lineFirst(r, name, attempt)
+	k := r.container(name)
+	c.recordFirst(r, k, attempt)
 	c.assignedHere(r)
-	k := r.containers[name]
-	if k == nil {
-		k = &container{name: name, of: r}
-		r.containers[name] = k
-	}
 	if k.alive {
 		return
 	}
@@ -112,11 +121,7 @@ func (c *Checker) ContainerCreated(on Machine, task fleet.TaskID, name string, a
 func (c *Checker) ContainerStarted(on Machine, task fleet.TaskID, name string, attempt int) {
 	c.tick()
 	r := c.remains(on, task)
-	k := r.containers[name]
-	if k == nil {
-		k = &container{name: name, of: r}
-		r.containers[name] = k
-	}
+	k := r.container(name)
 	c.onceABoot(r, k, attempt)
 	c.notOver(r, k)
 	k.started = true

@@ -54,7 +54,7 @@ func TestReservationsEndWithContainers(t *testing.T) {
 func late(r *rig) Machine {
 	id := r.service("web", 1, 100, 200)[0]
 	m := r.machine("h1")
-	r.c.JournalLine(m, id, 1)
+	r.c.StartRecorded(m, id, "app", 1, 1)
 	r.report(fleet.TaskReport{Task: id, Status: fleet.TaskStopped, Attempt: 1})
 	r.c.ContainerCreated(m, id, "app", 1)
 	return m

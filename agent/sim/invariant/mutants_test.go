@@ -64,7 +64,7 @@ func panics(in plan.Input, out plan.Plan) plan.Plan {
 }
 
 func start(f *fleetOf, t *fleet.Task, m Machine, attempt int) {
-	f.c.JournalLine(m, t.ID, attempt)
+	f.c.StartRecorded(m, t.ID, "app", attempt, attempt)
 	f.c.ContainerCreated(m, t.ID, "app", attempt)
 	f.c.ContainerStarted(m, t.ID, "app", attempt)
 }

@@ -12,11 +12,11 @@ func TestTasksStartOnceInABoot(t *testing.T) {
 		return id, r.live(id)
 	}
 	tell(t, []story{
-		{"a line, a container, a start", "", func(r *rig) { one(r) }},
+		{"a record, a container, a start", "", func(r *rig) { one(r) }},
 		{"a container that never started is removed and made again", "", func(r *rig) {
 			r.service("web", 1, 100, 200)
 			m := r.machine("h1")
-			r.c.JournalLine(m, "web-0", 1)
+			r.c.StartRecorded(m, "web-0", "app", 1, 1)
 			r.c.ContainerCreated(m, "web-0", "app", 1)
 			r.c.ContainerEnded(m, "web-0", "app", Removed)
 			r.c.ContainerCreated(m, "web-0", "app", 1)
@@ -26,7 +26,7 @@ func TestTasksStartOnceInABoot(t *testing.T) {
 			id, m := one(r)
 			r.c.MachineOff(m)
 			m.Boot = "boot-2"
-			r.c.JournalLine(m, id, 2)
+			r.c.StartRecorded(m, id, "app", 2, 2)
 			r.c.ContainerCreated(m, id, "app", 2)
 			r.c.ContainerStarted(m, id, "app", 2)
 		}},
@@ -38,13 +38,17 @@ func TestTasksStartOnceInABoot(t *testing.T) {
 		}},
 		{"two attempts in one boot", "I6", func(r *rig) {
 			id, m := one(r)
-			r.c.JournalLine(m, id, 2)
+			r.c.StartRecorded(m, id, "app", 2, 2)
 		}},
-		{"a container without a journal line", "I6", func(r *rig) {
+		{"a container without a record", "I6", func(r *rig) {
 			r.service("web", 1, 100, 200)
 			r.c.ContainerCreated(r.machine("h1"), "web-0", "app", 1)
 		}},
-		{"the line is of the boot before", "I6", func(r *rig) {
+		{"a container with the record of another one", "I6", func(r *rig) {
+			_, m := one(r)
+			r.c.ContainerCreated(m, "web-0", "side", 1)
+		}},
+		{"the record is of the boot before", "I6", func(r *rig) {
 			id, m := one(r)
 			r.c.MachineOff(m)
 			m.Boot = "boot-2"
@@ -56,19 +60,19 @@ func TestTasksStartOnceInABoot(t *testing.T) {
 			r.report(fleet.TaskReport{Task: id, Status: fleet.TaskStopped, Attempt: 1})
 			r.c.MachineOff(m)
 			m.Boot = "boot-2"
-			r.c.JournalLine(m, id, 2)
+			r.c.StartRecorded(m, id, "app", 2, 2)
 			r.c.ContainerCreated(m, id, "app", 2)
 			r.c.ContainerStarted(m, id, "app", 2)
 		}},
 		{"a machine runs another one's task", "I9", func(r *rig) {
 			id, _ := one(r)
 			m := r.machine("h2")
-			r.c.JournalLine(m, id, 1)
+			r.c.StartRecorded(m, id, "app", 1, 1)
 			r.c.ContainerCreated(m, id, "app", 1)
 		}},
 		{"a task that nobody ever created", "I9", func(r *rig) {
 			m := r.machine("h2")
-			r.c.JournalLine(m, "ghost", 1)
+			r.c.StartRecorded(m, "ghost", "app", 1, 1)
 			r.c.ContainerCreated(m, "ghost", "app", 1)
 		}},
 	})

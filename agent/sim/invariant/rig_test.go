@@ -133,7 +133,7 @@ func (r *rig) machine(id fleet.HostID) Machine { return Machine{id, r.s.Host(id)
 func (r *rig) live(id fleet.TaskID) Machine {
 	r.t.Helper()
 	m := r.machine(r.s.Task(id).Host)
-	r.c.JournalLine(m, id, 1)
+	r.c.StartRecorded(m, id, "app", 1, 1)
 	r.c.ContainerCreated(m, id, "app", 1)
 	r.c.ContainerStarted(m, id, "app", 1)
 	return m

@@ -3,7 +3,7 @@ package invariant
 import "fmt"
 
 // oneAttempt is a part of I6: a task is begun once in a boot. After a restart of
-// the machine a black start may begin it again, under a higher attempt. Source:
+// the machine a cold start may begin it again, under a higher attempt. Source:
 // DESIGN I6, agent/converge DESIGN rule 5.
 func (c *Checker) oneAttempt(r *remains, attempt int) {
 	c.hold(oneAttemptABoot, r.attempt == 0 || r.attempt == attempt, func() string {
@@ -11,12 +11,12 @@ func (c *Checker) oneAttempt(r *remains, attempt int) {
 	})
 }
 
-// lineFirst is a part of I6: the journal line of a start is durable before any
-// container is created, so that no crash can start a task twice. Source:
-// MECHANICS 3.
-func (c *Checker) lineFirst(r *remains, name string, attempt int) {
-	c.hold(lineBeforeCreate, r.attempt == attempt && attempt > 0, func() string {
-		return fmt.Sprintf("%s: container %s of task %s was created for attempt %d, and the durable line of this boot is of attempt %d", r.on.id.Host, name, r.id, attempt, r.attempt)
+// recordFirst is a part of I6: the record of a container's start is durable before
+// the container is created, so that no crash can start it twice. Source:
+// agent/converge DESIGN "What is on disk".
+func (c *Checker) recordFirst(r *remains, k *container, attempt int) {
+	c.hold(recordBeforeCreate, k.attempt == attempt && attempt > 0, func() string {
+		return fmt.Sprintf("%s: container %s of task %s was created for attempt %d, and the durable record of this boot is of attempt %d", r.on.id.Host, k.name, r.id, attempt, k.attempt)
 	})
 }
 
@@ -26,8 +26,8 @@ func (c *Checker) onceABoot(r *remains, k *container, attempt int) {
 	c.hold(startedOnce, !k.started, func() string {
 		return fmt.Sprintf("%s: container %s of task %s starts a second time in boot %s (attempt %d)", r.on.id.Host, k.name, r.id, r.on.id.Boot, attempt)
 	})
-	c.hold(lineBeforeCreate, k.alive && r.attempt == attempt, func() string {
-		return fmt.Sprintf("%s: container %s of task %s starts under attempt %d; it was created: %v, journalled was attempt %d", r.on.id.Host, k.name, r.id, attempt, k.alive, r.attempt)
+	c.hold(recordBeforeCreate, k.alive && k.attempt == attempt, func() string {
+		return fmt.Sprintf("%s: container %s of task %s starts under attempt %d; it was created: %v, recorded was attempt %d", r.on.id.Host, k.name, r.id, attempt, k.alive, k.attempt)
 	})
 }
 

@@ -20,7 +20,7 @@ const (
 	idsAreNew
 	startedOnce
 	oneAttemptABoot
-	lineBeforeCreate
+	recordBeforeCreate
 	termsRise
 	oneLeaderATerm
 	oneVoteATerm
@@ -60,7 +60,7 @@ var book = [rules]struct{ name, words string }{
 	idsAreNew:           {"I6", "task ids are never used again"},
 	startedOnce:         {"I6", "a container starts once in a boot"},
 	oneAttemptABoot:     {"I6", "a task has one attempt in a boot"},
-	lineBeforeCreate:    {"I6", "a journal line is durable before a container is created"},
+	recordBeforeCreate:  {"I6", "the record of a start is durable before its container is created"},
 	termsRise:           {"I9", "entries are committed in the order of terms"},
 	oneLeaderATerm:      {"I9", "a term has one leader, and only it commits"},
 	oneVoteATerm:        {"I9", "a voter votes once a term, and never after its disk was wiped"},

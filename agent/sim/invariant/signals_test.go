@@ -38,6 +38,7 @@ func TestNothingStopsWithoutACause(t *testing.T) {
 		}},
 		{"a container of it ended by itself, the other is taken down", "", func(r *rig) {
 			id, m := one(r)
+			r.c.StartRecorded(m, id, "side", 1, 1)
 			r.c.ContainerCreated(m, id, "side", 1)
 			r.c.ContainerStarted(m, id, "side", 1)
 			r.c.ContainerEnded(m, id, "app", Itself)
