@@ -25,7 +25,7 @@ func workerOf(t *testing.T) (worker, voter *testAPI, cut func()) {
 		own = task.ID
 	}
 	worker.local.tasks = []LocalTask{
-		{ID: own, Service: "web", Revision: "web/1", TaskDef: "web:1", Desired: fleet.TaskRunning, Last: fleet.TaskRunning, Health: fleet.HealthUnhealthy, Reason: "check failed"},
+		{ID: own, Service: "web", Revision: "web/1", TaskDef: "web:1", Desired: fleet.TaskRunning, Last: fleet.TaskRunning, Health: fleet.HealthUnhealthy, Reason: "check failed", Containers: []fleet.ContainerState{{Name: "app", Status: fleet.TaskRunning, Health: fleet.HealthUnhealthy, Attempt: 1}}},
 		{ID: "ffff0001", Service: "web", Revision: "web/1", TaskDef: "web:1", Desired: fleet.TaskRunning, Last: fleet.TaskActivating},
 	}
 	worker.members.members = []Member{{Host: hostID(4), Name: "h4", Alive: true}, {Host: hostID(3), Name: "h3", Alive: false}, {Host: hostID(9), Name: "h9", Zone: "c", Role: "worker", Alive: true}}
@@ -85,6 +85,9 @@ func TestAWorkerThatIsCutOffSaysSoAndShowsWhatIsTrue(t *testing.T) {
 	own := want(t, 200, h, "GET", "/v1/tasks/"+string(worker.local.tasks[0].ID), "")
 	if at(t, own, "healthStatus") != "UNHEALTHY" || at(t, own, "source") != "host" {
 		t.Errorf("its own view must win: %v", own)
+	}
+	if at(t, own, "containers", 0, "healthStatus") != "UNHEALTHY" {
+		t.Errorf("its own view of containers must win: %v", own)
 	}
 	if other := at(t, want(t, 200, h, "GET", "/v1/tasks?host=h1", ""), "tasks", 0); at(t, other, "source") != "cache" {
 		t.Errorf("what it remembers must say so: %v", other)

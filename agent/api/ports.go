@@ -85,6 +85,8 @@ type LocalTask struct {
 	Health   fleet.Health
 	Ports    []fleet.PortBinding
 	Reason   string
+	// Containers in the order of the definition; none where the host cannot tell.
+	Containers []fleet.ContainerState
 }
 
 // Images finds the digest behind an image reference.

@@ -151,6 +151,9 @@ func (t LocalTask) overlay(row *types.Task) {
 	if len(t.Ports) > 0 {
 		row.Ports = ports(t.Ports)
 	}
+	if len(t.Containers) > 0 {
+		row.Containers = containers(t.ID, t.Containers)
+	}
 }
 
 // row is a task of which only its own host speaks.

@@ -199,10 +199,41 @@ func TestWhyATaskStoppedAndWhyOneWaits(t *testing.T) {
 		!strings.HasPrefix(at(t, got, "containers", 0, "reason").(string), "OutOfMemoryError") || at(t, got, "stoppedReason") == "" {
 		t.Errorf("a stopped task says %v", got)
 	}
+	if at(t, got, "containers", 0, "lastStatus") != "STOPPED" || at(t, got, "containers", 0, "runtimeId") != string(id)+".app" {
+		t.Errorf("its container says %v", at(t, got, "containers"))
+	}
 	x.voter.must(t, fleet.CreateTasks{Revision: "web/1", Tasks: []fleet.TaskID{"cccc0001"}})
 	x.voter.must(t, fleet.PutCondition{Subject: "service:web", Code: "no-host-fits", Message: "no host has room"})
 	if got := want(t, 200, root, "GET", "/v1/tasks/cccc0001", ""); at(t, got, "condition", "message") != "no host has room" {
 		t.Errorf("a pending task says %v", got)
+	}
+}
+
+func TestATaskShowsEachOfItsContainers(t *testing.T) {
+	x := newTestAPI(t, nil)
+	root := webFleet(t, x)
+	host := x.voter.State().Host(hostID(1))
+	var id fleet.TaskID
+	for task := range x.voter.State().HeldBy(hostID(1)) {
+		id = task.ID
+	}
+	code := 3
+	x.voter.must(t, fleet.Report{Host: hostID(1), Session: host.Session.N, Seq: host.ReportSeq + 1, Tasks: []fleet.TaskReport{{
+		Task: id, Status: fleet.TaskRunning, Health: fleet.HealthHealthy, Attempt: 1, Containers: []fleet.ContainerState{
+			{Name: "app", Status: fleet.TaskRunning, Health: fleet.HealthHealthy, Attempt: 1, StartedAt: 1_700_000_000_000},
+			{Name: "side", Status: fleet.TaskStopped, ExitCode: &code, Reason: "<script>", Attempt: 2},
+		},
+	}}})
+	got := want(t, 200, root, "GET", "/v1/tasks/"+string(id), "")
+	for i, fields := range []map[string]any{
+		{"name": "app", "lastStatus": "RUNNING", "healthStatus": "HEALTHY", "attempt": 1.0, "runtimeId": string(id) + ".app", "startedAt": "2023-11-14T22:13:20.000Z"},
+		{"name": "side", "lastStatus": "STOPPED", "healthStatus": "UNKNOWN", "attempt": 2.0, "runtimeId": string(id) + ".side", "exitCode": 3.0, "reason": "<script>"},
+	} {
+		for name, value := range fields {
+			if shown := at(t, got, "containers", i, name); shown != value {
+				t.Errorf("container %d: %s is %v, want %v", i, name, shown, value)
+			}
+		}
 	}
 }
 

@@ -110,7 +110,7 @@ func (v *view) taskRow(t *fleet.Task) types.Task {
 		ID: string(t.ID), Service: t.Service, Revision: string(t.Revision), TaskDef: string(t.TaskDef),
 		Group: clean(t.Group), StartedBy: clean(t.StartedBy), Host: v.hostRef(t.Host),
 		Desired: t.Desired.String(), Last: t.Last.String(), Health: health(t.Health), Ports: ports(t.Ports),
-		Containers: exits(t.Exits), StopCode: t.StopCode.String(), Reason: clean(t.Reason),
+		StopCode: t.StopCode.String(), Reason: clean(t.Reason),
 		Attempt: t.Attempt, Unconfirmed: t.Unconfirmed, Source: "state",
 		CreatedAt: types.Stamp(t.CreatedAt), AssignedAt: types.Stamp(t.AssignedAt), StartedAt: types.Stamp(t.StartedAt),
 		HealthyAt: types.Stamp(t.HealthyAt), StoppingAt: types.Stamp(t.StoppingAt), StoppedAt: types.Stamp(t.StoppedAt),
@@ -120,6 +120,9 @@ func (v *view) taskRow(t *fleet.Task) types.Task {
 	}
 	if t.Stop != nil {
 		row.StopCause, row.StoppedBy = t.Stop.Cause.String(), clean(t.Stop.By)
+	}
+	if t.Host != "" {
+		row.Containers = containers(t.ID, v.st.ContainersOf(t))
 	}
 	row.Unreachable = !t.Stopped() && !v.st.Reachable(t)
 	if t.Desired == fleet.TaskRunning && t.Last < fleet.TaskRunning {
@@ -155,13 +158,15 @@ func ports(given []fleet.PortBinding) []types.Port {
 	return out
 }
 
-func exits(given []fleet.ContainerExit) []types.Container {
-	if len(given) == 0 {
-		return nil
-	}
-	out := make([]types.Container, len(given))
-	for i, e := range given {
-		out[i] = types.Container{Name: clean(e.Container), ExitCode: e.Code, Reason: clean(e.Reason)}
+// containers is how the containers of a task stand that a host has.
+func containers(task fleet.TaskID, states []fleet.ContainerState) []types.Container {
+	out := make([]types.Container, len(states))
+	for i, c := range states {
+		out[i] = types.Container{
+			Name: clean(c.Name), RuntimeID: fleet.ContainerID(task, clean(c.Name)), Last: c.Status.String(),
+			Health: health(c.Health), ExitCode: c.ExitCode, Reason: clean(c.Reason),
+			Attempt: c.Attempt, StartedAt: types.Stamp(c.StartedAt), StoppedAt: types.Stamp(c.StoppedAt),
+		}
 	}
 	return out
 }

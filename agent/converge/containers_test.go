@@ -219,3 +219,88 @@ func TestRemainsOfAnEarlierAttemptOfAContainerAreKnownByTheirNumber(t *testing.T
 	}
 	r.neverTwice()
 }
+
+func TestAReportCarriesTheStateOfEachContainer(t *testing.T) {
+	r := newRig(t).up()
+	h := exec(5)
+	define("mixed:1", func(d *fleet.TaskDef) {
+		side := d.Containers[0]
+		side.Name, side.NotEssential = "side", true
+		d.Containers[0].HealthCheck = &h
+		d.Containers = append(d.Containers, side)
+	})
+	task := with(of(web(1), "mixed:1"), func(w *fleet.WantedTask) { w.Images = nil })
+	reported := func() map[string]fleet.ContainerState {
+		t.Helper()
+		list := r.level[taskID(1)].Containers
+		if len(list) != 2 || list[0].Name != "app" || list[1].Name != "side" {
+			t.Fatalf("reported %+v", list)
+		}
+		return map[string]fleet.ContainerState{"app": list[0], "side": list[1]}
+	}
+
+	r.hangs = func(e converge.Effect) bool {
+		do, ok := e.Do.(converge.Start)
+		return ok && do.Container == container(1, "side")
+	}
+	r.snapshot(task)
+	r.until("activating", 5*time.Second, r.is(taskID(1), fleet.TaskActivating))
+	r.pass(time.Second)
+	if got := reported(); got["app"].Status != fleet.TaskRunning || got["app"].StartedAt == 0 || got["side"].Status != fleet.TaskPending || got["side"].Attempt != 1 {
+		t.Errorf("while the second start hangs: %+v", got)
+	}
+	r.thaw()
+	r.heard(10 * time.Second)
+	if got := reported(); got["side"].Status != fleet.TaskRunning || got["app"].Health != fleet.HealthHealthy || got["side"].Health > fleet.HealthUnknown {
+		t.Errorf("when both run: %+v", got)
+	}
+	started := reported()["app"].StartedAt
+
+	r.containers.Exit(container(1, "side"), 3, false)
+	r.heard(2 * time.Second)
+	got := reported()
+	if side := got["side"]; side.Status != fleet.TaskStopped || side.ExitCode == nil || *side.ExitCode != 3 || side.StoppedAt <= side.StartedAt {
+		t.Errorf("the sidecar has ended: %+v", side)
+	}
+	if app := got["app"]; app.Status != fleet.TaskRunning || app.StartedAt != started || r.level[taskID(1)].Status != fleet.TaskRunning {
+		t.Errorf("the other goes on: %+v", app)
+	}
+
+	r.snapshot(stopped(task))
+	r.until("stopped", 5*time.Second, r.is(taskID(1), fleet.TaskStopped))
+	if app := reported()["app"]; app.Status != fleet.TaskStopped || app.ExitCode == nil || *app.ExitCode != 143 || app.StoppedAt < started || app.Health != 0 {
+		t.Errorf("at the end: %+v", app)
+	}
+	if view := r.task(taskID(1)).Containers[1]; view.Told.ExitCode == nil || *view.Told.ExitCode != 3 {
+		t.Errorf("the host shows %+v", view)
+	}
+}
+
+func TestTheStateOfAContainerSurvivesARestartOfTheAgent(t *testing.T) {
+	r := newRig(t).up()
+	r.snapshot(pair(1))
+	r.until("running", 5*time.Second, r.is(taskID(1), fleet.TaskRunning))
+	r.kill()
+	r.pass(time.Minute)
+	r.containers.Exit(container(1, "app"), 9, false)
+	ended := r.now().Wall
+	r.pass(time.Minute)
+	r.up()
+	r.snapshot(pair(1))
+	r.until("stopped", 10*time.Second, r.is(taskID(1), fleet.TaskStopped))
+	app := r.level[taskID(1)].Containers[0]
+	if app.Status != fleet.TaskStopped || *app.ExitCode != 9 || app.StoppedAt != ended || app.Attempt != 1 {
+		t.Errorf("reported %+v, it ended at %s", app, ended)
+	}
+}
+
+func TestAContainerThatNeverRanIsStoppedWithoutATimeOfStart(t *testing.T) {
+	r := newRig(t).up()
+	task := with(of(web(1), define("none:1", func(d *fleet.TaskDef) { d.Containers[0].Image = "registry.lab:5000/none:3" })), func(w *fleet.WantedTask) { w.Images = nil })
+	r.snapshot(task)
+	r.until("stopped", 20*time.Second, r.is(taskID(1), fleet.TaskStopped))
+	got := r.level[taskID(1)].Containers
+	if len(got) != 1 || got[0].Status != fleet.TaskStopped || got[0].StartedAt != 0 || got[0].ExitCode != nil || !strings.HasPrefix(got[0].Reason, "CannotPullContainerError") {
+		t.Errorf("reported %+v", got)
+	}
+}

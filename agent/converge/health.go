@@ -26,6 +26,7 @@ type probeView struct {
 	fails     int  // in a row that count
 	successes int  // in a row
 	verdict   fleet.Health
+	shown     fleet.Health // reported of the container; zero: UNKNOWN
 }
 
 // probeQueue bounds the checks in flight, apart from all other steps.
@@ -173,31 +174,43 @@ func (p *probeView) gap(h *fleet.HealthCheck, now time.Duration) time.Duration {
 }
 
 // showHealth makes the worst verdict of essential checked containers the task's,
-// not more often than once a second.
+// and each one's its own, not more often than once a second.
 func (m *Machine) showHealth(t *task) {
-	worst := t.worstHealth()
 	h := &t.health
-	if worst == h.reported || h.reported == 0 && worst == fleet.HealthUnknown {
+	if !t.healthDiffers() || h.changed != 0 && m.now.Mono < h.changed+healthChangeGap {
 		return
 	}
-	if h.changed != 0 && m.now.Mono < h.changed+healthChangeGap {
-		return
+	worst := t.worstHealth()
+	if worst != t.reportedHealth() {
+		m.recordNote(t.id, NoteHealth, fmt.Sprintf("%s to %s", t.reportedHealth(), worst))
 	}
-	m.recordNote(t.id, NoteHealth, fmt.Sprintf("%s to %s", t.reportedHealth(), worst))
 	h.reported, h.changed = worst, m.stamp()
+	for _, c := range t.containers {
+		c.probe.shown = c.health()
+	}
+}
+
+// healthDiffers reports whether the health of the task or of one of its containers
+// is not what is shown.
+func (t *task) healthDiffers() bool {
+	return t.worstHealth() != t.reportedHealth() ||
+		slices.ContainsFunc(t.containers, func(c *container) bool { return c.health() != max(c.probe.shown, fleet.HealthUnknown) })
+}
+
+// health is the container's own; that of one without a check is UNKNOWN.
+func (c *container) health() fleet.Health {
+	if !c.checked() || c.state != cRunning {
+		return fleet.HealthUnknown
+	}
+	return max(c.probe.verdict, fleet.HealthUnknown)
 }
 
 func (t *task) worstHealth() fleet.Health {
 	worst := fleet.Health(0)
 	for _, c := range t.containers {
-		if !c.checked() {
-			continue
+		if c.checked() {
+			worst = worse(worst, c.health())
 		}
-		v := c.probe.verdict
-		if v == 0 || c.state != cRunning {
-			v = fleet.HealthUnknown
-		}
-		worst = worse(worst, v)
 	}
 	if worst == 0 {
 		return fleet.HealthUnknown
@@ -238,7 +251,7 @@ func (t *task) probeDue(work, maintenance *waiting) {
 			work.until(c.probe.next)
 		}
 	}
-	if t.health.changed != 0 && t.worstHealth() != t.health.reported {
+	if t.health.changed != 0 && t.healthDiffers() {
 		work.until(t.health.changed + healthChangeGap)
 	}
 }

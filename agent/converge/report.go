@@ -115,6 +115,8 @@ func (m *Machine) taskReport(t *task) fleet.TaskReport {
 		Attempt:   t.start.attempt,
 		StartedAt: t.status.startedAt,
 		StoppedAt: t.status.stoppedAt,
+
+		Containers: t.containerStates(),
 	}
 	if t.stop != nil {
 		r.StopCode, r.Reason = t.stop.code, t.stop.reason
@@ -123,6 +125,23 @@ func (m *Machine) taskReport(t *task) fleet.TaskReport {
 		}
 	}
 	return r
+}
+
+// containerStates is how the containers stand, in the order of the definition.
+func (t *task) containerStates() []fleet.ContainerState {
+	var list []fleet.ContainerState
+	for _, c := range t.containers {
+		e := t.exitOf(c)
+		told := fleet.ContainerState{
+			Name: c.name, Status: t.runs(c), ExitCode: e.Code, Reason: e.Reason,
+			Attempt: c.start.attempt, StartedAt: c.start.at, StoppedAt: c.stop.at,
+		}
+		if told.Status == fleet.TaskRunning {
+			told.Health = c.probe.shown
+		}
+		list = append(list, told)
+	}
+	return list[:min(len(list), fleet.MaxContainers)] // more were found than a definition has
 }
 
 // report sends the next report, or the outstanding one again.
@@ -209,7 +228,7 @@ func (m *Machine) resendDue() time.Duration {
 func sameReport(a, b *fleet.TaskReport) bool {
 	return a.Task == b.Task && a.Status == b.Status && a.Health == b.Health && a.StopCode == b.StopCode &&
 		a.Reason == b.Reason && a.Attempt == b.Attempt && a.StartedAt == b.StartedAt && a.StoppedAt == b.StoppedAt &&
-		slices.EqualFunc(a.Exits, b.Exits, sameExit)
+		slices.EqualFunc(a.Exits, b.Exits, sameExit) && fleet.SameContainers(a.Containers, b.Containers)
 }
 
 func sameExit(a, b fleet.ContainerExit) bool {

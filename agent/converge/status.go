@@ -62,8 +62,9 @@ type ContainerView struct {
 	Name  string
 	ID    string
 	Image string
-	State string // "none", "unknown", "created", "running", "exited"
-	PID   int    // while it lives
+	State string               // "none", "unknown", "created", "running", "exited"
+	PID   int                  // while it lives
+	Told  fleet.ContainerState // what is reported of it
 }
 
 var cstateNames = [...]string{"none", "unknown", "created", "running", "exited"}
@@ -140,13 +141,16 @@ func (m *Machine) taskStatus(t *task) TaskStatus {
 	if t.spec.def != nil {
 		v.TaskDef = t.spec.def.ID
 	}
-	for _, c := range t.containers {
+	for i, c := range t.containers {
 		view := ContainerView{Name: c.name, ID: c.id, State: cstateNames[c.state]}
 		if c.def != nil {
 			view.Image = c.def.Image
 		}
 		if c.living() {
 			view.PID = c.pid
+		}
+		if i < len(r.Containers) {
+			view.Told = r.Containers[i]
 		}
 		v.Containers = append(v.Containers, view)
 	}

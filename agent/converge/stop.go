@@ -195,15 +195,21 @@ func (m *Machine) ended(t *task) {
 func (t *task) exitList() []fleet.ContainerExit {
 	var list []fleet.ContainerExit
 	for _, c := range t.containers {
-		e := fleet.ContainerExit{Container: c.name, Code: c.stop.code, Reason: c.stop.reason}
-		if c.stop.code == nil && c.stop.reason == "" {
-			e = t.remembered(e)
-		}
+		e := t.exitOf(c)
 		if e.Code != nil || e.Reason != "" || t.status.last == fleet.TaskStopped {
 			list = append(list, e)
 		}
 	}
 	return list[:min(len(list), fleet.MaxContainers)] // more were found than a definition has
+}
+
+// exitOf is how a container ended, as far as is known.
+func (t *task) exitOf(c *container) fleet.ContainerExit {
+	e := fleet.ContainerExit{Container: c.name, Code: c.stop.code, Reason: c.stop.reason}
+	if c.stop.code == nil && c.stop.reason == "" {
+		return t.remembered(e)
+	}
+	return e
 }
 
 // remembered is what an agent before this one knew of a container's end.

@@ -44,6 +44,9 @@ func (x *sharedTexts) shareTask(t *Task) {
 	if t.Replace != nil {
 		t.Replace.By = x.one(t.Replace.By)
 	}
+	for i := range t.Containers {
+		t.Containers[i].Name = x.one(t.Containers[i].Name)
+	}
 }
 
 func (x *sharedTexts) one(v string) string {

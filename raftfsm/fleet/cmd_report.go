@@ -92,7 +92,7 @@ func (r *TaskReport) check(path string) error {
 			return err
 		}
 	}
-	return nil
+	return checkContainerStates(path+".containers", r.Containers)
 }
 
 // reportHost takes in what the host says of itself. The first self-check that
@@ -148,4 +148,7 @@ type TaskReport struct {
 	Attempt   int             `cbor:"7,keyasint,omitempty"`
 	StartedAt Time            `cbor:"8,keyasint,omitempty"` // the host's clock; State keeps its own stamp beside it
 	StoppedAt Time            `cbor:"9,keyasint,omitempty"`
+	// Containers are all of the task's, in the order of its definition; none from
+	// an agent that does not know of them.
+	Containers []ContainerState `cbor:"10,keyasint,omitempty"`
 }

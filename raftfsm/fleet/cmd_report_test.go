@@ -78,6 +78,12 @@ func TestReport(t *testing.T) {
 			"tasks[0]: has an unknown":    {Task: "x", Status: TaskRunning, Health: 9},
 			"tasks[0].exits":              {Task: "x", Status: TaskRunning, Exits: make([]ContainerExit, 11)},
 			"tasks[0].exits[0].container": {Task: "x", Status: TaskRunning, Exits: make([]ContainerExit, 1)},
+
+			"tasks[0].containers: has 11":               {Task: "x", Status: TaskRunning, Containers: make([]ContainerState, 11)},
+			"tasks[0].containers[0].name":               {Task: "x", Status: TaskRunning, Containers: make([]ContainerState, 1)},
+			"tasks[0].containers[0].status":             {Task: "x", Status: TaskRunning, Containers: []ContainerState{{Name: "app", Status: TaskActivating}}},
+			"tasks[0].containers[0]: has an unknown he": {Task: "x", Status: TaskRunning, Containers: []ContainerState{{Name: "app", Status: TaskRunning, Health: 9}}},
+			"tasks[0].containers[0]: has an unknown h":  {Task: "x", Status: TaskRunning, Containers: []ContainerState{{Name: "app", Status: TaskRunning, Attempt: -1}}},
 		} {
 			w.refused(Report{Host: hostID(1), Session: 1, Seq: 9, Tasks: []TaskReport{r}}, ErrInvalid, want)
 		}

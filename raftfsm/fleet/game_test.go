@@ -148,6 +148,11 @@ func (g *scenario) report() fleet.Command {
 			r.Exits = []fleet.ContainerExit{{Container: "app", Code: &code}}
 			r.StartedAt, r.StoppedAt = fleet.Time(g.IntN(2)*1000), fleet.Time(1000+g.IntN(20_000))
 		}
+		for i := range g.IntN(3) {
+			r.Containers = append(r.Containers, fleet.ContainerState{
+				Name: fmt.Sprint("c", i), Status: fleet.TaskPending, Health: fleet.Health(g.IntN(4)), Attempt: g.IntN(4),
+			})
+		}
 		c.Tasks = append(c.Tasks, r)
 	}
 	return c

@@ -39,6 +39,8 @@ type Task struct {
 	// Replace says that it must move, and why: its service starts another first and
 	// stops it when that is healthy. Nil: it may stay. Kept when it stops.
 	Replace *Request `cbor:"27,keyasint,omitempty"`
+	// Containers are kept where they say more than the row does: see ContainersOf.
+	Containers []ContainerState `cbor:"28,keyasint,omitempty"`
 }
 
 // Standalone reports whether no service owns the task.
@@ -68,6 +70,21 @@ type ContainerExit struct {
 	Container string `cbor:"1,keyasint"`
 	Code      *int   `cbor:"2,keyasint,omitempty"` // nil: it never ran, or nobody saw
 	Reason    string `cbor:"3,keyasint,omitempty"` // "OutOfMemoryError: ...", "CannotPullContainerError: ..."
+}
+
+// ContainerState is how one container of a task stands, in its host's words. Its
+// id in the container runtime is ContainerID of its task and name.
+type ContainerState struct {
+	Name     string     `cbor:"1,keyasint"`
+	Status   TaskStatus `cbor:"2,keyasint"`           // PENDING, RUNNING or STOPPED
+	Health   Health     `cbor:"3,keyasint,omitempty"` // 0: as UNKNOWN
+	ExitCode *int       `cbor:"4,keyasint,omitempty"` // nil: it runs, never ran, or nobody saw
+	Reason   string     `cbor:"5,keyasint,omitempty"` // as in ContainerExit
+	// Attempt counts its starts on its host, those of all attempts of the task: what
+	// it has beyond the task's are restarts of the container alone.
+	Attempt   int  `cbor:"6,keyasint,omitempty"`
+	StartedAt Time `cbor:"7,keyasint,omitempty"` // RUNNING, by the host's clock
+	StoppedAt Time `cbor:"8,keyasint,omitempty"` // STOPPED, by the host's clock
 }
 
 // ContainerID is what container runtimes call a container of a task.

@@ -34,6 +34,7 @@ func (s *State) reportTask(x *applyContext, host HostID, r *TaskReport) reportVe
 	if len(r.Exits) > 0 {
 		t.Exits = clipExits(r.Exits)
 	}
+	t.Containers = keepContainers(r)
 	if r.Status == TaskRunning {
 		t.run(old, r, x.now)
 	}
@@ -55,7 +56,7 @@ func (s *State) confirmStopped(x *applyContext, old *Task, r *TaskReport) {
 	}
 	t := *old
 	t.Unconfirmed, t.Session = false, s.Host(old.Host).Session.N
-	t.Exits = clipExits(r.Exits)
+	t.Exits, t.Containers = clipExits(r.Exits), keepContainers(r)
 	s.putTask(x, t)
 }
 
@@ -153,12 +154,12 @@ func ranFor(t *Task, r *TaskReport, now Time) int64 {
 // sameStatus reports whether a report said nothing new of a task.
 func sameStatus(a, b *Task) bool {
 	return a.Last == b.Last && a.Health == b.Health && a.Attempt == b.Attempt && a.Desired == b.Desired &&
-		a.StopCode == b.StopCode && a.Reason == b.Reason && slices.EqualFunc(a.Exits, b.Exits, sameExit)
+		a.StopCode == b.StopCode && a.Reason == b.Reason && slices.EqualFunc(a.Exits, b.Exits, sameExit) &&
+		SameContainers(a.Containers, b.Containers)
 }
 
 func sameExit(a, b ContainerExit) bool {
-	return a.Container == b.Container && a.Reason == b.Reason &&
-		(a.Code == nil) == (b.Code == nil) && (a.Code == nil || *a.Code == *b.Code)
+	return a.Container == b.Container && a.Reason == b.Reason && sameCode(a.Code, b.Code)
 }
 
 func clipExits(exits []ContainerExit) []ContainerExit {

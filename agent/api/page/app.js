@@ -346,7 +346,9 @@ function show(title, ...body) {
 }
 
 const when = (stamp) => (stamp ? `${new Date(stamp).toLocaleTimeString()} (${ago(Date.now() - Date.parse(stamp))} ago)` : "");
-const ending = (t) => (t.containers || []).map((c) => `${c.name}: ${c.exitCode === undefined ? "never ran" : "exit code " + c.exitCode}${c.reason ? ", " + c.reason : ""}`).join("; ");
+const ended = (c) => (c.exitCode === undefined ? (c.startedAt ? "ended unseen" : "never ran") : "exit code " + c.exitCode);
+const container = (c) => `${c.name}: ${c.lastStatus === "STOPPED" ? ended(c) : c.lastStatus}${c.attempt > 1 ? ", attempt " + c.attempt : ""}${c.reason ? ", " + c.reason : ""}`;
+const containers = (t) => (t.containers || []).map(container).join("; ");
 
 async function showTask(id) {
   const known = model.tasks.find((t) => t.taskId === id);
@@ -354,7 +356,7 @@ async function showTask(id) {
   if (!t) return;
   show(`Task ${short(t.taskId)} of ${taskName(t)}`, facts([
     ["status", `${t.lastStatus}, to be ${t.desiredStatus}`], ["health", t.healthStatus], ["why waiting", t.condition && waitWords(t.condition)],
-    ["why stopped", [t.stopCode, t.stoppedReason].filter(Boolean).join(": ")], ["containers", ending(t)],
+    ["why stopped", [t.stopCode, t.stoppedReason].filter(Boolean).join(": ")], ["containers", containers(t)],
     ["host", t.host && `${t.host.name || t.host.id}${t.host.zone ? ", zone " + t.host.zone : ""}${t.unreachable ? " (out of reach)" : ""}`],
     ["ports", (t.networkBindings || []).map((p) => `${p.hostPort} → ${p.containerPort}/${p.protocol}`).join(", ")],
     ["definition", t.taskDefinition], ["revision", t.revision], ["started by", t.startedBy],

@@ -22,7 +22,7 @@ type Task struct {
 	Health      string      `json:"healthStatus" enum:"UNKNOWN,HEALTHY,UNHEALTHY"`
 	Unreachable bool        `json:"unreachable" doc:"its host cannot be reached: what is shown is what was last heard"`
 	Ports       []Port      `json:"networkBindings,omitempty"`
-	Containers  []Container `json:"containers,omitempty" doc:"how its containers ended"`
+	Containers  []Container `json:"containers,omitempty" doc:"how each container stands, in the order of the definition; absent until the task has a host"`
 	StopCode    string      `json:"stopCode,omitempty"`
 	Replace     string      `json:"toBeReplaced,omitempty" doc:"the cause for which it must move: another starts first"`
 	StopCause   string      `json:"stopCause,omitempty" enum:"operator,scale-in,rollout,drain,deadline,rebalance,consolidation,host-lost,task-failed" doc:"why it is to stop"`
@@ -48,9 +48,15 @@ type Port struct {
 	Protocol      string `json:"protocol" enum:"tcp,udp"`
 }
 
-// Container is how a container of a task ended.
+// Container is how a container of a task stands.
 type Container struct {
-	Name     string `json:"name"`
-	ExitCode *int   `json:"exitCode,omitempty" doc:"absent: it never ran, or nobody saw"`
-	Reason   string `json:"reason,omitempty"`
+	Name      string `json:"name"`
+	RuntimeID string `json:"runtimeId,omitempty" doc:"its id in the container runtime of its host"`
+	Last      string `json:"lastStatus" enum:"PENDING,RUNNING,STOPPED"`
+	Health    string `json:"healthStatus" enum:"UNKNOWN,HEALTHY,UNHEALTHY"`
+	ExitCode  *int   `json:"exitCode,omitempty" doc:"absent: it runs, never ran, or nobody saw"`
+	Reason    string `json:"reason,omitempty"`
+	Attempt   int    `json:"attempt,omitempty" doc:"its starts on its host; what it has beyond the task's are restarts of it alone"`
+	StartedAt Stamp  `json:"startedAt,omitzero" doc:"by its host's clock"`
+	StoppedAt Stamp  `json:"stoppedAt,omitzero" doc:"by its host's clock"`
 }

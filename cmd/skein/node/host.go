@@ -127,9 +127,14 @@ func (l apiLocal) Tasks() []api.LocalTask {
 		if why == "" {
 			why = t.Why
 		}
+		containers := make([]fleet.ContainerState, len(t.Containers))
+		for i, c := range t.Containers {
+			containers[i] = c.Told
+		}
 		out = append(out, api.LocalTask{
 			ID: t.Task, Service: t.Service, Revision: t.Revision, TaskDef: t.TaskDef,
 			Desired: t.Desired, Last: t.Status, Health: t.Health, Ports: t.Ports, Reason: why,
+			Containers: containers,
 		})
 	}
 	return out
