@@ -192,6 +192,13 @@ func countTask(n fleet.Counts, t *fleet.Task, h *fleet.Host) fleet.Counts {
 	return n
 }
 
+// raises holds for what takes the fleet to a format whose snapshots this build
+// refuses.
+func raises(it fleet.Item) bool {
+	c, is := it.Command.(fleet.RaiseFormat)
+	return is && c.Format > fleet.FormatVersion
+}
+
 // TestSameEntriesSameState applies encoded entries to two States, restores a
 // third from a snapshot half-way, and compares the bytes of all three.
 func TestSameEntriesSameState(t *testing.T) {
@@ -204,7 +211,7 @@ func TestSameEntriesSameState(t *testing.T) {
 				restored.Apply(uint64(i+1), e)
 			}
 			for step := range 600 {
-				e := fleet.Entry{At: g.at, Items: g.items()}
+				e := fleet.Entry{At: g.at, Items: slices.DeleteFunc(g.items(), raises)}
 				b, err := wire.EncodeEntry(e)
 				if err != nil {
 					t.Fatalf("seed %d, step %d: %v", seed, step, err)

@@ -40,6 +40,9 @@ func FuzzDecodeEntry(f *testing.F) {
 		if err := s.CheckChangeSet(out.ChangeSet); err != nil {
 			t.Fatal(err)
 		}
+		if s.Fleet().Format > fleet.FormatVersion {
+			return // its snapshots are for later builds
+		}
 		if _, err := wire.ReadState(bytes.NewReader(written(t, s))); err != nil {
 			t.Fatal(err)
 		}
