@@ -15,6 +15,8 @@ import (
 	"testing"
 	"time"
 
+	"skein/agent/peer/protocol"
+	"skein/agent/peer/stream"
 	"skein/agent/trust"
 	"skein/raftfsm/fleet"
 	"skein/raftfsm/fleet/wire"
@@ -75,7 +77,7 @@ func TestAHandshakeThatDawdlesIsEnded(t *testing.T) {
 	if errors.Is(err, os.ErrDeadlineExceeded) {
 		t.Fatal("it was never ended")
 	}
-	if took := time.Since(start); took < HandshakeTime-time.Second {
+	if took := time.Since(start); took < protocol.HandshakeTime-time.Second {
 		t.Errorf("ended after %s", took)
 	}
 	r.agents[0].counts(t, "too-slow", 1)
@@ -245,15 +247,15 @@ func (d *deafLink) open(t *testing.T) net.Conn {
 	if err != nil {
 		t.Fatal(err)
 	}
-	at := position{session: d.session}
-	if _, err := fmt.Fprintf(conn, "GET %s?%s HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: %s\r\n\r\n", PathWanted, at.query(), StreamProtocol); err != nil {
+	at := stream.Position{Session: d.session}
+	if _, err := fmt.Fprintf(conn, "GET %s?%s HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: %s\r\n\r\n", PathWanted, at.Query(), StreamProtocol); err != nil {
 		t.Fatal(err)
 	}
 	ctx, cancel := context.WithCancel(context.Background())
 	t.Cleanup(cancel)
 	go func() {
-		for sleep(ctx, HostBeat) {
-			if wire.WriteFrame(conn, HostFrame{}) != nil {
+		for sleep(ctx, protocol.HostBeat) {
+			if wire.WriteFrame(conn, stream.HostFrame{}) != nil {
 				return
 			}
 		}

@@ -12,6 +12,7 @@ import (
 	"strconv"
 	"time"
 
+	"skein/agent/peer/protocol"
 	"skein/agent/trust"
 	"skein/raftfsm/fleet"
 	"skein/raftfsm/fleet/wire"
@@ -52,7 +53,7 @@ func (p *Port) call(ctx context.Context, host fleet.HostID, path string, in, out
 	if !ok && in != nil {
 		var err error
 		if body, err = wire.Marshal(in); err != nil {
-			return fmt.Errorf("%s: encode: %w", path, err)
+			return fmt.Errorf("%s: encode: %w: %w", path, ErrMalformed, err)
 		}
 	}
 	ctx, cancel := context.WithTimeout(ctx, callTime)
@@ -108,7 +109,7 @@ func readAnswer(response *http.Response, out any) error {
 		if err := wire.Unmarshal(text, &problem); err != nil {
 			return fmt.Errorf("%w: answered %s without a reason: %w", ErrUnknown, response.Status, ErrMalformed)
 		}
-		return problem.Err(codes)
+		return problem.Err(protocol.Codes)
 	}
 	if out == nil {
 		return nil

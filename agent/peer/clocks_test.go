@@ -9,6 +9,8 @@ import (
 	"testing"
 	"time"
 
+	"skein/agent/peer/protocol"
+	"skein/agent/peer/stream"
 	"skein/agent/trust"
 	"skein/raftfsm/fleet"
 	"skein/raftfsm/fleet/wire"
@@ -37,18 +39,18 @@ func (r *ticked) Read(b []byte) (int, error) {
 func TestAClockIsMeasuredByBeatsThatComeInStep(t *testing.T) {
 	const off = 3 * time.Second
 	type beat struct{ gap, held time.Duration } // held up on the way for so long
-	usual := beat{gap: HostBeat}
+	usual := beat{gap: protocol.HostBeat}
 	tests := map[string]struct {
 		beats []beat
 		want  int64
 	}{
 		"the first beat comes at once":     {[]beat{{}}, noClock},
 		"beats on time":                    {[]beat{{}, usual, usual}, off.Milliseconds()},
-		"a host that tells no time":        {[]beat{{gap: HostBeat, held: -1}}, noClock},
+		"a host that tells no time":        {[]beat{{gap: protocol.HostBeat, held: -1}}, noClock},
 		"beats of a reader that was held":  {[]beat{{}, usual, {10 * time.Second, 9 * time.Second}, {0, 8 * time.Second}, {0, 7 * time.Second}, {1, time.Second}}, off.Milliseconds()},
 		"only beats that were late":        {[]beat{{}, {time.Second, time.Second}, {time.Second, time.Second}}, noClock},
 		"in step again after it was held":  {[]beat{{10 * time.Second, 9 * time.Second}, {0, 8 * time.Second}, {100 * time.Millisecond, 0}, usual}, off.Milliseconds()},
-		"a little early and a little late": {[]beat{{gap: HostBeat - 100*time.Millisecond}, {gap: HostBeat + 100*time.Millisecond}}, off.Milliseconds()},
+		"a little early and a little late": {[]beat{{gap: protocol.HostBeat - 100*time.Millisecond}, {gap: protocol.HostBeat + 100*time.Millisecond}}, off.Milliseconds()},
 	}
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {
@@ -57,7 +59,7 @@ func TestAClockIsMeasuredByBeatsThatComeInStep(t *testing.T) {
 			at := clock.Now()
 			for _, b := range tt.beats {
 				at = at.Add(b.gap)
-				up := HostFrame{WallMs: at.Add(off - b.held).UnixMilli()}
+				up := stream.HostFrame{WallMs: at.Add(off - b.held).UnixMilli()}
 				if b.held < 0 {
 					up.WallMs = 0
 				}

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 
+	"skein/agent/peer/stream"
 	"skein/raftfsm/fleet"
 )
 
@@ -54,7 +55,7 @@ func (p *Port) askCurrent(ctx context.Context, log Log, calls int) (uint64, erro
 // becomeCurrent returns once State here holds all that the fleet acknowledged
 // before the call, or why it does not.
 func (p *Port) becomeCurrent(ctx context.Context) error {
-	ctx, cancel := context.WithTimeout(ctx, catchUp)
+	ctx, cancel := context.WithTimeout(ctx, stream.CatchUp)
 	defer cancel()
 	log := p.log()
 	if log == nil {
@@ -65,7 +66,7 @@ func (p *Port) becomeCurrent(ctx context.Context) error {
 		return err
 	}
 	for log.State().Index() < index {
-		if !sleep(ctx, coalesce) {
+		if !sleep(ctx, stream.Coalesce) {
 			return fmt.Errorf("at index %d, the leader at %d: %w", log.State().Index(), index, ErrBehind)
 		}
 	}

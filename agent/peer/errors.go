@@ -2,30 +2,27 @@ package peer
 
 import (
 	"errors"
-	"net/http"
-	"slices"
 
+	"skein/agent/peer/protocol"
 	"skein/agent/trust"
 	"skein/raftfsm/fleet"
 )
 
-// Sentinels of calls between agents.
+// Sentinels of calls between agents: those of the protocol.
 var (
-	ErrNotLeader = errors.New("not the leader")
-	ErrNoLeader  = errors.New("the fleet has no leader right now")
-	// ErrUnknown: the request may have been carried out, or may still be.
-	ErrUnknown   = errors.New("outcome unknown")
-	ErrStalled   = errors.New("disk stalled")
-	ErrBusy      = errors.New("busy")
-	ErrTooLarge  = errors.New("too large")
-	ErrBehind    = errors.New("this voter is behind")
-	ErrForbidden = errors.New("forbidden")
-	ErrNotHere   = errors.New("this host is not a voter")
-	ErrTryOther  = errors.New("another voter is to be preferred")
-	ErrNoVoter   = errors.New("no voter answers")
-	ErrMalformed = errors.New("malformed")
-	// ErrCloned: another machine with this host's identity is alive.
-	ErrCloned = errors.New("cloned disk?")
+	ErrNotLeader = protocol.ErrNotLeader
+	ErrNoLeader  = protocol.ErrNoLeader
+	ErrUnknown   = protocol.ErrUnknown
+	ErrStalled   = protocol.ErrStalled
+	ErrBusy      = protocol.ErrBusy
+	ErrTooLarge  = protocol.ErrTooLarge
+	ErrBehind    = protocol.ErrBehind
+	ErrForbidden = protocol.ErrForbidden
+	ErrNotHere   = protocol.ErrNotHere
+	ErrTryOther  = protocol.ErrTryOther
+	ErrNoVoter   = protocol.ErrNoVoter
+	ErrMalformed = protocol.ErrMalformed
+	ErrCloned    = protocol.ErrCloned
 )
 
 // NotDone reports whether an error of a call or a proposal says that nothing was
@@ -38,7 +35,7 @@ func NotDone(err error) bool {
 	if NotSent(err) {
 		return true
 	}
-	for _, c := range codes {
+	for _, c := range protocol.Codes {
 		if errors.Is(err, c.Err) {
 			return true
 		}
@@ -52,38 +49,6 @@ func NotSent(err error) bool {
 	var dial *dialError
 	return errors.As(err, &dial)
 }
-
-// codes are the refusals of the peer port, each with its name on the wire.
-var codes = slices.Concat([]trust.Code{
-	{Name: "not-leader", Status: http.StatusServiceUnavailable, Err: ErrNotLeader},
-	{Name: "no-leader", Status: http.StatusServiceUnavailable, Err: ErrNoLeader},
-	{Name: "unknown", Status: http.StatusServiceUnavailable, Err: ErrUnknown},
-	{Name: "stalled", Status: http.StatusServiceUnavailable, Err: ErrStalled},
-	{Name: "busy", Status: http.StatusServiceUnavailable, Err: ErrBusy},
-	{Name: "behind", Status: http.StatusServiceUnavailable, Err: ErrBehind},
-	{Name: "not-here", Status: http.StatusMisdirectedRequest, Err: ErrNotHere},
-	{Name: "too-large", Status: http.StatusRequestEntityTooLarge, Err: ErrTooLarge},
-	{Name: "forbidden", Status: http.StatusForbidden, Err: ErrForbidden},
-	{Name: "cloned", Status: http.StatusConflict, Err: ErrCloned},
-	{Name: "malformed", Status: http.StatusBadRequest, Err: ErrMalformed},
-	{Name: "no-fleet-key", Status: http.StatusServiceUnavailable, Err: trust.ErrNoFleetKey},
-	{Name: "sealed", Status: http.StatusBadRequest, Err: trust.ErrSealed},
-	{Name: "no-fleet", Status: http.StatusServiceUnavailable, Err: fleet.ErrNoFleet},
-	{Name: "fleet-exists", Status: http.StatusConflict, Err: fleet.ErrFleetExists},
-	{Name: "not-found", Status: http.StatusNotFound, Err: fleet.ErrNotFound},
-	{Name: "exists", Status: http.StatusConflict, Err: fleet.ErrExists},
-	{Name: "moved", Status: http.StatusConflict, Err: fleet.ErrMoved},
-	{Name: "old-session", Status: http.StatusConflict, Err: fleet.ErrOldSession},
-	{Name: "not-placeable", Status: http.StatusConflict, Err: fleet.ErrNotPlaceable},
-	{Name: "does-not-fit", Status: http.StatusConflict, Err: fleet.ErrDoesNotFit},
-	{Name: "port-taken", Status: http.StatusConflict, Err: fleet.ErrPortTaken},
-	{Name: "bound", Status: http.StatusConflict, Err: fleet.ErrBound},
-	{Name: "too-early", Status: http.StatusConflict, Err: fleet.ErrTooEarly},
-	{Name: "conflict", Status: http.StatusConflict, Err: fleet.ErrConflict},
-	{Name: "receipt-reused", Status: http.StatusConflict, Err: fleet.ErrReceiptReused},
-	{Name: "format-ahead", Status: http.StatusConflict, Err: fleet.ErrFormatAhead},
-	{Name: "limit", Status: http.StatusConflict, Err: fleet.ErrLimit},
-}, trust.Codes)
 
 // result is a command's result as it travels back to a voter that forwarded it.
 type result struct {
@@ -102,7 +67,7 @@ func encodeResults(results []fleet.Result) []result {
 		if r.Err == nil {
 			continue
 		}
-		p, _ := trust.ProblemOf(r.Err, codes)
+		p, _ := trust.ProblemOf(r.Err, protocol.Codes)
 		out[i].Code, out[i].Message = p.Code, p.Message
 		var field *fleet.FieldError
 		if errors.As(r.Err, &field) {
@@ -121,7 +86,7 @@ func decodeResults(results []result) []fleet.Result {
 		case r.Field != "":
 			out[i].Err = &fleet.FieldError{Field: r.Field, Why: r.Why}
 		default:
-			out[i].Err = trust.Problem{Code: r.Code, Message: r.Message}.Err(codes)
+			out[i].Err = trust.Problem{Code: r.Code, Message: r.Message}.Err(protocol.Codes)
 		}
 	}
 	return out

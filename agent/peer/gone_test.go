@@ -14,6 +14,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"skein/agent/peer/link"
 	"skein/raftfsm/fleet"
 )
 
@@ -48,7 +49,7 @@ func (h *rigHost) ackedSoon(seq uint64, since time.Time) {
 		h.note(func() { ok = slices.Contains(h.acks, seq) })
 		return ok
 	})
-	if took := time.Since(since); took > reportTime/2 {
+	if took := time.Since(since); took > link.ReportTime/2 {
 		h.a.r.t.Errorf("acknowledged only after %s", took)
 	}
 }

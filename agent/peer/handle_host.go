@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"strconv"
 
+	"skein/agent/peer/protocol"
 	"skein/agent/trust"
 	"skein/raftfsm/fleet"
 )
@@ -38,15 +39,6 @@ func (p *Port) ping(c *call) (any, error) {
 		}
 	}
 	return pong, nil
-}
-
-// SessionGrant is a session opened: what the host quotes from now on, and the
-// least it accepts as intent.
-type SessionGrant struct {
-	Epoch   uint64       `cbor:"1,keyasint"`
-	Index   uint64       `cbor:"2,keyasint"`
-	Session uint64       `cbor:"3,keyasint"`
-	Roster  trust.Roster `cbor:"4,keyasint"`
 }
 
 func (p *Port) openSession(c *call) (any, error) {
@@ -89,7 +81,7 @@ func (p *Port) openSession(c *call) (any, error) {
 		return nil, fmt.Errorf("session of %s has no number: %w", open.Host, ErrUnknown)
 	}
 	p.cfg.Logs.Info("host session opened", "host", h.Name, "session", n, "index", index)
-	return SessionGrant{Epoch: st.Fleet().Epoch, Index: index, Session: n, Roster: p.roster()}, nil
+	return protocol.SessionGrant{Epoch: st.Fleet().Epoch, Index: index, Session: n, Roster: p.roster()}, nil
 }
 
 func clonedError(h *fleet.Host, open fleet.OpenSession) error {

@@ -17,7 +17,7 @@ type hub struct {
 	wakes atomic.Uint64 // streams woken, for tests and metrics
 
 	mu      sync.Mutex
-	streams map[fleet.HostID]*stream
+	streams map[fleet.HostID]*hostStream
 	gone    map[fleet.HostID]endedStream
 	closed  bool
 	all     sync.WaitGroup
@@ -38,7 +38,7 @@ type endedStream struct {
 }
 
 func newHub(c clock.Clock) *hub {
-	return &hub{clock: c, streams: map[fleet.HostID]*stream{}, gone: map[fleet.HostID]endedStream{}}
+	return &hub{clock: c, streams: map[fleet.HostID]*hostStream{}, gone: map[fleet.HostID]endedStream{}}
 }
 
 // attach follows a log, or none; again with the same one does nothing.
@@ -73,7 +73,7 @@ func (h *hub) wake(_ uint64, t fleet.ChangeSet) {
 }
 
 // add makes s its host's stream; an older one is told to end.
-func (h *hub) add(s *stream) bool {
+func (h *hub) add(s *hostStream) bool {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	if h.closed {
@@ -90,7 +90,7 @@ func (h *hub) add(s *stream) bool {
 }
 
 // remove forgets a stream; ours when this voter ended it.
-func (h *hub) remove(s *stream, ours bool) {
+func (h *hub) remove(s *hostStream, ours bool) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	defer h.all.Done()

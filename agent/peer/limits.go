@@ -4,8 +4,6 @@ import "time"
 
 // Listener. Source: reliability.md 7.2 (CVE-2020-7218 class).
 const (
-	// HandshakeTime ends a handshake that dawdles.
-	HandshakeTime = 5 * time.Second
 	// MaxHalfOpen bounds connections without a verified certificate; joins count
 	// for their whole life. A half-open one costs about 30 KiB.
 	MaxHalfOpen = 1024
@@ -71,41 +69,17 @@ const (
 
 // Streams. Source: MECHANICS 4, performance.md 2.5.
 const (
-	// HostBeat and VoterBeat are the heartbeats of a stream.
-	HostBeat  = 250 * time.Millisecond
-	VoterBeat = time.Second
-	// VoterSilence is when a host leaves a voter it does not hear: one beat lost
-	// and half of the next.
-	VoterSilence = 1500 * time.Millisecond
 	// streamSilence ends a stream from which nothing comes; its host is long
 	// suspect by then.
 	streamSilence = 5 * time.Second
 	// writeTime ends a stream that does not take what it is sent. Only one frame
 	// is ever under way: what changes meanwhile is in State, not in a queue.
 	writeTime = 5 * time.Second
-	// coalesce gathers changes after the first, which leaves at once: the
-	// wake-up costs more than the bytes.
-	coalesce = 20 * time.Millisecond
-	// catchUp is how long a stream waits for this voter to reach what its host
-	// has seen already.
-	catchUp = 2 * time.Second
 	// newStreams is how many streams a voter takes up per second: a handshake
 	// costs 1.2 ms of a core (reliability.md 5.3).
 	newStreams = 200
 	// streamSpacing is the least time between two streams of one host.
 	streamSpacing = 50 * time.Millisecond
-	// maxHostFrame bounds what a host may send in one frame: a capacity report.
-	maxHostFrame = 64 << 10
-	// partDefs, partTasks and partRemoved bound one frame to a host: definitions
-	// of 64 KiB, tasks with a hundred ports and names at their limit stay below
-	// 4 MiB together, and a usual host (20 to 100 tasks) gets one or two frames.
-	partDefs    = 16
-	partTasks   = 64
-	partRemoved = 16_384
-	// maxPartTasks bounds what a host puts together: a hundred times what it runs.
-	maxPartTasks = 20_000
-	// StaleLeader is the leader age from which hosts look for a fresher voter.
-	StaleLeader = 5 * time.Second
 	// heardWithin is how lately a session was heard that lives: four beats.
 	heardWithin = time.Second
 )
@@ -185,21 +159,8 @@ const (
 	candidatesFor = time.Second            // witnesses are chosen from a list this old
 )
 
-// Link.
+// Renewals of certificates.
 const (
-	linkBackoff    = 100 * time.Millisecond // full jitter's base and ceiling: a black start must not wait
-	linkBackoffCap = 2 * time.Second
-	clonedPause    = 5 * time.Second  // another machine has our identity: until it falls silent
-	refusedBackoff = 10 * time.Second // forgotten, revoked: a person must act
-	notVoterPause  = 10 * time.Second // it has left the voters
-	staleFor       = 10 * time.Second // how long a voter with an old leader is passed over
-	homeAgain      = 30 * time.Second // a voter that streams from itself looks for another
-	sessionTime    = 15 * time.Second // a commit, through an election
-	reportTime     = 15 * time.Second
-	renewTime      = 10 * time.Second
-	renewAgain     = time.Minute // pace of renewals that fail
-	// reconnectJitter per stream of the voter that was lost: 3,333 hosts come back
-	// over 5 s, three at once.
-	reconnectJitter    = 1500 * time.Microsecond
-	maxReconnectJitter = 5 * time.Second
+	renewTime  = 10 * time.Second
+	renewAgain = time.Minute // pace of renewals that fail
 )

@@ -8,6 +8,9 @@ import (
 	"sync"
 	"time"
 
+	"skein/agent/peer/link"
+	"skein/agent/peer/protocol"
+	"skein/agent/peer/stream"
 	"skein/raftfsm/fleet"
 	"skein/runtime/clock"
 )
@@ -30,7 +33,7 @@ type LinkConfig struct {
 	Opened func(session uint64)
 	// Deliver takes each frame (snapshot, delta or beat) in order. An error ends
 	// the stream, and the next begins with a snapshot.
-	Deliver func(VoterFrame) error
+	Deliver func(stream.VoterFrame) error
 	// Lost is told when no stream to any voter is up any more.
 	Lost func(why error)
 	// Acked is told when a report is committed.
@@ -51,14 +54,13 @@ type LinkConfig struct {
 type Link struct {
 	cfg        LinkConfig
 	p          *Port
-	events     chan any
+	events     chan link.Event
 	limitedLog *rateLimitedLog
 
 	mu      sync.Mutex
 	status  LinkStatus
-	pending *fleet.Report   // not acknowledged
+	outbox  link.Outbox
 	present context.Context // ends with the present attempt; nil: none yet
-	left    fleet.HostID    // the voter that was lost last
 	nonce   uint64          // the next to use
 	offered chan struct{}   // a report is pending
 
@@ -69,24 +71,18 @@ type Link struct {
 
 // LinkStatus is how the link stands.
 type LinkStatus struct {
-	Up        bool
-	Voter     fleet.HostID // streamed from, or asked last
-	Session   uint64       // 0: none yet
-	Nonce     uint64       // of the session opened last; 0: none yet
-	Epoch     uint64
-	Index     uint64
-	Heard     time.Duration // monotonic, of the last frame; 0: none yet
-	LeaderAge time.Duration // as of then; negative: the voter knows no leader
-	Why       string        // why it is not up
+	link.Status
+	Nonce uint64 // of the session opened last; 0: none yet
+	Why   string // why it is not up
 }
 
 // NewLink makes a link; nothing runs before Run.
 func NewLink(cfg LinkConfig) *Link {
 	return &Link{
-		cfg: cfg, p: cfg.Port, events: make(chan any), nonce: cfg.Nonce,
+		cfg: cfg, p: cfg.Port, events: make(chan link.Event), nonce: cfg.Nonce,
 		offered:    make(chan struct{}, 1),
 		limitedLog: newRateLimitedLog(cfg.Logs),
-		status:     LinkStatus{Epoch: cfg.Epoch, Index: cfg.Index},
+		status:     LinkStatus{Status: link.Status{Epoch: cfg.Epoch, Index: cfg.Index}},
 	}
 }
 
@@ -105,27 +101,26 @@ func (l *Link) Run(ctx context.Context) error {
 	all.Go(func() { l.runReports(ctx) })
 	all.Go(func() { l.runRenewal(ctx) })
 
-	m := newLinkMachine(l.p.self, func(d time.Duration) time.Duration {
+	m := link.NewMachine(l.p.self, l.cfg.Epoch, l.cfg.Index, func(d time.Duration) time.Duration {
 		if d <= 0 {
 			return 0
 		}
 		return rand.N(d)
 	})
-	m.accept(l.cfg.Epoch, l.cfg.Index)
-	queue := []any{linkTick{}}
+	queue := []link.Event{link.Tick{}}
 	for {
 		for len(queue) > 0 {
 			event := queue[0]
 			queue = queue[1:]
-			for _, action := range m.step(l.cfg.Clock.Mono(), l.p.roster(), event) {
-				if answer := l.do(ctx, action); answer != nil {
+			for _, effect := range m.Step(l.cfg.Clock.Mono(), l.p.roster(), event) {
+				if answer := l.do(ctx, effect); answer != nil {
 					queue = append(queue, answer)
 				}
 			}
 		}
 		l.publish(m)
 		now := l.cfg.Clock.Mono()
-		timer := time.NewTimer(max(0, m.wake(now)-now))
+		timer := time.NewTimer(max(0, m.Wake(now)-now))
 		select {
 		case <-ctx.Done():
 			timer.Stop()
@@ -134,55 +129,55 @@ func (l *Link) Run(ctx context.Context) error {
 		case event := <-l.events:
 			queue = append(queue, event)
 		case <-timer.C:
-			queue = append(queue, linkTick{})
+			queue = append(queue, link.Tick{})
 		}
 		timer.Stop()
 	}
 }
 
-// do carries one action out. Only a delivery is answered at once.
-func (l *Link) do(ctx context.Context, action any) (answer any) {
-	switch a := action.(type) {
-	case doOpen:
+// do carries one effect out. Only a delivery is answered at once.
+func (l *Link) do(ctx context.Context, effect link.Effect) (answer link.Event) {
+	switch do := effect.(type) {
+	case link.OpenSession:
 		work := l.begin(ctx)
 		l.work.Go(func() {
-			grant, err := l.open(work, a.voter, a.attempt)
-			l.post(ctx, linkOpened{attempt: a.attempt, grant: grant, err: err})
+			grant, err := l.open(work, do.Voter, do.Attempt)
+			l.post(ctx, link.SessionOpened{Attempt: do.Attempt, Grant: grant, Err: err})
 		})
-	case doDial:
+	case link.Dial:
 		work := l.begin(ctx)
-		l.work.Go(func() { l.stream(ctx, work, a) })
-	case doDeliver:
-		return linkTaken{attempt: a.attempt, frame: a.frame, err: l.cfg.Deliver(a.frame)}
-	case doClose:
+		l.work.Go(func() { l.stream(ctx, work, do) })
+	case link.Deliver:
+		return link.FrameTaken{Attempt: do.Attempt, Frame: do.Frame, Err: l.cfg.Deliver(do.Frame)}
+	case link.HangUp:
 		l.cancelWork()
 		if l.cfg.Lost != nil {
-			l.cfg.Lost(a.why)
+			l.cfg.Lost(do.Why)
 		}
-	case doRoster:
-		if err := l.p.cfg.Identity.PutRoster(a.roster); err != nil {
+	case link.KeepRoster:
+		if err := l.p.cfg.Identity.PutRoster(do.Roster); err != nil {
 			l.cfg.Logs.Error("voters not remembered", "err", err)
 		}
-	case doSendAges:
-		l.cfg.Logs.Info("session opened", "session", a.session)
-		l.cfg.Opened(a.session)
-	case doNote:
-		l.note(a)
+	case link.TellSession:
+		l.cfg.Logs.Info("session opened", "session", do.Session)
+		l.cfg.Opened(do.Session)
+	case link.Note:
+		l.note(do)
 	}
 	return nil
 }
 
-func (l *Link) note(n doNote) {
+func (l *Link) note(n link.Note) {
 	l.mu.Lock()
-	l.status.Why, l.left = n.err.Error(), n.voter
+	l.status.Why = n.Err.Error()
 	l.mu.Unlock()
-	if errors.Is(n.err, ErrCloned) {
+	if errors.Is(n.Err, ErrCloned) {
 		l.p.refusedAsClone()
 		if l.cfg.Cloned != nil {
 			l.cfg.Cloned()
 		}
 	}
-	l.limitedLog.warn("voter", "voter does not serve this host", "voter", n.voter, "err", n.err)
+	l.limitedLog.warn("voter", "voter does not serve this host", "voter", n.Voter, "err", n.Err)
 }
 
 func (l *Link) begin(ctx context.Context) context.Context {
@@ -203,38 +198,35 @@ func (l *Link) cancelWork() {
 }
 
 // post brings a result back; it is dropped when the link ends first.
-func (l *Link) post(ctx context.Context, event any) {
+func (l *Link) post(ctx context.Context, event link.Event) {
 	select {
 	case l.events <- event:
 	case <-ctx.Done():
 	}
 }
 
-func (l *Link) publish(m *linkMachine) {
+func (l *Link) publish(m *link.Machine) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	s := &l.status
-	s.Up, s.Voter, s.Session, s.Epoch, s.Index = m.phase == linkUp, m.voter, m.session, m.epoch, m.index
-	s.LeaderAge = m.leaderAge
-	if m.phase == linkUp {
-		s.Heard, s.Why = m.heard, ""
+	if l.status.Status = m.Status(); l.status.Up {
+		l.status.Why = ""
 	}
 }
 
 // open opens a session at a voter.
-func (l *Link) open(ctx context.Context, voter fleet.HostID, attempt uint64) (SessionGrant, error) {
-	ctx, cancel := context.WithTimeout(ctx, sessionTime)
+func (l *Link) open(ctx context.Context, voter fleet.HostID, attempt uint64) (protocol.SessionGrant, error) {
+	ctx, cancel := context.WithTimeout(ctx, link.SessionTime)
 	defer cancel()
 	var pong PingAnswer
 	if attempt > 1 {
 		// A clock that was wrong once may have left a higher nonce behind.
 		if err := l.p.call(ctx, voter, PathPing, nil, &pong); err != nil {
-			return SessionGrant{}, err
+			return protocol.SessionGrant{}, err
 		}
 	}
 	ask := l.cfg.Session()
 	ask.Host, ask.Nonce = l.p.self, l.nextNonce(pong.Nonce)
-	var grant SessionGrant
+	var grant protocol.SessionGrant
 	err := l.p.call(ctx, voter, PathSession, ask, &grant)
 	if err == nil {
 		l.opened(ask.Nonce)

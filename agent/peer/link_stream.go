@@ -3,13 +3,14 @@ package peer
 import (
 	"bufio"
 	"context"
-	"errors"
 	"fmt"
 	"net"
 	"net/http"
-	"slices"
 	"time"
 
+	"skein/agent/peer/link"
+	"skein/agent/peer/protocol"
+	"skein/agent/peer/stream"
 	"skein/agent/trust"
 	"skein/raftfsm/fleet"
 	"skein/raftfsm/fleet/wire"
@@ -17,9 +18,9 @@ import (
 
 // stream dials a voter, then reads its frames and sends beats until the stream
 // or work ends. ctx is the link's life, work this attempt's.
-func (l *Link) stream(ctx, work context.Context, a doDial) {
-	conn, reader, err := l.dialStream(work, a)
-	l.post(ctx, linkDialled{attempt: a.attempt, err: err})
+func (l *Link) stream(ctx, work context.Context, do link.Dial) {
+	conn, reader, err := l.dialStream(work, do)
+	l.post(ctx, link.Dialled{Attempt: do.Attempt, Err: err})
 	if err != nil {
 		return
 	}
@@ -28,19 +29,19 @@ func (l *Link) stream(ctx, work context.Context, a doDial) {
 	beats, cancel := context.WithCancel(work)
 	defer cancel()
 	l.work.Go(func() { l.beat(beats, conn) })
-	l.cfg.Logs.Info("voter stream opened", "voter", a.voter, "session", a.at.session, "index", a.at.index)
+	l.cfg.Logs.Info("voter stream opened", "voter", do.Voter, "session", do.At.Session, "index", do.At.Index)
 	for {
-		var d VoterFrame
+		var d stream.VoterFrame
 		err := conn.SetReadDeadline(time.Now().Add(streamSilence))
 		if err == nil {
 			err = wire.ReadFrame(reader, &d)
 		}
 		if err != nil {
-			l.post(ctx, linkEnded{attempt: a.attempt, err: fmt.Errorf("stream of %s: %w", a.voter, err)})
+			l.post(ctx, link.StreamEnded{Attempt: do.Attempt, Err: fmt.Errorf("stream of %s: %w", do.Voter, err)})
 			return
 		}
 		select {
-		case l.events <- linkFrame{attempt: a.attempt, frame: d}:
+		case l.events <- link.FrameCame{Attempt: do.Attempt, Frame: d}:
 		case <-work.Done():
 			return
 		}
@@ -48,14 +49,14 @@ func (l *Link) stream(ctx, work context.Context, a doDial) {
 }
 
 // dialStream opens a stream; refusals are the voter's sentinels.
-func (l *Link) dialStream(ctx context.Context, a doDial) (net.Conn, *bufio.Reader, error) {
-	conn, err := l.p.dial(ctx, a.voter, trust.ProtocolRPC)
+func (l *Link) dialStream(ctx context.Context, do link.Dial) (net.Conn, *bufio.Reader, error) {
+	conn, err := l.p.dial(ctx, do.Voter, trust.ProtocolRPC)
 	if err != nil {
 		return nil, nil, err
 	}
 	stop := context.AfterFunc(ctx, func() { _ = conn.Close() })
 	defer stop()
-	reader, err := upgrade(conn, a)
+	reader, err := upgrade(conn, do)
 	if err != nil {
 		_ = conn.Close()
 		return nil, nil, err
@@ -63,18 +64,18 @@ func (l *Link) dialStream(ctx context.Context, a doDial) (net.Conn, *bufio.Reade
 	return conn, reader, nil
 }
 
-func upgrade(conn net.Conn, a doDial) (*bufio.Reader, error) {
-	if err := conn.SetDeadline(time.Now().Add(HandshakeTime + catchUp)); err != nil {
+func upgrade(conn net.Conn, do link.Dial) (*bufio.Reader, error) {
+	if err := conn.SetDeadline(time.Now().Add(protocol.HandshakeTime + stream.CatchUp)); err != nil {
 		return nil, err
 	}
-	_, err := fmt.Fprintf(conn, "GET %s?%s HTTP/1.1\r\nHost: %s\r\nConnection: Upgrade\r\nUpgrade: %s\r\n\r\n", PathWanted, a.at.query(), a.voter, StreamProtocol)
+	_, err := fmt.Fprintf(conn, "GET %s?%s HTTP/1.1\r\nHost: %s\r\nConnection: Upgrade\r\nUpgrade: %s\r\n\r\n", PathWanted, do.At.Query(), do.Voter, StreamProtocol)
 	if err != nil {
-		return nil, fmt.Errorf("ask %s for a stream: %w", a.voter, err)
+		return nil, fmt.Errorf("ask %s for a stream: %w", do.Voter, err)
 	}
 	reader := bufio.NewReader(conn)
 	response, err := http.ReadResponse(reader, nil)
 	if err != nil {
-		return nil, fmt.Errorf("ask %s for a stream: %w", a.voter, err)
+		return nil, fmt.Errorf("ask %s for a stream: %w", do.Voter, err)
 	}
 	if response.StatusCode == http.StatusSwitchingProtocols {
 		return reader, conn.SetDeadline(time.Time{})
@@ -83,17 +84,17 @@ func upgrade(conn net.Conn, a doDial) (*bufio.Reader, error) {
 	if err := readAnswer(response, nil); err != nil {
 		return nil, err
 	}
-	return nil, fmt.Errorf("%s answered %s to a stream: %w", a.voter, response.Status, ErrMalformed)
+	return nil, fmt.Errorf("%s answered %s to a stream: %w", do.Voter, response.Status, ErrMalformed)
 }
 
-// beat sends a sign of life each HostBeat, with the capacity report when it is
+// beat sends a sign of life each BeatUp, with the capacity report when it is
 // new on this stream.
 func (l *Link) beat(ctx context.Context, conn net.Conn) {
-	tick := time.NewTicker(HostBeat)
+	tick := time.NewTicker(protocol.HostBeat)
 	defer tick.Stop()
 	var sent fleet.CapacityReport
 	for {
-		up := HostFrame{Starved: l.p.starved(), WallMs: l.cfg.Clock.Now().UnixMilli()}
+		up := stream.HostFrame{Starved: l.p.starved(), WallMs: l.cfg.Clock.Now().UnixMilli()}
 		if l.cfg.Late != nil {
 			up.LateMs = l.cfg.Late().Milliseconds()
 		}
@@ -123,13 +124,10 @@ func (l *Link) beat(ctx context.Context, conn net.Conn) {
 // sent, to one voter after another, until Acked is told, a newer one takes its
 // place or its session is over; the same report again changes nothing.
 func (l *Link) Report(r fleet.Report) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	if p := l.pending; p != nil && (r.Session < p.Session || r.Session == p.Session && r.Seq <= p.Seq) {
-		return
-	}
 	r.Host = l.p.self
-	l.pending = &r
+	l.mu.Lock()
+	l.outbox.Offer(r)
+	l.mu.Unlock()
 	select {
 	case l.offered <- struct{}{}:
 	default:
@@ -137,97 +135,60 @@ func (l *Link) Report(r fleet.Report) {
 }
 
 func (l *Link) runReports(ctx context.Context) {
+	timer := time.NewTimer(0)
+	defer timer.Stop()
 	for {
+		if send, ok := l.nextReport(); ok {
+			l.sendReport(ctx, send)
+			continue
+		}
+		l.mu.Lock()
+		due := l.outbox.Due()
+		l.mu.Unlock()
+		timer.Reset(max(0, due-l.cfg.Clock.Mono()))
 		select {
 		case <-ctx.Done():
 			return
 		case <-l.offered:
-		}
-		for tries := 0; ; tries++ {
-			report := l.due()
-			if report == nil {
-				break
-			}
-			if l.sendReport(ctx, report) {
-				tries = 0
-				continue
-			}
-			if !l.pauseReports(ctx, tries) {
-				return
-			}
+		case <-timer.C:
 		}
 	}
 }
 
-// pauseReports waits out a failure, less when a newer report comes.
-func (l *Link) pauseReports(ctx context.Context, tries int) bool {
-	timer := time.NewTimer(linkBackoff + min(linkBackoffCap, linkBackoff<<min(tries, 10))/2)
-	defer timer.Stop()
-	select {
-	case <-ctx.Done():
-		return false
-	case <-timer.C:
-	case <-l.offered:
-	}
-	return true
-}
-
-func (l *Link) due() *fleet.Report {
+func (l *Link) nextReport() (link.Send, bool) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	return l.pending
+	return l.outbox.Next(l.cfg.Clock.Mono(), func() []fleet.HostID { return l.status.ReportTo(l.p.Voters()) })
 }
 
-// settle forgets a report that is done with, unless a newer one took its place.
-func (l *Link) settle(report *fleet.Report) {
+// sendReport asks one voter to commit a report, and says what became of it.
+func (l *Link) sendReport(ctx context.Context, s link.Send) {
+	var out ReportAnswer
+	call, done := l.whileStreamed(ctx, s.Voter)
+	call, cancel := context.WithTimeout(call, link.ReportTime)
+	err := l.p.call(call, s.Voter, PathReports, s.Report, &out)
+	cancel()
+	done()
+	if ctx.Err() != nil {
+		return
+	}
 	l.mu.Lock()
-	defer l.mu.Unlock()
-	if l.pending == report {
-		l.pending = nil
-	}
-}
-
-// sendReport tries the voter streamed from, then the others. It returns true
-// when the report is done with, one way or the other.
-func (l *Link) sendReport(ctx context.Context, report *fleet.Report) bool {
-	ctx, cancel := context.WithTimeout(ctx, reportTime)
-	defer cancel()
-	body, err := wire.Marshal(report)
-	if err != nil {
-		l.cfg.Logs.Error("report not encoded", "err", err)
-		l.settle(report)
-		return true
-	}
-	for _, voter := range l.reportTo() {
-		var out ReportAnswer
-		call, done := l.whileStreamed(ctx, voter)
-		err = l.p.call(call, voter, PathReports, body, &out)
-		done()
-		switch {
-		case err == nil:
-			l.settle(report)
-			l.cfg.Acked(report.Session, report.Seq)
-			return true
-		case errors.Is(err, fleet.ErrOldSession):
-			l.settle(report)
-			l.post(ctx, linkOldSession{session: report.Session})
-			return true
-		case errors.Is(err, fleet.ErrInvalid), errors.Is(err, ErrTooLarge), errors.Is(err, ErrMalformed), errors.Is(err, ErrForbidden):
-			l.cfg.Logs.Error("report refused", "voter", voter, "session", report.Session, "seq", report.Seq, "err", err)
-			l.settle(report)
-			if l.cfg.Refused != nil {
-				l.cfg.Refused(report.Session, report.Seq, err)
-			}
-			return true
+	fate := l.outbox.Answered(l.cfg.Clock.Mono(), s, err)
+	l.mu.Unlock()
+	report := s.Report
+	switch fate {
+	case link.Committed:
+		l.cfg.Acked(report.Session, report.Seq)
+	case link.OldSession:
+		l.post(ctx, link.SessionEnded{Session: report.Session})
+	case link.Refused:
+		l.cfg.Logs.Error("report refused", "voter", s.Voter, "session", report.Session, "seq", report.Seq, "err", err)
+		if l.cfg.Refused != nil {
+			l.cfg.Refused(report.Session, report.Seq, err)
 		}
-		if l.due() != report || ctx.Err() != nil {
-			break // a newer one waits
-		}
+	case link.Pending:
+		l.limitedLog.warn("report", "report not delivered", "voter", s.Voter, "session", report.Session, "seq", report.Seq, "err", err)
 	}
-	if err != nil {
-		l.limitedLog.warn("report", "report not delivered", "session", report.Session, "seq", report.Seq, "err", err)
-	}
-	return false
 }
 
 // whileStreamed ends a call to the voter streamed from with the stream: a voter
@@ -241,29 +202,4 @@ func (l *Link) whileStreamed(ctx context.Context, voter fleet.HostID) (context.C
 	}
 	stop := context.AfterFunc(l.present, cancel)
 	return call, func() { stop(); cancel() }
-}
-
-// reportTo is the voters to try, the one streamed from first. Without a stream
-// the one that was just lost comes last.
-func (l *Link) reportTo() []fleet.HostID {
-	voters := l.p.Voters()
-	l.mu.Lock()
-	up, streamed, left := l.status.Up, l.status.Voter, l.left
-	l.mu.Unlock()
-	if up && !slices.Contains(voters, streamed) {
-		voters = append(voters, streamed)
-	}
-	slices.SortStableFunc(voters, func(a, b fleet.HostID) int {
-		rank := func(v fleet.HostID) int {
-			switch {
-			case up && v == streamed:
-				return -1
-			case !up && v == left:
-				return 1
-			}
-			return 0
-		}
-		return rank(a) - rank(b)
-	})
-	return voters
 }

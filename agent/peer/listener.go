@@ -13,6 +13,7 @@ import (
 	"sync"
 	"time"
 
+	"skein/agent/peer/protocol"
 	"skein/agent/trust"
 	"skein/raftfsm/fleet"
 	"skein/runtime/connlimit"
@@ -98,7 +99,7 @@ func (l *Listener) Run(ctx context.Context) error {
 
 // handshake verifies a half-open connection; done says that it is not any more.
 func (l *Listener) handshake(ctx context.Context, raw net.Conn, done func()) {
-	ctx, cancel := context.WithTimeout(ctx, HandshakeTime)
+	ctx, cancel := context.WithTimeout(ctx, protocol.HandshakeTime)
 	defer cancel()
 	bounded := connlimit.Bound(raw, maxHandshake)
 	conn := tls.Server(bounded, l.config)

@@ -9,6 +9,7 @@ import (
 	"syscall"
 	"testing"
 
+	"skein/agent/peer/protocol"
 	"skein/raftfsm/fleet"
 	"skein/raftfsm/fleet/wire"
 )
@@ -45,7 +46,7 @@ func TestErrorsOfADialAreTold(t *testing.T) {
 
 func TestARefusalKeepsItsSentinelOnTheWay(t *testing.T) {
 	seen := map[string]bool{}
-	for _, c := range codes {
+	for _, c := range protocol.Codes {
 		if seen[c.Name] {
 			t.Errorf("two refusals are called %q", c.Name)
 		}

@@ -16,6 +16,8 @@ import (
 	"golang.org/x/sys/unix"
 	"golang.org/x/time/rate"
 
+	"skein/agent/peer/link"
+	"skein/agent/peer/protocol"
 	"skein/agent/trust"
 	"skein/raftfsm/fleet"
 	"skein/runtime/clock"
@@ -275,22 +277,22 @@ var dialer = net.Dialer{
 }
 
 // dial connects to a host and verifies that it is that host.
-func (p *Port) dial(ctx context.Context, host fleet.HostID, protocol string) (*verifiedConn, error) {
+func (p *Port) dial(ctx context.Context, host fleet.HostID, alpn string) (*verifiedConn, error) {
 	addr, err := p.addrOf(host)
 	if err != nil {
 		return nil, &dialError{err}
 	}
-	return p.dialAt(ctx, addr, host, protocol)
+	return p.dialAt(ctx, addr, host, alpn)
 }
 
-func (p *Port) dialAt(ctx context.Context, addr netip.AddrPort, host fleet.HostID, protocol string) (*verifiedConn, error) {
-	ctx, cancel := context.WithTimeout(ctx, HandshakeTime)
+func (p *Port) dialAt(ctx context.Context, addr netip.AddrPort, host fleet.HostID, alpn string) (*verifiedConn, error) {
+	ctx, cancel := context.WithTimeout(ctx, protocol.HandshakeTime)
 	defer cancel()
 	raw, err := p.dialAddr(ctx, addr)
 	if err != nil {
 		return nil, &dialError{err}
 	}
-	config := p.cfg.Identity.ClientConfig(host, protocol, p.cfg.Clock.Now, p.authority)
+	config := p.cfg.Identity.ClientConfig(host, alpn, p.cfg.Clock.Now, p.authority)
 	conn, err := trust.Handshake(ctx, raw, config)
 	if err != nil {
 		return nil, &dialError{err}
@@ -308,7 +310,7 @@ func (e *dialError) Unwrap() error { return e.err }
 // whose State is current, this host last.
 func (p *Port) Voters() []fleet.HostID {
 	roster := p.roster()
-	return preferred(p.self, roster)
+	return link.Preferred(p.self, roster)
 }
 
 // reported hands on a capacity report that came on a stream.

@@ -9,6 +9,7 @@ import (
 	"testing"
 	"time"
 
+	"skein/agent/peer/protocol"
 	"skein/agent/trust"
 	"skein/raftfsm/fleet"
 )
@@ -246,7 +247,7 @@ func TestACapacityReportRidesTheStream(t *testing.T) {
 	select {
 	case got := <-seen:
 		t.Errorf("the same report came again: %+v", got)
-	case <-time.After(3 * HostBeat):
+	case <-time.After(3 * protocol.HostBeat):
 	}
 }
 
@@ -297,7 +298,7 @@ func TestCapacityReportsReachTheLeaderWithTheAges(t *testing.T) {
 func TestAVoterTellsCapacityReportsOnceAndInParts(t *testing.T) {
 	clock := &fakeClock{mono: time.Hour}
 	h := newHub(clock)
-	streams := make([]*stream, maxAgesReports+10)
+	streams := make([]*hostStream, maxAgesReports+10)
 	for i := range streams {
 		streams[i] = newStream(fleet.HostID(fmt.Sprintf("h-%d", i)), 1, trust.Peer{}, nil, clock)
 		streams[i].capacity.Store(&fleet.CapacityReport{Host: streams[i].host, Seq: 1})

@@ -14,6 +14,8 @@ import (
 	"testing"
 	"time"
 
+	"skein/agent/peer/stream"
+	"skein/agent/peer/stream/streamtest"
 	"skein/agent/trust"
 	"skein/raftfsm/fleet"
 	"skein/runtime/clock"
@@ -402,7 +404,7 @@ func (a *rigAgent) machineWith(nonce uint64, boot string, addr netip.AddrPort) *
 			return fleet.OpenSession{Boot: boot, Addr: addr, Zone: a.r.cluster.state().Host(a.id()).Zone, Capacity: fleet.Resources{CPU: 4096, Memory: 8192}}
 		},
 		Opened: func(n uint64) { h.note(func() { h.sessions = append(h.sessions, n) }) },
-		Deliver: func(d VoterFrame) (err error) {
+		Deliver: func(d stream.VoterFrame) (err error) {
 			h.note(func() { err = h.take(d) })
 			return err
 		},
@@ -433,19 +435,19 @@ func (h *rigHost) note(f func()) {
 	f()
 }
 
-func (h *rigHost) take(d VoterFrame) error {
+func (h *rigHost) take(d stream.VoterFrame) error {
 	if h.refuse != nil {
 		return h.refuse
 	}
-	next, err := merge(h.held, d)
+	next, err := streamtest.Merge(h.held, d)
 	if err != nil {
 		return err
 	}
 	h.held = next
 	switch d.Kind {
-	case KindSnapshot:
+	case stream.KindSnapshot:
 		h.snapshots++
-	case KindDelta:
+	case stream.KindDelta:
 		h.deltas++
 	default:
 		h.beats++

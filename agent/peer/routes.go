@@ -9,6 +9,7 @@ import (
 	"strconv"
 	"time"
 
+	"skein/agent/peer/protocol"
 	"skein/agent/trust"
 	"skein/raftfsm/fleet/wire"
 )
@@ -171,7 +172,7 @@ func answer(w http.ResponseWriter, out any) {
 }
 
 func writeProblem(w http.ResponseWriter, err error) {
-	problem, status := trust.ProblemOf(err, codes)
+	problem, status := trust.ProblemOf(err, protocol.Codes)
 	text, encodeErr := wire.Marshal(problem)
 	if encodeErr != nil {
 		http.Error(w, "", status)
@@ -185,7 +186,7 @@ func writeProblem(w http.ResponseWriter, err error) {
 // refuse answers with the reason, and logs what somebody may have to look into.
 func (p *Port) refuse(w http.ResponseWriter, r *http.Request, peer trust.Peer, err error) {
 	writeProblem(w, err)
-	if _, status := trust.ProblemOf(err, codes); status == http.StatusServiceUnavailable || status == http.StatusMisdirectedRequest {
+	if _, status := trust.ProblemOf(err, protocol.Codes); status == http.StatusServiceUnavailable || status == http.StatusMisdirectedRequest {
 		return
 	}
 	p.limitedLog.warn("peer call refused", "peer call refused", "host", peer.Host, "call", r.URL.Path, "from", r.RemoteAddr, "err", err)

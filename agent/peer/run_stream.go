@@ -8,14 +8,15 @@ import (
 	"os"
 	"time"
 
+	"skein/agent/peer/protocol"
+	"skein/agent/peer/stream"
 	"skein/agent/trust"
-	"skein/raftfsm/fleet"
 )
 
 func isBehind(err error) bool { return errors.Is(err, ErrBehind) }
 
 // runStream serves one host until either side ends it.
-func (p *Port) runStream(s *stream, log Log, at position, reader *bufio.Reader) {
+func (p *Port) runStream(s *hostStream, log Log, at stream.Position, reader *bufio.Reader) {
 	p.hub.attach(log)
 	if !p.hub.add(s) {
 		_ = s.conn.Close()
@@ -33,84 +34,48 @@ func (p *Port) runStream(s *stream, log Log, at position, reader *bufio.Reader) 
 	p.cfg.Logs.Debug("host stream ended", "host", s.host, "session", s.session, "err", err)
 }
 
-// pump writes frames: at once when State changes, else a beat a second. ours is
-// true when this voter ended the stream.
-func (p *Port) pump(s *stream, log Log, at position, read <-chan error) (ours bool, err error) {
-	beat := time.NewTicker(VoterBeat)
-	defer beat.Stop()
-	sent := &ledger{}
-	if at.resume {
-		resumeAt(sent, log.State(), s.host, at)
-	}
-	if err := p.send(s, log, sent, true); err != nil {
-		return true, p.sendClose(s, err)
-	}
-	var settled <-chan time.Time // set while changes gather
+// pump writes the frames that are due. ours is true when this voter ended the
+// stream.
+func (p *Port) pump(s *hostStream, log Log, at stream.Position, read <-chan error) (ours bool, err error) {
+	sender := stream.NewSender(s.host, log.State(), at)
+	timer := time.NewTimer(0)
+	defer timer.Stop()
 	for {
 		select {
 		case err := <-read:
 			return errors.Is(err, os.ErrDeadlineExceeded) || errors.Is(err, ErrTooLarge) || errors.Is(err, ErrForbidden), err
 		case <-s.done:
-			return true, p.sendClose(s, s.why.Err(codes))
+			return true, p.sendClose(s, s.why.Err(protocol.Codes))
 		case <-s.woken:
-			if settled != nil {
-				continue
-			}
-			settled = time.After(coalesce)
-			err = p.send(s, log, sent, false)
-		case <-settled:
-			settled = nil
-			err = p.send(s, log, sent, false)
-		case <-beat.C:
-			err = p.send(s, log, sent, true)
+			sender.Changed()
+		case <-timer.C:
 		}
-		if err != nil {
+		if err := p.send(s, log, sender); err != nil {
 			return true, p.sendClose(s, err)
 		}
+		timer.Reset(max(0, sender.Due()-s.clock.Mono()))
 	}
 }
 
-// resumeAt makes the ledger that of a host which holds all up to at, unless its
-// part has changed since.
-func resumeAt(sent *ledger, st *fleet.State, host fleet.HostID, at position) {
-	h := st.Host(host)
-	if h == nil || h.WantedModifyIndex > at.index || h.Session.N != at.session || st.Fleet().Epoch != at.epoch {
-		return
-	}
-	sent.resume(st.Wanted(host))
-}
-
-// send brings the host up to date. Without always it sends nothing when nothing
-// of the host's part has changed.
-func (p *Port) send(s *stream, log Log, sent *ledger, always bool) error {
+// send brings the host up to date with what is due.
+func (p *Port) send(s *hostStream, log Log, sender *stream.Sender) error {
 	if err := p.mayStream(s, log); err != nil {
 		return err
 	}
-	st := log.State()
-	h := st.Host(s.host)
-	if err := reached(st, s.host, position{epoch: sent.epoch, index: sent.index, session: s.session}); err != nil {
+	frame, err := sender.Next(s.clock.Mono(), stream.View{State: log.State(), LeaderAge: p.detector.age(), Streams: p.hub.len()})
+	if err != nil || frame == nil {
 		return err
 	}
-	d := VoterFrame{Kind: KindBeat, Fleet: st.Fleet().ID, Epoch: st.Fleet().Epoch, Index: st.Index(), Session: s.session}
-	switch {
-	case !sent.begun || h.WantedModifyIndex > sent.index || d.Epoch != sent.epoch:
-		d = sent.frame(st.Wanted(s.host))
-	case !always:
-		return nil
-	default:
-		sent.index = d.Index
+	if err := s.write(*frame); err != nil {
+		return err
 	}
-	if roster := trust.RosterOf(st); !roster.Same(sent.roster) {
-		sent.roster, d.Roster = roster, &roster
-	}
-	d.LeaderAgeMs = p.detector.age().Milliseconds()
-	d.Streams, d.LogsOut = p.hub.len(), st.LogsOut(s.host)
-	return s.write(d)
+	sender.Sent()
+	return nil
 }
 
 // mayStream asks again what was asked when the stream opened: hosts are
 // forgotten, certificates end and voters retire while streams are open.
-func (p *Port) mayStream(s *stream, log Log) error {
+func (p *Port) mayStream(s *hostStream, log Log) error {
 	if p.log() != log {
 		return ErrNotHere
 	}
@@ -124,9 +89,9 @@ func (p *Port) mayStream(s *stream, log Log) error {
 }
 
 // sendClose tells the host why its stream ends, and returns it.
-func (p *Port) sendClose(s *stream, why error) error {
-	problem, _ := trust.ProblemOf(why, codes)
-	if err := s.write(VoterFrame{Kind: KindClose, Why: &problem, LeaderAgeMs: -1}); err != nil {
+func (p *Port) sendClose(s *hostStream, why error) error {
+	problem, _ := trust.ProblemOf(why, protocol.Codes)
+	if err := s.write(stream.VoterFrame{Kind: stream.KindClose, Why: &problem, LeaderAgeMs: -1}); err != nil {
 		return errors.Join(why, err)
 	}
 	return why

@@ -4,6 +4,7 @@ import (
 	"testing"
 	"time"
 
+	"skein/agent/peer/protocol"
 	"skein/agent/plan"
 	"skein/raftfsm/fleet"
 )
@@ -50,7 +51,7 @@ func TestAHostThatOnlyWitnessesFindIsHeardInNoSession(t *testing.T) {
 	}
 	s.heardIn("h9", 0)
 	s.host("h9").mute = false
-	s.run(2 * HostBeat)
+	s.run(2 * protocol.HostBeat)
 	s.heardIn("h9", 1)
 }
 

@@ -10,6 +10,8 @@ import (
 	"sync/atomic"
 	"time"
 
+	"skein/agent/peer/protocol"
+	"skein/agent/peer/stream"
 	"skein/agent/trust"
 	"skein/raftfsm/fleet"
 	"skein/raftfsm/fleet/wire"
@@ -18,7 +20,7 @@ import (
 
 // stream is one host's stream at this voter: a goroutine that reads beats and
 // one that writes frames.
-type stream struct {
+type hostStream struct {
 	host    fleet.HostID
 	session uint64
 	peer    trust.Peer
@@ -43,8 +45,8 @@ type stream struct {
 // noClock is the offset of a clock that was not measured.
 const noClock = math.MinInt64
 
-func newStream(host fleet.HostID, session uint64, peer trust.Peer, conn net.Conn, c clock.Clock) *stream {
-	s := &stream{host: host, session: session, peer: peer, conn: conn, clock: c, opened: c.Mono(),
+func newStream(host fleet.HostID, session uint64, peer trust.Peer, conn net.Conn, c clock.Clock) *hostStream {
+	s := &hostStream{host: host, session: session, peer: peer, conn: conn, clock: c, opened: c.Mono(),
 		woken: make(chan struct{}, 1), done: make(chan struct{}), told: noClock}
 	s.clockOff.Store(noClock)
 	s.heard.Store(int64(s.opened))
@@ -52,11 +54,11 @@ func newStream(host fleet.HostID, session uint64, peer trust.Peer, conn net.Conn
 	return s
 }
 
-func (s *stream) lastHeard() time.Duration    { return time.Duration(s.heard.Load()) }
-func (s *stream) suspectAfter() time.Duration { return time.Duration(s.suspect.Load()) }
+func (s *hostStream) lastHeard() time.Duration    { return time.Duration(s.heard.Load()) }
+func (s *hostStream) suspectAfter() time.Duration { return time.Duration(s.suspect.Load()) }
 
 // nudge has the writer look at State.
-func (s *stream) nudge() {
+func (s *hostStream) nudge() {
 	select {
 	case s.woken <- struct{}{}:
 	default:
@@ -64,7 +66,7 @@ func (s *stream) nudge() {
 }
 
 // end has the writer say why and close; the first reason counts.
-func (s *stream) end(why trust.Problem) {
+func (s *hostStream) end(why trust.Problem) {
 	s.once.Do(func() {
 		s.why = why
 		close(s.done)
@@ -75,13 +77,13 @@ func (s *stream) end(why trust.Problem) {
 var errHungUp = errors.New("the host hung up")
 
 // read takes beats until the connection ends. It returns why.
-func (s *stream) read(r *bufio.Reader, take func(fleet.CapacityReport)) error {
+func (s *hostStream) read(r *bufio.Reader, take func(fleet.CapacityReport)) error {
 	for {
 		if err := s.conn.SetReadDeadline(time.Now().Add(streamSilence)); err != nil {
 			return errHungUp
 		}
-		var up HostFrame
-		if err := readHostFrame(r, &up); err != nil {
+		var up stream.HostFrame
+		if err := stream.ReadHostFrame(r, &up); err != nil {
 			return err
 		}
 		now := s.clock.Mono()
@@ -108,7 +110,9 @@ func (s *stream) read(r *bufio.Reader, take func(fleet.CapacityReport)) error {
 // inStep reports whether a beat came when it should have. One that was held up on
 // the way, or that catches up after one, tells a time that has passed: an observer
 // that stood still would find all clocks behind.
-func inStep(gap time.Duration) bool { return gap >= HostBeat/2 && gap <= HostBeat*3/2 }
+func inStep(gap time.Duration) bool {
+	return gap >= protocol.HostBeat/2 && gap <= protocol.HostBeat*3/2
+}
 
 // offMs is how far a clock that tells wall is ahead of ours.
 func offMs(wall int64, ours time.Time) int64 {
@@ -118,8 +122,8 @@ func offMs(wall int64, ours time.Time) int64 {
 }
 
 // write sends one frame; a host that does not take it in time loses its stream.
-func (s *stream) write(d VoterFrame) error {
-	for _, part := range d.parts() {
+func (s *hostStream) write(d stream.VoterFrame) error {
+	for _, part := range d.Pieces() {
 		if err := s.conn.SetWriteDeadline(time.Now().Add(writeTime)); err != nil {
 			return err
 		}
@@ -158,6 +162,6 @@ func (a *arrivals) add(gap time.Duration) {
 // suspectAfter is SuspectAfter for a host whose beats are on time: 250 ms, the
 // beat itself, and four times what they are late.
 func (a *arrivals) suspectAfter() time.Duration {
-	late := max(a.now[2], a.before[2]) - HostBeat
-	return min(max(SuspectAfter, HostBeat+4*late), maxSuspectAfter)
+	late := max(a.now[2], a.before[2]) - protocol.HostBeat
+	return min(max(SuspectAfter, protocol.HostBeat+4*late), maxSuspectAfter)
 }

@@ -8,6 +8,8 @@ import (
 	"testing"
 	"time"
 
+	"skein/agent/peer/protocol"
+	"skein/agent/peer/stream"
 	"skein/agent/trust"
 	"skein/raftfsm/fleet"
 	"skein/raftfsm/fleet/wire"
@@ -36,7 +38,7 @@ func (p *pipes) open(t *testing.T, r *rig, n int) (hosts []fleet.HostID) {
 		here, there := net.Pipe()
 		peer := trust.Peer{Host: host, Key: key, NotAfter: r.clock.Now().Add(time.Hour)}
 		s := newStream(host, 1, peer, there, r.clock)
-		all.Go(func() { r.agents[0].port.runStream(s, log, position{session: 1}, bufio.NewReader(there)) })
+		all.Go(func() { r.agents[0].port.runStream(s, log, stream.Position{Session: 1}, bufio.NewReader(there)) })
 		all.Go(func() { p.follow(host, here) })
 		t.Cleanup(func() { _ = here.Close() })
 	}
@@ -50,16 +52,16 @@ func (p *pipes) open(t *testing.T, r *rig, n int) (hosts []fleet.HostID) {
 
 func (p *pipes) follow(host fleet.HostID, conn net.Conn) {
 	go func() {
-		for wire.WriteFrame(conn, HostFrame{}) == nil {
-			time.Sleep(HostBeat)
+		for wire.WriteFrame(conn, stream.HostFrame{}) == nil {
+			time.Sleep(protocol.HostBeat)
 		}
 	}()
 	for {
-		var d VoterFrame
+		var d stream.VoterFrame
 		if wire.ReadFrame(conn, &d) != nil {
 			return
 		}
-		if d.Kind == KindSnapshot || d.Kind == KindDelta {
+		if d.Kind == stream.KindSnapshot || d.Kind == stream.KindDelta {
 			p.mu.Lock()
 			p.frames[host]++
 			p.mu.Unlock()
@@ -90,7 +92,7 @@ func TestOfTwoHundredStreamsOnlyTheTouchedAreWoken(t *testing.T) {
 	if got := r.agents[0].port.hub.wakes.Load() - woken; got > 2 {
 		t.Errorf("%d streams were woken", got)
 	}
-	time.Sleep(2 * coalesce) // what should not come has had time to
+	time.Sleep(2 * stream.Coalesce) // what should not come has had time to
 	for host, n := range p.counts() {
 		if host != hosts[17] && n != before[host] {
 			t.Errorf("%s got %d frames", host, n-before[host])
@@ -111,8 +113,8 @@ func TestManyChangesOfOneHostComeInFewFrames(t *testing.T) {
 		r.must(fleet.AssignTasks{Host: hosts[0], Tasks: ids})
 	}
 	took := time.Since(start)
-	time.Sleep(2 * coalesce)
-	if got, most := p.counts()[hosts[0]]-before, 3+int(took/coalesce); got > most || got < 1 {
+	time.Sleep(2 * stream.Coalesce)
+	if got, most := p.counts()[hosts[0]]-before, 3+int(took/stream.Coalesce); got > most || got < 1 {
 		t.Errorf("100 changes in %s came in %d frames, want at most %d", took, got, most)
 	}
 }

@@ -6,6 +6,7 @@ import (
 	"testing"
 	"time"
 
+	"skein/agent/peer/protocol"
 	"skein/agent/plan"
 	"skein/agent/trust"
 	"skein/raftfsm/fleet"
@@ -45,7 +46,7 @@ type sceneVoter struct {
 
 type sceneHost struct {
 	Host
-	stream  *stream
+	stream  *hostStream
 	at      fleet.HostID // voter it streams from
 	mute    bool         // it does not beat
 	outcome Outcome      // what a witness finds
@@ -116,7 +117,7 @@ func (s *scene) run(d time.Duration) {
 func (s *scene) tick() {
 	now := s.clock.mono
 	for _, h := range s.hosts {
-		if h.stream != nil && !h.mute && now%HostBeat == 0 {
+		if h.stream != nil && !h.mute && now%protocol.HostBeat == 0 {
 			h.stream.heard.Store(int64(now))
 			h.stream.starved.Store(h.starved)
 		}
@@ -223,7 +224,7 @@ func TestADeadHostIsSilentWithinASecond(t *testing.T) {
 			s.run(2 * time.Second)
 			s.die(id)
 			took := s.until(id, plan.LivenessSilent, 2*time.Second)
-			if took < SuspectAfter-HostBeat || took > 1100*time.Millisecond {
+			if took < SuspectAfter-protocol.HostBeat || took > 1100*time.Millisecond {
 				t.Errorf("silent after %s", took)
 			}
 			for _, h := range s.hosts {
@@ -413,7 +414,7 @@ func TestAHostCutByItsVoterHasTimeToFindAnother(t *testing.T) {
 	s := newScene(t, 9, 3)
 	s.run(2 * time.Second)
 	s.hangUp("h9", true)
-	s.never("h9", plan.LivenessSuspect, NeverSeenAfter-2*HostBeat)
+	s.never("h9", plan.LivenessSuspect, NeverSeenAfter-2*protocol.HostBeat)
 	s.open("h9", "h1")
 	s.never("h9", plan.LivenessSuspect, 2*time.Second)
 }
@@ -429,7 +430,7 @@ func TestAStarvedObserverIsThreeTimesSlower(t *testing.T) {
 			starve(s)
 			s.run(2 * time.Second)
 			s.die("h9")
-			s.never("h9", plan.LivenessSuspect, starvedFactor*SuspectAfter-HostBeat-watchEvery)
+			s.never("h9", plan.LivenessSuspect, starvedFactor*SuspectAfter-protocol.HostBeat-watchEvery)
 			s.until("h9", plan.LivenessSilent, time.Second)
 		})
 	}
@@ -504,7 +505,7 @@ func TestAHalfDeadStreamAtTheOldVoterDoesNotHideTheNewOne(t *testing.T) {
 	s.run(2 * time.Second)
 	old := s.host("h9").at
 	stale := s.host("h9").stream
-	s.run(HostBeat)
+	s.run(protocol.HostBeat)
 	s.host("h9").stream = nil // the voter has not noticed
 	s.open("h9", "h1")
 	s.never("h9", plan.LivenessSuspect, 4*time.Second)

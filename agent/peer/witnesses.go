@@ -1,9 +1,9 @@
 package peer
 
 import (
-	"hash/fnv"
 	"slices"
 
+	"skein/agent/peer/protocol"
 	"skein/agent/plan"
 	"skein/raftfsm/fleet"
 )
@@ -76,7 +76,7 @@ func (p *witnessSets) pick(s *watchedHost) []fleet.HostID {
 	}
 	asksPerTurn := max(1, (len(zones)+maxWitnesses-1)/maxWitnesses)
 	turn, part := s.askedWitnesses/asksPerTurn, s.askedWitnesses%asksPerTurn
-	first := int(hashOf(string(s.id)) >> 33)
+	first := int(protocol.Hash(string(s.id)) >> 33)
 	start := first + turn
 	take := func(zone string, round int) {
 		hosts := p.hosts[zone]
@@ -104,19 +104,4 @@ func (p *witnessSets) pick(s *watchedHost) []fleet.HostID {
 		}
 	}
 	return out
-}
-
-func hashOf(parts ...string) uint64 {
-	h := fnv.New64a()
-	for _, part := range parts {
-		_, _ = h.Write([]byte(part))
-		_, _ = h.Write([]byte{0})
-	}
-	// FNV's high bits are weak on short inputs: mix (the finaliser of MurmurHash3).
-	x := h.Sum64()
-	x ^= x >> 33
-	x *= 0xff51afd7ed558ccd
-	x ^= x >> 33
-	x *= 0xc4ceb9fe1a85ec53
-	return x ^ x>>33
 }

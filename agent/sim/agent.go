@@ -21,7 +21,7 @@ type agent struct {
 
 	answers   map[uint64]error  // of frames
 	unwritten []converge.Record // of the journal: asked for and not durable
-	link      *link
+	link      *hostLink
 	node      *simlog.Node // nil on workers
 	serves    *serving
 	lead      *leading

@@ -9,6 +9,7 @@ import (
 	"skein/agent/converge"
 	"skein/agent/sim/simlog"
 	"skein/agent/sim/virtual"
+	"skein/agent/trust"
 	"skein/raftfsm/fleet"
 	"skein/runtime/fake"
 )
@@ -37,7 +38,7 @@ type host struct {
 	journal []converge.Record
 	wanted  *converge.SavedWanted
 	log     *simlog.Disk // of its voter's log; nil for none
-	roster  []fleet.HostID
+	roster  trust.Roster
 	nonce   uint64
 	disk    diskState
 
@@ -47,7 +48,6 @@ type host struct {
 	cuts    int           // under way, that part it from several others
 	pairs   int           // under way, from one other each
 	agent   *agent        // nil while none runs
-	banned  bool          // told that it was forgotten
 
 	listeners map[fleet.HostID]bool // hosts that have their stream from this one
 

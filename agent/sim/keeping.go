@@ -231,9 +231,9 @@ func (a *agent) prepareVoter(id fleet.RaftID) {
 }
 
 // retireOut deletes this host's log when a voter that it streams from says that
-// its id is out of the fleet.
-func (a *agent) retireOut(voter *agent) {
-	if a.log != nil && voter.node != nil && voter != a && a.log.ID().Number() <= voter.node.State().LogsOut(a.id) {
+// the logs up to its number are out of the fleet.
+func (a *agent) retireOut(logs int) {
+	if a.log != nil && a.log.ID().Number() <= logs {
 		a.w.sometimes("a voter that was replaced while away deletes its log")
 		a.retireVoter(a.log.ID())
 	}

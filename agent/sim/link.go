@@ -2,32 +2,39 @@ package sim
 
 import (
 	"errors"
-	"fmt"
-	"slices"
+	"math"
 	"time"
 
 	"skein/agent/converge"
+	"skein/agent/peer/link"
+	"skein/agent/peer/protocol"
+	"skein/agent/peer/stream"
 	"skein/agent/sim/virtual"
+	"skein/agent/trust"
 	"skein/raftfsm/fleet"
 )
 
-// link is an agent's way to the fleet: a session, a stream of wanted state from
-// one voter, and the reports that go back. It stands for agent/peer's Link over
-// the simulated network.
-type link struct {
+// hostLink runs a host's side of the peer port over the simulated network: a
+// session, a stream of wanted state from one voter, and the reports that go back.
+//
+// Nothing beats. A stream that flows brings the beat that it would have brought
+// whenever somebody looks at it; one that stands still is looked at when the
+// network changes.
+type hostLink struct {
 	a       *agent
-	session uint64
-	epoch   uint64
-	index   uint64
-	tries   int
-	attempt uint64 // of a session or a stream: answers of an earlier one are ignored
-	stream  *stream
-	since   time.Duration // of the stream
-	retry   *virtual.Timer
+	m       *link.Machine
+	timer   *virtual.Timer
+	attempt uint64 // that is under way, or up
+	stream  *voterStream
+	flowed  bool // it did when it was last looked at
 	frames  uint64
 
-	reportedUpTo order                          // newest report that was sent
-	stale        map[fleet.HostID]time.Duration // voters that had heard no leader, until when they are passed over
+	outbox         link.Outbox
+	sent           link.Send      // under way, or the last
+	resend         *virtual.Timer // of the outbox
+	reportedUpTo   order          // newest report that was sent
+	leaderAge      time.Duration  // of the stream's voter, when it was last looked at
+	streamsAtVoter int
 }
 
 // order is a place in a sequence of sequences.
@@ -37,104 +44,94 @@ func (o order) before(p order) bool {
 	return o.major < p.major || o.major == p.major && o.minor < p.minor
 }
 
-// Times of the link; agent/peer has the same.
-const (
-	voterSilence = 1500 * time.Millisecond
-	staleLeader  = 5 * time.Second
-	staleFor     = 30 * time.Second
-	homeAgain    = 30 * time.Second
-	callTimeout  = 3 * time.Second
-	retryFirst   = 100 * time.Millisecond
-	retryMost    = 5 * time.Second
-)
-
 var (
-	errNotVoter  = errors.New("not a voter")
-	errBehind    = errors.New("the voter is behind")
-	errCloned    = errors.New("another machine has this identity")
-	errNoLeader  = errors.New("no leader")
-	errNoAnswer  = errors.New("no answer")
-	errNotLeader = errors.New("not the leader")
+	errNoAnswer = errors.New("no answer")
+	errRefused  = errors.New("connection refused")
 )
 
-func newLink(a *agent) *link { return &link{a: a, stale: map[fleet.HostID]time.Duration{}} }
+func newLink(a *agent) *hostLink {
+	held := a.loop.Status()
+	return &hostLink{a: a, m: link.NewMachine(a.id, held.Epoch, held.Index, func(d time.Duration) time.Duration {
+		return a.w.chance.Between(0, max(d, 0))
+	})}
+}
 
 // begin looks for a voter.
-func (l *link) begin() { l.again(l.a.w.chance.Between(0, retryFirst)) }
-
-// again tries in a while, instead of whatever was to be tried.
-func (l *link) again(d time.Duration) {
-	l.attempt++
-	l.retry.Stop()
-	l.retry = l.a.life.After(d, l.connect)
+func (l *hostLink) begin() {
+	l.timer = l.a.life.After(l.a.w.chance.Between(0, 100*time.Millisecond), l.look)
 }
 
-// failed tries again after a back-off.
-func (l *link) failed(err error) {
-	if errors.Is(err, fleet.ErrForgotten) {
-		l.a.banned = true
-	}
-	if errors.Is(err, fleet.ErrOldSession) {
-		l.session = 0
-	}
-	l.tries++
-	d := min(retryFirst<<min(l.tries, 6), retryMost)
-	l.again(l.a.w.chance.Between(d/2, d))
-}
-
-// connect opens a session, or a stream when there is one.
-func (l *link) connect() {
-	if l.stream != nil || l.a.banned {
-		return
-	}
-	voter := l.choose()
-	if voter == nil {
-		l.failed(errNotVoter)
-		return
-	}
-	attempt := l.attempt
-	l.retry = l.a.life.After(callTimeout, func() { l.failed(errNoAnswer) })
-	if l.session == 0 {
-		l.open(voter, attempt)
-		return
-	}
-	l.dial(voter, attempt)
-}
-
-// choose picks a voter that may be asked, another after each failure. A host
-// that knows none that answers asks any other host for its voters.
-func (l *link) choose() *host {
-	w, h := l.a.w, l.a.host
-	if own := l.a.knownVoters(); l.tries > 0 && len(own) > 0 {
-		h.roster = own
-	}
-	var linked []*host
-	for _, id := range h.roster {
-		if v := w.hosts[id]; v != nil && id != h.id && w.net.Linked(h.id, id) {
-			linked = append(linked, v)
+// step gives an event to the machine and does what it asks for.
+func (l *hostLink) step(at time.Duration, e link.Event) {
+	for queue := []link.Event{e}; len(queue) > 0 && !l.a.life.Over(); queue = queue[1:] {
+		for _, effect := range l.m.Step(at, l.a.knownRoster(), queue[0]) {
+			if answer := l.do(effect); answer != nil {
+				queue = append(queue, answer)
+			}
 		}
 	}
-	fresh := slices.DeleteFunc(slices.Clone(linked), func(v *host) bool { return l.stale[v.id] > w.time.Now() })
-	if len(fresh) > 0 {
-		linked = fresh
+	if !l.a.life.Over() {
+		l.arm()
 	}
-	if len(linked) > 0 && l.tries%4 != 3 {
-		return linked[w.chance.IntN(len(linked))]
+}
+
+// arm has the machine look when it wants to; a stream that flows needs no look.
+func (l *hostLink) arm() {
+	l.timer.Stop()
+	if l.flows() {
+		return
 	}
-	if slices.Contains(h.roster, h.id) && (l.tries%4 == 3 || len(linked) == 0 && l.tries > 0) {
-		return h // a voter that hears no other listens to itself
-	}
-	if other := w.order[w.chance.IntN(len(w.order))]; w.net.Linked(h.id, other.id) && len(other.roster) > 0 {
-		h.roster = slices.Clone(other.roster)
-	}
-	if len(linked) > 0 {
-		return linked[0]
+	now := l.a.w.time.Now()
+	l.timer = l.a.life.After(max(0, l.m.Wake(now)-now), l.look)
+}
+
+func (l *hostLink) do(effect link.Effect) (answer link.Event) {
+	switch do := effect.(type) {
+	case link.OpenSession:
+		l.attempt = do.Attempt
+		l.open(do)
+	case link.Dial:
+		l.attempt = do.Attempt
+		l.dial(do)
+	case link.Deliver:
+		return link.FrameTaken{Attempt: do.Attempt, Frame: do.Frame, Err: l.deliver(do.Frame)}
+	case link.HangUp:
+		l.hangUp()
+		l.a.step(converge.VoterLost{})
+	case link.KeepRoster:
+		if len(do.Roster.Voters) > 0 && do.Roster.Newer(l.a.roster) {
+			l.a.host.roster = do.Roster
+		}
+	case link.TellSession:
+		l.a.w.note("%s opened session %d", l.a.name, do.Session)
+		l.a.step(converge.SessionOpened{Session: do.Session})
+	case link.Note:
+		l.a.w.note("%s is not served by %s: %v", l.a.name, l.a.w.nameOf(do.Voter), do.Err)
 	}
 	return nil
 }
 
+// ask calls a voter. failed is told when no connection comes up, or no answer
+// within the time that is left for it.
+func (l *hostLink) ask(voter fleet.HostID, within time.Duration, f func(v *agent, reply func(func())), failed func(error)) {
+	w := l.a.w
+	dial := w.net.Dial(l.a.id, voter)
+	switch {
+	case w.hosts[voter] == nil || dial == virtual.Refused:
+		l.a.life.After(time.Millisecond, func() { failed(errRefused) })
+		return
+	case dial == virtual.Silent || w.net.Condition(voter) == virtual.Frozen:
+		l.a.life.After(protocol.HandshakeTime, func() { failed(errNoAnswer) })
+		return
+	}
+	late := l.a.life.After(within, func() { failed(errNoAnswer) })
+	l.a.call(w.hosts[voter], func(v *agent, reply func(func())) {
+		f(v, func(answer func()) { reply(func() { late.Stop(); answer() }) })
+	})
+}
+
 // open asks a voter for a session.
-func (l *link) open(voter *host, attempt uint64) {
+func (l *hostLink) open(do link.OpenSession) {
 	h := l.a.host
 	h.nonce++
 	open := fleet.OpenSession{
@@ -143,91 +140,70 @@ func (l *link) open(voter *host, attempt uint64) {
 	if h.log != nil {
 		open.RaftID = h.log.ID()
 	}
-	l.a.call(voter, func(v *agent, reply func(func())) {
-		v.serves.openSession(l.a, open, func(g grant, err error) { reply(func() { l.opened(attempt, g, err) }) })
-	})
-}
-
-// grant is a session that was opened.
-type grant struct {
-	session, epoch, index, nonce uint64
-	roster                       []fleet.HostID
-}
-
-func (l *link) opened(attempt uint64, g grant, err error) {
-	if attempt != l.attempt {
-		return
+	opened := func(g protocol.SessionGrant, err error) {
+		l.step(l.a.w.time.Now(), link.SessionOpened{Attempt: do.Attempt, Grant: g, Err: err})
 	}
-	if err != nil {
-		l.a.nonce = max(l.a.nonce, g.nonce)
-		l.a.w.note("%s gets no session: %v", l.a.name, err)
-		l.failed(err)
-		return
-	}
-	l.session, l.tries = g.session, 0
-	l.a.roster = g.roster
-	l.advance(g.epoch, g.index)
-	l.a.w.note("%s opened session %d", l.a.name, g.session)
-	l.a.step(converge.SessionOpened{Session: g.session})
-	l.again(0)
-}
-
-func (l *link) advance(epoch, index uint64) {
-	if epoch > l.epoch || epoch == l.epoch && index > l.index {
-		l.epoch, l.index = epoch, index
-	}
+	l.ask(do.Voter, link.SessionTime, func(v *agent, reply func(func())) {
+		v.serves.openSession(l.a, open, func(g protocol.SessionGrant, nonce uint64, err error) {
+			reply(func() {
+				h.nonce = max(h.nonce, nonce) // another life of this disk may have used more
+				opened(g, err)
+			})
+		})
+	}, func(err error) { opened(protocol.SessionGrant{}, err) })
 }
 
 // dial asks a voter for a stream.
-func (l *link) dial(voter *host, attempt uint64) {
-	a, session, epoch, index := l.a, l.session, l.epoch, l.index
-	a.call(voter, func(v *agent, reply func(func())) {
-		v.serves.begin(a, attempt, session, epoch, index, func(s *stream, err error) { reply(func() { l.dialled(attempt, s, err) }) })
-	})
+func (l *hostLink) dial(do link.Dial) {
+	l.ask(do.Voter, protocol.HandshakeTime+stream.CatchUp, func(v *agent, reply func(func())) {
+		v.serves.begin(l.a, do.Attempt, do.At, func(s *voterStream, err error) { reply(func() { l.dialled(do.Attempt, s, err) }) })
+	}, func(err error) { l.dialled(do.Attempt, nil, err) })
 }
 
-func (l *link) dialled(attempt uint64, s *stream, err error) {
+func (l *hostLink) dialled(attempt uint64, s *voterStream, err error) {
 	if attempt != l.attempt || l.stream != nil {
 		if s != nil {
 			s.close()
 		}
 		return
 	}
-	if err != nil {
-		l.failed(err)
-		return
+	if err == nil {
+		l.stream, l.flowed, l.leaderAge = s, true, 0
+		s.voter.listeners[l.a.id] = true
+		l.a.w.detectors.Opened(l.a.id, s.voter.id, s.session)
 	}
-	l.retry.Stop()
-	l.stream, l.since = s, l.a.w.time.Now()
-	l.a.retireOut(s.voter)
-	s.voter.listeners[l.a.id] = true
-	l.a.w.detectors.Opened(l.a.id, s.voter.id, s.session)
-	l.a.roster = s.voter.knownVoters()
-	s.push()
-	l.a.step()
-	l.a.w.lookLater(l.a.host)
+	l.step(l.a.w.time.Now(), link.Dialled{Attempt: attempt, Err: err})
+	if err == nil && l.stream == s {
+		s.push()
+		l.a.w.lookLater(l.a.host)
+	}
 }
 
 // flows reports whether the stream brings what its voter sends.
-func (l *link) flows() bool {
+func (l *hostLink) flows() bool {
 	return l.stream != nil && !l.stream.closed && l.a.w.net.Linked(l.a.id, l.stream.voter.id)
 }
 
-// frame takes a frame of the stream and says what became of it.
-func (l *link) frame(s *stream, f converge.Frame) error {
-	if l.stream != s {
-		return errNoAnswer
+// frame takes a frame of the stream.
+func (l *hostLink) frame(s *voterStream, f stream.VoterFrame) {
+	if l.stream == s {
+		l.leaderAge, l.streamsAtVoter = time.Duration(f.LeaderAgeMs)*time.Millisecond, f.Streams
+		l.step(l.a.w.time.Now(), link.FrameCame{Attempt: s.attempt, Frame: f})
 	}
-	l.a.roster = s.voter.knownVoters()
-	l.a.retireOut(s.voter)
-	return l.deliver(f)
 }
 
 // deliver gives a frame to the host loop.
-func (l *link) deliver(f converge.Frame) error {
+func (l *hostLink) deliver(f stream.VoterFrame) error {
+	l.a.retireOut(f.LogsOut)
+	return l.deliverAs(f)
+}
+
+func (l *hostLink) deliverAs(d stream.VoterFrame) error {
 	l.frames++
-	f.Ref = l.frames
-	f = l.a.w.mutateFrame(l.a.host, f)
+	f := l.a.w.mutateFrame(l.a.host, converge.Frame{
+		Ref: l.frames, Fleet: d.Fleet, Epoch: d.Epoch, Index: d.Index, Session: d.Session, Complete: d.Kind == stream.KindSnapshot,
+		Tasks: d.Tasks, Removed: d.Removed, TaskDefs: d.TaskDefs, LeaderAge: time.Duration(d.LeaderAgeMs) * time.Millisecond,
+	})
 	l.a.step(f)
 	err := l.a.answers[f.Ref]
 	delete(l.a.answers, f.Ref)
@@ -236,127 +212,139 @@ func (l *link) deliver(f converge.Frame) error {
 		l.a.w.note("%s refuses a frame: %v", l.a.name, err)
 		return err
 	}
-	l.advance(f.Epoch, f.Index)
-	l.tries = 0
 	l.a.w.watch.accepted(l.a.host, f)
 	return nil
 }
 
-// lose ends the stream and looks for another voter.
-func (l *link) lose(err error, wait time.Duration) {
-	if l.stream == nil {
+// hangUp ends the stream without a word to the host loop.
+func (l *hostLink) hangUp() {
+	s := l.stream
+	if s == nil {
 		return
 	}
-	s := l.stream
-	l.hangUp()
-	l.a.w.note("%s loses its voter %s: %v", l.a.name, s.voter.name, err)
-	if errors.Is(err, fleet.ErrOldSession) {
-		l.session = 0
-	}
-	l.a.step(converge.VoterLost{})
-	l.again(l.a.w.chance.Between(wait, wait+50*time.Millisecond))
-}
-
-// hangUp ends the stream without a word to the host loop.
-func (l *link) hangUp() {
-	if s := l.stream; s != nil {
-		l.stream = nil
-		if s.voter.node != nil {
-			l.a.roster = s.voter.knownVoters() // beats have told until now
-		}
-		s.close()
-		delete(s.voter.listeners, l.a.id)
-		l.a.w.detectors.Closed(l.a.id, s.voter.id)
+	l.stream = nil
+	s.close()
+	delete(s.voter.listeners, l.a.id)
+	l.a.w.detectors.Closed(l.a.id, s.voter.id)
+	if l.sent.Voter == s.voter.id {
+		l.reported(l.sent, errNoAnswer) // a voter that went silent does not answer the report either
 	}
 }
 
-// look leaves a voter that is not heard any more, or that has heard no leader
-// for long while another has.
-func (l *link) look() {
-	s := l.stream
+// look brings what beats have told until now, and has the machine see what is due.
+func (l *hostLink) look() {
+	w, s := l.a.w, l.stream
 	switch {
 	case s == nil:
+	case (s.closed || s.voter.life.Over()) && w.net.Dial(l.a.id, s.voter.id) != virtual.Silent:
+		l.step(w.time.Now(), link.StreamEnded{Attempt: s.attempt, Err: errNoAnswer})
 		return
-	case (s.closed || s.voter.life.Over()) && l.a.w.net.Dial(l.a.id, s.voter.id) != virtual.Silent:
-		l.lose(fmt.Errorf("the stream ended: %w", errNoAnswer), 0)
-	case !l.flows():
-		l.a.life.After(voterSilence, func() {
-			if l.stream == s && !l.flows() {
-				l.lose(fmt.Errorf("silent for %s: %w", voterSilence, errNoAnswer), 0)
-			}
-		})
-	case s.voter == l.a && l.a.w.time.Now()-l.since > homeAgain && l.fresher():
-		l.lose(fmt.Errorf("a stream to oneself shows nobody a sign of life: %w", errNoAnswer), 0)
-	case s.voter.leaderAge() > staleLeader && l.fresher():
-		l.stale[s.voter.id] = l.a.w.time.Now() + staleFor
-		l.lose(fmt.Errorf("it has heard no leader for %s: %w", staleLeader, errNoLeader), 0)
+	case l.flows():
+		l.flowed = true
+		s.beat()
+	case l.flowed:
+		l.flowed = false
+		l.lastBeat(s)
 	}
+	l.step(w.time.Now(), link.Tick{})
 }
 
-// fresher reports whether a voter that has heard its leader can be reached.
-func (l *link) fresher() bool {
-	for _, id := range l.a.roster {
-		if v := l.a.w.hosts[id]; v != nil && v.agent != nil && v.agent != l.a && l.a.w.net.Linked(l.a.id, id) && v.agent.leaderAge() <= staleLeader {
-			return true
-		}
-	}
-	return false
+// lastBeat brings the beat that was heard last on a stream that flows no more.
+func (l *hostLink) lastBeat(s *voterStream) {
+	held := l.m.Status()
+	at := l.a.w.time.Now() - l.a.w.chance.Between(0, protocol.VoterBeat)
+	l.step(max(at, held.Heard), link.FrameCame{Attempt: s.attempt, Frame: stream.VoterFrame{
+		Kind: stream.KindBeat, Fleet: fleetID, Epoch: held.Epoch, Index: held.Index, Session: held.Session,
+		LeaderAgeMs: l.leaderAge.Milliseconds(), Streams: l.streamsAtVoter,
+	}})
 }
 
-// report sends a report to the stream's voter; without one it gets lost, and the
-// host loop sends it again.
-func (l *link) report(r fleet.Report) {
-	if l.stream == nil {
-		return
-	}
+// report has a report committed.
+func (l *hostLink) report(r fleet.Report) {
 	r.Host = l.a.id
+	l.outbox.Offer(r)
+	l.sendReport()
+}
+
+func (l *hostLink) sendReport() {
+	l.resend.Stop()
+	now := l.a.w.time.Now()
+	s, ok := l.outbox.Next(now, func() []fleet.HostID {
+		return l.m.Status().ReportTo(link.Preferred(l.a.id, l.a.knownRoster()))
+	})
+	if !ok {
+		if due := l.outbox.Due(); due < math.MaxInt64 {
+			l.resend = l.a.life.After(max(0, due-now), l.sendReport)
+		}
+		return
+	}
+	r := *s.Report
 	if at := (order{r.Session, r.Seq}); l.reportedUpTo.before(at) {
 		l.reportedUpTo = at
 		l.a.w.watch.checker.ReportSent(l.a.id, r.Session, r.Seq)
 	}
-	voter := l.stream.voter.host
-	send := func() {
-		l.a.call(voter, func(v *agent, reply func(func())) {
-			v.serves.report(r, func(err error) { reply(func() { l.reported(r, err) }) })
-		})
-	}
-	send()
-	if l.a.w.chance.Is(l.a.w.cfg.Tuning.LateReport) {
+	l.sent = s
+	l.ask(s.Voter, link.ReportTime, func(v *agent, reply func(func())) {
+		v.serves.report(r, func(err error) { reply(func() { l.reported(s, err) }) })
+	}, func(err error) { l.reported(s, err) })
+	if voter := l.a.w.hosts[s.Voter]; voter != nil && l.a.w.chance.Is(l.a.w.cfg.Tuning.LateReport) {
 		l.a.w.sometimes("a report comes again later")
 		l.a.after(l.a.w.chance.Between(time.Second, time.Minute), func() { l.a.w.resend(l.a.host, voter, r) })
 	}
 }
 
-func (l *link) reported(r fleet.Report, err error) {
-	switch {
-	case err == nil:
-		l.a.step(converge.ReportAcked{Session: r.Session, Seq: r.Seq})
-	case errors.Is(err, fleet.ErrOldSession) && r.Session == l.session:
-		if l.stream != nil {
-			l.lose(err, retryFirst)
-		} else {
-			l.session = 0
-			l.again(retryFirst)
-		}
-	case errors.Is(err, fleet.ErrInvalid), errors.Is(err, fleet.ErrLimit):
-		l.a.step(converge.ReportRefused{Session: r.Session, Seq: r.Seq, Err: err})
+func (l *hostLink) reported(s link.Send, err error) {
+	now := l.a.w.time.Now()
+	fate := l.outbox.Answered(now, s, err)
+	switch fate {
+	case link.Pending:
+	case link.Committed:
+		l.a.step(converge.ReportAcked{Session: s.Report.Session, Seq: s.Report.Seq})
+	case link.Refused:
+		l.a.step(converge.ReportRefused{Session: s.Report.Session, Seq: s.Report.Seq, Err: err})
+	case link.OldSession:
+		l.step(now, link.SessionEnded{Session: s.Report.Session})
+	}
+	if !l.a.life.Over() {
+		l.sendReport()
 	}
 }
 
-// call runs f on another agent, which may reply; both ways take their time and
-// may get lost. A host that calls itself needs no network.
+// call runs f on another agent over a connection; f may reply. A host that calls
+// itself needs no network.
 func (a *agent) call(to *host, f func(v *agent, reply func(func()))) {
-	a.w.net.Send(a.id, to.id, func() {
+	a.w.net.Carry(a.id, to.id, func() {
 		v := to.agent
 		if v == nil {
 			return
 		}
 		f(v, func(answer func()) {
-			a.w.net.Send(to.id, a.id, func() {
+			a.w.net.Carry(to.id, a.id, func() {
 				if !a.life.Over() {
 					answer()
 				}
 			})
 		})
 	})
+}
+
+// knownRoster is the newest voters known here: by State, or what the host was told.
+func (a *agent) knownRoster() trust.Roster {
+	known := a.host.roster
+	if a.node != nil && a.node.State().Fleet() != nil {
+		if now := trust.RosterOf(a.node.State()); !known.Newer(now) {
+			return now
+		}
+	}
+	return known
+}
+
+// knownVoters are the hosts that vote, as far as is known here.
+func (a *agent) knownVoters() (voters []fleet.HostID) {
+	for _, v := range a.knownRoster().Voters {
+		if v.Voting {
+			voters = append(voters, v.Host)
+		}
+	}
+	return voters
 }

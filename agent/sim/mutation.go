@@ -142,8 +142,8 @@ func (w *World) mutateFrame(h *host, f converge.Frame) converge.Frame {
 	a := h.agent
 	switch w.cfg.Mutation {
 	case MutationOlderIntent:
-		if f.Index < a.link.index {
-			f.Index, f.Session = a.link.index, a.link.session
+		if held := a.link.m.Status(); f.Index < held.Index {
+			f.Index, f.Session = held.Index, held.Session
 		}
 	case MutationDeltaIsWhole:
 		f.Complete = true

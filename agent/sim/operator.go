@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"time"
 
+	"skein/agent/peer/protocol"
 	"skein/raftfsm/fleet"
 )
 
@@ -64,7 +65,7 @@ func (r *request) serve(a *agent, answer func(fleet.Result, uint64, error)) {
 		return
 	}
 	if a.node == nil {
-		for _, id := range a.roster {
+		for _, id := range a.knownVoters() {
 			if v := r.w.hosts[id]; v != nil && r.w.net.Linked(a.id, id) {
 				a.call(v, func(v *agent, reply func(func())) {
 					if v.node != nil {
@@ -74,7 +75,7 @@ func (r *request) serve(a *agent, answer func(fleet.Result, uint64, error)) {
 				return
 			}
 		}
-		answer(fleet.Result{}, 0, errNoLeader)
+		answer(fleet.Result{}, 0, protocol.ErrNoLeader)
 		return
 	}
 	c := r.make(a.node.State())

@@ -8,6 +8,8 @@ import (
 	"strconv"
 	"time"
 
+	"skein/agent/peer/protocol"
+	"skein/agent/peer/stream"
 	"skein/agent/sim/simlog"
 	"skein/raftfsm/fleet"
 )
@@ -16,7 +18,7 @@ import (
 // reports and proposals. It stands for agent/peer's handlers.
 type serving struct {
 	a       *agent
-	streams map[fleet.HostID]*stream
+	streams map[fleet.HostID]*voterStream
 	batch   []gathered
 }
 
@@ -31,27 +33,11 @@ const (
 	gatherReports = 5 * time.Millisecond
 	proposeWait   = 10 * time.Second
 	proposePause  = 50 * time.Millisecond
-	coalesce      = 20 * time.Millisecond
-	catchUp       = 2 * time.Second
 	batchMost     = 256
+	callTimeout   = 3 * time.Second
 )
 
-func newServing(a *agent) *serving { return &serving{a: a, streams: map[fleet.HostID]*stream{}} }
-
-// knownVoters are the hosts that vote, as this voter knows it; on a worker, what
-// it was told last.
-func (a *agent) knownVoters() []fleet.HostID {
-	if a.node == nil {
-		return a.roster
-	}
-	var voters []fleet.HostID
-	for v := range a.node.State().Voters() {
-		if v.Phase == fleet.VoterVoting {
-			voters = append(voters, v.Host)
-		}
-	}
-	return voters
-}
+func newServing(a *agent) *serving { return &serving{a: a, streams: map[fleet.HostID]*voterStream{}} }
 
 // leaderAge is since when this voter has heard no leader.
 func (a *agent) leaderAge() time.Duration {
@@ -61,15 +47,15 @@ func (a *agent) leaderAge() time.Duration {
 	return a.node.LeaderAge()
 }
 
-func (s *serving) openSession(from *agent, open fleet.OpenSession, done func(grant, error)) {
+func (s *serving) openSession(from *agent, open fleet.OpenSession, done func(g protocol.SessionGrant, nonce uint64, err error)) {
 	node := s.a.node
 	if node == nil {
-		done(grant{}, errNotVoter)
+		done(protocol.SessionGrant{}, 0, protocol.ErrNotHere)
 		return
 	}
 	h := node.State().Host(open.Host)
 	if h == nil {
-		done(grant{}, errBehind)
+		done(protocol.SessionGrant{}, 0, protocol.ErrBehind)
 		return
 	}
 	if st := s.streams[open.Host]; st != nil && st.to != from && !st.to.life.Over() {
@@ -80,58 +66,60 @@ func (s *serving) openSession(from *agent, open fleet.OpenSession, done func(gra
 		if err == nil {
 			err = results[0].Err
 		}
-		g := grant{index: index, epoch: 1, roster: s.a.knownVoters()}
-		if node.State().Host(open.Host) != nil {
-			g.nonce = node.State().Host(open.Host).Session.Nonce
+		g := protocol.SessionGrant{Index: index, Epoch: 1, Roster: s.a.knownRoster()}
+		var nonce uint64
+		if h := node.State().Host(open.Host); h != nil {
+			nonce = h.Session.Nonce
 		}
 		if err == nil && len(results[0].IDs) == 0 {
-			err = errCloned
+			err = protocol.ErrCloned
 		}
 		if err == nil {
-			g.session, err = strconv.ParseUint(results[0].IDs[0], 10, 64)
+			g.Session, err = strconv.ParseUint(results[0].IDs[0], 10, 64)
 		}
-		done(g, err)
+		done(g, nonce, err)
 	})
 }
 
 // begin makes a stream for a host, once this voter has come to what the host has
 // seen.
-func (s *serving) begin(from *agent, attempt, session, epoch, index uint64, done func(*stream, error)) {
-	deadline := s.a.w.time.Now() + catchUp
+func (s *serving) begin(from *agent, attempt uint64, at stream.Position, done func(*voterStream, error)) {
+	deadline := s.a.w.time.Now() + stream.CatchUp
 	var try func()
 	try = func() {
 		node := s.a.node
 		if node == nil {
-			done(nil, errNotVoter)
+			done(nil, protocol.ErrNotHere)
 			return
 		}
-		h := node.State().Host(from.id)
-		switch {
-		case h == nil || h.Session.N < session || node.State().Index() < index:
-			if s.a.w.time.Now() >= deadline {
-				s.a.w.sometimes("a voter is behind what a host has seen")
-				done(nil, errBehind)
-				return
-			}
-			s.a.life.After(proposePause, try)
-		case h.State == fleet.HostForgotten:
+		if h := node.State().Host(from.id); h != nil && h.State == fleet.HostForgotten {
 			done(nil, fleet.ErrForgotten)
-		case h.Session.N > session, h.State == fleet.HostLost:
-			done(nil, fleet.ErrOldSession)
-		default:
-			old := s.streams[from.id]
-			st := &stream{voter: s.a, to: from, attempt: attempt, session: session}
-			s.streams[from.id] = st
-			if old != nil {
-				old.closed = true
-			}
-			done(st, nil)
+			return
 		}
+		err := stream.Reached(node.State(), from.id, at)
+		switch {
+		case errors.Is(err, protocol.ErrBehind) && s.a.w.time.Now() < deadline:
+			s.a.life.After(proposePause, try)
+			return
+		case errors.Is(err, protocol.ErrBehind):
+			s.a.w.sometimes("a voter is behind what a host has seen")
+		}
+		if err != nil {
+			done(nil, err)
+			return
+		}
+		old := s.streams[from.id]
+		st := &voterStream{voter: s.a, to: from, attempt: attempt, session: at.Session, sender: stream.NewSender(from.id, node.State(), at)}
+		s.streams[from.id] = st
+		if old != nil {
+			old.closed = true
+		}
+		done(st, nil)
 	}
 	try()
 }
 
-func (s *serving) forget(st *stream) {
+func (s *serving) forget(st *voterStream) {
 	if s.streams[st.to.id] == st {
 		delete(s.streams, st.to.id)
 	}
@@ -139,7 +127,7 @@ func (s *serving) forget(st *stream) {
 
 func (s *serving) closeAll() {
 	for _, id := range slices.Sorted(maps.Keys(s.streams)) {
-		s.streams[id].end(errNotVoter)
+		s.streams[id].end(protocol.ErrNotHere)
 	}
 }
 
@@ -147,14 +135,9 @@ func (s *serving) closeAll() {
 func (s *serving) wake(t fleet.ChangeSet) {
 	for _, ids := range [][]fleet.HostID{t.Wanted, t.Hosts} {
 		for _, id := range ids {
-			st := s.streams[id]
-			if st == nil || st.flying {
-				if st != nil {
-					st.dirty = true
-				}
-				continue
+			if st := s.streams[id]; st != nil {
+				st.changed()
 			}
-			s.a.life.After(s.a.w.chance.Between(0, coalesce), st.push)
 		}
 	}
 }
@@ -162,7 +145,7 @@ func (s *serving) wake(t fleet.ChangeSet) {
 // report has a report committed, with others.
 func (s *serving) report(r fleet.Report, done func(error)) {
 	if s.a.node == nil {
-		done(errNotVoter)
+		done(protocol.ErrNotHere)
 		return
 	}
 	h := s.a.node.State().Host(r.Host)
@@ -171,7 +154,7 @@ func (s *serving) report(r fleet.Report, done func(error)) {
 	}
 	switch {
 	case h == nil || h.Session.N < r.Session:
-		done(errBehind)
+		done(protocol.ErrBehind)
 		return
 	case h.Session.N > r.Session:
 		done(fleet.ErrOldSession)
@@ -190,11 +173,11 @@ func (s *serving) gather(item fleet.Item, done func(fleet.Result, error)) {
 	if !s.a.node.IsLeader() {
 		s.forward(func(leader *agent, reply func(func())) {
 			if leader.node == nil || !leader.node.IsLeader() {
-				reply(func() { done(fleet.Result{}, errNotLeader) })
+				reply(func() { done(fleet.Result{}, protocol.ErrNotLeader) })
 				return
 			}
 			leader.serves.gather(item, func(r fleet.Result, err error) { reply(func() { done(r, err) }) })
-		}, func() { done(fleet.Result{}, errNoLeader) })
+		}, func() { done(fleet.Result{}, protocol.ErrNoLeader) })
 		return
 	}
 	s.batch = append(s.batch, gathered{item, done})
@@ -276,12 +259,12 @@ func (s *serving) propose(items []fleet.Item, done func([]fleet.Result, uint64, 
 	}
 	var try func()
 	again := func(r []fleet.Result, index uint64, err error) {
-		if err == nil || !errors.Is(err, errNotLeader) && !errors.Is(err, simlog.ErrNotLeader) && !errors.Is(err, errNoLeader) {
+		if err == nil || !errors.Is(err, protocol.ErrNotLeader) && !errors.Is(err, simlog.ErrNotLeader) && !errors.Is(err, protocol.ErrNoLeader) {
 			answer(r, index, err)
 			return
 		}
 		if s.a.w.time.Now() >= deadline {
-			answer(nil, 0, fmt.Errorf("%w: %w", errNoLeader, err))
+			answer(nil, 0, fmt.Errorf("%w: %w", protocol.ErrNoLeader, err))
 			return
 		}
 		s.a.life.After(proposePause, try)
@@ -289,7 +272,7 @@ func (s *serving) propose(items []fleet.Item, done func([]fleet.Result, uint64, 
 	try = func() {
 		switch {
 		case s.a.node == nil:
-			answer(nil, 0, errNotVoter)
+			answer(nil, 0, protocol.ErrNotHere)
 		case s.a.node.IsLeader():
 			s.a.node.Propose(items, s.a.fleetTime(), again)
 		default:
@@ -305,11 +288,11 @@ func (s *serving) propose(items []fleet.Item, done func([]fleet.Result, uint64, 
 func (s *serving) proposeThere(items []fleet.Item, done func([]fleet.Result, uint64, error)) {
 	s.forward(func(leader *agent, reply func(func())) {
 		if leader.node == nil || !leader.node.IsLeader() {
-			reply(func() { done(nil, 0, errNotLeader) })
+			reply(func() { done(nil, 0, protocol.ErrNotLeader) })
 			return
 		}
 		leader.node.Propose(items, leader.fleetTime(), func(r []fleet.Result, index uint64, err error) {
 			reply(func() { done(r, index, err) })
 		})
-	}, func() { done(nil, 0, errNoLeader) })
+	}, func() { done(nil, 0, protocol.ErrNoLeader) })
 }

@@ -7,10 +7,12 @@ import (
 	"time"
 
 	"skein/agent/lead"
+	"skein/agent/peer/link"
 	"skein/agent/sim/simdetector"
 	"skein/agent/sim/simlog"
 	"skein/agent/sim/virtual"
 	"skein/agent/sim/workload"
+	"skein/agent/trust"
 	"skein/raftfsm/fleet"
 	"skein/runtime/fake"
 )
@@ -85,6 +87,14 @@ func (w *World) State() *fleet.State { return w.truth }
 // wall is the right time.
 func (w *World) wall() fleet.Time { return began.Add(w.time.Now()) }
 
+// nameOf is what people call a host.
+func (w *World) nameOf(id fleet.HostID) string {
+	if h := w.hosts[id]; h != nil {
+		return h.name
+	}
+	return string(id)
+}
+
 // note adds a line to the trace.
 func (w *World) note(format string, args ...any) { w.trace.add(w.time.Now(), format, args...) }
 
@@ -104,7 +114,7 @@ func (w *World) Bring(limit time.Duration) error {
 	if err := w.log.Bootstrap(first.log); err != nil {
 		return fmt.Errorf("bootstrap: %w", err)
 	}
-	first.roster = []fleet.HostID{first.id}
+	first.roster = trust.Roster{Voters: []trust.RosterVoter{{Host: first.id, Addr: first.addr(), Voting: true}}}
 	until := w.time.Now() + limit
 	if !w.runUntil(until, func() bool { return first.agent != nil && first.agent.node != nil && first.agent.node.IsLeader() }) {
 		return fmt.Errorf("%s does not lead after %s", first.name, limit)
@@ -113,7 +123,7 @@ func (w *World) Bring(limit time.Duration) error {
 		return err
 	}
 	for _, h := range w.order[1:] {
-		h.roster = []fleet.HostID{first.id}
+		h.roster = first.roster
 		h.powerOn()
 	}
 	if !w.runUntil(until, w.complete) {
@@ -157,7 +167,7 @@ func (w *World) admit(first *host, until time.Duration) error {
 		}
 		items = items[n:]
 	}
-	first.agent.link.again(0)
+	first.agent.link.look()
 	return nil
 }
 
@@ -238,7 +248,7 @@ func (w *World) lookLater(h *host) {
 	if a == nil || a.link == nil {
 		return
 	}
-	for _, d := range []time.Duration{time.Millisecond, staleLeader + time.Second, 3 * staleLeader, homeAgain + time.Second} {
+	for _, d := range []time.Duration{time.Millisecond, link.StaleLeader + time.Second, 3 * link.StaleLeader, link.HomeAgain + time.Second} {
 		a.life.After(d, a.link.look)
 	}
 }

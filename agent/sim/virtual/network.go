@@ -196,6 +196,41 @@ func (n *Network) Send(from, to fleet.HostID, f func()) {
 	}
 }
 
+// resendAfter and resendFor are how long a connection waits before it sends a
+// packet again that was lost, and after how long it gives up.
+const (
+	resendAfter = 250 * time.Millisecond
+	resendFor   = 2 * time.Second
+)
+
+// Carry runs f on the other side as Send does, over a connection: what gets lost
+// is sent again for a while, and comes once.
+func (n *Network) Carry(from, to fleet.HostID, f func()) {
+	run := n.machine(to).life
+	if run != nil {
+		n.carry(from, to, run, n.time.Now()+resendFor, f)
+	}
+}
+
+func (n *Network) carry(from, to fleet.HostID, run *Run, until time.Duration, f func()) {
+	again := func() {
+		if n.time.Now() < until {
+			run.After(resendAfter, func() { n.carry(from, to, run, until, f) })
+		}
+	}
+	if from != to && (!n.Passes(from, to) || n.chance.Is(n.conditions.Loss)) {
+		again()
+		return
+	}
+	run.After(n.delay(from, to), func() {
+		if from != to && !n.Passes(from, to) {
+			again()
+			return
+		}
+		f()
+	})
+}
+
 func (n *Network) deliver(from, to fleet.HostID, run *Run, f func()) {
 	run.After(n.delay(from, to), func() {
 		if from == to || n.Passes(from, to) {

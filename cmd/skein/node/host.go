@@ -11,6 +11,7 @@ import (
 	"skein/agent/api"
 	"skein/agent/converge"
 	"skein/agent/peer"
+	"skein/agent/peer/stream"
 	"skein/cmd/skein/config"
 	"skein/raftfsm"
 	"skein/raftfsm/fleet"
@@ -91,14 +92,14 @@ func (n *node) session() fleet.OpenSession {
 }
 
 // deliver hands a frame of the stream to the host loop.
-func (n *node) deliver(d peer.VoterFrame) error {
+func (n *node) deliver(d stream.VoterFrame) error {
 	leaderAge := time.Duration(d.LeaderAgeMs) * time.Millisecond
 	n.host.VoterHeard(leaderAge)
 	n.voter.retireOut(d.LogsOut)
 	ctx, cancel := context.WithTimeout(context.Background(), deliverWithin)
 	defer cancel()
 	return n.host.Deliver(ctx, converge.Frame{
-		Fleet: d.Fleet, Epoch: d.Epoch, Index: d.Index, Session: d.Session, Complete: d.Kind == peer.KindSnapshot,
+		Fleet: d.Fleet, Epoch: d.Epoch, Index: d.Index, Session: d.Session, Complete: d.Kind == stream.KindSnapshot,
 		Tasks: d.Tasks, Removed: d.Removed, TaskDefs: d.TaskDefs, LeaderAge: leaderAge,
 	})
 }

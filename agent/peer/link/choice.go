@@ -1,4 +1,4 @@
-package peer
+package link
 
 import (
 	"cmp"
@@ -6,15 +6,16 @@ import (
 	"slices"
 	"time"
 
+	"skein/agent/peer/protocol"
 	"skein/agent/trust"
 	"skein/raftfsm/fleet"
 )
 
-// preferred orders voters for a host: those that vote, by rendezvous hash, so
+// Preferred orders voters for a host: those that vote, by rendezvous hash, so
 // that hosts spread evenly and few move when a voter comes or goes; the host
 // itself last, since a stream to itself dies with it and shows nobody anything.
 // When none votes yet, all are tried.
-func preferred(self fleet.HostID, r trust.Roster) []fleet.HostID {
+func Preferred(self fleet.HostID, r trust.Roster) []fleet.HostID {
 	var hosts []fleet.HostID
 	for _, v := range r.Voters {
 		if v.Voting {
@@ -33,36 +34,36 @@ func preferred(self fleet.HostID, r trust.Roster) []fleet.HostID {
 			}
 			return -1
 		}
-		return cmp.Or(cmp.Compare(hashOf(string(self), string(b)), hashOf(string(self), string(a))), cmp.Compare(a, b))
+		return cmp.Or(cmp.Compare(protocol.Hash(string(self), string(b)), protocol.Hash(string(self), string(a))), cmp.Compare(a, b))
 	})
 	return hosts
 }
 
 // passOver keeps a voter from being asked again at once.
-func (m *linkMachine) passOver(now time.Duration, err error, was linkPhase) {
+func (m *Machine) passOver(now time.Duration, err error, was phase) {
 	p := m.passedOf(m.voter)
 	p.tries++
 	wait := m.backoff(p.tries)
 	switch {
 	case errors.Is(err, fleet.ErrForgotten), errors.Is(err, trust.ErrRevoked), errors.Is(err, trust.ErrWrongKey):
 		wait = refusedBackoff
-	case errors.Is(err, ErrNotHere):
+	case errors.Is(err, protocol.ErrNotHere):
 		wait = notVoterPause
 	case errors.Is(err, fleet.ErrOldSession):
 		wait = 0 // it has answered well
-	case was == linkUp:
+	case was == phaseUp:
 		wait = max(wait, VoterSilence) // another one first
 	}
 	p.until = now + wait
 }
 
-func (m *linkMachine) backoff(tries int) time.Duration {
-	return m.jitter(min(linkBackoffCap, linkBackoff<<min(tries, 10)))
+func (m *Machine) backoff(tries int) time.Duration {
+	return m.jitter(min(BackoffMost, backoffBase<<min(tries, 10)))
 }
 
 // other reports whether there is another voter to try now.
-func (m *linkMachine) other(now time.Duration, roster trust.Roster, fresh bool) bool {
-	for _, v := range preferred(m.self, roster) {
+func (m *Machine) other(now time.Duration, roster trust.Roster, fresh bool) bool {
+	for _, v := range Preferred(m.self, roster) {
 		p := m.passed[v]
 		if v == m.voter || p != nil && (now < p.until || fresh && now < p.stale) {
 			continue
@@ -72,7 +73,7 @@ func (m *linkMachine) other(now time.Duration, roster trust.Roster, fresh bool) 
 	return false
 }
 
-func (m *linkMachine) passedOf(voter fleet.HostID) *passedOver {
+func (m *Machine) passedOf(voter fleet.HostID) *passedOver {
 	p := m.passed[voter]
 	if p == nil {
 		p = &passedOver{}
@@ -83,9 +84,9 @@ func (m *linkMachine) passedOf(voter fleet.HostID) *passedOver {
 
 // choose takes the first voter by preference that may be asked; one whose
 // leader was old only when all others are.
-func (m *linkMachine) choose(now time.Duration, roster trust.Roster) (fleet.HostID, bool) {
+func (m *Machine) choose(now time.Duration, roster trust.Roster) (fleet.HostID, bool) {
 	var fallback fleet.HostID
-	for _, v := range preferred(m.self, roster) {
+	for _, v := range Preferred(m.self, roster) {
 		p := m.passed[v]
 		switch {
 		case p == nil || now >= p.until && now >= p.stale:
@@ -98,9 +99,9 @@ func (m *linkMachine) choose(now time.Duration, roster trust.Roster) (fleet.Host
 }
 
 // nextChance is when the first voter may be asked again.
-func (m *linkMachine) nextChance(now time.Duration, roster trust.Roster) time.Duration {
-	next := now + linkBackoffCap
-	for _, v := range preferred(m.self, roster) {
+func (m *Machine) nextChance(now time.Duration, roster trust.Roster) time.Duration {
+	next := now + BackoffMost
+	for _, v := range Preferred(m.self, roster) {
 		if p := m.passed[v]; p != nil {
 			next = min(next, p.until)
 		}

@@ -1,10 +1,11 @@
-package peer
+package stream
 
 import (
 	"bufio"
 	"encoding/binary"
 	"fmt"
 
+	"skein/agent/peer/protocol"
 	"skein/agent/trust"
 	"skein/raftfsm/fleet"
 	"skein/raftfsm/fleet/wire"
@@ -16,13 +17,13 @@ type Kind uint8
 // The kinds of frame.
 const (
 	KindBeat     Kind = iota + 1 // nothing of the host's part changed up to Index
-	KindSnapshot                 // Tasks is the host's whole part
+	KindSnapshot                 // Tasks are all that the host is to hold
 	KindDelta                    // Tasks changed, Removed are no longer wanted
 	KindClose                    // the voter ends the stream and says why
 )
 
-// VoterFrame is a frame from a voter to a host. Frames of one stream rise by (Epoch,
-// Index).
+// VoterFrame is a frame from a voter to a host. Frames of one stream rise by
+// (Epoch, Index).
 type VoterFrame struct {
 	Kind        Kind               `cbor:"1,keyasint"`
 	Fleet       fleet.FleetID      `cbor:"2,keyasint"`
@@ -35,24 +36,24 @@ type VoterFrame struct {
 	Removed     []fleet.TaskID     `cbor:"9,keyasint,omitempty"`
 	Roster      *trust.Roster      `cbor:"10,keyasint,omitempty"` // when it changed, and in the first frame
 	Streams     int                `cbor:"11,keyasint,omitempty"` // hosts that would look for another voter with this one
-	Why         *trust.Problem     `cbor:"12,keyasint,omitempty"` // goodbye only
-	More        bool               `cbor:"13,keyasint,omitempty"` // the next frame goes on where this one ends; all parts count as one
+	Why         *trust.Problem     `cbor:"12,keyasint,omitempty"` // KindClose only
+	More        bool               `cbor:"13,keyasint,omitempty"` // the next frame goes on where this one ends; all pieces count as one
 	LogsOut     int                `cbor:"14,keyasint,omitempty"` // see fleet.State.LogsOut: an older log of the host's is to be deleted
 }
 
-// parts cuts a frame into frames that fit the wire, however large a host's part
+// Pieces cuts a frame into frames that fit the wire, however large a host's part
 // is. Definitions come before the tasks that name them.
-func (d VoterFrame) parts() []VoterFrame {
+func (f VoterFrame) Pieces() []VoterFrame {
 	var out []VoterFrame
-	for len(d.TaskDefs) > partDefs || len(d.Tasks) > partTasks || len(d.Removed) > partRemoved {
-		part := d
-		part.More, part.Roster = true, nil
-		part.TaskDefs, d.TaskDefs = cut(d.TaskDefs, partDefs)
-		part.Tasks, d.Tasks = cut(d.Tasks, partTasks)
-		part.Removed, d.Removed = cut(d.Removed, partRemoved)
-		out = append(out, part)
+	for len(f.TaskDefs) > pieceDefs || len(f.Tasks) > pieceTasks || len(f.Removed) > pieceRemoved {
+		piece := f
+		piece.More, piece.Roster = true, nil
+		piece.TaskDefs, f.TaskDefs = cut(f.TaskDefs, pieceDefs)
+		piece.Tasks, f.Tasks = cut(f.Tasks, pieceTasks)
+		piece.Removed, f.Removed = cut(f.Removed, pieceRemoved)
+		out = append(out, piece)
 	}
-	return append(out, d)
+	return append(out, f)
 }
 
 func cut[T any](all []T, n int) (head, rest []T) {
@@ -60,17 +61,17 @@ func cut[T any](all []T, n int) (head, rest []T) {
 	return all[:n:n], all[n:]
 }
 
-// joined adds the next part of a frame. ErrMalformed when it is of another.
-func (d VoterFrame) joined(next VoterFrame) (VoterFrame, error) {
-	if next.Kind != d.Kind || next.Epoch != d.Epoch || next.Index != d.Index || next.Session != d.Session || next.Fleet != d.Fleet {
-		return d, fmt.Errorf("parts of two frames: %w", ErrMalformed)
+// Joined adds the next piece of a frame. protocol.ErrMalformed when it is of another.
+func (f VoterFrame) Joined(next VoterFrame) (VoterFrame, error) {
+	if next.Kind != f.Kind || next.Epoch != f.Epoch || next.Index != f.Index || next.Session != f.Session || next.Fleet != f.Fleet {
+		return f, fmt.Errorf("pieces of two frames: %w", protocol.ErrMalformed)
 	}
-	if len(d.Tasks)+len(next.Tasks) > maxPartTasks || len(d.TaskDefs)+len(next.TaskDefs) > maxPartTasks || len(d.Removed)+len(next.Removed) > maxPartTasks {
-		return d, fmt.Errorf("a frame of over %d tasks: %w", maxPartTasks, ErrTooLarge)
+	if len(f.Tasks)+len(next.Tasks) > maxFrameTasks || len(f.TaskDefs)+len(next.TaskDefs) > maxFrameTasks || len(f.Removed)+len(next.Removed) > maxFrameTasks {
+		return f, fmt.Errorf("a frame of over %d tasks: %w", maxFrameTasks, protocol.ErrTooLarge)
 	}
-	next.TaskDefs = append(d.TaskDefs, next.TaskDefs...)
-	next.Tasks = append(d.Tasks, next.Tasks...)
-	next.Removed = append(d.Removed, next.Removed...)
+	next.TaskDefs = append(f.TaskDefs, next.TaskDefs...)
+	next.Tasks = append(f.Tasks, next.Tasks...)
+	next.Removed = append(f.Removed, next.Removed...)
 	return next, nil
 }
 
@@ -82,14 +83,14 @@ type HostFrame struct {
 	WallMs   int64                 `cbor:"4,keyasint,omitempty"` // the host's clock, UTC; 0 for not told
 }
 
-// readHostFrame reads a host's frame and refuses a large one before it allocates.
-func readHostFrame(r *bufio.Reader, up *HostFrame) error {
+// ReadHostFrame reads a host's frame and refuses a large one before it allocates.
+func ReadHostFrame(r *bufio.Reader, f *HostFrame) error {
 	head, err := r.Peek(4)
 	if err != nil {
 		return err
 	}
-	if n := binary.BigEndian.Uint32(head); n > maxHostFrame {
-		return fmt.Errorf("frame of %d bytes, at most %d: %w", n, maxHostFrame, ErrTooLarge)
+	if n := binary.BigEndian.Uint32(head); n > MaxHostFrame {
+		return fmt.Errorf("frame of %d bytes, at most %d: %w", n, MaxHostFrame, protocol.ErrTooLarge)
 	}
-	return wire.ReadFrame(r, up)
+	return wire.ReadFrame(r, f)
 }

@@ -1,35 +1,37 @@
-package peer
+// Package streamtest has a host that believes every frame of a stream.
+package streamtest
 
 import (
 	"cmp"
 	"fmt"
 	"slices"
 
+	"skein/agent/peer/stream"
 	"skein/raftfsm/fleet"
 )
 
-// merge is a host that believes every frame: the model that frames are tested
+// Merge is a host that believes every frame: the model that frames are tested
 // against.
-func merge(held fleet.Wanted, d VoterFrame) (fleet.Wanted, error) {
+func Merge(held fleet.Wanted, d stream.VoterFrame) (fleet.Wanted, error) {
 	if d.Epoch < held.Epoch || d.Epoch == held.Epoch && d.Index < held.Index {
 		return held, fmt.Errorf("frame of index %d after %d", d.Index, held.Index)
 	}
 	next := fleet.Wanted{Fleet: d.Fleet, Epoch: d.Epoch, Index: d.Index, Session: d.Session, Tasks: held.Tasks, TaskDefs: held.TaskDefs}
 	switch {
-	case d.Kind == KindSnapshot:
+	case d.Kind == stream.KindSnapshot:
 		next.Tasks, next.TaskDefs = d.Tasks, d.TaskDefs
 	case d.Session != held.Session:
 		return held, fmt.Errorf("frame of session %d without a snapshot, have %d", d.Session, held.Session)
-	case d.Kind == KindBeat && len(d.Tasks)+len(d.Removed) > 0:
+	case d.Kind == stream.KindBeat && len(d.Tasks)+len(d.Removed) > 0:
 		return held, fmt.Errorf("a beat with tasks")
-	case d.Kind == KindDelta:
+	case d.Kind == stream.KindDelta:
 		next.Tasks = mergeTasks(held.Tasks, d)
 		next.TaskDefs = append(slices.Clip(held.TaskDefs), d.TaskDefs...)
 	}
 	return keepDefs(next)
 }
 
-func mergeTasks(held []fleet.WantedTask, d VoterFrame) []fleet.WantedTask {
+func mergeTasks(held []fleet.WantedTask, d stream.VoterFrame) []fleet.WantedTask {
 	byID := map[fleet.TaskID]fleet.WantedTask{}
 	for _, t := range held {
 		byID[t.ID] = t

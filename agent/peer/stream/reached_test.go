@@ -1,4 +1,4 @@
-package peer
+package stream
 
 import (
 	"errors"
@@ -6,6 +6,7 @@ import (
 	"testing"
 	"time"
 
+	"skein/agent/peer/protocol"
 	"skein/raftfsm/fleet"
 )
 
@@ -27,27 +28,27 @@ func TestReached(t *testing.T) {
 	for _, tt := range []struct {
 		name string
 		host fleet.HostID
-		at   position
+		at   Position
 		want error
 	}{
-		{"what the host has seen is here", "h-1", position{epoch: 1, index: state.Index(), session: 1}, nil},
-		{"an index that is not here yet is behind", "h-1", position{epoch: 1, index: state.Index() + 1, session: 1}, ErrBehind},
-		{"an epoch that is not here yet is behind", "h-1", position{epoch: 2, session: 1}, ErrBehind},
-		{"a session that is not here yet is behind", "h-1", position{epoch: 1, session: 2}, ErrBehind},
-		{"a host that is not known yet is behind", "h-2", position{epoch: 1, session: 1}, ErrBehind},
-		{"an older session has ended", "h-1", position{epoch: 1, session: 0}, fleet.ErrOldSession},
+		{"what the host has seen is here", "h-1", Position{Epoch: 1, Index: state.Index(), Session: 1}, nil},
+		{"an index that is not here yet is behind", "h-1", Position{Epoch: 1, Index: state.Index() + 1, Session: 1}, protocol.ErrBehind},
+		{"an epoch that is not here yet is behind", "h-1", Position{Epoch: 2, Session: 1}, protocol.ErrBehind},
+		{"a session that is not here yet is behind", "h-1", Position{Epoch: 1, Session: 2}, protocol.ErrBehind},
+		{"a host that is not known yet is behind", "h-2", Position{Epoch: 1, Session: 1}, protocol.ErrBehind},
+		{"an older session has ended", "h-1", Position{Epoch: 1, Session: 0}, fleet.ErrOldSession},
 	} {
-		if err := reached(state, tt.host, tt.at); !errors.Is(err, tt.want) {
+		if err := Reached(state, tt.host, tt.at); !errors.Is(err, tt.want) {
 			t.Errorf("%s: got %v, want %v", tt.name, err, tt.want)
 		}
 	}
 	do(fleet.SilenceHost{Host: "h-1", Session: 1})
-	if err := reached(state, "h-1", position{epoch: 1, session: 1}); err != nil {
-		t.Errorf("a silent host keeps its session: got %v", err)
+	if err := Reached(state, "h-1", Position{Epoch: 1, Session: 1}); err != nil {
+		t.Errorf("a silent host keeps its Session: got %v", err)
 	}
 	now = now.Add(time.Hour)
 	do(fleet.LoseHost{Host: "h-1", Session: 1})
-	if err := reached(state, "h-1", position{epoch: 1, session: 1}); !errors.Is(err, fleet.ErrOldSession) {
-		t.Errorf("being declared lost ends the session: got %v", err)
+	if err := Reached(state, "h-1", Position{Epoch: 1, Session: 1}); !errors.Is(err, fleet.ErrOldSession) {
+		t.Errorf("being declared lost ends the Session: got %v", err)
 	}
 }

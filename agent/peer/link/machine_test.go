@@ -1,4 +1,4 @@
-package peer
+package link
 
 import (
 	"errors"
@@ -7,6 +7,8 @@ import (
 	"testing"
 	"time"
 
+	"skein/agent/peer/protocol"
+	"skein/agent/peer/stream"
 	"skein/agent/trust"
 	"skein/raftfsm/fleet"
 )
@@ -14,10 +16,10 @@ import (
 // driver steps a link machine and keeps what it asked for last.
 type driver struct {
 	t       *testing.T
-	m       *linkMachine
+	m       *Machine
 	now     time.Duration
 	roster  trust.Roster
-	actions []any
+	actions []Effect
 	log     []string // everything, for failures
 }
 
@@ -27,12 +29,12 @@ func newDriver(t *testing.T, self fleet.HostID, n int) *driver {
 	for i := 1; i <= n; i++ {
 		d.roster.Voters = append(d.roster.Voters, trust.RosterVoter{Host: fleet.HostID(fmt.Sprintf("v%d", i)), Voting: true})
 	}
-	d.m = newLinkMachine(self, func(d time.Duration) time.Duration { return d })
+	d.m = NewMachine(self, 0, 0, func(d time.Duration) time.Duration { return d })
 	return d
 }
 
-func (d *driver) step(event any) {
-	d.actions = d.m.step(d.now, d.roster, event)
+func (d *driver) step(event Event) {
+	d.actions = d.m.Step(d.now, d.roster, event)
 	d.log = append(d.log, fmt.Sprintf("%s %T -> %s", d.now-time.Hour, event, d.m.phase))
 	for _, a := range d.actions {
 		d.log = append(d.log, fmt.Sprintf("    %T %+v", a, a))
@@ -60,63 +62,63 @@ func find[A any](d *driver, within time.Duration) A {
 		if d.now >= end {
 			d.fatal("no %T within %s", *new(A), within)
 		}
-		d.now = min(max(d.m.wake(d.now), d.now+time.Millisecond), end)
-		d.step(linkTick{})
+		d.now = min(max(d.m.Wake(d.now), d.now+time.Millisecond), end)
+		d.step(Tick{})
 	}
 }
 
 func has[A any](d *driver) bool {
-	return slices.ContainsFunc(d.actions, func(a any) bool { _, ok := a.(A); return ok })
+	return slices.ContainsFunc(d.actions, func(a Effect) bool { _, ok := a.(A); return ok })
 }
 
 const soon = 100 * time.Millisecond
 
 // up brings the link up on its first voter and returns it.
-func (d *driver) up(session uint64, frames ...VoterFrame) fleet.HostID {
+func (d *driver) up(session uint64, frames ...stream.VoterFrame) fleet.HostID {
 	d.t.Helper()
-	d.step(linkTick{})
-	open := find[doOpen](d, soon)
-	d.step(linkOpened{attempt: open.attempt, grant: SessionGrant{Epoch: 1, Index: 10, Session: session}})
+	d.step(Tick{})
+	open := find[OpenSession](d, soon)
+	d.step(SessionOpened{Attempt: open.Attempt, Grant: protocol.SessionGrant{Epoch: 1, Index: 10, Session: session}})
 	return d.dialled(session, frames...)
 }
 
-func (d *driver) dialled(session uint64, frames ...VoterFrame) fleet.HostID {
+func (d *driver) dialled(session uint64, frames ...stream.VoterFrame) fleet.HostID {
 	d.t.Helper()
-	dial := find[doDial](d, soon)
-	d.step(linkDialled{attempt: dial.attempt})
+	dial := find[Dial](d, soon)
+	d.step(Dialled{Attempt: dial.Attempt})
 	if frames == nil {
-		frames = []VoterFrame{snapshot(session, 11)}
+		frames = []stream.VoterFrame{snapshot(session, 11)}
 	}
 	for _, f := range frames {
 		d.frame(f)
 	}
-	return dial.voter
+	return dial.Voter
 }
 
-func snapshot(session, index uint64) VoterFrame {
-	return VoterFrame{Kind: KindSnapshot, Epoch: 1, Index: index, Session: session}
+func snapshot(session, index uint64) stream.VoterFrame {
+	return stream.VoterFrame{Kind: stream.KindSnapshot, Epoch: 1, Index: index, Session: session}
 }
 
-func beat(session, index uint64) VoterFrame {
-	return VoterFrame{Kind: KindBeat, Epoch: 1, Index: index, Session: session}
+func beat(session, index uint64) stream.VoterFrame {
+	return stream.VoterFrame{Kind: stream.KindBeat, Epoch: 1, Index: index, Session: session}
 }
 
 // frame hands a frame in, and takes it when it is delivered.
-func (d *driver) frame(f VoterFrame) {
-	d.step(linkFrame{attempt: d.m.attempt, frame: f})
-	if has[doDeliver](d) {
-		d.step(linkTaken{attempt: d.m.attempt, frame: f})
+func (d *driver) frame(f stream.VoterFrame) {
+	d.step(FrameCame{Attempt: d.m.attempt, Frame: f})
+	if has[Deliver](d) {
+		d.step(FrameTaken{Attempt: d.m.attempt, Frame: f})
 	}
 }
 
 // beats keeps the link fed.
 func (d *driver) beats(session, index uint64, n int, leaderAge time.Duration) {
 	for range n {
-		d.now += VoterBeat
+		d.now += protocol.VoterBeat
 		f := beat(session, index)
 		f.LeaderAgeMs = leaderAge.Milliseconds()
 		d.frame(f)
-		if d.m.phase != linkUp {
+		if d.m.phase != phaseUp {
 			return
 		}
 	}
@@ -124,32 +126,32 @@ func (d *driver) beats(session, index uint64, n int, leaderAge time.Duration) {
 
 func TestALinkOpensASessionThenAStream(t *testing.T) {
 	d := newDriver(t, "h", 3)
-	d.step(linkTick{})
-	open := find[doOpen](d, soon)
-	d.step(linkOpened{attempt: open.attempt, grant: SessionGrant{Epoch: 1, Index: 10, Session: 4}})
-	if tell := find[doSendAges](d, 0); tell.session != 4 {
-		d.fatal("told session %d", tell.session)
+	d.step(Tick{})
+	open := find[OpenSession](d, soon)
+	d.step(SessionOpened{Attempt: open.Attempt, Grant: protocol.SessionGrant{Epoch: 1, Index: 10, Session: 4}})
+	if tell := find[TellSession](d, 0); tell.Session != 4 {
+		d.fatal("told session %d", tell.Session)
 	}
-	dial := find[doDial](d, soon)
-	if want := (position{epoch: 1, index: 10, session: 4}); dial.at != want {
-		d.fatal("dialled at %+v, want %+v", dial.at, want)
+	dial := find[Dial](d, soon)
+	if want := (stream.Position{Epoch: 1, Index: 10, Session: 4}); dial.At != want {
+		d.fatal("dialled at %+v, want %+v", dial.At, want)
 	}
-	d.step(linkDialled{attempt: dial.attempt})
-	d.step(linkFrame{attempt: dial.attempt, frame: snapshot(4, 12)})
-	find[doDeliver](d, 0)
+	d.step(Dialled{Attempt: dial.Attempt})
+	d.step(FrameCame{Attempt: dial.Attempt, Frame: snapshot(4, 12)})
+	find[Deliver](d, 0)
 }
 
 func TestALinkResumesWhereItWas(t *testing.T) {
 	d := newDriver(t, "h", 3)
 	first := d.up(4)
 	d.frame(beat(4, 20))
-	d.step(linkEnded{attempt: d.m.attempt, err: errors.New("eof")})
-	find[doClose](d, 0)
-	dial := find[doDial](d, soon)
-	if want := (position{epoch: 1, index: 20, session: 4, resume: true}); dial.at != want {
-		d.fatal("dialled at %+v, want %+v", dial.at, want)
+	d.step(StreamEnded{Attempt: d.m.attempt, Err: errors.New("eof")})
+	find[HangUp](d, 0)
+	dial := find[Dial](d, soon)
+	if want := (stream.Position{Epoch: 1, Index: 20, Session: 4, Resume: true}); dial.At != want {
+		d.fatal("dialled at %+v, want %+v", dial.At, want)
 	}
-	if dial.voter == first {
+	if dial.Voter == first {
 		d.fatal("dialled %s again at once", first)
 	}
 }
@@ -159,42 +161,42 @@ func TestALinkLeavesASilentVoter(t *testing.T) {
 	first := d.up(4)
 	start := d.now
 	d.actions = nil
-	find[doClose](d, 2*time.Second)
+	find[HangUp](d, 2*time.Second)
 	if took := d.now - start; took < VoterSilence || took > VoterSilence+soon {
 		d.fatal("left after %s", took)
 	}
-	if dial := find[doDial](d, soon); dial.voter == first {
+	if dial := find[Dial](d, soon); dial.Voter == first {
 		d.fatal("dialled the silent one again")
 	}
 }
 
 func TestALinkRefusesFrames(t *testing.T) {
-	tests := map[string]VoterFrame{
-		"of an older index":                 {Kind: KindDelta, Epoch: 1, Index: 10, Session: 4},
-		"of an older epoch":                 {Kind: KindSnapshot, Epoch: 0, Index: 99, Session: 4},
-		"of an earlier session":             {Kind: KindSnapshot, Epoch: 1, Index: 99, Session: 3},
-		"of a later session":                {Kind: KindSnapshot, Epoch: 1, Index: 99, Session: 5},
-		"that say goodbye":                  {Kind: KindClose, Why: &trust.Problem{Code: "try-again", Message: "stops"}},
-		"that say goodbye without a reason": {Kind: KindClose},
+	tests := map[string]stream.VoterFrame{
+		"of an older index":                 {Kind: stream.KindDelta, Epoch: 1, Index: 10, Session: 4},
+		"of an older epoch":                 {Kind: stream.KindSnapshot, Epoch: 0, Index: 99, Session: 4},
+		"of an earlier session":             {Kind: stream.KindSnapshot, Epoch: 1, Index: 99, Session: 3},
+		"of a later session":                {Kind: stream.KindSnapshot, Epoch: 1, Index: 99, Session: 5},
+		"that say goodbye":                  {Kind: stream.KindClose, Why: &trust.Problem{Code: "try-again", Message: "stops"}},
+		"that say goodbye without a reason": {Kind: stream.KindClose},
 	}
 	for name, frame := range tests {
 		t.Run(name, func(t *testing.T) {
 			d := newDriver(t, "h", 3)
 			first := d.up(4)
-			d.step(linkFrame{attempt: d.m.attempt, frame: frame})
-			if has[doDeliver](d) {
+			d.step(FrameCame{Attempt: d.m.attempt, Frame: frame})
+			if has[Deliver](d) {
 				d.fatal("it was delivered")
 			}
-			find[doClose](d, 0)
-			if dial := find[doDial](d, soon); dial.voter == first {
+			find[HangUp](d, 0)
+			if dial := find[Dial](d, soon); dial.Voter == first {
 				d.fatal("asked the same voter again")
 			}
 		})
 	}
 	t.Run("a delta before any snapshot", func(t *testing.T) {
 		d := newDriver(t, "h", 3)
-		d.up(4, VoterFrame{Kind: KindDelta, Epoch: 1, Index: 11, Session: 4})
-		if d.m.phase == linkUp {
+		d.up(4, stream.VoterFrame{Kind: stream.KindDelta, Epoch: 1, Index: 11, Session: 4})
+		if d.m.phase == phaseUp {
 			d.fatal("it was taken")
 		}
 	})
@@ -205,17 +207,17 @@ func TestALinkRefusesFrames(t *testing.T) {
 func TestALinkFollowsTheFleetIntoTheNextEpoch(t *testing.T) {
 	d := newDriver(t, "h", 3)
 	d.up(4)
-	next := VoterFrame{Kind: KindSnapshot, Epoch: 2, Index: 5, Session: 4}
-	d.step(linkFrame{attempt: d.m.attempt, frame: next})
-	if !has[doDeliver](d) {
+	next := stream.VoterFrame{Kind: stream.KindSnapshot, Epoch: 2, Index: 5, Session: 4}
+	d.step(FrameCame{Attempt: d.m.attempt, Frame: next})
+	if !has[Deliver](d) {
 		d.fatal("it was not delivered")
 	}
-	d.step(linkTaken{attempt: d.m.attempt, frame: next})
+	d.step(FrameTaken{Attempt: d.m.attempt, Frame: next})
 	if d.m.epoch != 2 || d.m.index != 5 {
 		d.fatal("it accepted epoch %d index %d", d.m.epoch, d.m.index)
 	}
-	d.step(linkFrame{attempt: d.m.attempt, frame: VoterFrame{Kind: KindSnapshot, Epoch: 1, Index: 99, Session: 4}})
-	if has[doDeliver](d) {
+	d.step(FrameCame{Attempt: d.m.attempt, Frame: stream.VoterFrame{Kind: stream.KindSnapshot, Epoch: 1, Index: 99, Session: 4}})
+	if has[Deliver](d) {
 		d.fatal("the epoch before was delivered")
 	}
 	d.m.accept(1, 99)
@@ -227,12 +229,12 @@ func TestALinkFollowsTheFleetIntoTheNextEpoch(t *testing.T) {
 func TestAFrameTheHostDoesNotTakeIsFollowedByASnapshot(t *testing.T) {
 	d := newDriver(t, "h", 3)
 	d.up(4)
-	f := VoterFrame{Kind: KindDelta, Epoch: 1, Index: 12, Session: 4}
-	d.step(linkFrame{attempt: d.m.attempt, frame: f})
-	d.step(linkTaken{attempt: d.m.attempt, frame: f, err: errors.New("would stop too much")})
-	find[doClose](d, 0)
-	if dial := find[doDial](d, soon); dial.at.resume || dial.at.index != 11 {
-		d.fatal("dialled at %+v", dial.at)
+	f := stream.VoterFrame{Kind: stream.KindDelta, Epoch: 1, Index: 12, Session: 4}
+	d.step(FrameCame{Attempt: d.m.attempt, Frame: f})
+	d.step(FrameTaken{Attempt: d.m.attempt, Frame: f, Err: errors.New("would stop too much")})
+	find[HangUp](d, 0)
+	if dial := find[Dial](d, soon); dial.At.Resume || dial.At.Index != 11 {
+		d.fatal("dialled at %+v", dial.At)
 	}
 }
 
@@ -241,21 +243,21 @@ func TestAnOldSessionIsOpenedAgainWithPatience(t *testing.T) {
 	d.up(4)
 	var waits []time.Duration
 	for i := range 6 {
-		d.step(linkOldSession{session: d.m.session})
+		d.step(SessionEnded{Session: d.m.session})
 		start := d.now
-		open := find[doOpen](d, 5*time.Second)
+		open := find[OpenSession](d, 5*time.Second)
 		waits = append(waits, d.now-start)
-		d.step(linkOpened{attempt: open.attempt, grant: SessionGrant{Epoch: 1, Index: 20, Session: uint64(5 + i)}})
+		d.step(SessionOpened{Attempt: open.Attempt, Grant: protocol.SessionGrant{Epoch: 1, Index: 20, Session: uint64(5 + i)}})
 		d.dialled(uint64(5+i), snapshot(uint64(5+i), uint64(21+i)))
 	}
-	if waits[0] > 300*time.Millisecond || waits[5] < time.Second || waits[5] > linkBackoffCap {
+	if waits[0] > 300*time.Millisecond || waits[5] < time.Second || waits[5] > BackoffMost {
 		d.fatal("waited %v: two agents with one identity must not fight at full speed", waits)
 	}
-	if d.m.phase != linkUp {
+	if d.m.phase != phaseUp {
 		d.fatal("not up")
 	}
-	d.step(linkOldSession{session: 1})
-	if d.m.phase != linkUp {
+	d.step(SessionEnded{Session: 1})
+	if d.m.phase != phaseUp {
 		d.fatal("a report of a session long over ended the stream")
 	}
 }
@@ -264,25 +266,25 @@ func TestALinkPrefersAFresherLeader(t *testing.T) {
 	d := newDriver(t, "h", 3)
 	first := d.up(4)
 	d.beats(4, 12, 3, StaleLeader-time.Second)
-	if d.m.phase != linkUp {
+	if d.m.phase != phaseUp {
 		d.fatal("left a fresh voter")
 	}
 	d.beats(4, 12, 1, StaleLeader+time.Second)
-	dial := find[doDial](d, soon)
-	if dial.voter == first {
+	dial := find[Dial](d, soon)
+	if dial.Voter == first {
 		d.fatal("stayed with the stale one")
 	}
 	// All are as stale: it stays somewhere rather than go round for ever.
-	d.step(linkDialled{attempt: dial.attempt})
+	d.step(Dialled{Attempt: dial.Attempt})
 	moves := 0
 	for range 60 {
 		d.beats(4, 13, 1, 30*time.Second)
-		if d.m.phase == linkUp {
+		if d.m.phase == phaseUp {
 			continue
 		}
 		moves++
-		dial = find[doDial](d, soon)
-		d.step(linkDialled{attempt: dial.attempt})
+		dial = find[Dial](d, soon)
+		d.step(Dialled{Attempt: dial.Attempt})
 	}
 	if moves > 15 {
 		d.fatal("moved %d times in a minute", moves)
@@ -294,26 +296,26 @@ func TestAVoterStreamsFromAnotherAndFromItselfOnlyAlone(t *testing.T) {
 	if got := d.up(4); got != "v1" {
 		d.fatal("streams from %s", got)
 	}
-	d.beats(4, 12, int(homeAgain/VoterBeat)+5, 0)
-	if d.m.phase != linkUp {
+	d.beats(4, 12, int(HomeAgain/protocol.VoterBeat)+5, 0)
+	if d.m.phase != phaseUp {
 		d.fatal("the only voter left itself")
 	}
 	d.roster.Voters = append(d.roster.Voters, trust.RosterVoter{Host: "v2", Voting: true})
 	d.beats(4, 12, 2, 0)
-	if dial := find[doDial](d, soon); dial.voter != "v2" {
-		d.fatal("dialled %s", dial.voter)
+	if dial := find[Dial](d, soon); dial.Voter != "v2" {
+		d.fatal("dialled %s", dial.Voter)
 	}
 }
 
 func TestALinkTriesAllVotersThenWaits(t *testing.T) {
 	d := newDriver(t, "h", 3)
-	d.step(linkTick{})
+	d.step(Tick{})
 	seen := map[fleet.HostID]int{}
 	start := d.now
 	for range 30 {
-		open := find[doOpen](d, 10*time.Second)
-		seen[open.voter]++
-		d.step(linkOpened{attempt: open.attempt, err: &dialError{errors.New("connection refused")}})
+		open := find[OpenSession](d, 10*time.Second)
+		seen[open.Voter]++
+		d.step(SessionOpened{Attempt: open.Attempt, Err: errors.New("connection refused")})
 	}
 	if len(seen) != 3 || seen["v1"] < 8 || seen["v2"] < 8 || seen["v3"] < 8 {
 		d.fatal("asked %v", seen)
@@ -324,13 +326,13 @@ func TestALinkTriesAllVotersThenWaits(t *testing.T) {
 }
 
 func TestARefusedHostDoesNotHammer(t *testing.T) {
-	for _, err := range []error{fleet.ErrForgotten, trust.ErrRevoked, trust.ErrWrongKey, ErrNotHere} {
+	for _, err := range []error{fleet.ErrForgotten, trust.ErrRevoked, trust.ErrWrongKey, protocol.ErrNotHere} {
 		d := newDriver(t, "h", 1)
-		d.step(linkTick{})
-		open := find[doOpen](d, soon)
-		d.step(linkOpened{attempt: open.attempt, err: fmt.Errorf("no: %w", err)})
+		d.step(Tick{})
+		open := find[OpenSession](d, soon)
+		d.step(SessionOpened{Attempt: open.Attempt, Err: fmt.Errorf("no: %w", err)})
 		start := d.now
-		find[doOpen](d, time.Minute)
+		find[OpenSession](d, time.Minute)
 		if took := d.now - start; took < notVoterPause {
 			d.fatal("%v: asked again after %s", err, took)
 		}
@@ -341,15 +343,15 @@ func TestResultsOfAnEarlierAttemptAreIgnored(t *testing.T) {
 	d := newDriver(t, "h", 3)
 	d.up(4)
 	old := d.m.attempt
-	d.step(linkEnded{attempt: old, err: errors.New("eof")})
-	dial := find[doDial](d, soon)
-	d.step(linkDialled{attempt: dial.attempt})
-	for _, event := range []any{
-		linkEnded{attempt: old, err: errors.New("eof again")}, linkFrame{attempt: old, frame: snapshot(4, 99)},
-		linkTaken{attempt: old, frame: snapshot(4, 99)}, linkDialled{attempt: old, err: errors.New("late")}, linkOpened{attempt: old},
+	d.step(StreamEnded{Attempt: old, Err: errors.New("eof")})
+	dial := find[Dial](d, soon)
+	d.step(Dialled{Attempt: dial.Attempt})
+	for _, event := range []Event{
+		StreamEnded{Attempt: old, Err: errors.New("eof again")}, FrameCame{Attempt: old, Frame: snapshot(4, 99)},
+		FrameTaken{Attempt: old, Frame: snapshot(4, 99)}, Dialled{Attempt: old, Err: errors.New("late")}, SessionOpened{Attempt: old},
 	} {
 		d.step(event)
-		if d.m.phase != linkUp || d.m.index == 99 {
+		if d.m.phase != phaseUp || d.m.index == 99 {
 			d.fatal("%T of an earlier attempt was heeded", event)
 		}
 	}
@@ -362,7 +364,7 @@ func TestHostsSpreadOverVotersAndFewMove(t *testing.T) {
 	const n = 3000
 	for i := range n {
 		self := fleet.HostID(fmt.Sprintf("h-%04x", i))
-		a, b := preferred(self, three)[0], preferred(self, two)[0]
+		a, b := Preferred(self, three)[0], Preferred(self, two)[0]
 		count[a]++
 		if a != "v3" && a != b {
 			moved++
@@ -381,21 +383,21 @@ func TestHostsSpreadOverVotersAndFewMove(t *testing.T) {
 func TestPartsOfAFrameCountAsOne(t *testing.T) {
 	d := newDriver(t, "h", 3)
 	d.up(4)
-	part := func(index uint64, id fleet.TaskID, more bool) VoterFrame {
-		return VoterFrame{Kind: KindSnapshot, Epoch: 1, Index: index, Session: 4, More: more, Tasks: []fleet.WantedTask{{ID: id}}}
+	part := func(index uint64, id fleet.TaskID, more bool) stream.VoterFrame {
+		return stream.VoterFrame{Kind: stream.KindSnapshot, Epoch: 1, Index: index, Session: 4, More: more, Tasks: []fleet.WantedTask{{ID: id}}}
 	}
-	d.step(linkFrame{attempt: d.m.attempt, frame: part(12, "a", true)})
-	if has[doDeliver](d) {
+	d.step(FrameCame{Attempt: d.m.attempt, Frame: part(12, "a", true)})
+	if has[Deliver](d) {
 		d.fatal("a part was delivered")
 	}
-	d.step(linkFrame{attempt: d.m.attempt, frame: part(12, "b", false)})
-	if got := find[doDeliver](d, 0).frame; len(got.Tasks) != 2 || got.More {
+	d.step(FrameCame{Attempt: d.m.attempt, Frame: part(12, "b", false)})
+	if got := find[Deliver](d, 0).Frame; len(got.Tasks) != 2 || got.More {
 		d.fatal("delivered %+v", got)
 	}
-	d.step(linkTaken{attempt: d.m.attempt, frame: part(12, "b", false)})
-	d.step(linkFrame{attempt: d.m.attempt, frame: part(13, "a", true)})
-	d.step(linkFrame{attempt: d.m.attempt, frame: part(14, "b", false)})
-	if has[doDeliver](d) || d.m.phase == linkUp {
+	d.step(FrameTaken{Attempt: d.m.attempt, Frame: part(12, "b", false)})
+	d.step(FrameCame{Attempt: d.m.attempt, Frame: part(13, "a", true)})
+	d.step(FrameCame{Attempt: d.m.attempt, Frame: part(14, "b", false)})
+	if has[Deliver](d) || d.m.phase == phaseUp {
 		d.fatal("parts of two frames were taken")
 	}
 	// What the next stream brings does not mix with what was left.

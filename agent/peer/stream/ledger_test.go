@@ -1,4 +1,4 @@
-package peer
+package stream_test
 
 import (
 	"fmt"
@@ -11,6 +11,8 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"skein/agent/peer/stream"
+	"skein/agent/peer/stream/streamtest"
 	"skein/agent/trust"
 	"skein/raftfsm/fleet"
 	"skein/raftfsm/fleet/wire"
@@ -23,20 +25,20 @@ func TestDeltasAmountToTheSnapshot(t *testing.T) {
 		t.Run(fmt.Sprintf("seed %d", seed), func(t *testing.T) {
 			chance := rand.New(rand.NewPCG(seed, 1))
 			world := randomWanted{chance: chance, w: fleet.Wanted{Fleet: "f-1", Epoch: 1, Index: 10, Session: 1}}
-			sent, held := &ledger{}, fleet.Wanted{}
+			sent, held := &stream.Ledger{}, fleet.Wanted{}
 			for range 100 {
 				world.change()
 				if chance.IntN(10) == 0 {
-					sent = &ledger{} // a new stream, of another voter perhaps
+					sent = &stream.Ledger{} // a new stream, of another voter perhaps
 					if held.Session == world.w.Session && held.Epoch == world.w.Epoch && cmp.Equal(held.Tasks, world.w.Tasks) {
-						sent.resume(world.w)
+						sent.ResumeWanted(world.w)
 					}
 				}
-				d, err := rejoin(sent.frame(world.w).parts())
+				d, err := rejoin(sent.FrameOf(world.w).Pieces())
 				if err != nil {
 					t.Fatal(err)
 				}
-				next, err := merge(held, d)
+				next, err := streamtest.Merge(held, d)
 				if err != nil {
 					t.Fatal(err)
 				}
@@ -114,24 +116,24 @@ func TestADeltaHoldsOnlyWhatChanged(t *testing.T) {
 		}
 		return w
 	}
-	l := &ledger{}
+	l := &stream.Ledger{}
 	steps := []struct {
 		name    string
 		w       fleet.Wanted
-		kind    Kind
+		kind    stream.Kind
 		tasks   []fleet.TaskID
 		removed []fleet.TaskID
 		defs    int
 	}{
-		{"the first frame is everything", at(5, task("a", 4), task("b", 5)), KindSnapshot, []fleet.TaskID{"a", "b"}, nil, 1},
-		{"nothing changed is a beat", at(6, task("a", 4), task("b", 5)), KindBeat, nil, nil, 0},
-		{"one changed", at(7, task("a", 7), task("b", 5)), KindDelta, []fleet.TaskID{"a"}, nil, 0},
-		{"one came and one went", at(8, task("a", 7), task("c", 8)), KindDelta, []fleet.TaskID{"c"}, []fleet.TaskID{"b"}, 0},
-		{"all went", at(9), KindDelta, nil, []fleet.TaskID{"a", "c"}, 0},
-		{"a definition that had gone is sent again", at(10, task("d", 10)), KindDelta, []fleet.TaskID{"d"}, nil, 1},
+		{"the first frame is everything", at(5, task("a", 4), task("b", 5)), stream.KindSnapshot, []fleet.TaskID{"a", "b"}, nil, 1},
+		{"nothing changed is a beat", at(6, task("a", 4), task("b", 5)), stream.KindBeat, nil, nil, 0},
+		{"one changed", at(7, task("a", 7), task("b", 5)), stream.KindDelta, []fleet.TaskID{"a"}, nil, 0},
+		{"one came and one went", at(8, task("a", 7), task("c", 8)), stream.KindDelta, []fleet.TaskID{"c"}, []fleet.TaskID{"b"}, 0},
+		{"all went", at(9), stream.KindDelta, nil, []fleet.TaskID{"a", "c"}, 0},
+		{"a definition that had gone is sent again", at(10, task("d", 10)), stream.KindDelta, []fleet.TaskID{"d"}, nil, 1},
 	}
 	for _, step := range steps {
-		d := l.frame(step.w)
+		d := l.FrameOf(step.w)
 		var ids []fleet.TaskID
 		for _, t := range d.Tasks {
 			ids = append(ids, t.ID)
@@ -143,23 +145,23 @@ func TestADeltaHoldsOnlyWhatChanged(t *testing.T) {
 }
 
 func TestAnotherSessionOrEpochBeginsWithASnapshot(t *testing.T) {
-	l := &ledger{}
+	l := &stream.Ledger{}
 	w := fleet.Wanted{Fleet: "f-1", Epoch: 1, Index: 5, Session: 1}
-	l.frame(w)
+	l.FrameOf(w)
 	w.Session = 2
-	if d := l.frame(w); d.Kind != KindSnapshot {
+	if d := l.FrameOf(w); d.Kind != stream.KindSnapshot {
 		t.Errorf("new session: kind %d", d.Kind)
 	}
 	w.Epoch = 2
-	if d := l.frame(w); d.Kind != KindSnapshot {
+	if d := l.FrameOf(w); d.Kind != stream.KindSnapshot {
 		t.Errorf("new epoch: kind %d", d.Kind)
 	}
 }
 
-func rejoin(parts []VoterFrame) (d VoterFrame, err error) {
-	d = parts[0]
-	for _, part := range parts[1:] {
-		if d, err = d.joined(part); err != nil {
+func rejoin(pieces []stream.VoterFrame) (d stream.VoterFrame, err error) {
+	d = pieces[0]
+	for _, part := range pieces[1:] {
+		if d, err = d.Joined(part); err != nil {
 			return d, err
 		}
 	}
@@ -167,29 +169,29 @@ func rejoin(parts []VoterFrame) (d VoterFrame, err error) {
 }
 
 func TestALargeFrameTravelsInPartsThatFitTheWire(t *testing.T) {
-	large := VoterFrame{Kind: KindSnapshot, Fleet: "f-1", Epoch: 1, Index: 9, Session: 2, Roster: &trust.Roster{Epoch: 1}}
+	large := stream.VoterFrame{Kind: stream.KindSnapshot, Fleet: "f-1", Epoch: 1, Index: 9, Session: 2, Roster: &trust.Roster{Epoch: 1}}
 	for i := range 1000 {
 		id := fleet.TaskDefID(fmt.Sprintf("app:%04d", i))
 		large.TaskDefs = append(large.TaskDefs, fleet.TaskDef{ID: id, Containers: []fleet.Container{{Name: strings.Repeat("x", 64<<10)}}})
 		large.Tasks = append(large.Tasks, fleet.WantedTask{ID: fleet.TaskID(fmt.Sprintf("t%04d", i)), TaskDef: id})
 	}
-	parts := large.parts()
-	for i, part := range parts {
+	pieces := large.Pieces()
+	for i, part := range pieces {
 		if _, err := wire.Marshal(part); err != nil {
 			t.Fatal(err)
 		}
-		if part.More != (i < len(parts)-1) {
-			t.Errorf("part %d of %d says more %v", i, len(parts), part.More)
+		if part.More != (i < len(pieces)-1) {
+			t.Errorf("part %d of %d says more %v", i, len(pieces), part.More)
 		}
 	}
-	got, err := rejoin(parts)
+	got, err := rejoin(pieces)
 	if err != nil {
 		t.Fatal(err)
 	}
 	if diff := cmp.Diff(large, got); diff != "" {
 		t.Error(diff[:min(len(diff), 1000)])
 	}
-	if n := len((VoterFrame{Kind: KindBeat}).parts()); n != 1 {
+	if n := len((stream.VoterFrame{Kind: stream.KindBeat}).Pieces()); n != 1 {
 		t.Errorf("a beat travels in %d parts", n)
 	}
 }
@@ -211,21 +213,21 @@ func largestTask(n int) fleet.WantedTask {
 }
 
 func TestEveryPartOfAFrameFitsTheWireHoweverLargeItsTasksAndDefinitionsAre(t *testing.T) {
-	large := VoterFrame{Kind: KindSnapshot, Fleet: "f1", Epoch: 1, Index: 9}
-	for i := range 2 * partTasks {
+	large := stream.VoterFrame{Kind: stream.KindSnapshot, Fleet: "f1", Epoch: 1, Index: 9}
+	for i := range 2 * stream.PieceTasks {
 		large.Tasks = append(large.Tasks, largestTask(i))
 	}
-	for i := range 2 * partRemoved {
+	for i := range 2 * stream.PieceRemoved {
 		large.Removed = append(large.Removed, fleet.TaskID(fmt.Sprintf("%032x", i)))
 	}
-	for i := range 3 * partDefs {
+	for i := range 3 * stream.PieceDefs {
 		def := fleet.TaskDef{ID: fleet.MakeTaskDefID("heavy", i), Containers: []fleet.Container{{Name: "app"}}}
 		for n := range fleet.MaxTaskDefMem / 5 { // the smallest texts: most bytes of the wire for a byte of text
 			def.Containers[0].Environment = append(def.Containers[0].Environment, fleet.EnvVar{Name: string(rune('a' + n%26))})
 		}
 		large.TaskDefs = append(large.TaskDefs, def)
 	}
-	for i, part := range large.parts() {
+	for i, part := range large.Pieces() {
 		if err := wire.WriteFrame(io.Discard, part); err != nil {
 			t.Errorf("part %d with %d tasks and %d definitions: %v", i, len(part.Tasks), len(part.TaskDefs), err)
 		}
