@@ -7,8 +7,8 @@
 //     tasks, forwards proposals and API requests, and admits newcomers. On a
 //     worker the same Port answers pings and probes, forwards joins, and takes
 //     the fleet key when it is to become a voter.
-//   - [Link] is a host's side: it keeps a session and a stream to some voter,
-//     sends reports until they are committed and renews the certificate.
+//   - [Link] is a host's side: it runs the drivers of package link over sockets
+//     and renews the certificate. Streams are driven by package stream.
 //   - [Watch] is what voters and witnesses together see of hosts (pure); Port
 //     feeds it and offers it to the leader loop as Liveness and Probe.
 //

@@ -18,6 +18,9 @@ const (
 	// is declared lost 5 minutes after its silence, what nobody knows removed from a
 	// host after 10 minutes, a start with its tries and back-offs.
 	quiesceWithin = 25 * time.Minute
+	// ordersLast is how long an operator's order of before may still take to be
+	// carried out: it is asked of one host after another.
+	ordersLast = askMost*answerWithin + proposeWait
 	// settleFor is how long nobody has had anything to say when a fleet is at rest: the
 	// longest wait that planners have of their own, a crash back-off.
 	settleFor = 6 * time.Minute
@@ -117,10 +120,14 @@ func (w *World) Quiesce(dead ...string) *Failure {
 	until := w.time.Now() + quiesceWithin
 	var why []string
 	spoken, since := w.stats.Planned, w.time.Now()
+	ordered := w.time.Now() + ordersLast
 	for {
 		w.Run(w.time.Now() + 30*time.Second)
 		if f := w.broken(); f != nil {
 			return f
+		}
+		if w.time.Now() <= ordered {
+			w.mend() // an order that was under way may have come after the repair
 		}
 		if n := w.stats.Planned; n != spoken {
 			spoken, since = n, w.time.Now()
