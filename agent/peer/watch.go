@@ -22,6 +22,8 @@ type Watch struct {
 	views       map[fleet.HostID]*view
 	hosts       map[fleet.HostID]*watchedHost
 	order       []*watchedHost // by id; nil after a change
+	due         dueHosts
+	starved     bool // this host, at the last Step
 	witnessSets witnessSets
 	changed     bool
 }
@@ -49,9 +51,7 @@ type watchedHost struct {
 
 	liveness plan.Liveness
 	since    time.Duration
-	session  uint64        // of the stream that it is alive by; 0: by none
-	clock    time.Duration // minus the leader's
-	clocked  bool
+	session  uint64 // of the stream that it is alive by; 0: by none
 
 	verdict        plan.Liveness // what witnesses found; LivenessUnknown for nothing that counts
 	verdictAt      time.Duration
@@ -60,6 +60,9 @@ type watchedHost struct {
 	forced         bool
 	askedWitnesses int          // how often witnesses were
 	reached        *watchedHost // the witness that found it last; nil when that finds it no more
+
+	queued bool          // to be looked at by the next Step
+	dueAt  time.Duration // when it is to be looked at though nobody says anything; see dueHosts
 }
 
 // evidence is one voter's stream of a host.
@@ -87,7 +90,7 @@ func NewWatch(self fleet.HostID) *Watch {
 func (w *Watch) Begin(now time.Duration) {
 	w.since = now
 	w.views, w.hosts, w.order = map[fleet.HostID]*view{}, map[fleet.HostID]*watchedHost{}, nil
-	w.witnessSets = witnessSets{}
+	w.witnessSets, w.due = witnessSets{}, dueHosts{}
 	w.changed = true
 }
 
@@ -105,7 +108,10 @@ func (w *Watch) Know(now time.Duration, hosts []Host, voters []fleet.HostID) {
 	for _, h := range hosts {
 		known[h.ID] = true
 		s := w.host(now, h.ID)
-		s.zone, s.state = h.Zone, h.State
+		if s.zone != h.Zone || s.state != h.State {
+			s.zone, s.state = h.Zone, h.State
+			w.due.queue(s)
+		}
 	}
 	for id := range w.hosts {
 		if !known[id] {
@@ -117,6 +123,7 @@ func (w *Watch) Know(now time.Duration, hosts []Host, voters []fleet.HostID) {
 		if voter != w.self && !slices.Contains(voters, voter) {
 			delete(w.views, voter)
 			for _, s := range w.hosts {
+				w.due.queue(s)
 				s.evidence = slices.DeleteFunc(s.evidence, func(e evidence) bool { return e.voter == voter })
 			}
 		}
@@ -135,16 +142,23 @@ func (w *Watch) Take(now time.Duration, voter fleet.HostID, a Ages) (needFull bo
 		v = &view{open: map[fleet.HostID]bool{}}
 		w.views[voter] = v
 	}
+	if now-v.at > voterOverdue {
+		w.queueStreams(v) // they were judged by its silence
+	}
+	if v.starved != a.Starved {
+		w.queueAll()
+	}
+	w.told(now, voter) // its word is a sign of life of its own
 	if a.Full {
 		w.replaceAll(v, voter, a)
 	}
 	for _, o := range a.Open {
 		v.open[o.Host] = true
-		*w.host(now, o.Host).from(voter) = evidence{voter: voter, open: true, heard: now, limit: SuspectAfter, session: o.Session}
+		*w.told(now, o.Host).from(voter) = evidence{voter: voter, open: true, heard: now, limit: SuspectAfter, session: o.Session}
 	}
 	for _, g := range a.Gone {
 		delete(v.open, g.Host)
-		*w.host(now, g.Host).from(voter) = evidence{voter: voter, cut: g.Cut, heard: now - ms(g.AgeMs), limit: SuspectAfter}
+		*w.told(now, g.Host).from(voter) = evidence{voter: voter, cut: g.Cut, heard: now - ms(g.AgeMs), limit: SuspectAfter}
 	}
 	w.takeSlow(now, v, voter, a)
 	w.takeClocks(now, v, voter, a)
@@ -160,6 +174,7 @@ func (w *Watch) replaceAll(v *view, voter fleet.HostID, a Ages) {
 	}
 	for host := range v.open {
 		if s := w.hosts[host]; s != nil && !still[host] {
+			w.due.queue(s)
 			e := s.from(voter)
 			if !e.slow {
 				e.heard = v.at
@@ -173,6 +188,7 @@ func (w *Watch) replaceAll(v *view, voter fleet.HostID, a Ages) {
 func (w *Watch) takeSlow(now time.Duration, v *view, voter fleet.HostID, a Ages) {
 	for _, host := range v.slow {
 		if s := w.hosts[host]; s != nil {
+			w.due.queue(s)
 			if e := s.from(voter); e.open {
 				e.slow, e.heard, e.limit = false, now, SuspectAfter
 			}
@@ -189,19 +205,19 @@ func (w *Watch) takeSlow(now time.Duration, v *view, voter fleet.HostID, a Ages)
 			continue
 		}
 		v.slow = append(v.slow, slow.Host)
-		e := w.host(now, slow.Host).from(voter)
+		e := w.told(now, slow.Host).from(voter)
 		e.slow, e.heard = true, now-ms(slow.AgeMs)
 		e.limit = min(max(ms(slow.SuspectMs), SuspectAfter), maxSuspectAfter)
 	}
 	for _, host := range a.StarvedHosts {
-		w.host(now, host).starved = true
+		w.told(now, host).starved = true
 	}
 }
 
 func (w *Watch) takeClocks(now time.Duration, v *view, voter fleet.HostID, a Ages) {
 	for _, c := range a.Clocks {
 		if v.open[c.Host] {
-			e := w.host(now, c.Host).from(voter)
+			e := w.told(now, c.Host).from(voter)
 			e.clock, e.clocked = clockOf(c.OffMs), true
 		}
 	}
@@ -222,8 +238,30 @@ func (w *Watch) host(now time.Duration, id fleet.HostID) *watchedHost {
 		s = &watchedHost{id: id, noticed: now, since: now}
 		w.hosts[id] = s
 		w.order = nil
+		w.due.queue(s)
 	}
 	return s
+}
+
+// told is a host of which a voter says something: the next Step looks at it.
+func (w *Watch) told(now time.Duration, id fleet.HostID) *watchedHost {
+	s := w.host(now, id)
+	w.due.queue(s)
+	return s
+}
+
+func (w *Watch) queueAll() {
+	for _, s := range w.hosts {
+		w.due.queue(s)
+	}
+}
+
+func (w *Watch) queueStreams(v *view) {
+	for id := range v.open {
+		if s := w.hosts[id]; s != nil {
+			w.due.queue(s)
+		}
+	}
 }
 
 // from is a voter's evidence about the host, made when there is none.

@@ -24,40 +24,59 @@ type Vote struct {
 	Starved bool
 }
 
-// Step looks at all hosts and returns those to ask witnesses about, at most
-// room. starved says that this host is late itself.
+// Step looks at the hosts that are due and returns those to ask witnesses about,
+// at most room. starved says that this host is late itself.
 func (w *Watch) Step(now time.Duration, starved bool, room int) []WitnessRequest {
+	if w.starved != starved {
+		w.starved = starved
+		w.queueAll()
+	}
 	var asks []WitnessRequest
-	for _, s := range w.sorted() {
-		heard, limit, ever := w.last(s, now, starved)
-		if now-heard <= limit {
-			s.verdict = plan.LivenessUnknown
-			if ever {
-				w.see(s, now, plan.LivenessAlive)
+	for _, s := range w.due.take(now) {
+		if w.hosts[s.id] != s {
+			continue // forgotten since
+		}
+		if w.look(s, now) && len(asks) < room {
+			if ask, ok := w.ask(s); ok {
+				asks = append(asks, ask)
 			}
-			w.hear(s, w.live(s, now, starved))
-			s.forced, s.again = false, 0
-			continue
 		}
-		w.hear(s, nil)
-		if s.verdict != plan.LivenessUnknown && heard > s.verdictAt {
-			s.verdict = plan.LivenessUnknown // heard since, and lost again
-		}
-		if s.verdict == plan.LivenessUnknown {
-			w.see(s, now, plan.LivenessSuspect)
-		}
-		if s.probing || len(asks) >= room || now < s.again && !s.forced || !worthAsking(s.state) {
-			continue
-		}
-		witnesses := w.witnessSets.pick(s)
-		if len(witnesses) == 0 {
-			continue
-		}
-		s.probing, s.forced = true, false
-		s.askedWitnesses++
-		asks = append(asks, WitnessRequest{Host: s.id, Witnesses: witnesses, Needed: w.witnessSets.needed(len(witnesses))})
+		w.due.put(s, w.next(s, now))
 	}
 	return asks
+}
+
+// look judges a host by what was told, and reports whether witnesses are to be
+// asked about it.
+func (w *Watch) look(s *watchedHost, now time.Duration) bool {
+	heard, limit, ever := w.last(s, now, w.starved)
+	if now-heard <= limit {
+		s.verdict = plan.LivenessUnknown
+		if ever {
+			w.see(s, now, plan.LivenessAlive)
+		}
+		w.hear(s, w.live(s, now, w.starved))
+		s.forced, s.again = false, 0
+		return false
+	}
+	w.hear(s, nil)
+	if s.verdict != plan.LivenessUnknown && heard > s.verdictAt {
+		s.verdict = plan.LivenessUnknown // heard since, and lost again
+	}
+	if s.verdict == plan.LivenessUnknown {
+		w.see(s, now, plan.LivenessSuspect)
+	}
+	return !s.probing && (now >= s.again || s.forced) && worthAsking(s.state)
+}
+
+func (w *Watch) ask(s *watchedHost) (WitnessRequest, bool) {
+	witnesses := w.witnessSets.pick(s)
+	if len(witnesses) == 0 {
+		return WitnessRequest{}, false
+	}
+	s.probing, s.forced = true, false
+	s.askedWitnesses++
+	return WitnessRequest{Host: s.id, Witnesses: witnesses, Needed: w.witnessSets.needed(len(witnesses))}, true
 }
 
 // worthAsking leaves out hosts whose fate is decided: a lost one that returns
@@ -72,6 +91,7 @@ func (w *Watch) Force(hosts []fleet.HostID) {
 	for _, id := range hosts {
 		if s := w.hosts[id]; s != nil {
 			s.forced = true
+			w.due.queue(s)
 		}
 	}
 }
@@ -84,6 +104,7 @@ func (w *Watch) Answer(now time.Duration, host fleet.HostID, needed int, votes [
 		return
 	}
 	s.probing = false
+	w.due.queue(s)
 	w.recordReached(s, votes)
 	heard, _, _ := w.last(s, now, false)
 	verdict, again := judge(needed, votes, now-heard, answered)
@@ -152,16 +173,21 @@ func (w *Watch) see(s *watchedHost, now time.Duration, liveness plan.Liveness) {
 // hear notes the stream that a host is alive by; nil for none.
 func (w *Watch) hear(s *watchedHost, e *evidence) {
 	var session uint64
-	s.clocked = false
 	if e != nil {
 		session = e.session
-		if v := w.views[e.voter]; e.clocked && v.clocked {
-			s.clock, s.clocked = e.clock+v.clock, true
-		}
 	}
 	if s.session != session {
 		s.session, w.changed = session, true
 	}
+}
+
+// clock is a host's clock minus the leader's, by the stream that it is alive by.
+func (w *Watch) clock(s *watchedHost, now time.Duration) (off time.Duration, ok bool) {
+	e := w.live(s, now, w.starved)
+	if e == nil || !e.clocked || !w.views[e.voter].clocked {
+		return 0, false
+	}
+	return e.clock + w.views[e.voter].clock, true
 }
 
 // Changed reports whether any sight changed since it was last asked.
@@ -177,11 +203,12 @@ func (w *Watch) Liveness(now time.Duration, report func(fleet.HostID) (fleet.Cap
 	liveness := plan.FleetLiveness{Hosts: make(map[fleet.HostID]plan.HostLiveness, len(w.hosts)), LeaderAge: now - w.since}
 	clocks := make([]time.Duration, 0, len(w.hosts)) // minus the leader's
 	for id, s := range w.hosts {
-		switch {
-		case id == w.self:
+		if id == w.self {
 			clocks = append(clocks, 0)
-		case s.clocked && s.state == fleet.HostReady:
-			clocks = append(clocks, s.clock)
+		} else if s.state == fleet.HostReady {
+			if off, ok := w.clock(s, now); ok {
+				clocks = append(clocks, off)
+			}
 		}
 		heard, _, ever := w.last(s, now, false)
 		hs := plan.HostLiveness{Liveness: s.liveness, Session: s.session, For: now - s.since, Age: -1, Starved: s.starved}
