@@ -116,8 +116,9 @@ func (m *Machine) Wake(now time.Duration) time.Duration {
 		return min(m.heard+VoterSilence+time.Millisecond, now+protocol.VoterBeat)
 	case phaseIdle:
 		return max(m.retryAt, now+time.Millisecond)
+	default:
+		return now + protocol.VoterBeat
 	}
-	return now + protocol.VoterBeat
 }
 
 func (m *Machine) opened(now time.Duration, e SessionOpened) []Effect {
