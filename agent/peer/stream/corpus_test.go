@@ -1,4 +1,4 @@
-package peer
+package stream
 
 import (
 	"bufio"
@@ -35,7 +35,7 @@ func TestTheCorpusIsReadAsEver(t *testing.T) {
 	beat := HostFrame{LateMs: 5, Starved: true, Capacity: &fleet.CapacityReport{Host: "h-1", Nonce: 7}, WallMs: 1_700_000_000_000}
 	kept("up", beat, func(b []byte) ([]byte, error) {
 		var up HostFrame
-		if err := readHostFrame(bufio.NewReader(bytes.NewReader(b)), &up); err != nil {
+		if err := ReadHostFrame(bufio.NewReader(bytes.NewReader(b)), &up); err != nil {
 			return nil, err
 		}
 		return wire.Marshal(up)
