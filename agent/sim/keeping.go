@@ -10,149 +10,79 @@ import (
 	"skein/raftfsm/keeper"
 )
 
-// keeping carries out what the voter keeper decides, for one term of leadership.
-// It stands for cmd/skein/node's. Where nothing is to be done it looks seldom, so
-// that a quiet month costs nothing; whatever may change its mind wakes it.
+// keepSeldom is how often the keeper looks where nothing is to be done, so that a
+// quiet month costs nothing; whatever may change its mind wakes it.
+const keepSeldom = 2 * time.Minute
+
+// keeping runs the voter keeper of one voter, for one term of leadership after the other.
 type keeping struct {
 	a        *agent
+	driver   *keeper.Driver // nil while it does not lead
 	timer    *virtual.Timer
-	memory   keeper.Memory
-	answers  map[fleet.RaftID]keeper.Answer
-	since    map[fleet.RaftID]time.Duration
-	prepared map[fleet.RaftID]bool
-	busy     int           // effects under way
-	chain    int           // steps of one look so far
-	awake    time.Duration // until then it looks often
+	due      []keeper.Event // of answers that came within a step
+	stepping bool
 }
-
-const (
-	keepEvery  = 500 * time.Millisecond
-	keepSeldom = 2 * time.Minute
-	// keepAwake is how long it looks often after something changed: longer than
-	// any of the keeper's own times but AvoidFor.
-	keepAwake = 3 * time.Minute
-)
-
-func newKeeping(a *agent) *keeping { return &keeping{a: a} }
 
 func (k *keeping) begin() {
-	k.memory, k.answers = keeper.Memory{}, map[fleet.RaftID]keeper.Answer{}
-	k.since, k.prepared = map[fleet.RaftID]time.Duration{}, map[fleet.RaftID]bool{}
-	k.busy = 0
-	k.awake = k.a.w.time.Now() + keepAwake
-	k.arm(keepEvery)
+	k.driver = keeper.NewDriver(k.a.w.time.Now(), keepSeldom)
+	k.step(k.driver)
 }
 
-func (k *keeping) stop() { k.timer.Stop() }
-
-func (k *keeping) arm(d time.Duration) {
+func (k *keeping) stop() {
+	k.driver = nil
 	k.timer.Stop()
-	k.timer = k.a.life.After(d, k.look)
 }
 
-// wake has it look often for a while.
-func (k *keeping) wake() {
-	was := k.awake
-	k.awake = k.a.w.time.Now() + keepAwake
-	if k.timer.Waiting() && was <= k.a.w.time.Now() {
-		k.arm(keepEvery)
-	}
-}
+// wake says that something has changed that may matter.
+func (k *keeping) wake() { k.step(k.driver, keeper.Changed{}) }
 
-func (k *keeping) look() {
-	k.chain = 0
-	k.lookNow()
-}
-
-// stepsAtOnce bounds the steps of one look; cmd/skein/node has the same.
-const stepsAtOnce = 8
-
-// follow has what follows at once follow at once.
-func (k *keeping) follow() {
-	if k.chain < stepsAtOnce && k.busy == 0 {
-		k.chain++
-		k.a.life.After(0, k.lookNow)
-	}
-}
-
-func (k *keeping) lookNow() {
-	if k.a.node == nil || !k.a.node.IsLeader() {
+// step steps the driver of a term, if that term goes on.
+func (k *keeping) step(term *keeper.Driver, events ...keeper.Event) {
+	if k.driver == nil || term != k.driver {
 		return
 	}
-	if k.busy == 0 {
-		k.step()
+	k.due = append(k.due, events...)
+	if k.stepping {
+		return
 	}
-	d := keepSeldom
-	if k.a.w.time.Now() < k.awake {
-		d = keepEvery
+	k.stepping = true
+	for again := true; again && k.driver == term; again = len(k.due) > 0 {
+		due := k.due
+		k.due = nil
+		for _, e := range term.Step(k.a.fleetTime(), k.a.w.time.Now(), k.input(), due...) {
+			k.carryOut(term, e)
+		}
 	}
-	k.arm(d)
+	k.due, k.stepping = nil, false
 }
 
-// step asks the other voters, decides once, and carries it out.
-func (k *keeping) step() {
+func (k *keeping) input() keeper.Input {
 	node, w := k.a.node, k.a.w
-	state := node.State()
-	if state.Fleet() == nil {
-		return
+	if node == nil || !node.IsLeader() {
+		return keeper.Input{}
 	}
-	k.ask(state)
 	in := keeper.Input{
-		State: state, Self: node.ID(), Commit: node.CommitIndex(), Answers: k.answers, Starved: map[fleet.HostID]bool{},
-		Installs: map[fleet.RaftID]int{}, Leaving: k.a.disk != diskWell,
+		State: node.State(), Self: node.ID(), Commit: node.CommitIndex(), Installs: map[fleet.RaftID]int{}, Leaving: k.a.disk != diskWell,
+		Starved: func(id fleet.HostID) bool { return w.hosts[id].starved },
 	}
-	for v := range state.Voters() {
+	for v := range in.State.Voters() {
 		in.Installs[v.ID] = node.SnapshotInstalls(v.ID)
-		in.Starved[v.Host] = w.hosts[v.Host].starved
 	}
 	for _, m := range node.Members() {
 		in.Members = append(in.Members, keeper.Member{ID: m.ID, Voting: m.Voting})
 	}
-	var plan keeper.Plan
-	plan, k.memory = keeper.Step(k.a.fleetTime(), in, k.memory)
-	if len(plan.Items)+len(plan.Effects) > 0 || plan.Why != "" {
-		k.awake = w.time.Now() + keepAwake
-	}
-	if len(plan.Items) > 0 {
-		k.busy++
-		node.Propose(plan.Items, k.a.fleetTime(), func([]fleet.Result, uint64, error) {
-			// Refused or unknown: a later step looks at what became of it.
-			k.busy--
-			k.follow()
-		})
-	}
-	for _, e := range plan.Effects {
-		k.do(e)
-	}
+	return in
 }
 
-// ask learns what each other voter's host would answer now.
-func (k *keeping) ask(state *fleet.State) {
-	now := k.a.w.time.Now()
-	next := map[fleet.RaftID]keeper.Answer{}
-	for row := range state.Voters() {
-		if row.ID == k.a.node.ID() {
-			continue
-		}
-		answer := k.answerOf(row)
-		old, known := k.answers[row.ID]
-		if !known || !old.Like(answer) {
-			k.since[row.ID] = now
-		}
-		answer.For = now - k.since[row.ID]
-		next[row.ID] = answer
-	}
-	k.answers = next
-}
-
-func (k *keeping) answerOf(row *fleet.Voter) keeper.Answer {
-	h := k.a.w.hosts[row.Host]
-	if h == nil || h.agent == nil || !k.a.w.net.Linked(k.a.id, row.Host) {
+// answerOf is what a voter's host says of its log.
+func (k *keeping) answerOf(id fleet.RaftID) keeper.Answer {
+	h := k.a.w.hosts[id.Host()]
+	if h == nil || h.agent == nil || !k.a.w.net.Linked(k.a.id, h.id) {
 		return keeper.Answer{}
 	}
 	node := h.agent.node
-	if node == nil || node.ID() != row.ID || row.Phase == fleet.VoterPreparing && !k.prepared[row.ID] {
-		return keeper.Answer{NotOne: node == nil || node.ID() != row.ID}
+	if node == nil || node.ID() != id {
+		return keeper.Answer{NotOne: true}
 	}
 	answer := keeper.Answer{Now: true, Commit: node.CommitIndex()}
 	if err := node.Trouble(); err != nil {
@@ -162,27 +92,28 @@ func (k *keeping) answerOf(row *fleet.Voter) keeper.Answer {
 	return answer
 }
 
-// do begins an effect; what comes of it is seen by the next step.
-func (k *keeping) do(e keeper.Effect) {
+// carryOut begins an effect of a term; its end is an event of that term.
+func (k *keeping) carryOut(term *keeper.Driver, e keeper.Effect) {
 	node, w := k.a.node, k.a.w
 	done := func(err error) {
-		k.busy--
 		if err != nil {
 			w.note("voter change not carried out: %v", err)
-			return // the next look tries again
 		}
-		k.follow()
+		k.step(term, keeper.Done{Err: err})
 	}
-	k.busy++
 	switch e := e.(type) {
+	case keeper.Wake:
+		k.timer.Stop()
+		k.timer = k.a.life.After(e.At-w.time.Now(), func() { k.step(term) })
+	case keeper.Ask:
+		k.step(term, keeper.Answered{N: e.N, ID: e.ID, Answer: k.answerOf(e.ID)})
+	case keeper.Propose:
+		node.Propose(e.Items, k.a.fleetTime(), func(_ []fleet.Result, _ uint64, err error) {
+			k.step(term, keeper.Proposed{Err: err})
+		})
 	case keeper.HandOverKeys:
 		w.note("%s hands the keys to %s", k.a.name, e.ID)
-		k.tell(e.ID, func(v *agent) { v.prepareVoter(e.ID) }, func(err error) {
-			if err == nil {
-				k.prepared[e.ID] = true
-			}
-			done(err)
-		})
+		k.tell(e.ID, func(v *agent) { v.prepareVoter(e.ID) }, done)
 	case keeper.AddNonvoter:
 		node.AddNonvoter(e.ID, done)
 	case keeper.AddVoter:
@@ -216,7 +147,7 @@ func (k *keeping) tell(id fleet.RaftID, f func(*agent), done func(error)) {
 		f(v)
 		reply(func() { finish(nil) })
 	})
-	k.a.life.After(callTimeout, func() { finish(errNoAnswer) })
+	k.a.life.After(keeper.ChangeFor, func() { finish(errNoAnswer) })
 }
 
 // prepareVoter makes an empty log under a new id, in place of an older one.

@@ -25,7 +25,7 @@ type leading struct {
 }
 
 func newLeading(a *agent) *leading {
-	return &leading{a: a, keeping: newKeeping(a), driver: lead.NewDriver(lead.DriverConfig{
+	return &leading{a: a, keeping: &keeping{a: a}, driver: lead.NewDriver(lead.DriverConfig{
 		NewID: a.w.newTaskID, Planners: a.w.planners(), NotProposed: simlog.NotProposed, Told: true,
 	})}
 }

@@ -1,7 +1,7 @@
 // Package keeper decides who votes: how many voters a fleet has, on which hosts,
 // and how one is replaced when it goes.
 //
-// [Step] is a pure function that the leader calls about every half second. What it wants is first an intent in State, the phase of a
+// [Step] is a pure function that [Driver] calls while this agent leads, about every half second. What it wants is first an intent in State, the phase of a
 // voter's row; an effect outside the log is only asked for once State holds the
 // intent. Everything it needs is in State, in the Raft configuration, and in
 // what hosts answer now, so a new leader goes on where the last one stopped;
@@ -57,15 +57,14 @@ const (
 
 // Input is all a step may know.
 type Input struct {
-	State   *fleet.State
-	Self    fleet.RaftID            // of the leader that asks
-	Members []Member                // the Raft configuration
-	Commit  uint64                  // the leader's own
-	Answers map[fleet.RaftID]Answer // of rows in State, but for Self; missing: not asked yet
-	Starved map[fleet.HostID]bool   // hosts that are late by their own measure
-
-	Installs map[fleet.RaftID]int // snapshots each was sent in the last 10 minutes
-	Leaving  bool                 // this agent stops, or its own disk is in trouble
+	State    *fleet.State
+	Self     fleet.RaftID            // of the leader that asks
+	Members  []Member                // the Raft configuration
+	Commit   uint64                  // the leader's own
+	Answers  map[fleet.RaftID]Answer // of rows in State, but for Self; missing: not asked yet
+	Starved  func(fleet.HostID) bool // whether a host is late by its own measure
+	Installs map[fleet.RaftID]int    // snapshots each was sent in the last 10 minutes
+	Leaving  bool                    // this agent stops, or its own disk is in trouble
 }
 
 // Member is a line of the Raft configuration.

@@ -204,7 +204,7 @@ func (s *step) replaced() bool {
 // troubled voters are the first to go where there are too many.
 func (s *step) troubled(v *fleet.Voter) bool {
 	h := s.host(v)
-	return s.Starved[v.Host] || s.Answers[v.ID].Trouble != "" || h != nil && h.Cordon != nil
+	return s.Starved(v.Host) || s.Answers[v.ID].Trouble != "" || h != nil && h.Cordon != nil
 }
 
 // pick prepares a host where voters are missing and none is on its way.
@@ -266,7 +266,7 @@ func (s *step) candidate() (best *fleet.Host) {
 func (s *step) fit(h *fleet.Host) bool {
 	_, avoided := s.memory.Avoid[h.ID]
 	return h.Placeable() && !h.Cert.Revoked && h.ReadsFormat() >= s.State.Fleet().Format &&
-		!s.Starved[h.ID] && !avoided
+		!s.Starved(h.ID) && !avoided
 }
 
 // nextNumber is above every number that a log of the host was ever given.

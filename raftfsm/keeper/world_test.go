@@ -164,7 +164,7 @@ func (w *world) self() fleet.RaftID { return w.hosts[w.leader].holds }
 func (w *world) input() keeper.Input {
 	in := keeper.Input{
 		State: w.state, Self: w.self(), Commit: w.commit(), Answers: map[fleet.RaftID]keeper.Answer{},
-		Starved: w.starved, Installs: w.installs, Leaving: w.leaving,
+		Starved: func(id fleet.HostID) bool { return w.starved[id] }, Installs: w.installs, Leaving: w.leaving,
 	}
 	for _, rid := range slices.Sorted(maps.Keys(w.config)) {
 		in.Members = append(in.Members, keeper.Member{ID: rid, Voting: w.config[rid]})

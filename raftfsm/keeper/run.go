@@ -1,0 +1,144 @@
+package keeper
+
+import (
+	"context"
+	"log/slog"
+	"sync"
+	"time"
+
+	"skein/raftfsm/fleet"
+)
+
+// Log is the leader's log as the keeper needs it; *raftfsm.Node is one but for
+// Members.
+type Log interface {
+	ID() fleet.RaftID
+	State() *fleet.State
+	FleetTime() fleet.Time
+	CommitIndex() uint64
+	// Trouble is why this host should not lead, or nil.
+	Trouble() error
+	// SnapshotInstalls is how many snapshots a voter was sent in the last 10 minutes.
+	SnapshotInstalls(id fleet.RaftID) int
+	// Members is the Raft configuration.
+	Members() ([]Member, error)
+
+	Propose(ctx context.Context, items []fleet.Item) ([]fleet.Result, uint64, error)
+	AddNonvoter(ctx context.Context, id fleet.RaftID) error
+	AddVoter(ctx context.Context, id fleet.RaftID) error
+	RemoveServer(ctx context.Context, id fleet.RaftID) error
+	Transfer() error
+}
+
+// Voters is how the hosts of voters are reached.
+type Voters interface {
+	// Ask is what a host says of its log. An error of the call is an empty answer.
+	Ask(ctx context.Context, host fleet.HostID) Answer
+	// PrepareVoter hands the keys over and has an empty log opened; RetireVoter has a
+	// log deleted. Both are harmless to repeat.
+	PrepareVoter(ctx context.Context, id fleet.RaftID) error
+	RetireVoter(ctx context.Context, id fleet.RaftID) error
+}
+
+// Keeper runs a Driver with goroutines, for one term of leadership after the other.
+type Keeper struct {
+	Log     Log
+	Voters  Voters
+	Starved func(fleet.HostID) bool
+	Mono    func() time.Duration
+	Logger  *slog.Logger
+}
+
+// Run keeps voters until ctx ends; it returns nil then, after everything it started
+// has returned.
+func (k *Keeper) Run(ctx context.Context) error {
+	var calls sync.WaitGroup
+	ctx, cancel := context.WithCancel(ctx)
+	defer calls.Wait()
+	defer cancel()
+	driver, events := NewDriver(k.Mono(), 0), make(chan Event)
+	timer := time.NewTimer(LookEvery)
+	defer timer.Stop()
+	begin := func(within time.Duration, call func(context.Context) Event) {
+		calls.Go(func() {
+			bounded, cancel := context.WithTimeout(ctx, within)
+			defer cancel()
+			e := call(bounded)
+			select {
+			case events <- e:
+			case <-ctx.Done():
+			}
+		})
+	}
+	for {
+		var happened []Event
+		select {
+		case <-ctx.Done():
+			return nil
+		case e := <-events:
+			happened = append(happened, e)
+		case <-timer.C:
+		}
+		now := k.Mono()
+		for _, e := range driver.Step(k.Log.FleetTime(), now, k.input(), happened...) {
+			switch e := e.(type) {
+			case Wake:
+				timer.Reset(max(0, e.At-now))
+			case Ask:
+				begin(AskFor, func(ctx context.Context) Event { return Answered{e.N, e.ID, k.Voters.Ask(ctx, e.ID.Host())} })
+			case Propose:
+				begin(ChangeFor, func(ctx context.Context) Event { return k.propose(ctx, e) })
+			default:
+				begin(ChangeFor, func(ctx context.Context) Event { return k.change(ctx, e) })
+			}
+		}
+	}
+}
+
+// input is what the log and gossip say now.
+func (k *Keeper) input() Input {
+	members, err := k.Log.Members()
+	if err != nil {
+		return Input{}
+	}
+	in := Input{
+		State: k.Log.State(), Self: k.Log.ID(), Commit: k.Log.CommitIndex(), Members: members, Starved: k.Starved,
+		Installs: map[fleet.RaftID]int{}, Leaving: k.Log.Trouble() != nil,
+	}
+	for row := range in.State.Voters() {
+		in.Installs[row.ID] = k.Log.SnapshotInstalls(row.ID)
+	}
+	return in
+}
+
+func (k *Keeper) propose(ctx context.Context, p Propose) Event {
+	results, _, err := k.Log.Propose(ctx, p.Items)
+	for i, result := range results {
+		if result.Err != nil {
+			k.Logger.Warn("voter change refused", "command", p.Items[i].Command, "err", result.Err)
+		}
+	}
+	return Proposed{Err: err}
+}
+
+func (k *Keeper) change(ctx context.Context, effect Effect) Event {
+	var err error
+	switch e := effect.(type) {
+	case HandOverKeys:
+		err = k.Voters.PrepareVoter(ctx, e.ID)
+	case AddNonvoter:
+		err = k.Log.AddNonvoter(ctx, e.ID)
+	case AddVoter:
+		err = k.Log.AddVoter(ctx, e.ID)
+	case RemoveServer:
+		err = k.Log.RemoveServer(ctx, e.ID)
+	case DeleteLog:
+		err = k.Voters.RetireVoter(ctx, e.ID)
+	case Transfer:
+		err = k.Log.Transfer()
+	}
+	if err != nil && ctx.Err() == nil {
+		k.Logger.Warn("voter change not carried out, it is tried again", "err", err)
+	}
+	return Done{Err: err}
+}
