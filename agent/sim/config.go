@@ -29,6 +29,9 @@ type Config struct {
 	FailCall int
 	// MostEvents ends a world that has had so many events as a livelock; 0 = never.
 	MostEvents uint64
+	// Done ends the world at the next event once it is closed; nil for never. What an
+	// interrupted world has come to proves nothing.
+	Done <-chan struct{}
 	// CrashLeader has the machine of the leader lose power when the log has come
 	// to this index; 0 for never.
 	CrashLeader uint64

@@ -17,6 +17,9 @@ func Live(l Run) (*World, *Failure) {
 		if f := w.broken(); f != nil {
 			return w, f
 		}
+		if w.interrupted() {
+			return w, nil
+		}
 		return w, w.failure("liveness", fmt.Sprintf("make the fleet: %v", err))
 	}
 	w.Plan(l.Operations)

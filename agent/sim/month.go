@@ -46,9 +46,9 @@ func (m *Month) Report(out io.Writer) {
 	m.World.Report(out)
 }
 
-// NewMonth makes the world of a workload; see Run.
-func NewMonth(seed uint64, load *workload.World) *Month {
-	cfg := Config{Seed: seed, Large: true, Network: virtual.NetworkConditions{Delay: 300 * time.Microsecond, Jitter: 300 * time.Microsecond}}
+// NewMonth makes the world of a workload, which ends early when done is closed; see Run.
+func NewMonth(seed uint64, load *workload.World, done <-chan struct{}) *Month {
+	cfg := Config{Seed: seed, Large: true, Done: done, Network: virtual.NetworkConditions{Delay: 300 * time.Microsecond, Jitter: 300 * time.Microsecond}}
 	for _, m := range load.Machines {
 		cfg.Hosts = append(cfg.Hosts, Machine{Name: m.Name, Zone: m.Zone, Capacity: m.Capacity})
 	}
@@ -63,11 +63,14 @@ func NewMonth(seed uint64, load *workload.World) *Month {
 // samples is how many times a month is looked at for its picture.
 const samples = 720
 
-// Run lives the month. progress is called about 200 times, and ends the run when
-// it returns false. The Failure is the first rule that was broken, if one was.
-func (m *Month) Run(span time.Duration, progress func(done time.Duration) bool) (*Failure, error) {
+// Run lives the month, or until it is interrupted. progress is called about 200
+// times. The Failure is the first rule that was broken, if one was.
+func (m *Month) Run(span time.Duration, progress func(done time.Duration)) (*Failure, error) {
 	w := m.World
 	if err := w.Bring(time.Hour); err != nil {
+		if w.interrupted() {
+			return nil, nil
+		}
 		return w.broken(), err
 	}
 	m.begun, m.span = w.time.Now(), span
@@ -79,7 +82,10 @@ func (m *Month) Run(span time.Duration, progress func(done time.Duration) bool) 
 		if f := w.broken(); f != nil {
 			return f, nil
 		}
-		if progress != nil && !progress(w.time.Now()-m.begun) {
+		if progress != nil {
+			progress(w.time.Now() - m.begun)
+		}
+		if w.interrupted() {
 			return nil, nil
 		}
 	}

@@ -115,7 +115,8 @@ func (w *World) mend() {
 }
 
 // Quiesce waits until the fleet, without faults, has come to rest, and checks that
-// all is as desired; then it watches that nobody has anything more to say.
+// all is as desired; then it watches that nobody has anything more to say. An
+// interrupted world has no failure.
 func (w *World) Quiesce(dead ...string) *Failure {
 	until := w.time.Now() + quiesceWithin
 	var why []string
@@ -123,7 +124,7 @@ func (w *World) Quiesce(dead ...string) *Failure {
 	ordered := w.time.Now() + ordersLast
 	for {
 		w.Run(w.time.Now() + 30*time.Second)
-		if f := w.broken(); f != nil {
+		if f := w.broken(); f != nil || w.interrupted() {
 			return f
 		}
 		if w.time.Now() <= ordered {
@@ -145,7 +146,7 @@ func (w *World) Quiesce(dead ...string) *Failure {
 	}
 	w.watch.full()
 	w.Run(w.time.Now() + quiescentFor)
-	if f := w.broken(); f != nil {
+	if f := w.broken(); f != nil || w.interrupted() {
 		return f
 	}
 	if n := w.stats.Planned - spoken; n > 0 {

@@ -31,7 +31,10 @@ func Soak(ctx context.Context, from uint64, workers int, tell func(Soaked)) {
 	for range workers {
 		all.Go(func() {
 			for ctx.Err() == nil {
-				s := soakOne(take())
+				s := soakOne(take(), ctx.Done())
+				if s.Failure == nil && ctx.Err() != nil {
+					return // cut short: it proves nothing
+				}
 				mu.Lock()
 				tell(s)
 				mu.Unlock()
@@ -41,8 +44,9 @@ func Soak(ctx context.Context, from uint64, workers int, tell func(Soaked)) {
 	all.Wait()
 }
 
-func soakOne(seed uint64) Soaked {
+func soakOne(seed uint64, done <-chan struct{}) Soaked {
 	s := Soaked{Seed: seed, Run: Draw(seed)}
+	s.Run.Config.Done = done
 	world, failure := Live(s.Run)
 	s.Failure, s.Events, s.Marks = failure, world.Events(), maps.Clone(world.Marks())
 	if failure != nil {

@@ -43,7 +43,7 @@ func newWatch(w *World) *watch {
 }
 
 // stopped reports whether a rule was broken: the world ends there.
-func (x *watch) stopped() bool { return len(x.broken) > 0 }
+func (x *watch) stopped() bool { return len(x.broken) > 0 || x.w.interrupted() }
 
 // fail records a rule broken that the checker does not know.
 func (x *watch) fail(name, detail string) {

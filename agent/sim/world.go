@@ -188,6 +188,16 @@ func (w *World) complete() bool {
 	return voting >= min(3, 1+2*(len(w.order)/3))
 }
 
+// interrupted reports whether somebody wants the world to end.
+func (w *World) interrupted() bool {
+	select {
+	case <-w.cfg.Done:
+		return true
+	default:
+		return false
+	}
+}
+
 // Run lets the world go on until a time.
 func (w *World) Run(until time.Duration) {
 	for !w.watch.stopped() && w.time.Step(until) {

@@ -176,13 +176,10 @@ func (c *simCommand) month(ctx context.Context) error {
 	load.Preset.Jobs.PerMinute *= c.Jobs
 	fmt.Print(load, "\n")
 	debug.SetGCPercent(simGC)
-	month := sim.NewMonth(c.Seed, load)
+	month := sim.NewMonth(c.Seed, load, ctx.Done())
 	span := time.Duration(c.Days * 24 * float64(time.Hour))
 	began := time.Now()
-	failure, err := month.Run(span, func(done time.Duration) bool {
-		progress(month, done, span, time.Since(began))
-		return ctx.Err() == nil
-	})
+	failure, err := month.Run(span, func(done time.Duration) { progress(month, done, span, time.Since(began)) })
 	fmt.Fprintln(os.Stderr)
 	took := time.Since(began)
 	if err != nil {
