@@ -33,6 +33,17 @@ func (d *dirty) merge(o *dirty) {
 	d.capacity = d.capacity || o.capacity
 }
 
+// servicesFrom is the services from a name on.
+func (d *dirty) servicesFrom(name string) *dirty {
+	from := newDirty()
+	for service := range d.services {
+		if service >= name {
+			from.services[service] = struct{}{}
+		}
+	}
+	return from
+}
+
 // subjects yields what mark took, in no order.
 func (d *dirty) subjects() iter.Seq[string] {
 	return func(yield func(string) bool) {

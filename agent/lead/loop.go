@@ -35,8 +35,9 @@ type term struct {
 	proposed      uint64  // index of the newest entry of ours that committed
 	flight        *flight // proposal under way, or nil
 	dirty         *dirty
-	full          bool // the next pass visits everything
-	marked        bool // something is dirty: plan when gathered
+	full          bool            // the next pass visits everything
+	rest          map[string]rest // by planner: what the bounds of the last pass left
+	marked        bool            // something is dirty: plan when gathered
 	firstMark     time.Duration
 	lastMark      time.Duration
 	nextFull      time.Duration

@@ -55,21 +55,55 @@ func (l *Loop) pass(now Instant) []Effect {
 		l.stats.Probes += uint64(len(f.probes))
 		out = append(out, Probe{Hosts: f.probes})
 	}
-	entries, cut := entries(f.items, f.sizes)
+	t.rest = nil
+	entries, taken := entries(f.items, f.sizes)
 	if len(entries) == 0 {
 		return out
 	}
-	if cut || f.more {
-		t.dirty.merge(scope)
-		t.full = full
+	if t.rest = f.rest(taken); len(t.rest) > 0 {
 		t.mark(now)
 	}
 	l.stats.Proposals++
-	t.flight = &flight{n: l.stats.Proposals, at: now.Mono, scope: scope, full: full}
-	for _, items := range entries {
-		l.stats.Commands += uint64(len(items))
+	l.stats.Commands += uint64(taken)
+	t.flight = &flight{n: l.stats.Proposals, at: now.Mono, scope: newDirty()}
+	for _, part := range f.parts {
+		t.flight.scope.merge(part.scope)
+		t.flight.full = t.flight.full || part.full
 	}
 	return append(out, Propose{N: t.flight.n, Entries: entries})
+}
+
+// rest is what a pass has left of one planner's scope: its plan was cut, or its
+// commands went into no entry.
+type rest struct {
+	scope *dirty
+	full  bool
+	from  string // of a full one: see plan.Scope
+}
+
+// part is what one planner did in a pass.
+type part struct {
+	rest // as it was given
+	by   string
+	end  int // behind its last command
+	more bool
+	next string
+}
+
+// rest is what each planner must visit again after so many commands were taken.
+func (f *fold) rest(taken int) map[string]rest {
+	left := map[string]rest{}
+	for _, p := range f.parts {
+		switch {
+		case p.end > taken || p.more && p.next == "":
+			left[p.by] = p.rest
+		case p.more && p.full:
+			left[p.by] = rest{scope: newDirty(), full: true, from: p.next}
+		case p.more:
+			left[p.by] = rest{scope: p.scope.servicesFrom(p.next)}
+		}
+	}
+	return left
 }
 
 // addSuspects adds the hosts of which State and sight disagree, or that may have to
@@ -89,11 +123,12 @@ type fold struct {
 	index  uint64
 	scope  *dirty
 	full   bool
+	left   map[string]rest // by planner, of the pass before
+	parts  []part
 	items  []fleet.Item
 	sizes  []int // of each item in the log
 	probes []fleet.HostID
 	wakes  []plan.Wake
-	more   bool
 	stats  *Stats
 }
 
@@ -104,7 +139,7 @@ func (l *Loop) plan(now Instant, scope *dirty, full bool) *fold {
 	liveness.LeaderAge, liveness.Taken = now.Mono-t.since, now.Mono-l.seenAt
 	f := &fold{
 		in:    plan.Input{State: t.state.Clone(), Liveness: liveness, Now: l.fleetTime(now), NewID: l.newID},
-		index: t.state.Index(), scope: newDirty(), full: full, stats: &l.stats,
+		index: t.state.Index(), scope: newDirty(), full: full, left: t.rest, stats: &l.stats,
 	}
 	f.scope.merge(scope)
 	for _, p := range l.planners {
@@ -125,11 +160,13 @@ func (l *Loop) plan(now Instant, scope *dirty, full bool) *fold {
 
 // run asks one planner and applies what it says.
 func (f *fold) run(by string, next func(plan.Input) plan.Plan) {
-	f.in.Scope = f.scope.scope(f.full)
+	part := part{by: by, rest: f.scopeOf(by)}
+	f.in.Scope = part.scope.scope(part.full)
+	f.in.Scope.From = part.from
 	p := next(f.in)
 	f.probes = append(f.probes, p.Probes...)
 	f.wakes = append(f.wakes, p.Wakes...)
-	f.more = f.more || p.More
+	f.stats.Visited += uint64(p.Visited)
 	refused := f.apply(p.Items)
 	f.stats.FoldRefused[by] += uint64(len(refused))
 
@@ -142,6 +179,22 @@ func (f *fold) run(by string, next func(plan.Input) plan.Plan) {
 		own.ClearCondition(f.in, By, subject)
 	}
 	f.apply(own.Items)
+	part.end, part.more, part.next = len(f.items), p.More, p.Next
+	f.parts = append(f.parts, part)
+}
+
+// scopeOf is what a planner visits: the scope of the pass with what the commands
+// before it changed, and what the pass before has left.
+func (f *fold) scopeOf(by string) rest {
+	r := rest{scope: newDirty(), full: f.full}
+	r.scope.merge(f.scope)
+	if left, ok := f.left[by]; ok {
+		r.scope.merge(left.scope)
+		if !f.full {
+			r.full, r.from = left.full, left.from
+		}
+	}
+	return r
 }
 
 // apply folds items into the work State, keeps those that it takes and returns
@@ -182,14 +235,14 @@ func encodable(items []fleet.Item) (good []fleet.Item, sizes []int, refused []er
 	return good, sizes, refused
 }
 
-// entries parts items into entries of the log; cut says that not all were taken.
-func entries(items []fleet.Item, sizes []int) (entries [][]fleet.Item, cut bool) {
-	for len(items) > 0 && len(entries) < MaxEntries {
-		n := fill(sizes)
-		entries = append(entries, items[:n:n])
-		items, sizes = items[n:], sizes[n:]
+// entries parts items into entries of the log; taken is how many are in them.
+func entries(items []fleet.Item, sizes []int) (entries [][]fleet.Item, taken int) {
+	for taken < len(items) && len(entries) < MaxEntries {
+		n := fill(sizes[taken:])
+		entries = append(entries, items[taken:taken+n:taken+n])
+		taken += n
 	}
-	return entries, len(items) > 0
+	return entries, taken
 }
 
 // fill is how many items from the front one entry holds.

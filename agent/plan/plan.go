@@ -33,7 +33,10 @@ type Input struct {
 // Scope says what a pass must visit. A full pass gives the same commands as the
 // incremental passes it replaces (proven by test).
 type Scope struct {
-	Full     bool
+	Full bool
+	// From resumes a full pass that its bound cut: services before it were visited, so
+	// that of those only the ones in Services are visited again. Empty for the first.
+	From     string
 	Services []string // changed or due, sorted
 	// Hosts are those whose row, tasks or sight changed, that are due, or that
 	// State and sight disagree about, sorted.
@@ -54,8 +57,12 @@ type Plan struct {
 	// State.Due does not know of the deadline. A full pass asks again, so they may
 	// be forgotten with the leader.
 	Wakes []Wake
-	// More says that MaxItems cut the plan: the same scope must be visited again.
+	// More says that MaxItems cut the plan: the rest of the scope must be visited, from
+	// the service Next on, or all of it again where Next is empty.
 	More bool
+	Next string
+	// Visited is how many subjects were looked at, for statistics.
+	Visited int
 }
 
 // Wake is a visit asked for.

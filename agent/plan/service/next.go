@@ -39,24 +39,39 @@ const (
 // Equal inputs give equal plans. Source: ecs.md 3.3, MECHANICS 3.
 func Next(in plan.Input) plan.Plan {
 	p := planner{in: in}
-	if in.Scope.Full {
-		for service := range in.State.Services() {
-			if p.out.Full() {
-				return p.out
-			}
-			p.visit(service)
-		}
-		return p.out
-	}
 	for _, name := range in.Scope.Services {
-		if p.out.Full() {
+		if in.Scope.Full && name >= in.Scope.From {
+			break
+		}
+		if !p.next(in.State.Service(name)) {
 			return p.out
 		}
-		if service := in.State.Service(name); service != nil {
-			p.visit(service)
+	}
+	if !in.Scope.Full {
+		return p.out
+	}
+	for service := range in.State.Services() {
+		if service.Name >= in.Scope.From && !p.next(service) {
+			break
 		}
 	}
 	return p.out
+}
+
+// next visits a service, nil for one that is gone; false says that the plan is
+// full, and where the next one goes on.
+func (p *planner) next(service *fleet.Service) bool {
+	if service == nil {
+		return true
+	}
+	if !p.out.Full() {
+		p.out.Visited++
+		p.visit(service)
+	}
+	if p.out.More {
+		p.out.Next = service.Name
+	}
+	return !p.out.More
 }
 
 type planner struct {
