@@ -20,7 +20,7 @@ type live struct {
 	*world
 	began time.Time
 	first fleet.Time // fleet time then
-	hangs bool // hosts take questions and never answer
+	hangs bool       // hosts take questions and never answer
 }
 
 func (l *live) ID() fleet.RaftID {
