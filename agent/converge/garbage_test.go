@@ -65,6 +65,35 @@ func TestAnUnknownContainerIsRemovedAfterTenMinutesOfAVotersWord(t *testing.T) {
 	}
 }
 
+// However often the machine considers it, an unknown container is nobody's to end
+// before a voter has said in this session what is wanted.
+func TestAnUnknownContainerIsNotEndedWithoutAVotersWord(t *testing.T) {
+	for name, hear := range map[string]func(r *rig){
+		"no voter was ever heard":                    func(r *rig) { r.agent() },
+		"voters are heard and open no session":       func(r *rig) { r.agent(); r.heard(time.Minute) },
+		"a session is open and no list has come":     func(r *rig) { r.up() },
+		"the list was of the session before":         func(r *rig) { r.up(); r.snapshot(); r.heard(time.Minute); r.meet() },
+		"the list was refused":                       func(r *rig) { r.up(); _ = r.send(converge.Frame{Fleet: "f2", Index: 9, Complete: true}) },
+		"the list was given to the agent before":     func(r *rig) { r.up(); r.snapshot(); r.kill(); r.agent() },
+		"only a change has come, which needs a list": func(r *rig) { r.up(); _ = r.send(converge.Frame{Index: 9, Since: 8}) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			r := newRig(t)
+			id := orphan(t, r, 7)
+			hear(r)
+			for range 5 {
+				r.pass(5 * time.Minute)
+				r.step(converge.RuntimeDown{Err: port.ErrRuntimeDown})
+				r.step(converge.RuntimeUp{Version: "twin"}) // has every task looked at
+				r.settle()
+			}
+			if c := r.find(id); c == nil || c.State != port.ContainerRunning || len(did[converge.Signal](r)) != 0 {
+				t.Errorf("it was touched: %+v", c)
+			}
+		})
+	}
+}
+
 func TestAnUnknownContainerThatAVoterNamesInTimeIsTakenUp(t *testing.T) {
 	r := newRig(t)
 	id := orphan(t, r, 1)
