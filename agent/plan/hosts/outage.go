@@ -20,11 +20,21 @@ type outage struct {
 func powerReturned(s *fleet.State, now fleet.Time) bool {
 	var outages []outage
 	for host := range s.Hosts() {
-		if host.State != fleet.HostForgotten && host.BootedAt > now.Add(-BootRecent) {
-			outages = append(outages, outage{host.SilentSince, host.BootedAt})
+		if host.State == fleet.HostForgotten {
+			continue
+		}
+		if o, ok := outageOf(host.SilentSince, host.BootedAt, now); ok {
+			outages = append(outages, o)
 		}
 	}
 	return 2*len(outages) > s.HostCount() && 2*mostAtOnce(outages) > s.HostCount()
+}
+
+// outageOf is the outage that a boot ended, if that was of late. Of a host that
+// fell silent again since, nobody knows when it was down before.
+func outageOf(silentSince, bootedAt, now fleet.Time) (outage, bool) {
+	o := outage{silentSince, bootedAt}
+	return o, bootedAt > now.Add(-BootRecent) && silentSince <= bootedAt
 }
 
 // mostAtOnce is the largest number of outages that share a moment. The moment at
