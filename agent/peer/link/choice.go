@@ -54,7 +54,7 @@ func (m *Machine) passOver(now time.Duration, err error, was phase) {
 	case was == phaseUp:
 		wait = max(wait, VoterSilence) // another one first
 	}
-	p.until = now + wait
+	p.until, p.failed = now+wait, now
 }
 
 func (m *Machine) backoff(tries int) time.Duration {
@@ -82,20 +82,31 @@ func (m *Machine) passedOf(voter fleet.HostID) *passedOver {
 	return p
 }
 
-// choose takes the first voter by preference that may be asked; one whose
-// leader was old only when all others are.
+// choose takes the first voter by preference that may be asked. One that failed of
+// late comes after those that did not, and after those that failed before it: a
+// dial that times out takes longer than a back-off, and two voters that are gone
+// would be asked in turn for ever. One whose leader was old is asked only when all
+// others are.
 func (m *Machine) choose(now time.Duration, roster trust.Roster) (fleet.HostID, bool) {
-	var fallback fleet.HostID
+	var best fleet.HostID
+	var bestFailed time.Duration
+	bestStale := false
 	for _, v := range Preferred(m.self, roster) {
-		p := m.passed[v]
-		switch {
-		case p == nil || now >= p.until && now >= p.stale:
-			return v, true
-		case now >= p.until && fallback == "":
-			fallback = v
+		var failed time.Duration
+		stale := false
+		if p := m.passed[v]; p != nil {
+			if now < p.until {
+				continue
+			}
+			if stale = now < p.stale; now-p.failed < failedFor {
+				failed = p.failed
+			}
+		}
+		if best == "" || bestStale && !stale || bestStale == stale && failed < bestFailed {
+			best, bestFailed, bestStale = v, failed, stale
 		}
 	}
-	return fallback, fallback != ""
+	return best, best != ""
 }
 
 // nextChance is when the first voter may be asked again.

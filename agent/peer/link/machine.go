@@ -54,9 +54,10 @@ func (p phase) String() string {
 
 // passedOver is why a voter is not asked right now.
 type passedOver struct {
-	until time.Duration
-	tries int
-	stale time.Duration // its leader was old; asked only when all are
+	until  time.Duration
+	failed time.Duration // when it failed last
+	tries  int
+	stale  time.Duration // its leader was old; asked only when all are
 }
 
 // Status is how a link stands.

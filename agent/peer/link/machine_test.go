@@ -325,6 +325,23 @@ func TestALinkTriesAllVotersThenWaits(t *testing.T) {
 	}
 }
 
+// A dial that is not answered takes longer than the wait before the next: voters
+// that time out must not keep a host from one that answers.
+func TestALinkReachesTheVoterThatAnswersThoughOthersTimeOut(t *testing.T) {
+	d := newDriver(t, "h", 3)
+	order := Preferred("h", d.roster)
+	d.step(Tick{})
+	for range 3 {
+		open := find[OpenSession](d, 10*time.Second)
+		if open.Voter == order[2] {
+			return
+		}
+		d.now += protocol.HandshakeTime
+		d.step(SessionOpened{Attempt: open.Attempt, Err: errors.New("no answer")})
+	}
+	d.fatal("%s was not asked", order[2])
+}
+
 func TestARefusedHostDoesNotHammer(t *testing.T) {
 	for _, err := range []error{fleet.ErrForgotten, trust.ErrRevoked, trust.ErrWrongKey, protocol.ErrNotHere} {
 		d := newDriver(t, "h", 1)
