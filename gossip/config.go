@@ -13,7 +13,7 @@ import (
 	"skein/runtime/vfs"
 )
 
-// Timers of the ring. Source: MECHANICS 4 and performance.md 4.3.
+// Timers of the ring. Source: cmd/skein/DESIGN.md "Silence".
 const (
 	probeInterval  = 500 * time.Millisecond
 	probeTimeout   = 200 * time.Millisecond

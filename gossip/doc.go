@@ -24,7 +24,7 @@
 //     replaces the older), and travel again in push/pull. memberlist sends a user
 //     broadcast only one hop: whoever learns something newer queues it again.
 //  4. A host's own broadcasts are paced so that the whole ring stays inside
-//     memberlist's budget of about 21 KB/s a member (performance.md 4.3): about
+//     memberlist's budget of about 21 KB/s a member: about
 //     1 s at 10 hosts, 10 s at 100, minutes at 1,000. Beyond some hundred hosts the
 //     streams carry the load and gossip only fills gaps.
 //  5. memberlist ignores news with an incarnation that is not above the last one
@@ -32,7 +32,7 @@
 //     [incarnationBlock] above the one before, counted in a file. What a life
 //     used beyond its block is healed by the rejoin, which shows a host what
 //     others believe of it and lets it refute.
-//  6. memberlist does not heal a long partition by itself (reliability.md 9.7).
+//  6. memberlist does not heal a long partition by itself.
 //     Run tries a few addresses that State has and the ring has not, every 5 s
 //     with jitter: one contact is enough to merge two halves, and dialling only
 //     the missing keeps push/pull away from the usual case.

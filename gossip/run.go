@@ -15,7 +15,7 @@ import (
 
 const (
 	// rejoinEvery is measured: it brings back a host within 1 s of a healed cut,
-	// where memberlist alone never does (reliability.md 9.7).
+	// where memberlist alone never does.
 	rejoinEvery = 5 * time.Second
 	// rejoinJitter spreads the rounds of many hosts over a fifth of the interval.
 	rejoinJitter = rejoinEvery / 5
@@ -28,7 +28,7 @@ const (
 	announceTimeout = time.Second
 )
 
-// The pace of a host's own reports. Source: performance.md 4.3.
+// The pace of a host's own reports. Gossip does not scale with more.
 const (
 	paceFloor   = 200 * time.Millisecond // one gossip interval
 	paceBudget  = 21_000                 // bytes a second a member may send: 15 packets of 1,400 B

@@ -110,7 +110,7 @@ func (v *view) alive(id fleet.HostID) bool {
 	return !dead || v.leader == "" && v.heard(id) == heardAlive
 }
 
-// voterTarget is 1 below three hosts, then the setting. Source: MECHANICS 7.
+// voterTarget is 1 below three hosts, then the setting. Source: cmd/skein/DESIGN.md "Voters".
 func (v *view) voterTarget(hosts int) int {
 	f := v.st.Fleet()
 	if f == nil || hosts < 3 {

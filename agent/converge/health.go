@@ -140,7 +140,7 @@ func (m *Machine) probeGood(t *task, p *probeView) {
 }
 
 // failed counts a failure, unless the container is still young and has never
-// succeeded (ecs.md 1.9).
+// succeeded (ECS API, HealthCheck).
 func (p *probeView) failed(h *fleet.HealthCheck, now time.Duration) {
 	p.successes = 0
 	young := max(time.Duration(h.StartPeriodS)*time.Second, fastFor)

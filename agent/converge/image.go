@@ -198,7 +198,7 @@ func (m *Machine) pullResult(i *image, d Done) {
 			m.registryFailed(name, d.Err)
 		}
 		if i.local != "" {
-			m.imageIs(i, i.local) // not the newest perhaps, but here (ecs.md 8.1)
+			m.imageIs(i, i.local) // not the newest perhaps, but here (ECS guide, image pull behaviour)
 			return
 		}
 		m.pullAgain(i, d.Err)

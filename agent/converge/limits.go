@@ -6,7 +6,7 @@ import "time"
 // default.
 type Limits struct {
 	// Starts is how many tasks may be starting at once: 2 x cores. A start costs
-	// 70 ms of cpu and more in flight only add latency (libraries.md 1).
+	// 70 ms of cpu and more in flight only add latency.
 	Starts int
 	// Pulls in flight. Unpacking is bound by one core and the disk.
 	Pulls int
@@ -80,7 +80,7 @@ const (
 
 // Stopping.
 const (
-	defaultStopTimeout  = 30 * time.Second // of containers whose definition is unknown (ecs.md 1.6)
+	defaultStopTimeout  = 30 * time.Second // of containers whose definition is unknown (ECS API, ContainerDefinition)
 	stuckAfter          = 60 * time.Second // after SIGKILL was delivered
 	rekillEvery         = 30 * time.Second
 	graceLeast          = time.Second     // after an agent restart SIGTERM is sent again: it must have a moment
@@ -95,7 +95,7 @@ const (
 	fastFor         = 5 * time.Second
 	confirmProbe    = time.Second // an unhealthy container must succeed twice; the second probe comes soon
 	recoverAfter    = 2           // successes in a row
-	healthChangeGap = time.Second // at most one change per task (MECHANICS 3)
+	healthChangeGap = time.Second // at most one change per task (cmd/skein/DESIGN.md "Task lifecycle")
 	lateProbe       = 5 * time.Second
 )
 
@@ -108,9 +108,9 @@ const (
 	listEvery      = time.Minute              // events can be lost
 	fullListEvery  = 5 * time.Minute          // networks, cgroups, logs
 	goneAfter      = 2 * time.Second          // a container missing from two lists this far apart is gone
-	orphanAfter    = 10 * time.Minute         // MECHANICS 9
+	orphanAfter    = 10 * time.Minute         // a container that nobody claims is ended after so long
 	rotateEvery    = 5 * time.Second          // a log grows 5 MB at 1 MB/s meanwhile
-	runtimeDownFor = 30 * time.Second         // until the status says so (reliability.md 1.1)
+	runtimeDownFor = 30 * time.Second         // until the status says so
 	aloneAfter     = 10 * time.Second         // until the log says so: beats come every second
 	coldStart      = 30 * time.Second         // with no voter heard since the boot: run services again
 	leaderless     = 60 * time.Second         // with voters heard that have no fleet to speak for

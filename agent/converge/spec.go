@@ -5,7 +5,7 @@ import (
 	"skein/runtime/port"
 )
 
-// boundsOf turns a definition into the bounds of the task's cgroup (ecs.md 1.3).
+// boundsOf turns a definition into the bounds of the task's cgroup (ECS API, ContainerDefinition (cpu)).
 func boundsOf(def *fleet.TaskDef) port.TaskBounds {
 	const least, most = 2, 262144
 	b := port.TaskBounds{CPU: def.CPU, Memory: def.Memory}

@@ -19,7 +19,7 @@ var (
 )
 
 // massStopFloor is how many tasks a host must have before a snapshot can be
-// refused for stopping more than half of them (MECHANICS 4).
+// refused for stopping more than half of them (cmd/skein/DESIGN.md "Streams").
 const massStopFloor = 4
 
 // order is the place of an intent: by epoch, then by index.

@@ -15,7 +15,7 @@ const (
 )
 
 // serviceTable is every field of CreateService and UpdateService, and Skein's
-// own onDisconnect. Source: ecs.md 3.1, 3.2, 11.2.
+// own onDisconnect. Source: ECS API, CreateService.
 var serviceTable = table("service", []row{
 	{"serviceName", used, ""},
 	{"service", used, ""}, // UpdateService's name for serviceName
@@ -65,7 +65,7 @@ var serviceTable = table("service", []row{
 	{"enableExecuteCommand", refused, withExec},
 })
 
-// runTable is every field of RunTask. Source: ecs.md 3.10, 11.2.
+// runTable is every field of RunTask. Source: ECS API, RunTask.
 var runTable = table("run", []row{
 	{"taskDefinition", used, ""},
 	{"count", used, ""},
@@ -89,7 +89,7 @@ var runTable = table("run", []row{
 	{"enableExecuteCommand", refused, withExec},
 })
 
-// stopTable is every field of StopTask. Source: ecs.md 11.2.
+// stopTable is every field of StopTask. Source: ECS API, StopTask.
 var stopTable = table("stop", []row{
 	{"task", used, ""},
 	{"reason", used, ""},

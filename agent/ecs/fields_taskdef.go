@@ -12,7 +12,7 @@ const (
 )
 
 // taskDefTable is every field of RegisterTaskDefinition and of the
-// ContainerDefinition in it. Source: ecs.md 1 and 11.3.
+// ContainerDefinition in it. Source: ECS API, TaskDefinition.
 var taskDefTable = table("task definition", []row{
 	{"family", used, ""},
 	{"networkMode", used, ""},

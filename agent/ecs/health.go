@@ -7,7 +7,7 @@ import (
 	"skein/raftfsm/fleet"
 )
 
-// healthCheck reads a check and gives it ECS's defaults. Source: ecs.md 1.9;
+// healthCheck reads a check and gives it ECS's defaults. Source: ECS API, HealthCheck;
 // httpGet is Skein's own.
 func (r *reader) healthCheck(o *strictjson.Object) *fleet.HealthCheck {
 	h := o.Object("healthCheck")

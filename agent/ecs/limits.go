@@ -5,7 +5,7 @@ const (
 	// MaxDocument is the most that is read before anything is decoded: four times
 	// what a definition may be, to leave room for white space and ECS's answers.
 	MaxDocument = 256 << 10
-	// maxTaskDef bounds a definition without white space (ecs.md 1.1).
+	// maxTaskDef bounds a definition without white space (ECS API, RegisterTaskDefinition).
 	maxTaskDef    = 64 << 10
 	maxContainers = 10
 	maxTags       = 50

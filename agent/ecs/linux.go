@@ -8,7 +8,7 @@ import (
 	"skein/raftfsm/fleet"
 )
 
-// ulimitNames are the limits ECS knows. Source: ecs.md 1.6.
+// ulimitNames are the limits ECS knows. Source: ECS API, ContainerDefinition.
 var ulimitNames = []string{
 	"core", "cpu", "data", "fsize", "locks", "memlock", "msgqueue", "nice", "nofile",
 	"nproc", "rss", "rtprio", "rttime", "sigpending", "stack",

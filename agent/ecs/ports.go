@@ -8,7 +8,7 @@ import (
 )
 
 // reservedPorts are taken on every ECS host: ssh, the Docker API, the agent.
-// Source: ecs.md 1.8.
+// Source: ECS API, PortMapping.
 var reservedPorts = []int{22, 2375, 2376, 51678, 51679, 51680}
 
 // ports remembers what the task's containers have asked for so far.
@@ -22,7 +22,7 @@ type hostPort struct {
 	port     int
 }
 
-// portMappings reads a container's ports. Source: ecs.md 1.8; that a container
+// portMappings reads a container's ports. Source: ECS API, PortMapping; that a container
 // port is unique in the whole task is ours: its containers share localhost.
 func (r *reader) portMappings(o *strictjson.Object) []fleet.PortMapping {
 	objects := o.Objects("portMappings", maxHostPorts)

@@ -7,7 +7,7 @@ import (
 	"skein/raftfsm/fleet"
 )
 
-// Defaults of a new service that are numbers. Source: ecs.md 3.2.
+// Defaults of a new service that are numbers. Source: ECS API, CreateService.
 const (
 	DefaultMinPercent = 100
 	DefaultMaxPercent = 200
@@ -156,7 +156,7 @@ var alwaysTaken = []Default{
 }
 
 // StuckWhy says why no update of such a service could ever move: nothing may
-// start and nothing may stop. Empty when it can. Source: ecs.md 3.3.
+// start and nothing may stop. Empty when it can. Source: ECS API, DeploymentConfiguration.
 func StuckWhy(desired, minPercent, maxPercent int) string {
 	lower := (desired*minPercent + 99) / 100
 	upper := desired * maxPercent / 100

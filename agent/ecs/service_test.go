@@ -148,7 +148,7 @@ func TestRunAndStop(t *testing.T) {
 	}
 }
 
-// The rows are the golden vectors of ecs.md 3.3.
+// The rows are the golden vectors of ECS API, DeploymentConfiguration.
 func TestStuckConfigurationsAreSeen(t *testing.T) {
 	tests := []struct {
 		desired, low, high int

@@ -65,7 +65,7 @@ func rational(text string) (*big.Rat, bool) {
 	return new(big.Rat).SetString(text)
 }
 
-// memory reads a container's limit and reservation. Source: ecs.md 1.4.
+// memory reads a container's limit and reservation. Source: ECS API, ContainerDefinition (memory).
 func (r *reader) memory(o *strictjson.Object, c *fleet.Container, taskMemory int64) {
 	c.Memory = o.Int("memory", 0, minMemory, maxMemory)
 	c.MemoryReservation = o.Int("memoryReservation", 0, minMemory, maxMemory)

@@ -8,7 +8,7 @@ import (
 
 const (
 	// GatherFor is how long a nudge waits for company, GatherMost how long the
-	// first of many may wait. Source: MECHANICS 5.
+	// first of many may wait. Source: cmd/skein/DESIGN.md "Leader loop".
 	GatherFor  = 5 * time.Millisecond
 	GatherMost = 50 * time.Millisecond
 
@@ -16,11 +16,11 @@ const (
 	TickEvery = time.Second
 
 	// FullEvery is the time between full passes of one leader: what the
-	// incremental passes missed, if anything, lives no longer. Source: MECHANICS 1.
+	// incremental passes missed, if anything, lives no longer. Source: cmd/skein/DESIGN.md "Host lifecycle".
 	FullEvery = 5 * time.Minute
 
 	// MaxEntryItems and MaxEntryBytes bound one entry of the log, so that no
-	// commit holds up the disk or a heartbeat. Source: MECHANICS 5.
+	// commit holds up the disk or a heartbeat. Source: cmd/skein/DESIGN.md "Leader loop".
 	MaxEntryItems = 256
 	MaxEntryBytes = 512 << 10
 	// MaxEntries bounds the entries of one pass, which commit one after the other
@@ -28,7 +28,7 @@ const (
 	MaxEntries = 4
 
 	// UnknownAfter is how long a proposal may be under way. Past it nobody knows
-	// whether it will commit, so this leader stops. Source: MECHANICS 5.
+	// whether it will commit, so this leader stops. Source: cmd/skein/DESIGN.md "Leader loop".
 	UnknownAfter = 5 * time.Second
 
 	// RetryFirst and RetryMost bound the pause before a full pass after commands
@@ -39,10 +39,10 @@ const (
 
 	// ClockOff is how far the leader's clock may be from the median of the ready
 	// hosts' before it hands over; ClockSamples is how many hosts make a median.
-	// Source: MECHANICS 5.
+	// Source: cmd/skein/DESIGN.md "Leader loop".
 	ClockOff     = 2 * time.Second
 	ClockSamples = plan.MinClockSamples
-	// HandOverEvery bounds hand-overs. Source: reliability.md 5.6.
+	// HandOverEvery bounds hand-overs. Each costs an election.
 	HandOverEvery = time.Minute
 
 	// PruneEvery is how often a leader looks for what nobody needs any more, and

@@ -19,7 +19,7 @@ type Planner struct {
 }
 
 // Planners returns the planners of one loop in the order in which they run: each
-// sees the commands of those before it applied. Source: DESIGN, "Planners".
+// sees the commands of those before it applied. Source: agent/plan/DESIGN.md.
 func Planners() []Planner {
 	return []Planner{
 		{hosts.By, hosts.Next},

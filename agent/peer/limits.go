@@ -2,7 +2,7 @@ package peer
 
 import "time"
 
-// Listener. Source: reliability.md 7.2 (CVE-2020-7218 class).
+// Listener. Unauthenticated connections must not exhaust memory or descriptors (CVE-2020-7218 is of that class).
 const (
 	// MaxHalfOpen bounds connections without a verified certificate; joins count
 	// for their whole life. A half-open one costs about 30 KiB.
@@ -27,7 +27,7 @@ const (
 	logBurst      = 20
 )
 
-// Calls. Source: reliability.md 5.2.
+// Calls.
 const (
 	headerTime = 5 * time.Second
 	idleTime   = 60 * time.Second
@@ -61,13 +61,13 @@ const (
 	// counts.
 	callTime = 30 * time.Second
 	// proposeWait is how long a proposal waits for a leader: an election takes 1
-	// to 4 s, clients give up after 10 (reliability.md 6).
+	// to 4 s, clients give up after 10.
 	proposeWait = 10 * time.Second
 	// proposePause is the wait between two looks for a leader.
 	proposePause = 50 * time.Millisecond
 )
 
-// Streams. Source: MECHANICS 4, performance.md 2.5.
+// Streams. Source: cmd/skein/DESIGN.md "Streams".
 const (
 	// streamSilence ends a stream from which nothing comes; its host is long
 	// suspect by then.
@@ -76,7 +76,7 @@ const (
 	// is ever under way: what changes meanwhile is in State, not in a queue.
 	writeTime = 5 * time.Second
 	// newStreams is how many streams a voter takes up per second: a handshake
-	// costs 1.2 ms of a core (reliability.md 5.3).
+	// costs 1.2 ms of a core.
 	newStreams = 200
 	// streamSpacing is the least time between two streams of one host.
 	streamSpacing = 50 * time.Millisecond
@@ -100,7 +100,7 @@ const (
 	batchesInFlight = 4
 )
 
-// Sight. Source: performance.md 5.1, 5.3, MECHANICS 4.
+// Sight. Source: cmd/skein/DESIGN.md "Silence".
 const (
 	// SuspectAfter without a byte a host is suspect: two beats and a bit.
 	SuspectAfter = 600 * time.Millisecond

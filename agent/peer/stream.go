@@ -135,7 +135,7 @@ func (s *hostStream) write(d stream.VoterFrame) error {
 }
 
 // arrivals measures how late a host's beats come, to be slower to suspect a host
-// whose beats are late anyway (performance.md 5.3). It keeps the third largest
+// whose beats are late anyway. It keeps the third largest
 // gap of the last 5 to 10 minutes, about the 99.9th percentile of its beats:
 // single outages do not count.
 type arrivals struct {

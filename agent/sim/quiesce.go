@@ -237,7 +237,7 @@ func (w *World) notQuiescentVoters(dead []string, add func(string, ...any)) {
 	}
 }
 
-// wantedVoters is how many living voters a fleet can and should have: MECHANICS 7.
+// wantedVoters is how many living voters a fleet can and should have: cmd/skein/DESIGN.md "Voters".
 func wantedVoters(s *fleet.State, living int) int {
 	if s.Fleet() == nil {
 		return 0

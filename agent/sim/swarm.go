@@ -21,7 +21,7 @@ type Run struct {
 
 // Draw makes the life of a seed. First it draws which kinds of faults there are
 // at all, then how often, then sizes: lives with one or two kinds find what lives
-// with all of them hide. Source: reliability.md 2.2, S1 and S2.
+// with all of them hide.
 func Draw(seed uint64) Run {
 	d := &drawing{c: virtual.NewChance(seed, "life"), busy: map[string]time.Duration{}}
 	d.run.Config.Seed, d.run.Config.MostEvents = seed, mostEvents

@@ -36,7 +36,7 @@ func traceLines(hosts int) sim.Run {
 }
 
 // For each call that hosts make in a story: that one fails, and the fleet comes to
-// rest all the same. Source: reliability.md 2.2, S10.
+// rest all the same.
 func TestEachCallMayFail(t *testing.T) {
 	world, failure := sim.Live(traceLines(3))
 	if failure != nil {
@@ -59,7 +59,7 @@ func TestEachCallMayFail(t *testing.T) {
 }
 
 // After each entry of a story's log the leader's machine dies, and the fleet comes
-// to rest all the same. Source: reliability.md 2.2, S11.
+// to rest all the same.
 func TestTheLeaderMayDieAtEachStep(t *testing.T) {
 	world, failure := sim.Live(traceLines(3))
 	if failure != nil {
@@ -101,8 +101,7 @@ func outcome(t *testing.T, run sim.Run) string {
 	return strings.Join(all, "; ")
 }
 
-// What a fleet comes to does not depend on what must not matter. Source:
-// reliability.md 2.2, S8.
+// What a fleet comes to does not depend on what must not matter.
 func TestWhatMustNotMatterDoesNot(t *testing.T) {
 	want := outcome(t, traceLines(6))
 	for name, change := range map[string]func(*sim.Run){

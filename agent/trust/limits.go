@@ -2,7 +2,7 @@ package trust
 
 import "time"
 
-// Lives of what the authority signs. Source: MECHANICS 6.
+// Lives of what the authority signs. Source: cmd/skein/DESIGN.md "Init and join".
 const (
 	// CertLifetime is how long a host's certificate is good: a fleet cut from its
 	// voters for three days loses nothing, a stolen key is worth a week.
@@ -26,7 +26,7 @@ const (
 	renewSpread = 0.1
 )
 
-// Lives and uses of tokens. Source: MECHANICS 6, reliability.md 7.2.
+// Lives and uses of tokens. Source: cmd/skein/DESIGN.md "Init and join".
 const (
 	JoinTokenLifetime     = time.Hour
 	JoinTokenUses         = 1
@@ -55,7 +55,7 @@ const (
 )
 
 // Pace of joining. The caller of Join is a person or a boot script, so Join
-// itself is the outermost layer that retries (reliability.md 5.1).
+// itself is the outermost layer that retries.
 const (
 	// joinPatience covers an election and a leader that restarts.
 	joinPatience = 30 * time.Second

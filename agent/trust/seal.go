@@ -55,7 +55,7 @@ func newGCM(key Secret) (cipher.AEAD, error) {
 }
 
 // about is the additional data of a sealed field: the fleet and version it
-// belongs to (MECHANICS 6), and which field it is, so that nothing sealed can be
+// belongs to (cmd/skein/DESIGN.md "Init and join"), and which field it is, so that nothing sealed can be
 // put in another place.
 func about(id fleet.FleetID, version int, field string) []byte {
 	return []byte("skein sealed keys\x00" + string(id) + "\x00" + strconv.Itoa(version) + "\x00" + field)

@@ -11,7 +11,7 @@ import (
 )
 
 // Protocols of the peer port, told apart by ALPN. All but join need a
-// certificate of the fleet's authority. Source: MECHANICS 4.
+// certificate of the fleet's authority. Source: cmd/skein/DESIGN.md "Streams".
 const (
 	ProtocolRPC  = "skein-rpc/1"
 	ProtocolRaft = "skein-raft/1" // hosts with a voter row only

@@ -18,7 +18,7 @@ var pure = []string{
 }
 
 // rules say what a package may import of this module; the first rule whose
-// prefix fits counts. Source: DESIGN "Layout".
+// prefix fits counts. Source: cmd/skein/DESIGN.md "Facts and verbs".
 var rules = []struct {
 	prefix, why string
 	allowed     func(imported string) bool

@@ -9,12 +9,12 @@ import (
 // been RUNNING for LastingRun. Failures of one round count once: only a task
 // made after the last back-off ended makes the next one, of double length. A
 // task of the newest round that lasts, or a new revision, starts afresh. (ECS
-// throttles only tasks that never reach RUNNING, up to 27 minutes: ecs.md 3.5;
+// throttles only tasks that never reach RUNNING, up to 27 minutes: ECS guide, service throttle logic;
 // a container that starts and exits at once deserves the same.)
 const (
 	LastingRun  = 10 * time.Second
 	BackoffBase = time.Second
-	BackoffCap  = 5 * time.Minute // reliability.md 6: crash loop
+	BackoffCap  = 5 * time.Minute // of a crash loop
 )
 
 // backoff is the pause after n failed rounds, n from 1.

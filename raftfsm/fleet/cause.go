@@ -37,7 +37,7 @@ func ParseCause(text string) (Cause, error) {
 func (c Cause) Known() bool { return c >= CauseOperator && c <= CauseTaskFailed }
 
 // StopCode is what a task that was asked to stop for the cause shows in ECS's
-// words. A task that ended by itself shows its host's code. Source: ecs.md 2.2.
+// words. A task that ended by itself shows its host's code. Source: ECS API, Task (stopCode).
 func (c Cause) StopCode() StopCode {
 	switch c {
 	case CauseOperator:

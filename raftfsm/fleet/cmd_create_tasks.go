@@ -49,9 +49,9 @@ func (c CreateTasks) apply(s *State, x *applyContext) ([]string, error) {
 }
 
 // MaxRunning is how many tasks of a service may be pending and running at once.
-// Source: ecs.md 3.3.
+// Source: ECS API, DeploymentConfiguration.
 func (v *Service) MaxRunning() int { return v.Desired * v.MaxPercent / 100 }
 
 // MinHealthy is how many healthy running tasks of a service our own actions must
-// leave. Source: ecs.md 3.3.
+// leave. Source: ECS API, DeploymentConfiguration.
 func (v *Service) MinHealthy() int { return (v.Desired*v.MinPercent + 99) / 100 }

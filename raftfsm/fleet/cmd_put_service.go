@@ -85,7 +85,7 @@ func (c PutService) check(s *State) error {
 // Limits on a service's numbers.
 const (
 	maxPercent     = 1_000          // ten times desired; more is a slip of the pen
-	maxGraceS      = 1<<31 - 1      // ecs.md 3.1
+	maxGraceS      = 1<<31 - 1      // ECS API, CreateService
 	maxStopAfterMs = 7 * 86_400_000 // a week cut off
 )
 

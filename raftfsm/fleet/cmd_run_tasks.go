@@ -23,7 +23,7 @@ func (c RunTasks) apply(s *State, x *applyContext) ([]string, error) {
 	}
 	if err := first(
 		s.checkNewTasks(c.Tasks, MaxRunTasks),
-		checkText("startedBy", c.StartedBy, 128), // ecs.md 2.1
+		checkText("startedBy", c.StartedBy, 128), // ECS guide, task lifecycle
 		checkText("group", c.Group, MaxName),
 		checkPins("images", c.Images, def),
 	); err != nil {

@@ -118,7 +118,7 @@ func (s *State) dueCondition(old, w *Condition) {
 
 // NextDue returns the earliest deadline after t, or 0: a back-off or a wait that
 // ends, a task without checks that counts as healthy (40 s after RUNNING,
-// ecs.md 3.3), an unhealthy one whose grace period ends, a silent host that
+// ECS API, DeploymentConfiguration), an unhealthy one whose grace period ends, a silent host that
 // becomes lost.
 func (s *State) NextDue(t Time) Time {
 	next := Time(0)

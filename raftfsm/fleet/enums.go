@@ -23,7 +23,7 @@ func (n names) value(text, set string) (uint8, error) {
 }
 
 // TaskStatus is how far a task has come; the order of values is the order of
-// its life and a recorded status never falls. Source: ecs.md 2.1.
+// its life and a recorded status never falls. Source: ECS guide, task lifecycle.
 type TaskStatus uint8
 
 // The statuses in order.
@@ -48,7 +48,7 @@ func ParseTaskStatus(text string) (TaskStatus, error) {
 	return TaskStatus(v), err
 }
 
-// Health is the verdict of health checks. Source: ecs.md 1.9.
+// Health is the verdict of health checks. Source: ECS API, HealthCheck.
 type Health uint8
 
 // The verdicts. HealthUnknown also says "no check".
@@ -62,7 +62,7 @@ var healthNames = names{"", "UNKNOWN", "HEALTHY", "UNHEALTHY"}
 
 func (h Health) String() string { return healthNames.text(uint8(h), "health") }
 
-// HostState is what the fleet believes of a host. Source: MECHANICS 1.
+// HostState is what the fleet believes of a host. Source: cmd/skein/DESIGN.md "Host lifecycle".
 type HostState uint8
 
 // The lives of a host; forgotten is final.
@@ -93,7 +93,7 @@ var voterPhaseNames = names{"", "preparing", "learning", "voting", "retiring"}
 
 func (p VoterPhase) String() string { return voterPhaseNames.text(uint8(p), "voter phase") }
 
-// StopCode is why a task stopped, as a closed set. Source: ecs.md 2.2.
+// StopCode is why a task stopped, as a closed set. Source: ECS API, Task (stopCode).
 type StopCode uint8
 
 // The stop codes.
@@ -117,7 +117,7 @@ func (c StopCode) String() string {
 	return stopCodeNames.text(uint8(c), "stop code")
 }
 
-// NetworkMode is how a task meets the network. Source: ecs.md 1.2.
+// NetworkMode is how a task meets the network. Source: ECS API, TaskDefinition.
 type NetworkMode uint8
 
 // The network modes. awsvpc comes with the whole task model.
@@ -169,7 +169,7 @@ var tokenKindNames = names{"", "join", "operator"}
 
 func (k TokenKind) String() string { return tokenKindNames.text(uint8(k), "token kind") }
 
-// ServiceStatus is the life of a service. Source: ecs.md 3.1. A service whose
+// ServiceStatus is the life of a service. Source: ECS API, CreateService. A service whose
 // tasks are all gone after delete is removed, so INACTIVE is never stored.
 type ServiceStatus uint8
 

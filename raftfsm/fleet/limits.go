@@ -14,7 +14,7 @@ const (
 	MaxDesired    = 1_000_000 // desired count of one service: the whole largest fleet
 
 	MaxRun         = 1_000  // tasks in one command: 40 KiB of ids, a tenth of an entry
-	MaxRunTasks    = 10     // standalone tasks at once (ecs.md 3.10)
+	MaxRunTasks    = 10     // standalone tasks at once (ECS API, RunTask)
 	MaxFlaps       = 1_000  // silences in a row that are counted: the hold stops growing long before
 	MaxReportTasks = 10_000 // tasks in one report; a host sends more in several
 	MaxSelfChecks  = 64     // lines of a self-check
@@ -26,30 +26,30 @@ const (
 	ReceiptKept    = 24 * time.Hour   // how long a retry finds its first answer
 	MaxEvents      = 4_096            // entries of the ring of decisions
 	MaxEventMemory = 1 << 20          // bytes of the ring, as counted by eventSize
-	PruneKept      = time.Hour        // stopped tasks stay visible at least so long (ecs.md 2.1)
+	PruneKept      = time.Hour        // stopped tasks stay visible at least so long (ECS guide, task lifecycle)
 	maxPruned      = 10_000           // rows of a table that one Prune removes: about 50 ms
 	dueKept        = 10 * time.Minute // past deadlines kept: planners make a full pass twice as often
 )
 
 // Limits on single fields, in bytes unless said otherwise.
 const (
-	MaxName        = 255      // families, services, containers (ecs.md 1.1)
+	MaxName        = 255      // families, services, containers (ECS API, RegisterTaskDefinition)
 	MaxHostName    = 253      // a DNS name
 	MaxID          = 64       // ids that hosts and proposers make
-	MaxReason      = 1_024    // reasons of stops (ecs.md 2.3), waits, cordons
+	MaxReason      = 1_024    // reasons of stops (ECS API, StopTask), waits, cordons
 	maxMessage     = 512      // a decision's message
-	maxTags        = 50       // tags or attributes of one thing (ecs.md 1.2)
-	maxTagKey      = 128      // ecs.md 3.4
+	maxTags        = 50       // tags or attributes of one thing (ECS API, TaskDefinition)
+	maxTagKey      = 128      // ECS guide, task placement
 	maxTagValue    = 256      //
 	maxURL         = 2_048    // a status page, a health path
 	maxBlob        = 64 << 10 // a CA bundle or a sealed key
 	maxKeyHash     = 128      // a sha256 in hex is half of it; a token remembers one a use
-	maxClientToken = 64       // ecs.md 3.10
+	maxClientToken = 64       // ECS API, RunTask
 	maxFormat      = 1 << 16  //
 )
 
 // HealthySettle is how long a task without health checks must have been
-// RUNNING before it counts as healthy. Source: ecs.md 3.3.
+// RUNNING before it counts as healthy. Source: ECS API, DeploymentConfiguration.
 const HealthySettle = 40 * time.Second
 
 // FormatVersion is the newest format that this build reads. What it may propose is

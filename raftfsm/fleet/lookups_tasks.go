@@ -224,7 +224,7 @@ func (s *State) Reachable(t *Task) bool {
 }
 
 // Healthy reports whether a task counts as healthy at a time for the lower
-// bound (ecs.md 3.3): it is to run, RUNNING and reachable, and when checked
+// bound (ECS API, DeploymentConfiguration): it is to run, RUNNING and reachable, and when checked
 // HEALTHY, else RUNNING for 40 s.
 func (s *State) Healthy(t *Task, now Time) bool {
 	if t.Desired != TaskRunning || t.Last != TaskRunning || !s.Reachable(t) {

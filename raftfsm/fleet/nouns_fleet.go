@@ -54,7 +54,7 @@ func DefaultSettings() Settings {
 }
 
 // SealedKeys are the authority's secrets under the fleet key, which is never in
-// State: AES-256-GCM, additional data = fleet id and version (MECHANICS 6).
+// State: AES-256-GCM, additional data = fleet id and version (cmd/skein/DESIGN.md "Init and join").
 type SealedKeys struct {
 	Version int    `cbor:"1,keyasint"`
 	CA      []byte `cbor:"2,keyasint"` // nonce and ciphertext of the CA private key

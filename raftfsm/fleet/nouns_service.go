@@ -1,6 +1,6 @@
 package fleet
 
-// Service keeps Desired tasks of one revision running. Source: ecs.md 3.
+// Service keeps Desired tasks of one revision running. Source: ECS API, Service.
 type Service struct {
 	Name         string            `cbor:"1,keyasint"`
 	ModifyIndex  uint64            `cbor:"2,keyasint"` // log index of the last change, crash back-off aside
@@ -44,7 +44,7 @@ type Revision struct {
 	CreatedAt   Time       `cbor:"5,keyasint"`
 }
 
-// ImagePin fixes a container's image to a digest, resolved once (ecs.md 3.8).
+// ImagePin fixes a container's image to a digest, resolved once (ECS API, versionConsistency).
 type ImagePin struct {
 	Container string `cbor:"1,keyasint"`
 	Digest    string `cbor:"2,keyasint"` // "sha256:..."

@@ -1,6 +1,6 @@
 package fleet
 
-// TaskDef is an immutable template of a task. Source: ecs.md 1.
+// TaskDef is an immutable template of a task. Source: ECS API, RegisterTaskDefinition.
 type TaskDef struct {
 	ID           TaskDefID         `cbor:"1,keyasint"`
 	ModifyIndex  uint64            `cbor:"2,keyasint"`
@@ -13,7 +13,7 @@ type TaskDef struct {
 	Constraints  []string          `cbor:"9,keyasint,omitempty"` // memberOf expressions; comes with the whole task model
 }
 
-// Container is one process tree of a task. Source: ecs.md 1.6.
+// Container is one process tree of a task. Source: ECS API, ContainerDefinition.
 type Container struct {
 	Name              string        `cbor:"1,keyasint"`
 	Image             string        `cbor:"2,keyasint"`
@@ -43,7 +43,7 @@ type EnvVar struct {
 	Value string `cbor:"2,keyasint,omitempty"`
 }
 
-// PortMapping asks for a port. Source: ecs.md 1.8.
+// PortMapping asks for a port. Source: ECS API, PortMapping.
 type PortMapping struct {
 	Name          string   `cbor:"1,keyasint,omitempty"`
 	ContainerPort int      `cbor:"2,keyasint"`
@@ -52,7 +52,7 @@ type PortMapping struct {
 }
 
 // HealthCheck says how a container proves itself. Exactly one of Command and
-// HTTP is set. Source: ecs.md 1.9; HTTP is Skein's own.
+// HTTP is set. Source: ECS API, HealthCheck; HTTP is Skein's own.
 type HealthCheck struct {
 	Command      []string   `cbor:"1,keyasint,omitempty"` // run inside the container, CMD or CMD-SHELL already resolved to argv
 	HTTP         *HTTPCheck `cbor:"2,keyasint,omitempty"`
@@ -68,8 +68,7 @@ type HTTPCheck struct {
 	Path string `cbor:"2,keyasint"`
 }
 
-// Capabilities change the default set, by names without "CAP_". Source: ecs.md
-// 1.11.
+// Capabilities change the default set, by names without "CAP_". Source: ECS API, LinuxParameters.
 type Capabilities struct {
 	Add  []string `cbor:"1,keyasint,omitempty"`
 	Drop []string `cbor:"2,keyasint,omitempty"`
@@ -82,14 +81,14 @@ type Ulimit struct {
 	Hard int64  `cbor:"3,keyasint"`
 }
 
-// Dependency orders containers of one task. Source: ecs.md 1.7.
+// Dependency orders containers of one task. Source: ECS API, ContainerDependency.
 type Dependency struct {
 	Container string `cbor:"1,keyasint"`
 	Condition string `cbor:"2,keyasint"`
 }
 
 // Reservation is what one task of the definition takes from a host, as ECS
-// counts it (ecs.md 1.4): task numbers where set, else the sum over containers
+// counts it (ECS API, ContainerDefinition (memory)): task numbers where set, else the sum over containers
 // of cpu and of memoryReservation, or memory where there is none.
 func (d *TaskDef) Reservation() Resources {
 	var r Resources

@@ -18,7 +18,7 @@ type CapacityReport struct {
 	TasksPending int       `cbor:"11,keyasint,omitempty"`
 	Pressure     Pressure  `cbor:"12,keyasint,omitempty"`
 	Starved      bool      `cbor:"13,keyasint,omitempty"` // late by its own measure: no witness
-	Protected    string    `cbor:"14,keyasint,omitempty"` // "yes", "partly: ...", "no: ..." (MECHANICS 8)
+	Protected    string    `cbor:"14,keyasint,omitempty"` // "yes", "partly: ...", "no: ..." (cmd/skein/DESIGN.md "Host layout")
 	OSImage      string    `cbor:"15,keyasint,omitempty"`
 	Version      string    `cbor:"16,keyasint,omitempty"`
 	Voter        bool      `cbor:"17,keyasint,omitempty"`

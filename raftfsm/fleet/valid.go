@@ -14,7 +14,7 @@ func field(path, why string, args ...any) error {
 	return &FieldError{Field: path, Why: fmt.Sprintf(why, args...)}
 }
 
-// checkName allows letters, digits, "_" and "-" (ecs.md 1.1).
+// checkName allows letters, digits, "_" and "-" (ECS API, RegisterTaskDefinition).
 func checkName(path, v string, max int) error {
 	return checkChars(path, v, max, "_-")
 }

@@ -6,14 +6,14 @@ import (
 	"strings"
 )
 
-// ulimits that a container may set. Source: ecs.md 1.6.
+// ulimits that a container may set. Source: ECS API, ContainerDefinition.
 var ulimitNames = []string{
 	"core", "cpu", "data", "fsize", "locks", "memlock", "msgqueue", "nice", "nofile",
 	"nproc", "rss", "rtprio", "rttime", "sigpending", "stack",
 }
 
 const (
-	maxImage = 512  // ecs.md 1.6 allows 255 before the digest
+	maxImage = 512  // ECS API, ContainerDefinition allows 255 before the digest
 	maxPath  = 4096 // PATH_MAX
 	maxUser  = 255
 )
@@ -73,7 +73,7 @@ func checkEnvironment(path string, vars []EnvVar) error {
 	return nil
 }
 
-// checkHealth holds the ranges of ecs.md 1.9.
+// checkHealth holds the ranges of ECS API, HealthCheck.
 func checkHealth(path string, h *HealthCheck, mode NetworkMode) error {
 	if h == nil {
 		return nil

@@ -6,7 +6,7 @@ import (
 	"strings"
 )
 
-// Limits on task definitions. Source: ecs.md 1 unless said otherwise.
+// Limits on task definitions. Source: ECS API, TaskDefinition, unless said otherwise.
 const (
 	MaxContainers = 10
 	MaxTaskDefMem = 64 << 10 // bytes of all texts of a definition
@@ -84,7 +84,7 @@ func checkNames(d *TaskDef) error {
 	return nil
 }
 
-// checkMemory holds the rules of ecs.md 1.4.
+// checkMemory holds the rules of ECS API, ContainerDefinition (memory).
 func checkMemory(d *TaskDef) error {
 	sum := int64(0)
 	for i := range d.Containers {
@@ -128,7 +128,7 @@ func checkContainerMemory(path string, c *Container) error {
 	return nil
 }
 
-// checkPorts holds the rules of ecs.md 1.8. The containers of a task share a
+// checkPorts holds the rules of ECS API, PortMapping. The containers of a task share a
 // network namespace, so a container port belongs to one of them only.
 func (s *State) checkPorts(d *TaskDef) error {
 	total := 0

@@ -6,7 +6,7 @@ import (
 )
 
 // Wanted is a host's part of the fleet's intent: what it obeys. Source:
-// MECHANICS 4. TaskDefs holds each definition the tasks name, once, by id.
+// cmd/skein/DESIGN.md "Streams". TaskDefs holds each definition the tasks name, once, by id.
 type Wanted struct {
 	Fleet    FleetID      `cbor:"1,keyasint"`
 	Epoch    uint64       `cbor:"2,keyasint"`

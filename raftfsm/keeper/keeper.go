@@ -7,7 +7,7 @@
 // what hosts answer now, so a new leader goes on where the last one stopped;
 // [Memory] only spares waiting twice and is safe to lose.
 //
-// The rules, in MECHANICS 7: silence never shrinks the configuration, a dead
+// The rules, in cmd/skein/DESIGN.md "Voters": silence never shrinks the configuration, a dead
 // voter goes only after its replacement votes, and no change is made unless a
 // majority of the configuration it leads to answers at that moment.
 //

@@ -3,13 +3,13 @@ package cgroup
 import "skein/runtime/port"
 
 const (
-	periodUS = 100_000 // CFS period; ecs.md 1.3
+	periodUS = 100_000 // CFS period; ECS API, ContainerDefinition (cpu)
 	minQuota = 1_000   // the kernel refuses a shorter quota
 
-	minShares, maxShares = 2, 262_144 // ecs.md 1.3
+	minShares, maxShares = 2, 262_144 // ECS API, ContainerDefinition (cpu)
 
 	workShares      = 1024
-	protectedFactor = 10 // measured: answers in 1.9 ms instead of 387 beside 88 busy loops (performance.md 5.4)
+	protectedFactor = 10 // measured: answers in 1.9 ms instead of 387 beside 88 busy loops
 
 	mib = 1 << 20
 )
@@ -45,7 +45,7 @@ func toBounds(b port.TaskBounds) bounds {
 
 // Weight is the cgroup v2 weight of cpu shares on a linear scale (1024 is 100),
 // so that cpu stays an exact ratio; the runtimes' own conversion is a curve.
-// Source: ecs.md 1.3.
+// Source: ECS API, ContainerDefinition (cpu).
 func Weight(shares int64) int64 {
 	return min(max((shares*100+512)/1024, 1), 10_000)
 }

@@ -12,5 +12,5 @@
 // silently. It never signals a process; it removes only empty folders.
 //
 // Units: cpu in 1/1024 core, memory in MiB. A [Tree] may be used by several
-// goroutines; calls for one task must not overlap. Why: MECHANICS 8, ecs.md 1.3.
+// goroutines; calls for one task must not overlap. Why: cmd/skein/DESIGN.md "Host layout".
 package cgroup

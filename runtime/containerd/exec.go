@@ -19,7 +19,7 @@ import (
 
 const (
 	// maxExec bounds an exec whose caller has no deadline; a health check may take
-	// 60 s (ecs.md 1.9).
+	// 60 s (ECS API, HealthCheck).
 	maxExec = 5 * time.Minute
 	// notRunnable is the code of a command that cannot be run, as shells have it.
 	notRunnable = 126

@@ -18,7 +18,7 @@ import (
 	"skein/runtime/port"
 )
 
-// Limits of what a registry may hand out (reliability.md 1.6).
+// Limits of what a registry may hand out.
 const (
 	maxManifest = 4 << 20 // bytes of a manifest, an index or a configuration
 	maxLayers   = 128     // overlayfs stacks no more

@@ -11,7 +11,7 @@ import (
 )
 
 // defaultCapabilities are ECS's on Bottlerocket less NET_RAW, with which a
-// container could pose as another on the bridge. Source: ecs.md 1.11.
+// container could pose as another on the bridge. Source: ECS API, LinuxParameters.
 var defaultCapabilities = []string{
 	"AUDIT_WRITE", "CHOWN", "DAC_OVERRIDE", "FOWNER", "FSETID", "KILL", "MKNOD", "NET_BIND_SERVICE",
 	"SETFCAP", "SETGID", "SETPCAP", "SETUID", "SYS_CHROOT",

@@ -21,7 +21,7 @@ const (
 )
 
 // argsOf is what the container runs: an entry point replaces the image's and,
-// with it, the image's command; a command replaces the image's. Source: ecs.md 1.6.
+// with it, the image's command; a command replaces the image's. Source: ECS API, ContainerDefinition.
 func argsOf(image ocispec.ImageConfig, def fleet.Container) ([]string, error) {
 	entry, command := image.Entrypoint, image.Cmd
 	if len(def.EntryPoint) > 0 {

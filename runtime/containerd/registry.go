@@ -20,7 +20,7 @@ const (
 	connectTimeout = 5 * time.Second
 	tlsTimeout     = 10 * time.Second
 	headerTimeout  = 20 * time.Second
-	stallTimeout   = 30 * time.Second // without one byte of a body (reliability.md 1.6)
+	stallTimeout   = 30 * time.Second // without one byte of a body
 )
 
 var errStalled = errors.New("registry sent nothing for 30 s")

@@ -12,11 +12,11 @@ import (
 )
 
 const (
-	// Shares of a container; ecs.md 1.3.
+	// Shares of a container; ECS API, ContainerDefinition (cpu).
 	minShares, maxShares = 2, 262_144
-	// pidsLimit keeps a fork bomb to itself (reliability.md 1.6).
+	// pidsLimit keeps a fork bomb to itself.
 	pidsLimit = 4096
-	// Open files unless ulimits say otherwise; ecs.md 1.11.
+	// Open files unless ulimits say otherwise; ECS API, LinuxParameters.
 	softFiles, hardFiles = 1024, 4096
 
 	mib = 1 << 20
@@ -24,7 +24,7 @@ const (
 
 // resourcesOf are a container's share and limits. On cgroup v2 the weight is
 // written as it is to be: the OCI runtime's conversion of shares is a curve, and
-// cpu is a ratio (ecs.md 1.3).
+// cpu is a ratio (ECS API, ContainerDefinition (cpu)).
 func resourcesOf(def fleet.Container, unified bool) *specs.LinuxResources {
 	shares := uint64(min(max(def.CPU, minShares), maxShares))
 	pids := int64(pidsLimit)
@@ -48,7 +48,7 @@ func resourcesOf(def fleet.Container, unified bool) *specs.LinuxResources {
 	return r
 }
 
-// ulimitNames are those ECS knows. Source: ecs.md 1.6.
+// ulimitNames are those ECS knows. Source: ECS API, ContainerDefinition.
 var ulimitNames = map[string]bool{
 	"core": true, "cpu": true, "data": true, "fsize": true, "locks": true, "memlock": true, "msgqueue": true,
 	"nice": true, "nofile": true, "nproc": true, "rss": true, "rtprio": true, "rttime": true, "sigpending": true, "stack": true,

@@ -37,7 +37,7 @@ func (i *Image) run(argv []string) (Run, bool) {
 	return i.Program(argv)
 }
 
-// argv is what a container runs. Source: ecs.md 1.6: an entry point replaces the
+// argv is what a container runs. Source: ECS API, ContainerDefinition: an entry point replaces the
 // image's and its command.
 func (i *Image) argv(entryPoint, command []string) []string {
 	entry, cmd := i.Entrypoint, i.Cmd

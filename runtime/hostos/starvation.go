@@ -10,8 +10,7 @@ import (
 // so the bounds lie well under the shortest timer they protect: suspicion after
 // 600 ms, gossip probes after 200 ms. A protected agent beside 16 busy loops
 // wakes within 5.5 ms at worst, an unprotected one on the same machine within
-// 12 to 30, one that shares its cgroup with the loops within 380 to 650
-// (performance.md 5.4).
+// 12 to 30, one that shares its cgroup with the loops within 380 to 650.
 const (
 	// Tick is how often the meter asks to be woken.
 	Tick = 20 * time.Millisecond

@@ -13,6 +13,6 @@
 // carries a generation, read back before anything is believed or tried again.
 //
 // A [Network] may be used by several goroutines: one task never waits for
-// another except for the short commit of the port map. See MECHANICS 9 and
+// another except for the short commit of the port map. See
 // ../DESIGN.md.
 package network

@@ -10,7 +10,7 @@ import (
 	"skein/raftfsm/fleet"
 )
 
-// maxPorts bounds the port maps of one task: ten containers (ecs.md 1.1) of a
+// maxPorts bounds the port maps of one task: ten containers (ECS API, RegisterTaskDefinition) of a
 // hundred ports each.
 const maxPorts = 1000
 

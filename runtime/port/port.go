@@ -73,7 +73,7 @@ type NetworkSpec struct {
 	Ports []fleet.PortBinding
 }
 
-// TaskBounds are a task's shares and ceilings. Source: ecs.md 1.3, 1.4.
+// TaskBounds are a task's shares and ceilings. Source: ECS API, ContainerDefinition (cpu, memory).
 type TaskBounds struct {
 	Shares int64 // sum of max(2, container cpu) when CPU is 0
 	CPU    int64 // hard ceiling in 1/1024 core; 0 = none

@@ -35,7 +35,7 @@ func (p *planner) brake() {
 }
 
 // cutOff holds everything: a leader that hears less than half of the fleet is
-// more likely to be the one that is cut off. Source: reliability.md 4.11, 5.5.
+// more likely to be the one that is cut off. Source: cmd/skein/DESIGN.md "Silence".
 func (p *planner) cutOff(c hostCounts) {
 	if len(p.silence) == 0 && len(p.lose) == 0 {
 		return // a wait that stands stays

@@ -5,7 +5,7 @@ import "time"
 const (
 	// QuickHosts is how many hosts may fall silent within SilenceWindow at full
 	// speed in a small fleet; QuickPercent is the share in a large one. One dead
-	// switch is not hundreds of dead hosts. Source: reliability.md 5.5.
+	// switch is not hundreds of dead hosts.
 	QuickHosts   = 3
 	QuickPercent = 5
 	// SilenceWindow is the time over which silences are counted.
@@ -13,13 +13,13 @@ const (
 	// SlowEvery is the pace beyond: one host each.
 	SlowEvery = 10 * time.Second
 	// PowerWatch is how long a new leader watches after a power return before it
-	// replaces anything. Source: MECHANICS 5.
+	// replaces anything. Source: cmd/skein/DESIGN.md "Leader loop".
 	PowerWatch = 30 * time.Second
 	// BootRecent is how old a boot may be to count for a power return: a fleet's
 	// machines start within it.
 	BootRecent = time.Minute
 	// AskAgain is when witnesses are asked again for a host still suspected: two
-	// tries of 100 ms and the way there and back, with room (MECHANICS 4).
+	// tries of 100 ms and the way there and back, with room (cmd/skein/DESIGN.md "Silence").
 	AskAgain = 500 * time.Millisecond
 	// ArrivalGrace is how long a host that opened a session has to open its stream
 	// before older silence counts again: the link's own first pause, with room.

@@ -25,8 +25,8 @@ const (
 // Next plans the lives of the hosts in scope, in the order of their ids.
 //
 // No commands and no waits means that every host is what it is seen to be, or
-// nothing certain is known. Equal inputs give equal plans. Source: MECHANICS 3
-// and 4, reliability.md 5.5.
+// nothing certain is known. Equal inputs give equal plans. Source:
+// cmd/skein/DESIGN.md "Silence".
 func Next(in plan.Input) plan.Plan {
 	p := planner{in: in, settings: in.State.Fleet().Settings}
 	if in.Scope.Full {

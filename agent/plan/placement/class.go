@@ -38,7 +38,7 @@ func newClass(def *fleet.TaskDef, tasks []*fleet.Task) class {
 }
 
 // eachPort calls with every port a task of the definition takes from its host;
-// 0 is one of the planner's choice. Source: ecs.md 1.8.
+// 0 is one of the planner's choice. Source: ECS API, PortMapping.
 func eachPort(def *fleet.TaskDef, call func(c *fleet.Container, m *fleet.PortMapping, port int)) {
 	for i := range def.Containers {
 		c := &def.Containers[i]

@@ -31,7 +31,7 @@ const (
 //     standalone task. A service's is cleared when nothing of it is pending.
 //   - No commands and no waits means that every task has a host.
 //
-// Equal inputs give equal plans. Source: ecs.md 3.4, performance.md 2.3.
+// Equal inputs give equal plans. Source: ECS guide, task placement.
 func Next(in plan.Input) plan.Plan { return new(Index).Next(in) }
 
 type planner struct {

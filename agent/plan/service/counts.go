@@ -67,7 +67,7 @@ func count(s *fleet.State, service *fleet.Service, now fleet.Time) *serviceTasks
 		}
 		at := t.locate(s, task)
 		if at != nil && !at.reaches(task) {
-			continue // neither running nor pending (MECHANICS 3); see countCutOff
+			continue // neither running nor pending (cmd/skein/DESIGN.md "Counts"); see countCutOff
 		}
 		if at != nil {
 			at.tasks++

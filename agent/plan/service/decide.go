@@ -4,7 +4,7 @@ package service
 type taskCounts struct {
 	pending   int // below RUNNING
 	starting  int // RUNNING, health not known yet
-	healthy   int // RUNNING and healthy as ecs.md 3.3 counts
+	healthy   int // RUNNING and healthy as ECS API, DeploymentConfiguration counts
 	unhealthy int // RUNNING and judged unhealthy, its grace period over
 }
 
@@ -42,7 +42,7 @@ type adjustments struct {
 }
 
 // mayStart is how many tasks the upper bound still lets start, mayStop how many
-// of the healthy (or running) the lower bound lets stop. Source: ecs.md 3.3.
+// of the healthy (or running) the lower bound lets stop. Source: ECS API, DeploymentConfiguration.
 func mayStart(upper, present int) int { return max(0, upper-present) }
 func mayStop(healthy, lower int) int  { return max(0, healthy-lower) }
 

@@ -7,7 +7,7 @@ import (
 	"skein/raftfsm/fleet"
 )
 
-// The golden vectors of ecs.md 3.3: from a service whose desired old tasks are
+// The golden vectors of ECS API, DeploymentConfiguration: from a service whose desired old tasks are
 // all healthy, the first moves of a roll-over.
 func TestGoldenVectorsOfTheRollingArithmetic(t *testing.T) {
 	tests := []struct {

@@ -1,5 +1,5 @@
 // Package service plans the tasks of services: desired against present, per
-// revision and within the bounds of ecs.md 3.3. It starts before it stops
+// revision and within the bounds of ECS API, DeploymentConfiguration. It starts before it stops
 // wherever the upper bound leaves room, replaces what is unhealthy, rolls old
 // revisions over to the current one and scales in by the normal order.
 //

@@ -36,7 +36,8 @@ const (
 //     more telling one.
 //   - It has no error: a State that breaks an invariant is a bug.
 //
-// Equal inputs give equal plans. Source: ecs.md 3.3, MECHANICS 3.
+// Equal inputs give equal plans. Source: ECS API,
+// DeploymentConfiguration; cmd/skein/DESIGN.md "Counts".
 func Next(in plan.Input) plan.Plan {
 	p := planner{in: in}
 	for _, name := range in.Scope.Services {

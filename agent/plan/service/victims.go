@@ -26,7 +26,7 @@ func (t *serviceTasks) take(n int, of ...kind) []*fleet.Task {
 // pick splits tasks into those that stop, by the normal order, and the rest.
 // The normal order: the zone with most tasks of the service, there the host
 // with most, there the newest task; each tie is broken by what comes next, and
-// at last by id. Source: ecs.md 3.4.
+// at last by id. Source: ECS guide, task placement.
 func pick(tasks []member, n int) (picked []*fleet.Task, rest []member) {
 	if n <= 0 {
 		return nil, tasks

@@ -6,7 +6,7 @@ import (
 	"skein/raftfsm/fleet"
 )
 
-// report takes in what a host said. Source: MECHANICS 3.
+// report takes in what a host said. Source: cmd/skein/DESIGN.md "Task lifecycle".
 func (c *Checker) report(cmd fleet.Report) {
 	h := c.model.hosts[cmd.Host]
 	if h == nil {
@@ -40,7 +40,7 @@ func passed(checks []fleet.Check) bool {
 }
 
 // fence says that an agent of an earlier life is not heard any more, nor one
-// that was declared lost. Source: DESIGN I9, MECHANICS 2.
+// that was declared lost. Source: cmd/skein/DESIGN.md I9.
 func (c *Checker) fence(h *host, cmd fleet.Report) {
 	c.hold(sessionFence, cmd.Session == h.session && h.state != fleet.HostLost && h.state != fleet.HostForgotten, func() string {
 		return fmt.Sprintf("a report of session %d of %s was taken in; it is in session %d, and %s", cmd.Session, h.name, h.session, h.state)

@@ -30,7 +30,7 @@ func (c *Checker) putService(cmd fleet.PutService, revision fleet.RevisionID) {
 }
 
 // set notes what is wanted of a service from now on. Source of the arithmetic:
-// ecs.md 3.3.
+// ECS API, DeploymentConfiguration.
 func (s *service) set(index uint64, desired, minPer, maxPer int) {
 	lower := desired * minPer / 100
 	if lower*100 < desired*minPer {

@@ -2,7 +2,7 @@ package invariant
 
 import "skein/raftfsm/fleet"
 
-// What counts as healthy. Source: ecs.md 3.3, MECHANICS 3 "Counts".
+// What counts as healthy. Source: cmd/skein/DESIGN.md "Counts".
 const (
 	// healthyAfter is how long a task without checks must have been RUNNING.
 	healthyAfter fleet.Time = 40_000

@@ -136,7 +136,7 @@ type definition struct {
 	fixed      []port
 }
 
-// define reads a definition. Source: ecs.md 1.4, 1.6, 1.8.
+// define reads a definition. Source: ECS API, ContainerDefinition.
 func define(def *fleet.TaskDef) *definition {
 	d := &definition{containers: len(def.Containers)}
 	for _, c := range def.Containers {

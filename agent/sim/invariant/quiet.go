@@ -12,11 +12,11 @@ import (
 )
 
 // stubborn is how long a service that keeps failing may pause between tries:
-// the longest back-off (ecs.md 3.5, raftfsm/fleet DESIGN), twice.
+// the longest back-off (raftfsm/fleet/DESIGN.md "Crash back-off"), twice.
 const stubborn fleet.Time = 600_000
 
 // Desired lists what is not as desired though faults have stopped; nothing may
-// be left (S3 of reliability.md: after faults stop, the fleet must come to rest).
+// be left (after faults stop, the fleet must come to rest).
 // Patience is how long one step may take: what began later is left alone. Waits
 // are read from State; all else is the model's own. It looks at everything.
 func (c *Checker) Desired(s *fleet.State, patience time.Duration) []string {

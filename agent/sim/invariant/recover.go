@@ -10,7 +10,7 @@ import (
 // Recovered says that an operator cut the log: what a majority had is lost for
 // good, and the fleet goes on from a State that may lack committed entries. What
 // was acknowledged after it is not held against anybody, nor is it that machines
-// run what the fleet has forgotten. Source: MECHANICS 7.6, reliability.md S2.
+// run what the fleet has forgotten. Source: cmd/skein/DESIGN.md "Voters".
 func (c *Checker) Recovered(s *fleet.State) {
 	kept := c.acked[:0]
 	for _, a := range c.acked {

@@ -4,7 +4,7 @@ import "fmt"
 
 // oneAttempt is a part of I6: a task is begun once in a boot. After a restart of
 // the machine a cold start may begin it again, under a higher attempt. Source:
-// DESIGN I6, agent/converge DESIGN rule 5.
+// cmd/skein/DESIGN.md I6, agent/converge/DESIGN.md.
 func (c *Checker) oneAttempt(r *remains, attempt int) {
 	c.hold(oneAttemptABoot, r.attempt == 0 || r.attempt == attempt, func() string {
 		return fmt.Sprintf("%s: attempt %d of task %s begins in boot %s, in which attempt %d had begun", r.on.id.Host, attempt, r.id, r.on.id.Boot, r.attempt)
@@ -13,7 +13,7 @@ func (c *Checker) oneAttempt(r *remains, attempt int) {
 
 // recordFirst is a part of I6: the record of a container's start is durable before
 // the container is created, so that no crash can start it twice. Source:
-// agent/converge DESIGN "What is on disk".
+// agent/converge/DESIGN.md "What is on disk".
 func (c *Checker) recordFirst(r *remains, k *container, attempt int) {
 	c.hold(recordBeforeCreate, k.attempt == attempt && attempt > 0, func() string {
 		return fmt.Sprintf("%s: container %s of task %s was created for attempt %d, and the durable record of this boot is of attempt %d", r.on.id.Host, k.name, r.id, attempt, k.attempt)

@@ -43,7 +43,7 @@ func (l *stops) note(c *Checker, t *task, planned uint64) {
 // and one that takes a RUNNING task leaves as many RUNNING ones (agent/plan
 // DESIGN: rule 7 and Decision 3: where unhealthy tasks must stop first, they
 // count against RUNNING, since they take nothing from the healthy ones). Stops of
-// tasks that do not run are free (Decision 5). Healthy is ecs.md 3.3.
+// tasks that do not run are free (Decision 5). Healthy is ECS API, DeploymentConfiguration.
 //
 // What is wanted is what the planner saw (Entry.Planned), and tasks that fell ill
 // or out of reach between its look and its entry count as they were: that is not
@@ -98,7 +98,7 @@ func (c *Checker) assignable(h *host, n int) {
 
 // fits is the second half: what is reserved never exceeds capacity by an
 // assignment. A host that shrank may hold more than it has, but is given nothing
-// then. Unconfirmed tasks keep their reservation (raftfsm/fleet DESIGN).
+// then. Unconfirmed tasks keep their reservation (raftfsm/fleet/DESIGN.md).
 func (c *Checker) fits(h *host) {
 	c.hold(withinCapacity, !exceeds(h.reserved, h.capacity), func() string {
 		return fmt.Sprintf("%s holds cpu %d, memory %d after an assignment, and has %d and %d",

@@ -54,8 +54,8 @@ func (c *Checker) Signalled(s Signal) {
 //     (InfrastructureHealth).
 //
 // A reboot is no cause: what ran before it needs no signal. Health is none: an
-// unhealthy task is replaced by the planner. Source: DESIGN I10, MECHANICS 3 and
-// 4, agent/converge DESIGN rules 1 to 8.
+// unhealthy task is replaced by the planner. Source:
+// cmd/skein/DESIGN.md I10, agent/converge/DESIGN.md.
 func (c *Checker) uncaused(r *remains, s *Signal) string {
 	t := r.task
 	if t == nil || !t.toRun || t.last == fleet.TaskStopped || t.host == nil || t.host.id != s.On.Host {

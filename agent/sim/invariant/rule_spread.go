@@ -28,8 +28,8 @@ type placed struct {
 // spread judges the placements of an entry, service by service.
 //
 // I13, the part of placement (balance is not there yet): a task goes to a zone
-// with the fewest reachable tasks to run of its revision (agent/plan DESIGN,
-// Decision 1), of all zones with a host that takes it. So when a class has been
+// with the fewest reachable tasks to run of its revision (agent/plan/DESIGN.md
+// "Decisions" 1), of all zones with a host that takes it. So when a class has been
 // placed, no zone that was given any has two more than one that could have taken
 // it. What the planner could not know is not held against it: hosts that opened,
 // or got room, after it looked; hosts that may have looked ill to it, as any may to

@@ -3,7 +3,7 @@ package invariant
 // rule is the place of a rule in the book.
 type rule uint8
 
-// The rules, by the invariant they belong to (DESIGN "Invariants").
+// The rules, by the invariant they belong to (cmd/skein/DESIGN.md "Invariants").
 const (
 	ownStopsKeepMinimum rule = iota
 	ownStopsKeepRunning

@@ -9,7 +9,7 @@ import (
 )
 
 // calmFor is how long a host must have been up, heard and left alone before
-// calling it dead is false: detection takes a second (MECHANICS 4), and what was
+// calling it dead is false: detection takes a second (cmd/skein/DESIGN.md "Silence"), and what was
 // seen before it may still be on its way for the time of a proposal.
 const calmFor = 10 * time.Second
 
@@ -160,7 +160,7 @@ func (c *Checker) calm(id fleet.HostID, d time.Duration) bool {
 }
 
 // falseDeath says that a host that has been calm for ten seconds is not declared
-// silent or lost, unless its certificate was revoked. Source: DESIGN "Fast and never wrong", reliability.md 5.5.
+// silent or lost, unless its certificate was revoked. Source: cmd/skein/DESIGN.md "Silence".
 func (c *Checker) falseDeath(h *host, what string) {
 	c.hold(noFalseDeath, h.revoked || !c.calm(h.id, calmFor), func() string {
 		return fmt.Sprintf("%s was declared %s, and has been up, heard by a majority of voters and untouched for %s", h.name, what, calmFor)
@@ -168,7 +168,7 @@ func (c *Checker) falseDeath(h *host, what string) {
 }
 
 // silentLongEnough says that a host is lost only after lostAfter of silence.
-// Source: MECHANICS 2.
+// Source: cmd/skein/DESIGN.md "Host lifecycle".
 func (c *Checker) silentLongEnough(h *host) {
 	after := c.model.lostAfter
 	c.hold(lostAfterSilence, h.state == fleet.HostSilent && c.model.now >= h.stateSince+after, func() string {

@@ -191,7 +191,7 @@ func subnet(value string) error {
 	return nil
 }
 
-// maxAttributes is ECS's limit of custom attributes per instance (ecs.md 3.4).
+// maxAttributes is ECS's limit of custom attributes per instance (ECS guide, task placement).
 const maxAttributes = 10
 
 var attributeRule = regexp.MustCompile(`^[a-zA-Z0-9_./\\-]{1,128}$`)

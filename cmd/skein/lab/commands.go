@@ -15,7 +15,7 @@ import (
 
 // Commands are the command lines the lab runs inside its hosts; each is a
 // program with its arguments. They are the three calls by which every fleet
-// begins (MECHANICS 6), and the agent.
+// begins (cmd/skein/DESIGN.md "Init and join"), and the agent.
 type Commands interface {
 	// Agent runs until it is killed.
 	Agent(binary, config string) []string

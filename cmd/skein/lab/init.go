@@ -127,7 +127,7 @@ func setUpHost(orders hostOrders) error {
 }
 
 // protect makes the cgroups inside the host and gives agent and runtime their
-// weight, as systemd does on a real host (MECHANICS 8).
+// weight, as systemd does on a real host (cmd/skein/DESIGN.md "Host layout").
 func protect(services []service) error {
 	all, err := hierarchies()
 	if err != nil {

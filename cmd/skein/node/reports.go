@@ -13,7 +13,7 @@ const (
 	// measureEvery is how often this host looks at itself.
 	measureEvery = time.Second
 	// reportAtLeast is how often it reports though little has changed: gossip
-	// does not scale with more (performance.md 4.3).
+	// does not scale with more.
 	reportAtLeast = 15 * time.Second
 	// changedBy is what counts as much: MiB of memory, 1/1024 cores, percent.
 	changedBy = 64

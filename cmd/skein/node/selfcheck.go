@@ -28,7 +28,7 @@ const (
 	maxClockGap = 2 * time.Second
 )
 
-// selfCheck is what a host must show before it takes tasks (MECHANICS 1).
+// selfCheck is what a host must show before it takes tasks (cmd/skein/DESIGN.md "Host lifecycle").
 // Reaching a registry is reported but not required: a black start has none.
 type selfCheck struct {
 	dataDir    string

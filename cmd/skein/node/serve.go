@@ -18,11 +18,11 @@ import (
 )
 
 const (
-	headerTime = 5 * time.Second // to send a request's header (reliability.md 5.2)
+	headerTime = 5 * time.Second // to send a request's header
 	idleTime   = 60 * time.Second
 	maxHeader  = 32 << 10
 	// repairEvery is how often the network that all tasks share is compared with
-	// what it should be (reliability.md 4.10).
+	// what it should be.
 	repairEvery = 30 * time.Second
 	// shutdownTime is for requests in flight when the agent stops.
 	shutdownTime = 2 * time.Second

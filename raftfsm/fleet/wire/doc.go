@@ -14,7 +14,7 @@
 // What cannot be read by this build is ErrFormat, what was damaged on its way
 // ErrCorrupt, what is larger than allowed ErrTooLarge.
 //
-// What a receiver must not skip is gated: see fleet/DESIGN.md, "Formats".
+// What a receiver must not skip is gated: see raftfsm/fleet/DESIGN.md, "Formats".
 //
 // The package keeps no state; its functions may be called concurrently.
 package wire
