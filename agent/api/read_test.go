@@ -56,7 +56,7 @@ func TestReadsShowTheFleet(t *testing.T) {
 		{"/v1/services/web", []any{"runningCount"}, 5.0},
 		{"/v1/services/web", []any{"pendingCount"}, 0.0},
 		{"/v1/services/web", []any{"unreachableCount"}, 1.0},
-		{"/v1/services/web", []any{"condition", "counts", 0, "count"}, 5.0},
+		{"/v1/services/web", []any{"conditions", 0, "counts", 0, "count"}, 5.0},
 		{"/v1/services/web", []any{"containerImages", 0, "imageDigest"}, sha},
 		{"/v1/services/web", []any{"deploymentConfiguration", "maximumPercent"}, 200.0},
 		{"/v1/services", []any{"services", 0, "serviceName"}, "web"},
@@ -204,7 +204,7 @@ func TestWhyATaskStoppedAndWhyOneWaits(t *testing.T) {
 	}
 	x.voter.must(t, fleet.CreateTasks{Revision: "web/1", Tasks: []fleet.TaskID{"cccc0001"}})
 	x.voter.must(t, fleet.PutCondition{Subject: "service:web", Code: "no-host-fits", Message: "no host has room"})
-	if got := want(t, 200, root, "GET", "/v1/tasks/cccc0001", ""); at(t, got, "condition", "message") != "no host has room" {
+	if got := want(t, 200, root, "GET", "/v1/tasks/cccc0001", ""); at(t, got, "conditions", 0, "message") != "no host has room" {
 		t.Errorf("a pending task says %v", got)
 	}
 }

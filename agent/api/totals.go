@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"skein/agent/api/types"
+	"skein/agent/plan/service"
 	"skein/raftfsm/fleet"
 )
 
@@ -39,7 +40,7 @@ func (v *view) totals() (services types.ServiceCounts, tasks types.TaskCounts) {
 	for svc := range v.st.Services() {
 		c := v.st.Counts(svc.Name, "")
 		services.Total++
-		if v.steady(svc, c) {
+		if service.Steady(v.st, svc) {
 			services.Steady++
 		}
 		tasks.Desired += svc.Desired

@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"skein/agent/api/types"
+	"skein/agent/plan"
 	"skein/raftfsm/fleet"
 )
 
@@ -91,17 +92,17 @@ func (v *view) hostRef(id fleet.HostID) *types.HostRef {
 	return &types.HostRef{ID: string(id), Name: h.Name, Zone: h.Zone, Status: safeURL(h.Status)}
 }
 
-func (v *view) condition(subjects ...string) *types.Condition {
-	for _, subject := range subjects {
-		if w := v.st.Condition(subject); w != nil {
-			return conditionOf(w)
-		}
+// conditions are what all planners say about a subject, most telling first.
+func (v *view) conditions(subject string) []types.Condition {
+	var out []types.Condition
+	for _, w := range plan.ConditionsOf(v.st, subject) {
+		out = append(out, conditionOf(w))
 	}
-	return nil
+	return out
 }
 
-func conditionOf(w *fleet.Condition) *types.Condition {
-	return &types.Condition{By: w.By, Code: w.Code, Message: clean(w.Message), Counts: counts(w.Counts), Since: types.Stamp(w.Since), Until: types.Stamp(w.Until)}
+func conditionOf(w *fleet.Condition) types.Condition {
+	return types.Condition{By: w.By, Code: w.Code, Message: clean(w.Message), Counts: counts(w.Counts), Since: types.Stamp(w.Since), Until: types.Stamp(w.Until)}
 }
 
 func counts(given []fleet.Count) []types.Count {

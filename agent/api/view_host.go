@@ -34,7 +34,8 @@ func (v *view) hostRow(h *fleet.Host) types.Host {
 	row := types.Host{
 		ID: string(h.ID), Name: clean(h.Name), Zone: clean(h.Zone),
 		State: h.State.String(), StateSince: types.Stamp(h.StateSince), Role: "worker", Leader: h.ID == v.leader,
-		Placeable: h.Placeable(), Draining: h.Draining(), Addr: h.Addr.String(), StatusURL: safeURL(h.Status),
+		Conditions: v.conditions(fleet.HostSubject(h.ID)),
+		Placeable:  h.Placeable(), Draining: h.Draining(), Addr: h.Addr.String(), StatusURL: safeURL(h.Status),
 		Capacity: resources(h.Capacity), Reserved: resources(v.st.Reserved(h.ID)), Free: resources(v.st.Free(h.ID)),
 		Gossip: v.heard(h.ID), Attributes: cleanMap(h.Attributes), SelfCheck: checks(h.SelfCheck),
 		Version: clean(h.Version), OSImage: clean(h.OSImage), Boot: clean(h.Session.Boot), Session: h.Session.N, JoinedAt: types.Stamp(h.JoinedAt),

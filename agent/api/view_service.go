@@ -2,6 +2,7 @@ package api
 
 import (
 	"skein/agent/api/types"
+	"skein/agent/plan/service"
 	"skein/raftfsm/fleet"
 )
 
@@ -35,11 +36,14 @@ func (v *view) serviceRow(s *fleet.Service) types.Service {
 	row := types.Service{
 		Name: s.Name, ModifyIndex: s.ModifyIndex, Status: s.Status.String(), Desired: s.Desired, Revision: string(s.Revision),
 		Running: all.Running, Pending: all.Pending, Stopping: all.Stopping, Unreachable: all.Unreachable, Healthy: all.Healthy,
-		Old: all.Total - newest.Total, Steady: v.steady(s, all),
+		Old: all.Total - newest.Total, Steady: service.Steady(v.st, s),
 		Deployment: types.DeploymentConfig{MinPercent: s.MinPercent, MaxPercent: s.MaxPercent}, GraceS: s.GraceS,
 		OnDisconnect: types.OnDisconnect{StopAfterS: s.OnDisconnect.StopAfterMs / 1000}, Zones: v.st.TasksByZone(s.Name),
-		Condition: v.condition(fleet.ServiceSubject(s.Name)), Failures: s.Failures, LastFailure: clean(s.LastFailure),
-		CreatedAt: types.Stamp(s.CreatedAt), UpdatedAt: types.Stamp(s.UpdatedAt), Tags: cleanMap(s.Tags),
+		Conditions: v.conditions(fleet.ServiceSubject(s.Name)),
+		CreatedAt:  types.Stamp(s.CreatedAt), UpdatedAt: types.Stamp(s.UpdatedAt), Tags: cleanMap(s.Tags),
+	}
+	if failed, _ := v.st.FailedStarts(s, v.now); failed > 0 {
+		row.Failures, row.LastFailure = failed, clean(s.LastFailure)
 	}
 	if s.NotBefore > v.now {
 		row.NotBefore = types.Stamp(s.NotBefore)
@@ -52,13 +56,6 @@ func (v *view) serviceRow(s *fleet.Service) types.Service {
 		row.Images = images(v.st.TaskDef(r.TaskDef), r.Images)
 	}
 	return row
-}
-
-// steady reports whether nothing remains to be done for a service.
-func (v *view) steady(s *fleet.Service, all fleet.Counts) bool {
-	newest := v.st.Counts(s.Name, s.Revision)
-	return s.Status == fleet.ServiceActive && newest.Running == s.Desired && all.Running == newest.Running &&
-		all.Pending == 0 && all.Stopping == 0
 }
 
 func images(def *fleet.TaskDef, pins []fleet.ImagePin) []types.Image {

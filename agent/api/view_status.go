@@ -7,6 +7,8 @@ import (
 	"strings"
 
 	"skein/agent/api/types"
+	"skein/agent/lead"
+	"skein/agent/plan"
 	"skein/raftfsm/fleet"
 )
 
@@ -192,6 +194,11 @@ func (v *view) notes(s *types.Status) {
 	}
 	if s.Leader == nil {
 		note("no leader at the moment: changes wait, tasks keep running")
+	}
+	for _, subject := range []string{plan.PlannerSubject(lead.By), plan.SubjectFleet} {
+		for _, c := range v.conditions(subject) {
+			note("%s", c.Message)
+		}
 	}
 	if s.Hosts.Silent+s.Hosts.Lost > 0 {
 		note("%d of %d hosts cannot be reached; their tasks are replaced elsewhere", s.Hosts.Silent+s.Hosts.Lost, s.Hosts.Total)

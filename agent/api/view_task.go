@@ -126,18 +126,18 @@ func (v *view) taskRow(t *fleet.Task) types.Task {
 	}
 	row.Unreachable = !t.Stopped() && !v.st.Reachable(t)
 	if t.Desired == fleet.TaskRunning && t.Last < fleet.TaskRunning {
-		row.Condition = v.pendingWhy(t)
+		row.Conditions = v.pendingWhy(t)
 	}
 	return row
 }
 
-// pendingWhy looks for the reason given for the task, then for its service's,
-// which counts only until the task has a host.
-func (v *view) pendingWhy(t *fleet.Task) *types.Condition {
-	if w := v.condition(fleet.TaskSubject(t.ID)); w != nil || t.Host != "" || t.Service == "" {
-		return w
+// pendingWhy is what is said about the task, or else about its service, which counts
+// only until the task has a host.
+func (v *view) pendingWhy(t *fleet.Task) []types.Condition {
+	if own := v.conditions(fleet.TaskSubject(t.ID)); own != nil || t.Host != "" || t.Service == "" {
+		return own
 	}
-	return v.condition(fleet.ServiceSubject(t.Service))
+	return v.conditions(fleet.ServiceSubject(t.Service))
 }
 
 func health(h fleet.Health) string {

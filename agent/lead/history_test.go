@@ -104,7 +104,7 @@ func decided(s *fleet.State, p plan.Plan) []fleet.Item {
 	items := []fleet.Item{}
 	for _, item := range p.Items {
 		w, ok := item.Command.(fleet.PutCondition)
-		if row := s.Condition(w.Subject); !ok || row == nil || row.By != item.By || row.Code != w.Code {
+		if row := s.Condition(w.Subject, item.By); !ok || row == nil || row.Code != w.Code {
 			items = append(items, item)
 		}
 	}
@@ -315,12 +315,12 @@ func (h *history) checkRest() {
 	for v := range h.s.Services() {
 		own, all := h.s.Counts(v.Name, v.Revision), h.s.Counts(v.Name, "")
 		done := own.Running == v.Desired && all.Running+all.Pending == v.Desired
-		row := h.s.Condition(fleet.ServiceSubject(v.Name))
-		if !done && (row == nil || row.Code == "not-steady") {
-			h.t.Errorf("%s wants %d of %s, has %+v (all: %+v), and says %+v", v.Name, v.Desired, v.Revision, own, all, row)
+		rows := plan.ConditionsOf(h.s, fleet.ServiceSubject(v.Name))
+		if !done && (len(rows) == 0 || rows[0].Code == plan.CodeStarting) {
+			h.t.Errorf("%s wants %d of %s, has %+v (all: %+v), and says %+v", v.Name, v.Desired, v.Revision, own, all, rows)
 		}
-		if done && row != nil {
-			h.t.Errorf("%s has what it wants and still says %+v", v.Name, row)
+		if done && len(rows) > 0 {
+			h.t.Errorf("%s has what it wants and still says %+v", v.Name, rows[0])
 		}
 	}
 	for task := range h.s.Unassigned() {
@@ -328,7 +328,7 @@ func (h *history) checkRest() {
 		if task.Service != "" {
 			subject = fleet.ServiceSubject(task.Service)
 		}
-		if h.s.Condition(subject) == nil {
+		if !h.s.HasCondition(subject) {
 			h.t.Errorf("%s waits for a host and nobody says why", task.ID)
 		}
 	}

@@ -197,7 +197,7 @@ func TestARefusedFoldIsDroppedCountedAndSaid(t *testing.T) {
 	if w.s.Host("h1").Cordon == nil {
 		t.Error("the other command was dropped too")
 	}
-	if row := w.s.Condition(plan.PlannerSubject("bad")); row == nil || row.Code != CodeRefused {
+	if row := w.s.Condition(plan.PlannerSubject("bad"), By); row == nil || row.Code != plan.CodeRefused {
 		t.Errorf("nothing is said: %+v", row)
 	}
 }
@@ -222,8 +222,8 @@ func TestACommandThatTheLogCannotHoldIsRefusedInTheFold(t *testing.T) {
 			if w.s.Host("h1").Cordon == nil || w.s.Host("h2").Cordon != nil {
 				t.Error("the other command was dropped, or the poison was not")
 			}
-			row := w.s.Condition(plan.PlannerSubject("bad"))
-			if row == nil || row.Code != CodeRefused {
+			row := w.s.Condition(plan.PlannerSubject("bad"), By)
+			if row == nil || row.Code != plan.CodeRefused {
 				t.Fatalf("nothing is said: %+v", row)
 			}
 			if _, err := wire.EncodeItem(fleet.Item{Command: fleet.PutCondition{Message: row.Message}}); err != nil {

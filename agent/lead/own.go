@@ -11,24 +11,17 @@ import (
 // leaderSubject is the subject of waits about the leader itself.
 var leaderSubject = plan.PlannerSubject(By)
 
-// The codes of the wait that says why leadership is handed over, and of the
-// decision that ends it.
-const (
-	CodeClock       = "clock-differs"
-	CodeClockAgrees = "clock-agrees"
-)
-
 // clockCondition says that the leader's clock is off, or clears it: the next leader
 // does, which has a better one.
 func clockCondition(in plan.Input) plan.Plan {
 	var p plan.Plan
 	switch {
 	case clockOff(in.Liveness):
-		if row := in.State.Condition(leaderSubject); row == nil || row.Code != CodeClock {
-			p.SetCondition(in, By, fleet.PutCondition{Subject: leaderSubject, Code: CodeClock, Message: whyClock(in.Liveness)})
+		if row := in.State.Condition(leaderSubject, By); row == nil || row.Code != plan.CodeClock {
+			p.SetCondition(in, By, fleet.PutCondition{Subject: leaderSubject, Code: plan.CodeClock, Message: whyClock(in.Liveness)})
 		}
 	case in.Liveness.ClockSamples >= ClockSamples:
-		p.EndCondition(in, By, fleet.PutCondition{Subject: leaderSubject, Code: CodeClockAgrees, Message: "the leader's clock agrees with the hosts'"})
+		p.EndCondition(in, By, fleet.PutCondition{Subject: leaderSubject, Code: plan.CodeClockAgrees, Message: "the leader's clock agrees with the hosts'"})
 	}
 	return p
 }
@@ -58,7 +51,7 @@ func (l *Loop) checkClock(now Instant) []Effect {
 // clockConditionStale reports whether State says something else about the leader's
 // clock than the sights do.
 func (l *Loop) clockConditionStale() bool {
-	return l.liveness.ClockSamples >= ClockSamples && clockOff(l.liveness) != (l.term.state.Condition(leaderSubject) != nil)
+	return l.liveness.ClockSamples >= ClockSamples && clockOff(l.liveness) != (l.term.state.Condition(leaderSubject, By) != nil)
 }
 
 // prune drops what nobody needs to know any more; a fleet in which nothing

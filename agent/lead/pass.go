@@ -31,10 +31,6 @@ func Planners() []Planner {
 // By names the loop itself in decisions and waits.
 const By = "leader"
 
-// CodeRefused is the code of a wait about a planner whose command the fold
-// refused: a bug of ours, never of the fleet.
-const CodeRefused = "command-refused"
-
 // pass runs the planners once and proposes what they decided.
 func (l *Loop) pass(now Instant) []Effect {
 	t := l.term
@@ -173,7 +169,7 @@ func (f *fold) run(by string, next func(plan.Input) plan.Plan) {
 	var own plan.Plan
 	subject := plan.PlannerSubject(by)
 	if len(refused) > 0 {
-		own.SetCondition(f.in, By, fleet.PutCondition{Subject: subject, Code: CodeRefused,
+		own.SetCondition(f.in, By, fleet.PutCondition{Subject: subject, Code: plan.CodeRefused,
 			Message: fmt.Sprintf("%d commands of the planner were dropped, the first: %s", len(refused), strings.ToValidUTF8(refused[0].Error(), "?"))})
 	} else if f.full {
 		own.ClearCondition(f.in, By, subject)

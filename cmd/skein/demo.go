@@ -121,8 +121,8 @@ func serviceHealthy(ctx context.Context, agent *client.Client) (now string, done
 		return err.Error(), false
 	}
 	now = fmt.Sprintf("%d of %d tasks run, %d healthy", service.Running, service.Desired, service.Healthy)
-	if service.Condition != nil {
-		now += ": " + printable(service.Condition.Message)
+	if len(service.Conditions) > 0 {
+		now += ": " + printable(waits(service.Conditions))
 	}
 	return now, service.Steady && service.Healthy >= service.Desired
 }

@@ -96,15 +96,15 @@ func (f *fleetUnderTest) reasons() {
 		f.create("h1", name, f.register("h1", name, tt.change), 1)
 		f.eventually(name+" says why it does not run", func() (string, bool) {
 			s, err := f.service("h2", name)
-			if err != nil || s.Condition == nil {
+			if err != nil || len(s.Conditions) == 0 {
 				return fmt.Sprintf("%+v %v", s, err), false
 			}
 			for _, want := range tt.want {
-				if !strings.Contains(s.Condition.Message, want) {
-					return s.Condition.Message, false
+				if !strings.Contains(waits(s.Conditions), want) {
+					return waits(s.Conditions), false
 				}
 			}
-			return s.Condition.Message, true
+			return waits(s.Conditions), true
 		})
 		f.remove("h1", name)
 	}

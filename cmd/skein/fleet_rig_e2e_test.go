@@ -113,7 +113,7 @@ func (f *fleetUnderTest) awaitHealthy(host, name string, desired int) {
 		if err != nil {
 			return err.Error(), false
 		}
-		return fmt.Sprintf("%+v wait %+v", s, s.Condition), s.Steady && s.Desired == desired && s.Healthy == desired
+		return fmt.Sprintf("%+v wait %+v", s, s.Conditions), s.Steady && s.Desired == desired && s.Healthy == desired
 	})
 }
 

@@ -44,7 +44,7 @@ func TestWhyATaskIsAsItIs(t *testing.T) {
 		task types.Task
 		want string
 	}{
-		"a pending task says what it waits for": {types.Task{Last: "PENDING", Condition: &types.Condition{Message: "no room"}}, "no room"},
+		"a pending task says all that it waits for": {types.Task{Last: "PENDING", Conditions: []types.Condition{{Message: "no room"}, {Message: "starts fail"}}}, "no room; starts fail"},
 		"a stopped task says code, reason and exit": {
 			types.Task{Last: "STOPPED", StopCode: "UserInitiated", Reason: "by hand", Containers: []types.Container{{Name: "web", ExitCode: &code}}},
 			"UserInitiated: by hand [web exit 137]"},

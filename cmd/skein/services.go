@@ -66,11 +66,7 @@ func printServices(services []types.Service) error {
 		case s.Steady:
 			state = "steady"
 		}
-		why := ""
-		if s.Condition != nil {
-			why = s.Condition.Message
-		}
-		t.row(s.Name, state, strconv.Itoa(s.Desired), strconv.Itoa(s.Running), strconv.Itoa(s.Healthy), strconv.Itoa(s.Pending), s.Revision, zoneCounts(s.Zones), why)
+		t.row(s.Name, state, strconv.Itoa(s.Desired), strconv.Itoa(s.Running), strconv.Itoa(s.Healthy), strconv.Itoa(s.Pending), s.Revision, zoneCounts(s.Zones), waits(s.Conditions))
 	}
 	return t.flush()
 }

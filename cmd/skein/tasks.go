@@ -92,10 +92,19 @@ func ports(bindings []types.Port) string {
 	return orDash(strings.Join(texts, " "))
 }
 
+// waits is what every planner says about something, most telling first.
+func waits(conditions []types.Condition) string {
+	messages := make([]string, len(conditions))
+	for i := range conditions {
+		messages[i] = conditions[i].Message
+	}
+	return strings.Join(messages, "; ")
+}
+
 // why is why a task is pending or has stopped.
 func why(task *types.Task) string {
-	if task.Condition != nil && task.Last != "STOPPED" {
-		return task.Condition.Message
+	if len(task.Conditions) > 0 && task.Last != "STOPPED" {
+		return waits(task.Conditions)
 	}
 	if task.StopCode == "" {
 		return task.Reason

@@ -39,10 +39,8 @@ func (s *State) noteFailedStart(x *applyContext, t *Task, why string) {
 		return
 	}
 	v := *old
-	if v.Failures > 0 && s.roundLasts(x.now, old) {
-		v.Failures = 0
-	}
-	v.Failures++
+	failed, _ := s.FailedStarts(old, x.now)
+	v.Failures = failed + 1
 	v.NotBefore = x.now.Add(backoff(v.Failures))
 	v.LastFailure = clip(fmt.Sprintf("task %s: %s", t.ID.short(), why), MaxReason)
 	s.noteStarts(x, v)
@@ -59,15 +57,25 @@ func (s *State) noteLastingStart(x *applyContext, t *Task) {
 	s.noteStarts(x, v)
 }
 
-// roundLasts reports whether a task of the newest round has lasted. It looks at
-// each task of the service, once a round.
-func (s *State) roundLasts(now Time, v *Service) bool {
+// FailedStarts is how many rounds of starts of a service have failed in a row, and
+// when a task of the newest round will have lasted if it goes on (0 where none
+// runs). Once it has, they are 0 in a row, though nothing was reported since.
+func (s *State) FailedStarts(v *Service, now Time) (rounds int, over Time) {
+	if v.Failures == 0 {
+		return 0, 0
+	}
 	for t := range s.LiveTasksOfService(v.Name) {
-		if v.ofRound(t) && t.lasted(now) {
-			return true
+		if t.Last != TaskRunning || !v.ofRound(t) {
+			continue
+		}
+		if lasts := t.StartedAt.Add(LastingRun); over == 0 || lasts < over {
+			over = lasts
 		}
 	}
-	return false
+	if over != 0 && over <= now {
+		return 0, over
+	}
+	return v.Failures, over
 }
 
 // lasted reports whether a running task has been RUNNING for LastingRun.

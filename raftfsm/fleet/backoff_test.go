@@ -47,6 +47,24 @@ func TestBackoff(t *testing.T) {
 		}
 		w.checked()
 	})
+	t.Run("is over once a task of the round lasts, though nothing is reported", func(t *testing.T) {
+		w := setup(t)
+		w.create("web", 1, 2)
+		fail(w, "web-1")
+		if failed, over := w.FailedStarts(w.Service("web"), w.at); failed != 1 || over != 0 {
+			t.Errorf("%d failed, over at %s", failed, over)
+		}
+		w.wait(1000)
+		w.create("web", 3, 3)
+		w.assign(1, "web-3")
+		w.report(1, running("web-3"))
+		lasts := w.at.Add(LastingRun)
+		for at, want := range map[Time]int{w.at: 1, lasts - 1: 1, lasts: 0} {
+			if failed, over := w.FailedStarts(w.Service("web"), at); failed != want || over != lasts {
+				t.Errorf("at %s: %d failed, over at %s; want %d and %s", at, failed, over, want, lasts)
+			}
+		}
+	})
 	t.Run("is forgotten once a task of the round lasts and ends", func(t *testing.T) {
 		w := setup(t)
 		w.create("web", 1, 1)

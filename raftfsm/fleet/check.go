@@ -60,8 +60,8 @@ func (s *State) checkRevision(b *violations, r *Revision) {
 	b.must(s.Service(serviceOf(r.ID)) != nil, "revision %s has no service", r.ID)
 }
 
-func (s *State) checkWait(b *violations, w *Condition) {
-	b.must(s.mayHaveCondition(w.Subject), "wait about %s, which does not wait", w.Subject)
+func (s *State) checkCondition(b *violations, w *Condition) {
+	b.must(s.mayHaveCondition(w.Subject), "condition of %s, which is not there", w.Subject)
 }
 
 func (s *State) checkFleet(b *violations) {

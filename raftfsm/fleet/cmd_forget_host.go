@@ -31,7 +31,7 @@ func (c ForgetHost) apply(s *State, x *applyContext) ([]string, error) {
 	host := *s.Host(old.ID) // ending its tasks moved WantedModifyIndex
 	host.become(HostForgotten, x.now)
 	s.putHost(x, host)
-	s.removeCondition(x, HostSubject(host.ID))
+	s.removeConditions(x, HostSubject(host.ID))
 	s.recordEvent(x, Event{Code: "host-forgotten", Subject: subjectOf(&host),
 		Message: host.Name + " forgotten with " + plural(n, "task"), Counts: []Count{{"tasks", n}}})
 	return nil, nil

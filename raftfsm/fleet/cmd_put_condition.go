@@ -5,10 +5,11 @@ import (
 	"strings"
 )
 
-// PutCondition records why a planner does not act on a subject; the same wait again
-// changes nothing. An empty Code clears it. Refused when the subject
-// ("service:web", "host:h-...", "task:3f...") is not there; it goes with its subject, a
-// task's when the task gets a host.
+// PutCondition records why a planner does not act on a subject. A subject has one
+// condition of each planner, that of the item's By; the same one again changes
+// nothing. An empty Code clears it. Refused when the subject ("service:web",
+// "host:h-...", "task:3f...") is not there. A condition goes with its subject, a task's
+// when the task gets a host.
 type PutCondition struct {
 	Subject string  `cbor:"1,keyasint"`
 	Code    string  `cbor:"2,keyasint,omitempty"`
@@ -21,8 +22,12 @@ type PutCondition struct {
 func (PutCondition) Kind() Kind { return KindPutCondition }
 
 func (c PutCondition) apply(s *State, x *applyContext) ([]string, error) {
+	by := clip(x.item.By, MaxID)
+	old := s.Condition(c.Subject, by)
 	if c.Code == "" {
-		s.removeCondition(x, c.Subject)
+		if old != nil {
+			s.removeCondition(x, old)
+		}
 		return nil, nil
 	}
 	if err := first(
@@ -34,20 +39,19 @@ func (c PutCondition) apply(s *State, x *applyContext) ([]string, error) {
 		return nil, err
 	}
 	if !s.mayHaveCondition(c.Subject) {
-		return nil, refuse(ErrNotFound, "wait about %s", quoted(c.Subject))
+		return nil, refuse(ErrNotFound, "condition of %s", quoted(c.Subject))
 	}
-	old := s.Condition(c.Subject)
 	w := Condition{
-		Subject: c.Subject, By: clip(x.item.By, MaxID), Code: c.Code, Message: c.Message,
+		Subject: c.Subject, By: by, Code: c.Code, Message: c.Message,
 		Counts: c.Counts, Since: x.now, Until: c.Until,
 	}
 	if old != nil && old.Code == w.Code {
 		w.Since = old.Since
-		if old.Message == w.Message && old.By == w.By && old.Until == w.Until && slices.Equal(old.Counts, w.Counts) {
+		if old.Message == w.Message && old.Until == w.Until && slices.Equal(old.Counts, w.Counts) {
 			return nil, nil
 		}
 	} else if old == nil && s.conditions.Len() >= MaxConditions {
-		return nil, refuse(ErrLimit, "wait about %s: there are %d waits", quoted(c.Subject), MaxConditions)
+		return nil, refuse(ErrLimit, "condition of %s: there are %d conditions", quoted(c.Subject), MaxConditions)
 	}
 	s.putCondition(x, w)
 	if old == nil || old.Code != w.Code {
@@ -56,8 +60,8 @@ func (c PutCondition) apply(s *State, x *applyContext) ([]string, error) {
 	return nil, nil
 }
 
-// mayHaveCondition reports whether something may be waited for: a service, a host, a task
-// without a host, the fleet as a whole, or a planner.
+// mayHaveCondition reports whether a subject is there: a service, a host, a task without
+// a host, the fleet as a whole, or a planner.
 func (s *State) mayHaveCondition(subject string) bool {
 	kind, name, _ := strings.Cut(subject, ":")
 	switch kind {
@@ -86,7 +90,7 @@ func (s *State) named(subject string) string {
 	return subject
 }
 
-// touchSubject notes a change of what is waited for.
+// touchSubject notes a change of a subject's conditions.
 func (s *State) touchSubject(x *applyContext, subject string) {
 	kind, name, _ := strings.Cut(subject, ":")
 	switch kind {

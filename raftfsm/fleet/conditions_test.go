@@ -14,7 +14,7 @@ func TestPutWait(t *testing.T) {
 		w := fleetOf(t, 1)
 		w.service("web", 1)
 		w.must(condition)
-		if got := w.Condition("service:web"); got.Since != w.at || got.ModifyIndex != w.Index() || w.lastEvent().Code != "no-host-fits" {
+		if got := w.Condition("service:web", ""); got.Since != w.at || got.ModifyIndex != w.Index() || w.lastEvent().Code != "no-host-fits" {
 			t.Errorf("wait %+v", got)
 		}
 		w.wait(10)
@@ -23,12 +23,12 @@ func TestPutWait(t *testing.T) {
 		c.Counts = []Count{{"memory", 4}}
 		n := w.LastEvent()
 		w.must(c)
-		if got := w.Condition("service:web"); got.Since != w.at-10 || w.LastEvent() != n {
+		if got := w.Condition("service:web", ""); got.Since != w.at-10 || w.LastEvent() != n {
 			t.Errorf("another count began another wait: %+v", got)
 		}
 		c.Code = "crash-back-off"
 		w.must(c)
-		if got := w.Condition("service:web"); got.Since != w.at || w.LastEvent() != n+1 {
+		if got := w.Condition("service:web", ""); got.Since != w.at || w.LastEvent() != n+1 {
 			t.Errorf("wait %+v", got)
 		}
 		if w.NextDue(w.at) != start+5000 {
@@ -36,7 +36,7 @@ func TestPutWait(t *testing.T) {
 		}
 		w.must(PutCondition{Subject: "service:web"})
 		w.noop(PutCondition{Subject: "service:web"})
-		if w.Condition("service:web") != nil || w.NextDue(w.at) != 0 {
+		if w.Condition("service:web", "") != nil || w.NextDue(w.at) != 0 {
 			t.Error("an empty code did not clear it")
 		}
 		w.checked()
@@ -51,7 +51,7 @@ func TestPutWait(t *testing.T) {
 			w.must(c)
 		}
 		w.assign(1, "web-1")
-		if w.Condition("task:web-1") != nil || w.Condition("task:web-2") == nil {
+		if w.Condition("task:web-1", "") != nil || w.Condition("task:web-2", "") == nil {
 			t.Error("a task with a host still waits for one")
 		}
 		w.must(DeleteService{Name: "web", Force: true})
@@ -59,6 +59,37 @@ func TestPutWait(t *testing.T) {
 		w.report(1, stopped("web-1", 0))
 		for x := range w.Conditions() {
 			t.Errorf("left over: %+v", x)
+		}
+		w.checked()
+	})
+	t.Run("is one of each planner", func(t *testing.T) {
+		w := fleetOf(t, 1)
+		w.service("web", 1)
+		failing := PutCondition{Subject: "service:web", Code: "crash-back-off", Message: "starts fail", Until: start + 9000}
+		w.item(Item{By: "placement", Command: condition})
+		w.item(Item{By: "service", Command: failing})
+		codes := func() string {
+			var all []string
+			for c := range w.ConditionsOf("service:web") {
+				all = append(all, c.By+" "+c.Code)
+			}
+			return strings.Join(all, ", ")
+		}
+		if got := codes(); got != "placement no-host-fits, service crash-back-off" {
+			t.Errorf("two planners say %s", got)
+		}
+		if got := slices.Collect(w.Due(start, start+9000)); !slices.Equal(got, []string{"service:web"}) || w.NextDue(start+5000) != start+9000 {
+			t.Errorf("due %v, then at %s", got, w.NextDue(start+5000))
+		}
+		w.checked()
+		w.item(Item{By: "service", Command: PutCondition{Subject: "service:web"}})
+		w.item(Item{By: "other", Command: PutCondition{Subject: "service:web"}})
+		if got := codes(); got != "placement no-host-fits" {
+			t.Errorf("after one has cleared its own: %s", got)
+		}
+		w.must(DeleteService{Name: "web", Force: true})
+		if w.HasCondition("service:web") {
+			t.Errorf("after the service is gone: %s", codes())
 		}
 		w.checked()
 	})

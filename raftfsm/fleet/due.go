@@ -107,13 +107,18 @@ func (s *State) dueService(old, v *Service) {
 }
 
 func (s *State) dueCondition(old, w *Condition) {
-	// The task field keeps a wait's deadline apart from the service's own.
 	if old != nil && old.Until != 0 {
-		s.due.Delete(deadline{at: old.Until, subject: old.Subject, task: "wait"})
+		s.due.Delete(old.deadline())
 	}
 	if w != nil && w.Until != 0 {
-		s.addDue(deadline{at: w.Until, subject: w.Subject, task: "wait"})
+		s.addDue(w.deadline())
 	}
+}
+
+// deadline is the end of a condition. The task field keeps it apart from the
+// subject's own deadline and from those of other planners.
+func (w *Condition) deadline() deadline {
+	return deadline{at: w.Until, subject: w.Subject, task: TaskID("condition:" + w.By)}
 }
 
 // NextDue returns the earliest deadline after t, or 0: a back-off or a wait that

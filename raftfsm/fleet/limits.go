@@ -10,7 +10,7 @@ const (
 	MaxServices   = 100_000   // 10 tasks a service at the largest fleet
 	MaxTaskDefs   = 200_000   // they are never removed: about 200 MB at 1 KiB each
 	MaxTokens     = 10_000    // as many hosts as join on a token each
-	MaxConditions = 200_000   // one a service and as many standalone tasks
+	MaxConditions = 400_000   // three a service and as many standalone tasks as services
 	MaxDesired    = 1_000_000 // desired count of one service: the whole largest fleet
 
 	MaxRun         = 1_000  // tasks in one command: 40 KiB of ids, a tenth of an entry

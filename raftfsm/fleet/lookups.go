@@ -157,11 +157,35 @@ func (s *State) EventsAfter(seq uint64) iter.Seq[*Event] {
 // LastEvent is the sequence number of the newest decision.
 func (s *State) LastEvent() uint64 { return s.lastEvent }
 
-// Condition returns why nothing is done about a subject, or nil.
-func (s *State) Condition(subject string) *Condition { return get(s.conditions, subject) }
+// Condition returns why a planner does not act on a subject, or nil.
+func (s *State) Condition(subject, by string) *Condition {
+	item, _ := s.conditions.Get(conditionItem{subject: subject, by: by})
+	return item.row
+}
 
-// Conditions yields all waits by subject.
-func (s *State) Conditions() iter.Seq[*Condition] { return values(s.conditions) }
+// ConditionsOf yields why planners do not act on a subject, by planner.
+func (s *State) ConditionsOf(subject string) iter.Seq[*Condition] {
+	return func(yield func(*Condition) bool) {
+		s.conditions.Ascend(conditionItem{subject: subject}, func(i conditionItem) bool {
+			return i.subject == subject && yield(i.row)
+		})
+	}
+}
+
+// HasCondition reports whether any planner waits with a subject.
+func (s *State) HasCondition(subject string) bool {
+	for range s.ConditionsOf(subject) {
+		return true
+	}
+	return false
+}
+
+// Conditions yields all conditions by subject and planner.
+func (s *State) Conditions() iter.Seq[*Condition] {
+	return func(yield func(*Condition) bool) {
+		s.conditions.Scan(func(i conditionItem) bool { return yield(i.row) })
+	}
+}
 
 func values[K ordered, R any](m *btree.Map[K, *R]) iter.Seq[*R] {
 	return func(yield func(*R) bool) {

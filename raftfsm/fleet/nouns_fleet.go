@@ -104,8 +104,9 @@ type Count struct {
 	N    int    `cbor:"2,keyasint"`
 }
 
-// Condition is why a planner does not act on a subject right now. Rows change only
-// when the reason does, so that quiet fleets write nothing.
+// Condition is why a planner does not act on a subject right now. Its key is subject
+// and planner (By). Rows change only when the reason does, so that quiet fleets
+// write nothing.
 type Condition struct {
 	Subject     string  `cbor:"1,keyasint"` // "service:web" or "task:3f..."
 	ModifyIndex uint64  `cbor:"2,keyasint"`

@@ -18,7 +18,7 @@ type tables struct {
 	tokens     *btree.Map[TokenID, *Token]
 	receipts   *btree.Map[string, *ReceiptRow]
 	events     *btree.Map[uint64, *Event]
-	conditions *btree.Map[string, *Condition]
+	conditions *btree.BTreeG[conditionItem]
 }
 
 // nouns describes every table once. Clones, snapshots, checks and the building of
@@ -64,8 +64,8 @@ func init() {
 		mapNoun(TableEvents, func(t *tables) **btree.Map[uint64, *Event] { return &t.events }, hooks[Event, uint64]{
 			key: func(e *Event) uint64 { return e.Seq }, index: func(s *State, e *Event) { s.eventMemory += eventSize(e) },
 		}),
-		mapNoun(TableConditions, func(t *tables) **btree.Map[string, *Condition] { return &t.conditions }, hooks[Condition, string]{
-			key: func(w *Condition) string { return w.Subject }, check: (*State).checkWait, index: func(s *State, w *Condition) { s.dueCondition(nil, w) },
+		treeNoun(TableConditions, func(t *tables) **btree.BTreeG[conditionItem] { return &t.conditions }, lessCondition, hooks[Condition, conditionItem]{
+			key: itemOfCondition, check: (*State).checkCondition, index: func(s *State, w *Condition) { s.dueCondition(nil, w) },
 		}),
 	}
 }
@@ -233,6 +233,23 @@ func lessRevision(a, b revisionItem) bool {
 		return a.service < b.service
 	}
 	return a.number < b.number
+}
+
+// conditionItem keys a condition by subject and planner.
+type conditionItem struct {
+	subject, by string
+	row         *Condition
+}
+
+func (i conditionItem) rowOf() *Condition { return i.row }
+
+func itemOfCondition(w *Condition) conditionItem { return conditionItem{w.Subject, w.By, w} }
+
+func lessCondition(a, b conditionItem) bool {
+	if a.subject != b.subject {
+		return a.subject < b.subject
+	}
+	return a.by < b.by
 }
 
 // unlocked makes trees without a lock of their own: see State.cloneMu.

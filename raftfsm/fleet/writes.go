@@ -1,5 +1,7 @@
 package fleet
 
+import "slices"
+
 // The only functions that put rows into tables. Each stamps ModifyIndex, keeps the
 // indices and notes what was touched. A row handed to them must be new: rows in
 // tables are shared with snapshots.
@@ -74,7 +76,7 @@ func (s *State) touchService(x *applyContext, name string) {
 func (s *State) removeService(x *applyContext, v *Service) {
 	s.dueService(v, nil)
 	s.services.Delete(v.Name)
-	s.removeCondition(x, ServiceSubject(v.Name))
+	s.removeConditions(x, ServiceSubject(v.Name))
 	for _, r := range s.revisionItems(v.Name) {
 		s.revisions.Delete(r)
 	}
@@ -105,7 +107,7 @@ func (s *State) putTask(x *applyContext, t Task) {
 		s.touchWanted(x, t.Host)
 	}
 	if old != nil && old.unassigned() && !t.unassigned() {
-		s.removeCondition(x, TaskSubject(t.ID))
+		s.removeConditions(x, TaskSubject(t.ID))
 	}
 	if t.Service == "" {
 		return
@@ -143,17 +145,20 @@ func (s *State) putToken(x *applyContext, t Token) {
 
 func (s *State) putCondition(x *applyContext, w Condition) {
 	w.ModifyIndex = x.index
-	s.dueCondition(s.Condition(w.Subject), &w)
-	s.conditions.Set(w.Subject, &w)
+	s.dueCondition(s.Condition(w.Subject, w.By), &w)
+	s.conditions.Set(itemOfCondition(&w))
 	s.touchSubject(x, w.Subject)
 }
 
-func (s *State) removeCondition(x *applyContext, subject string) {
-	old := s.Condition(subject)
-	if old == nil {
-		return
-	}
+func (s *State) removeCondition(x *applyContext, old *Condition) {
 	s.dueCondition(old, nil)
-	s.conditions.Delete(subject)
-	s.touchSubject(x, subject)
+	s.conditions.Delete(itemOfCondition(old))
+	s.touchSubject(x, old.Subject)
+}
+
+// removeConditions drops what all planners say about a subject.
+func (s *State) removeConditions(x *applyContext, subject string) {
+	for _, old := range slices.Collect(s.ConditionsOf(subject)) {
+		s.removeCondition(x, old)
+	}
 }

@@ -292,9 +292,12 @@ function drawWaiting(tasks) {
   $("waiting").hidden = tasks.length === 0;
   chips($("waiting-chips"), tasks.slice(0, 60));
   const reasons = new Map();
-  for (const t of tasks) if (t.condition) reasons.set(waitWords(t.condition), true);
+  for (const t of tasks) if (t.conditions) reasons.set(waitWords(t.conditions[0]), true);
   setText($("waiting-why"), [...reasons.keys()].slice(0, 3).join(" · ") || (tasks.length > 60 ? `and ${plural(tasks.length - 60, "more", "more")}` : ""));
 }
+
+// every condition that stands, most telling first
+const allWaits = (conditions) => (conditions || []).map(waitWords).join("; ");
 
 function waitWords(w) {
   const counts = (w.counts || []).map((c) => `${c.name}: ${c.count}`).join(", ");
@@ -328,7 +331,7 @@ function drawService(el, s) {
     s.unreachableCount && `${s.unreachableCount} out of reach`, s.oldRevisionCount && `${s.oldRevisionCount} of an earlier revision`,
     Object.keys(s.zones).length && "zones " + Object.entries(s.zones).sort().map(([z, n]) => `${z} ${n}`).join(", ")].filter(Boolean);
   setText(el.querySelector(".words"), words.join(" · ") || (s.steady ? "nothing to run" : "about to start"));
-  const why = s.condition ? waitWords(s.condition) : s.failures ? `${plural(s.failures, "start")} in a row failed: ${s.lastFailure}` : "";
+  const why = s.conditions ? allWaits(s.conditions) : s.failures ? `${plural(s.failures, "start")} in a row failed: ${s.lastFailure}` : "";
   el.querySelector(".why").hidden = !why;
   setText(el.querySelector(".why"), why);
 }
@@ -355,7 +358,7 @@ async function showTask(id) {
   const t = await read("v1/tasks/" + encodeURIComponent(id)).catch(() => known);
   if (!t) return;
   show(`Task ${short(t.taskId)} of ${taskName(t)}`, facts([
-    ["status", `${t.lastStatus}, to be ${t.desiredStatus}`], ["health", t.healthStatus], ["why waiting", t.condition && waitWords(t.condition)],
+    ["status", `${t.lastStatus}, to be ${t.desiredStatus}`], ["health", t.healthStatus], ["why waiting", allWaits(t.conditions)],
     ["why stopped", [t.stopCode, t.stoppedReason].filter(Boolean).join(": ")], ["containers", containers(t)],
     ["host", t.host && `${t.host.name || t.host.id}${t.host.zone ? ", zone " + t.host.zone : ""}${t.unreachable ? " (out of reach)" : ""}`],
     ["ports", (t.networkBindings || []).map((p) => `${p.hostPort} → ${p.containerPort}/${p.protocol}`).join(", ")],
@@ -370,7 +373,7 @@ async function showService(name) {
   const stopped = make("div", { class: "stopped" });
   show(`Service ${name}`, facts([
     ["tasks", `${s.runningCount} running, ${s.pendingCount} starting, ${s.stoppingCount} stopping; ${s.desiredCount} wanted`],
-    ["why waiting", s.condition && waitWords(s.condition)], ["last failure", s.lastFailure], ["tries again", s.notBefore && when(s.notBefore)],
+    ["why waiting", allWaits(s.conditions)], ["last failure", s.lastFailure], ["tries again", s.notBefore && when(s.notBefore)],
     ["revision", `${s.revision} of ${s.taskDefinition}`], ["images", (s.containerImages || []).map((i) => i.image + (i.imageDigest ? " @" + i.imageDigest.slice(7, 19) : " (not pinned)")).join(", ")],
     ["update bounds", `${s.deploymentConfiguration.minimumHealthyPercent} % to ${s.deploymentConfiguration.maximumPercent} %`],
     ["cut off", s.onDisconnect.stopAfterSeconds ? `hosts stop its tasks after ${s.onDisconnect.stopAfterSeconds} s` : "hosts keep its tasks"],

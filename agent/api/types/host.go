@@ -21,6 +21,7 @@ type Host struct {
 	Leader     bool              `json:"leader"`
 	Placeable  bool              `json:"placeable" doc:"takes new tasks"`
 	Cordon     *Cordon           `json:"cordon,omitempty"`
+	Conditions []Condition       `json:"conditions,omitempty" doc:"why a planner does not act on it, most telling first"`
 	Clone      *Clone            `json:"clone,omitempty" doc:"an alarm that stands: another machine shows this host's identity and is not let in"`
 	Draining   bool              `json:"draining"`
 	Drain      *Drain            `json:"drain,omitempty" doc:"why its work is to leave it"`

@@ -44,7 +44,7 @@ type HostRef struct {
 	Status string `json:"statusUrl,omitempty" doc:"address of its status page"`
 }
 
-// Condition is why nothing is done about something right now.
+// Condition is why a planner does nothing about something right now.
 type Condition struct {
 	By      string  `json:"by" doc:"which planner waits"`
 	Code    string  `json:"code" doc:"constant, for programs"`

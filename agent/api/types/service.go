@@ -19,7 +19,7 @@ type Service struct {
 	Unreachable  int               `json:"unreachableCount" doc:"on hosts that cannot be reached; they are replaced"`
 	Healthy      int               `json:"healthyCount" doc:"of the running ones, by their checks; tasks without checks are never counted"`
 	Old          int               `json:"oldRevisionCount" doc:"tasks of earlier revisions that are not stopped"`
-	Steady       bool              `json:"steady" doc:"as many tasks run as are desired, all of the newest revision"`
+	Steady       bool              `json:"steady" doc:"as many healthy tasks run as are desired, all of the newest revision, and nothing is left to decide"`
 	TaskDef      string            `json:"taskDefinition"`
 	Revision     string            `json:"revision"`
 	Images       []Image           `json:"containerImages,omitempty"`
@@ -27,7 +27,7 @@ type Service struct {
 	GraceS       int               `json:"healthCheckGracePeriodSeconds"`
 	OnDisconnect OnDisconnect      `json:"onDisconnect"`
 	Zones        map[string]int    `json:"zones" doc:"tasks that are to run, by zone"`
-	Condition    *Condition        `json:"condition,omitempty" doc:"why nothing is done right now"`
+	Conditions   []Condition       `json:"conditions,omitempty" doc:"why nothing is done right now, by each planner that waits, most telling first"`
 	Failures     int               `json:"failures,omitempty" doc:"starts in a row that failed"`
 	NotBefore    Stamp             `json:"notBefore,omitzero" doc:"no new start before: back-off"`
 	LastFailure  string            `json:"lastFailure,omitempty"`

@@ -91,7 +91,7 @@ type HostCounts struct {
 // ServiceCounts are services by how they are.
 type ServiceCounts struct {
 	Total  int `json:"total"`
-	Steady int `json:"steady" doc:"as many tasks run as are desired, all of the newest revision"`
+	Steady int `json:"steady" doc:"as many healthy tasks run as are desired, all of the newest revision, and nothing is left to decide"`
 }
 
 // TaskCounts are tasks of services that are not stopped. One on a host that cannot be

@@ -28,7 +28,7 @@ type Task struct {
 	StopCause   string      `json:"stopCause,omitempty" enum:"operator,scale-in,rollout,drain,deadline,rebalance,consolidation,host-lost,task-failed" doc:"why it is to stop"`
 	StoppedBy   string      `json:"stoppedBy,omitempty" doc:"who wanted that: a planner, an operator, or the id of its host"`
 	Reason      string      `json:"stoppedReason,omitempty"`
-	Condition   *Condition  `json:"condition,omitempty" doc:"why it is still pending"`
+	Conditions  []Condition `json:"conditions,omitempty" doc:"why it is still pending, by each planner that waits, most telling first"`
 	Attempt     int         `json:"attempt,omitempty" doc:"starts on its host; above 1 only after the host lost power"`
 	Unconfirmed bool        `json:"unconfirmed,omitempty" doc:"declared stopped without its host's word"`
 	Source      string      `json:"source" enum:"state,host,cache" doc:"state: the fleet's log; host: the answering host's own view; cache: what a host that is cut off last heard"`

@@ -19,7 +19,7 @@ type hostCounts struct {
 // brake acts as far as the bounds on mass silence allow and says what it holds
 // back. It counts the fleet only when something is to be done or to be unsaid.
 func (p *planner) brake() {
-	standing := p.in.State.Condition(plan.SubjectFleet) != nil
+	standing := p.in.State.Condition(plan.SubjectFleet, By) != nil
 	if len(p.silence) == 0 && len(p.lose) == 0 && !standing {
 		return
 	}
@@ -38,9 +38,9 @@ func (p *planner) brake() {
 // more likely to be the one that is cut off. Source: cmd/skein/DESIGN.md "Silence".
 func (p *planner) cutOff(c hostCounts) {
 	if len(p.silence) == 0 && len(p.lose) == 0 {
-		return // a wait that stands stays
+		return // the condition stays as it is
 	}
-	p.setCondition(fleet.PutCondition{Code: CodeCutOff, Counts: sortedCounts(c.zones), Message: fmt.Sprintf(
+	p.setCondition(fleet.PutCondition{Code: plan.CodeLeaderCutOff, Counts: sortedCounts(c.zones), Message: fmt.Sprintf(
 		"%d of %d hosts are silent: the leader assumes that it is the one cut off; no host is silenced or lost until half are heard (forget those that are gone for good)",
 		c.unheard, c.hosts)})
 }
@@ -53,7 +53,7 @@ func (p *planner) watching() bool {
 // up yet is booting.
 func (p *planner) watch() {
 	until := p.in.Now.Add(PowerWatch - p.in.Liveness.LeaderAge)
-	p.setCondition(fleet.PutCondition{Code: CodePowerReturn, Until: until,
+	p.setCondition(fleet.PutCondition{Code: plan.CodePowerReturn, Until: until,
 		Message: "most hosts have just booted: hosts not heard yet are given time before they are replaced"})
 	p.out.WakeAt(until, fleet.HostSubject(p.silence[0].ID))
 }
@@ -68,10 +68,10 @@ func (p *planner) pace(c hostCounts) {
 	}
 	p.act(n)
 	if n == len(p.silence) {
-		p.out.EndCondition(p.in, By, fleet.PutCondition{Subject: plan.SubjectFleet, Code: CodeOver, Message: "silence is back within bounds"})
+		p.out.EndCondition(p.in, By, fleet.PutCondition{Subject: plan.SubjectFleet, Code: plan.CodeSilenceOver, Message: "silence is back within bounds"})
 		return
 	}
-	p.setCondition(fleet.PutCondition{Code: CodeMassSilence, Counts: sortedCounts(c.zones), Message: fmt.Sprintf(
+	p.setCondition(fleet.PutCondition{Code: plan.CodeMassSilence, Counts: sortedCounts(c.zones), Message: fmt.Sprintf(
 		"mass silence, slowed: %d of %d hosts are silent; beyond %d in %s one is replaced every %s",
 		c.unheard, c.hosts, quick, SilenceWindow, SlowEvery)})
 	next := p.in.Now

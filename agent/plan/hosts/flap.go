@@ -8,9 +8,6 @@ import (
 	"skein/raftfsm/fleet"
 )
 
-// CodeFlapping is the code of a wait about a host that comes and goes.
-const CodeFlapping = "host-flapping"
-
 // flaps is what Host.Flaps becomes with another silence of a host that is ready.
 func (p *planner) flaps(host *fleet.Host) int {
 	if host.SilentSince == 0 || p.in.Now.Sub(host.StateSince) >= FlapWindow {
@@ -46,7 +43,7 @@ func (p *planner) explainFlaps(host *fleet.Host) {
 		p.out.ClearCondition(p.in, By, subject)
 		return
 	}
-	p.out.SetCondition(p.in, By, fleet.PutCondition{Subject: subject, Code: CodeFlapping, Message: fmt.Sprintf(
+	p.out.SetCondition(p.in, By, fleet.PutCondition{Subject: subject, Code: plan.CodeFlapping, Message: fmt.Sprintf(
 		"%s comes and goes: %s within %s of its return, so it is not believed back until it is heard for %s without a break",
 		host.Name, times(host.Flaps), FlapWindow, returnAfter(host))})
 }

@@ -13,15 +13,6 @@ import (
 // By names this planner in decisions and waits.
 const By = "hosts"
 
-// The codes of this planner's waits about the fleet. CodeOver is that of
-// the decision which ends them.
-const (
-	CodeCutOff      = "leader-cut-off"
-	CodeMassSilence = "mass-silence"
-	CodePowerReturn = "power-returned"
-	CodeOver        = "silence-within-bounds"
-)
-
 // Next plans the lives of the hosts in scope, in the order of their ids.
 //
 // No commands and no waits means that every host is what it is seen to be, or
@@ -204,8 +195,7 @@ func (p *planner) whySilent(host *fleet.Host) string {
 // since the numbers move while hosts come and go.
 func (p *planner) setCondition(w fleet.PutCondition) {
 	w.Subject = plan.SubjectFleet
-	row := p.in.State.Condition(w.Subject)
-	if row == nil || row.By != By || row.Code != w.Code {
+	if row := p.in.State.Condition(w.Subject, By); row == nil || row.Code != w.Code {
 		p.out.SetCondition(p.in, By, w)
 	}
 }

@@ -10,9 +10,6 @@ import (
 // By names this planner in decisions and waits.
 const By = "placement"
 
-// CodeNoHost is the code of a wait for room.
-const CodeNoHost = "no-host-fits"
-
 const (
 	// MaxAssignRun bounds the tasks of one AssignTasks: 16 KiB of ids, and ports.
 	MaxAssignRun = 512
@@ -168,12 +165,12 @@ func (p *planner) report(b *batch) {
 // setCondition writes the reason, which costs a look at every host, unless the wait
 // that stands is too young to be rewritten.
 func (p *planner) setCondition(c *class, subject string, n int) {
-	row := p.in.State.Condition(subject)
-	if row != nil && row.By == By && row.Code == CodeNoHost && row.Until > p.in.Now {
+	row := p.in.State.Condition(subject, By)
+	if row != nil && row.Code == plan.CodeNoHost && row.Until > p.in.Now {
 		return
 	}
 	w := p.capacity.why(c)
-	p.out.SetConditionCounts(p.in, By, fleet.PutCondition{Subject: subject, Code: CodeNoHost, Message: w.message(c, n), Counts: w.counts()})
+	p.out.SetConditionCounts(p.in, By, fleet.PutCondition{Subject: subject, Code: plan.CodeNoHost, Message: w.message(c, n), Counts: w.counts()})
 }
 
 // settle clears the waits of services that were visited and have nothing
@@ -197,7 +194,7 @@ func (p *planner) visited() []string {
 	}
 	var names []string
 	for row := range p.in.State.Conditions() {
-		if name, ok := plan.ServiceOf(row.Subject); ok {
+		if name, ok := plan.ServiceOf(row.Subject); ok && row.By == By {
 			names = append(names, name)
 		}
 	}

@@ -153,7 +153,7 @@ func TestNoTaskWaitsThatFits(t *testing.T) {
 					t.Fatalf("seed %d: %s\n%s waits though %s has room", seed, text.String(), task.ID, host.ID)
 				}
 			}
-			if w.State.Condition(fleet.ServiceSubject(task.Service)) == nil {
+			if !w.State.HasCondition(fleet.ServiceSubject(task.Service)) {
 				t.Fatalf("seed %d: %s\n%s waits and nobody says why", seed, text.String(), task.ID)
 			}
 		}

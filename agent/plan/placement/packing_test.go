@@ -164,7 +164,7 @@ func grow(w *plantest.World, r *rand.Rand, name string, scope *plan.Scope) {
 func withoutConditions(w *plantest.World, p plan.Plan) plan.Plan {
 	p.Items = slices.DeleteFunc(slices.Clone(p.Items), func(item fleet.Item) bool {
 		c, ok := item.Command.(fleet.PutCondition)
-		row := w.State.Condition(c.Subject)
+		row := w.State.Condition(c.Subject, placement.By)
 		return ok && row != nil && row.Code == c.Code
 	})
 	return p

@@ -175,7 +175,7 @@ func (w *World) status() string {
 			n := w.State.Counts(v.Name, id)
 			fmt.Fprintf(&out, " %s running %d pending %d stopping %d unreachable %d,", id, n.Running, n.Pending, n.Stopping, n.Unreachable)
 		}
-		if row := w.State.Condition(fleet.ServiceSubject(v.Name)); row != nil {
+		for _, row := range plan.ConditionsOf(w.State, fleet.ServiceSubject(v.Name)) {
 			fmt.Fprintf(&out, " %s since %s", row.Code, w.Now.Sub(row.Since).Round(time.Second))
 		}
 		out.WriteString("\n")

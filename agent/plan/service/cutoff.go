@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"time"
 
+	"skein/agent/plan"
 	"skein/raftfsm/fleet"
 )
 
@@ -87,15 +88,15 @@ func endsWithin(def *fleet.TaskDef, on fleet.OnDisconnect) time.Duration {
 func cutOffCondition(service *fleet.Service, t *serviceTasks) fleet.PutCondition {
 	after := time.Duration(service.OnDisconnect.StopAfterMs) * time.Millisecond
 	return fleet.PutCondition{
-		Subject: fleet.ServiceSubject(service.Name), Code: CodeCutOff, Until: t.cutOffUntil,
+		Subject: fleet.ServiceSubject(service.Name), Code: plan.CodeTasksCutOff, Until: t.cutOffUntil,
 		Counts: []fleet.Count{{Name: "tasks", N: t.cutOff}},
 		Message: fmt.Sprintf("tasks of %s may still run on hosts that are cut off: %d; they end by themselves (onDisconnect: stop after %s) and are replaced from %s on",
 			service.Name, t.cutOff, after, t.cutOffUntil.Std().Format(time.RFC3339)),
 	}
 }
 
-// comeBack asks for a visit when the first of them has ended. Another planner's
-// wait may stand in place of ours, so State.Due is not enough.
+// comeBack asks for a visit when the first of them has ended. A condition with
+// another code may stand in place of that of cutOffCondition, so State.Due is not enough.
 func (p *planner) comeBack(service *fleet.Service, t *serviceTasks) {
 	if t.cutOff > 0 {
 		p.out.WakeAt(t.cutOffUntil, fleet.ServiceSubject(service.Name))

@@ -135,7 +135,7 @@ func TestATaskThatStopsCutOffIsReplacedWhenItHasStopped(t *testing.T) {
 			if len(p.Wakes) != 1 || p.Wakes[0].At != w.Now.Add(tt.until) {
 				t.Errorf("asks to be woken %+v, want at %s", p.Wakes, w.Now.Add(tt.until))
 			}
-			if row := w.State.Condition(fleet.ServiceSubject("web")); row == nil || row.Until != w.Now.Add(tt.until) {
+			if row := w.State.Condition(fleet.ServiceSubject("web"), service.By); row == nil || row.Until != w.Now.Add(tt.until) {
 				t.Errorf("the wait is %+v", row)
 			}
 			w.Wait(tt.until - time.Millisecond)

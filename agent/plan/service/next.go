@@ -11,16 +11,6 @@ import (
 // By names this planner in decisions and waits.
 const By = "service"
 
-// The codes of this planner's waits. CodeSteady is that of the decision which
-// ends them.
-const (
-	CodeBackOff  = "crash-back-off"
-	CodeStuck    = "stuck-by-configuration"
-	CodeStarting = "not-steady"
-	CodeCutOff   = "may-run-cut-off"
-	CodeSteady   = "steady-state"
-)
-
 const (
 	// MaxCreateRun bounds the ids of one CreateTasks: 16 KiB of ids.
 	MaxCreateRun = 512
@@ -31,9 +21,7 @@ const (
 
 // Next plans the tasks of the services in scope, in the order of their names.
 //
-//   - No commands and no waits means that every service is steady.
-//   - A wait of agent/plan/placement about a service is left alone: it is the
-//     more telling one.
+//   - No commands and no conditions means that every service is steady.
 //   - It has no error: a State that breaks an invariant is a bug.
 //
 // Equal inputs give equal plans. Source: ECS API,
@@ -85,7 +73,7 @@ func (p *planner) visit(service *fleet.Service) {
 		p.drain(service)
 		return
 	}
-	if p.steady(service) {
+	if Steady(p.in.State, service) {
 		return
 	}
 	t := count(p.in.State, service, p.in.Now)
@@ -96,22 +84,23 @@ func (p *planner) visit(service *fleet.Service) {
 	p.comeBack(service, t)
 }
 
-// steady reports, by counts alone, that a service is as it should be and said
-// so, so that an event about one task of a large service costs nothing.
-func (p *planner) steady(service *fleet.Service) bool {
-	all := p.in.State.Counts(service.Name, "")
-	current := p.in.State.Counts(service.Name, service.Revision)
-	if all.Pending > 0 || all.ToReplace > 0 || all.Running != service.Desired || current.Running != service.Desired {
+// Steady reports whether a service is as it should be and this planner has said so:
+// as many healthy tasks run as are desired, all of the newest revision. Tasks that
+// are stopping do not count. It reads counts alone, so that an event about one task
+// of a large service costs nothing.
+func Steady(s *fleet.State, service *fleet.Service) bool {
+	all, current := s.Counts(service.Name, ""), s.Counts(service.Name, service.Revision)
+	if service.Status != fleet.ServiceActive || all.Pending > 0 || all.ToReplace > 0 || all.Running != service.Desired || current.Running != service.Desired {
 		return false
 	}
-	revision := p.in.State.Revision(service.Revision)
+	revision := s.Revision(service.Revision)
 	if revision == nil {
 		return false
 	}
-	if def := p.in.State.TaskDef(revision.TaskDef); def == nil || def.Checked() && current.Healthy != service.Desired {
+	if def := s.TaskDef(revision.TaskDef); def == nil || def.Checked() && current.Healthy != service.Desired {
 		return false
 	}
-	return p.in.State.Condition(fleet.ServiceSubject(service.Name)) == nil
+	return s.Condition(fleet.ServiceSubject(service.Name), By) == nil
 }
 
 // drain stops what is left of a deleted service, wherever it is.
@@ -194,22 +183,23 @@ func (p *planner) create(service *fleet.Service, t *serviceTasks, m adjustments)
 // explain says why the service is not as it should be, or that it is.
 func (p *planner) explain(service *fleet.Service, t *serviceTasks, m adjustments) {
 	subject := fleet.ServiceSubject(service.Name)
-	if row := p.in.State.Condition(subject); row != nil && row.By != By {
-		return
-	}
+	failed, over := p.in.State.FailedStarts(service, p.in.Now)
 	steady := t.current.healthy == t.desired && t.present() == t.desired
 	switch {
 	case m.stuck:
-		p.out.SetCondition(p.in, By, fleet.PutCondition{Subject: subject, Code: CodeStuck, Message: stuckMessage(service, t)})
+		p.out.SetCondition(p.in, By, fleet.PutCondition{Subject: subject, Code: plan.CodeStuck, Message: stuckMessage(service, t)})
 	case steady:
-		p.out.EndCondition(p.in, By, fleet.PutCondition{Subject: subject, Code: CodeSteady,
+		p.out.EndCondition(p.in, By, fleet.PutCondition{Subject: subject, Code: plan.CodeSteady,
 			Message: fmt.Sprintf("%s has reached a steady state: %d of %d tasks of %s run", service.Name, t.desired, t.desired, service.Revision)})
 	case t.cutOff > 0 && t.current.healthy+t.current.coming() < t.desired:
 		p.out.SetCondition(p.in, By, cutOffCondition(service, t))
-	case service.Failures > 0:
-		p.out.SetCondition(p.in, By, fleet.PutCondition{Subject: subject, Code: CodeBackOff, Message: backOffMessage(service), Until: service.NotBefore})
+	case failed > 0:
+		p.out.SetCondition(p.in, By, fleet.PutCondition{Subject: subject, Code: plan.CodeBackOff, Message: backOffMessage(service), Until: service.NotBefore})
+		if over > 0 {
+			p.out.WakeAt(over, subject) // it says something else once the newest starts last
+		}
 	default:
-		p.out.SetCondition(p.in, By, fleet.PutCondition{Subject: subject, Code: CodeStarting,
+		p.out.SetCondition(p.in, By, fleet.PutCondition{Subject: subject, Code: plan.CodeStarting,
 			Message: fmt.Sprintf("tasks of %s are starting or being replaced", service.Revision)})
 	}
 }

@@ -5,6 +5,7 @@ import (
 
 	"skein/agent/plan/plantest"
 	"skein/agent/plan/service"
+	"skein/raftfsm/fleet"
 )
 
 func TestNext(t *testing.T) {
@@ -212,6 +213,35 @@ func TestNext(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			if got := plantest.Text(service.Next(plantest.Parse(t, tt.given).Input())); got != tt.want {
 				t.Errorf("given %s\n got: %s\nwant: %s", tt.given, got, tt.want)
+			}
+		})
+	}
+}
+
+func TestSteady(t *testing.T) {
+	tests := map[string]struct {
+		given string
+		want  bool
+	}{
+		"as many healthy tasks as are desired":              {"web desired=2 check; h1: web/1 healthy x2", true},
+		"with another that is stopping":                     {"web desired=2; h1: web/1 x2, web/1 stopping", true},
+		"none are desired":                                  {"web desired=0; h1:", true},
+		"stuck at 100/100 with tasks that are not healthy":  {"web desired=2 min=100 max=100 check; h1: web/1 unhealthy x2", false},
+		"stuck at 100/100 with tasks of an earlier version": {"web desired=2 min=100 max=100 rev=2; h1: web/1 x2", false},
+		"one is pending":                                    {"web desired=2; h1: web/1 x2, web/1 pending", false},
+		"one is out of reach":                               {"web desired=2; h1: web/1; h2 silent: web/1", false},
+		"deleted":                                           {"web desired=2 deleted; h1: web/1 x2", false},
+	}
+	for name, tt := range tests {
+		t.Run(name, func(t *testing.T) {
+			w := plantest.Parse(t, tt.given)
+			v := w.State.Service("web")
+			if got := service.Steady(w.State, v); got != tt.want {
+				t.Errorf("given %s: steady is %v", tt.given, got)
+			}
+			w.Apply(service.Next(w.Input()).Items...)
+			if v := w.State.Service("web"); v != nil && service.Steady(w.State, v) && w.State.HasCondition(fleet.ServiceSubject("web")) {
+				t.Errorf("given %s: steady, and something is waited for", tt.given)
 			}
 		})
 	}

@@ -112,7 +112,7 @@ func (q *quiescence) service(v *service) {
 	case n.healthy > want.desired || n.healthy == want.desired && n.present > want.desired:
 		q.say("service %s has %d tasks to run, %d of %s healthy; %d are wanted", v.name, n.present, n.healthy, v.revision, want.desired)
 	case n.healthy == want.desired:
-	case q.s.Condition(fleet.ServiceSubject(v.name)) == nil:
+	case !q.s.HasCondition(fleet.ServiceSubject(v.name)):
 		q.say("service %s has %d of %d healthy, and nobody says why", v.name, n.healthy, want.desired)
 	case v.failedAt != 0 && q.now < v.failedAt+stubborn: // it keeps failing
 	case n.coming > 0: // and each of them is listed when it takes too long
@@ -166,7 +166,7 @@ func (q *quiescence) unplaced(t *task) {
 	}
 	if h := q.room(t.def); h != nil {
 		q.say("task %s waits for a host, and %s has room", t.id, h.name)
-	} else if q.s.Condition(subject) == nil {
+	} else if !q.s.HasCondition(subject) {
 		q.say("task %s waits for a host, and nobody says why", t.id)
 	}
 }
@@ -180,7 +180,7 @@ func (q *quiescence) host(h *host) {
 	switch {
 	case q.well(h.id) && h.state != fleet.HostReady && q.old(w.heardBy):
 		q.say("host %s is up and heard since %s, and is %s", h.name, w.heardBy, h.state)
-	case w.condition == virtual.Off && h.state == fleet.HostReady && q.s.Condition("fleet") == nil:
+	case w.condition == virtual.Off && h.state == fleet.HostReady && !q.s.HasCondition("fleet"):
 		q.say("host %s is off since %s, and is %s", h.name, w.since, h.state)
 	}
 }

@@ -1,0 +1,52 @@
+package plan
+
+import (
+	"cmp"
+	"slices"
+
+	"skein/raftfsm/fleet"
+)
+
+// The codes of conditions.
+const (
+	CodeRefused      = "command-refused"        // the fold refused a planner's command: a bug of ours
+	CodeStuck        = "stuck-by-configuration" // the bounds of a service let nothing start or stop
+	CodeNoHost       = "no-host-fits"           // tasks wait for room
+	CodeTasksCutOff  = "may-run-cut-off"        // replacements wait for the end of tasks nobody hears
+	CodeBackOff      = "crash-back-off"         // starts of a service keep failing
+	CodeStarting     = "not-steady"             // tasks of a service start or are replaced
+	CodeLeaderCutOff = "leader-cut-off"         // the leader hears less than half of the fleet
+	CodeMassSilence  = "mass-silence"           // hosts are silenced one by one
+	CodePowerReturn  = "power-returned"         // most hosts have just booted
+	CodeFlapping     = "host-flapping"          // a host comes and goes
+	CodeClock        = "clock-differs"          // the leader's clock is off
+	CodeSteady       = "steady-state"           // an end: the service is as it should be
+	CodeSilenceOver  = "silence-within-bounds"  // an end of the three about silence
+	CodeClockAgrees  = "clock-agrees"           // an end
+)
+
+// telling lists the codes of conditions that stand, most telling first: what a person
+// must mend, then what keeps back work, then what passes by itself.
+var telling = []string{
+	CodeRefused, CodeLeaderCutOff, CodeClock, CodeStuck, CodeNoHost, CodeMassSilence, CodePowerReturn, CodeTasksCutOff, CodeBackOff,
+	CodeFlapping, CodeStarting,
+}
+
+// rank is a code's place among those that are telling. One that is not known, of a
+// newer agent, comes before CodeStarting, which says least.
+func rank(code string) int {
+	least := len(telling) - 1
+	if i := slices.Index(telling, code); i >= 0 && i < least {
+		return 2 * i
+	} else if i == least {
+		return 2 * least
+	}
+	return 2*least - 1
+}
+
+// ConditionsOf returns what all planners say about a subject, most telling first.
+func ConditionsOf(s *fleet.State, subject string) []*fleet.Condition {
+	all := slices.Collect(s.ConditionsOf(subject))
+	slices.SortStableFunc(all, func(a, b *fleet.Condition) int { return cmp.Compare(rank(a.Code), rank(b.Code)) })
+	return all
+}
