@@ -139,6 +139,9 @@ func (f *cachedAnswer) answer(pattern string) (any, error) {
 	case "/v1/events":
 		list := &types.Events{Events: []types.Event{}}
 		f.load(pattern, list, &list.Meta)
+		if name := f.r.URL.Query().Get("service"); name != "" {
+			list.Events = slices.DeleteFunc(list.Events, func(e types.Event) bool { return e.Subject != fleet.ServiceSubject(name) })
+		}
 		return list, nil
 	}
 	return nil, refuse(http.StatusServiceUnavailable, "cut-off", "this host hears no voter and remembers nothing of this", "ask a host that is not cut off").after(5 * time.Second)

@@ -26,7 +26,7 @@ func (a *API) serveEvents(trust Trust, w http.ResponseWriter, r *http.Request) {
 		a.streamAsWorker(trust, w, r)
 		return
 	}
-	s := &stream{api: a, w: w, out: http.NewResponseController(w), voter: v, wake: make(chan struct{}, 1)}
+	s := &stream{api: a, w: w, out: http.NewResponseController(w), voter: v, service: r.URL.Query().Get("service"), wake: make(chan struct{}, 1)}
 	cancel := v.Subscribe(func(uint64, fleet.ChangeSet) { s.nudge() })
 	defer cancel()
 	a.metrics.watchers.Inc()
@@ -80,9 +80,11 @@ type stream struct {
 	out   *http.ResponseController
 	voter Voter
 	wake  chan struct{}
-	last  uint64 // the newest decision sent
-	index uint64 // the newest index sent
-	err   error  // the first write that failed
+	// service is the one whose events alone are sent; empty for all.
+	service string
+	last    uint64 // the newest event seen
+	index   uint64 // the newest index sent
+	err     error  // the first write that failed
 }
 
 func (s *stream) nudge() {
@@ -174,6 +176,9 @@ func (s *stream) batch(st *fleet.State) (more bool) {
 		}
 		n++
 		s.last = e.Seq
+		if s.service != "" && e.Subject != fleet.ServiceSubject(s.service) {
+			continue
+		}
 		s.send("event", strconv.FormatUint(e.Seq, 10), eventOf(e))
 	}
 	return false

@@ -349,3 +349,36 @@ func TestSumsOfALargeFleetAreNotMadeForEveryReader(t *testing.T) {
 		t.Errorf("never made anew: %v", got["tasks"])
 	}
 }
+
+func TestEventsOfOneService(t *testing.T) {
+	x := newTestAPI(t, nil)
+	root := webFleet(t, x)
+	x.voter.must(t, fleet.PutCondition{Subject: "service:web", Code: "no-host-fits", Message: "first"})
+	for range fleet.MaxEvents/2 + 10 {
+		x.voter.must(t, fleet.CordonHost{Host: hostID(5)})
+		x.voter.must(t, fleet.UncordonHost{Host: hostID(5)})
+	}
+	x.voter.must(t, fleet.PutCondition{Subject: "service:web", Code: "crash-back-off", Message: "second"})
+	messages := func(query string) (all []any, answer any) {
+		answer = want(t, 200, root, "GET", "/v1/events?service=web"+query, "")
+		for _, e := range at(t, answer, "events").([]any) {
+			all = append(all, at(t, e, "message"))
+		}
+		return all, answer
+	}
+	all, answer := messages("")
+	n := len(all)
+	if n < 2 || all[n-2] != "first" || all[n-1] != "second" {
+		t.Errorf("in a busy fleet: %v", all)
+	}
+	first := at(t, answer, "events", n-2, "seq").(float64)
+	if after, _ := messages(fmt.Sprintf("&after=%.0f", first)); len(after) != 1 || after[0] != "second" {
+		t.Errorf("after the first: %v", after)
+	}
+	if newest, _ := messages("&limit=1"); len(newest) != 1 || newest[0] != "second" {
+		t.Errorf("the newest one: %v", newest)
+	}
+	if none := want(t, 200, root, "GET", "/v1/events?service=nobody", ""); len(at(t, none, "events").([]any)) != 0 {
+		t.Errorf("of no service: %v", none)
+	}
+}

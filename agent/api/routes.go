@@ -34,12 +34,12 @@ func (a *API) reads() []route {
 		get("/v1/taskdefs", "Task definitions by family and revision", query(paramLimit, paramNext("taskdefs"), param{"family", "only this family", checkName, false}), types.TaskDefs{}, true, (*view).taskDefs),
 		get("/v1/taskdefs/{id}", "One task definition: family:revision, or a family for its newest", query(), types.TaskDef{}, false, (*view).taskDef),
 		get("/v1/voters", "Holders of the log, and who leads", query(), types.Voters{}, true, (*view).voters),
-		get("/v1/events", "What was done and why, oldest first; the newest ones unless after is given", query(paramLimit, paramAfter), types.Events{}, true, (*view).events),
+		get("/v1/events", "What was done and why, oldest first; the newest ones unless after is given", query(paramLimit, paramAfter, paramAbout), types.Events{}, true, (*view).events),
 		get("/v1/settings", "Settings of the fleet", query(), types.Settings{}, false, (*view).settings),
 		tokens,
 		{method: http.MethodGet, pattern: "/v1/events/stream", kind: kindStream, media: "text/event-stream",
-			summary: "Decisions as they are made, as server-sent events (decision, state, gap, resume, cut-off); resumed with Last-Event-ID",
-			query:   []param{paramAfter}},
+			summary: "Events as they happen, as server-sent events (event, state, gap, resume, cut-off); resumed with Last-Event-ID",
+			query:   []param{paramAfter, paramAbout}},
 	}
 }
 

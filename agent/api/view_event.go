@@ -9,6 +9,9 @@ import (
 
 // events answers the newest ones, or those after a number.
 func (v *view) events() (any, error) {
+	if name := v.param("service"); name != "" {
+		return v.eventsOfService(name)
+	}
 	limit, newest := v.limit(defaultPage), v.st.LastEvent()
 	after, err := strconv.ParseUint(v.param("after"), 10, 64)
 	given := err == nil
@@ -25,6 +28,30 @@ func (v *view) events() (any, error) {
 		}
 		answer.Events = append(answer.Events, eventOf(e))
 		answer.Next = e.Seq
+	}
+	return answer, nil
+}
+
+// eventsOfService answers the newest ones about a service, or those after a number.
+func (v *view) eventsOfService(name string) (any, error) {
+	limit := v.limit(defaultPage)
+	after, err := strconv.ParseUint(v.param("after"), 10, 64)
+	given := err == nil
+	answer := &types.Events{Meta: v.meta, Events: []types.Event{}, Next: v.st.LastEvent()}
+	for e := range v.st.EventsOfService(name, after) {
+		answer.Events = append(answer.Events, eventOf(e))
+	}
+	for e := range v.st.EventsAfter(0) {
+		answer.Missed = given && e.Seq > after+1 // the ring of the fleet alone has them all
+		break
+	}
+	switch n := len(answer.Events); {
+	case n <= limit:
+	case given:
+		answer.Events = answer.Events[:limit]
+		answer.Next = answer.Events[limit-1].Seq
+	default:
+		answer.Events = answer.Events[n-limit:]
 	}
 	return answer, nil
 }

@@ -23,11 +23,11 @@ const (
 	followPause = time.Second
 )
 
-// followEvents hands over each decision after a number until ctx ends, across
-// streams that are cut.
-func followEvents(ctx context.Context, agent *client.Client, after uint64, each func(types.Event) error) error {
+// followEvents hands over each event after a number until ctx ends, across streams
+// that are cut. About is a filter of the query, like "&service=web", or empty.
+func followEvents(ctx context.Context, agent *client.Client, about string, after uint64, each func(types.Event) error) error {
 	for {
-		err := followOnce(ctx, agent, &after, each)
+		err := followOnce(ctx, agent, about, &after, each)
 		var refused *client.Error
 		if ctx.Err() != nil {
 			return nil
@@ -43,8 +43,8 @@ func followEvents(ctx context.Context, agent *client.Client, after uint64, each 
 	}
 }
 
-func followOnce(ctx context.Context, agent *client.Client, after *uint64, each func(types.Event) error) error {
-	stream, err := agent.Stream(ctx, fmt.Sprintf("/v1/events/stream?after=%d", *after))
+func followOnce(ctx context.Context, agent *client.Client, about string, after *uint64, each func(types.Event) error) error {
+	stream, err := agent.Stream(ctx, fmt.Sprintf("/v1/events/stream?after=%d%s", *after, about))
 	if err != nil {
 		return err
 	}

@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"fmt"
+	"net/url"
 	"os"
 	"strconv"
 	"time"
@@ -117,12 +118,13 @@ func (c *votersCommand) Run(ctx context.Context) error {
 type eventsCommand struct {
 	target
 	output
-	Follow bool   `short:"f" help:"Follow: print events as they happen."`
-	After  uint64 `help:"Only those after this number."`
-	Limit  int    `default:"50" help:"How many of the newest."`
+	Service string `help:"Only those about this service." placeholder:"SERVICE"`
+	Follow  bool   `short:"f" help:"Follow: print events as they happen."`
+	After   uint64 `help:"Only those after this number."`
+	Limit   int    `default:"50" help:"How many of the newest."`
 }
 
-// Run prints decisions, oldest first, and with --follow goes on.
+// Run prints events, oldest first, and with --follow goes on.
 func (c *eventsCommand) Run(ctx context.Context) error {
 	agent, err := c.client()
 	if err != nil {
@@ -132,6 +134,11 @@ func (c *eventsCommand) Run(ctx context.Context) error {
 	if c.After > 0 {
 		path += "&after=" + strconv.FormatUint(c.After, 10)
 	}
+	about := ""
+	if c.Service != "" {
+		about = "&service=" + url.QueryEscape(c.Service)
+	}
+	path += about
 	var answer types.Events
 	if _, err := agent.Get(ctx, path, &answer); err != nil {
 		return err
@@ -147,7 +154,7 @@ func (c *eventsCommand) Run(ctx context.Context) error {
 	if !c.Follow {
 		return nil
 	}
-	return followEvents(ctx, agent, answer.Next, c.print)
+	return followEvents(ctx, agent, about, answer.Next, c.print)
 }
 
 func (c *eventsCommand) print(d types.Event) error {

@@ -72,9 +72,10 @@ func (s *State) checkFleet(b *violations) {
 	b.must(s.fleet.Now == s.now, "fleet: now %s is not %s", s.fleet.Now, s.now)
 	b.must(s.fleet.Epoch > 0 && s.fleet.Format > 0, "fleet: epoch %d, format %d", s.fleet.Epoch, s.fleet.Format)
 	b.must(s.receipts.Len() <= MaxReceipts, "%d receipts", s.receipts.Len())
-	b.must(s.events.Len() <= MaxEvents && s.eventMemory <= MaxEventMemory, "%d decisions, %d bytes", s.events.Len(), s.eventMemory)
+	b.must(s.events.Len() <= MaxEvents && s.eventMemory <= MaxEventMemory, "%d events, %d bytes", s.events.Len(), s.eventMemory)
+	b.must(s.serviceEventMemory <= MaxServiceEventMemory, "%d bytes of events of services", s.serviceEventMemory)
 	if last, _, ok := s.events.Max(); ok {
-		b.must(last == s.lastEvent, "newest decision is %d, not %d", last, s.lastEvent)
+		b.must(last == s.lastEvent, "newest event is %d, not %d", last, s.lastEvent)
 	}
 }
 
@@ -157,7 +158,8 @@ func (s *State) checkIndices() error {
 	for i := range derived {
 		derived[i].compare(&b, &s.indices, &want.indices)
 	}
-	b.must(s.eventMemory == want.eventMemory, "decisions: %d bytes, counted %d", s.eventMemory, want.eventMemory)
+	b.must(s.eventMemory == want.eventMemory, "events: %d bytes, counted %d", s.eventMemory, want.eventMemory)
+	b.must(s.serviceEventMemory == want.serviceEventMemory, "events of services: %d bytes, counted %d", s.serviceEventMemory, want.serviceEventMemory)
 	return b.err()
 }
 

@@ -5,8 +5,8 @@ import (
 )
 
 // Prune removes what is over and old: tasks stopped (and confirmed), hosts
-// forgotten, tokens expired or used up, and names of removed services, since
-// before a time that is at least 1 h ago; receipts when they are older than
+// forgotten, tokens expired or used up, and names of removed services with
+// their events, since before a time that is at least 1 h ago; receipts when they are older than
 // 24 h too. A command removes at most 10,000 rows of a table: while
 // [State.Prunable] says so, there is more.
 type Prune struct {
@@ -34,6 +34,7 @@ func (c Prune) apply(s *State, x *applyContext) ([]string, error) {
 	}
 	for _, f := range s.prunableNames(c.Before, maxPruned) {
 		s.former.Delete(f.Name)
+		s.dropServiceEvents(f.Name)
 	}
 	return nil, nil
 }

@@ -6,8 +6,8 @@ import (
 	"unicode/utf8"
 )
 
-// recordEvent records what was done in the ring of decisions. The item's By and
-// Reason win over the defaults in d.
+// recordEvent records what was done in the ring of events, and in that of the service
+// that it is about. The item's By and Reason win over the defaults in e.
 func (s *State) recordEvent(x *applyContext, e Event) {
 	e.Seq, e.Index, e.At = s.lastEvent+1, x.index, x.now
 	if x.item.By != "" {
@@ -21,6 +21,7 @@ func (s *State) recordEvent(x *applyContext, e Event) {
 	e.By, e.Message = clip(e.By, MaxID), clip(e.Message, maxMessage)
 	s.lastEvent = e.Seq
 	s.addEvent(&e)
+	s.keepForService(&e)
 	for s.events.Len() > MaxEvents || s.eventMemory > MaxEventMemory {
 		_, oldest, _ := s.events.PopMin()
 		s.eventMemory -= eventSize(oldest)
@@ -33,7 +34,7 @@ func (s *State) addEvent(e *Event) {
 	s.eventMemory += eventSize(e)
 }
 
-// eventSize is about what a decision takes in memory: its texts, and the
+// eventSize is about what an event takes in memory: its texts, and the
 // fixed parts of the rows.
 func eventSize(e *Event) int {
 	n := 128 + len(e.By) + len(e.Code) + len(e.Subject) + len(e.Message)

@@ -26,7 +26,10 @@ type indices struct {
 
 	due           *btree.BTreeG[deadline] // due.go
 	receiptsByAge *btree.BTreeG[*ReceiptRow]
-	eventMemory   int // bytes in the ring of decisions
+	eventMemory   int // bytes in the ring of events
+
+	serviceEventsByAge *btree.BTreeG[*Event] // service_events.go
+	serviceEventMemory int                   // bytes in the rings of all services
 }
 
 // derived lists every index once: clones, the building of a State and Check range
@@ -44,6 +47,7 @@ var derived = []index{
 	mapIndex("counts by revision", func(x *indices) **btree.Map[RevisionID, revisionCounts] { return &x.ofRevision }),
 	treeIndex("counts by zone", func(x *indices) **btree.BTreeG[zoneCounts] { return &x.zones }, lessZoneCounts),
 	treeIndex("deadlines", func(x *indices) **btree.BTreeG[deadline] { return &x.due }, lessDeadline),
+	treeIndex("events of services by age", func(x *indices) **btree.BTreeG[*Event] { return &x.serviceEventsByAge }, lessEventAge),
 	treeIndex("receipts by age", func(x *indices) **btree.BTreeG[*ReceiptRow] { return &x.receiptsByAge }, lessReceipt),
 }
 
@@ -104,7 +108,7 @@ func newIndices() indices {
 }
 
 func (x *indices) copy() indices {
-	to := indices{eventMemory: x.eventMemory}
+	to := indices{eventMemory: x.eventMemory, serviceEventMemory: x.serviceEventMemory}
 	for i := range derived {
 		derived[i].copy(&to, x)
 	}

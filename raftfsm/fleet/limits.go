@@ -22,13 +22,18 @@ const (
 	MaxTokenUses   = 10_000 // hosts that one join token admits
 	MaxRevisions   = 100    // revisions kept of a service besides those with live tasks
 
-	MaxReceipts    = 10_000           // a hundred writes a second for 100 s, a few MB
-	ReceiptKept    = 24 * time.Hour   // how long a retry finds its first answer
-	MaxEvents      = 4_096            // entries of the ring of decisions
-	MaxEventMemory = 1 << 20          // bytes of the ring, as counted by eventSize
-	PruneKept      = time.Hour        // stopped tasks stay visible at least so long (ECS guide, task lifecycle)
-	maxPruned      = 10_000           // rows of a table that one Prune removes: about 50 ms
-	dueKept        = 10 * time.Minute // past deadlines kept: planners make a full pass twice as often
+	MaxReceipts    = 10_000         // a hundred writes a second for 100 s, a few MB
+	ReceiptKept    = 24 * time.Hour // how long a retry finds its first answer
+	MaxEvents      = 4_096          // entries of the ring of events
+	MaxEventMemory = 1 << 20        // bytes of the ring, as counted by eventSize
+	// A service's own ring holds a rollout that goes wrong; those of all services hold
+	// so much of 4,000 services, and less of each where there are more.
+	MaxServiceEvents      = 16
+	MaxServiceEventBytes  = 4 << 10
+	MaxServiceEventMemory = 16 << 20
+	PruneKept             = time.Hour        // stopped tasks stay visible at least so long (ECS guide, task lifecycle)
+	maxPruned             = 10_000           // rows of a table that one Prune removes: about 50 ms
+	dueKept               = 10 * time.Minute // past deadlines kept: planners make a full pass twice as often
 )
 
 // Limits on single fields, in bytes unless said otherwise.

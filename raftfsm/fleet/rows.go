@@ -21,6 +21,7 @@ const (
 	TableReceipts
 	TableEvents
 	TableConditions
+	TableServiceEvents
 )
 
 // Meta is the one row about the State itself.

@@ -19,6 +19,8 @@ type tables struct {
 	receipts   *btree.Map[string, *ReceiptRow]
 	events     *btree.Map[uint64, *Event]
 	conditions *btree.BTreeG[conditionItem]
+
+	serviceEvents *btree.BTreeG[serviceEventItem] // service_events.go
 }
 
 // nouns describes every table once. Clones, snapshots, checks and the building of
@@ -66,6 +68,9 @@ func init() {
 		}),
 		treeNoun(TableConditions, func(t *tables) **btree.BTreeG[conditionItem] { return &t.conditions }, lessCondition, hooks[Condition, conditionItem]{
 			key: itemOfCondition, check: (*State).checkCondition, index: func(s *State, w *Condition) { s.dueCondition(nil, w) },
+		}),
+		treeNoun(TableServiceEvents, func(t *tables) **btree.BTreeG[serviceEventItem] { return &t.serviceEvents }, lessServiceEvent, hooks[Event, serviceEventItem]{
+			key: itemOfServiceEvent, check: (*State).checkServiceEvent, index: (*State).indexServiceEvent,
 		}),
 	}
 }

@@ -1,11 +1,11 @@
 package types
 
-// Events is a page of decisions, oldest first.
+// Events is a page of events, oldest first.
 type Events struct {
 	Meta
 	Events []Event `json:"events"`
 	Next   uint64  `json:"next" doc:"pass as after for what comes later"`
-	Missed bool    `json:"missed,omitempty" doc:"decisions after the given number are kept no more"`
+	Missed bool    `json:"missed,omitempty" doc:"events after the given number are kept no more; of a service, some of them may be"`
 }
 
 // Event is what was done and why.

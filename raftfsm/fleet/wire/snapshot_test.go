@@ -91,7 +91,7 @@ func TestStateComesBackAsItWas(t *testing.T) {
 				for table := range got.Rows() {
 					tables[table] = true
 				}
-				if len(tables) != 13 {
+				if len(tables) != 14 {
 					t.Errorf("%d tables have rows: the sample must fill all", len(tables))
 				}
 			}
