@@ -1,6 +1,8 @@
 package placement
 
 import (
+	"time"
+
 	"skein/agent/plan"
 	"skein/raftfsm/fleet"
 )
@@ -24,8 +26,34 @@ type Index struct {
 func (x *Index) Next(in plan.Input) plan.Plan {
 	x.note(in.Scope)
 	p := newPlanner(in, x)
+	if until, ok := listening(in); ok {
+		// What is in scope now must be visited then: all that is unassigned is.
+		p.out.WakeAt(until, plan.SubjectCapacity)
+		return p.out
+	}
 	p.run()
 	return p.out
+}
+
+// ListenFor is how long a new leader waits for hosts that it has not heard before
+// it places on those that it has. Hosts are heard one after the other within some
+// 300 ms; placed at once, all work of a cold start would go to the zone that was
+// heard first. Afterwards whoever is not heard is no place.
+const ListenFor = time.Second
+
+// listening reports whether a new leader still waits for hosts, and until when at
+// the latest.
+func listening(in plan.Input) (until fleet.Time, ok bool) {
+	left := ListenFor - in.Liveness.LeaderAge
+	if left <= 0 {
+		return 0, false
+	}
+	for host := range in.State.Hosts() {
+		if host.Placeable() && in.Liveness.Hosts[host.ID].Liveness == plan.LivenessUnknown {
+			return in.Now.Add(left), true
+		}
+	}
+	return 0, false
 }
 
 // note marks what may have changed since the last pass.

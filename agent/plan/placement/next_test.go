@@ -97,6 +97,18 @@ func TestNext(t *testing.T) {
 			given: "web desired=1; h1 seen=unknown:; unassigned: web/1",
 			want:  "wait service:web no-host-fits: 1 task: 1 not heard yet",
 		},
+		"a new leader places nothing before it has heard all ready hosts": {
+			given: "leader age=300ms; web desired=2; h1 zone=a seen=unknown:; h2 zone=b:; unassigned: web/1 x2",
+			want:  "nothing",
+		},
+		"a new leader that has heard all ready hosts places at once": {
+			given: "leader age=300ms; web desired=2; h1 zone=a:; h2 zone=b:; h3 seen=unknown cordoned:; unassigned: web/1 x2",
+			want:  "place web-1 on h1; place web-2 on h2",
+		},
+		"a leader of a second does without hosts that it has not heard": {
+			given: "leader age=1s; web desired=2; h1 zone=a seen=unknown:; h2 zone=b:; unassigned: web/1 x2",
+			want:  "place web-1 web-2 on h2",
+		},
 		"a task moves aside for one that fits nowhere else": {
 			given: "a desired=1 cpu=500; b desired=1 cpu=1000; h1 cpu=1000:; h2 cpu=600:; unassigned: a/1, b/1",
 			want:  "place a-1 on h2; place b-1 on h1",
