@@ -2,7 +2,6 @@ package keeper
 
 import (
 	"context"
-	"log/slog"
 	"sync"
 	"time"
 
@@ -46,7 +45,9 @@ type Keeper struct {
 	Voters  Voters
 	Starved func(fleet.HostID) bool
 	Mono    func() time.Duration
-	Logger  *slog.Logger
+	// Warn tells a person of what was refused or has to be tried again, with keys and
+	// values as slog has them.
+	Warn func(message string, keysAndValues ...any)
 }
 
 // Run keeps voters until ctx ends; it returns nil then, after everything it started
@@ -115,7 +116,7 @@ func (k *Keeper) propose(ctx context.Context, p Propose) Event {
 	results, _, err := k.Log.Propose(ctx, p.Items)
 	for i, result := range results {
 		if result.Err != nil {
-			k.Logger.Warn("voter change refused", "command", p.Items[i].Command, "err", result.Err)
+			k.Warn("voter change refused", "command", p.Items[i].Command, "err", result.Err)
 		}
 	}
 	return Proposed{Err: err}
@@ -138,7 +139,7 @@ func (k *Keeper) change(ctx context.Context, effect Effect) Event {
 		err = k.Log.Transfer()
 	}
 	if err != nil && ctx.Err() == nil {
-		k.Logger.Warn("voter change not carried out, it is tried again", "err", err)
+		k.Warn("voter change not carried out, it is tried again", "err", err)
 	}
 	return Done{Err: err}
 }

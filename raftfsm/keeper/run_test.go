@@ -118,7 +118,7 @@ func keep(t *testing.T, zones ...string) (l *live, end func()) {
 	l = &live{world: w, began: time.Now(), first: w.now}
 	k := keeper.Keeper{
 		Log: l, Voters: l, Starved: func(fleet.HostID) bool { return false }, Mono: func() time.Duration { return time.Since(l.began) },
-		Logger: slog.New(slog.DiscardHandler),
+		Warn: slog.New(slog.DiscardHandler).Warn,
 	}
 	ctx, cancel := context.WithCancel(t.Context())
 	done := make(chan error, 1)

@@ -13,7 +13,7 @@ import (
 // keeper keeps the fleet's voters while this host leads.
 func (n *node) keeper(log *raftfsm.Node) *keeper.Keeper {
 	return &keeper.Keeper{
-		Log: keeperLog{log}, Voters: keeperVoters{n.port}, Mono: n.clock.Mono, Logger: n.Log,
+		Log: keeperLog{log}, Voters: keeperVoters{n.port}, Mono: n.clock.Mono, Warn: n.Log.Warn,
 		Starved: func(host fleet.HostID) bool {
 			report, known := n.reportOf(host)
 			return known && report.Starved
