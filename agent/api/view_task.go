@@ -74,8 +74,6 @@ func (v *view) candidates(f taskFilter) iter.Seq[*fleet.Task] {
 	after := fleet.TaskID(v.after("tasks"))
 	live := len(f.statuses) > 0 && !slices.Contains(f.statuses, fleet.TaskStopped.String())
 	switch {
-	case f.host != "" && live:
-		return afterTask(v.st.HeldBy(f.host), after)
 	case f.host != "":
 		return afterTask(v.st.TasksOfHost(f.host), after)
 	case f.service != "" && live:

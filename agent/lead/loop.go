@@ -195,6 +195,8 @@ func (l *Loop) committed(now Instant, e ProposalDone) {
 	for _, r := range e.Results {
 		if r.Err != nil {
 			refused++
+		} else {
+			refused += len(r.Refused)
 		}
 	}
 	l.stats.ApplyRefused += uint64(refused)

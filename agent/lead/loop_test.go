@@ -26,7 +26,7 @@ func TestANewLeaderMakesAFullPassAtOnce(t *testing.T) {
 	w := newWorld(t, 3)
 	w.service("web", 3, false)
 	w.lead()
-	if got := commands(w.proposals); got != "CreateTasks PutCondition AssignTasks AssignTasks AssignTasks" {
+	if got := commands(w.proposals); got != "CreateTasks PutCondition PlaceTasks" {
 		t.Errorf("proposed %q", got)
 	}
 	if s := w.loop.Stats(); s.FullPasses != 1 {
@@ -178,7 +178,7 @@ func TestCommandsOfEarlierPlannersAreSeenByLaterOnes(t *testing.T) {
 	w.see("h2", plan.LivenessSilent)
 	w.advance(GatherFor)
 	// Silence, replacement and its host: one pass, one entry.
-	if got := commands(w.proposals); got != "SilenceHost CreateTasks PutCondition AssignTasks" || len(w.proposals) != 1 {
+	if got := commands(w.proposals); got != "SilenceHost CreateTasks PutCondition PlaceTasks" || len(w.proposals) != 1 {
 		t.Errorf("%d entries: %s", len(w.proposals), got)
 	}
 }
@@ -200,6 +200,47 @@ func TestARefusedFoldIsDroppedCountedAndSaid(t *testing.T) {
 	if row := w.s.Condition(plan.PlannerSubject("bad"), By); row == nil || row.Code != plan.CodeRefused {
 		t.Errorf("nothing is said: %+v", row)
 	}
+}
+
+func TestARefusedShareIsCountedAndTheOthersArePlaced(t *testing.T) {
+	share := func(host fleet.HostID, task fleet.TaskID) fleet.AssignTasks {
+		return fleet.AssignTasks{Host: host, Tasks: []fleet.TaskID{task}}
+	}
+	run := fleet.PlaceTasks{Shares: []fleet.AssignTasks{share("nobody", "t1"), share("h1", "t2")}}
+	t.Run("in the fold, as a bug", func(t *testing.T) {
+		w := newWorld(t, 1, Planner{By: "bad", Next: func(in plan.Input) plan.Plan {
+			var p plan.Plan
+			if task := in.State.Task("t2"); task != nil && task.Host == "" {
+				p.Add(fleet.Item{Command: run, By: "bad"})
+			}
+			return p
+		}})
+		w.service("web", 2, false)
+		w.do(fleet.CreateTasks{Revision: "web/1", Tasks: []fleet.TaskID{"t1", "t2"}})
+		w.lead()
+		if got := w.loop.Stats().FoldRefused["bad"]; got != 1 || w.s.Task("t2").Host != "h1" {
+			t.Errorf("%d refused folds counted, t2 is on %q", got, w.s.Task("t2").Host)
+		}
+	})
+	t.Run("by the log, and planned again after a pause", func(t *testing.T) {
+		w := newWorld(t, 1)
+		w.mute = true
+		w.lead()
+		w.service("web", 1, false)
+		w.advance(GatherMost)
+		if w.held == nil {
+			t.Fatal("nothing is proposed")
+		}
+		w.mute = false
+		w.step(ProposalDone{N: w.held.N, Results: []fleet.Result{{Refused: []fleet.ShareRefusal{{Share: 0, Err: fleet.ErrNotPlaceable}}}}})
+		if got := w.loop.Stats().ApplyRefused; got != 1 {
+			t.Errorf("%d refusals of the log counted", got)
+		}
+		w.advance(2 * RetryFirst)
+		if n := w.s.Counts("web", "").Total; n != 1 {
+			t.Errorf("%d tasks after the pause", n)
+		}
+	})
 }
 
 func TestACommandThatTheLogCannotHoldIsRefusedInTheFold(t *testing.T) {

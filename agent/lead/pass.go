@@ -137,6 +137,8 @@ func (l *Loop) plan(now Instant, scope *dirty, full bool) *fold {
 		in:    plan.Input{State: t.state.Clone(), Liveness: liveness, Now: l.fleetTime(now), NewID: l.newID},
 		index: t.state.Index(), scope: newDirty(), full: full, left: t.rest, stats: &l.stats,
 	}
+	// Time passes first, so that the sums in State are those of Now.
+	f.in.State.Apply(f.index, fleet.Entry{At: f.in.Now})
 	f.scope.merge(scope)
 	for _, p := range l.planners {
 		f.run(p.By, p.Next)
@@ -207,6 +209,9 @@ func (f *fold) apply(items []fleet.Item) []error {
 	for i, r := range outcome.Results {
 		if r.Err == nil {
 			f.items, f.sizes = append(f.items, items[i]), append(f.sizes, sizes[i])
+			for _, share := range r.Refused {
+				refused = append(refused, fmt.Errorf("%s: share %d: %w", CommandName(items[i].Command), share.Share, share.Err))
+			}
 			continue
 		}
 		refused = append(refused, fmt.Errorf("%s: %w", CommandName(items[i].Command), r.Err))

@@ -21,6 +21,11 @@ import (
 // that places looks at every host first. See Plan.More.
 const MaxItems = 1024
 
+// MaxTasks bounds the tasks that one planner creates, or places, in one pass: what a
+// leader proposes at once (four entries of 512 KiB) holds that many created and
+// placed. More would be planned and thrown away.
+const MaxTasks = 16_384
+
 // Input is all a planner may know.
 type Input struct {
 	State    *fleet.State // the earlier planners' commands are already applied
@@ -57,12 +62,14 @@ type Plan struct {
 	// State.Due does not know of the deadline. A full pass asks again, so they may
 	// be forgotten with the leader.
 	Wakes []Wake
-	// More says that MaxItems cut the plan: the rest of the scope must be visited, from
+	// More says that MaxItems or MaxTasks cut the plan: the rest of the scope must be visited, from
 	// the service Next on, or all of it again where Next is empty.
 	More bool
 	Next string
 	// Visited is how many subjects were looked at, for statistics.
 	Visited int
+
+	tasks int // created or placed
 }
 
 // Wake is a visit asked for.
@@ -74,9 +81,16 @@ type Wake struct {
 // Add appends commands of a planner.
 func (p *Plan) Add(items ...fleet.Item) { p.Items = append(p.Items, items...) }
 
-// Full reports whether the plan has reached MaxItems, and notes that it was cut.
+// AddTasks notes that commands create or place so many tasks.
+func (p *Plan) AddTasks(n int) { p.tasks += n }
+
+// TasksLeft is how many more tasks the plan may create or place.
+func (p *Plan) TasksLeft() int { return MaxTasks - p.tasks }
+
+// Full reports whether the plan has reached MaxItems or MaxTasks, and notes that it
+// was cut.
 func (p *Plan) Full() bool {
-	if len(p.Items) < MaxItems {
+	if len(p.Items) < MaxItems && p.tasks < MaxTasks {
 		return false
 	}
 	p.More = true

@@ -7,6 +7,7 @@ type applyContext struct {
 	item    *Item
 	out     *Outcome
 	dropped int
+	refused []ShareRefusal
 }
 
 // Apply applies an entry that stands at index in the log. It never fails as a
@@ -29,6 +30,7 @@ func (s *State) advance(at Time) {
 	if at <= s.now || at > maxTime {
 		return
 	}
+	s.passDeadlines(at)
 	s.now = at
 	if s.fleet != nil {
 		f := *s.fleet
@@ -56,10 +58,10 @@ func (s *State) applyItem(item *Item, out *Outcome) Result {
 	}
 	ids, err := item.Command.apply(s, x)
 	if err != nil {
-		return Result{Err: err}
+		return Result{Err: err, Refused: x.refused}
 	}
 	if item.Receipt != nil {
 		s.putReceipt(x, item.Receipt, ids)
 	}
-	return Result{IDs: ids, Dropped: x.dropped}
+	return Result{IDs: ids, Dropped: x.dropped, Refused: x.refused}
 }

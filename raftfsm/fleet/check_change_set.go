@@ -91,6 +91,11 @@ func (n *Counts) count(s *State, t *Task) {
 		if t.Health == HealthHealthy {
 			n.Healthy++
 		}
+		if s.Healthy(t, s.now) {
+			n.Serving++
+		} else if s.TaskDef(t.TaskDef).Checked() && t.Health == HealthUnhealthy && s.now >= s.graceEnds(t) {
+			n.Failing++
+		}
 	}
 	if t.Replace != nil && t.Desired == TaskRunning && s.Reachable(t) {
 		n.ToReplace++

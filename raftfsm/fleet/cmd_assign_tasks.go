@@ -6,7 +6,8 @@ import (
 
 // AssignTasks gives a run of tasks of one task definition to one host. Refused
 // as a whole when a task has a host or is to stop, the host is not placeable,
-// they do not fit what is left, or a port is taken.
+// they do not fit what is left, or a port is taken. Planners propose PlaceTasks,
+// of which it is a share.
 type AssignTasks struct {
 	Host  HostID          `cbor:"1,keyasint"`
 	Tasks []TaskID        `cbor:"2,keyasint"`
@@ -17,37 +18,51 @@ type AssignTasks struct {
 func (AssignTasks) Kind() Kind { return KindAssignTasks }
 
 func (c AssignTasks) apply(s *State, x *applyContext) ([]string, error) {
+	host, tasks, err := c.check(s)
+	if err != nil {
+		return nil, err
+	}
+	c.put(s, x, host, tasks)
+	s.recordEvent(x, Event{By: "placement", Code: "tasks-placed", Subject: tasks[0].subject(),
+		Message: fmt.Sprintf("%s: placed %s on %s", tasks[0].of(), plural(len(c.Tasks), "task"), host.Name),
+		Counts:  []Count{{"tasks", len(c.Tasks)}}})
+	return nil, nil
+}
+
+// check returns the host and the tasks, or why they may not go there.
+func (c AssignTasks) check(s *State) (*Host, []*Task, error) {
 	host, err := s.livingHost(c.Host, "assign tasks")
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	if !host.Placeable() {
-		return nil, refuse(ErrNotPlaceable, "assign tasks: %s is %s", host.Name, ineligibleReason(host))
+		return nil, nil, refuse(ErrNotPlaceable, "assign tasks: %s is %s", host.Name, ineligibleReason(host))
 	}
-	def, err := c.checkTasks(s)
+	tasks, err := c.checkTasks(s)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
+	def := s.TaskDef(tasks[0].TaskDef)
 	if need, free := def.Reservation().Times(len(c.Tasks)), s.Free(host.ID); !need.Fits(free) {
-		return nil, refuse(ErrDoesNotFit, "assign %s to %s: they need cpu %d, memory %d MiB; left are %d, %d MiB",
+		return nil, nil, refuse(ErrDoesNotFit, "assign %s to %s: they need cpu %d, memory %d MiB; left are %d, %d MiB",
 			plural(len(c.Tasks), "task"), host.Name, need.CPU, need.Memory, free.CPU, free.Memory)
 	}
 	if err := c.checkPorts(s, def); err != nil {
-		return nil, err
+		return nil, nil, err
 	}
-	var t Task
-	for i, id := range c.Tasks {
-		t = *s.Task(id)
+	return host, tasks, nil
+}
+
+// put gives the tasks, which check returned, to their host.
+func (c AssignTasks) put(s *State, x *applyContext, host *Host, tasks []*Task) {
+	for i, old := range tasks {
+		t := *old
 		t.Host, t.Last, t.AssignedAt, t.Session = host.ID, TaskPending, x.now, host.Session.N
 		if c.Ports != nil {
 			t.Ports = c.Ports[i]
 		}
-		s.putTask(x, t)
+		s.replaceTask(x, old, &t)
 	}
-	s.recordEvent(x, Event{By: "placement", Code: "tasks-placed", Subject: t.subject(),
-		Message: fmt.Sprintf("%s: placed %s on %s", t.of(), plural(len(c.Tasks), "task"), host.Name),
-		Counts:  []Count{{"tasks", len(c.Tasks)}}})
-	return nil, nil
 }
 
 // ineligibleReason is why a host takes no tasks.
@@ -62,28 +77,47 @@ func ineligibleReason(h *Host) string {
 	}
 }
 
-// checkTasks refuses tasks that cannot be assigned and returns the definition
-// that they share.
-func (c AssignTasks) checkTasks(s *State) (*TaskDef, error) {
+// checkTasks returns the tasks, or refuses those that cannot be assigned or are
+// not of one definition.
+func (c AssignTasks) checkTasks(s *State) ([]*Task, error) {
 	if err := checkRange("tasks", len(c.Tasks), 1, MaxRun); err != nil {
 		return nil, err
 	}
-	seen := make(map[TaskID]bool, len(c.Tasks))
-	var def TaskDefID
+	tasks := make([]*Task, len(c.Tasks))
 	for i, id := range c.Tasks {
-		t := s.Task(id)
+		tasks[i] = s.Task(id)
+	}
+	if id := repeated(c.Tasks); id != "" {
+		return nil, refuse(ErrConflict, "assign task %s: it is named twice", quoted(string(id)))
+	}
+	for i, id := range c.Tasks {
+		t := tasks[i]
 		if t == nil {
 			return nil, refuse(ErrNotFound, "assign task %s", quoted(string(id)))
 		}
-		if t.Host != "" || t.Desired != TaskRunning || seen[id] {
+		if t.Host != "" || t.Desired != TaskRunning {
 			return nil, refuse(ErrConflict, "assign task %s: it has a host or is to stop", id)
 		}
-		if i > 0 && t.TaskDef != def {
-			return nil, field(fmt.Sprintf("tasks[%d]", i), "is of %s, the first is of %s: one command carries one definition", t.TaskDef, def)
+		if first := tasks[0].TaskDef; t.TaskDef != first {
+			return nil, field(fmt.Sprintf("tasks[%d]", i), "is of %s, the first is of %s: one command carries one definition", t.TaskDef, first)
 		}
-		def, seen[id] = t.TaskDef, true
 	}
-	return s.TaskDef(def), nil
+	return tasks, nil
+}
+
+// repeated returns an id that a list has twice, or none.
+func repeated(ids []TaskID) TaskID {
+	if len(ids) == 1 {
+		return ""
+	}
+	seen := make(map[TaskID]struct{}, len(ids))
+	for _, id := range ids {
+		if _, twice := seen[id]; twice {
+			return id
+		}
+		seen[id] = struct{}{}
+	}
+	return ""
 }
 
 // checkPorts refuses bindings that are not what the definition asks for, or

@@ -40,6 +40,9 @@ type Result struct {
 	// Dropped counts task reports that changed nothing because they were behind
 	// what is recorded, or about tasks that are not the host's.
 	Dropped int
+	// Refused are the shares of a PlaceTasks that were refused. Only a leader
+	// proposes that command, so it is not told to other voters.
+	Refused []ShareRefusal
 }
 
 // Outcome is what applying an entry did.

@@ -7,69 +7,78 @@ import "strings"
 // A task counts for its service while it is not STOPPED. It is "away" when its
 // host is silent, lost or forgotten, or when nothing was heard of it since its
 // host's machine restarted (State.Reachable), and "here" otherwise; a task
-// without a host is here. So that a change of a host's life costs one step per
-// revision it runs and none per task, sums are kept per host and revision, and
-// apart for tasks heard of before and since the last boot.
+// without a host is here. A change of a host's row counts its tasks again.
+//
+// Some turn healthy, or failing, by time alone. Sums are those of State.Now:
+// advance moves the tasks whose deadline (taskDeadline) passes with it.
 
 // taskCounts is a number of tasks by what they are.
 type taskCounts struct {
 	pending, running, stopping int32
-	healthy                    int32 // of running
-	replace                    int32 // of pending and running: to be replaced
+	healthy                    int32 // of running: health HEALTHY
+	serving                    int32 // of running: counts as healthy, see State.Healthy
+	failing                    int32 // of running: UNHEALTHY, its grace period over
 }
 
 func (t taskCounts) add(o taskCounts) taskCounts {
-	return taskCounts{t.pending + o.pending, t.running + o.running, t.stopping + o.stopping, t.healthy + o.healthy, t.replace + o.replace}
+	return taskCounts{t.pending + o.pending, t.running + o.running, t.stopping + o.stopping,
+		t.healthy + o.healthy, t.serving + o.serving, t.failing + o.failing}
 }
 
 func (t taskCounts) minus() taskCounts {
-	return taskCounts{-t.pending, -t.running, -t.stopping, -t.healthy, -t.replace}
+	return taskCounts{-t.pending, -t.running, -t.stopping, -t.healthy, -t.serving, -t.failing}
 }
 
 func (t taskCounts) toRun() int { return int(t.pending + t.running) }
 
 func (t taskCounts) total() int { return int(t.pending + t.running + t.stopping) }
 
-// taskCountsOf is the tally of one task.
-func taskCountsOf(t *Task) taskCounts {
-	var n taskCounts
+// taskCountsAt is what one task counts at a time.
+func (s *State) taskCountsAt(t *Task, now Time) taskCounts {
 	switch {
 	case t.Stopped():
-		return n
+		return taskCounts{}
 	case t.Desired == TaskStopped:
-		n.stopping = 1
-		return n
+		return taskCounts{stopping: 1}
 	case t.Last < TaskRunning:
-		n.pending = 1
-	default:
-		n.running = 1
-		if t.Health == HealthHealthy {
-			n.healthy = 1
-		}
+		return taskCounts{pending: 1}
 	}
-	if t.Replace != nil {
-		n.replace = 1
+	n := taskCounts{running: 1}
+	if t.Health == HealthHealthy {
+		n.healthy = 1
+	}
+	switch checked := s.TaskDef(t.TaskDef).Checked(); {
+	case checked && t.Health == HealthHealthy, !checked && now >= t.StartedAt.Add(HealthySettle):
+		n.serving = 1
+	case checked && t.Health == HealthUnhealthy && now >= s.graceEnds(t):
+		n.failing = 1
 	}
 	return n
 }
 
-// hostCounts is the tasks of one revision on one host.
-type hostCounts struct {
-	host     HostID
-	revision RevisionID
-	since    taskCounts // heard of since the last boot
-	before   taskCounts
-}
-
-func lessHostCounts(a, b *hostCounts) bool {
-	if a.host != b.host {
-		return a.host < b.host
+// graceEnds is when an unhealthy task of a service may be replaced.
+func (s *State) graceEnds(t *Task) Time {
+	if v := s.Service(t.Service); v != nil {
+		return t.StartedAt + Time(v.GraceS)*1000
 	}
-	return a.revision < b.revision
+	return t.StartedAt
 }
 
-// revisionCounts is the tasks of one revision.
-type revisionCounts struct{ here, away taskCounts }
+// revisionCounts is the tasks of one revision. Moving are those of here that are to
+// be replaced.
+type revisionCounts struct{ here, away, moving taskCounts }
+
+func (r revisionCounts) add(o revisionCounts) revisionCounts {
+	return revisionCounts{r.here.add(o.here), r.away.add(o.away), r.moving.add(o.moving)}
+}
+
+// hereLike counts tasks like t, which are here.
+func hereLike(t *Task, n taskCounts) revisionCounts {
+	if t.Replace == nil {
+		return revisionCounts{here: n}
+	}
+	return revisionCounts{here: n, moving: n}
+}
 
 // zoneCounts is the tasks of a service that are to run and here, in one zone.
 type zoneCounts struct {
@@ -91,63 +100,48 @@ func serviceOf(id RevisionID) string {
 }
 
 func (s *State) countTask(old, t *Task) {
-	if old != nil && t != nil && old.Host == t.Host && s.heardSinceBoot(old) == s.heardSinceBoot(t) {
-		s.addTaskCounts(t, taskCountsOf(t).add(taskCountsOf(old).minus())) // one step instead of two
+	if old != nil && t != nil && old.Host == t.Host && old.Revision == t.Revision && (old.Replace == nil) == (t.Replace == nil) && s.Reachable(old) == s.Reachable(t) {
+		s.addTaskCounts(t, s.taskCountsAt(t, s.now).add(s.taskCountsAt(old, s.now).minus())) // one step instead of two
 		return
 	}
 	if old != nil {
-		s.addTaskCounts(old, taskCountsOf(old).minus())
+		s.addTaskCounts(old, s.taskCountsAt(old, s.now).minus())
 	}
 	if t != nil {
-		s.addTaskCounts(t, taskCountsOf(t))
+		s.addTaskCounts(t, s.taskCountsAt(t, s.now))
 	}
 }
 
 // addTaskCounts adds what a task counts (or its negative) wherever it is counted.
 func (s *State) addTaskCounts(t *Task, n taskCounts) {
-	if t.Service == "" || n == (taskCounts{}) {
+	if t.Service == "" {
 		return
 	}
-	host := s.Host(t.Host)
-	if host == nil {
-		s.addRevision(t.Revision, revisionCounts{here: n})
-		return
-	}
-	h := hostCounts{host: t.Host, revision: t.Revision}
-	if s.heardSinceBoot(t) {
-		h.since = n
-	} else {
-		h.before = n
-	}
-	s.addOnHost(&h)
-	s.addFromHost(host, &h)
+	s.addFromHost(s.Host(t.Host), t, n)
 }
 
-func (s *State) addOnHost(n *hostCounts) {
-	sum := *n
-	if was, ok := s.onHost.Get(n); ok {
-		sum.since, sum.before = was.since.add(n.since), was.before.add(n.before)
+// addFromHost adds counts of tasks like t under a row of their host; nil for none.
+func (s *State) addFromHost(host *Host, t *Task, n taskCounts) {
+	switch {
+	case n == (taskCounts{}):
+	case host == nil:
+		s.addRevision(t.Revision, hereLike(t, n))
+	case t.reachableOn(host):
+		s.addRevision(t.Revision, hereLike(t, n))
+		s.addZone(t.Service, host.Zone, n.toRun())
+	default:
+		s.addRevision(t.Revision, revisionCounts{away: n})
 	}
-	if sum.since == (taskCounts{}) && sum.before == (taskCounts{}) {
-		s.onHost.Delete(n)
-		return
-	}
-	s.onHost.Set(&sum)
 }
 
-// addFromHost adds a host's tally to the sums of its revision and zone.
-func (s *State) addFromHost(host *Host, n *hostCounts) {
-	if !host.Reachable() {
-		s.addRevision(n.revision, revisionCounts{away: n.since.add(n.before)})
-		return
-	}
-	s.addRevision(n.revision, revisionCounts{here: n.since, away: n.before})
-	s.addZone(serviceOf(n.revision), host.Zone, n.since.toRun())
+// reachableOn is State.Reachable for a task whose host is at hand.
+func (t *Task) reachableOn(host *Host) bool {
+	return host.Reachable() && t.Session >= host.BootSession
 }
 
 func (s *State) addRevision(id RevisionID, n revisionCounts) {
 	sum, _ := s.ofRevision.Get(id)
-	sum.here, sum.away = sum.here.add(n.here), sum.away.add(n.away)
+	sum = sum.add(n)
 	if sum == (revisionCounts{}) {
 		s.ofRevision.Delete(id)
 		return
@@ -171,37 +165,52 @@ func (s *State) addZone(service, zone string, n int) {
 	s.zones.Set(item)
 }
 
-// recount moves the tallies of a host's revisions from its old row to its new
-// one and returns the services that count differently now.
+// recount counts a host's tasks by its new row instead of its old one and returns
+// the services that count differently now.
 func (s *State) recount(old, h *Host) []string {
 	if old == nil || old.Reachable() == h.Reachable() && old.Zone == h.Zone && old.BootSession == h.BootSession {
 		return nil
 	}
 	var services []string
-	for _, n := range s.talliesOf(h.ID) {
-		was := &hostCounts{n.host, n.revision, n.since.minus(), n.before.minus()}
-		is := *n
-		if old.BootSession != h.BootSession {
-			is.since, is.before = taskCounts{}, n.since.add(n.before)
+	move := func(like *Task, n taskCounts) {
+		s.addFromHost(old, like, n.minus())
+		s.addFromHost(h, like, n)
+	}
+	var like *Task // the last task, and what it and those like it before count
+	var sum taskCounts
+	for t := range s.HeldBy(h.ID) {
+		if t.Service == "" || t.Stopped() {
+			continue
 		}
-		s.addFromHost(old, was)
-		s.onHost.Set(&is)
-		s.addFromHost(h, &is)
-		services = append(services, serviceOf(n.revision))
+		same := like != nil && like.Revision == t.Revision && (like.Replace == nil) == (t.Replace == nil) &&
+			like.reachableOn(old) == t.reachableOn(old) && like.reachableOn(h) == t.reachableOn(h)
+		if like != nil && !same {
+			move(like, sum)
+			sum = taskCounts{}
+		}
+		if like == nil || like.Service != t.Service {
+			services = append(services, t.Service)
+		}
+		like, sum = t, sum.add(s.taskCountsAt(t, s.now))
+	}
+	if like != nil {
+		move(like, sum)
 	}
 	return services
 }
 
-func (s *State) talliesOf(host HostID) []*hostCounts {
-	var all []*hostCounts
-	s.onHost.Ascend(&hostCounts{host: host}, func(n *hostCounts) bool {
-		if n.host != host {
+// passDeadlines counts the tasks anew that turn healthy or failing by time alone
+// until a time that State.Now is about to become.
+func (s *State) passDeadlines(until Time) {
+	s.due.Ascend(deadline{at: s.now + 1}, func(d deadline) bool {
+		if d.at > until {
 			return false
 		}
-		all = append(all, n)
+		if t := s.Task(d.task); t != nil {
+			s.addTaskCounts(t, s.taskCountsAt(t, until).add(s.taskCountsAt(t, s.now).minus()))
+		}
 		return true
 	})
-	return all
 }
 
 // heardSinceBoot reports whether the task was assigned or reported under the

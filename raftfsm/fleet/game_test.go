@@ -86,8 +86,10 @@ func (g *scenario) command() fleet.Command {
 	switch {
 	case n < 34:
 		return g.report()
-	case n < 46:
+	case n < 40:
 		return g.assign()
+	case n < 46:
+		return g.place()
 	case n < 58:
 		return g.create()
 	case n < 60:
@@ -154,6 +156,17 @@ func (g *scenario) report() fleet.Command {
 			})
 		}
 		c.Tasks = append(c.Tasks, r)
+	}
+	return c
+}
+
+// place gives what waits to two hosts or three, of which some may take nothing.
+func (g *scenario) place() fleet.Command {
+	var c fleet.PlaceTasks
+	for range 1 + g.IntN(3) {
+		if share := g.assign().(fleet.AssignTasks); len(share.Tasks) > 0 {
+			c.Shares = append(c.Shares, share)
+		}
 	}
 	return c
 }

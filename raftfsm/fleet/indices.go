@@ -12,7 +12,7 @@ type indices struct {
 	hostByName *btree.Map[string, HostID] // hosts not forgotten
 	hostByKey  *btree.Map[string, HostID] // hosts not forgotten, by public key
 
-	byHost     *btree.BTreeG[*Task] // tasks with a host: held ones first, then by id
+	byHost     *btree.BTreeG[*Task] // tasks with a host: held ones first, then by service and id
 	byService  *btree.BTreeG[*Task] // service tasks: not stopped first, then by id
 	unassigned *btree.BTreeG[*Task] // to run, without a host; see lessUnassigned
 	stopped    *btree.BTreeG[*Task] // by time of stop, for Prune
@@ -20,8 +20,7 @@ type indices struct {
 	reserved *btree.Map[HostID, Resources] // sums over held tasks; no entry for none
 	ports    *btree.BTreeG[PortUse]        // held by held tasks
 
-	onHost     *btree.BTreeG[*hostCounts]             // counts.go
-	ofRevision *btree.Map[RevisionID, revisionCounts] //
+	ofRevision *btree.Map[RevisionID, revisionCounts] // counts.go
 	zones      *btree.BTreeG[zoneCounts]              //
 
 	due           *btree.BTreeG[deadline] // due.go
@@ -43,7 +42,6 @@ var derived = []index{
 	treeIndex("stopped tasks", func(x *indices) **btree.BTreeG[*Task] { return &x.stopped }, lessStopped),
 	mapIndex("reserved", func(x *indices) **btree.Map[HostID, Resources] { return &x.reserved }),
 	treeIndex("ports", func(x *indices) **btree.BTreeG[PortUse] { return &x.ports }, lessPort),
-	pointedIndex("counts by host", func(x *indices) **btree.BTreeG[*hostCounts] { return &x.onHost }, lessHostCounts),
 	mapIndex("counts by revision", func(x *indices) **btree.Map[RevisionID, revisionCounts] { return &x.ofRevision }),
 	treeIndex("counts by zone", func(x *indices) **btree.BTreeG[zoneCounts] { return &x.zones }, lessZoneCounts),
 	treeIndex("deadlines", func(x *indices) **btree.BTreeG[deadline] { return &x.due }, lessDeadline),
@@ -79,24 +77,6 @@ func treeIndex[T comparable](name string, tree func(*indices) **btree.BTreeG[T],
 			sameList(b, name, (*tree(got)).Items(), (*tree(want)).Items())
 		},
 	}
-}
-
-// pointedIndex is a treeIndex whose items are compared by what they point at.
-func pointedIndex[T comparable](name string, tree func(*indices) **btree.BTreeG[*T], less func(a, b *T) bool) index {
-	x := treeIndex(name, tree, less)
-	x.compare = func(b *violations, got, want *indices) {
-		sameList(b, name, pointed(*tree(got)), pointed(*tree(want)))
-	}
-	return x
-}
-
-func pointed[T any](tree *btree.BTreeG[*T]) []T {
-	var all []T
-	tree.Scan(func(item *T) bool {
-		all = append(all, *item)
-		return true
-	})
-	return all
 }
 
 func newIndices() indices {
@@ -139,6 +119,9 @@ func lessByHost(a, b *Task) bool {
 	}
 	if ah, bh := a.Held(), b.Held(); ah != bh {
 		return ah
+	}
+	if a.Service != b.Service {
+		return a.Service < b.Service
 	}
 	return a.ID < b.ID
 }

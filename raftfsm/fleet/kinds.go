@@ -39,6 +39,7 @@ const (
 	KindPutCondition    Kind = 28
 	KindPrune           Kind = 29
 	KindReplaceTasks    Kind = 30
+	KindPlaceTasks      Kind = 31
 )
 
 // kindEntry is what the codec must know of a kind.
@@ -78,6 +79,7 @@ var registry = map[Kind]kindEntry{
 	KindPutCondition:    command[PutCondition]("put-condition"),
 	KindPrune:           command[Prune]("prune"),
 	KindReplaceTasks:    command[ReplaceTasks]("replace-tasks"),
+	KindPlaceTasks:      command[PlaceTasks]("place-tasks"),
 }
 
 // command registers a command type under its name.

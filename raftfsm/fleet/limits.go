@@ -13,7 +13,7 @@ const (
 	MaxConditions = 400_000   // three a service and as many standalone tasks as services
 	MaxDesired    = 1_000_000 // desired count of one service: the whole largest fleet
 
-	MaxRun         = 1_000  // tasks in one command: 40 KiB of ids, a tenth of an entry
+	MaxRun         = 4_096  // tasks in one command: 160 KiB of ids, a third of an entry
 	MaxRunTasks    = 10     // standalone tasks at once (ECS API, RunTask)
 	MaxFlaps       = 1_000  // silences in a row that are counted: the hold stops growing long before
 	MaxReportTasks = 10_000 // tasks in one report; a host sends more in several

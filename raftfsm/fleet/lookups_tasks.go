@@ -1,7 +1,9 @@
 package fleet
 
 import (
+	"cmp"
 	"iter"
+	"slices"
 
 	"github.com/tidwall/btree"
 )
@@ -24,12 +26,19 @@ func (s *State) TasksAfter(after TaskID) iter.Seq[*Task] {
 
 // TasksOfHost yields the tasks ever assigned to a host that are kept, by id.
 func (s *State) TasksOfHost(host HostID) iter.Seq[*Task] {
-	of := func(t *Task) bool { return t.Host == host }
-	return merged(s.HeldBy(host), run(s.byHost, &Task{Host: host, Last: TaskStopped}, of))
+	return func(yield func(*Task) bool) {
+		all := slices.Collect(run(s.byHost, &Task{Host: host}, func(t *Task) bool { return t.Host == host }))
+		slices.SortFunc(all, func(a, b *Task) int { return cmp.Compare(a.ID, b.ID) })
+		for _, t := range all {
+			if !yield(t) {
+				return
+			}
+		}
+	}
 }
 
-// HeldBy yields the tasks that stand on a host's list and hold their
-// reservation there, by id: all not STOPPED, and the unconfirmed.
+// HeldBy yields the tasks that stand on a host's list and hold their reservation
+// there, by service (standalone first), then id: all not STOPPED, and the unconfirmed.
 func (s *State) HeldBy(host HostID) iter.Seq[*Task] {
 	return run(s.byHost, &Task{Host: host}, func(t *Task) bool { return t.Host == host && t.Held() })
 }
@@ -98,11 +107,46 @@ type Counts struct {
 	Unreachable int // to run, not Reachable: in no other field but Total
 	Healthy     int // of Running: health HEALTHY; says nothing of tasks without checks
 	ToReplace   int // of Pending and Running: they must move, see Task.Replace
+	Serving     int // of Running: counts as healthy for the lower bound, see [State.Healthy]
+	Failing     int // of Running: its health checks fail, and its grace period is over
 }
 
-// Counts returns how many tasks of a service's revision there are; an empty
-// revision counts them all. O(1) in the number of tasks.
+// Counts returns how many tasks of a service's revision there are at State.Now; an
+// empty revision counts them all. O(1) in the number of tasks.
 func (s *State) Counts(service string, revision RevisionID) Counts {
+	return s.CountsAt(service, revision, s.now)
+}
+
+// CountsAt is Counts at a time that is not before State.Now. It costs a look at each
+// deadline in between.
+func (s *State) CountsAt(service string, revision RevisionID, now Time) Counts {
+	sum := s.sumsAt(service, revision, now)
+	return countsOf(sum.here, sum.away, sum.moving)
+}
+
+// ToReplaceAt is CountsAt of only those tasks that are to run, reachable and to be
+// replaced.
+func (s *State) ToReplaceAt(service string, revision RevisionID, now Time) Counts {
+	moving := s.sumsAt(service, revision, now).moving
+	moving.stopping = 0
+	return countsOf(moving, taskCounts{}, moving)
+}
+
+func countsOf(here, away, moving taskCounts) Counts {
+	return Counts{
+		Total:       here.total() + away.total(),
+		Pending:     int(here.pending),
+		Running:     int(here.running),
+		Stopping:    int(here.stopping + away.stopping),
+		Unreachable: away.toRun(),
+		Healthy:     int(here.healthy),
+		ToReplace:   moving.toRun(),
+		Serving:     int(here.serving),
+		Failing:     int(here.failing),
+	}
+}
+
+func (s *State) sumsAt(service string, revision RevisionID, now Time) revisionCounts {
 	var sum revisionCounts
 	if revision != "" {
 		if serviceOf(revision) == service {
@@ -113,19 +157,34 @@ func (s *State) Counts(service string, revision RevisionID) Counts {
 			if serviceOf(id) != service {
 				return false
 			}
-			sum.here, sum.away = sum.here.add(n.here), sum.away.add(n.away)
+			sum = sum.add(n)
 			return true
 		})
 	}
-	return Counts{
-		Total:       sum.here.total() + sum.away.total(),
-		Pending:     int(sum.here.pending),
-		Running:     int(sum.here.running),
-		Stopping:    int(sum.here.stopping + sum.away.stopping),
-		Unreachable: sum.away.toRun(),
-		Healthy:     int(sum.here.healthy),
-		ToReplace:   int(sum.here.replace),
+	if now > s.now {
+		sum = sum.add(s.dueCounts(service, revision, now))
 	}
+	return sum
+}
+
+// dueCounts is what the reachable tasks of a service will count more at a time than
+// at State.Now, by time alone.
+func (s *State) dueCounts(service string, revision RevisionID, now Time) revisionCounts {
+	var more revisionCounts
+	subject := ServiceSubject(service)
+	s.due.Ascend(deadline{at: s.now + 1}, func(d deadline) bool {
+		if d.at > now {
+			return false
+		}
+		if d.subject != subject {
+			return true
+		}
+		if t := s.Task(d.task); t != nil && (revision == "" || t.Revision == revision) && s.Reachable(t) {
+			more = more.add(hereLike(t, s.taskCountsAt(t, now).add(s.taskCountsAt(t, s.now).minus())))
+		}
+		return true
+	})
+	return more
 }
 
 // LiveRevisions yields the revisions of a service that have tasks not STOPPED,
@@ -153,14 +212,16 @@ func (s *State) TasksByZone(service string) map[string]int {
 }
 
 // TasksOnHost returns how many tasks of a service that are to run a host has,
-// reachable or not.
+// reachable or not. O(those, and the others of the service there).
 func (s *State) TasksOnHost(service string, host HostID) int {
 	n := 0
-	s.onHost.Ascend(&hostCounts{host: host, revision: RevisionID(service + "/")}, func(h *hostCounts) bool {
-		if h.host != host || serviceOf(h.revision) != service {
+	s.byHost.Ascend(&Task{Host: host, Service: service}, func(t *Task) bool {
+		if t.Host != host || t.Service != service || !t.Held() {
 			return false
 		}
-		n += h.since.toRun() + h.before.toRun()
+		if t.Desired == TaskRunning && !t.Stopped() {
+			n++
+		}
 		return true
 	})
 	return n
@@ -171,17 +232,14 @@ func (s *State) TasksOnHost(service string, host HostID) int {
 func (s *State) ServicesOnHost(host HostID) iter.Seq[string] {
 	return func(yield func(string) bool) {
 		last := ""
-		s.onHost.Ascend(&hostCounts{host: host}, func(h *hostCounts) bool {
-			if h.host != host {
-				return false
+		for t := range s.HeldBy(host) {
+			if t.Service == last || t.Stopped() {
+				continue
 			}
-			service := serviceOf(h.revision)
-			if service == last {
-				return true
+			if last = t.Service; !yield(last) {
+				return
 			}
-			last = service
-			return yield(service)
-		})
+		}
 	}
 }
 
@@ -220,7 +278,7 @@ func (s *State) PortsOf(host HostID) iter.Seq[PortUse] {
 // a host is reachable.
 func (s *State) Reachable(t *Task) bool {
 	host := s.Host(t.Host)
-	return host == nil || host.Reachable() && t.Session >= host.BootSession
+	return host == nil || t.reachableOn(host)
 }
 
 // Healthy reports whether a task counts as healthy at a time for the lower

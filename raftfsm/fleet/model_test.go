@@ -145,7 +145,7 @@ func (g *scenario) checkAll(step int) {
 		if t.Service != "" && !t.Stopped() {
 			for _, revision := range []fleet.RevisionID{"", t.Revision} {
 				k := key{t.Service, revision}
-				counts[k] = countTask(counts[k], t, h)
+				counts[k] = g.countTask(counts[k], t, h)
 			}
 		}
 	}
@@ -170,7 +170,7 @@ func (g *scenario) checkAll(step int) {
 	}
 }
 
-func countTask(n fleet.Counts, t *fleet.Task, h *fleet.Host) fleet.Counts {
+func (g *scenario) countTask(n fleet.Counts, t *fleet.Task, h *fleet.Host) fleet.Counts {
 	n.Total++
 	gone := h != nil && (h.State > fleet.HostReady || t.Session < h.BootSession)
 	switch {
@@ -178,11 +178,18 @@ func countTask(n fleet.Counts, t *fleet.Task, h *fleet.Host) fleet.Counts {
 		n.Stopping++
 	case gone:
 		n.Unreachable++
-	case t.Last == fleet.TaskRunning && t.Health == fleet.HealthHealthy:
-		n.Healthy++
-		n.Running++
 	case t.Last == fleet.TaskRunning:
 		n.Running++
+		checked := g.TaskDef(t.TaskDef).Checked()
+		if t.Health == fleet.HealthHealthy {
+			n.Healthy++
+		}
+		if checked && t.Health == fleet.HealthHealthy || !checked && g.Now() >= t.StartedAt.Add(fleet.HealthySettle) {
+			n.Serving++
+		}
+		if checked && t.Health == fleet.HealthUnhealthy && g.Now() >= t.StartedAt+fleet.Time(g.Service(t.Service).GraceS)*1000 {
+			n.Failing++
+		}
 	default:
 		n.Pending++
 	}

@@ -29,9 +29,11 @@ func (s *State) replaceService(x *applyContext, old *Service, v Service) {
 	for t := range s.LiveTasksOfService(v.Name) {
 		tasks = append(tasks, t)
 		s.due.Delete(s.taskDeadline(t))
+		s.addTaskCounts(t, s.taskCountsAt(t, s.now).minus())
 	}
 	s.putService(x, v)
 	for _, t := range tasks {
+		s.addTaskCounts(t, s.taskCountsAt(t, s.now))
 		if d := s.taskDeadline(t); d.at != 0 {
 			s.addDue(d)
 		}

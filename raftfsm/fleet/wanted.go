@@ -45,6 +45,7 @@ func (s *State) Wanted(host HostID) Wanted {
 	for t := range s.HeldBy(host) {
 		w.Tasks = append(w.Tasks, s.wantedTask(t))
 	}
+	slices.SortFunc(w.Tasks, func(a, b WantedTask) int { return strings.Compare(string(a.ID), string(b.ID)) })
 	w.TaskDefs = s.wantedDefs(w.Tasks)
 	return w
 }

@@ -97,13 +97,15 @@ func (s *State) revisionItems(service string) []revisionItem {
 
 // putTask replaces or adds a task. When it was the last of a draining service,
 // the service goes too.
-func (s *State) putTask(x *applyContext, t Task) {
-	old := s.Task(t.ID)
+func (s *State) putTask(x *applyContext, t Task) { s.replaceTask(x, s.Task(t.ID), &t) }
+
+// replaceTask is putTask for who has the old row at hand; nil for a new task.
+func (s *State) replaceTask(x *applyContext, old, t *Task) {
 	t.ModifyIndex = x.index
-	s.tasks.Set(t.ID, &t)
-	s.indexTask(old, &t)
+	s.tasks.Set(t.ID, t)
+	s.indexTask(old, t)
 	x.out.ChangeSet.Tasks = append(x.out.ChangeSet.Tasks, t.ID)
-	if wantedMoved(old, &t) {
+	if wantedMoved(old, t) {
 		s.touchWanted(x, t.Host)
 	}
 	if old != nil && old.unassigned() && !t.unassigned() {

@@ -2,28 +2,50 @@ package placement
 
 import "skein/raftfsm/fleet"
 
-// assignment gathers the tasks of one class as runs per host, in the order in
-// which hosts were first chosen.
+const (
+	// MaxRunBytes bounds one PlaceTasks as it is encoded, about: half an entry.
+	MaxRunBytes = 256 << 10
+	taskBytes   = 40 // of an id in a share, with a little to spare
+	shareBytes  = 48 // of a share without tasks
+	portBytes   = 32 // of a binding without the container's name
+)
+
+// assignment gathers the tasks of one class as runs: shares of hosts, in the order
+// in which these were first chosen.
 type assignment struct {
-	limit int // commands there is still room for
-	runs  []fleet.AssignTasks
-	last  map[int32]int // host to its newest run
+	tasks int // gathered
+	limit int // of tasks
+	runs  []fleet.PlaceTasks
+	share map[int32]int // host to its share of the newest run
+	count int           // tasks of the newest run
+	bytes int           // of the newest run
 }
 
-func (a *assignment) full() bool { return len(a.runs) >= a.limit }
+func (a *assignment) full() bool { return a.tasks >= a.limit }
 
 func (a *assignment) add(host int32, id fleet.HostID, task fleet.TaskID, ports []fleet.PortBinding) {
-	at, ok := a.last[host]
-	if !ok || len(a.runs[at].Tasks) == MaxAssignRun {
-		at = len(a.runs)
-		a.last[host] = at
-		a.runs = append(a.runs, fleet.AssignTasks{Host: id})
+	size := taskBytes
+	for i := range ports {
+		size += portBytes + len(ports[i].Container)
 	}
-	run := &a.runs[at]
-	run.Tasks = append(run.Tasks, task)
+	if len(a.runs) == 0 || a.count == fleet.MaxRun || a.bytes+size+shareBytes > MaxRunBytes {
+		a.runs = append(a.runs, fleet.PlaceTasks{})
+		a.share, a.count, a.bytes = map[int32]int{}, 0, 0
+	}
+	run := &a.runs[len(a.runs)-1]
+	at, ok := a.share[host]
+	if !ok {
+		at = len(run.Shares)
+		a.share[host] = at
+		run.Shares = append(run.Shares, fleet.AssignTasks{Host: id})
+		a.bytes += shareBytes
+	}
+	share := &run.Shares[at]
+	share.Tasks = append(share.Tasks, task)
 	if ports != nil {
-		run.Ports = append(run.Ports, ports)
+		share.Ports = append(share.Ports, ports)
 	}
+	a.tasks, a.count, a.bytes = a.tasks+1, a.count+1, a.bytes+size
 }
 
 func (a *assignment) items() []fleet.Item {

@@ -167,8 +167,10 @@ func apply(s *fleet.State, items []fleet.Item) int {
 	placed := 0
 	out := s.Apply(s.Index()+1, fleet.Entry{At: 1, Items: items})
 	for i, r := range out.Results {
-		if c, ok := items[i].Command.(fleet.AssignTasks); ok && r.Err == nil {
-			placed += len(c.Tasks)
+		if run, ok := items[i].Command.(fleet.PlaceTasks); ok && r.Err == nil {
+			for _, c := range run.Shares {
+				placed += len(c.Tasks)
+			}
 		}
 	}
 	return placed

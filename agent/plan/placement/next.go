@@ -11,10 +11,8 @@ import (
 const By = "placement"
 
 const (
-	// MaxAssignRun bounds the tasks of one AssignTasks: 16 KiB of ids, and ports.
-	MaxAssignRun = 512
-	// MaxClass bounds the tasks of one class in one pass: a full plan of full runs.
-	MaxClass = plan.MaxItems * MaxAssignRun
+	// MaxClass bounds the tasks of one class in one pass: more than a plan may place.
+	MaxClass = 2 * plan.MaxTasks
 	// MaxTaskConditions bounds the standalone tasks of one class that carry the reason
 	// themselves; the rest shares it and is not written down a million times.
 	MaxTaskConditions = 100
@@ -106,7 +104,7 @@ func (p *planner) batch(tasks []*fleet.Task) *batch {
 // says that the plan is full and some are left to the next pass.
 func (p *planner) place(b *batch) bool {
 	c := &b.class
-	runs := assignment{limit: plan.MaxItems - len(p.out.Items), last: map[int32]int{}}
+	runs := assignment{limit: p.out.TasksLeft()}
 	search := p.capacity.search(b)
 	for b.placed < len(c.tasks) && !runs.full() {
 		i, ok := search.best()
@@ -126,6 +124,7 @@ func (p *planner) place(b *batch) bool {
 	}
 	search.end()
 	p.out.Add(runs.items()...)
+	p.out.AddTasks(runs.tasks)
 	if b.placed < len(c.tasks) && runs.full() {
 		p.out.More = true
 		return false

@@ -112,12 +112,14 @@ func TestOneClassIsPlacedAsWellAsBruteForceCan(t *testing.T) {
 		w := plantest.Parse(t, s.String())
 		counts, placed := make([]int, len(s.hosts)), 0
 		for _, item := range placement.Next(w.Input()).Items {
-			if c, ok := item.Command.(fleet.AssignTasks); ok {
+			if run, ok := item.Command.(fleet.PlaceTasks); ok {
 				w.Apply(item) // State refuses what does not fit
-				var i int
-				fmt.Sscanf(string(c.Host), "h%d", &i)
-				counts[i] += len(c.Tasks)
-				placed += len(c.Tasks)
+				for _, c := range run.Shares {
+					var i int
+					fmt.Sscanf(string(c.Host), "h%d", &i)
+					counts[i] += len(c.Tasks)
+					placed += len(c.Tasks)
+				}
 			}
 		}
 		most, best := s.brute()
@@ -181,9 +183,11 @@ func TestChoiceIsThatOfAPlainScan(t *testing.T) {
 		want := plainScan(w)
 		got := map[fleet.TaskID]fleet.HostID{}
 		for _, item := range placement.Next(w.Input()).Items {
-			if c, ok := item.Command.(fleet.AssignTasks); ok {
-				for _, id := range c.Tasks {
-					got[id] = c.Host
+			if run, ok := item.Command.(fleet.PlaceTasks); ok {
+				for _, c := range run.Shares {
+					for _, id := range c.Tasks {
+						got[id] = c.Host
+					}
 				}
 			}
 		}
@@ -323,4 +327,35 @@ func disturb(w *plantest.World, r *rand.Rand) []fleet.HostID {
 	}
 	changeSet := w.Apply(fleet.Item{Command: c})
 	return slices.Concat(changeSet.Hosts, changeSet.Wanted)
+}
+
+// A service that runs on more hosts than are asked about one by one is placed as a
+// plain scan does it.
+func TestAServiceOnManyHostsIsPlacedAsByAPlainScan(t *testing.T) {
+	for seed := range uint64(20) {
+		r := rand.New(rand.NewPCG(seed, 9))
+		var text strings.Builder
+		fmt.Fprintf(&text, "web desired=400 cpu=64 mem=64\n")
+		for i := range 90 {
+			fmt.Fprintf(&text, "h%02d zone=%c cpu=%d mem=4096: web/1 running x%d\n", i, 'a'+rune(i%3), 1024+64*r.IntN(8), 1+r.IntN(3))
+		}
+		fmt.Fprintf(&text, "unassigned: web/1 x%d\n", 1+r.IntN(60))
+		w := plantest.Parse(t, text.String())
+		want := plainScan(w)
+		got := map[fleet.TaskID]fleet.HostID{}
+		for _, item := range placement.Next(w.Input()).Items {
+			if run, ok := item.Command.(fleet.PlaceTasks); ok {
+				for _, c := range run.Shares {
+					for _, id := range c.Tasks {
+						got[id] = c.Host
+					}
+				}
+			}
+		}
+		for id, host := range want {
+			if got[id] != host {
+				t.Fatalf("seed %d:\n%s%s goes to %q, a plain scan says %q", seed, text.String(), id, got[id], host)
+			}
+		}
+	}
 }

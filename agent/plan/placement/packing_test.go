@@ -86,9 +86,11 @@ func (p *packing) carryOut(w *plantest.World) answer {
 	n := p.nothing()
 	placed := 0
 	for _, item := range placement.Next(w.Input()).Items {
-		if c, ok := item.Command.(fleet.AssignTasks); ok {
-			n[p.byKey[keyOf(w.State.Task(c.Tasks[0]))]][p.byHost[c.Host]] += len(c.Tasks)
-			placed += len(c.Tasks)
+		if run, ok := item.Command.(fleet.PlaceTasks); ok {
+			for _, c := range run.Shares {
+				n[p.byKey[keyOf(w.State.Task(c.Tasks[0]))]][p.byHost[c.Host]] += len(c.Tasks)
+				placed += len(c.Tasks)
+			}
 		}
 		w.Apply(item)
 	}

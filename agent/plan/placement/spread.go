@@ -27,7 +27,13 @@ type spread struct {
 	zones    []tasks
 	hosts    map[fleet.HostID]tasks // uniform: only those placed in this pass
 	placed   map[fleet.HostID]int   // of the service, in this pass
+	asked    int                    // hosts that State was asked about, one by one
+	inState  []int32                // by host: tasks in State; nil until many hosts are asked about
 }
+
+// askedMost is how many hosts are asked about one by one before all tasks of the
+// service are counted in one go: a look-up costs as much as ten tasks.
+const askedMost = 32
 
 // spreadOf counts for the next class. Another revision of the same service goes
 // on from what this pass placed before.
@@ -81,10 +87,29 @@ func (s *spread) countAll() {
 func (s *spread) onHost(h *hostCapacity) tasks {
 	n := s.hosts[h.host.ID]
 	if s.uniform && !s.bare {
-		inState := s.capacity.state.TasksOnHost(s.service, h.host.ID)
-		n = n.plus(tasks{inState, inState})
+		before := s.before(h.host.ID)
+		n = n.plus(tasks{before, before})
 	}
 	return n
+}
+
+// before is how many tasks of the service a host has in State.
+func (s *spread) before(id fleet.HostID) int {
+	state := s.capacity.state
+	if s.inState == nil {
+		s.asked++
+		all := state.Counts(s.service, "")
+		if s.asked < askedMost || all.Total > 8*len(s.capacity.hosts) {
+			return state.TasksOnHost(s.service, id)
+		}
+		s.inState = make([]int32, len(s.capacity.hosts))
+		for task := range state.LiveTasksOfService(s.service) {
+			if i, ok := s.capacity.byID[task.Host]; ok && task.Desired == fleet.TaskRunning {
+				s.inState[i]++
+			}
+		}
+	}
+	return int(s.inState[s.capacity.byID[id]])
 }
 
 func (s *spread) take(h *hostCapacity) {

@@ -89,7 +89,7 @@ func (w *World) pass(planners []func(plan.Input) plan.Plan) string {
 		p := next(w.Input())
 		w.Apply(p.Items...)
 		for _, line := range lines(p) {
-			out.WriteString(line + "\n")
+			out.WriteString(strings.ReplaceAll(line, "; place ", "\nplace ") + "\n")
 		}
 	}
 	if out.Len() == 0 {

@@ -50,8 +50,12 @@ func command(item fleet.Item) string {
 		return fmt.Sprintf("create %s x%d", c.Revision, len(c.Tasks))
 	case fleet.StopTasks:
 		return fmt.Sprintf("stop %s (%s): %s", join(c.Tasks), c.Cause, c.Reason)
-	case fleet.AssignTasks:
-		return "place " + join(c.Tasks) + " on " + string(c.Host) + ports(c.Ports)
+	case fleet.PlaceTasks:
+		shares := make([]string, len(c.Shares))
+		for i, share := range c.Shares {
+			shares[i] = "place " + join(share.Tasks) + " on " + string(share.Host) + ports(share.Ports)
+		}
+		return strings.Join(shares, "; ")
 	case fleet.PutCondition:
 		if c.Code == "" {
 			return "clear " + c.Subject

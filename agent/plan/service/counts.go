@@ -19,15 +19,12 @@ const (
 	kinds
 )
 
-// serviceTasks is a service's tasks counted and sorted.
+// serviceTasks is a service's tasks sorted: what is looked at where some must stop.
 type serviceTasks struct {
-	inputs
 	tasks   [kinds][]member // by task id
 	spots   map[fleet.HostID]*hostCount
 	zones   map[string]*zoneCount
 	checked map[fleet.TaskDefID]bool
-	// cutOffUntil is when the first of the tasks cut off has ended.
-	cutOffUntil fleet.Time
 }
 
 // member is a task that counts, with where it stands; nil for no host yet.
@@ -48,18 +45,32 @@ type zoneCount struct {
 	tasks int
 }
 
-// count looks at every live task of the service once.
-func count(s *fleet.State, service *fleet.Service, now fleet.Time) *serviceTasks {
+// inputsOf counts a service's tasks by the sums that State keeps.
+func inputsOf(s *fleet.State, service *fleet.Service, now fleet.Time) inputs {
+	all := countsOf(s.CountsAt(service.Name, "", now))
+	current := countsOf(s.CountsAt(service.Name, service.Revision, now)).minus(countsOf(s.ToReplaceAt(service.Name, service.Revision, now)))
+	n := inputs{
+		desired:    service.Desired,
+		minHealthy: service.MinHealthy(),
+		maxRunning: service.MaxRunning(),
+		backOff:    service.NotBefore > now,
+		current:    current,
+		old:        all.minus(current),
+	}
+	n.countCutOff(s, service, now)
+	return n
+}
+
+func countsOf(n fleet.Counts) taskCounts {
+	return taskCounts{pending: n.Pending, starting: n.Running - n.Serving - n.Failing, healthy: n.Serving, unhealthy: n.Failing}
+}
+
+// sorted looks at every live task of the service once.
+func sorted(s *fleet.State, service *fleet.Service, now fleet.Time) *serviceTasks {
 	t := &serviceTasks{
 		spots:   map[fleet.HostID]*hostCount{},
 		zones:   map[string]*zoneCount{},
 		checked: map[fleet.TaskDefID]bool{},
-		inputs: inputs{
-			desired:    service.Desired,
-			minHealthy: service.MinHealthy(),
-			maxRunning: service.MaxRunning(),
-			backOff:    service.NotBefore > now,
-		},
 	}
 	for task := range s.LiveTasksOfService(service.Name) {
 		if task.Desired != fleet.TaskRunning {
@@ -79,19 +90,6 @@ func count(s *fleet.State, service *fleet.Service, now fleet.Time) *serviceTasks
 		}
 		t.tasks[k] = append(t.tasks[k], member{task, at})
 	}
-	t.current = taskCounts{
-		pending:   len(t.tasks[kindUnplaced]) + len(t.tasks[kindPending]),
-		starting:  len(t.tasks[kindStarting]),
-		healthy:   len(t.tasks[kindHealthy]),
-		unhealthy: len(t.tasks[kindUnhealthy]),
-	}
-	t.old = taskCounts{
-		pending:   len(t.tasks[oldPending]),
-		starting:  len(t.tasks[oldStarting]),
-		healthy:   len(t.tasks[oldHealthy]),
-		unhealthy: len(t.tasks[oldUnhealthy]),
-	}
-	t.countCutOff(s, service, now)
 	return t
 }
 

@@ -27,7 +27,7 @@ const (
 
 // countCutOff counts the tasks that may still run on hosts nobody hears, and
 // until when the first of them may.
-func (t *serviceTasks) countCutOff(s *fleet.State, service *fleet.Service, now fleet.Time) {
+func (n *inputs) countCutOff(s *fleet.State, service *fleet.Service, now fleet.Time) {
 	if service.OnDisconnect.StopAfterMs <= 0 {
 		return
 	}
@@ -40,10 +40,10 @@ func (t *serviceTasks) countCutOff(s *fleet.State, service *fleet.Service, now f
 		if until <= now {
 			continue
 		}
-		if t.cutOff == 0 || until < t.cutOffUntil {
-			t.cutOffUntil = until
+		if n.cutOff == 0 || until < n.cutOffUntil {
+			n.cutOffUntil = until
 		}
-		t.cutOff++
+		n.cutOff++
 	}
 }
 
@@ -85,20 +85,20 @@ func endsWithin(def *fleet.TaskDef, on fleet.OnDisconnect) time.Duration {
 }
 
 // cutOffCondition says what is waited for.
-func cutOffCondition(service *fleet.Service, t *serviceTasks) fleet.PutCondition {
+func cutOffCondition(service *fleet.Service, n inputs) fleet.PutCondition {
 	after := time.Duration(service.OnDisconnect.StopAfterMs) * time.Millisecond
 	return fleet.PutCondition{
-		Subject: fleet.ServiceSubject(service.Name), Code: plan.CodeTasksCutOff, Until: t.cutOffUntil,
-		Counts: []fleet.Count{{Name: "tasks", N: t.cutOff}},
+		Subject: fleet.ServiceSubject(service.Name), Code: plan.CodeTasksCutOff, Until: n.cutOffUntil,
+		Counts: []fleet.Count{{Name: "tasks", N: n.cutOff}},
 		Message: fmt.Sprintf("tasks of %s may still run on hosts that are cut off: %d; they end by themselves (onDisconnect: stop after %s) and are replaced from %s on",
-			service.Name, t.cutOff, after, t.cutOffUntil.Std().Format(time.RFC3339)),
+			service.Name, n.cutOff, after, n.cutOffUntil.Std().Format(time.RFC3339)),
 	}
 }
 
 // comeBack asks for a visit when the first of them has ended. A condition with
 // another code may stand in place of that of cutOffCondition, so State.Due is not enough.
-func (p *planner) comeBack(service *fleet.Service, t *serviceTasks) {
-	if t.cutOff > 0 {
-		p.out.WakeAt(t.cutOffUntil, fleet.ServiceSubject(service.Name))
+func (p *planner) comeBack(service *fleet.Service, n inputs) {
+	if n.cutOff > 0 {
+		p.out.WakeAt(n.cutOffUntil, fleet.ServiceSubject(service.Name))
 	}
 }

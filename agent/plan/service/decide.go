@@ -1,5 +1,7 @@
 package service
 
+import "skein/raftfsm/fleet"
+
 // taskCounts counts tasks that are to run, on reachable hosts or not placed yet.
 type taskCounts struct {
 	pending   int // below RUNNING
@@ -11,6 +13,10 @@ type taskCounts struct {
 func (g taskCounts) running() int { return g.starting + g.healthy + g.unhealthy }
 func (g taskCounts) present() int { return g.pending + g.running() }
 
+func (g taskCounts) minus(o taskCounts) taskCounts {
+	return taskCounts{g.pending - o.pending, g.starting - o.starting, g.healthy - o.healthy, g.unhealthy - o.unhealthy}
+}
+
 // coming are tasks that may yet turn healthy.
 func (g taskCounts) coming() int { return g.pending + g.starting }
 
@@ -21,6 +27,7 @@ type inputs struct {
 	old                             taskCounts // of any other, or to be replaced
 	backOff                         bool       // no start before a time that is not yet
 	cutOff                          int        // tasks that may run on hosts nobody hears; see cutoff.go
+	cutOffUntil                     fleet.Time // when the first of those has ended
 }
 
 func (n inputs) present() int { return n.current.present() + n.old.present() }
@@ -39,6 +46,11 @@ type adjustments struct {
 	stopUnhealthyFirst int // current unhealthy tasks that stop first, for want of room
 	create             int
 	stuck              bool // the bounds let nothing start and nothing stop
+}
+
+// stops reports whether any task is to stop.
+func (m adjustments) stops() bool {
+	return m.stopComing+m.stopUnhealthy+m.stopHealthy+m.stopPending+m.stopOld+m.stopOldFirst+m.stopUnhealthyFirst > 0
 }
 
 // mayStart is how many tasks the upper bound still lets start, mayStop how many

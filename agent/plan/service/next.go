@@ -12,8 +12,8 @@ import (
 const By = "service"
 
 const (
-	// MaxCreateRun bounds the ids of one CreateTasks: 16 KiB of ids.
-	MaxCreateRun = 512
+	// MaxCreateRun bounds the ids of one CreateTasks: 160 KiB of ids.
+	MaxCreateRun = fleet.MaxRun
 	// MaxStopRun bounds the tasks of one StopTasks that expects generations: one
 	// row that moved refuses the whole run, which is then planned again.
 	MaxStopRun = 64
@@ -76,12 +76,14 @@ func (p *planner) visit(service *fleet.Service) {
 	if Steady(p.in.State, service) {
 		return
 	}
-	t := count(p.in.State, service, p.in.Now)
-	m := decide(t.inputs)
-	p.stop(service, t, m)
-	p.create(service, t, m)
-	p.explain(service, t, m)
-	p.comeBack(service, t)
+	n := inputsOf(p.in.State, service, p.in.Now)
+	m := decide(n)
+	if m.stops() {
+		p.stop(service, sorted(p.in.State, service, p.in.Now), m)
+	}
+	p.create(service, n, m)
+	p.explain(service, n, m)
+	p.comeBack(service, n)
 }
 
 // Steady reports whether a service is as it should be and this planner has said so:
@@ -168,31 +170,32 @@ func (p *planner) stopRuns(tasks []*fleet.Task, cause fleet.Cause, reason string
 	}
 }
 
-func (p *planner) create(service *fleet.Service, t *serviceTasks, m adjustments) {
-	for n := m.create; n > 0 && !p.out.Full(); {
-		c := fleet.CreateTasks{Revision: service.Revision, Tasks: make([]fleet.TaskID, min(n, MaxCreateRun))}
+func (p *planner) create(service *fleet.Service, n inputs, m adjustments) {
+	for left := m.create; left > 0 && !p.out.Full(); {
+		c := fleet.CreateTasks{Revision: service.Revision, Tasks: make([]fleet.TaskID, min(left, MaxCreateRun, p.out.TasksLeft()))}
 		for i := range c.Tasks {
 			c.Tasks[i] = p.in.NewID()
 		}
-		n -= len(c.Tasks)
+		left -= len(c.Tasks)
+		p.out.AddTasks(len(c.Tasks))
 		p.out.Add(fleet.Item{Command: c, By: By, Reason: fmt.Sprintf("%s: started %d of %s; %d of %d were healthy or starting",
-			service.Name, len(c.Tasks), service.Revision, t.current.healthy+t.current.coming()-m.stopComing, t.desired)})
+			service.Name, len(c.Tasks), service.Revision, n.current.healthy+n.current.coming()-m.stopComing, n.desired)})
 	}
 }
 
 // explain says why the service is not as it should be, or that it is.
-func (p *planner) explain(service *fleet.Service, t *serviceTasks, m adjustments) {
+func (p *planner) explain(service *fleet.Service, n inputs, m adjustments) {
 	subject := fleet.ServiceSubject(service.Name)
 	failed, over := p.in.State.FailedStarts(service, p.in.Now)
-	steady := t.current.healthy == t.desired && t.present() == t.desired
+	steady := n.current.healthy == n.desired && n.present() == n.desired
 	switch {
 	case m.stuck:
-		p.out.SetCondition(p.in, By, fleet.PutCondition{Subject: subject, Code: plan.CodeStuck, Message: stuckMessage(service, t)})
+		p.out.SetCondition(p.in, By, fleet.PutCondition{Subject: subject, Code: plan.CodeStuck, Message: stuckMessage(service, n)})
 	case steady:
 		p.out.EndCondition(p.in, By, fleet.PutCondition{Subject: subject, Code: plan.CodeSteady,
-			Message: fmt.Sprintf("%s has reached a steady state: %d of %d tasks of %s run", service.Name, t.desired, t.desired, service.Revision)})
-	case t.cutOff > 0 && t.current.healthy+t.current.coming() < t.desired:
-		p.out.SetCondition(p.in, By, cutOffCondition(service, t))
+			Message: fmt.Sprintf("%s has reached a steady state: %d of %d tasks of %s run", service.Name, n.desired, n.desired, service.Revision)})
+	case n.cutOff > 0 && n.current.healthy+n.current.coming() < n.desired:
+		p.out.SetCondition(p.in, By, cutOffCondition(service, n))
 	case failed > 0:
 		p.out.SetCondition(p.in, By, fleet.PutCondition{Subject: subject, Code: plan.CodeBackOff, Message: backOffMessage(service), Until: service.NotBefore})
 		if over > 0 {
@@ -204,10 +207,10 @@ func (p *planner) explain(service *fleet.Service, t *serviceTasks, m adjustments
 	}
 }
 
-func stuckMessage(service *fleet.Service, t *serviceTasks) string {
+func stuckMessage(service *fleet.Service, n inputs) string {
 	return fmt.Sprintf("unable to start or stop tasks because of the deployment configuration: "+
 		"maximumPercent %d allows %d tasks of %d, minimumHealthyPercent %d keeps %d; raise maximumPercent or lower minimumHealthyPercent",
-		service.MaxPercent, t.maxRunning, t.desired, service.MinPercent, t.minHealthy)
+		service.MaxPercent, n.maxRunning, n.desired, service.MinPercent, n.minHealthy)
 }
 
 func backOffMessage(service *fleet.Service) string {

@@ -60,6 +60,17 @@ func (c *Checker) replaceTasks(cmd fleet.ReplaceTasks) {
 	}
 }
 
+// accepted are the shares that State took.
+func accepted(cmd fleet.PlaceTasks, result *fleet.Result) []fleet.AssignTasks {
+	var shares []fleet.AssignTasks
+	for i, share := range cmd.Shares {
+		if !slices.ContainsFunc(result.Refused, func(r fleet.ShareRefusal) bool { return r.Share == i }) {
+			shares = append(shares, share)
+		}
+	}
+	return shares
+}
+
 // stopTasks marks tasks to stop. What a planner may stop is judged by the counts
 // that are left (own stops, replacement first).
 func (c *Checker) stopTasks(e *Entry, cmd fleet.StopTasks) {

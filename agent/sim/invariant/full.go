@@ -95,6 +95,8 @@ func (v *service) sums(now fleet.Time, state fleet.Counts) error {
 		case t.last == fleet.TaskRunning:
 			own.Running++
 			own.Healthy += one(t.health == fleet.HealthHealthy)
+			own.Serving += one(t.isHealthy(now))
+			own.Failing += one(t.isUnhealthy(now))
 		default:
 			own.Pending++
 		}

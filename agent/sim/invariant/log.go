@@ -155,6 +155,10 @@ func (c *Checker) applyWork(e *Entry, item *fleet.Item, result *fleet.Result) {
 		c.assignTasks(cmd)
 	case fleet.ReplaceTasks:
 		c.replaceTasks(cmd)
+	case fleet.PlaceTasks:
+		for _, share := range accepted(cmd, result) {
+			c.assignTasks(share)
+		}
 	case fleet.StopTasks:
 		c.stopTasks(e, cmd)
 	case fleet.Report:

@@ -41,12 +41,16 @@ func stopFirst(in plan.Input, out plan.Plan) plan.Plan {
 func pack(_ plan.Input, out plan.Plan) plan.Plan {
 	var first fleet.HostID
 	for i, item := range out.Items {
-		if cmd, ok := item.Command.(fleet.AssignTasks); ok {
-			if first == "" {
-				first = cmd.Host
+		if cmd, ok := item.Command.(fleet.PlaceTasks); ok {
+			packed := fleet.AssignTasks{}
+			for _, share := range cmd.Shares {
+				if first == "" {
+					first = share.Host
+				}
+				packed.Tasks, packed.Ports = append(packed.Tasks, share.Tasks...), append(packed.Ports, share.Ports...)
 			}
-			cmd.Host = first
-			out.Items[i].Command = cmd
+			packed.Host = first
+			out.Items[i].Command = fleet.PlaceTasks{Shares: []fleet.AssignTasks{packed}}
 		}
 	}
 	return out

@@ -52,16 +52,24 @@ func (c *Checker) spread(e *Entry) {
 func (c *Checker) placements(e *Entry) []*placed {
 	var all []*placed
 	for i := range e.Entry.Items {
-		cmd, ok := e.Entry.Items[i].Command.(fleet.AssignTasks)
-		if !ok || !isPlanner(e.Entry.Items[i].By) {
+		var shares []fleet.AssignTasks
+		switch cmd := e.Entry.Items[i].Command.(type) {
+		case fleet.AssignTasks:
+			shares = []fleet.AssignTasks{cmd}
+		case fleet.PlaceTasks:
+			shares = cmd.Shares
+		}
+		if shares == nil || !isPlanner(e.Entry.Items[i].By) {
 			continue
 		}
-		if e.Results[i].Err != nil {
+		if e.Results[i].Err != nil || len(e.Results[i].Refused) > 0 {
 			return nil
 		}
-		for _, id := range cmd.Tasks {
-			if t := c.model.tasks[id]; t != nil && t.service != nil && t.host != nil {
-				all = place(all, t)
+		for _, share := range shares {
+			for _, id := range share.Tasks {
+				if t := c.model.tasks[id]; t != nil && t.service != nil && t.host != nil {
+					all = place(all, t)
+				}
 			}
 		}
 	}
