@@ -29,7 +29,6 @@ type costFleet struct {
 	ids      uint64
 	planning time.Duration // processor time of the planners
 	applying time.Duration // processor time of the log's own apply
-	wake     time.Duration
 	commands int
 }
 
