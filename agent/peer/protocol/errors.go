@@ -1,7 +1,7 @@
 // Package protocol is what both ends of a connection between agents agree on
 // whatever they ask of each other: the refusals and their names on the wire, the
 // grant of a session and the beats of a stream. Messages of one concern live with
-// it (stream, link, liveness).
+// it (stream, link).
 package protocol
 
 import (
