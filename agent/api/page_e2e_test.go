@@ -136,7 +136,7 @@ func TestThePageShowsTheFleetAndWhatHappensInIt(t *testing.T) {
 	// A host falls silent and a markup-laden name arrives while the page is open.
 	x.voter.must(t, fleet.SilenceHost{Host: hostID(2), Session: 1})
 	want(t, 200, x.Handler(TrustRoot), "POST", "/v1/hosts/h3/cordon", `{"why": "<img src=x onerror=document.title=1>"}`)
-	see(t, ctx, `document.querySelector('#host-h2[data-life="silent"]') !== null`)
+	see(t, ctx, `document.querySelector('#host-h2[data-state="silent"]') !== null`)
 	see(t, ctx, `document.querySelector("#events").textContent.includes("<img src=x")`)
 	if n := ask[int](t, ctx, `document.querySelectorAll("#events img").length`); n != 0 {
 		t.Error("a reason became markup")
@@ -191,7 +191,7 @@ func TestThePageSaysWhenAFleetIsTooLargeToDraw(t *testing.T) {
 	if err := chromedp.Do(ctx, chromedp.Navigate(server.URL)); err != nil {
 		t.Fatal(err)
 	}
-	see(t, ctx, `document.querySelectorAll(".host").length === 100 && document.querySelector('#host-h130[data-life="silent"]') !== null`)
+	see(t, ctx, `document.querySelectorAll(".host").length === 100 && document.querySelector('#host-h130[data-state="silent"]') !== null`)
 	see(t, ctx, `document.querySelector("#map-note").textContent.includes("Drawn are 100 of 130 hosts")`)
 	picture(t, ctx, "large.png")
 }
