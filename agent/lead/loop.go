@@ -17,7 +17,7 @@ type Loop struct {
 
 	stats    Stats
 	liveness plan.FleetLiveness
-	// seenAt is when seen was handed over.
+	// seenAt is when liveness was handed over.
 	seenAt time.Duration
 	// suspects are the hosts seen otherwise than alive, sorted: a pass visits those of
 	// them that State does not agree with.

@@ -85,7 +85,7 @@ func TestAClockIsMeasuredByBeatsThatComeInStep(t *testing.T) {
 
 func (s *scene) clockIs(want time.Duration, samples int) {
 	s.t.Helper()
-	s.run(2 * agesEvery)
+	s.run(2 * protocol.AgesEvery)
 	if liveness := s.watch.Liveness(s.clock.mono, nil); liveness.ClockOffset != want || liveness.ClockSamples != samples {
 		s.t.Errorf("%s by %d hosts, want %s by %d", liveness.ClockOffset, liveness.ClockSamples, want, samples)
 	}

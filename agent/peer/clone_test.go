@@ -6,6 +6,7 @@ import (
 	"net/netip"
 	"testing"
 
+	"skein/agent/peer/protocol"
 	"skein/raftfsm/fleet"
 )
 
@@ -54,7 +55,7 @@ func TestACopyOfAVoterDoesNotVoteWhileTheOriginalAnswers(t *testing.T) {
 		if ok, err := original.votes(r.agents[0]); !ok {
 			t.Fatalf("the original does not vote: %v", err)
 		}
-		if !sleep(t.Context(), watchEvery) {
+		if !sleep(t.Context(), protocol.WatchEvery) {
 			t.Fatal("the test ends")
 		}
 	}

@@ -7,6 +7,7 @@ import (
 	"sync"
 	"time"
 
+	"skein/agent/peer/protocol"
 	"skein/agent/plan"
 	"skein/agent/trust"
 	"skein/raftfsm/fleet"
@@ -57,7 +58,7 @@ func newFailureDetector(p *Port) *FailureDetector {
 func (e *FailureDetector) now() time.Duration { return e.p.cfg.Clock.Mono() }
 
 func (e *FailureDetector) run(ctx context.Context) {
-	tick := time.NewTicker(watchEvery)
+	tick := time.NewTicker(protocol.WatchEvery)
 	defer tick.Stop()
 	defer e.probes.Wait()
 	defer e.p.relaying.Wait()
@@ -115,8 +116,8 @@ func (e *FailureDetector) lead(ctx context.Context, log Log) {
 	ages.Seq, ages.Starved, e.full = e.seq, starved, false
 	e.watch.Take(now, e.p.self, ages)
 	every := candidatesFor
-	if now-e.began < NeverSeenAfter {
-		every = agesEvery // hosts become known quickly now
+	if now-e.began < protocol.NeverSeenAfter {
+		every = protocol.AgesEvery // hosts become known quickly now
 	}
 	if now-e.known >= every {
 		e.known = now
@@ -229,7 +230,7 @@ func (e *FailureDetector) follow(ctx context.Context, log Log) {
 	}
 	now := e.now()
 	late := e.p.hub.late(now)
-	if leader == e.leader && now-e.agesSentAt < agesEvery && late <= e.late {
+	if leader == e.leader && now-e.agesSentAt < protocol.AgesEvery && late <= e.late {
 		return
 	}
 	if leader != e.leader {
@@ -346,7 +347,7 @@ func (e *FailureDetector) Liveness() plan.FleetLiveness {
 	if !e.leading {
 		return plan.FleetLiveness{Hosts: map[fleet.HostID]plan.HostLiveness{}}
 	}
-	if e.liveness.Hosts == nil || e.livenessNew || now-e.livenessAt >= livenessEvery {
+	if e.liveness.Hosts == nil || e.livenessNew || now-e.livenessAt >= protocol.LivenessEvery {
 		e.liveness, e.livenessAt, e.livenessNew = e.watch.Liveness(now, e.p.cfg.Report), now, false
 	}
 	return e.liveness
@@ -358,8 +359,8 @@ func (e *FailureDetector) heard(host fleet.HostID, session uint64) (bool, error)
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	now := e.now()
-	if !e.leading || now-e.began < NeverSeenAfter {
-		return false, fmt.Errorf("this leader has led for less than %s and does not know yet who is heard: %w", NeverSeenAfter, ErrBusy)
+	if !e.leading || now-e.began < protocol.NeverSeenAfter {
+		return false, fmt.Errorf("this leader has led for less than %s and does not know yet who is heard: %w", protocol.NeverSeenAfter, ErrBusy)
 	}
 	liveness, known := e.watch.Liveness(now, nil).Hosts[host]
 	return known && session != 0 && liveness.Session == session && liveness.Age >= 0 && liveness.Age < heardWithin, nil

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"skein/agent/lead/detectortest"
+	"skein/agent/peer/protocol"
 	"skein/agent/plan"
 	"skein/agent/trust"
 	"skein/raftfsm/fleet"
@@ -24,7 +25,7 @@ func TestAnAnswerByGossipVetoesSilence(t *testing.T) {
 		s := newDetectorRig(t, "abc")
 		leader, host := s.hosts[s.cluster.leader].agent, s.order[4]
 		liveness := func() plan.Liveness { return s.leader().Liveness().Hosts[host].Liveness }
-		leader.veto.Store(int64(vetoWithin))
+		leader.veto.Store(int64(protocol.VetoWithin))
 		s.set(host, true, false)
 		s.stop(host)
 		for range 5 * time.Second / detectortest.StepTime {
@@ -36,7 +37,7 @@ func TestAnAnswerByGossipVetoesSilence(t *testing.T) {
 		if got := liveness(); got != plan.LivenessSuspect {
 			t.Errorf("got %v, want suspect", got)
 		}
-		leader.veto.Store(int64(vetoWithin) + 1)
+		leader.veto.Store(int64(protocol.VetoWithin) + 1)
 		for range 2 * time.Second / detectortest.StepTime {
 			s.step()
 		}
@@ -111,7 +112,7 @@ func (s *detectorRig) start(id fleet.HostID) {
 	h.link = h.agent.hostWith(h.nonce)
 	deadline := time.Now().Add(waitTime)
 	for h.link.session() == 0 && time.Now().Before(deadline) {
-		time.Sleep(watchEvery)
+		time.Sleep(protocol.WatchEvery)
 	}
 	s.ready(h.link)
 }

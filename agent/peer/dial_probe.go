@@ -6,12 +6,14 @@ import (
 	"net"
 	"net/netip"
 	"syscall"
+
+	"skein/agent/peer/protocol"
 )
 
 // dialProbe is a witness's look at a host's peer port: two short tries. Zero
 // when this machine could not even try, which is no word about the host.
 func (p *Port) dialProbe(ctx context.Context, addr netip.AddrPort) Outcome {
-	ctx, cancel := context.WithTimeout(ctx, probeTime)
+	ctx, cancel := context.WithTimeout(ctx, protocol.ProbeTime)
 	defer cancel()
 	outcome := Silent
 	for range probeTries {
@@ -24,7 +26,7 @@ func (p *Port) dialProbe(ctx context.Context, addr netip.AddrPort) Outcome {
 }
 
 func (p *Port) dialOnce(ctx context.Context, addr netip.AddrPort) Outcome {
-	ctx, cancel := context.WithTimeout(ctx, probeTry)
+	ctx, cancel := context.WithTimeout(ctx, protocol.ProbeTry)
 	defer cancel()
 	conn, err := p.dialAddr(ctx, addr)
 	if err == nil {

@@ -99,7 +99,7 @@ func (p *Port) formerHeard(ctx context.Context, h *fleet.Host) (bool, error) {
 		if err != nil || !heard {
 			return false, err
 		}
-		if !sleep(ctx, heardWithin+agesEvery) {
+		if !sleep(ctx, heardWithin+protocol.AgesEvery) {
 			return false, fmt.Errorf("session of %s: %w", h.Name, ErrBusy)
 		}
 	}

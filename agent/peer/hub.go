@@ -5,6 +5,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"skein/agent/peer/protocol"
 	"skein/agent/trust"
 	"skein/raftfsm/fleet"
 	"skein/runtime/clock"
@@ -203,7 +204,7 @@ func (h *hub) late(now time.Duration) int {
 	defer h.mu.Unlock()
 	n := 0
 	for _, s := range h.streams {
-		if now-s.lastHeard() > SuspectAfter {
+		if now-s.lastHeard() > protocol.SuspectAfter {
 			n++
 		}
 	}

@@ -102,17 +102,8 @@ const (
 
 // Sight. Source: cmd/skein/DESIGN.md "Silence".
 const (
-	// SuspectAfter without a byte a host is suspect: two beats and a bit.
-	SuspectAfter = 600 * time.Millisecond
 	// maxSuspectAfter bounds how far a jittery host stretches it.
 	maxSuspectAfter = 5 * time.Second
-	// starvedFactor slows suspicion down when the observer itself is late.
-	starvedFactor = 3
-	// NeverSeenAfter is when a host that no voter has a stream of becomes
-	// suspect, and one whose voter died: it needs the time to find another.
-	NeverSeenAfter = 3 * time.Second
-	// agesEvery is how often a voter tells the leader the ages of its streams.
-	agesEvery = 250 * time.Millisecond
 	// maxAgesReports bounds the capacity reports in one word to the leader: 256 KiB
 	// at most. At one every agesEvery that is far more than hosts send.
 	maxAgesReports = 256
@@ -127,36 +118,17 @@ const (
 	clockKept  = 10 * time.Second
 	// maxClockOff bounds what a clock may be off by: nothing overflows.
 	maxClockOff = 100 * 365 * 24 * time.Hour
-	// watchEvery is how often ages are looked at.
-	watchEvery = 50 * time.Millisecond
 	// voterOverdue is when a voter's word about its streams is old.
 	voterOverdue = 600 * time.Millisecond
 	// goneKept is how long a voter remembers streams that ended.
 	goneKept = 10 * time.Minute
-	// witnesses asked about one suspect.
-	maxWitnesses = 3
 	// probesInFlight bounds suspects under examination: half a zone of 500.
 	probesInFlight = 256
-	// probeTry, probeTries and probeTime bound a witness's dial.
-	probeTry   = 100 * time.Millisecond
+	// probeTries are the tries of a witness's dial.
 	probeTries = 2
-	probeTime  = 300 * time.Millisecond
 	// probeCall is probeTime and the way there and back.
-	probeCall = 600 * time.Millisecond
-	// vetoWithin is how fresh an answer by gossip overrules silent witnesses: a
-	// host that died with its last beat has been dead longer by then.
-	vetoWithin = 300 * time.Millisecond
-	// hungAfter: a machine that takes connections but says nothing for so long
-	// has an agent that is as good as down; and what starved witnesses say counts
-	// from then on, slower but not never.
-	hungAfter = 10 * time.Second
-	// Verdicts are looked at again after these.
-	againAlive    = time.Second
-	againRefused  = time.Second
-	againSilent   = 5 * time.Second
-	againUnclear  = 500 * time.Millisecond
-	livenessEvery = 100 * time.Millisecond // at most so often is the map for the leader rebuilt
-	candidatesFor = time.Second            // witnesses are chosen from a list this old
+	probeCall     = 600 * time.Millisecond
+	candidatesFor = time.Second // witnesses are chosen from a list this old
 )
 
 // Renewals of certificates.

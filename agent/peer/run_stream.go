@@ -99,5 +99,5 @@ func (p *Port) sendClose(s *hostStream, why error) error {
 
 // leaderContext bounds what is asked of the leader between two beats.
 func leaderContext(ctx context.Context) (context.Context, context.CancelFunc) {
-	return context.WithTimeout(ctx, 2*agesEvery)
+	return context.WithTimeout(ctx, 2*protocol.AgesEvery)
 }

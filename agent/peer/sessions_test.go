@@ -21,23 +21,23 @@ func TestAHostIsHeardInTheSessionOfItsNewestLiveStream(t *testing.T) {
 	s.run(2 * time.Second)
 	s.heardIn("h9", 1)
 	s.hangUp("h9", false)
-	s.run(agesEvery + watchEvery)
+	s.run(protocol.AgesEvery + protocol.WatchEvery)
 	if got := s.liveness("h9"); got.Liveness != plan.LivenessAlive || got.Session != 0 {
 		t.Errorf("a moment after its stream ended: %+v", got)
 	}
 	s.watch.Changed()
 	s.openIn("h9", "h3", 2)
-	s.run(agesEvery + watchEvery)
+	s.run(protocol.AgesEvery + protocol.WatchEvery)
 	s.heardIn("h9", 2)
 	if !s.watch.Changed() {
 		t.Error("another session is no change")
 	}
 	s.host("h9").stream = nil // the voter has not noticed
 	s.openIn("h9", "h2", 3)
-	s.run(agesEvery + watchEvery)
+	s.run(protocol.AgesEvery + protocol.WatchEvery)
 	for range 100 {
 		s.heardIn("h9", 3)
-		s.run(watchEvery)
+		s.run(protocol.WatchEvery)
 	}
 }
 
@@ -46,7 +46,7 @@ func TestAHostThatOnlyWitnessesFindIsHeardInNoSession(t *testing.T) {
 	s.run(2 * time.Second)
 	s.host("h9").mute = true
 	s.run(time.Second)
-	if got := s.liveness("h9"); got.Liveness != plan.LivenessAlive || got.Age < SuspectAfter {
+	if got := s.liveness("h9"); got.Liveness != plan.LivenessAlive || got.Age < protocol.SuspectAfter {
 		t.Fatalf("%+v", got)
 	}
 	s.heardIn("h9", 0)

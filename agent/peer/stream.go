@@ -50,7 +50,7 @@ func newStream(host fleet.HostID, session uint64, peer trust.Peer, conn net.Conn
 		woken: make(chan struct{}, 1), done: make(chan struct{}), told: noClock}
 	s.clockOff.Store(noClock)
 	s.heard.Store(int64(s.opened))
-	s.suspect.Store(int64(SuspectAfter))
+	s.suspect.Store(int64(protocol.SuspectAfter))
 	return s
 }
 
@@ -163,5 +163,5 @@ func (a *arrivals) add(gap time.Duration) {
 // beat itself, and four times what they are late.
 func (a *arrivals) suspectAfter() time.Duration {
 	late := max(a.now[2], a.before[2]) - protocol.HostBeat
-	return min(max(SuspectAfter, protocol.HostBeat+4*late), maxSuspectAfter)
+	return min(max(protocol.SuspectAfter, protocol.HostBeat+4*late), maxSuspectAfter)
 }

@@ -12,6 +12,7 @@ import (
 	"testing"
 	"time"
 
+	"skein/agent/peer/protocol"
 	"skein/agent/plan"
 	"skein/agent/trust"
 	"skein/raftfsm/fleet"
@@ -453,7 +454,7 @@ func TestARaftConnectionEndsWithItsVoter(t *testing.T) {
 	}
 	id := fleet.MakeRaftID(agents[1].id(), 1)
 	r.must(fleet.SetVoter{ID: id, Phase: fleet.VoterRetiring})
-	if err := conn.SetReadDeadline(time.Now().Add(4 * watchEvery)); err != nil {
+	if err := conn.SetReadDeadline(time.Now().Add(4 * protocol.WatchEvery)); err != nil {
 		t.Fatal(err)
 	}
 	if _, err := conn.Read(make([]byte, 1)); !errors.Is(err, os.ErrDeadlineExceeded) {
@@ -527,25 +528,25 @@ func TestAVoterKnowsHowOldItsLeaderIs(t *testing.T) {
 	}
 	eventually(t, "h2 knows a fresh leader", func() string { return agents[1].port.LeaderAge().String() }, func() bool {
 		age := agents[1].port.LeaderAge()
-		return age >= 0 && age < 2*agesEvery
+		return age >= 0 && age < 2*protocol.AgesEvery
 	})
 	r.cluster.lead("")
 	if age := agents[0].port.LeaderAge(); age < 0 || age > time.Minute {
 		t.Errorf("who led until now has known no leader for %s", age)
 	}
 	eventually(t, "its age grows", func() string { return agents[1].port.LeaderAge().String() }, func() bool {
-		return agents[1].port.LeaderAge() > 4*agesEvery
+		return agents[1].port.LeaderAge() > 4*protocol.AgesEvery
 	})
 }
 
 func TestAVoterThatHoldsLessThanItsLeaderToldIsNotFresh(t *testing.T) {
 	r, agents := three(t)
 	age := func() time.Duration { return agents[1].port.LeaderAge() }
-	fresh := func() bool { return age() >= 0 && age() < 2*agesEvery }
+	fresh := func() bool { return age() >= 0 && age() < 2*protocol.AgesEvery }
 	eventually(t, "h2 is fresh", func() string { return age().String() }, fresh)
 	agents[1].log.Load().held.Store(r.cluster.state()) // nothing is applied from here on
 	r.must(setting(5).Command)
-	eventually(t, "its age grows though the leader answers", func() string { return age().String() }, func() bool { return age() > 4*agesEvery })
+	eventually(t, "its age grows though the leader answers", func() string { return age().String() }, func() bool { return age() > 4*protocol.AgesEvery })
 	agents[1].log.Load().held.Store(nil)
 	eventually(t, "h2 is fresh again", func() string { return age().String() }, fresh)
 }
@@ -593,7 +594,7 @@ func TestOutcomesOfADial(t *testing.T) {
 	if got := a.port.dialProbe(t.Context(), open); got != Silent {
 		t.Errorf("a cut port is %s", got)
 	}
-	if took := time.Since(start); took < probeTries*probeTry || took > probeTime+200*time.Millisecond {
+	if took := time.Since(start); took < probeTries*protocol.ProbeTry || took > protocol.ProbeTime+200*time.Millisecond {
 		t.Errorf("two tries took %s", took)
 	}
 }

@@ -4,6 +4,7 @@ import (
 	"slices"
 	"time"
 
+	"skein/agent/peer/protocol"
 	"skein/agent/plan"
 	"skein/raftfsm/fleet"
 )
@@ -154,11 +155,11 @@ func (w *Watch) Take(now time.Duration, voter fleet.HostID, a Ages) (needFull bo
 	}
 	for _, o := range a.Open {
 		v.open[o.Host] = true
-		*w.told(now, o.Host).from(voter) = evidence{voter: voter, open: true, heard: now, limit: SuspectAfter, session: o.Session}
+		*w.told(now, o.Host).from(voter) = evidence{voter: voter, open: true, heard: now, limit: protocol.SuspectAfter, session: o.Session}
 	}
 	for _, g := range a.Gone {
 		delete(v.open, g.Host)
-		*w.told(now, g.Host).from(voter) = evidence{voter: voter, cut: g.Cut, heard: now - ms(g.AgeMs), limit: SuspectAfter}
+		*w.told(now, g.Host).from(voter) = evidence{voter: voter, cut: g.Cut, heard: now - ms(g.AgeMs), limit: protocol.SuspectAfter}
 	}
 	w.takeSlow(now, v, voter, a)
 	w.takeClocks(now, v, voter, a)
@@ -190,7 +191,7 @@ func (w *Watch) takeSlow(now time.Duration, v *view, voter fleet.HostID, a Ages)
 		if s := w.hosts[host]; s != nil {
 			w.due.queue(s)
 			if e := s.from(voter); e.open {
-				e.slow, e.heard, e.limit = false, now, SuspectAfter
+				e.slow, e.heard, e.limit = false, now, protocol.SuspectAfter
 			}
 		}
 	}
@@ -207,7 +208,7 @@ func (w *Watch) takeSlow(now time.Duration, v *view, voter fleet.HostID, a Ages)
 		v.slow = append(v.slow, slow.Host)
 		e := w.told(now, slow.Host).from(voter)
 		e.slow, e.heard = true, now-ms(slow.AgeMs)
-		e.limit = min(max(ms(slow.SuspectMs), SuspectAfter), maxSuspectAfter)
+		e.limit = min(max(ms(slow.SuspectMs), protocol.SuspectAfter), maxSuspectAfter)
 	}
 	for _, host := range a.StarvedHosts {
 		w.told(now, host).starved = true
@@ -279,9 +280,9 @@ func (s *watchedHost) from(voter fleet.HostID) *evidence {
 // and false when nobody ever heard it.
 func (w *Watch) last(s *watchedHost, now time.Duration, starved bool) (heard, limit time.Duration, ever bool) {
 	if s.id == w.self {
-		return now, SuspectAfter, true
+		return now, protocol.SuspectAfter, true
 	}
-	heard, limit = max(w.since, s.noticed), NeverSeenAfter
+	heard, limit = max(w.since, s.noticed), protocol.NeverSeenAfter
 	slower := starved
 	for i := range s.evidence {
 		e := &s.evidence[i]
@@ -296,10 +297,10 @@ func (w *Watch) last(s *watchedHost, now time.Duration, starved bool) (heard, li
 	}
 	// A voter's word is a sign of life of its own.
 	if v := w.views[s.id]; v != nil && (!ever || v.at > heard) {
-		heard, limit, ever, slower = v.at, SuspectAfter, true, starved
+		heard, limit, ever, slower = v.at, protocol.SuspectAfter, true, starved
 	}
 	if slower {
-		limit *= starvedFactor
+		limit *= protocol.StarvedFactor
 	}
 	return heard, limit, ever
 }
@@ -312,7 +313,7 @@ func (e *evidence) holds(v *view, now time.Duration) (at, within time.Duration) 
 	}
 	if e.cut || e.open && now-v.at > voterOverdue {
 		// The host, or its voter, has to find another first.
-		within = NeverSeenAfter
+		within = protocol.NeverSeenAfter
 	}
 	return at, within
 }
@@ -329,7 +330,7 @@ func (w *Watch) live(s *watchedHost, now time.Duration, starved bool) (live *evi
 		}
 		at, within := e.holds(v, now)
 		if starved || v.starved {
-			within *= starvedFactor
+			within *= protocol.StarvedFactor
 		}
 		if now-at > within {
 			continue

@@ -6,6 +6,8 @@ import (
 	"math"
 	"slices"
 	"time"
+
+	"skein/agent/peer/protocol"
 )
 
 // dueHosts are the hosts that a Step is to look at: those of which something was
@@ -96,19 +98,19 @@ func (w *Watch) next(s *watchedHost, now time.Duration) time.Duration {
 // expires is when a host that is alive may be so no more, or by another stream.
 func (w *Watch) expires(s *watchedHost, now, heard time.Duration, ever bool) time.Duration {
 	if w.starved {
-		return now + watchEvery // all limits are stretched
+		return now + protocol.WatchEvery // all limits are stretched
 	}
-	next := now + NeverSeenAfter
+	next := now + protocol.NeverSeenAfter
 	end := func(at time.Duration) {
 		if at >= now {
 			next = min(next, at+1)
 		}
 	}
 	if !ever {
-		end(heard + NeverSeenAfter)
+		end(heard + protocol.NeverSeenAfter)
 	}
 	if v := w.views[s.id]; v != nil {
-		end(v.at + SuspectAfter)
+		end(v.at + protocol.SuspectAfter)
 	}
 	for i := range s.evidence {
 		e := &s.evidence[i]
@@ -117,11 +119,11 @@ func (w *Watch) expires(s *watchedHost, now, heard time.Duration, ever bool) tim
 			continue
 		}
 		if v.starved {
-			return now + watchEvery
+			return now + protocol.WatchEvery
 		}
 		at, within := e.holds(v, now)
 		if e.open && !e.slow {
-			within = NeverSeenAfter // its voter falls silent first
+			within = protocol.NeverSeenAfter // its voter falls silent first
 		}
 		end(at + within)
 	}

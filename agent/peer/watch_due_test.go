@@ -8,6 +8,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"skein/agent/peer/protocol"
 	"skein/raftfsm/fleet"
 )
 
@@ -67,7 +68,7 @@ func (g *dueGame) both(do func(*Watch)) {
 }
 
 func (g *dueGame) step() {
-	g.now += watchEvery
+	g.now += protocol.WatchEvery
 	for _, v := range g.voters {
 		g.word(v)
 	}
@@ -225,7 +226,7 @@ func BenchmarkStepOfAFleetThatIsWell(b *testing.B) {
 			w.Take(now, "h00000", full)
 			seq := uint64(1)
 			for b.Loop() {
-				now += watchEvery
+				now += protocol.WatchEvery
 				seq++
 				w.Take(now, "h00000", Ages{Seq: seq})
 				w.Step(now, false, 100)

@@ -5,6 +5,7 @@ import (
 	"slices"
 	"time"
 
+	"skein/agent/peer/protocol"
 	"skein/agent/plan"
 	"skein/raftfsm/fleet"
 )
@@ -145,22 +146,22 @@ func (w *Watch) recordReached(s *watchedHost, votes []Vote) {
 func judge(needed int, votes []Vote, age, answered time.Duration) (plan.Liveness, time.Duration) {
 	count := map[Outcome]int{}
 	for _, v := range votes {
-		if v.Starved && v.Outcome == Silent && age < hungAfter {
+		if v.Starved && v.Outcome == Silent && age < protocol.HungAfter {
 			continue // it may only be late itself
 		}
 		count[v.Outcome]++
 	}
 	switch {
-	case count[Connected] > 0 && age < hungAfter:
-		return plan.LivenessAlive, againAlive
+	case count[Connected] > 0 && age < protocol.HungAfter:
+		return plan.LivenessAlive, protocol.AgainAnswered
 	case count[Connected] > 0 || count[Refused] > 0:
-		return plan.LivenessRefused, againRefused
+		return plan.LivenessRefused, protocol.AgainAnswered
 	case 2*count[Silent] <= needed:
-		return plan.LivenessUnknown, againUnclear
-	case answered >= 0 && answered <= vetoWithin:
-		return plan.LivenessSuspect, againUnclear
+		return plan.LivenessUnknown, protocol.AgainUnclear
+	case answered >= 0 && answered <= protocol.VetoWithin:
+		return plan.LivenessSuspect, protocol.AgainUnclear
 	}
-	return plan.LivenessSilent, againSilent
+	return plan.LivenessSilent, protocol.AgainSilent
 }
 
 func (w *Watch) see(s *watchedHost, now time.Duration, liveness plan.Liveness) {

@@ -109,7 +109,7 @@ func (s *scene) die(id fleet.HostID) {
 // run moves time in ticks of watchEvery, as FailureDetector does.
 func (s *scene) run(d time.Duration) {
 	for end := s.clock.mono + d; s.clock.mono < end; {
-		s.clock.mono += watchEvery
+		s.clock.mono += protocol.WatchEvery
 		s.tick()
 	}
 }
@@ -124,7 +124,7 @@ func (s *scene) tick() {
 	}
 	for _, id := range s.voterIDs() {
 		v := s.voters[id]
-		if v.dead || id != s.leader && now-v.told < agesEvery {
+		if v.dead || id != s.leader && now-v.told < protocol.AgesEvery {
 			continue
 		}
 		v.seq++
@@ -183,7 +183,7 @@ func (s *scene) until(id fleet.HostID, want plan.Liveness, within time.Duration)
 		if s.clock.mono-start > within {
 			s.t.Fatalf("%s is not seen %d within %s: %+v", id, want, within, s.liveness(id))
 		}
-		s.run(watchEvery)
+		s.run(protocol.WatchEvery)
 	}
 	return s.clock.mono - start
 }
@@ -191,7 +191,7 @@ func (s *scene) until(id fleet.HostID, want plan.Liveness, within time.Duration)
 func (s *scene) never(id fleet.HostID, unwanted plan.Liveness, d time.Duration) {
 	s.t.Helper()
 	for end := s.clock.mono + d; s.clock.mono < end; {
-		s.run(watchEvery)
+		s.run(protocol.WatchEvery)
 		if got := s.liveness(id); got.Liveness == unwanted {
 			s.t.Fatalf("%s is seen %d after %s: %+v", id, unwanted, d-(end-s.clock.mono), got)
 		}
@@ -205,7 +205,7 @@ func TestHostsThatBeatAreAlive(t *testing.T) {
 	}
 	s.run(5 * time.Second)
 	for _, h := range s.hosts {
-		if got := s.liveness(h.ID); got.Liveness != plan.LivenessAlive || got.Age < 0 || got.Age > SuspectAfter || got.For < 4*time.Second {
+		if got := s.liveness(h.ID); got.Liveness != plan.LivenessAlive || got.Age < 0 || got.Age > protocol.SuspectAfter || got.For < 4*time.Second {
 			t.Errorf("%s is %+v", h.ID, got)
 		}
 	}
@@ -224,7 +224,7 @@ func TestADeadHostIsSilentWithinASecond(t *testing.T) {
 			s.run(2 * time.Second)
 			s.die(id)
 			took := s.until(id, plan.LivenessSilent, 2*time.Second)
-			if took < SuspectAfter-protocol.HostBeat || took > 1100*time.Millisecond {
+			if took < protocol.SuspectAfter-protocol.HostBeat || took > 1100*time.Millisecond {
 				t.Errorf("silent after %s", took)
 			}
 			for _, h := range s.hosts {
@@ -244,7 +244,7 @@ func TestWitnessesAreOfOtherZonesAliveAndFew(t *testing.T) {
 	s.die("h8")
 	s.until("h9", plan.LivenessSilent, 2*time.Second)
 	for _, ask := range s.asks {
-		if len(ask.Witnesses) != maxWitnesses {
+		if len(ask.Witnesses) != protocol.MaxWitnesses {
 			t.Errorf("asked %v about %s", ask.Witnesses, ask.Host)
 		}
 		for i, w := range ask.Witnesses {
@@ -278,7 +278,7 @@ func TestANewLeadersOwnWordIsNotEnough(t *testing.T) {
 		t.Errorf("seen %d on one word", got)
 	}
 	// When the others turn out to be unheard of as well, its own word is all there is.
-	now := time.Second + NeverSeenAfter + watchEvery
+	now := time.Second + protocol.NeverSeenAfter + protocol.WatchEvery
 	w.Take(now, "h1", Ages{Seq: 2})
 	w.Step(now, false, 0)
 	w.Know(now, hosts, []fleet.HostID{"h1"})
@@ -297,7 +297,7 @@ func TestStarvedHostsBearWitnessOnlyWhenThereAreNoOthers(t *testing.T) {
 	if got := s.asks[0]; len(got.Witnesses) != 3 || got.Witnesses[0] != "h1" {
 		t.Errorf("asked %+v", got)
 	}
-	s.never("h4", plan.LivenessSilent, hungAfter-2*time.Second)
+	s.never("h4", plan.LivenessSilent, protocol.HungAfter-2*time.Second)
 	s.until("h4", plan.LivenessSilent, 5*time.Second)
 }
 
@@ -320,13 +320,13 @@ func TestAKilledAgentIsRefusedNotSilent(t *testing.T) {
 	s.never("h9", plan.LivenessSuspect, 5*time.Second)
 	// Then the machine dies too.
 	s.host("h9").outcome = Silent
-	if took := s.until("h9", plan.LivenessSilent, 3*time.Second); took > againRefused+watchEvery {
+	if took := s.until("h9", plan.LivenessSilent, 3*time.Second); took > protocol.AgainAnswered+protocol.WatchEvery {
 		t.Errorf("silent %s after the machine died", took)
 	}
 	// And comes back.
 	s.host("h9").outcome, s.host("h9").mute = Connected, false
 	s.open("h9", "h2")
-	if took := s.until("h9", plan.LivenessAlive, time.Second); took > agesEvery+watchEvery {
+	if took := s.until("h9", plan.LivenessAlive, time.Second); took > protocol.AgesEvery+protocol.WatchEvery {
 		t.Errorf("alive only %s after its stream opened", took)
 	}
 }
@@ -336,7 +336,7 @@ func TestAHostThatOthersReachIsAliveUntilItHangs(t *testing.T) {
 	s.run(2 * time.Second)
 	s.host("h9").mute = true // cut from its voter, or stopped: the kernel still accepts
 	s.run(time.Second)
-	if got := s.liveness("h9"); got.Liveness != plan.LivenessAlive || got.Age < SuspectAfter || len(s.asks) == 0 {
+	if got := s.liveness("h9"); got.Liveness != plan.LivenessAlive || got.Age < protocol.SuspectAfter || len(s.asks) == 0 {
 		t.Fatalf("%+v after %d asks", got, len(s.asks))
 	}
 	s.never("h9", plan.LivenessSilent, 8*time.Second)
@@ -356,7 +356,7 @@ func TestANewLeaderNeverRestartsClocks(t *testing.T) {
 		t.Errorf("a new leader sees %v", got.Hosts)
 	}
 	took := s.until("h9", plan.LivenessSilent, 3*time.Second)
-	if took > candidatesFor+againUnclear {
+	if took > candidatesFor+protocol.AgainUnclear {
 		t.Errorf("silent %s after the election", took)
 	}
 	if got := s.liveness("h9"); got.Age < 19*time.Second {
@@ -372,9 +372,9 @@ func TestAHostThatNoVoterEverHeardIsSuspectAfterThreeSeconds(t *testing.T) {
 		t.Errorf("%+v", got)
 	}
 	noticed := s.clock.mono
-	s.never("h10", plan.LivenessSilent, NeverSeenAfter-watchEvery)
+	s.never("h10", plan.LivenessSilent, protocol.NeverSeenAfter-protocol.WatchEvery)
 	s.until("h10", plan.LivenessSilent, time.Second)
-	if got := s.liveness("h10"); got.Age >= 0 || s.clock.mono-noticed < NeverSeenAfter {
+	if got := s.liveness("h10"); got.Age >= 0 || s.clock.mono-noticed < protocol.NeverSeenAfter {
 		t.Errorf("%+v after %s", got, s.clock.mono-noticed)
 	}
 }
@@ -398,7 +398,7 @@ func TestHostsOfADeadVoterHaveTimeToFindAnother(t *testing.T) {
 		s.open(id, "h3")
 	}
 	for range 60 {
-		s.run(watchEvery)
+		s.run(protocol.WatchEvery)
 		for _, id := range orphans[1:] {
 			if got := s.liveness(id); got.Liveness != plan.LivenessAlive {
 				t.Fatalf("%s is %+v", id, got)
@@ -414,7 +414,7 @@ func TestAHostCutByItsVoterHasTimeToFindAnother(t *testing.T) {
 	s := newScene(t, 9, 3)
 	s.run(2 * time.Second)
 	s.hangUp("h9", true)
-	s.never("h9", plan.LivenessSuspect, NeverSeenAfter-2*protocol.HostBeat)
+	s.never("h9", plan.LivenessSuspect, protocol.NeverSeenAfter-2*protocol.HostBeat)
 	s.open("h9", "h1")
 	s.never("h9", plan.LivenessSuspect, 2*time.Second)
 }
@@ -430,7 +430,7 @@ func TestAStarvedObserverIsThreeTimesSlower(t *testing.T) {
 			starve(s)
 			s.run(2 * time.Second)
 			s.die("h9")
-			s.never("h9", plan.LivenessSuspect, starvedFactor*SuspectAfter-protocol.HostBeat-watchEvery)
+			s.never("h9", plan.LivenessSuspect, protocol.StarvedFactor*protocol.SuspectAfter-protocol.HostBeat-protocol.WatchEvery)
 			s.until("h9", plan.LivenessSilent, time.Second)
 		})
 	}
@@ -445,7 +445,7 @@ func TestGossipMayVetoSilence(t *testing.T) {
 	s.veto["h9"] = 400 * time.Millisecond
 	s.until("h9", plan.LivenessSilent, time.Second)
 	s.veto["h9"] = 100 * time.Millisecond
-	s.until("h9", plan.LivenessSuspect, againSilent+time.Second)
+	s.until("h9", plan.LivenessSuspect, protocol.AgainSilent+time.Second)
 }
 
 func TestJudge(t *testing.T) {
@@ -468,12 +468,12 @@ func TestJudge(t *testing.T) {
 		"one refused against two silent":             {3, []Vote{n, r, n}, time.Second, -1, plan.LivenessRefused},
 		"one connected against two silent":           {3, []Vote{n, c, n}, time.Second, -1, plan.LivenessAlive},
 		"connected and refused":                      {3, []Vote{c, r}, time.Second, -1, plan.LivenessAlive},
-		"connected, but says nothing for long":       {3, []Vote{c, c, c}, hungAfter, -1, plan.LivenessRefused},
+		"connected, but says nothing for long":       {3, []Vote{c, c, c}, protocol.HungAfter, -1, plan.LivenessRefused},
 		"starved witnesses do not count":             {3, []Vote{starved, starved, n}, time.Second, -1, plan.LivenessUnknown},
-		"starved witnesses count in the end":         {3, []Vote{starved, starved, n}, hungAfter, -1, plan.LivenessSilent},
+		"starved witnesses count in the end":         {3, []Vote{starved, starved, n}, protocol.HungAfter, -1, plan.LivenessSilent},
 		"a starved witness that was answered counts": {1, []Vote{{Outcome: Refused, Starved: true}}, time.Second, -1, plan.LivenessRefused},
-		"gossip was answered just now":               {3, []Vote{n, n, n}, time.Second, vetoWithin, plan.LivenessSuspect},
-		"gossip was answered before":                 {3, []Vote{n, n, n}, time.Second, vetoWithin + 1, plan.LivenessSilent},
+		"gossip was answered just now":               {3, []Vote{n, n, n}, time.Second, protocol.VetoWithin, plan.LivenessSuspect},
+		"gossip was answered before":                 {3, []Vote{n, n, n}, time.Second, protocol.VetoWithin + 1, plan.LivenessSilent},
 	}
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {
@@ -547,10 +547,10 @@ func TestForcedHostsAreAskedAboutAtOnce(t *testing.T) {
 	before := len(s.asks)
 	s.run(time.Second)
 	if len(s.asks) != before {
-		t.Fatalf("asked again after less than %s", againSilent)
+		t.Fatalf("asked again after less than %s", protocol.AgainSilent)
 	}
 	s.watch.Force([]fleet.HostID{"h9", "h1", "nobody"})
-	s.run(watchEvery)
+	s.run(protocol.WatchEvery)
 	if len(s.asks) != before+1 {
 		t.Errorf("asked %d times, want once", len(s.asks)-before)
 	}

@@ -46,7 +46,9 @@ func (p *witnessSets) fill(w *Watch) {
 // needed is of how many witnesses a majority must be silent. It is more than
 // there are while a new leader knows few of its hosts: one word is not enough
 // when others could be had in a moment.
-func (p *witnessSets) needed(picked int) int { return max(picked, min(maxWitnesses, p.eligible)) }
+func (p *witnessSets) needed(picked int) int {
+	return max(picked, min(protocol.MaxWitnesses, p.eligible))
+}
 
 // has reports whether a host may bear witness.
 func (p *witnessSets) has(s *watchedHost) bool {
@@ -74,13 +76,13 @@ func (p *witnessSets) pick(s *watchedHost) []fleet.HostID {
 			zones = append(zones, zone)
 		}
 	}
-	asksPerTurn := max(1, (len(zones)+maxWitnesses-1)/maxWitnesses)
+	asksPerTurn := max(1, (len(zones)+protocol.MaxWitnesses-1)/protocol.MaxWitnesses)
 	turn, part := s.askedWitnesses/asksPerTurn, s.askedWitnesses%asksPerTurn
 	first := int(protocol.Hash(string(s.id)) >> 33)
 	start := first + turn
 	take := func(zone string, round int) {
 		hosts := p.hosts[zone]
-		for i := range min(len(hosts), maxWitnesses+1) {
+		for i := range min(len(hosts), protocol.MaxWitnesses+1) {
 			h := hosts[(start+round+i)%len(hosts)]
 			if h != s.id && !slices.Contains(out, h) {
 				out = append(out, h)
@@ -88,17 +90,17 @@ func (p *witnessSets) pick(s *watchedHost) []fleet.HostID {
 			}
 		}
 	}
-	for round := range maxWitnesses {
+	for round := range protocol.MaxWitnesses {
 		for i := range zones {
-			if len(out) < maxWitnesses {
-				take(zones[(first+part*maxWitnesses+i)%len(zones)], round)
+			if len(out) < protocol.MaxWitnesses {
+				take(zones[(first+part*protocol.MaxWitnesses+i)%len(zones)], round)
 			}
 		}
 	}
-	for round := 0; round < maxWitnesses && len(out) < maxWitnesses; round++ {
+	for round := 0; round < protocol.MaxWitnesses && len(out) < protocol.MaxWitnesses; round++ {
 		take(s.zone, round)
 	}
-	for i := 0; i < len(p.starved) && len(out) < maxWitnesses; i++ {
+	for i := 0; i < len(p.starved) && len(out) < protocol.MaxWitnesses; i++ {
 		if h := p.starved[(start+i)%len(p.starved)]; h != s.id && !slices.Contains(out, h) {
 			out = append(out, h)
 		}

@@ -7,6 +7,7 @@ import (
 	"testing"
 	"time"
 
+	"skein/agent/peer/protocol"
 	"skein/agent/plan"
 	"skein/raftfsm/fleet"
 )
@@ -54,7 +55,7 @@ func TestAllWitnessesAreAskedInTurn(t *testing.T) {
 			asked := map[fleet.HostID]bool{}
 			for range tt.asks {
 				picked := w.witnessSets.pick(victim)
-				if len(picked) != min(maxWitnesses, len(tt.zones)) {
+				if len(picked) != min(protocol.MaxWitnesses, len(tt.zones)) {
 					t.Errorf("picked %v", picked)
 				}
 				for i, id := range picked {

@@ -6,6 +6,7 @@ import (
 	"slices"
 	"time"
 
+	"skein/agent/peer/protocol"
 	"skein/agent/plan"
 	"skein/agent/sim/virtual"
 	"skein/raftfsm/fleet"
@@ -73,14 +74,14 @@ type watchedHost struct {
 // voters have. They end with life.
 func (m *Membership) Detector(leader fleet.HostID, run *virtual.Run) *Detector {
 	e := &Detector{
-		m: m, leader: leader, run: run, began: m.time.Now(), phase: m.chance.Between(0, watchEvery-1),
+		m: m, leader: leader, run: run, began: m.time.Now(), phase: m.chance.Between(0, protocol.WatchEvery-1),
 		hosts: map[fleet.HostID]*watchedHost{}, suspects: map[fleet.HostID]*watchedHost{}, witnesses: witnessSet{zones: map[string]*zone{}},
 	}
 	for h := range e.state().Hosts() {
 		e.know(h.ID)
 	}
 	e.takeVoters()
-	e.after(neverSeenAfter, e.pollAll)
+	e.after(protocol.NeverSeenAfter, e.pollAll)
 	m.detectors = append(m.detectors, e)
 	run.OnEnd(e.Close)
 	return e
@@ -145,7 +146,7 @@ func (e *Detector) know(id fleet.HostID) *watchedHost {
 		e.witnesses.add(s)
 		e.file(s)
 		if now > e.began {
-			e.arm(s, now+neverSeenAfter)
+			e.arm(s, now+protocol.NeverSeenAfter)
 		}
 		e.changed()
 	}
@@ -210,7 +211,7 @@ func (e *Detector) unlink() {
 			e.arm(s, v.at)
 		}
 		// All its hosts in one event: they have time to find another voter.
-		e.after(neverSeenAfter+1, func() { e.pollHost(e.hostsOf(v)) })
+		e.after(protocol.NeverSeenAfter+1, func() { e.pollHost(e.hostsOf(v)) })
 	}
 }
 
@@ -233,7 +234,7 @@ func (e *Detector) link(v *view) {
 	}
 	var wait time.Duration
 	if v.voter != e.leader {
-		wait = e.m.chance.Between(0, agesEvery)
+		wait = e.m.chance.Between(0, protocol.AgesEvery)
 	}
 	v.timer = e.after(wait, func() {
 		if v.linked || !e.tells(v.voter) {
@@ -266,7 +267,7 @@ func (e *Detector) agesTold(voter, host fleet.HostID) {
 	}
 	wait := time.Duration(0)
 	if voter != e.leader && s.liveness != plan.LivenessAlive {
-		wait = e.m.chance.Between(0, agesEvery)
+		wait = e.m.chance.Between(0, protocol.AgesEvery)
 	}
 	e.arm(s, e.m.time.Now()+wait)
 }
@@ -305,9 +306,9 @@ func (e *Detector) disturb(s *watchedHost) {
 // the time.
 func (e *Detector) doubt(s *watchedHost) {
 	s.unfound = 0
-	wait := againAnswered
+	wait := protocol.AgainAnswered
 	if s.verdict == plan.LivenessSilent {
-		wait = againSilent
+		wait = protocol.AgainSilent
 	}
 	if s.again > e.m.time.Now()+wait {
 		s.again = e.m.time.Now() + e.m.chance.Between(0, wait)
@@ -317,8 +318,8 @@ func (e *Detector) doubt(s *watchedHost) {
 // after runs f at the first tick after a while.
 func (e *Detector) after(d time.Duration, f func()) *virtual.Timer {
 	now := e.m.time.Now()
-	ticks := (now + d - e.phase + watchEvery - 1) / watchEvery
-	return e.run.After(ticks*watchEvery+e.phase-now, func() {
+	ticks := (now + d - e.phase + protocol.WatchEvery - 1) / protocol.WatchEvery
+	return e.run.After(ticks*protocol.WatchEvery+e.phase-now, func() {
 		if !e.closed {
 			f()
 		}

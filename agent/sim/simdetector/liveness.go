@@ -4,6 +4,7 @@ import (
 	"slices"
 	"time"
 
+	"skein/agent/peer/protocol"
 	"skein/agent/plan"
 	"skein/raftfsm/fleet"
 )
@@ -16,7 +17,7 @@ func (e *Detector) Liveness() plan.FleetLiveness {
 	if e.closed {
 		return plan.FleetLiveness{Hosts: map[fleet.HostID]plan.HostLiveness{}}
 	}
-	if e.liveness.Hosts == nil || len(e.suspects) > 0 && now-e.livenessAt >= livenessEvery {
+	if e.liveness.Hosts == nil || len(e.suspects) > 0 && now-e.livenessAt >= protocol.LivenessEvery {
 		e.liveness, e.livenessAt = e.make(), now
 	}
 	return e.liveness

@@ -5,6 +5,7 @@ import (
 	"slices"
 	"time"
 
+	"skein/agent/peer/protocol"
 	"skein/agent/sim/virtual"
 	"skein/raftfsm/fleet"
 )
@@ -103,7 +104,7 @@ func (m *Membership) dropOpen(host, voter fleet.HostID) {
 
 // lastBeat is when a stream that flowed until now was heard last.
 func (m *Membership) lastBeat(r record) time.Duration {
-	return max(r.heard, m.time.Now()-m.chance.Between(0, beatUp))
+	return max(r.heard, m.time.Now()-m.chance.Between(0, protocol.HostBeat))
 }
 
 // Starve makes a host late, or well again: it says so itself, its word as an

@@ -6,6 +6,7 @@ import (
 	"maps"
 	"slices"
 
+	"skein/agent/peer/protocol"
 	"skein/agent/plan"
 	"skein/raftfsm/fleet"
 )
@@ -104,14 +105,14 @@ func (e *Detector) pick(about *watchedHost) []fleet.HostID {
 			zones = append(zones, name)
 		}
 	}
-	asksPerTurn := max(1, (len(zones)+maxWitnesses-1)/maxWitnesses)
+	asksPerTurn := max(1, (len(zones)+protocol.MaxWitnesses-1)/protocol.MaxWitnesses)
 	turn, part := about.asked/asksPerTurn, about.asked%asksPerTurn
 	first := hashOf(about.id)
 	start := first + turn
 	take := func(name string, round int) {
 		z := e.witnesses.zones[name]
 		for i := range z.hosts {
-			if z.able == 0 || len(out) == maxWitnesses {
+			if z.able == 0 || len(out) == protocol.MaxWitnesses {
 				return
 			}
 			h := z.hosts[(start+round+i)%len(z.hosts)]
@@ -121,17 +122,17 @@ func (e *Detector) pick(about *watchedHost) []fleet.HostID {
 			}
 		}
 	}
-	for round := range maxWitnesses {
+	for round := range protocol.MaxWitnesses {
 		for i := range zones {
-			take(zones[(first+part*maxWitnesses+i)%len(zones)], round)
+			take(zones[(first+part*protocol.MaxWitnesses+i)%len(zones)], round)
 		}
 	}
-	for round := range maxWitnesses {
+	for round := range protocol.MaxWitnesses {
 		take(about.zone, round)
 	}
-	if len(out) < maxWitnesses {
+	if len(out) < protocol.MaxWitnesses {
 		for _, id := range slices.Sorted(maps.Keys(e.m.starved)) {
-			if h := e.hosts[id]; h != nil && h.able && h != about && len(out) < maxWitnesses && !slices.Contains(out, id) {
+			if h := e.hosts[id]; h != nil && h.able && h != about && len(out) < protocol.MaxWitnesses && !slices.Contains(out, id) {
 				out = append(out, id)
 			}
 		}

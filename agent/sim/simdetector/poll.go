@@ -4,6 +4,7 @@ import (
 	"slices"
 	"time"
 
+	"skein/agent/peer/protocol"
 	"skein/agent/plan"
 	"skein/agent/sim/virtual"
 	"skein/raftfsm/fleet"
@@ -30,15 +31,15 @@ func (e *Detector) pollHost(hosts []fleet.HostID) {
 func (e *Detector) heard(s *watchedHost) (heard, limit time.Duration, ever bool) {
 	now := e.m.time.Now()
 	if s.id == e.leader {
-		return now, suspectAfter, true
+		return now, protocol.SuspectAfter, true
 	}
-	heard, limit = s.noticed, neverSeenAfter
+	heard, limit = s.noticed, protocol.NeverSeenAfter
 	slower := e.m.starved[e.leader]
 	for _, v := range e.views {
 		if !v.known {
 			continue
 		}
-		at, within := v.at, suspectAfter
+		at, within := v.at, protocol.SuspectAfter
 		if v.linked {
 			at = now
 		}
@@ -47,13 +48,13 @@ func (e *Detector) heard(s *watchedHost) (heard, limit time.Duration, ever bool)
 				at = r.heard
 			}
 			if r.cut || r.open && !v.linked {
-				within = neverSeenAfter
+				within = protocol.NeverSeenAfter
 			}
 		} else if v.voter != s.id {
 			continue
 		}
 		if v.voter == s.id { // its word is a sign of life of its own
-			at, within = v.at, suspectAfter
+			at, within = v.at, protocol.SuspectAfter
 			if v.linked {
 				at = now
 			}
@@ -63,7 +64,7 @@ func (e *Detector) heard(s *watchedHost) (heard, limit time.Duration, ever bool)
 		}
 	}
 	if slower {
-		limit *= starvedFactor
+		limit *= protocol.StarvedFactor
 	}
 	return heard, limit, ever
 }
@@ -77,17 +78,17 @@ func (e *Detector) session(s *watchedHost) (session uint64) {
 		if !v.known || !r.open {
 			continue
 		}
-		at, within := v.at, suspectAfter
+		at, within := v.at, protocol.SuspectAfter
 		if v.linked {
 			at = now
 		} else {
-			within = neverSeenAfter
+			within = protocol.NeverSeenAfter
 		}
 		if !r.flows {
 			at = r.heard
 		}
 		if e.m.starved[e.leader] || e.m.starved[v.voter] {
-			within *= starvedFactor
+			within *= protocol.StarvedFactor
 		}
 		if now-at <= within {
 			session = max(session, r.session)
@@ -149,13 +150,13 @@ func worthAsking(state fleet.HostState) bool {
 func (e *Detector) ask(s *watchedHost) {
 	witnesses := e.pick(s)
 	if len(witnesses) == 0 {
-		e.arm(s, e.m.time.Now()+againUnclear)
+		e.arm(s, e.m.time.Now()+protocol.AgainUnclear)
 		return
 	}
-	needed := max(len(witnesses), min(maxWitnesses, e.witnesses.eligible))
+	needed := max(len(witnesses), min(protocol.MaxWitnesses, e.witnesses.eligible))
 	s.probing, s.forced, s.disturbed = true, false, false
 	s.asked++
-	e.after(e.m.chance.Between(probeLeast, probeMost-watchEvery), func() {
+	e.after(e.m.chance.Between(protocol.ProbeTry, protocol.ProbeTime-protocol.WatchEvery), func() {
 		if e.hosts[s.id] == s {
 			e.answer(s, witnesses, needed)
 		}
@@ -180,7 +181,7 @@ func (e *Detector) answer(s *watchedHost, witnesses []fleet.HostID, needed int) 
 		} else if reached == nil || was {
 			reached = e.hosts[w]
 		}
-		if reply == virtual.Silent && e.m.starved[w] && now-heard < hungAfter {
+		if reply == virtual.Silent && e.m.starved[w] && now-heard < protocol.HungAfter {
 			continue // it may only be late itself
 		}
 		found[reply]++
@@ -192,16 +193,16 @@ func (e *Detector) answer(s *watchedHost, witnesses []fleet.HostID, needed int) 
 	verdict := e.judge(s, needed, found, now-heard)
 	switch verdict {
 	case plan.LivenessUnknown: // an earlier verdict stands: it was clear
-		s.again = now + againUnclear
+		s.again = now + protocol.AgainUnclear
 	case plan.LivenessSuspect:
-		s.verdict, s.again = plan.LivenessUnknown, now+againUnclear
+		s.verdict, s.again = plan.LivenessUnknown, now+protocol.AgainUnclear
 	default:
 		s.verdict, s.verdictAt, s.again = verdict, now, never
 		switch {
 		case verdict == plan.LivenessAlive:
-			s.again = heard + hungAfter
+			s.again = heard + protocol.HungAfter
 		case verdict == plan.LivenessSilent && e.mayBeFound(s):
-			s.again = now + againSilent
+			s.again = now + protocol.AgainSilent
 		}
 	}
 	if verdict != plan.LivenessUnknown {
@@ -228,7 +229,7 @@ func (e *Detector) judge(s *watchedHost, needed int, found [3]int, age time.Dura
 	switch {
 	case e.m.cfg.OneWitness && silent > 0:
 		return plan.LivenessSilent
-	case connected > 0 && age < hungAfter:
+	case connected > 0 && age < protocol.HungAfter:
 		return plan.LivenessAlive
 	case connected > 0 || refused > 0:
 		return plan.LivenessRefused
@@ -244,7 +245,7 @@ func (e *Detector) judge(s *watchedHost, needed int, found [3]int, age time.Dura
 // it pings one member after another.
 func (e *Detector) pinged(host fleet.HostID) bool {
 	others := max(1, len(e.order)-1)
-	return e.m.net.Linked(e.leader, host) && e.m.chance.Is(vetoWithin.Seconds()/gossipPing.Seconds()/float64(others))
+	return e.m.net.Linked(e.leader, host) && e.m.chance.Is(protocol.VetoWithin.Seconds()/gossipPing.Seconds()/float64(others))
 }
 
 func (e *Detector) see(s *watchedHost, liveness plan.Liveness) {
