@@ -260,11 +260,10 @@ func TestAReportFindsAnotherVoter(t *testing.T) {
 	r.ready(h)
 	ids := r.run(h, 1)
 	h.up()
-	for _, a := range agents[:3] {
-		if a.id() == h.link.Status().Voter {
-			if a == agents[0] {
-				r.cluster.lead(agents[1].id())
-			}
+	voter := h.link.Status().Voter // read once: the link moves to another as soon as this one is gone
+	for i, a := range agents[:3] {
+		if a.id() == voter {
+			r.cluster.lead(agents[(i+1)%3].id())
 			a.kill()
 		}
 	}

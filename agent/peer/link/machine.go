@@ -289,12 +289,20 @@ func (m *Machine) reconsider(now time.Duration, roster trust.Roster) []Effect {
 	stale := m.leaderAge > StaleLeader || m.leaderAge < 0 && now-m.since > StaleLeader
 	if stale && m.other(now, roster, true) {
 		m.passedOf(m.voter).stale = now + staleFor
-		return m.lose(now, fmt.Errorf("it has heard no leader for %s: %w", m.leaderAge, protocol.ErrNoLeader))
+		return m.lose(now, fmt.Errorf("%s: %w", leaderless(m.leaderAge), protocol.ErrNoLeader))
 	}
 	if m.voter == m.self && now-m.since > HomeAgain && m.other(now, roster, false) {
 		return m.lose(now, fmt.Errorf("a stream to oneself shows nobody a sign of life: %w", protocol.ErrTryOther))
 	}
 	return nil
+}
+
+// leaderless says for how long a voter has heard no leader.
+func leaderless(age time.Duration) string {
+	if age < 0 {
+		return "it has heard no leader since it started"
+	}
+	return fmt.Sprintf("it has heard no leader for %s", age.Round(time.Millisecond))
 }
 
 // never is later than everything.
