@@ -111,27 +111,11 @@ func applyEntry(state *fleet.State, log *raft.Log) (out *fleet.Outcome, err erro
 	if err != nil {
 		return nil, err
 	}
-	if err := outgrows(state, log.Index, entry); err != nil {
-		return nil, err
+	if format := state.Outgrown(log.Index, entry, fleet.FormatVersion); format > 0 {
+		return nil, fmt.Errorf("%w: it raises the fleet to format %d, this build reads %d", ErrUnreadable, format, fleet.FormatVersion)
 	}
 	outcome := state.Apply(log.Index, entry)
 	return &outcome, nil
-}
-
-// outgrows is why an entry must not be applied by this build: it raises the
-// fleet's format beyond what the build reads, so that others may read otherwise
-// what follows. Whether it does, only applying it tells.
-func outgrows(state *fleet.State, index uint64, entry fleet.Entry) error {
-	for _, item := range entry.Items {
-		if c, is := item.Command.(fleet.RaiseFormat); is && c.Format > fleet.FormatVersion {
-			trial := state.Clone()
-			trial.Apply(index, entry)
-			if f := trial.Fleet(); f != nil && f.Format > fleet.FormatVersion {
-				return fmt.Errorf("%w: it raises the fleet to format %d, this build reads %d", ErrUnreadable, f.Format, fleet.FormatVersion)
-			}
-		}
-	}
-	return nil
 }
 
 func (m *machine) freeze(log *raft.Log, err error) error {

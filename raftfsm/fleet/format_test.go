@@ -212,3 +212,43 @@ func TestApplyRefusesWhatTheFormatDoesNotHaveYet(t *testing.T) {
 	w.must(RaiseFormat{Format: 2})
 	w.must(early)
 }
+
+// An agent of an older build in the same process sees what it would have decoded.
+func TestAnOlderAgentSeesNoNewerFields(t *testing.T) {
+	said := cordonV2{Until: 7, Rows: []cordonV3{{"a", "b"}}, ByKey: map[string]*cordonV3{"x": {"c", "d"}}}
+	for reads, want := range map[int]cordonV2{
+		1: {Rows: []cordonV3{{Name: "a"}}, ByKey: map[string]*cordonV3{"x": {Name: "c"}}},
+		2: {Until: 7, Rows: []cordonV3{{Name: "a"}}, ByKey: map[string]*cordonV3{"x": {Name: "c"}}},
+		3: said,
+	} {
+		if got := AsRead(said, reads); !reflect.DeepEqual(got, want) {
+			t.Errorf("reading format %d: %+v, want %+v", reads, got, want)
+		}
+	}
+	if got := AsRead(cordonV3{"a", "b"}, 2); got.Note != "" {
+		t.Errorf("a value by itself: %+v", got)
+	}
+	var none *cordonV2
+	if got := AsRead(none, 1); got != nil {
+		t.Errorf("of nothing: %+v", got)
+	}
+}
+
+// Whether an entry takes the fleet beyond a build depends on what reads it, and on
+// whether the entry raises the format indeed.
+func TestAnEntryThatOutgrowsAnAgentIsKnownBeforeItIsApplied(t *testing.T) {
+	w := fleetOf(t, 1)
+	raise := Entry{At: w.at, Items: []Item{{Command: RaiseFormat{Format: 2}}}}
+	if got := w.Outgrown(w.Index()+1, raise, 1); got != 0 {
+		t.Errorf("an entry that is refused raises nothing: %d", got)
+	}
+	w.must(reading(1, 2, 3))
+	for reads, want := range map[int]int{1: 2, 2: 0, 3: 0} {
+		if got := w.Outgrown(w.Index()+1, raise, reads); got != want {
+			t.Errorf("reading format %d: %d, want %d", reads, got, want)
+		}
+	}
+	if w.Fleet().Format != 1 {
+		t.Error("asking has raised the format")
+	}
+}

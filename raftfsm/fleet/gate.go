@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"reflect"
 	"strconv"
+	"sync"
 )
 
 // kindFormats says since which format a kind may be proposed, for those that came
@@ -67,6 +68,32 @@ func trim(c Command, format int) (Command, bool) {
 	default:
 		return c, false
 	}
+}
+
+// AsRead is a value as an agent whose build reads a format sees it when it decodes
+// leniently: fields that came later are skipped. The value itself does not change,
+// and a value without such fields is returned as it is.
+func AsRead[T any](v T, reads int) T {
+	if !hasNewer(reflect.TypeFor[T]()) {
+		return v
+	}
+	return without(reflect.ValueOf(&v).Elem(), reads).Interface().(T)
+}
+
+// Outgrown is the format that an entry raises the fleet to, where that is more than
+// a build reads: it must not apply the entry, since others may read otherwise what
+// follows. Else 0. Whether the entry raises the format, only applying it tells.
+func (s *State) Outgrown(index uint64, e Entry, reads int) int {
+	for _, item := range e.Items {
+		if c, is := item.Command.(RaiseFormat); is && c.Format > reads {
+			trial := s.Clone()
+			trial.Apply(index, e)
+			if format := trial.format(); format > reads {
+				return format
+			}
+		}
+	}
+	return 0
 }
 
 // fieldsNeed is the highest format among the fields that are set in a value, or 0.
@@ -148,6 +175,18 @@ func sinceOf(f reflect.StructField) int {
 // gatedCommands holds, for each registered type, whether it is gated: asked for
 // every command, while most have nothing to ask of. Written by command alone.
 var gatedCommands = map[reflect.Type]bool{}
+
+// gatedMessages is the same for types that AsRead has met.
+var gatedMessages sync.Map // reflect.Type -> bool
+
+func hasNewer(t reflect.Type) bool {
+	if is, known := gatedMessages.Load(t); known {
+		return is.(bool)
+	}
+	is := gated(t)
+	gatedMessages.Store(t, is)
+	return is
+}
 
 // gated reports whether a type has a field that came after the first format, at
 // any depth. No type of a command contains itself.

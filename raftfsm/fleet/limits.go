@@ -57,9 +57,5 @@ const (
 // RUNNING before it counts as healthy. Source: ECS API, DeploymentConfiguration.
 const HealthySettle = 40 * time.Second
 
-// FormatVersion is the newest format that this build reads. What it may propose is
-// said by Fleet.Format, which is raised once every agent reads more: see Gate.
-const FormatVersion = 1
-
 // maxTime bounds stamps (year 9999), so that sums of times never overflow.
 const maxTime Time = 253_402_300_799_000

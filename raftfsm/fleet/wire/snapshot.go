@@ -99,9 +99,17 @@ func (o *snapshotWriter) end() {
 // ReadState reads a snapshot and proves it sound: its checksum, and the
 // invariants of State. Errors: ErrFormat for one that another build wrote,
 // ErrCorrupt, or the reader's.
-func ReadState(r io.Reader) (*fleet.State, error) {
+func ReadState(r io.Reader) (*fleet.State, error) { return ReadStateAs(r, fleet.FormatVersion) }
+
+// ReadStateAs is ReadState for an agent whose build reads a format: see
+// fleet.FormatVersion.
+func ReadStateAs(r io.Reader, reads int) (*fleet.State, error) {
 	in := &snapshotReader{r: r, sum: sha256.New(), builder: fleet.NewBuilder()}
 	s, err := in.read()
+	if err == nil && s.Fleet() != nil && s.Fleet().Format > reads {
+		// Its rows may look well, but what comes next may not.
+		err = fmt.Errorf("the fleet is at format %d, this build reads %d: %w", s.Fleet().Format, reads, ErrFormat)
+	}
 	if err != nil {
 		return nil, fmt.Errorf("read snapshot: %w", err)
 	}
@@ -146,10 +154,6 @@ func (in *snapshotReader) read() (*fleet.State, error) {
 	s, err := in.builder.State()
 	if err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrCorrupt, err)
-	}
-	if f := s.Fleet(); f != nil && f.Format > fleet.FormatVersion {
-		// Its rows may look well, but what comes next may not.
-		return nil, fmt.Errorf("the fleet is at format %d, this build reads %d: %w", f.Format, fleet.FormatVersion, ErrFormat)
 	}
 	return s, nil
 }

@@ -162,6 +162,9 @@ func TestASnapshotOfALaterFormatIsRefused(t *testing.T) {
 	if !errors.Is(err, wire.ErrFormat) || !strings.Contains(fmt.Sprint(err), "the fleet is at format") {
 		t.Errorf("got %v", err)
 	}
+	if later, err := wire.ReadStateAs(bytes.NewReader(written(t, s)), fleet.FormatVersion+1); err != nil || later.Fleet().Format != fleet.FormatVersion+1 {
+		t.Errorf("an agent that reads it got %v", err)
+	}
 }
 
 // seal ends a snapshot as it should end.

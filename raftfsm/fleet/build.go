@@ -1,0 +1,11 @@
+//go:build !nextformat
+
+package fleet
+
+// FormatVersion is the newest format that this build reads. What it may propose is
+// said by Fleet.Format, which is raised once every agent reads more: see Gate.
+//
+// What an agent reads is a property of the agent, not of the program: functions that
+// agents of two builds share in one process (in tests and in the simulator) take it
+// as a parameter, always called reads. See AsRead and State.Outgrown.
+const FormatVersion = 1
