@@ -15,12 +15,13 @@ type ChangeSet struct {
 	Voters   bool
 	Fleet    bool // settings, format or keys
 	Events   bool // at least one decision was recorded
+	Effects  bool // at least one effect was intended, handed, or ended
 }
 
 // FullChangeSet says that everything may have changed, as where a snapshot has taken
 // the place of entries.
 func FullChangeSet(s *State) ChangeSet {
-	t := ChangeSet{Voters: true, Fleet: true, Events: true}
+	t := ChangeSet{Voters: true, Fleet: true, Events: true, Effects: true}
 	for h := range s.Hosts() {
 		t.Hosts = append(t.Hosts, h.ID)
 	}
@@ -45,6 +46,7 @@ func (t *ChangeSet) Merge(o ChangeSet) {
 	t.Voters = t.Voters || o.Voters
 	t.Fleet = t.Fleet || o.Fleet
 	t.Events = t.Events || o.Events
+	t.Effects = t.Effects || o.Effects
 }
 
 // tidy sorts the lists and drops repetitions.

@@ -71,6 +71,7 @@ func (s *State) checkFleet(b *violations) {
 	}
 	b.must(s.fleet.Now == s.now, "fleet: now %s is not %s", s.fleet.Now, s.now)
 	b.must(s.fleet.Epoch > 0 && s.fleet.Format > 0, "fleet: epoch %d, format %d", s.fleet.Epoch, s.fleet.Format)
+	b.must(s.effects.Len() <= MaxEffects, "%d effects", s.effects.Len())
 	b.must(s.receipts.Len() <= MaxReceipts, "%d receipts", s.receipts.Len())
 	b.must(s.events.Len() <= MaxEvents && s.eventMemory <= MaxEventMemory, "%d events, %d bytes", s.events.Len(), s.eventMemory)
 	b.must(s.serviceEventMemory <= MaxServiceEventMemory, "%d bytes of events of services", s.serviceEventMemory)

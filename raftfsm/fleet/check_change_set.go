@@ -31,6 +31,15 @@ func (s *State) CheckChangeSet(t ChangeSet) error {
 			s.checkVoter(&b, v)
 		}
 	}
+	if t.Effects {
+		for e := range s.Effects() {
+			s.checkEffect(&b, e)
+			_, inTime := s.effectsByTime.Get(e)
+			_, ofSubject := s.effectsBySubject.Get(e)
+			b.must(inTime && ofSubject, "effect %s: in the index by time %v, by subject %v", e.ID, inTime, ofSubject)
+		}
+		b.must(s.effects.Len() == s.effectsByTime.Len(), "%d effects, %d by time", s.effects.Len(), s.effectsByTime.Len())
+	}
 	return b.err()
 }
 

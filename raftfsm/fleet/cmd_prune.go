@@ -5,7 +5,7 @@ import (
 )
 
 // Prune removes what is over and old: tasks stopped (and confirmed), hosts
-// forgotten, tokens expired or used up, and names of removed services with
+// forgotten, tokens expired or used up, effects that ended, and names of removed services with
 // their events, since before a time that is at least 1 h ago; receipts when they are older than
 // 24 h too. A command removes at most 10,000 rows of a table: while
 // [State.Prunable] says so, there is more.
@@ -32,6 +32,9 @@ func (c Prune) apply(s *State, x *applyContext) ([]string, error) {
 	for _, r := range s.prunableReceipts(c.Before, maxPruned) {
 		s.removeReceipt(r)
 	}
+	for _, e := range s.prunableEffects(c.Before, maxPruned) {
+		s.removeEffect(e)
+	}
 	for _, f := range s.prunableNames(c.Before, maxPruned) {
 		s.former.Delete(f.Name)
 		s.dropServiceEvents(f.Name)
@@ -44,7 +47,7 @@ func (c Prune) apply(s *State, x *applyContext) ([]string, error) {
 func (s *State) Prunable(before Time) bool {
 	return len(s.prunableTasks(before, 1)) > 0 || len(s.prunableHosts(before, 1)) > 0 ||
 		len(s.prunableTokens(before, 1)) > 0 || len(s.prunableReceipts(before, 1)) > 0 ||
-		len(s.prunableNames(before, 1)) > 0
+		len(s.prunableNames(before, 1)) > 0 || len(s.prunableEffects(before, 1)) > 0
 }
 
 func (s *State) prunableTasks(before Time, most int) []*Task {
@@ -87,6 +90,17 @@ func (s *State) prunableReceipts(before Time, most int) []*ReceiptRow {
 		all = append(all, r)
 		return true
 	})
+	return all
+}
+
+func (s *State) prunableEffects(before Time, most int) []*Effect {
+	var all []*Effect
+	for e := range s.endedEffects() {
+		if e.EndedAt >= before || len(all) == most {
+			break
+		}
+		all = append(all, e)
+	}
 	return all
 }
 

@@ -84,7 +84,7 @@ func (s *State) mayHaveCondition(subject string) bool {
 
 // named is a subject as decisions have it, which name hosts as people do.
 func (s *State) named(subject string) string {
-	if id, ok := strings.CutPrefix(subject, "host:"); ok {
+	if id, ok := strings.CutPrefix(subject, "host:"); ok && s.Host(HostID(id)) != nil {
 		return subjectOf(s.Host(HostID(id)))
 	}
 	return subject

@@ -98,8 +98,10 @@ func (g *scenario) command() fleet.Command {
 		return g.stop()
 	case n < 78:
 		return g.hostCommand()
-	case n < 90:
+	case n < 88:
 		return g.serviceCommand()
+	case n < 92:
+		return g.effectCommand()
 	default:
 		return g.fleetCommand()
 	}
@@ -318,6 +320,38 @@ func (g *scenario) serviceCommand() fleet.Command {
 			c.Subject = fleet.TaskSubject(g.someTask(func(t *fleet.Task) bool { return t.Host == "" }))
 		}
 		return c
+	}
+}
+
+func (g *scenario) effectCommand() fleet.Command {
+	var open []*fleet.Effect
+	for e := range g.OpenEffects() {
+		open = append(open, e)
+	}
+	if len(open) == 0 || g.IntN(3) == 0 {
+		return g.intend()
+	}
+	e := open[g.IntN(len(open))]
+	h := g.someHost()
+	if e.Status == fleet.EffectPending && g.IntN(8) > 0 {
+		return fleet.HandEffect{ID: e.ID, Attempt: e.Attempt + 1, Host: h.ID, Session: h.Session.N}
+	}
+	if g.IntN(10) == 0 {
+		return fleet.WithdrawEffect{ID: e.ID, Why: "game"}
+	}
+	return fleet.FinishEffect{
+		ID: e.ID, Attempt: max(0, e.Attempt-g.IntN(20)/19), Verdict: fleet.EffectVerdict(g.IntN(8)), Outcome: []byte("game"), Why: "game",
+	}
+}
+
+func (g *scenario) intend() fleet.Command {
+	g.next++
+	subjects := []string{fleet.ServiceSubject(g.someService()), fleet.HostSubject(g.someHost().ID), "fleet:"}
+	subjects = append(subjects, fleet.TaskSubject(g.someTask(func(*fleet.Task) bool { return true })))
+	return fleet.IntendEffect{
+		ID: fleet.EffectID(fmt.Sprint("e-", g.next)), EffectKind: "webhook", Subject: subjects[g.IntN(4)],
+		Role:  []fleet.Role{fleet.VoterRole(), fleet.DriverRole("aws"), fleet.HostRole(g.someHost().ID)}[g.IntN(3)],
+		Input: []byte("game"), Deadline: g.at + fleet.Time(g.IntN(100_000)), TimeoutMs: int64(g.IntN(20_000)), MaxAttempts: g.IntN(4),
 	}
 }
 

@@ -29,6 +29,9 @@ type indices struct {
 
 	serviceEventsByAge *btree.BTreeG[*Event] // service_events.go
 	serviceEventMemory int                   // bytes in the rings of all services
+
+	effectsByTime    *btree.BTreeG[*Effect] // see lessEffectTime
+	effectsBySubject *btree.BTreeG[*Effect]
 }
 
 // derived lists every index once: clones, the building of a State and Check range
@@ -46,6 +49,8 @@ var derived = []index{
 	treeIndex("counts by zone", func(x *indices) **btree.BTreeG[zoneCounts] { return &x.zones }, lessZoneCounts),
 	treeIndex("deadlines", func(x *indices) **btree.BTreeG[deadline] { return &x.due }, lessDeadline),
 	treeIndex("events of services by age", func(x *indices) **btree.BTreeG[*Event] { return &x.serviceEventsByAge }, lessEventAge),
+	treeIndex("effects by time", func(x *indices) **btree.BTreeG[*Effect] { return &x.effectsByTime }, lessEffectTime),
+	treeIndex("effects by subject", func(x *indices) **btree.BTreeG[*Effect] { return &x.effectsBySubject }, lessEffectSubject),
 	treeIndex("receipts by age", func(x *indices) **btree.BTreeG[*ReceiptRow] { return &x.receiptsByAge }, lessReceipt),
 }
 
@@ -220,4 +225,18 @@ func (s *State) indexHost(old, h *Host) {
 		s.hostByKey.Set(h.Cert.PublicKey, h.ID)
 	}
 	s.dueHost(old, h)
+}
+
+// indexEffect moves an effect from its old row to its new one; either may be nil. Its
+// subject never changes.
+func (s *State) indexEffect(old, e *Effect) {
+	if old != nil {
+		s.effectsByTime.Delete(old)
+	}
+	if e == nil {
+		s.effectsBySubject.Delete(old)
+		return
+	}
+	s.effectsByTime.Set(e)
+	s.effectsBySubject.Set(e)
 }

@@ -40,6 +40,10 @@ const (
 	KindPrune           Kind = 29
 	KindReplaceTasks    Kind = 30
 	KindPlaceTasks      Kind = 31
+	KindIntendEffect    Kind = 32
+	KindHandEffect      Kind = 33
+	KindFinishEffect    Kind = 34
+	KindWithdrawEffect  Kind = 35
 )
 
 // kindEntry is what the codec must know of a kind.
@@ -80,6 +84,10 @@ var registry = map[Kind]kindEntry{
 	KindPrune:           command[Prune]("prune"),
 	KindReplaceTasks:    command[ReplaceTasks]("replace-tasks"),
 	KindPlaceTasks:      command[PlaceTasks]("place-tasks"),
+	KindIntendEffect:    command[IntendEffect]("intend-effect"),
+	KindHandEffect:      command[HandEffect]("hand-effect"),
+	KindFinishEffect:    command[FinishEffect]("finish-effect"),
+	KindWithdrawEffect:  command[WithdrawEffect]("withdraw-effect"),
 }
 
 // command registers a command type under its name.

@@ -22,6 +22,16 @@ const (
 	MaxTokenUses   = 10_000 // hosts that one join token admits
 	MaxRevisions   = 100    // revisions kept of a service besides those with live tasks
 
+	// Effects are few: at most one a task that stops or a service that is deployed is
+	// open, and those that ended give way. With all of them full they take 60 MB.
+	MaxEffects        = 10_000
+	MaxEffectInput    = 4 << 10 // bytes
+	MaxEffectOutcome  = 2 << 10
+	MaxEffectToken    = 128
+	MaxEffectAttempts = 100
+	MaxEffectTimeout  = 10 * time.Minute   // of one attempt
+	MaxEffectLife     = 7 * 24 * time.Hour // until the deadline
+
 	MaxReceipts    = 10_000         // a hundred writes a second for 100 s, a few MB
 	ReceiptKept    = 24 * time.Hour // how long a retry finds its first answer
 	MaxEvents      = 4_096          // entries of the ring of events

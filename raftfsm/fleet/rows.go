@@ -22,6 +22,7 @@ const (
 	TableEvents
 	TableConditions
 	TableServiceEvents
+	TableEffects
 )
 
 // Meta is the one row about the State itself.

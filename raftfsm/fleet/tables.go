@@ -21,6 +21,7 @@ type tables struct {
 	conditions *btree.BTreeG[conditionItem]
 
 	serviceEvents *btree.BTreeG[serviceEventItem] // service_events.go
+	effects       *btree.Map[EffectID, *Effect]
 }
 
 // nouns describes every table once. Clones, snapshots, checks and the building of
@@ -71,6 +72,9 @@ func init() {
 		}),
 		treeNoun(TableServiceEvents, func(t *tables) **btree.BTreeG[serviceEventItem] { return &t.serviceEvents }, lessServiceEvent, hooks[Event, serviceEventItem]{
 			key: itemOfServiceEvent, check: (*State).checkServiceEvent, index: (*State).indexServiceEvent,
+		}),
+		mapNoun(TableEffects, func(t *tables) **btree.Map[EffectID, *Effect] { return &t.effects }, hooks[Effect, EffectID]{
+			key: func(e *Effect) EffectID { return e.ID }, check: (*State).checkEffect, index: func(s *State, e *Effect) { s.indexEffect(nil, e) },
 		}),
 	}
 }

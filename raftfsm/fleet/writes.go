@@ -164,3 +164,19 @@ func (s *State) removeConditions(x *applyContext, subject string) {
 		s.removeCondition(x, old)
 	}
 }
+
+func (s *State) putEffect(x *applyContext, e Effect) {
+	e.ModifyIndex = x.index
+	old := s.Effect(e.ID)
+	s.effects.Set(e.ID, &e)
+	s.indexEffect(old, &e)
+	x.out.ChangeSet.Effects = true
+	if !e.Open() {
+		s.touchSubject(x, e.Subject) // whoever intended it looks at it again
+	}
+}
+
+func (s *State) removeEffect(old *Effect) {
+	s.effects.Delete(old.ID)
+	s.indexEffect(old, nil)
+}
