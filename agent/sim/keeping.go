@@ -66,7 +66,9 @@ func (k *keeping) input() keeper.Input {
 		Starved: func(id fleet.HostID) bool { return w.hosts[id].starved },
 	}
 	for v := range in.State.Voters() {
-		in.Installs[v.ID] = node.SnapshotInstalls(v.ID)
+		if in.Installs[v.ID] = node.SnapshotInstalls(v.ID); in.Installs[v.ID] >= keeper.MaxInstalls {
+			w.watch.checker.Stuck(v.ID)
+		}
 	}
 	for _, m := range node.Members() {
 		in.Members = append(in.Members, keeper.Member{ID: m.ID, Voting: m.Voting})

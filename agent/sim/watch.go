@@ -200,6 +200,7 @@ func (x *watch) acked(r *request, index uint64, result fleet.Result) {
 
 // faults says whether something is wrong with a host that lasts.
 func (x *watch) faults(h *host) {
+	x.checker.Impaired(h.id, h.runtime != runtimeUp || h.disk != diskWell || h.starved || h.slow > 1)
 	x.checker.SetFaults(h.id, h.runtime != runtimeUp || h.disk != diskWell || h.starved || h.slow > 1 || h.skew != 0 || h.cuts > 0 || h.pairs > 1 || h.frozen())
 }
 

@@ -77,7 +77,10 @@ func (c *Checker) silenceHost(cmd fleet.SilenceHost) {
 		return
 	}
 	c.falseDeath(h, "silent")
+	c.paced(h)
 	h.state, h.stateSince, h.flaps = fleet.HostSilent, c.model.now, cmd.Flaps
+	h.silentSince, h.silentAt = c.model.now, c.now()
+	c.halfHeard(h)
 	c.reweigh(h)
 }
 
@@ -163,6 +166,13 @@ func (h *host) tasks() []*task {
 		return 1
 	})
 	return list
+}
+
+// hostMoved notes that the state of a host has changed.
+func (c *Checker) hostMoved() {
+	if m := &c.model; m.hostsChangedAt != c.log.index {
+		m.hostsChangedBefore, m.hostsChangedAt = m.hostsChangedAt, c.log.index
+	}
 }
 
 // touch has a host's row compared at the end of the entry.

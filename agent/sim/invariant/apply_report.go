@@ -24,6 +24,7 @@ func (c *Checker) report(cmd fleet.Report) {
 	if h.state == fleet.HostJoining && passed(cmd.SelfCheck) {
 		h.state, h.stateSince, h.everReady = fleet.HostReady, c.model.now, true
 		c.opened(h)
+		c.hostMoved()
 	}
 	for i := range cmd.Tasks {
 		c.reportTask(h, &cmd.Tasks[i])
@@ -92,6 +93,7 @@ func (c *Checker) reportTask(h *host, r *fleet.TaskReport) {
 
 // moveOn takes in a task's new status, health and attempt.
 func (c *Checker) moveOn(t *task, r *fleet.TaskReport) {
+	heard, wasToRun := t.session >= t.host.bootSession, t.toRun
 	anew := t.last < fleet.TaskRunning || t.attempt > 0 && r.Attempt > t.attempt
 	t.attempt = max(t.attempt, r.Attempt)
 	if r.Status == fleet.TaskRunning {
@@ -102,12 +104,18 @@ func (c *Checker) moveOn(t *task, r *fleet.TaskReport) {
 			}
 		}
 		t.health = max(r.Health, fleet.HealthUnknown)
+		if s := t.service; s != nil && t.toRun && t.revision == s.revision && c.model.now >= t.started+lastingRun {
+			s.lasted()
+		}
 	}
 	if r.Status != t.last {
 		c.status(t, r.Status)
 	}
 	if r.Status > fleet.TaskRunning {
 		c.endByItself(t, r)
+		if wasToRun {
+			c.failed(t, r, heard)
+		}
 	}
 	if r.Status == fleet.TaskStopped {
 		t.hostSaid = true

@@ -21,7 +21,13 @@ func (c *Checker) putService(cmd fleet.PutService, revision fleet.RevisionID) {
 		s = &service{name: cmd.Name, defs: map[fleet.RevisionID]*definition{}, live: map[fleet.TaskID]*task{}}
 		c.model.services[cmd.Name] = s
 	}
+	if revision != s.revision {
+		s.failures, s.notBefore, s.roundFrom = 0, 0, 0
+	}
 	s.revision, s.grace = revision, fleet.Time(cmd.GraceS)*1000
+	if after := fleet.Time(cmd.OnDisconnect.StopAfterMs); after != s.stopAfter {
+		s.stopAfter, s.stopAfterAt = after, c.now()
+	}
 	s.defs[revision] = c.model.defs[cmd.TaskDef]
 	if d := fleet.Time(cmd.OnDisconnect.StopAfterMs); d > 0 && (s.cutOff == 0 || d < s.cutOff) {
 		s.cutOff = d
@@ -36,7 +42,7 @@ func (s *service) set(index uint64, desired, minPer, maxPer int) {
 	if lower*100 < desired*minPer {
 		lower++
 	}
-	s.settings = append(s.settings, setting{index, desired, lower, desired * maxPer / 100, minPer, maxPer})
+	s.settings = append(s.settings, setting{index, desired, lower, desired * maxPer / 100, minPer, maxPer, s.grace})
 	if len(s.settings) > settingsKept {
 		s.settings = append(s.settings[:0], s.settings[1:]...)
 	}

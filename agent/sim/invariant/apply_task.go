@@ -85,6 +85,7 @@ func (c *Checker) stopTasks(e *Entry, cmd fleet.StopTasks) {
 		}
 		if c.model.planning {
 			stops.note(c, t, e.Planned)
+			c.graceOver(t, cmd.Cause, e.Planned)
 		}
 		was := t.held()
 		t.toRun, t.cause = false, cmd.Cause

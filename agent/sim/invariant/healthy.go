@@ -101,6 +101,7 @@ func (s *service) fellSince(planned uint64, at fleet.Time) (healthy, running int
 // reweigh counts all tasks of a host anew: its life or boot has changed.
 func (c *Checker) reweigh(h *host) {
 	c.touch(h)
+	c.hostMoved()
 	for _, t := range h.held {
 		c.encodedSize(t)
 		if t.service != nil {

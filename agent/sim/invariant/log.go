@@ -1,7 +1,6 @@
 package invariant
 
 import (
-	"fmt"
 	"time"
 
 	"skein/raftfsm/fleet"
@@ -31,7 +30,8 @@ type logbook struct {
 	leaders     map[uint64]fleet.RaftID
 	votes       map[ballot]fleet.RaftID
 	wiped       map[fleet.RaftID]bool
-	cut         bool // by an operator: machines may know of what it lost
+	stuck       map[fleet.RaftID]bool // takes no snapshot
+	cut         bool                  // by an operator: machines may know of what it lost
 	receipts    map[string]receipt
 	byAge       []string // tokens, oldest first
 }
@@ -41,6 +41,7 @@ func newLogbook() logbook {
 		leaders:  map[uint64]fleet.RaftID{},
 		votes:    map[ballot]fleet.RaftID{},
 		wiped:    map[fleet.RaftID]bool{},
+		stuck:    map[fleet.RaftID]bool{},
 		receipts: map[string]receipt{},
 	}
 }
@@ -55,6 +56,9 @@ func (c *Checker) Committed(e Entry) {
 	c.log.index, c.log.term = e.Index, e.Term
 	m := &c.model
 	if e.Entry.At > m.now && e.Entry.At <= latestStamp {
+		if m.now > 0 && e.Entry.At.Sub(m.now) > c.now()-m.nowAt+clockJump {
+			m.jumpedAt = c.now()
+		}
 		m.now, m.nowAt = e.Entry.At, c.now()
 	}
 	c.settle()
@@ -62,6 +66,7 @@ func (c *Checker) Committed(e Entry) {
 		c.item(&e, i)
 	}
 	c.spread(&e)
+	c.surplus(&e)
 	c.compare(e.After)
 }
 
@@ -96,6 +101,7 @@ func (c *Checker) apply(e *Entry, item *fleet.Item, result *fleet.Result) {
 	case fleet.InitFleet:
 		c.admit(cmd.Host.ID, cmd.Host.Name, cmd.Host.Zone)
 		c.model.everRaft[cmd.RaftID] = true
+		c.model.voters[cmd.RaftID] = fleet.VoterVoting
 	case fleet.AdmitHost:
 		c.admitHost(e, cmd, result)
 	case fleet.OpenSession:
@@ -115,11 +121,16 @@ func (c *Checker) apply(e *Entry, item *fleet.Item, result *fleet.Result) {
 	case fleet.ExpireTasks:
 		c.expireTasks(cmd)
 	case fleet.PutSetting:
-		if cmd.Name == fleet.SettingLostAfter {
+		switch cmd.Name {
+		case fleet.SettingLostAfter:
 			c.model.lostAfter = fleet.Time(cmd.Value)
+		case fleet.SettingVoters:
+			c.model.setVoters = int(cmd.Value)
 		}
 	case fleet.SetVoter:
-		c.setVoter(cmd)
+		c.setVoter(item.By, cmd)
+	case fleet.RemoveVoter:
+		delete(c.model.voters, cmd.ID)
 	case fleet.RevokeCert:
 		if h := c.model.hosts[cmd.Host]; h != nil {
 			h.revoked = true
@@ -150,6 +161,9 @@ func (c *Checker) applyWork(e *Entry, item *fleet.Item, result *fleet.Result) {
 	case fleet.CreateTasks:
 		if s := c.model.services[serviceOf(cmd.Revision)]; s != nil {
 			c.createTasks(cmd.Tasks, s, cmd.Revision, s.defs[cmd.Revision])
+			if c.model.planning {
+				c.starts(s, cmd.Revision, e.Planned)
+			}
 		}
 	case fleet.AssignTasks:
 		c.assignTasks(cmd)
@@ -164,16 +178,4 @@ func (c *Checker) applyWork(e *Entry, item *fleet.Item, result *fleet.Result) {
 	case fleet.Report:
 		c.report(cmd)
 	}
-}
-
-// setVoter watches the names of logs. A wiped disk that came back under its old
-// name could vote twice.
-func (c *Checker) setVoter(cmd fleet.SetVoter) {
-	if cmd.Phase != fleet.VoterPreparing {
-		return
-	}
-	c.hold(raftIDsAreNew, !c.model.everRaft[cmd.ID], func() string {
-		return fmt.Sprintf("voter %s is being made, and a log of that name was there before", cmd.ID)
-	})
-	c.model.everRaft[cmd.ID] = true
 }

@@ -83,6 +83,7 @@ func (c *Checker) StartRecorded(on Machine, task fleet.TaskID, name string, task
 	c.tick()
 	r := c.remains(on, task)
 	c.oneAttempt(r, taskAttempt)
+	c.alone(r, taskAttempt)
 	r.attempt = taskAttempt
 	r.container(name).attempt = attempt
 }

@@ -11,7 +11,10 @@ import (
 type model struct {
 	now       fleet.Time
 	nowAt     time.Duration // when that was
+	jumpedAt  time.Duration // when it last went ahead faster than the clock
 	lostAfter fleet.Time
+	voters    map[fleet.RaftID]fleet.VoterPhase
+	setVoters int // as the setting has it
 	hosts     map[fleet.HostID]*host
 	services  map[string]*service
 	tasks     map[fleet.TaskID]*task
@@ -22,6 +25,9 @@ type model struct {
 	everTask  map[uint64]struct{}    // hashes of all task ids there ever were
 	everRaft  map[fleet.RaftID]bool
 
+	hostsChangedAt     uint64 // index of the entry by which a host's state last changed
+	hostsChangedBefore uint64 // and of the one before
+
 	planning  bool   // a planner's command is being applied
 	pass      uint64 // and Entry.Planned of its pass
 	dirty     []*task
@@ -31,6 +37,8 @@ type model struct {
 func newModel() model {
 	return model{
 		lostAfter: fleet.Time(fleet.DefaultSettings().LostAfterMs),
+		setVoters: fleet.DefaultSettings().Voters,
+		voters:    map[fleet.RaftID]fleet.VoterPhase{},
 		hosts:     map[fleet.HostID]*host{},
 		services:  map[string]*service{},
 		tasks:     map[fleet.TaskID]*task{},
@@ -46,7 +54,9 @@ type host struct {
 	name, zone  string
 	state       fleet.HostState
 	stateSince  fleet.Time
-	flaps       int // silences in a row, each soon after a return
+	silentSince fleet.Time    // while silent or lost: when it fell silent
+	silentAt    time.Duration // the same by the checker's clock
+	flaps       int           // silences in a row, each soon after a return
 	everReady   bool
 	cordoned    bool
 	draining    bool
@@ -79,10 +89,18 @@ type service struct {
 	// healthy and running count tasks that are to run, RUNNING and reachable.
 	healthy, running int
 	falls            []fall
-	changedAt        uint64     // index of the entry by which a task of it last came, went or was placed
-	changedBefore    uint64     // and of the one before
-	failedAt         fleet.Time // when a task of it last ended by itself
-	cutOff           fleet.Time // shortest onDisconnect it ever had; 0: none
+	changedAt        uint64        // index of the entry by which a task of it last came, went or was placed
+	changedBefore    uint64        // and of the one before
+	failedAt         fleet.Time    // when a task of it last ended by itself
+	cutOff           fleet.Time    // shortest onDisconnect it ever had; 0: none
+	stopAfter        fleet.Time    // its onDisconnect now; 0: keep
+	stopAfterAt      time.Duration // since when
+
+	// Its crash back-off, as far as this checker can tell.
+	failures      int        // rounds of starts that failed in a row
+	notBefore     fleet.Time // no start until then
+	roundFrom     fleet.Time // tasks made before are of an earlier round
+	failedAtIndex uint64     // of the entry that told of the newest failed round
 }
 
 // setting is what an operator wanted of a service from an index on.
@@ -91,6 +109,7 @@ type setting struct {
 	desired        int
 	lower, upper   int
 	minPer, maxPer int
+	grace          fleet.Time
 }
 
 // fall is a task that stopped being healthy, or running.
@@ -120,8 +139,9 @@ type task struct {
 	created, started, stoppedAt fleet.Time
 	at                          time.Duration // since when it is last
 	unconfirmed                 bool
-	hostSaid                    bool // STOPPED by its host's word
-	healthy, running            bool // as the service counts it
+	began                       string // boot in which its start was recorded
+	hostSaid                    bool   // STOPPED by its host's word
+	healthy, running            bool   // as the service counts it
 	healthyAt                   uint64
 	dirty                       bool
 }

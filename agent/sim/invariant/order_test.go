@@ -40,7 +40,7 @@ func TestTheLogHasOneLeaderAtATime(t *testing.T) {
 		}},
 		{"a voter's new log has a new id", "", func(r *rig) { r.do(fleet.SetVoter{ID: "h2.1", Phase: fleet.VoterPreparing}) }},
 		{"a voter's new log has an id that was there before", "I9", func(r *rig) {
-			r.c.setVoter(fleet.SetVoter{ID: "h1.1", Phase: fleet.VoterPreparing})
+			r.c.setVoter("", fleet.SetVoter{ID: "h1.1", Phase: fleet.VoterPreparing})
 		}},
 		{"a report of an old session is refused by State", "", func(r *rig) {
 			r.open("h1", "boot-1")

@@ -62,10 +62,7 @@ func (q *quiescence) say(format string, args ...any) {
 func (q *quiescence) old(since time.Duration) bool { return q.c.now()-since > q.patience }
 
 // well reports whether a host is up and heard by a majority of voters.
-func (q *quiescence) well(id fleet.HostID) bool {
-	w := q.c.world[id]
-	return w != nil && w.condition == virtual.Up && 2*w.voters > w.of
-}
+func (q *quiescence) well(id fleet.HostID) bool { return q.c.heard(id) }
 
 // room finds a host that takes one more task of a definition: brute force.
 func (q *quiescence) room(d *definition) *host {

@@ -47,10 +47,13 @@ func (m *model) rebuild(s *fleet.State) {
 	*m = newModel()
 	m.everTask, m.everRaft, m.now = ever, raft, s.Now()
 	if f := s.Fleet(); f != nil {
-		m.lostAfter = fleet.Time(f.Settings.LostAfterMs)
+		m.lostAfter, m.setVoters = fleet.Time(f.Settings.LostAfterMs), f.Settings.Voters
 	}
 	for row := range s.TaskDefs() {
 		m.defs[row.ID] = define(row)
+	}
+	for row := range s.Voters() {
+		m.voters[row.ID] = row.Phase
 	}
 	for row := range s.Hosts() {
 		m.hosts[row.ID] = hostOf(row, s.Index())
@@ -77,7 +80,8 @@ func hostOf(row *fleet.Host, index uint64) *host {
 
 func serviceFrom(row *fleet.Service, s *fleet.State, defs map[fleet.TaskDefID]*definition) *service {
 	v := &service{name: row.Name, draining: row.Status == fleet.ServiceDraining, grace: fleet.Time(row.GraceS) * 1000,
-		revision: row.Revision, cutOff: fleet.Time(row.OnDisconnect.StopAfterMs), changedAt: s.Index(),
+		revision: row.Revision, cutOff: fleet.Time(row.OnDisconnect.StopAfterMs),
+		stopAfter: fleet.Time(row.OnDisconnect.StopAfterMs), changedAt: s.Index(),
 		defs: map[fleet.RevisionID]*definition{}, live: map[fleet.TaskID]*task{}}
 	for r := range s.Revisions(row.Name) {
 		v.defs[r.ID] = defs[r.TaskDef]

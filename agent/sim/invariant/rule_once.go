@@ -1,6 +1,10 @@
 package invariant
 
-import "fmt"
+import (
+	"fmt"
+
+	"skein/raftfsm/fleet"
+)
 
 // oneAttempt is a part of I6: a task is begun once in a boot. After a restart of
 // the machine a cold start may begin it again, under a higher attempt. Source:
@@ -9,6 +13,30 @@ func (c *Checker) oneAttempt(r *remains, attempt int) {
 	c.hold(oneAttemptABoot, r.attempt == 0 || r.attempt == attempt, func() string {
 		return fmt.Sprintf("%s: attempt %d of task %s begins in boot %s, in which attempt %d had begun", r.on.id.Host, attempt, r.id, r.on.id.Boot, r.attempt)
 	})
+}
+
+// alone is a part of I6: nobody knows how far a standalone task had come when its
+// machine restarted, so that it is never begun again. Source: cmd/skein/DESIGN.md
+// "Task lifecycle".
+func (c *Checker) alone(r *remains, attempt int) {
+	t := r.task
+	if t == nil || t.service != nil {
+		return
+	}
+	c.hold(standaloneOnce, attempt == 1 && (t.began == "" || t.began == r.on.id.Boot), func() string {
+		return fmt.Sprintf("%s: attempt %d of standalone task %s begins in boot %s; it had begun in boot %q", r.on.id.Host, attempt, r.id, r.on.id.Boot, t.began)
+	})
+	t.began = r.on.id.Boot
+}
+
+// RecordsLost says that a machine's disk has lost its records of starts: what it
+// began, it does not know.
+func (c *Checker) RecordsLost(id fleet.HostID) {
+	for _, t := range c.model.tasks {
+		if t.host != nil && t.host.id == id {
+			t.began = ""
+		}
+	}
 }
 
 // recordFirst is a part of I6: the record of a container's start is durable before

@@ -40,7 +40,16 @@ const (
 	noFalseDeath
 	lostAfterSilence
 	onlyLostExpire
+	silencePaced
+	halfIsHeard
 	modelAgrees
+	missingStart
+	backOffKept
+	graceKept
+	oneCopy
+	surplusFromFullest
+	votersStay
+	standaloneOnce
 	rules
 )
 
@@ -80,5 +89,14 @@ var book = [rules]struct{ name, words string }{
 	noFalseDeath:        {"silence", "a host that is up, heard and untouched by faults is not called silent or lost"},
 	lostAfterSilence:    {"silence", "a host is lost only after lostAfter of silence"},
 	onlyLostExpire:      {"silence", "tasks expire only on lost hosts"},
+	silencePaced:        {"silence", "in 10 minutes max(3, 5 %) hosts are silenced at once, and then one each 10 s"},
+	halfIsHeard:         {"silence", "no host is silenced by a leader that hears less than half of the fleet"},
+	missingStart:        {"starts", "a planner starts no more tasks than are missing"},
+	backOffKept:         {"starts", "a planner starts no task before the service's back-off is over"},
+	graceKept:           {"grace", "no task is stopped as unhealthy within its grace period"},
+	oneCopy:             {"one copy", "stop-after work that may still run is not replaced"},
+	surplusFromFullest:  {"I13", "surplus is stopped in the zone with most of the service's tasks first"},
+	votersStay:          {"voters", "our own action never leaves fewer voters than are wanted"},
+	standaloneOnce:      {"I6", "a standalone task has one attempt, and begins in one boot"},
 	modelAgrees:         {"model", "State's rows are what its commands say"},
 }

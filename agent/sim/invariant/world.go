@@ -15,14 +15,16 @@ const calmFor = 10 * time.Second
 
 // surroundings is what the simulator says of a host.
 type surroundings struct {
-	condition    virtual.Condition
-	since        time.Duration // of condition
-	voters       int           // that hear it and are heard
-	of           int
-	heardBy      time.Duration // since when a majority, valid while there is one
-	activeFaults bool
-	faults       time.Duration // a fault touches it until then
-	unseen       time.Duration // a leader may not see it until then
+	condition     virtual.Condition
+	since         time.Duration // of condition
+	voters        int           // that hear it and are heard
+	of            int
+	heardBy       time.Duration // since when a majority, valid while there is one
+	activeFaults  bool
+	faults        time.Duration // a fault touches it until then
+	unseen        time.Duration // a leader may not see it until then
+	impaired      bool          // its agent cannot do what it decides
+	impairedUntil time.Duration // when it last could not
 	// unheard is the newest spell in which it may have heard no voter: not linked to
 	// a majority of them (fewer open no session), not up, or touched by a fault.
 	unheard spell
@@ -92,6 +94,16 @@ func (c *Checker) SetFaults(id fleet.HostID, on bool) {
 	c.listen(id, w)
 }
 
+// Impaired says that an agent cannot do what it decides from now on, or can again: its
+// runtime does not answer, its disk takes nothing, it is starved.
+func (c *Checker) Impaired(id fleet.HostID, on bool) {
+	w := c.around(id)
+	if w.impaired && !on {
+		w.impairedUntil = c.now()
+	}
+	w.impaired = on
+}
+
 // Unseen says that a leader may rightly not see a host until a time, though it is
 // well: its voter has died, and its next one has not told of it yet. Placement
 // shuns such a host; nobody may take it for dead.
@@ -145,6 +157,12 @@ func (c *Checker) led(by fleet.RaftID) {
 	if c.unled.until == forEver {
 		c.unled.until = c.now()
 	}
+}
+
+// heard reports whether a host is up and heard by a majority of voters.
+func (c *Checker) heard(id fleet.HostID) bool {
+	w := c.world[id]
+	return w != nil && w.condition == virtual.Up && 2*w.voters > w.of
 }
 
 // calm reports whether a host has been up, heard by a majority of voters and
