@@ -103,8 +103,8 @@ func TestMessagesOfANewerAgentAreRead(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if r, err := decodeReport(withField(report)); err != nil || r.Host != "h-1" || r.Nonce != 7 {
-		t.Errorf("a report is read as %+v, %v", r, err)
+	if r, failed := decodeReport(withField(report)); failed != nil || r.Host != "h-1" || r.Nonce != 7 {
+		t.Errorf("a report is read as %+v, %v", r, failed)
 	}
 	member, err := encodeMeta(meta{Host: "h-1", Name: "one", Zone: "a"})
 	if err != nil {

@@ -123,9 +123,9 @@ func (r *Ring) listen() (err error) {
 	logger := log.New(newLogBridge(r.log, &r.stats), "", 0)
 	base, port := r.cfg.Transport, int(r.cfg.Bind.Port())
 	if base == nil {
-		sockets, err := openSockets(r.cfg.Bind, r.log)
-		if err != nil {
-			return err
+		sockets, failed := openSockets(r.cfg.Bind, r.log)
+		if failed != nil {
+			return failed
 		}
 		base, port = sockets, sockets.port()
 	}

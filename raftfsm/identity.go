@@ -68,7 +68,7 @@ func Discard(fsys vfs.FS, dir string) error {
 // claim makes the folder that of id, so that a log can be opened in it. It
 // returns the name of the folder set aside, if any. Errors: ErrWiped.
 func claim(fsys vfs.FS, dir string, id fleet.RaftID) (aside string, err error) {
-	if err := fsys.MkdirAll(dir, 0o700); err != nil {
+	if err = fsys.MkdirAll(dir, 0o700); err != nil {
 		return "", err
 	}
 	owner, err := Identity(fsys, dir)

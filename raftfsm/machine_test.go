@@ -119,13 +119,13 @@ func TestAProposalIsSentOrToldThatItIsNot(t *testing.T) {
 				defer cancel()
 				told := make(chan error, 1)
 				go func() {
-					_, _, err := q.submit(ctx, p, time.Minute)
-					told <- err
+					_, _, outcome := q.submit(ctx, p, time.Minute)
+					told <- outcome
 				}()
 				queued := <-q.queue
 				if sent {
-					if batch, _, err := q.entry([]*proposal{queued}); err != nil || len(batch) != 1 {
-						t.Fatalf("an entry of %d: %v", len(batch), err)
+					if batch, _, failed := q.entry([]*proposal{queued}); failed != nil || len(batch) != 1 {
+						t.Fatalf("an entry of %d: %v", len(batch), failed)
 					}
 				}
 				end(n, cancel)

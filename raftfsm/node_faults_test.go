@@ -543,8 +543,8 @@ func TestANodeRunsOnTheRealFileSystem(t *testing.T) {
 	must(t, node.Bootstrap(t.Context(), initFleet(h)))
 	_, _, err = node.Propose(t.Context(), []fleet.Item{token("x")})
 	must(t, err)
-	if info, err := os.Stat(path.Join(cfg.Dir, ballastName)); err != nil || info.Size() != defaultBallast {
-		t.Errorf("the ballast: %v, %v", info, err)
+	if info, failed := os.Stat(path.Join(cfg.Dir, ballastName)); failed != nil || info.Size() != defaultBallast {
+		t.Errorf("the ballast: %v, %v", info, failed)
 	}
 	must(t, node.Close())
 	cfg.Accept = net.listen("h-0000000000000001")

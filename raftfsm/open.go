@@ -68,7 +68,7 @@ func (n *Node) openDisk() error {
 
 func (n *Node) openStore() (err error) {
 	b := &ballast{fs: n.cfg.FS, path: n.cfg.path(ballastName), bytes: n.cfg.BallastBytes}
-	if err := b.fill(); err != nil {
+	if err = b.fill(); err != nil {
 		n.cfg.Log.Warn("ballast was not made", "err", err)
 	}
 	n.store, err = openStore(storeConfig{
@@ -119,7 +119,7 @@ func (n *Node) restore() error {
 
 func (n *Node) restoreSnapshot(source io.ReadCloser) error {
 	state, err := readState(source)
-	if err := errors.Join(err, source.Close()); err != nil {
+	if err = errors.Join(err, source.Close()); err != nil {
 		if errors.Is(err, ErrUnreadable) {
 			return err
 		}

@@ -155,8 +155,8 @@ func TestASnapshotIsWholeOrAbsentAfterAPowerLossAtAnyCall(t *testing.T) {
 			if got != "5-1" && got != "6-1 5-1" || err == nil && got != "6-1 5-1" {
 				t.Fatalf("n=%d (%v): snapshots %q", n, err, got)
 			}
-			if _, r, damaged, err := s.newest(); err != nil || r == nil {
-				t.Fatalf("n=%d: no sound snapshot: %v (damaged %q)", n, err, damaged)
+			if _, r, damaged, failed := s.newest(); failed != nil || r == nil {
+				t.Fatalf("n=%d: no sound snapshot: %v (damaged %q)", n, failed, damaged)
 			} else {
 				_ = r.Close()
 			}
@@ -248,7 +248,7 @@ func FuzzReadSnapshotTail(f *testing.F) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if _, err := file.Write(b); err != nil {
+		if _, err = file.Write(b); err != nil {
 			t.Fatal(err)
 		}
 		meta, _, err := readSnapshotTail(file)

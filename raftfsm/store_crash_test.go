@@ -215,7 +215,7 @@ func appendUntilKilled(t *testing.T, dir string, run time.Duration) (acknowledge
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := cmd.Start(); err != nil {
+	if err = cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
 	lines := bufio.NewScanner(out)

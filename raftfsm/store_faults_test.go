@@ -166,7 +166,7 @@ func filled(t *testing.T) (mem *vfs.Mem, files []string) {
 	for from := uint64(1); from < 500; from += 5 {
 		mustStore(t, s, entries(1, from, from+4))
 	}
-	if err := s.Close(); err != nil {
+	if err = s.Close(); err != nil {
 		t.Fatal(err)
 	}
 	list, err := mem.ReadDir("/log")

@@ -36,7 +36,7 @@ func openStore(cfg storeConfig) (_ *store, err error) {
 		fs: cfg.fs, dir: cfg.dir, clock: cfg.clock, ballast: cfg.ballast,
 		onFail: cfg.onFail, inject: cfg.inject, writing: make(chan struct{}, 1),
 	}
-	if err := s.fs.MkdirAll(s.dir, 0o700); err != nil {
+	if err = s.fs.MkdirAll(s.dir, 0o700); err != nil {
 		return nil, err
 	}
 	if s.lock, err = lockFolder(s.fs, path.Join(s.dir, lockName)); err != nil {

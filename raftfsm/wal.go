@@ -84,7 +84,7 @@ func (j *wal) read(index uint64, log *raft.Log) (commit uint64, found bool, err 
 		}
 		at := s.records[index-s.from]
 		b := make([]byte, at.length)
-		if _, err := s.file.ReadAt(b, int64(at.offset)); err != nil {
+		if _, err = s.file.ReadAt(b, int64(at.offset)); err != nil {
 			return 0, true, fmt.Errorf("entry %d: %w", index, err)
 		}
 		commit, err = readRecord(index, b, log)

@@ -23,8 +23,8 @@ func (a *API) serveRead(rt route, trust Trust, w http.ResponseWriter, r *http.Re
 	}
 	if isSet(r.URL.Query(), paramConsistent.name) {
 		err = a.withLeader(w, r, forwardedCall{trust: trust, public: !secrets, here: func(v Voter) error {
-			if err := v.Verify(r.Context()); err != nil {
-				return errors.Join(ErrNotLeader, err)
+			if unsure := v.Verify(r.Context()); unsure != nil {
+				return errors.Join(ErrNotLeader, unsure)
 			}
 			return a.answer(rt, a.view(r, v, secrets), w)
 		}})

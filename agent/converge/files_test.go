@@ -144,19 +144,19 @@ func TestAJournalIsWrittenAnewWhenItHasGrownAndAfterAnError(t *testing.T) {
 	big := strings.Repeat("x", 1000)
 	for i := range 3000 {
 		id := fleet.TaskID(fmt.Sprint(i))
-		if err := j.Append([]Record{{Kind: RecordStart, Task: id, Attempt: 1}, {Kind: RecordStop, Task: id, Reason: big}, {Kind: RecordForget, Task: id}}); err != nil {
+		if err = j.Append([]Record{{Kind: RecordStart, Task: id, Attempt: 1}, {Kind: RecordStop, Task: id, Reason: big}, {Kind: RecordForget, Task: id}}); err != nil {
 			t.Fatal(err)
 		}
 	}
-	if info, err := fsys.Stat("/d/journal"); err != nil || info.Size() > 3<<20 {
-		t.Errorf("the journal has %d bytes, %v", info.Size(), err)
+	if info, failed := fsys.Stat("/d/journal"); failed != nil || info.Size() > 3<<20 {
+		t.Errorf("the journal has %d bytes, %v", info.Size(), failed)
 	}
 	fsys.FailAt(2, os.ErrInvalid) // the sync
 	err = j.Append([]Record{{Kind: RecordStart, Task: "lost", Attempt: 1}})
 	if !errors.Is(err, os.ErrInvalid) {
 		t.Fatalf("got %v", err)
 	}
-	if err := j.Append([]Record{{Kind: RecordStart, Task: "next", Attempt: 1}}); err != nil {
+	if err = j.Append([]Record{{Kind: RecordStart, Task: "next", Attempt: 1}}); err != nil {
 		t.Fatal(err)
 	}
 	fsys.Crash()
@@ -177,23 +177,23 @@ func TestAnEmptyAppendWritesWhatWaits(t *testing.T) {
 		t.Fatal(err)
 	}
 	calls := fsys.Calls()
-	if err := j.Append(nil); err != nil || fsys.Calls() != calls {
+	if err = j.Append(nil); err != nil || fsys.Calls() != calls {
 		t.Errorf("nothing waits: %v, %d calls on the disk", err, fsys.Calls()-calls)
 	}
 	fsys.FailAt(1, os.ErrInvalid)
-	if err := j.Append([]Record{{Kind: RecordStart, Task: "one", Attempt: 1}}); !errors.Is(err, os.ErrInvalid) {
+	if err = j.Append([]Record{{Kind: RecordStart, Task: "one", Attempt: 1}}); !errors.Is(err, os.ErrInvalid) {
 		t.Fatalf("got %v", err)
 	}
 	j.mu.Lock() // a write hangs
-	if err := j.Append([]Record{{Kind: RecordStart, Task: "two", Attempt: 1}}); !errors.Is(err, errBusy) {
+	if err = j.Append([]Record{{Kind: RecordStart, Task: "two", Attempt: 1}}); !errors.Is(err, errBusy) {
 		t.Fatalf("got %v", err)
 	}
 	j.mu.Unlock()
-	if err := j.Append(nil); err != nil {
+	if err = j.Append(nil); err != nil {
 		t.Fatal(err)
 	}
 	calls = fsys.Calls()
-	if err := j.Append(nil); err != nil || fsys.Calls() != calls {
+	if err = j.Append(nil); err != nil || fsys.Calls() != calls {
 		t.Errorf("nothing waits any more: %v, %d calls on the disk", err, fsys.Calls()-calls)
 	}
 	fsys.Crash()
@@ -213,7 +213,7 @@ func TestTheNewerWantedFileIsReadAndTheOlderIsWritten(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if err := w.Save(sampleWanted(index + 1)); err != nil {
+		if err = w.Save(sampleWanted(index + 1)); err != nil {
 			t.Fatal(err)
 		}
 		fsys.Crash()
@@ -273,7 +273,7 @@ func TestWhateverIsAcceptedCanBeSaved(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := w.Save(heavy); err != nil {
+	if err = w.Save(heavy); err != nil {
 		t.Fatalf("save a list of %d large definitions: %v", len(heavy.Wanted.TaskDefs), err)
 	}
 	fsys.Crash()
@@ -430,23 +430,23 @@ func TestALogThatHasGrownIsCutAndKeepsOneOlderFile(t *testing.T) {
 	}
 	write := func(text string, bytes int) {
 		t.Helper()
-		if _, err := shim.Write([]byte(strings.Repeat(text, bytes/len(text)))); err != nil {
-			t.Fatal(err)
+		if _, failed := shim.Write([]byte(strings.Repeat(text, bytes/len(text)))); failed != nil {
+			t.Fatal(failed)
 		}
 	}
 	size := func(name string) int64 {
-		info, err := fsys.Stat(dir + "/" + name)
-		if err != nil {
+		info, missing := fsys.Stat(dir + "/" + name)
+		if missing != nil {
 			return -1
 		}
 		return info.Size()
 	}
 	write("first ", maxLog/2)
-	if err := rotateLogs(t.Context(), fsys, []string{dir + "/app.log", dir + "/not-there.log"}); err != nil || size("app.log") != maxLog/2/6*6 {
+	if err = rotateLogs(t.Context(), fsys, []string{dir + "/app.log", dir + "/not-there.log"}); err != nil || size("app.log") != maxLog/2/6*6 {
 		t.Fatalf("a short log was touched: %d, %v", size("app.log"), err)
 	}
 	write("second ", maxLog)
-	if err := rotateLogs(t.Context(), fsys, []string{dir + "/app.log", dir + "/not-there.log"}); err != nil {
+	if err = rotateLogs(t.Context(), fsys, []string{dir + "/app.log", dir + "/not-there.log"}); err != nil {
 		t.Fatal(err)
 	}
 	if size("app.log") != 0 || size("app.log.1") != maxLog {
@@ -457,7 +457,7 @@ func TestALogThatHasGrownIsCutAndKeepsOneOlderFile(t *testing.T) {
 		t.Errorf("the shim's next line went to %q", got)
 	}
 	write("fourth ", 2*maxLog)
-	if err := rotateLogs(t.Context(), fsys, []string{dir + "/app.log", dir + "/not-there.log"}); err != nil || size("app.log.1") != maxLog {
+	if err = rotateLogs(t.Context(), fsys, []string{dir + "/app.log", dir + "/not-there.log"}); err != nil || size("app.log.1") != maxLog {
 		t.Errorf("older %d, %v", size("app.log.1"), err)
 	}
 	found, err := logFolders(fsys, "/log")

@@ -220,7 +220,7 @@ func (j *journalFile) rewrite() error {
 	if err != nil {
 		return err
 	}
-	if err := vfs.WriteFileAtomic(j.fs, j.name, b, filePerm); err != nil {
+	if err = vfs.WriteFileAtomic(j.fs, j.name, b, filePerm); err != nil {
 		return err
 	}
 	file, err := j.fs.OpenFile(j.name, os.O_WRONLY|os.O_APPEND, filePerm)

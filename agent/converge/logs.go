@@ -91,7 +91,7 @@ func copyTail(fsys vfs.FS, log vfs.File, to string) (err error) {
 	if err != nil {
 		return err
 	}
-	if _, err := log.Seek(max(0, info.Size()-maxLog), io.SeekStart); err != nil {
+	if _, err = log.Seek(max(0, info.Size()-maxLog), io.SeekStart); err != nil {
 		return err
 	}
 	older, err := fsys.OpenFile(to, os.O_WRONLY|os.O_CREATE|os.O_TRUNC, 0o640)

@@ -171,7 +171,7 @@ func TestJoinBodiesAreBounded(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if err := request.Write(conn); err != nil {
+		if err = request.Write(conn); err != nil {
 			t.Fatal(err)
 		}
 		response, err := http.ReadResponse(bufio.NewReader(conn), request)

@@ -222,7 +222,7 @@ func copyAnswer(w http.ResponseWriter, response *http.Response) {
 	for {
 		n, err := response.Body.Read(buffer)
 		if n > 0 {
-			if _, err := w.Write(buffer[:n]); err != nil {
+			if _, failed := w.Write(buffer[:n]); failed != nil {
 				return
 			}
 			_ = flush.Flush()

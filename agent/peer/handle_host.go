@@ -140,7 +140,7 @@ func (p *Port) heardHere(c *call) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := checkLeft(ask.Left); err != nil {
+	if err = checkLeft(ask.Left); err != nil {
 		return nil, err
 	}
 	heard, err := p.askHeard(c.ctx, ask, ask.Left)

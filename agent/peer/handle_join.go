@@ -39,7 +39,7 @@ func (p *Port) joinAnonymous(ctx context.Context, w http.ResponseWriter, r *http
 		return trust.Grant{}, "", err
 	}
 	var ask trust.JoinRequest
-	if err := wire.Unmarshal(body, &ask); err != nil {
+	if err = wire.Unmarshal(body, &ask); err != nil {
 		return trust.Grant{}, "", fmt.Errorf("%w: %w", ErrMalformed, err)
 	}
 	select {

@@ -74,7 +74,7 @@ func hijack(w http.ResponseWriter) (net.Conn, *bufio.Reader, error) {
 	if err != nil {
 		return nil, nil, fmt.Errorf("take over connection: %w", err)
 	}
-	if err := conn.SetDeadline(time.Now().Add(writeTime)); err != nil {
+	if err = conn.SetDeadline(time.Now().Add(writeTime)); err != nil {
 		_ = conn.Close()
 		return nil, nil, err
 	}

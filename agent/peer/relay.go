@@ -105,9 +105,9 @@ func (p *Port) seekRelay(ctx context.Context, log Log) {
 		return
 	}
 	p.relaying.Go(func() {
-		ctx, cancel := context.WithTimeout(ctx, relayAsk)
+		bounded, cancel := context.WithTimeout(ctx, relayAsk)
 		defer cancel()
-		through, away := p.nearest(ctx)
+		through, away := p.nearest(bounded)
 		p.relay.end(p.cfg.Clock.Mono(), through, away)
 	})
 }
@@ -194,7 +194,7 @@ func (p *Port) relayHere(c *call) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := checkLeft(in.Left); err != nil {
+	if err = checkLeft(in.Left); err != nil {
 		return nil, err
 	}
 	entry, err := wire.DecodeEntry(in.Entry)

@@ -92,7 +92,7 @@ func (p *Port) serve(w http.ResponseWriter, r *http.Request, route route) {
 		p.refuse(w, r, peer, ErrNotHere)
 		return
 	}
-	if err := p.flight.enter(peer.Host, authorization.Voter); err != nil {
+	if err = p.flight.enter(peer.Host, authorization.Voter); err != nil {
 		p.refuse(w, r, peer, err)
 		return
 	}

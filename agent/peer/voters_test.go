@@ -390,11 +390,11 @@ func TestRaftIsForVotersOnly(t *testing.T) {
 		t.Fatal(err)
 	}
 	other := <-accepted
-	if _, err := conn.Write([]byte("raft")); err != nil {
+	if _, err = conn.Write([]byte("raft")); err != nil {
 		t.Fatal(err)
 	}
 	text := make([]byte, 4)
-	if _, err := other.Read(text); err != nil || string(text) != "raft" {
+	if _, err = other.Read(text); err != nil || string(text) != "raft" {
 		t.Errorf("read %q: %v", text, err)
 	}
 	_, _ = conn.Close(), other.Close()
@@ -417,7 +417,7 @@ func TestRaftIsForVotersOnly(t *testing.T) {
 	}
 	// With nobody there, a voter's connection is refused, and taken again later.
 	before := agents[0].port.Counts()["not-served"]
-	if conn, err := agents[1].port.DialRaft(t.Context(), agents[0].id()); err == nil {
+	if conn, err = agents[1].port.DialRaft(t.Context(), agents[0].id()); err == nil {
 		_, err = conn.Read(make([]byte, 1))
 		_ = conn.Close()
 		if err == nil {

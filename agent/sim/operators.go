@@ -151,7 +151,7 @@ func (w *World) createService(d words) error {
 		return fmt.Errorf("service: desired count %q: %w", d.objects[1], err)
 	}
 	put := fleet.PutService{Name: name, Desired: desired, MinPercent: 100, MaxPercent: 200}
-	if err := d.bounds(&put); err != nil {
+	if err = d.bounds(&put); err != nil {
 		return err
 	}
 	def, err := w.definition(d, nil)

@@ -55,12 +55,12 @@ func (d *Admission) Admit(ctx context.Context, r JoinRequest) (Grant, error) {
 	if err != nil {
 		return Grant{}, fmt.Errorf("join: %w", err)
 	}
-	if err := r.check(); err != nil {
+	if err = r.check(); err != nil {
 		return Grant{}, fmt.Errorf("join: %w", err)
 	}
 	// Before the token: a clock that is wrong would call a good one expired.
 	if d.MaySign != nil {
-		if err := d.MaySign(ClockOf(r.ClockMs)); err != nil {
+		if err = d.MaySign(ClockOf(r.ClockMs)); err != nil {
 			return Grant{}, fmt.Errorf("join: %w", err)
 		}
 	}
@@ -69,7 +69,7 @@ func (d *Admission) Admit(ctx context.Context, r JoinRequest) (Grant, error) {
 			r.Name, max(r.Format, 1), f.Format, fleet.ErrAgentTooOld)
 	}
 	token := PresentedToken{Kind: fleet.TokenJoin, Fleet: r.Fleet, ID: r.Token, Secret: r.Secret, Key: key}
-	if err := VerifyToken(st, token, d.Now()); err != nil {
+	if err = VerifyToken(st, token, d.Now()); err != nil {
 		return Grant{}, fmt.Errorf("join: %w", err)
 	}
 	host, err := d.commit(ctx, r, key)

@@ -62,7 +62,7 @@ func TestCertificatesMadeWhileAClockWasAheadAreRenewedAtOnce(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := host.PutGrant(grant); err != nil {
+	if err = host.PutGrant(grant); err != nil {
 		t.Fatal(err)
 	}
 	f.wait(-ahead)
@@ -72,7 +72,7 @@ func TestCertificatesMadeWhileAClockWasAheadAreRenewedAtOnce(t *testing.T) {
 	}
 	peer := peerOf(t, host)
 	wantErr(t, peer.Valid(f.clock()), ErrNotYetValid)
-	if err := f.lets(host, ProtocolRPC); err != nil {
+	if err = f.lets(host, ProtocolRPC); err != nil {
 		t.Fatalf("its calls do not get as far as a renewal: %v", err)
 	}
 	wantErr(t, f.lets(host, ProtocolBlob), ErrNotYetValid)
@@ -97,7 +97,7 @@ func TestAFleetMadeWhileAClockWasAheadGoesOn(t *testing.T) {
 	host := f.admit("h2")
 	f.wait(-3 * 365 * 24 * time.Hour)
 	grant, err := f.issuer.Renew(peerOf(t, host), f.clock())
-	if err := errors.Join(err, host.PutGrant(grant), f.issuer.RenewSelf(f.clock())); err != nil {
+	if err = errors.Join(err, host.PutGrant(grant), f.issuer.RenewSelf(f.clock())); err != nil {
 		t.Fatal(err)
 	}
 	for _, identity := range []*IdentityStore{f.store, host} {

@@ -34,7 +34,7 @@ func newGenesis(o InitOptions) (*genesis, error) {
 	if b.key, err = newKey(); err != nil {
 		return nil, err
 	}
-	if err := b.issue(o, authority, host); err != nil {
+	if err = b.issue(o, authority, host); err != nil {
 		return nil, err
 	}
 	sealed, err := b.sealed(o, authority)

@@ -111,7 +111,7 @@ func (f *IdentityStore) read() (*material, error) {
 		return nil, err
 	}
 	var m material
-	if err := json.Unmarshal(text, &m.identity); err != nil || !validID(string(m.identity.Fleet)) || !validID(string(m.identity.Host)) {
+	if err = json.Unmarshal(text, &m.identity); err != nil || !validID(string(m.identity.Fleet)) || !validID(string(m.identity.Host)) {
 		return nil, fmt.Errorf("read %s: not an identity: %w", f.path(hostFile), ErrIdentityStore)
 	}
 	read := func(name string, into func([]byte) error) {

@@ -36,7 +36,7 @@ func create(fsys vfs.FS, dataDir string, key *ecdsa.PrivateKey, g Grant) (*Ident
 	if err != nil {
 		return nil, err
 	}
-	if err := f.write(keyFile, text, secretPerm); err != nil {
+	if err = f.write(keyFile, text, secretPerm); err != nil {
 		return nil, err
 	}
 	m, err := grantMaterial(&material{key: key}, g)

@@ -52,14 +52,14 @@ func Init(o InitOptions) (*IdentityStore, *Bootstrap, error) {
 		return nil, nil, fmt.Errorf("init: %w", err)
 	}
 	f := &IdentityStore{fs: o.FS, dir: o.DataDir}
-	if err := errors.Join(f.makeDir(identityDir), f.putFleetKey(b.fleetKey)); err != nil {
+	if err = errors.Join(f.makeDir(identityDir), f.putFleetKey(b.fleetKey)); err != nil {
 		return nil, nil, fmt.Errorf("init: %w", err)
 	}
 	text, err := wire.EncodeEntry(fleet.Entry{At: fleet.TimeOf(o.Now), Items: []fleet.Item{b.Init, b.OperatorToken}})
 	if err != nil {
 		return nil, nil, fmt.Errorf("init: %w", err)
 	}
-	if err := f.write(bootstrapFile, text, secretPerm); err != nil {
+	if err = f.write(bootstrapFile, text, secretPerm); err != nil {
 		return nil, nil, fmt.Errorf("init: %w", err)
 	}
 	f, err = create(o.FS, o.DataDir, b.key, b.grant)

@@ -161,7 +161,7 @@ func TestNoSecretIsInTheLogTheSnapshotOrTheWrongFile(t *testing.T) {
 		t.Fatal(err)
 	}
 	var snapshot bytes.Buffer
-	if err := wire.WriteState(&snapshot, f.state()); err != nil {
+	if err = wire.WriteState(&snapshot, f.state()); err != nil {
 		t.Fatal(err)
 	}
 	places := map[string][]byte{"log entry": entry, "snapshot": snapshot.Bytes()}

@@ -65,7 +65,7 @@ func (j *Joiner) Join(ctx context.Context, addr string, token Token, r Request) 
 		Fleet: token.Fleet, Token: token.ID, Secret: token.secret, CSR: csr,
 		Name: r.Name, Zone: r.Zone, Addr: r.Addr, Attributes: r.Attributes, Format: fleet.FormatVersion,
 	}
-	if err := ask.check(); err != nil {
+	if err = ask.check(); err != nil {
 		return nil, fmt.Errorf("join: %w", err)
 	}
 	grant, err := j.askUntil(ctx, addr, token, ask)
@@ -196,13 +196,13 @@ func readGrant(response *http.Response) (Grant, error) {
 	}
 	if response.StatusCode == http.StatusOK {
 		var grant Grant
-		if err := wire.Unmarshal(text, &grant); err != nil {
+		if err = wire.Unmarshal(text, &grant); err != nil {
 			return Grant{}, fmt.Errorf("decode answer: %w", err)
 		}
 		return grant, nil
 	}
 	var p Problem
-	if err := wire.Unmarshal(text, &p); err != nil {
+	if err = wire.Unmarshal(text, &p); err != nil {
 		return Grant{}, fmt.Errorf("answered %s without a reason", response.Status)
 	}
 	err = p.Err(Codes)

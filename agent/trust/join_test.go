@@ -92,17 +92,17 @@ func TestAHostJoins(t *testing.T) {
 	if string(got.GossipKeys()[0]) != string(f.store.GossipKeys()[0]) {
 		t.Error("the gossip key differs")
 	}
-	if _, err := got.FleetKey(); !errors.Is(err, ErrNoFleetKey) {
+	if _, err = got.FleetKey(); !errors.Is(err, ErrNoFleetKey) {
 		t.Errorf("a worker has a fleet key: %v", err)
 	}
-	if _, err := Check(f.authority(), peerOf(t, got)); err != nil {
+	if _, err = Check(f.authority(), peerOf(t, got)); err != nil {
 		t.Errorf("the new host is refused: %v", err)
 	}
 	memOf(got).Crash()
-	if _, err := OpenIdentityStore(j.FS, "data"); err != nil {
+	if _, err = OpenIdentityStore(j.FS, "data"); err != nil {
 		t.Errorf("the identity is not durable: %v", err)
 	}
-	if _, err := j.FS.Stat("data/" + joinKeyFile); err == nil {
+	if _, err = j.FS.Stat("data/" + joinKeyFile); err == nil {
 		t.Error("the pending key is still there")
 	}
 	_, err = j.Join(t.Context(), addr, f.joinToken(1, 0), asH2)

@@ -247,13 +247,13 @@ func TestAHostThatBecomesAVoterTakesOnlyTheRightFleetKey(t *testing.T) {
 	}
 	wantErr(t, host.PutFleetKey(wrong, f.state().Fleet().SealedKeys), ErrSealed)
 	wantErr(t, host.PutFleetKey(wrong, other.state().Fleet().SealedKeys), ErrSealed)
-	if _, err := host.FleetKey(); err == nil {
+	if _, err = host.FleetKey(); err == nil {
 		t.Error("a wrong key was stored")
 	}
-	if err := host.PutFleetKey(right, f.state().Fleet().SealedKeys); err != nil {
+	if err = host.PutFleetKey(right, f.state().Fleet().SealedKeys); err != nil {
 		t.Fatal(err)
 	}
-	if err := host.DeleteFleetKey(); err != nil {
+	if err = host.DeleteFleetKey(); err != nil {
 		t.Fatal(err)
 	}
 	_, err = host.FleetKey()

@@ -81,7 +81,7 @@ func (f *IdentityStore) verifyClient(state tls.ConnectionState, protocol string,
 	if protocol == ProtocolRPC {
 		return nil
 	}
-	if err := peer.Valid(now); err != nil {
+	if err = peer.Valid(now); err != nil {
 		return err
 	}
 	if protocol == ProtocolRaft {

@@ -21,9 +21,9 @@ func meet(t *testing.T, server, client *tls.Config) (serverErr, clientErr error)
 	defer listener.Close()
 	done := make(chan error, 1)
 	go func() {
-		raw, err := listener.Accept()
-		if err != nil {
-			done <- err
+		raw, failed := listener.Accept()
+		if failed != nil {
+			done <- failed
 			return
 		}
 		defer raw.Close()

@@ -144,7 +144,7 @@ func TestParseRequestRefusesAKeyThatIsNotProven(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := parseRequest(text); err != nil {
+	if _, err = parseRequest(text); err != nil {
 		t.Fatal(err)
 	}
 	der := derOf(t, text)

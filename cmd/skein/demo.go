@@ -32,7 +32,7 @@ func (c *labDemoCommand) Run(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if err := l.Up(ctx, lab.UpOptions{}); err != nil && !errors.Is(err, lab.ErrUp) {
+	if err = l.Up(ctx, lab.UpOptions{}); err != nil && !errors.Is(err, lab.ErrUp) {
 		return err
 	}
 	agent, err := (&target{Lab: c.Lab}).labClient(c.Lab, "")

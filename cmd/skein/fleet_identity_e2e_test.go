@@ -43,8 +43,8 @@ func TestE2EACopiedDisk(t *testing.T) {
 	f.must(f.lab.Start(f.Context(), spare))
 
 	said := func() types.Host {
-		h, err := get[types.Host](f, status.Leader.Name, "/v1/hosts/"+voter)
-		f.must(err)
+		h, failed := get[types.Host](f, status.Leader.Name, "/v1/hosts/"+voter)
+		f.must(failed)
 		return h
 	}
 	f.eventually("the alarm stands", func() (string, bool) {

@@ -38,7 +38,7 @@ func makeFleet(c *config.Config, fleetName string) (operatorToken string, err er
 		return "", err
 	}
 	// A token that cannot be kept is told before there is a fleet to be locked out of.
-	if err := vfs.CheckReplaceable(vfs.OS, c.OperatorTokenFile); err != nil {
+	if err = vfs.CheckReplaceable(vfs.OS, c.OperatorTokenFile); err != nil {
 		return "", fmt.Errorf("operator token file: %w", err)
 	}
 	_, bootstrap, err := trust.Init(trust.InitOptions{

@@ -226,9 +226,9 @@ func TestSameEntriesSameState(t *testing.T) {
 				index := g.Index() + 1
 				g.Apply(index, e)
 				for _, s := range []*fleet.State{replay, restored} {
-					again, err := wire.DecodeEntry(b)
-					if err != nil {
-						t.Fatal(err)
+					again, failed := wire.DecodeEntry(b)
+					if failed != nil {
+						t.Fatal(failed)
 					}
 					s.Apply(index, again)
 				}

@@ -139,7 +139,7 @@ func TestATasksCeilingBindsItsContainers(t *testing.T) {
 		t.Fatal(err)
 	}
 	container := path.Join(group, "main")
-	if err := tree.ensure(container); err != nil {
+	if err = tree.ensure(container); err != nil {
 		t.Fatal(err)
 	}
 	cmd := actor(t, "eat")
@@ -147,11 +147,11 @@ func TestATasksCeilingBindsItsContainers(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := cmd.Start(); err != nil {
+	if err = cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
 	join(t, tree, container, cmd.Process.Pid)
-	if _, err := stdin.Write([]byte{1}); err != nil {
+	if _, err = stdin.Write([]byte{1}); err != nil {
 		t.Fatal(err)
 	}
 	err = cmd.Wait()
@@ -175,7 +175,7 @@ func TestRemoveKillsNothing(t *testing.T) {
 		t.Fatal(err)
 	}
 	cmd := actor(t, "sleep")
-	if err := cmd.Start(); err != nil {
+	if err = cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
 	defer func() { _ = cmd.Process.Kill(); _ = cmd.Wait() }()

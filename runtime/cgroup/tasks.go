@@ -65,7 +65,7 @@ func (t *Tree) Usage(ctx context.Context, task fleet.TaskID) (port.Usage, error)
 	if err != nil {
 		return port.Usage{}, err
 	}
-	if err := ctx.Err(); err != nil {
+	if err = ctx.Err(); err != nil {
 		return port.Usage{}, err
 	}
 	u, err := t.layout.usage(t, group)

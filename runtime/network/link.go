@@ -133,7 +133,7 @@ func ensureBridge(name string, gateway netip.Prefix, tasks int) (int, error) {
 	link, err := netlink.LinkByName(name)
 	if missing(err) {
 		bridge := &netlink.Bridge{LinkAttrs: netlink.LinkAttrs{Name: name, TxQLen: -1, HardwareAddr: bridgeMAC(name)}}
-		if err := netlink.LinkAdd(bridge); err != nil && !errors.Is(err, unix.EEXIST) {
+		if err = netlink.LinkAdd(bridge); err != nil && !errors.Is(err, unix.EEXIST) {
 			return 0, fmt.Errorf("make bridge %s (needs root and bridge support in the kernel): %w", name, err)
 		}
 		link, err = netlink.LinkByName(name)
@@ -176,7 +176,7 @@ func ensureAddress(bridge netlink.Link, gateway netip.Prefix, tasks int) error {
 		case a.LinkIndex == bridge.Attrs().Index && tasks > 0:
 			return fmt.Errorf("bridge %s has %s and %d tasks, the configured subnet is %s: stop the tasks or set the subnet back", name, prefix, tasks, gateway.Masked())
 		case a.LinkIndex == bridge.Attrs().Index:
-			if err := netlink.AddrDel(bridge, &a); err != nil {
+			if err = netlink.AddrDel(bridge, &a); err != nil {
 				return fmt.Errorf("remove address %s of bridge %s: %w", prefix, name, err)
 			}
 		case prefix.Overlaps(gateway.Masked()):

@@ -132,7 +132,7 @@ func (n *Network) ensurePair(spec port.NetworkSpec, addr netip.Addr, ns netns.Ns
 		if n.usable(link, spec, addr, ns) {
 			return link, nil
 		}
-		if err := netlink.LinkDel(link); err != nil && !errors.Is(err, unix.ENODEV) {
+		if err = netlink.LinkDel(link); err != nil && !errors.Is(err, unix.ENODEV) {
 			return nil, fmt.Errorf("remove stale link %s: %w", name, err)
 		}
 	} else if !missing(err) {

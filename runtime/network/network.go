@@ -111,7 +111,7 @@ func Open(ctx context.Context, config Config) (*Network, error) {
 		return nil, err
 	}
 	n.bridge.Store(int64(index))
-	if err := enableForwarding(); err != nil {
+	if err = enableForwarding(); err != nil {
 		return nil, err
 	}
 	n.ports = newPortMap(config)

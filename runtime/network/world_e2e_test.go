@@ -192,11 +192,11 @@ func clean(t *testing.T) {
 	links, _, err := taskLinks()
 	must(t, err)
 	for _, l := range links {
-		if link, err := netlink.LinkByName(l.name); err == nil {
+		if link, missing := netlink.LinkByName(l.name); missing == nil {
 			_ = netlink.LinkDel(link)
 		}
 	}
-	if bridge, err := netlink.LinkByName(defaultBridge); err == nil {
+	if bridge, missing := netlink.LinkByName(defaultBridge); missing == nil {
 		must(t, netlink.LinkDel(bridge))
 	}
 	c, err := connection()

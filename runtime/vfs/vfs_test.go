@@ -117,11 +117,11 @@ func TestBothFilesSeekReadAndTruncateAlike(t *testing.T) {
 			t.Fatal(err)
 		}
 		defer f.Close()
-		if _, err := io.WriteString(f, "0123456789"); err != nil {
+		if _, err = io.WriteString(f, "0123456789"); err != nil {
 			t.Fatal(err)
 		}
-		if at, err := f.Seek(-4, io.SeekEnd); at != 6 || err != nil {
-			t.Errorf("seek: %d, %v", at, err)
+		if at, failed := f.Seek(-4, io.SeekEnd); at != 6 || failed != nil {
+			t.Errorf("seek: %d, %v", at, failed)
 		}
 		rest, err := io.ReadAll(f)
 		if string(rest) != "6789" || err != nil {
@@ -393,10 +393,10 @@ func TestALockIsHeldByOneUntilClosed(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if _, err := vfs.Lock(fsys, name); !errors.Is(err, vfs.ErrLocked) {
+		if _, err = vfs.Lock(fsys, name); !errors.Is(err, vfs.ErrLocked) {
 			t.Errorf("a second lock: %v", err)
 		}
-		if err := first.Close(); err != nil {
+		if err = first.Close(); err != nil {
 			t.Error(err)
 		}
 		again, err := vfs.Lock(fsys, name)
@@ -405,7 +405,7 @@ func TestALockIsHeldByOneUntilClosed(t *testing.T) {
 		}
 		if mem, ok := fsys.(*vfs.Mem); ok {
 			mem.Crash()
-			if err := mem.MkdirAll(dir, 0o700); err != nil {
+			if err = mem.MkdirAll(dir, 0o700); err != nil {
 				t.Fatal(err)
 			}
 			if again, err = vfs.Lock(fsys, name); err != nil {

@@ -64,7 +64,7 @@ func Isolated(m *testing.M) int {
 	// stacks are printed and the namespaces end.
 	signals := make(chan os.Signal, 1)
 	signal.Notify(signals, unix.SIGQUIT, unix.SIGINT, unix.SIGTERM)
-	if err := inner.Start(); err != nil {
+	if err = inner.Start(); err != nil {
 		fmt.Fprintln(os.Stderr, "isolate tests: start in new namespaces (needs CAP_SYS_ADMIN):", err)
 		return 1
 	}

@@ -164,7 +164,7 @@ func askControl(ctx context.Context, socket string, ask request, files []*os.Fil
 		}
 		oob = unix.UnixRights(fds...)
 	}
-	if _, _, err := conn.WriteMsgUnix(b, oob, nil); err != nil {
+	if _, _, err = conn.WriteMsgUnix(b, oob, nil); err != nil {
 		return answer, fmt.Errorf("send request: %w", err)
 	}
 	reply := make([]byte, maxControlBytes)

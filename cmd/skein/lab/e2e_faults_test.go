@@ -166,7 +166,7 @@ func roundTrip(addr string, limit time.Duration) error {
 	}
 	defer conn.Close()
 	_ = conn.SetDeadline(time.Now().Add(limit))
-	if _, err := conn.Write([]byte("x")); err != nil {
+	if _, err = conn.Write([]byte("x")); err != nil {
 		return err
 	}
 	_, err = conn.Read(make([]byte, 1))

@@ -69,10 +69,10 @@ func enterHost() error {
 	if err != nil {
 		return err
 	}
-	if err := enterCgroup(all, orders.Cgroup); err != nil {
+	if err = enterCgroup(all, orders.Cgroup); err != nil {
 		return err
 	}
-	if err := unix.Unshare(unix.CLONE_NEWCGROUP); err != nil {
+	if err = unix.Unshare(unix.CLONE_NEWCGROUP); err != nil {
 		return fmt.Errorf("make cgroup namespace: %w", err)
 	}
 	b, err := json.Marshal(orders)
@@ -187,10 +187,10 @@ func becomeService(cgroup, score string, argv []string) error {
 	if err != nil {
 		return err
 	}
-	if err := enterCgroup(all, cgroup); err != nil {
+	if err = enterCgroup(all, cgroup); err != nil {
 		return err
 	}
-	if _, err := strconv.Atoi(score); err != nil {
+	if _, err = strconv.Atoi(score); err != nil {
 		return fmt.Errorf("out-of-memory score %q: %w", score, err)
 	}
 	// Without CAP_SYS_RESOURCE a score cannot be lowered. The agent reads back what

@@ -43,7 +43,7 @@ func (l *Lab) Exec(ctx context.Context, name string, argv []string, stdin, stdou
 	if err != nil {
 		return 0, err
 	}
-	if err := mustRun(host); err != nil {
+	if err = mustRun(host); err != nil {
 		return 0, err
 	}
 	dir, err := os.Getwd()

@@ -134,11 +134,11 @@ func TestTheSecondWaitsAndSaysForWhom(t *testing.T) {
 	}
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
-	if _, err := acquire(ctx, name, "", time.Minute, say); !errors.Is(err, context.Canceled) {
+	if _, err = acquire(ctx, name, "", time.Minute, say); !errors.Is(err, context.Canceled) {
 		t.Errorf("cancelled: %v", err)
 	}
 	// The holder removes the file at its end, as down does: the next makes another.
-	if err := first.remove(); err != nil {
+	if err = first.remove(); err != nil {
 		t.Fatal(err)
 	}
 	first.release()
@@ -159,7 +159,7 @@ func TestALockOnARemovedFileIsNoLock(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer first.release()
-	if err := os.Remove(name); err != nil {
+	if err = os.Remove(name); err != nil {
 		t.Fatal(err)
 	}
 	second, _, err := tryLock(name, "two")
@@ -181,7 +181,7 @@ func TestAPidAloneIsNotAProcess(t *testing.T) {
 		t.Error("this process should live, none should not")
 	}
 	child := exec.Command("sleep", "60")
-	if err := child.Start(); err != nil {
+	if err = child.Start(); err != nil {
 		t.Fatal(err)
 	}
 	p, err := identify(child.Process.Pid)

@@ -78,7 +78,7 @@ func seekLines(file *os.File, n int) error {
 	}
 	from := max(0, info.Size()-int64(n)*maxLineBytes)
 	b := make([]byte, info.Size()-from)
-	if _, err := file.ReadAt(b, from); err != nil && !errors.Is(err, io.EOF) {
+	if _, err = file.ReadAt(b, from); err != nil && !errors.Is(err, io.EOF) {
 		return fmt.Errorf("read log: %w", err)
 	}
 	at := len(b)

@@ -118,7 +118,7 @@ func launch(binary string, args []string, flags uintptr, log string) (*launched,
 	cmd.Stdout, cmd.Stderr = out, out
 	cmd.ExtraFiles = []*os.File{read} // becomes ordersFD
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true, Cloneflags: flags}
-	if err := cmd.Start(); err != nil {
+	if err = cmd.Start(); err != nil {
 		return nil, errors.Join(fmt.Errorf("start %s: %w", binary, err), write.Close())
 	}
 	process, err := identify(cmd.Process.Pid)

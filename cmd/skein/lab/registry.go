@@ -40,11 +40,11 @@ func (l *Lab) startRegistry(ctx context.Context, s *State) error {
 	if err != nil {
 		return err
 	}
-	if err := makeCgroup(all, l.registryCgroup()); err != nil {
+	if err = makeCgroup(all, l.registryCgroup()); err != nil {
 		return err
 	}
 	blobs := filepath.Join(s.Dir, "blobs")
-	if err := os.Mkdir(blobs, 0o700); err != nil {
+	if err = os.Mkdir(blobs, 0o700); err != nil {
 		return fmt.Errorf("make folder of registry: %w", err)
 	}
 	process, err := launch(labBinary(s.Dir), []string{registryName}, 0, filepath.Join(s.Dir, "registry.log"))
@@ -53,7 +53,7 @@ func (l *Lab) startRegistry(ctx context.Context, s *State) error {
 	}
 	defer process.orders.Close()
 	s.Registry = process.Process
-	if err := l.save(s); err != nil {
+	if err = l.save(s); err != nil {
 		return err
 	}
 	err = process.order(registryOrders{
@@ -117,11 +117,11 @@ func runRegistry() error {
 	if err != nil {
 		return err
 	}
-	if err := enterCgroup(all, orders.Cgroup); err != nil {
+	if err = enterCgroup(all, orders.Cgroup); err != nil {
 		return err
 	}
 	s := newRegistryServer(orders.Listen, orders.Blobs)
-	if err := s.listen(); err != nil {
+	if err = s.listen(); err != nil {
 		return err
 	}
 	control, err := listenControl(orders.Socket)

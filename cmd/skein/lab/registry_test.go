@@ -34,7 +34,7 @@ func TestTheWebImageIsPushedAndComesBackWhole(t *testing.T) {
 	server := httptest.NewServer(newRegistryServer(netip.AddrPort{}, blobs))
 	defer server.Close()
 	reference := strings.TrimPrefix(server.URL, "http://") + "/" + WebImage
-	if err := Push(t.Context(), image, reference); err != nil {
+	if err = Push(t.Context(), image, reference); err != nil {
 		t.Fatal(err)
 	}
 	ref, err := name.ParseReference(reference, name.Insecure)

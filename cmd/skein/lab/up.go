@@ -196,7 +196,7 @@ func (l *Lab) boot(ctx context.Context, s *State, host *Host) error {
 	if err != nil {
 		return fmt.Errorf("boot %s: %w", host.Name, err)
 	}
-	if err := l.freshCgroup(host); err != nil {
+	if err = l.freshCgroup(host); err != nil {
 		return fmt.Errorf("boot %s: %w", host.Name, err)
 	}
 	folders := foldersOf(s.Dir, host.Name)
@@ -206,10 +206,10 @@ func (l *Lab) boot(ctx context.Context, s *State, host *Host) error {
 	}
 	defer init.orders.Close() // if an error comes first, the init exits by this
 	host.Init, host.BootID, host.Paused = init.Process, newBootID(), false
-	if err := l.save(s); err != nil {
+	if err = l.save(s); err != nil {
 		return err
 	}
-	if err := l.plug(host, init.PID); err != nil {
+	if err = l.plug(host, init.PID); err != nil {
 		return fmt.Errorf("boot %s: %w", host.Name, err)
 	}
 	err = init.order(hostOrders{

@@ -31,11 +31,11 @@ const hostsFile = "127.0.0.1 localhost\n::1 localhost ip6-localhost\n"
 // openLoop makes the host loop over the adapters.
 func (n *node) openLoop() (err error) {
 	hosts := filepath.Join(n.Config.DataDir, "hosts")
-	if err := vfs.WriteFileAtomic(vfs.OS, hosts, []byte(hostsFile), 0o644); err != nil {
+	if err = vfs.WriteFileAtomic(vfs.OS, hosts, []byte(hostsFile), 0o644); err != nil {
 		return fmt.Errorf("write hosts file: %w", err)
 	}
 	resolv := "/etc/resolv.conf"
-	if _, err := os.Stat(resolv); err != nil {
+	if _, err = os.Stat(resolv); err != nil {
 		resolv = ""
 	}
 	n.host, err = converge.New(converge.Config{

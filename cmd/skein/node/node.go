@@ -74,15 +74,15 @@ type node struct {
 func Run(ctx context.Context, o Options) (err error) {
 	n := &node{Options: o, clock: clock.System(), nonce: uint64(time.Now().UnixNano())}
 	n.meter = hostos.NewMeter(n.clock.Mono)
-	if err := n.facts(); err != nil {
+	if err = n.facts(); err != nil {
 		return err
 	}
 	closers := &closers{}
 	defer func() { err = errors.Join(err, closers.close()) }()
-	if err := n.openHost(ctx, closers); err != nil {
+	if err = n.openHost(ctx, closers); err != nil {
 		return err
 	}
-	if err := n.openFleet(ctx, closers); err != nil {
+	if err = n.openFleet(ctx, closers); err != nil {
 		return err
 	}
 	servers, err := n.listen(closers)
@@ -229,7 +229,7 @@ func (n *node) openGossip(closers *closers) error {
 		return err
 	}
 	folder := filepath.Join(n.Config.DataDir, "gossip")
-	if err := os.MkdirAll(folder, 0o700); err != nil {
+	if err = os.MkdirAll(folder, 0o700); err != nil {
 		return fmt.Errorf("make gossip folder: %w", err)
 	}
 	var keys [][]byte

@@ -34,10 +34,10 @@ func (n *node) probe(ctx context.Context, program string) (err error) {
 	}
 	defer func() { err = errors.Join(err, containers.Close()) }()
 	image := port.ImageRef{Image: "skein.local/probe:" + imageTag(n.Version)}
-	if err := n.importSelf(ctx, image); err != nil {
+	if err = n.importSelf(ctx, image); err != nil {
 		return err
 	}
-	if err := n.removeProbe(ctx); err != nil {
+	if err = n.removeProbe(ctx); err != nil {
 		return err
 	}
 	path, err := n.cgroups.Prepare(ctx, probeTask, port.TaskBounds{Shares: 2})

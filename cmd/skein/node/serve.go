@@ -50,7 +50,7 @@ func (n *node) listen(closers *closers) (servers, error) {
 		return s, fmt.Errorf("listen on socket: %w", err)
 	}
 	closers.add(func() error { _ = s.socket.Close(); return nil })
-	if err := os.Chmod(path, 0o600); err != nil {
+	if err = os.Chmod(path, 0o600); err != nil {
 		return s, fmt.Errorf("protect socket: %w", err)
 	}
 	if n.Config.StatusListen == "none" {
