@@ -13,7 +13,7 @@ FUZZTIME ?= 10s
 SEEDS    ?= 700
 DEMO     ?= demo
 # What lint asks for beyond go vet and staticcheck: packaging/tools/lint.
-CHECKS   := -exhaustive -errorlint -sloglint
+CHECKS   := -exhaustive -errorlint -sloglint -shadow -sleep
 
 # One set of flags for all but the race detector, so that a new machine compiles
 # every dependency twice and not four times.

@@ -321,13 +321,13 @@ func TestMemoryStaysNearIdleUnderEachFlood(t *testing.T) {
 			if grown > floodBudget {
 				t.Errorf("grew by %d MiB, at most %d", grown>>20, floodBudget>>20)
 			}
-			v.answers(keys)
+			v.awaitAnswer(keys)
 		})
 	}
 }
 
-// answers checks that the port still serves those who hold the key.
-func (v *victim) answers(keys *keyring) {
+// awaitAnswer checks that the port still serves those who hold the key.
+func (v *victim) awaitAnswer(keys *keyring) {
 	v.t.Helper()
 	deadline := time.Now().Add(20 * time.Second)
 	for {

@@ -8,6 +8,8 @@ import (
 	"time"
 
 	"github.com/hashicorp/memberlist"
+
+	"skein/runtime/clock/clocktest"
 )
 
 // memNet is a network in memory for rings inside a synctest bubble, where real
@@ -72,7 +74,7 @@ func (t *memTransport) StreamCh() <-chan net.Conn           { return t.streams }
 func (t *memTransport) DialTimeout(addr string, timeout time.Duration) (net.Conn, error) {
 	to := t.net.find(t.addr.String(), addr)
 	if to == nil {
-		time.Sleep(timeout)
+		clocktest.Elapse(timeout)
 		return nil, errors.New("dial " + addr + ": no answer")
 	}
 	here, there := net.Pipe()

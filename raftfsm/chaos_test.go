@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"skein/raftfsm/fleet"
+	"skein/runtime/clock/clocktest"
 )
 
 // TestAcknowledgedWritesSurviveAnything runs clients against three voters while
@@ -170,7 +171,7 @@ func client(t *testing.T, prefix string, nodes []atomic.Pointer[Node], stop *ato
 		for at := i; !stop.Load(); at++ {
 			node := nodes[at%len(nodes)].Load()
 			if node == nil {
-				time.Sleep(50 * time.Millisecond)
+				clocktest.Elapse(50 * time.Millisecond)
 				continue
 			}
 			results, _, err := node.Propose(t.Context(), []fleet.Item{item})
@@ -185,9 +186,9 @@ func client(t *testing.T, prefix string, nodes []atomic.Pointer[Node], stop *ato
 				t.Error(err)
 				return done
 			}
-			time.Sleep(50 * time.Millisecond)
+			clocktest.Elapse(50 * time.Millisecond)
 		}
-		time.Sleep(100 * time.Millisecond)
+		clocktest.Elapse(100 * time.Millisecond)
 	}
 	return done
 }

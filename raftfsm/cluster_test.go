@@ -14,6 +14,7 @@ import (
 
 	"skein/raftfsm/fleet"
 	"skein/runtime/clock"
+	"skein/runtime/clock/clocktest"
 	"skein/runtime/vfs"
 )
 
@@ -143,7 +144,7 @@ func (c *cluster) stop() {
 			}
 		}
 	}
-	time.Sleep(time.Minute) // whatever the library still waits for
+	clocktest.Elapse(time.Minute) // whatever the library still waits for
 }
 
 func (c *cluster) ids() (ids []fleet.HostID) {

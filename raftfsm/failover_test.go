@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"skein/raftfsm/fleet"
+	"skein/runtime/clock/clocktest"
 )
 
 // writable waits until somebody takes a write, and returns how long that took.
@@ -30,7 +31,7 @@ func TestALeaderWhoseProgramEndsIsReplacedAtOnce(t *testing.T) {
 					old := c.leader()
 					old.die()
 					took = append(took, c.writable(fmt.Sprint("round-", round)))
-					time.Sleep(10 * time.Second) // whatever its node still waits for
+					clocktest.Elapse(10 * time.Second) // whatever its node still waits for
 					old.revive()
 				}
 				slices.Sort(took)
@@ -59,14 +60,14 @@ func TestAFollowerThatAloneIsRefusedDeposesNobody(t *testing.T) {
 			case refused.node.stream.hungUp <- struct{}{}:
 			default:
 			}
-			time.Sleep(50 * time.Millisecond)
+			clocktest.Elapse(50 * time.Millisecond)
 			if !leader.node.IsLeader() || leader.node.Term() != term {
 				t.Fatalf("it was deposed:\n%s", c.describe())
 			}
 		}
 		// Unheard by one of them too, the leader still has the others.
 		c.net.cut(leader.id, refused.id, true)
-		time.Sleep(5 * time.Second)
+		clocktest.Elapse(5 * time.Second)
 		if !leader.node.IsLeader() || leader.node.Term() != term {
 			t.Fatalf("it was deposed:\n%s", c.describe())
 		}

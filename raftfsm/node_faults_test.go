@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"skein/raftfsm/fleet"
+	"skein/runtime/clock/clocktest"
 	"skein/runtime/vfs"
 )
 
@@ -128,12 +129,12 @@ func TestALeaderWhoseDiskIsSlowAfterAStallLeadsOnlyIfAMajoritySaysSo(t *testing.
 			release := make(chan struct{})
 			faults.set(old, func() error {
 				<-release
-				time.Sleep(time.Second)
+				clocktest.Elapse(time.Second)
 				return nil
 			})
 			for i := range 20 {
 				go func() { _ = old.propose(fmt.Sprintf("round %d stuck %d", round, i)) }()
-				time.Sleep(10 * time.Millisecond)
+				clocktest.Elapse(10 * time.Millisecond)
 			}
 			c.await("another leader", func() bool {
 				return slices.ContainsFunc(c.hosts, func(h *host) bool { return h != old && h.node.IsLeader() })
@@ -145,7 +146,7 @@ func TestALeaderWhoseDiskIsSlowAfterAStallLeadsOnlyIfAMajoritySaysSo(t *testing.
 				if old.node.IsLeader() {
 					t.Fatalf("round %d: it leads by its own word", round)
 				}
-				time.Sleep(5 * time.Millisecond)
+				clocktest.Elapse(5 * time.Millisecond)
 			}
 			faults.set(old, func() error { return nil })
 			c.net.isolate(old.id, c.ids(), false)
@@ -163,7 +164,7 @@ func TestAStalledFollowerDisturbsNobody(t *testing.T) {
 		faults.set(f, func() error { <-release; return nil })
 		for i := range 20 {
 			c.put(fmt.Sprint("t", i))
-			time.Sleep(500 * time.Millisecond)
+			clocktest.Elapse(500 * time.Millisecond)
 		}
 		if id, known := f.node.Leader(); known {
 			t.Errorf("the stalled node says that %s leads, and cannot know", id)
@@ -254,7 +255,7 @@ func TestAFullDiskHandsLeadershipOverAndRecovers(t *testing.T) {
 					old.disk.SetCapacity(1 << 20)
 					return
 				}
-				time.Sleep(time.Millisecond)
+				clocktest.Elapse(time.Millisecond)
 			}
 		}()
 		defer full.Store(false)
@@ -439,7 +440,7 @@ func TestADamagedSnapshotFallsBackToTheOneBeforeWhereTheLogReaches(t *testing.T)
 		h := c.hosts[0]
 		for i := range 60 {
 			c.put(fmt.Sprint("t", i))
-			time.Sleep(200 * time.Millisecond)
+			clocktest.Elapse(200 * time.Millisecond)
 		}
 		c.put("last")
 		names := fmt.Sprint(tokens(h.node.State()))
@@ -565,7 +566,7 @@ func TestALeaderThatCannotReadItsSnapshotTakesAnotherOrHandsOver(t *testing.T) {
 		c.await("snapshots everywhere", func() bool {
 			return c.all(func(h *host) bool { return h.node.Stats()["last_snapshot_index"] != "0" })
 		})
-		time.Sleep(5 * time.Second) // no snapshot is under way any more
+		clocktest.Elapse(5 * time.Second) // no snapshot is under way any more
 		victim := c.followers()[0]
 		list, err := victim.node.snapshots.List()
 		must(t, err)

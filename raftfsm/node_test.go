@@ -13,6 +13,7 @@ import (
 
 	"skein/raftfsm/fleet"
 	"skein/raftfsm/fleet/wire"
+	"skein/runtime/clock/clocktest"
 )
 
 func TestALoneNodeBootstrapsAndProposes(t *testing.T) {
@@ -255,7 +256,7 @@ func TestAnIsolatedFollowerComesBackWithoutAnElection(t *testing.T) {
 		leader, f := c.leader(), c.followers()[0]
 		term := leader.node.Term()
 		c.net.isolate(f.id, c.ids(), true)
-		time.Sleep(10 * time.Minute)
+		clocktest.Elapse(10 * time.Minute)
 		c.net.isolate(f.id, c.ids(), false)
 		c.put("x")
 		c.converged()
@@ -396,7 +397,7 @@ func TestAFollowerThatWasAwayLongCatchesUpBySnapshot(t *testing.T) {
 		for i := range 80 {
 			c.put(fmt.Sprint("t", i))
 		}
-		time.Sleep(10 * time.Second)
+		clocktest.Elapse(10 * time.Second)
 		must(t, away.start())
 		c.put("x")
 		c.converged()
@@ -585,7 +586,7 @@ func TestARemovedServerIsOutAndStaysUp(t *testing.T) {
 		must(t, c.leader().node.RemoveServer(t.Context(), out.raftID()))
 		must(t, c.leader().node.RemoveServer(t.Context(), out.raftID()))
 		c.put("x")
-		time.Sleep(time.Minute)
+		clocktest.Elapse(time.Minute)
 		if members, _ := c.leader().node.Members(); len(members) != 2 {
 			t.Errorf("members %v", members)
 		}

@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"skein/raftfsm/fleet"
+	"skein/runtime/clock/clocktest"
 )
 
 // event is one server-sent event.
@@ -133,7 +134,7 @@ func (s *sluggish) WriteHeader(int)     {}
 func (s *sluggish) Flush()              {}
 
 func (s *sluggish) Write(b []byte) (int, error) {
-	time.Sleep(s.pause)
+	clocktest.Elapse(s.pause)
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.body.Write(b)

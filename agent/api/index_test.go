@@ -9,6 +9,7 @@ import (
 
 	"skein/agent/api/types"
 	"skein/raftfsm/fleet"
+	"skein/runtime/clock/clocktest"
 )
 
 // laggingFleet is a leader and a follower that applies what the leader has
@@ -22,7 +23,7 @@ func laggingFleet(t *testing.T, lag time.Duration) (follower, worker http.Handle
 	x.voter.set(func(v *fakeVoter) { v.st, v.leads, v.leader = leader.voter.State(), false, hostID(1) })
 	t.Cleanup(leader.voter.Subscribe(func(index uint64, changeSet fleet.ChangeSet) {
 		go func() {
-			time.Sleep(lag)
+			clocktest.Elapse(lag)
 			st := leader.voter.State()
 			x.voter.set(func(v *fakeVoter) { v.st = st })
 			x.voter.tell(index, changeSet)

@@ -18,6 +18,7 @@ import (
 	"skein/agent/converge"
 	"skein/raftfsm/fleet"
 	"skein/runtime/clock"
+	"skein/runtime/clock/clocktest"
 	"skein/runtime/fake"
 	"skein/runtime/port"
 	"skein/runtime/vfs"
@@ -213,7 +214,7 @@ func TestAnAgentThatEndsAndStartsAgainTouchesNothing(t *testing.T) {
 type slowCreate struct{ *fake.Containers }
 
 func (s slowCreate) Create(ctx context.Context, spec port.ContainerSpec) (int, error) {
-	time.Sleep(3 * time.Second)
+	clocktest.Elapse(3 * time.Second)
 	return s.Containers.Create(ctx, spec)
 }
 

@@ -11,6 +11,7 @@ import (
 	"skein/agent/plan"
 	"skein/agent/trust"
 	"skein/raftfsm/fleet"
+	"skein/runtime/clock/clocktest"
 )
 
 func TestContractOfEyes(t *testing.T) {
@@ -112,7 +113,7 @@ func (s *detectorRig) start(id fleet.HostID) {
 	h.link = h.agent.hostWith(h.nonce)
 	deadline := time.Now().Add(waitTime)
 	for h.link.session() == 0 && time.Now().Before(deadline) {
-		time.Sleep(protocol.WatchEvery)
+		clocktest.Elapse(protocol.WatchEvery)
 	}
 	s.ready(h.link)
 }

@@ -20,6 +20,7 @@ import (
 type pipes struct {
 	mu     sync.Mutex
 	frames map[fleet.HostID]int
+	index  uint64 // the newest that any stream has brought
 }
 
 func (p *pipes) open(t *testing.T, r *rig, n int) (hosts []fleet.HostID) {
@@ -52,8 +53,10 @@ func (p *pipes) open(t *testing.T, r *rig, n int) (hosts []fleet.HostID) {
 
 func (p *pipes) follow(host fleet.HostID, conn net.Conn) {
 	go func() {
+		beat := time.NewTicker(protocol.HostBeat)
+		defer beat.Stop()
 		for wire.WriteFrame(conn, stream.HostFrame{}) == nil {
-			time.Sleep(protocol.HostBeat)
+			<-beat.C
 		}
 	}()
 	for {
@@ -64,6 +67,7 @@ func (p *pipes) follow(host fleet.HostID, conn net.Conn) {
 		if d.Kind == stream.KindSnapshot || d.Kind == stream.KindDelta {
 			p.mu.Lock()
 			p.frames[host]++
+			p.index = max(p.index, d.Index)
 			p.mu.Unlock()
 		}
 	}
@@ -79,6 +83,12 @@ func (p *pipes) counts() map[fleet.HostID]int {
 	return out
 }
 
+func (p *pipes) reached() uint64 {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.index
+}
+
 func TestOfTwoHundredStreamsOnlyTheTouchedAreWoken(t *testing.T) {
 	r := newRig(t)
 	p := &pipes{}
@@ -92,9 +102,14 @@ func TestOfTwoHundredStreamsOnlyTheTouchedAreWoken(t *testing.T) {
 	if got := r.agents[0].port.hub.wakes.Load() - woken; got > 2 {
 		t.Errorf("%d streams were woken", got)
 	}
-	time.Sleep(2 * stream.Coalesce) // what should not come has had time to
+	// What comes to a second host was sent after all that the first change could send.
+	ids = []fleet.TaskID{fleet.TaskID(fmt.Sprintf("%032x", taskNumber.Add(1)))}
+	r.must(fleet.RunTasks{TaskDef: fleet.TaskDefID(def), Tasks: ids})
+	r.must(fleet.AssignTasks{Host: hosts[18], Tasks: ids})
+	eventually(t, "the second host has its task", func() string { return fmt.Sprint(p.counts()[hosts[18]]) },
+		func() bool { return p.counts()[hosts[18]] == before[hosts[18]]+1 })
 	for host, n := range p.counts() {
-		if host != hosts[17] && n != before[host] {
+		if host != hosts[17] && host != hosts[18] && n != before[host] {
 			t.Errorf("%s got %d frames", host, n-before[host])
 		}
 	}
@@ -112,8 +127,10 @@ func TestManyChangesOfOneHostComeInFewFrames(t *testing.T) {
 		r.must(fleet.RunTasks{TaskDef: fleet.TaskDefID(def), Tasks: ids})
 		r.must(fleet.AssignTasks{Host: hosts[0], Tasks: ids})
 	}
+	last := r.cluster.state().Index()
+	eventually(t, "the last change has come", func() string { return fmt.Sprint(p.reached()) },
+		func() bool { return p.reached() >= last })
 	took := time.Since(start)
-	time.Sleep(2 * stream.Coalesce)
 	if got, most := p.counts()[hosts[0]]-before, 3+int(took/stream.Coalesce); got > most || got < 1 {
 		t.Errorf("100 changes in %s came in %d frames, want at most %d", took, got, most)
 	}

@@ -97,6 +97,16 @@ func (f *fleetUnderTest) eventually(what string, look func() (seen string, done 
 	}
 }
 
+// throughout looks again and again for a while: what it looks for must hold each time.
+func (f *fleetUnderTest) throughout(what string, d time.Duration, look func() (seen string, holds bool)) {
+	f.Helper()
+	for end := time.Now().Add(d); time.Now().Before(end); time.Sleep(100 * time.Millisecond) {
+		if seen, holds := look(); !holds {
+			f.Fatalf("%s, but: %s", what, seen)
+		}
+	}
+}
+
 func get[T any](f *fleetUnderTest, host, path string) (answer T, err error) {
 	_, err = f.at(host).Get(f.Context(), path, &answer)
 	return answer, err

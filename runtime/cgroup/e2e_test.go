@@ -27,7 +27,7 @@ const envActor = "SKEIN_TEST_ACTOR"
 func TestMain(m *testing.M) {
 	switch os.Getenv(envActor) {
 	case "sleep":
-		time.Sleep(time.Minute)
+		<-time.After(time.Minute)
 		os.Exit(0)
 	case "eat":
 		eat()

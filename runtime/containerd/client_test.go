@@ -121,7 +121,7 @@ func TestASlowReaderIsNotCutOff(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer response.Body.Close()
-	time.Sleep(60 * time.Millisecond) // longer than the guard: it watches reads only
+	<-time.After(60 * time.Millisecond) // longer than the guard: it watches reads only
 	if text, err := io.ReadAll(response.Body); string(text) != "all of it" || err != nil {
 		t.Errorf("read %q, %v", text, err)
 	}

@@ -247,9 +247,7 @@ func loopStarts(t testing.TB, b *bed, round int) cost {
 		return nil
 	}
 	frame := wantedTasks(round)
-	for !host.Status().Listed {
-		time.Sleep(5 * time.Millisecond)
-	}
+	waitListed(b, host)
 	took, err := measured(b, func() error {
 		return errors.Join(host.Deliver(ctx, frame), reach(fleet.TaskRunning))
 	})
@@ -280,4 +278,14 @@ func wantedTasks(round int) converge.Frame {
 		})
 	}
 	return f
+}
+
+// waitListed waits until the host loop has found what runs.
+func waitListed(b *bed, host *converge.Host) {
+	b.t.Helper()
+	for deadline := time.Now().Add(30 * time.Second); !host.Status().Listed; time.Sleep(5 * time.Millisecond) {
+		if time.Now().After(deadline) {
+			b.t.Fatalf("the host loop has not listed what runs: %+v", host.Status())
+		}
+	}
 }

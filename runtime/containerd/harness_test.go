@@ -377,9 +377,12 @@ func fixture(t *testing.T, ociRuntime string) porttest.ContainersFixture {
 			}
 		},
 		Pulls: func() int { return int(theHub.pulls.Load()) },
-		Step:  func() { time.Sleep(20 * time.Millisecond) },
+		Step:  waitStep,
 	}
 }
+
+// waitStep gives containerd and the programs of a contract case a moment.
+func waitStep() { time.Sleep(20 * time.Millisecond) }
 
 // namespaced is a context for calls below the port.
 func namespaced(b *bed) context.Context {

@@ -86,11 +86,14 @@ func TestContainersKeepTheContract(t *testing.T) {
 			Step: func() {
 				now.Add(20 * time.Millisecond)
 				c.Step()
-				time.Sleep(10 * time.Microsecond) // lets the watcher of one case run
+				waitWatcher()
 			},
 		}
 	})
 }
+
+// waitWatcher lets the goroutine of the case that watches run.
+func waitWatcher() { time.Sleep(10 * time.Microsecond) }
 
 func TestNetworkKeepsTheContract(t *testing.T) {
 	porttest.Network(t, func(t *testing.T) porttest.NetworkFixture {

@@ -41,7 +41,7 @@ func TestNetworkKeepsTheContract(t *testing.T) {
 				}
 				return netip.AddrPort{}
 			},
-			Step: func() { time.Sleep(20 * time.Millisecond) },
+			Step: waitStep,
 		}
 	})
 }
@@ -187,18 +187,25 @@ func TestOpenCleansUpWhatWasCutOff(t *testing.T) {
 	}
 }
 
+// waitLinkGone waits for the kernel to take down the link of an ended namespace.
+func waitLinkGone(t *testing.T, task fleet.TaskID) {
+	t.Helper()
+	for deadline := time.Now().Add(10 * time.Second); linkExists(task); time.Sleep(10 * time.Millisecond) {
+		if time.Now().After(deadline) {
+			t.Fatal("the kernel keeps the link of an ended namespace")
+		}
+	}
+}
+
+// waitStep gives the kernel and the programs of a contract case a moment.
+func waitStep() { time.Sleep(20 * time.Millisecond) }
+
 func TestAPortOfATaskWhoseNamespaceHasGoneIsFree(t *testing.T) {
 	n := open(t)
 	pidA := task(t, "a")
 	setup(t, n, "a", pidA, fleet.TCP, 8080)
 	end(t, pidA)
-	deadline := time.Now().Add(10 * time.Second)
-	for linkExists(porttest.TaskOf("a")) {
-		if time.Now().After(deadline) {
-			t.Fatal("the kernel keeps the link of an ended namespace")
-		}
-		time.Sleep(10 * time.Millisecond)
-	}
+	waitLinkGone(t, porttest.TaskOf("a"))
 	setup(t, n, "b", task(t, "b"), fleet.TCP, 8080)
 }
 

@@ -32,7 +32,7 @@ func TestE2EUpKilledHalfWayIsRemovedAndMadeAgain(t *testing.T) {
 		if err := cmd.Start(); err != nil {
 			t.Fatal(err)
 		}
-		time.Sleep(after)
+		<-time.After(after) // the moment of this kill
 		_ = cmd.Process.Kill()
 		_ = cmd.Wait()
 		s, err := l.load()

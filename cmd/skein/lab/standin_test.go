@@ -64,7 +64,7 @@ func standIn(what string, args []string) error {
 	case "hold":
 		return standInHold(args[0])
 	case "sleep":
-		time.Sleep(time.Minute)
+		<-time.After(time.Minute)
 		return nil
 	}
 	b, err := os.ReadFile(args[0])
@@ -153,7 +153,8 @@ func standInDial(addr, seconds string) error {
 	if err != nil {
 		return err
 	}
-	for end := time.Now().Add(time.Duration(n) * time.Second); time.Now().Before(end); time.Sleep(20 * time.Millisecond) {
+	again := time.Tick(20 * time.Millisecond)
+	for end := time.Now().Add(time.Duration(n) * time.Second); time.Now().Before(end); <-again {
 		conn, err := net.DialTimeout("tcp", addr, 300*time.Millisecond)
 		fmt.Println(outcome(err))
 		if err == nil {
@@ -171,7 +172,7 @@ func standInHold(addr string) error {
 	}
 	defer conn.Close()
 	fmt.Println("holding")
-	for {
+	for range time.Tick(5 * time.Millisecond) {
 		_ = conn.SetDeadline(time.Now().Add(3 * time.Second))
 		_, err := conn.Write([]byte("x"))
 		if err == nil {
@@ -181,8 +182,8 @@ func standInHold(addr string) error {
 			fmt.Println(outcome(err))
 			return nil
 		}
-		time.Sleep(5 * time.Millisecond)
 	}
+	return nil
 }
 
 func outcome(err error) string {
