@@ -158,9 +158,9 @@ func (l *Loop) plan(now Instant, scope *dirty, full bool) *fold {
 
 // run asks one planner and applies what it says.
 func (f *fold) run(by string, next func(plan.Input) plan.Plan) {
-	part := part{by: by, rest: f.scopeOf(by)}
-	f.in.Scope = part.scope.scope(part.full)
-	f.in.Scope.From = part.from
+	done := part{by: by, rest: f.scopeOf(by)}
+	f.in.Scope = done.scope.scope(done.full)
+	f.in.Scope.From = done.from
 	p := next(f.in)
 	f.probes = append(f.probes, p.Probes...)
 	f.wakes = append(f.wakes, p.Wakes...)
@@ -177,8 +177,8 @@ func (f *fold) run(by string, next func(plan.Input) plan.Plan) {
 		own.ClearCondition(f.in, By, subject)
 	}
 	f.apply(own.Items)
-	part.end, part.more, part.next = len(f.items), p.More, p.Next
-	f.parts = append(f.parts, part)
+	done.end, done.more, done.next = len(f.items), p.More, p.Next
+	f.parts = append(f.parts, done)
 }
 
 // scopeOf is what a planner visits: the scope of the pass with what the commands

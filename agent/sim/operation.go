@@ -116,17 +116,17 @@ func Usage() string {
 	return b.String()
 }
 
-// Do does a deed now.
+// Do does an operation now.
 func (w *World) Do(text string) error {
-	words, err := parseWords(text)
+	d, err := parseWords(text)
 	if err != nil {
 		return err
 	}
-	w.stats.Operations[words.verb]++
-	return verbs[words.verb].do(w, words)
+	w.stats.Operations[d.verb]++
+	return verbs[d.verb].do(w, d)
 }
 
-// Plan has deeds done when their time comes, counted from now. What cannot be
+// Plan has operations done when their time comes, counted from now. What cannot be
 // done then (there is no such host) is noted and left.
 func (w *World) Plan(operations []Operation) {
 	for _, d := range operations {
