@@ -10,6 +10,7 @@ import (
 	"testing"
 	"time"
 
+	"skein/agent/peer/detector"
 	"skein/agent/trust"
 	"skein/raftfsm/fleet"
 	"skein/raftfsm/fleet/wire"
@@ -31,7 +32,7 @@ func TestAJoinedWorkerTriesEveryVoterCallAndGets403(t *testing.T) {
 	}
 	bodies := map[string]any{
 		PathProbe:   probeRequest{Host: agents[1].id(), Addr: agents[1].addr()},
-		PathAges:    Ages{Seq: 1, Full: true, Gone: []GoneAge{{Host: agents[1].id(), AgeMs: 60_000}}},
+		PathAges:    detector.Ages{Seq: 1, Full: true, Gone: []detector.GoneAge{{Host: agents[1].id(), AgeMs: 60_000}}},
 		PathHeard:   heardAsk{Host: agents[1].id(), Session: 1},
 		PathPropose: entry,
 		PathRelay:   relayed{Left: 1, Entry: entry},
@@ -149,7 +150,7 @@ func TestAWorkerAnswersOnlyVotersAndForwards(t *testing.T) {
 	}
 	var answer probeAnswer
 	err := r.agents[0].port.call(t.Context(), a.id(), PathProbe, probeRequest{Host: b.id(), Addr: b.addr()}, &answer)
-	if err != nil || answer.Outcome != Connected {
+	if err != nil || answer.Outcome != detector.Connected {
 		t.Errorf("a voter's probe of a worker: %v, %v", answer, err)
 	}
 }

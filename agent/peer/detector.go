@@ -7,27 +7,27 @@ import (
 	"sync"
 	"time"
 
+	"skein/agent/peer/detector"
 	"skein/agent/peer/protocol"
 	"skein/agent/plan"
 	"skein/agent/trust"
 	"skein/raftfsm/fleet"
 )
 
-// FailureDetector drives Watch: on the leader it gathers ages and sends witnesses, on other
-// voters it tells the leader the ages of this voter's streams. Its exported
-// methods are what the leader loop sees by.
+// FailureDetector runs agent/peer/detector: on the leader it gathers ages and sends
+// witnesses, on other voters it tells the leader the ages of this voter's streams. Its
+// exported methods are what the leader loop sees by.
 type FailureDetector struct {
 	p       *Port
 	changed chan struct{}
 	slots   chan struct{} // probes under way
 	probes  sync.WaitGroup
-	fresh   freshness // of State here
+	fresh   detector.Freshness // of State here
 
 	mu          sync.Mutex // guards what follows
-	watch       *Watch
+	watch       *detector.Watch
 	leading     bool
 	began       time.Duration
-	seq         uint64
 	known       time.Duration // when Know was last told
 	liveness    plan.FleetLiveness
 	livenessAt  time.Duration
@@ -36,23 +36,19 @@ type FailureDetector struct {
 	clockOffAt  time.Duration // when the leader told
 
 	// Of the goroutine that runs only.
-	leader      fleet.HostID // whom the ages were told last
-	full        bool         // tell all next time
-	agesSentAt  time.Duration
-	late        int // streams past SuspectAfter when last told
+	teller      detector.Teller
 	agesResults chan agesResult
-	clock       *int64 // ms, this voter's minus that of leader; nil until measured
 }
 
 // agesResult is what became of a word to the leader.
 type agesResult struct {
-	clock  *int64 // see FailureDetector; nil when it was not measured
+	clock  *int64 // ms, this voter's minus the leader's; nil when it was not measured
 	median *int64 // of the fleet's clocks, minus the leader's; nil when it was not told
 	err    error
 }
 
 func newFailureDetector(p *Port) *FailureDetector {
-	return &FailureDetector{p: p, changed: make(chan struct{}, 1), slots: make(chan struct{}, probesInFlight), watch: NewWatch(p.self)}
+	return &FailureDetector{p: p, changed: make(chan struct{}, 1), slots: make(chan struct{}, detector.MaxExamined), watch: detector.NewWatch(p.self)}
 }
 
 func (e *FailureDetector) now() time.Duration { return e.p.cfg.Clock.Mono() }
@@ -101,21 +97,18 @@ func (e *FailureDetector) setLeading(leading bool) {
 // lead takes in this voter's own streams and has witnesses sent.
 func (e *FailureDetector) lead(ctx context.Context, log Log) {
 	now, starved := e.now(), e.p.starved()
-	e.leader = ""
-	e.fresh.leads(now)
+	e.fresh.Leads(now)
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	if !e.leading {
 		e.leading = true
 		e.watch.Begin(now)
-		e.began, e.seq, e.known = now, 0, -candidatesFor
-		e.full, e.liveness = true, plan.FleetLiveness{}
+		e.began, e.known = now, -knowEvery
+		e.liveness = plan.FleetLiveness{}
+		e.teller.Own(e.p.self)
 	}
-	ages := e.p.hub.ages(now, e.full)
-	e.seq++
-	ages.Seq, ages.Starved, e.full = e.seq, starved, false
-	e.watch.Take(now, e.p.self, ages)
-	every := candidatesFor
+	e.watch.Take(now, e.p.self, e.p.hub.tell(&e.teller, now, e.p.self, starved))
+	every := knowEvery
 	if now-e.began < protocol.NeverSeenAfter {
 		every = protocol.AgesEvery // hosts become known quickly now
 	}
@@ -146,11 +139,11 @@ func (e *FailureDetector) nudge() {
 	}
 }
 
-func hostsOf(st *fleet.State) []Host {
-	var hosts []Host
+func hostsOf(st *fleet.State) []detector.Host {
+	var hosts []detector.Host
 	for h := range st.Hosts() {
 		if h.State != fleet.HostForgotten {
-			hosts = append(hosts, Host{ID: h.ID, Zone: h.Zone, State: h.State})
+			hosts = append(hosts, detector.Host{ID: h.ID, Zone: h.Zone, State: h.State})
 		}
 	}
 	return hosts
@@ -165,10 +158,10 @@ func votersOf(st *fleet.State) []fleet.HostID {
 }
 
 // examine sends witnesses to one host and brings back their word.
-func (e *FailureDetector) examine(ctx context.Context, ask WitnessRequest) {
+func (e *FailureDetector) examine(ctx context.Context, ask detector.WitnessRequest) {
 	ctx, cancel := context.WithTimeout(ctx, probeCall)
 	defer cancel()
-	votes := make(chan Vote, len(ask.Witnesses))
+	votes := make(chan detector.Vote, len(ask.Witnesses))
 	addr, err := e.p.addrOf(ask.Host)
 	var all sync.WaitGroup
 	for _, witness := range ask.Witnesses {
@@ -177,20 +170,20 @@ func (e *FailureDetector) examine(ctx context.Context, ask WitnessRequest) {
 		}
 		all.Go(func() {
 			if witness == e.p.self {
-				votes <- Vote{By: witness, Outcome: e.p.dialProbe(ctx, addr), Starved: e.p.starved()}
+				votes <- detector.Vote{By: witness, Outcome: e.p.dialProbe(ctx, addr), Starved: e.p.starved()}
 				return
 			}
 			var out probeAnswer
 			if e.p.call(ctx, witness, PathProbe, probeRequest{Host: ask.Host, Addr: addr}, &out) == nil {
-				votes <- Vote{By: witness, Outcome: out.Outcome, Starved: out.Starved}
+				votes <- detector.Vote{By: witness, Outcome: out.Outcome, Starved: out.Starved}
 			}
 		})
 	}
 	all.Wait()
 	close(votes)
-	var words []Vote
+	var words []detector.Vote
 	for v := range votes {
-		if v.Outcome >= Connected && v.Outcome <= Silent {
+		if v.Outcome >= detector.Connected && v.Outcome <= detector.Silent {
 			words = append(words, v)
 		}
 	}
@@ -213,11 +206,8 @@ func (e *FailureDetector) follow(ctx context.Context, log Log) {
 		select {
 		case told := <-e.agesResults:
 			e.agesResults = nil
-			if told.err != nil {
-				e.full = true
-			}
+			e.teller.Told(told.err == nil, told.clock)
 			if told.clock != nil {
-				e.clock = told.clock
 				e.noteClock(told)
 			}
 		default:
@@ -229,38 +219,31 @@ func (e *FailureDetector) follow(ctx context.Context, log Log) {
 		return
 	}
 	now := e.now()
-	late := e.p.hub.late(now)
-	if leader == e.leader && now-e.agesSentAt < protocol.AgesEvery && late <= e.late {
+	if !e.teller.Due(now, leader, e.p.hub.late(now)) {
 		return
 	}
-	if leader != e.leader {
-		e.leader, e.full, e.clock = leader, true, nil
-	}
-	ages := e.p.hub.ages(now, e.full)
-	e.seq++
-	ages.Seq, ages.Starved, ages.ClockMs = e.seq, e.p.starved(), e.clock
-	e.full, e.agesSentAt, e.late = false, now, late
+	ages := e.p.hub.tell(&e.teller, now, leader, e.p.starved())
 	e.agesResults = make(chan agesResult, 1)
 	go func() { e.agesResults <- e.sendAges(ctx, log, leader, ages) }()
 }
 
 var errNeedFull = errors.New("the leader asks for all")
 
-func (e *FailureDetector) sendAges(ctx context.Context, log Log, leader fleet.HostID, ages Ages) (t agesResult) {
+func (e *FailureDetector) sendAges(ctx context.Context, log Log, leader fleet.HostID, ages detector.Ages) (t agesResult) {
 	ctx, cancel := leaderContext(ctx)
 	defer cancel()
-	var ack AgesAck
+	var ack detector.AgesAck
 	asked := e.now()
 	if t.err = e.p.call(ctx, leader, PathAges, ages, &ack); t.err != nil {
 		return t
 	}
 	answered := e.now()
 	e.p.relay.hear(answered, leader)
-	e.fresh.hear(asked, ack.Index, log.State().Index())
+	e.fresh.Hear(asked, ack.Index, log.State().Index())
 	if ack.WallMs != 0 {
 		// Right within half of the time that it took, which leaderContext bounds,
 		// however long either stood still.
-		off := -offMs(ack.WallMs, e.p.cfg.Clock.Now().Add((asked-answered)/2))
+		off := -detector.OffMs(ack.WallMs, e.p.cfg.Clock.Now().Add((asked-answered)/2))
 		t.clock, t.median = &off, ack.MedianMs
 	}
 	if ack.NeedFull {
@@ -270,14 +253,14 @@ func (e *FailureDetector) sendAges(ctx context.Context, log Log, leader fleet.Ho
 }
 
 // take notes another voter's ages. index is that of the leader's State.
-func (e *FailureDetector) take(voter fleet.HostID, ages Ages, index uint64) AgesAck {
+func (e *FailureDetector) take(voter fleet.HostID, ages detector.Ages, index uint64) detector.AgesAck {
 	for _, report := range ages.Reports {
 		report.Clip()
 		e.p.reported(report)
 	}
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	ack := AgesAck{NeedFull: true, WallMs: e.p.cfg.Clock.Now().UnixMilli(), Index: index}
+	ack := detector.AgesAck{NeedFull: true, WallMs: e.p.cfg.Clock.Now().UnixMilli(), Index: index}
 	if e.leading {
 		ack.NeedFull = e.watch.Take(e.now(), voter, ages)
 		if off, known := e.median(); known {
@@ -321,7 +304,7 @@ func (e *FailureDetector) clockStanding() trust.ClockStanding {
 	if e.clockOff == nil || e.now()-e.clockOffAt > clockKept {
 		return trust.ClockStanding{}
 	}
-	return trust.ClockStanding{Known: true, Off: clockOf(*e.clockOff)}
+	return trust.ClockStanding{Known: true, Off: detector.Off(*e.clockOff)}
 }
 
 // age is how long ago State here was known to be the newest: 0 while this voter
@@ -330,11 +313,11 @@ func (e *FailureDetector) age() time.Duration {
 	log := e.p.log()
 	switch {
 	case log == nil:
-		return e.fresh.age(e.now(), 0)
+		return e.fresh.Age(e.now(), 0)
 	case log.IsLeader():
 		return 0
 	}
-	return e.fresh.age(e.now(), log.State().Index())
+	return e.fresh.Age(e.now(), log.State().Index())
 }
 
 // Liveness is what the fleet sees of its hosts: nothing while this voter does not
@@ -363,7 +346,7 @@ func (e *FailureDetector) heard(host fleet.HostID, session uint64) (bool, error)
 		return false, fmt.Errorf("this leader has led for less than %s and does not know yet who is heard: %w", protocol.NeverSeenAfter, ErrBusy)
 	}
 	liveness, known := e.watch.Liveness(now, nil).Hosts[host]
-	return known && session != 0 && liveness.Session == session && liveness.Age >= 0 && liveness.Age < heardWithin, nil
+	return known && session != 0 && liveness.Session == session && liveness.Age >= 0 && liveness.Age < detector.HeardWithin, nil
 }
 
 // Changed receives after a host's sight has changed, while this voter leads. For

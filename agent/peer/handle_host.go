@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"strconv"
 
+	"skein/agent/peer/detector"
 	"skein/agent/peer/protocol"
 	"skein/agent/trust"
 	"skein/raftfsm/fleet"
@@ -99,7 +100,7 @@ func (p *Port) formerHeard(ctx context.Context, h *fleet.Host) (bool, error) {
 		if err != nil || !heard {
 			return false, err
 		}
-		if !sleep(ctx, heardWithin+protocol.AgesEvery) {
+		if !sleep(ctx, detector.HeardWithin+protocol.AgesEvery) {
 			return false, fmt.Errorf("session of %s: %w", h.Name, ErrBusy)
 		}
 	}
@@ -120,7 +121,7 @@ type heardAnswer struct {
 // askHeard looks at this voter's own streams, then asks the leader, who knows of
 // all voters'; with at most so many calls.
 func (p *Port) askHeard(ctx context.Context, ask heardAsk, calls int) (bool, error) {
-	if p.hub.heard(ask.Host, ask.Session) {
+	if p.hub.hears(ask.Host, ask.Session) {
 		return true, nil
 	}
 	log := p.log()

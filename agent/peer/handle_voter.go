@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net/netip"
 
+	"skein/agent/peer/detector"
 	"skein/agent/trust"
 	"skein/raftfsm/fleet"
 )
@@ -123,24 +124,6 @@ func (p *Port) retireVoter(c *call) (any, error) {
 	return nil, nil
 }
 
-// Outcome is what a witness's dial found.
-type Outcome uint8
-
-// The outcomes. Silent is every error that a dead machine gives, unreachable
-// included (m: a dead host answers with a timeout and EHOSTUNREACH in turn).
-const (
-	Connected Outcome = iota + 1
-	Refused
-	Silent
-)
-
-func (o Outcome) String() string {
-	if o < Connected || o > Silent {
-		return fmt.Sprintf("outcome(%d)", uint8(o))
-	}
-	return [...]string{"", "connected", "refused", "silent"}[o]
-}
-
 type probeRequest struct {
 	Host fleet.HostID   `cbor:"1,keyasint"`
 	Addr netip.AddrPort `cbor:"2,keyasint"` // as the leader's State has it
@@ -148,8 +131,8 @@ type probeRequest struct {
 
 // probeAnswer is a witness's word; Starved takes its weight away.
 type probeAnswer struct {
-	Outcome Outcome `cbor:"1,keyasint"`
-	Starved bool    `cbor:"2,keyasint,omitempty"`
+	Outcome detector.Outcome `cbor:"1,keyasint"`
+	Starved bool             `cbor:"2,keyasint,omitempty"`
 }
 
 func (p *Port) probe(c *call) (any, error) {
@@ -167,7 +150,7 @@ func (p *Port) takeAges(c *call) (any, error) {
 	if !c.log.IsLeader() {
 		return nil, ErrNotLeader
 	}
-	ages, err := decode[Ages](c)
+	ages, err := decode[detector.Ages](c)
 	if err != nil {
 		return nil, err
 	}

@@ -9,6 +9,7 @@ import (
 	"strings"
 	"time"
 
+	"skein/agent/peer/detector"
 	"skein/agent/peer/stream"
 	"skein/agent/trust"
 )
@@ -51,7 +52,7 @@ func (p *Port) openWanted(r *http.Request, peer trust.Peer) (Log, stream.Positio
 		return nil, at, err
 	}
 	if p.hub.tooSoon(peer.Host) {
-		return nil, at, fmt.Errorf("the last stream of %s is younger than %s: %w", peer.Host, streamSpacing, ErrBusy)
+		return nil, at, fmt.Errorf("the last stream of %s is younger than %s: %w", peer.Host, detector.StreamSpacing, ErrBusy)
 	}
 	if !p.streams.Allow() {
 		return nil, at, fmt.Errorf("over %d new streams a second: %w", newStreams, ErrBusy)

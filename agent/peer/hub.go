@@ -5,25 +5,23 @@ import (
 	"sync/atomic"
 	"time"
 
-	"skein/agent/peer/protocol"
+	"skein/agent/peer/detector"
 	"skein/agent/trust"
 	"skein/raftfsm/fleet"
 	"skein/runtime/clock"
 )
 
 // hub is the streams of this voter: at most one a host. It wakes those whose
-// part of State moved, and remembers when it last heard each host.
+// part of State moved, and keeps the record of when each host was heard.
 type hub struct {
 	clock clock.Clock
 	wakes atomic.Uint64 // streams woken, for tests and metrics
 
 	mu      sync.Mutex
 	streams map[fleet.HostID]*hostStream
-	gone    map[fleet.HostID]endedStream
+	heard   *detector.Streams
 	closed  bool
 	all     sync.WaitGroup
-	changes []fleet.HostID // streams opened since the last drain
-	ended   []fleet.HostID // streams ended since the last drain
 
 	// Apart from mu, which wake takes while the log may hold a lock of its own.
 	attaching sync.Mutex
@@ -31,15 +29,8 @@ type hub struct {
 	cancel    func()
 }
 
-// endedStream remembers a stream that ended.
-type endedStream struct {
-	opened time.Duration
-	heard  time.Duration
-	ours   bool // this voter ended it: its host needs time to find another
-}
-
 func newHub(c clock.Clock) *hub {
-	return &hub{clock: c, streams: map[fleet.HostID]*hostStream{}, gone: map[fleet.HostID]endedStream{}}
+	return &hub{clock: c, streams: map[fleet.HostID]*hostStream{}, heard: detector.NewStreams()}
 }
 
 // attach follows a log, or none; again with the same one does nothing.
@@ -84,8 +75,7 @@ func (h *hub) add(s *hostStream) bool {
 		old.end(trust.Problem{Code: "busy", Message: "a newer stream of this host took its place"})
 	}
 	h.streams[s.host] = s
-	delete(h.gone, s.host)
-	h.changes = append(h.changes, s.host)
+	s.heard = h.heard.Open(h.clock.Mono(), s.host, s.session)
 	h.all.Add(1)
 	return true
 }
@@ -95,25 +85,23 @@ func (h *hub) remove(s *hostStream, ours bool) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	defer h.all.Done()
-	if h.streams[s.host] != s {
-		return // a newer one took its place
+	if h.heard.Close(s.heard, ours) {
+		delete(h.streams, s.host)
 	}
-	delete(h.streams, s.host)
-	h.gone[s.host] = endedStream{opened: s.opened, heard: s.lastHeard(), ours: ours}
-	h.ended = append(h.ended, s.host)
 }
 
-// tooSoon reports whether the host's last stream opened a moment ago: a host
-// that opens one after another must not take the others' share.
+// beat notes what came on a stream.
+func (h *hub) beat(s *hostStream, b detector.Beat) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	s.heard.Beat(h.clock.Mono(), h.clock.Now(), b)
+}
+
+// tooSoon: see detector.Streams.
 func (h *hub) tooSoon(host fleet.HostID) bool {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	now := h.clock.Mono()
-	if s := h.streams[host]; s != nil {
-		return now-s.opened < streamSpacing
-	}
-	mark, ok := h.gone[host]
-	return ok && now-mark.opened < streamSpacing
+	return h.heard.TooSoon(h.clock.Mono(), host)
 }
 
 func (h *hub) len() int {
@@ -122,13 +110,11 @@ func (h *hub) len() int {
 	return len(h.streams)
 }
 
-// heard reports whether a host was heard within heardWithin on a stream of a
-// session.
-func (h *hub) heard(host fleet.HostID, session uint64) bool {
+// hears reports whether a host was heard lately on a stream of a session.
+func (h *hub) hears(host fleet.HostID, session uint64) bool {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	s := h.streams[host]
-	return s != nil && s.session == session && h.clock.Mono()-s.lastHeard() < heardWithin
+	return h.heard.Heard(h.clock.Mono(), host, session)
 }
 
 func (h *hub) closeAll(why trust.Problem) {
@@ -143,70 +129,16 @@ func (h *hub) closeAll(why trust.Problem) {
 
 func (h *hub) wait() { h.all.Wait() }
 
-// ages says how old the streams are. The first answer to a leader, full, holds
-// all; later ones what changed since.
-func (h *hub) ages(now time.Duration, full bool) Ages {
+// tell is the next word about the streams to a leader.
+func (h *hub) tell(t *detector.Teller, now time.Duration, leader fleet.HostID, starved bool) detector.Ages {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	a := Ages{Full: full}
-	for host, mark := range h.gone {
-		if now-mark.heard > goneKept {
-			delete(h.gone, host)
-		} else if full {
-			a.Gone = append(a.Gone, mark.age(host, now))
-		}
-	}
-	if !full {
-		for _, host := range h.ended {
-			if mark, ok := h.gone[host]; ok {
-				a.Gone = append(a.Gone, mark.age(host, now))
-			}
-		}
-		for _, host := range h.changes {
-			if s := h.streams[host]; s != nil {
-				a.Open = append(a.Open, OpenAge{Host: host, Session: s.session})
-			}
-		}
-	}
-	h.ended, h.changes = nil, nil
-	for host, s := range h.streams {
-		if full {
-			a.Open = append(a.Open, OpenAge{Host: host, Session: s.session})
-		}
-		if off := s.clockOff.Load(); off != noClock && (full || s.told == noClock || max(off-s.told, s.told-off) > clockStep.Milliseconds()) {
-			s.told = off
-			a.Clocks = append(a.Clocks, HostClock{Host: host, OffMs: off})
-		}
-		if age := now - s.lastHeard(); age > slowAge {
-			a.Slow = append(a.Slow, SlowAge{Host: host, AgeMs: age.Milliseconds(), SuspectMs: s.suspectAfter().Milliseconds()})
-		}
-		if full {
-			s.reported = nil
-		}
-		if r := s.capacity.Load(); r != s.reported && len(a.Reports) < maxAgesReports {
-			s.reported = r
-			a.Reports = append(a.Reports, *r)
-		}
-		if s.starved.Load() {
-			a.StarvedHosts = append(a.StarvedHosts, host)
-		}
-	}
-	return a
-}
-
-func (m endedStream) age(host fleet.HostID, now time.Duration) GoneAge {
-	return GoneAge{Host: host, AgeMs: (now - m.heard).Milliseconds(), Cut: m.ours}
+	return t.Next(now, leader, h.heard, h.heard.All(), starved)
 }
 
 // late counts streams that are past SuspectAfter.
 func (h *hub) late(now time.Duration) int {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	n := 0
-	for _, s := range h.streams {
-		if now-s.lastHeard() > protocol.SuspectAfter {
-			n++
-		}
-	}
-	return n
+	return detector.Late(now, h.heard.All())
 }

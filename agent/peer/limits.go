@@ -78,10 +78,6 @@ const (
 	// newStreams is how many streams a voter takes up per second: a handshake
 	// costs 1.2 ms of a core.
 	newStreams = 200
-	// streamSpacing is the least time between two streams of one host.
-	streamSpacing = 50 * time.Millisecond
-	// heardWithin is how lately a session was heard that lives: four beats.
-	heardWithin = time.Second
 )
 
 // Reports.
@@ -100,35 +96,18 @@ const (
 	batchesInFlight = 4
 )
 
-// Sight. Source: cmd/skein/DESIGN.md "Silence".
+// Failure detector; its own rules are in agent/peer/detector.
 const (
-	// maxSuspectAfter bounds how far a jittery host stretches it.
-	maxSuspectAfter = 5 * time.Second
-	// maxAgesReports bounds the capacity reports in one word to the leader: 256 KiB
-	// at most. At one every agesEvery that is far more than hosts send.
-	maxAgesReports = 256
-	// slowAge is the age from which a stream is told by name.
-	slowAge = 400 * time.Millisecond
-	// clockStep is how far a host's clock moves before it is told again: far less
-	// than what leaders hand over for (2 s).
-	clockStep = 250 * time.Millisecond
 	// clockEvery is how old the median of the fleet's clocks may be that a leader
 	// tells, and clockKept how long a voter goes by the last that it was told.
 	clockEvery = 2 * time.Second
 	clockKept  = 10 * time.Second
-	// maxClockOff bounds what a clock may be off by: nothing overflows.
-	maxClockOff = 100 * 365 * 24 * time.Hour
-	// voterOverdue is when a voter's word about its streams is old.
-	voterOverdue = 600 * time.Millisecond
-	// goneKept is how long a voter remembers streams that ended.
-	goneKept = 10 * time.Minute
-	// probesInFlight bounds suspects under examination: half a zone of 500.
-	probesInFlight = 256
 	// probeTries are the tries of a witness's dial.
 	probeTries = 2
 	// probeCall is probeTime and the way there and back.
-	probeCall     = 600 * time.Millisecond
-	candidatesFor = time.Second // witnesses are chosen from a list this old
+	probeCall = 600 * time.Millisecond
+	// knowEvery is how often the hosts and voters of State are looked through.
+	knowEvery = time.Second
 )
 
 // Renewals of certificates.

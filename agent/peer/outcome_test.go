@@ -9,6 +9,7 @@ import (
 	"syscall"
 	"testing"
 
+	"skein/agent/peer/detector"
 	"skein/agent/peer/protocol"
 	"skein/raftfsm/fleet"
 	"skein/raftfsm/fleet/wire"
@@ -20,15 +21,15 @@ func TestErrorsOfADialAreTold(t *testing.T) {
 	}
 	tests := map[string]struct {
 		err  error
-		want Outcome
+		want detector.Outcome
 	}{
-		"connection refused":      {dial(syscall.ECONNREFUSED), Refused},
-		"connection reset":        {dial(syscall.ECONNRESET), Refused},
-		"no route to host":        {dial(syscall.EHOSTUNREACH), Silent},
-		"network unreachable":     {dial(syscall.ENETUNREACH), Silent},
-		"host down":               {dial(syscall.EHOSTDOWN), Silent},
-		"connection timed out":    {dial(syscall.ETIMEDOUT), Silent},
-		"the deadline passed":     {fmt.Errorf("dial: %w", context.DeadlineExceeded), Silent},
+		"connection refused":      {dial(syscall.ECONNREFUSED), detector.Refused},
+		"connection reset":        {dial(syscall.ECONNRESET), detector.Refused},
+		"no route to host":        {dial(syscall.EHOSTUNREACH), detector.Silent},
+		"network unreachable":     {dial(syscall.ENETUNREACH), detector.Silent},
+		"host down":               {dial(syscall.EHOSTDOWN), detector.Silent},
+		"connection timed out":    {dial(syscall.ETIMEDOUT), detector.Silent},
+		"the deadline passed":     {fmt.Errorf("dial: %w", context.DeadlineExceeded), detector.Silent},
 		"no descriptors left":     {dial(syscall.EMFILE), 0},
 		"no local address":        {dial(syscall.EADDRNOTAVAIL), 0},
 		"not permitted":           {dial(syscall.EPERM), 0},

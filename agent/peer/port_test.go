@@ -9,8 +9,8 @@ import (
 	"testing"
 	"time"
 
+	"skein/agent/peer/detector"
 	"skein/agent/peer/protocol"
-	"skein/agent/trust"
 	"skein/raftfsm/fleet"
 )
 
@@ -278,10 +278,10 @@ func TestCapacityReportsReachTheLeaderWithTheAges(t *testing.T) {
 	leader.port.cfg.Reported = func(c fleet.CapacityReport) { seen <- c }
 	voter := r.join("h2", leader)
 	r.promote(voter, leader)
-	ages := Ages{Seq: 1, Full: true, Reports: []fleet.CapacityReport{
+	ages := detector.Ages{Seq: 1, Full: true, Reports: []fleet.CapacityReport{
 		{Host: "h-9", Nonce: 4, Seq: 2, Runtime: strings.Repeat("x", 500)},
 	}}
-	var ack AgesAck
+	var ack detector.AgesAck
 	if err := voter.port.call(t.Context(), leader.id(), PathAges, ages, &ack); err != nil {
 		t.Fatal(err)
 	}
@@ -292,33 +292,5 @@ func TestCapacityReportsReachTheLeaderWithTheAges(t *testing.T) {
 		}
 	case <-time.After(waitTime):
 		t.Error("no report came")
-	}
-}
-
-func TestAVoterTellsCapacityReportsOnceAndInParts(t *testing.T) {
-	clock := &fakeClock{mono: time.Hour}
-	h := newHub(clock)
-	streams := make([]*hostStream, maxAgesReports+10)
-	for i := range streams {
-		streams[i] = newStream(fleet.HostID(fmt.Sprintf("h-%d", i)), 1, trust.Peer{}, nil, clock)
-		streams[i].capacity.Store(&fleet.CapacityReport{Host: streams[i].host, Seq: 1})
-		h.add(streams[i])
-	}
-	told := func(full bool) int { return len(h.ages(clock.Mono(), full).Reports) }
-	for _, step := range []struct {
-		what string
-		full bool
-		want int
-	}{
-		{"at first as many as may be", true, maxAgesReports}, {"then the rest", false, 10}, {"then none", false, 0},
-		{"all to another leader", true, maxAgesReports}, {"and the rest", false, 10},
-	} {
-		if got := told(step.full); got != step.want {
-			t.Errorf("%s: got %d, want %d", step.what, got, step.want)
-		}
-	}
-	streams[3].capacity.Store(&fleet.CapacityReport{Host: streams[3].host, Seq: 2})
-	if got := h.ages(clock.Mono(), false).Reports; len(got) != 1 || got[0].Seq != 2 {
-		t.Errorf("after one changed: got %+v", got)
 	}
 }

@@ -23,7 +23,7 @@ func (p *Port) runStream(s *hostStream, log Log, at stream.Position, reader *buf
 		return
 	}
 	read := make(chan error, 1)
-	go func() { read <- s.read(reader, p.reported) }()
+	go func() { read <- s.read(reader, p.hub, p.reported) }()
 	ours, err := p.pump(s, log, at, read)
 	_ = s.conn.Close()
 	p.hub.remove(s, ours)

@@ -12,6 +12,7 @@ import (
 	"testing"
 	"time"
 
+	"skein/agent/peer/detector"
 	"skein/agent/peer/protocol"
 	"skein/agent/plan"
 	"skein/agent/trust"
@@ -552,7 +553,7 @@ func TestAVoterThatHoldsLessThanItsLeaderToldIsNotFresh(t *testing.T) {
 
 func TestAVoterThatLedIsAsOldAsItsLeadership(t *testing.T) {
 	r, agents := three(t)
-	eventually(t, "h1 has led for a while", func() string { return "" }, func() bool { return agents[0].port.detector.fresh.age(0, 0) >= 0 })
+	eventually(t, "h1 has led for a while", func() string { return "" }, func() bool { return agents[0].port.detector.fresh.Age(0, 0) >= 0 })
 	r.cluster.lead("")
 	if age := agents[0].port.LeaderAge(); age < 0 || age > waitTime {
 		t.Errorf("it led a moment ago, and is %s old", age)
@@ -580,17 +581,17 @@ func TestOutcomesOfADial(t *testing.T) {
 	r := newRig(t)
 	a := r.agents[0]
 	open := listener.Addr().(*net.TCPAddr).AddrPort()
-	if got := a.port.dialProbe(t.Context(), open); got != Connected {
+	if got := a.port.dialProbe(t.Context(), open); got != detector.Connected {
 		t.Errorf("an open port is %s", got)
 	}
 	_ = listener.Close()
-	if got := a.port.dialProbe(t.Context(), open); got != Refused {
+	if got := a.port.dialProbe(t.Context(), open); got != detector.Refused {
 		t.Errorf("a closed port is %s", got)
 	}
 	cut := open.String()
 	a.cut.Store(&cut)
 	start := time.Now()
-	if got := a.port.dialProbe(t.Context(), open); got != Silent {
+	if got := a.port.dialProbe(t.Context(), open); got != detector.Silent {
 		t.Errorf("a cut port is %s", got)
 	}
 	if took := time.Since(start); took < probeTries*protocol.ProbeTry || took > protocol.ProbeTime+200*time.Millisecond {

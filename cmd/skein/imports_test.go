@@ -79,7 +79,8 @@ func TestImportsRunOneWay(t *testing.T) {
 func TestTheCoreKnowsNoClockChanceOrFile(t *testing.T) {
 	forbidden := []string{"math/rand", "math/rand/v2", "crypto/rand", "os", "net", "net/http", "syscall", "log", "log/slog"}
 	for _, pkg := range listPackages(t) {
-		if pkg.ImportPath != "skein/raftfsm/fleet" && !strings.HasPrefix(pkg.ImportPath, "skein/agent/plan") && pkg.ImportPath != "skein/raftfsm/keeper" {
+		if pkg.ImportPath != "skein/raftfsm/fleet" && !strings.HasPrefix(pkg.ImportPath, "skein/agent/plan") &&
+			pkg.ImportPath != "skein/raftfsm/keeper" && pkg.ImportPath != "skein/agent/peer/detector" {
 			continue
 		}
 		if strings.HasSuffix(pkg.ImportPath, "/plantest") {

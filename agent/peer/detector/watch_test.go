@@ -1,4 +1,4 @@
-package peer
+package detector
 
 import (
 	"fmt"
@@ -8,7 +8,6 @@ import (
 
 	"skein/agent/peer/protocol"
 	"skein/agent/plan"
-	"skein/agent/trust"
 	"skein/raftfsm/fleet"
 )
 
@@ -18,8 +17,11 @@ type fakeClock struct{ mono time.Duration }
 func (c *fakeClock) Now() time.Time      { return time.Unix(0, 0).Add(c.mono) }
 func (c *fakeClock) Mono() time.Duration { return c.mono }
 
-// scene is a fleet on a simulated clock: hosts beat on real hubs of voters,
-// voters tell a real Watch, and witnesses answer from what the scene knows.
+// knowEvery is how often the scene's leader looks through its hosts.
+const knowEvery = time.Second
+
+// scene is a fleet on a simulated clock: hosts beat on streams of voters,
+// voters tell a Watch, and witnesses answer from what the scene knows.
 type scene struct {
 	t       *testing.T
 	clock   *fakeClock
@@ -34,11 +36,10 @@ type scene struct {
 }
 
 type sceneVoter struct {
-	hub     *hub
+	streams *Streams
+	teller  Teller
 	dead    bool
 	starved bool
-	seq     uint64
-	full    bool
 	told    time.Duration
 	clock   int64 // ms, minus the leader's
 	said    []HostClock
@@ -46,7 +47,7 @@ type sceneVoter struct {
 
 type sceneHost struct {
 	Host
-	stream  *hostStream
+	stream  *Stream
 	at      fleet.HostID // voter it streams from
 	mute    bool         // it does not beat
 	outcome Outcome      // what a witness finds
@@ -61,7 +62,7 @@ func newScene(t *testing.T, n, voters int) *scene {
 	for i := 1; i <= n; i++ {
 		id := fleet.HostID(fmt.Sprintf("h%d", i))
 		if i <= voters {
-			s.voters[id] = &sceneVoter{hub: newHub(s.clock), full: true}
+			s.voters[id] = &sceneVoter{streams: NewStreams()}
 		}
 		s.hosts = append(s.hosts, &sceneHost{Host: Host{ID: id, Zone: string(rune('a' + i%3)), State: fleet.HostReady}, outcome: Connected})
 	}
@@ -86,13 +87,12 @@ func (s *scene) open(id, voter fleet.HostID) { s.openIn(id, voter, 1) }
 
 func (s *scene) openIn(id, voter fleet.HostID, session uint64) {
 	h := s.host(id)
-	h.at, h.stream = voter, newStream(id, session, trust.Peer{}, nil, s.clock)
-	s.voters[voter].hub.add(h.stream)
+	h.at, h.stream = voter, s.voters[voter].streams.Open(s.clock.mono, id, session)
 }
 
 func (s *scene) hangUp(id fleet.HostID, ours bool) {
 	h := s.host(id)
-	s.voters[h.at].hub.remove(h.stream, ours)
+	s.voters[h.at].streams.Close(h.stream, ours)
 	h.stream = nil
 }
 
@@ -118,8 +118,7 @@ func (s *scene) tick() {
 	now := s.clock.mono
 	for _, h := range s.hosts {
 		if h.stream != nil && !h.mute && now%protocol.HostBeat == 0 {
-			h.stream.heard.Store(int64(now))
-			h.stream.starved.Store(h.starved)
+			h.stream.Beat(now, s.clock.Now(), Beat{Starved: h.starved})
 		}
 	}
 	for _, id := range s.voterIDs() {
@@ -127,13 +126,11 @@ func (s *scene) tick() {
 		if v.dead || id != s.leader && now-v.told < protocol.AgesEvery {
 			continue
 		}
-		v.seq++
-		ages := v.hub.ages(now, v.full)
-		ages.Seq, ages.Starved, ages.ClockMs = v.seq, v.starved, &v.clock
-		v.said = append(v.said, ages.Clocks...)
-		v.told, v.full = now, s.watch.Take(now, id, ages)
+		ages := v.teller.Next(now, s.leader, v.streams, v.streams.All(), v.starved)
+		v.said, v.told = append(v.said, ages.Clocks...), now
+		v.teller.Told(!s.watch.Take(now, id, ages), &v.clock)
 	}
-	if now%candidatesFor == 0 {
+	if now%knowEvery == 0 {
 		var hosts []Host
 		for _, h := range s.hosts {
 			if h.State != fleet.HostForgotten {
@@ -350,13 +347,13 @@ func TestANewLeaderNeverRestartsClocks(t *testing.T) {
 	s.run(20 * time.Second)
 	s.watch.Begin(s.clock.mono)
 	for _, v := range s.voters {
-		v.full = true
+		v.teller = Teller{}
 	}
 	if got := s.watch.Liveness(s.clock.mono, nil); len(got.Hosts) != 0 {
 		t.Errorf("a new leader sees %v", got.Hosts)
 	}
 	took := s.until("h9", plan.LivenessSilent, 3*time.Second)
-	if took > candidatesFor+protocol.AgainUnclear {
+	if took > knowEvery+protocol.AgainUnclear {
 		t.Errorf("silent %s after the election", took)
 	}
 	if got := s.liveness("h9"); got.Age < 19*time.Second {
@@ -509,7 +506,7 @@ func TestAHalfDeadStreamAtTheOldVoterDoesNotHideTheNewOne(t *testing.T) {
 	s.host("h9").stream = nil // the voter has not noticed
 	s.open("h9", "h1")
 	s.never("h9", plan.LivenessSuspect, 4*time.Second)
-	s.voters[old].hub.remove(stale, false)
+	s.voters[old].streams.Close(stale, false)
 	s.never("h9", plan.LivenessSuspect, 2*time.Second)
 }
 

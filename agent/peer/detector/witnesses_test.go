@@ -1,4 +1,4 @@
-package peer
+package detector
 
 import (
 	"fmt"

@@ -1,14 +1,14 @@
-package peer
+package detector
 
 import (
 	"sync"
 	"time"
 )
 
-// freshness is how long ago a voter's State was known to be the newest: the
+// Freshness is how long ago a voter's State was known to be the newest: the
 // leader has told its own index since, and that index was applied here. A leader
 // that still answers makes no voter fresh whose log stands still.
-type freshness struct {
+type Freshness struct {
 	mu    sync.Mutex
 	known bool
 	at    time.Duration // monotonic: nothing that was applied before is missing here
@@ -21,17 +21,17 @@ type indexAt struct {
 	at    time.Duration
 }
 
-// leads notes that this voter leads now: nothing is newer.
-func (f *freshness) leads(now time.Duration) {
+// Leads notes that this voter leads now: nothing is newer.
+func (f *Freshness) Leads(now time.Duration) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.known, f.at, f.told = true, max(f.at, now), indexAt{}
 }
 
-// hear notes that the leader was asked at a time and had at least index then.
+// Hear notes that the leader was asked at a time and had at least index then.
 // While an older one is not applied that one is kept, or a voter that is always
 // a little behind would never be fresh.
-func (f *freshness) hear(asked time.Duration, index, applied uint64) {
+func (f *Freshness) Hear(asked time.Duration, index, applied uint64) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.settle(applied)
@@ -41,9 +41,9 @@ func (f *freshness) hear(asked time.Duration, index, applied uint64) {
 	}
 }
 
-// age is how old the State here may be, given the index that is applied;
+// Age is how old the State here may be, given the index that is applied;
 // negative when it was never known to be the newest.
-func (f *freshness) age(now time.Duration, applied uint64) time.Duration {
+func (f *Freshness) Age(now time.Duration, applied uint64) time.Duration {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.settle(applied)
@@ -53,7 +53,7 @@ func (f *freshness) age(now time.Duration, applied uint64) time.Duration {
 	return max(0, now-f.at)
 }
 
-func (f *freshness) settle(applied uint64) {
+func (f *Freshness) settle(applied uint64) {
 	if f.told.index == 0 || applied < f.told.index {
 		return
 	}

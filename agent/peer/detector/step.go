@@ -1,7 +1,7 @@
-package peer
+package detector
 
 import (
-	"cmp"
+	"fmt"
 	"slices"
 	"time"
 
@@ -18,6 +18,24 @@ type WitnessRequest struct {
 	Needed    int            // of how many a majority must be silent; Answer takes it
 }
 
+// Outcome is what a witness's dial found.
+type Outcome uint8
+
+// The outcomes. Silent is every error that a dead machine gives, unreachable
+// included (m: a dead host answers with a timeout and EHOSTUNREACH in turn).
+const (
+	Connected Outcome = iota + 1
+	Refused
+	Silent
+)
+
+func (o Outcome) String() string {
+	if o < Connected || o > Silent {
+		return fmt.Sprintf("outcome(%d)", uint8(o))
+	}
+	return [...]string{"", "connected", "refused", "silent"}[o]
+}
+
 // Vote is one witness's word about one host.
 type Vote struct {
 	By      fleet.HostID
@@ -32,6 +50,7 @@ func (w *Watch) Step(now time.Duration, starved bool, room int) []WitnessRequest
 		w.starved = starved
 		w.queueAll()
 	}
+	w.queueOverdue(now)
 	var asks []WitnessRequest
 	for _, s := range w.due.take(now) {
 		if w.hosts[s.id] != s {
@@ -52,7 +71,7 @@ func (w *Watch) Step(now time.Duration, starved bool, room int) []WitnessRequest
 func (w *Watch) look(s *watchedHost, now time.Duration) bool {
 	heard, limit, ever := w.last(s, now, w.starved)
 	if now-heard <= limit {
-		s.verdict = plan.LivenessUnknown
+		w.judged(s, plan.LivenessUnknown)
 		if ever {
 			w.see(s, now, plan.LivenessAlive)
 		}
@@ -62,7 +81,7 @@ func (w *Watch) look(s *watchedHost, now time.Duration) bool {
 	}
 	w.hear(s, nil)
 	if s.verdict != plan.LivenessUnknown && heard > s.verdictAt {
-		s.verdict = plan.LivenessUnknown // heard since, and lost again
+		w.judged(s, plan.LivenessUnknown) // heard since, and lost again
 	}
 	if s.verdict == plan.LivenessUnknown {
 		w.see(s, now, plan.LivenessSuspect)
@@ -114,9 +133,10 @@ func (w *Watch) Answer(now time.Duration, host fleet.HostID, needed int, votes [
 	case plan.LivenessUnknown:
 		return // an earlier verdict stands: it was clear
 	case plan.LivenessSuspect:
-		s.verdict = plan.LivenessUnknown
+		w.judged(s, plan.LivenessUnknown)
 	default:
-		s.verdict, s.verdictAt = verdict, now
+		w.judged(s, verdict)
+		s.verdictAt = now
 	}
 	w.see(s, now, verdict)
 }
@@ -168,6 +188,15 @@ func (w *Watch) see(s *watchedHost, now time.Duration, liveness plan.Liveness) {
 	if s.liveness != liveness {
 		s.liveness, s.since = liveness, now
 		w.changed = true
+		w.file(s)
+	}
+}
+
+// judged keeps what witnesses found.
+func (w *Watch) judged(s *watchedHost, verdict plan.Liveness) {
+	if s.verdict != verdict {
+		s.verdict = verdict
+		w.file(s)
 	}
 }
 
@@ -234,15 +263,4 @@ func (w *Watch) Liveness(now time.Duration, report func(fleet.HostID) (fleet.Cap
 // pressure is the highest stall share, 0 to 1; what the kernel does not tell is 0.
 func pressure(p fleet.Pressure) float64 {
 	return float64(max(p.CPU, p.Memory, p.IO, 0)) / 100
-}
-
-func (w *Watch) sorted() []*watchedHost {
-	if w.order == nil {
-		w.order = make([]*watchedHost, 0, len(w.hosts))
-		for _, s := range w.hosts {
-			w.order = append(w.order, s)
-		}
-		slices.SortFunc(w.order, func(a, b *watchedHost) int { return cmp.Compare(a.id, b.id) })
-	}
-	return w.order
 }

@@ -1,4 +1,4 @@
-package peer
+package detector
 
 import (
 	"slices"
@@ -22,7 +22,6 @@ type Watch struct {
 	since       time.Duration // when this leadership began
 	views       map[fleet.HostID]*view
 	hosts       map[fleet.HostID]*watchedHost
-	order       []*watchedHost // by id; nil after a change
 	due         dueHosts
 	starved     bool // this host, at the last Step
 	witnessSets witnessSets
@@ -32,6 +31,7 @@ type Watch struct {
 // view is what one voter has told.
 type view struct {
 	at      time.Duration
+	overdue bool // no word came for voterOverdue, and its hosts were looked at since
 	seq     uint64
 	starved bool
 	open    map[fleet.HostID]bool
@@ -62,6 +62,8 @@ type watchedHost struct {
 	askedWitnesses int          // how often witnesses were
 	reached        *watchedHost // the witness that found it last; nil when that finds it no more
 
+	witness witness // as the witness sets have it
+
 	queued bool          // to be looked at by the next Step
 	dueAt  time.Duration // when it is to be looked at though nobody says anything; see dueHosts
 }
@@ -90,8 +92,8 @@ func NewWatch(self fleet.HostID) *Watch {
 // Begin forgets everything: a new leader starts with unknown, never with dead.
 func (w *Watch) Begin(now time.Duration) {
 	w.since = now
-	w.views, w.hosts, w.order = map[fleet.HostID]*view{}, map[fleet.HostID]*watchedHost{}, nil
-	w.witnessSets, w.due = witnessSets{}, dueHosts{}
+	w.views, w.hosts = map[fleet.HostID]*view{}, map[fleet.HostID]*watchedHost{}
+	w.witnessSets, w.due = witnessSets{hosts: map[string][]fleet.HostID{}}, dueHosts{}
 	w.changed = true
 }
 
@@ -108,28 +110,47 @@ func (w *Watch) Know(now time.Duration, hosts []Host, voters []fleet.HostID) {
 	known := make(map[fleet.HostID]bool, len(hosts))
 	for _, h := range hosts {
 		known[h.ID] = true
-		s := w.host(now, h.ID)
-		if s.zone != h.Zone || s.state != h.State {
-			s.zone, s.state = h.Zone, h.State
-			w.due.queue(s)
-		}
+		w.KnowHost(now, h)
 	}
 	for id := range w.hosts {
 		if !known[id] {
-			delete(w.hosts, id)
-			w.order = nil
+			w.Forget(id)
 		}
 	}
+	w.KnowVoters(voters)
+}
+
+// KnowHost tells of a host that is there, or that has changed.
+func (w *Watch) KnowHost(now time.Duration, h Host) {
+	s := w.host(now, h.ID)
+	if s.zone != h.Zone || s.state != h.State {
+		s.zone, s.state = h.Zone, h.State
+		w.due.queue(s)
+		w.file(s)
+	}
+}
+
+// Forget drops a host.
+func (w *Watch) Forget(id fleet.HostID) {
+	if s := w.hosts[id]; s != nil {
+		delete(w.hosts, id)
+		w.witnessSets.remove(s)
+		w.changed = true
+	}
+}
+
+// KnowVoters tells who votes, and drops what others have said.
+func (w *Watch) KnowVoters(voters []fleet.HostID) {
 	for voter := range w.views {
-		if voter != w.self && !slices.Contains(voters, voter) {
-			delete(w.views, voter)
-			for _, s := range w.hosts {
-				w.due.queue(s)
-				s.evidence = slices.DeleteFunc(s.evidence, func(e evidence) bool { return e.voter == voter })
-			}
+		if voter == w.self || slices.Contains(voters, voter) {
+			continue
+		}
+		delete(w.views, voter)
+		for _, s := range w.hosts {
+			w.due.queue(s)
+			s.evidence = slices.DeleteFunc(s.evidence, func(e evidence) bool { return e.voter == voter })
 		}
 	}
-	w.witnessSets.fill(w)
 }
 
 // Take notes what a voter told about its streams. It answers true when it needs
@@ -143,9 +164,7 @@ func (w *Watch) Take(now time.Duration, voter fleet.HostID, a Ages) (needFull bo
 		v = &view{open: map[fleet.HostID]bool{}}
 		w.views[voter] = v
 	}
-	if now-v.at > voterOverdue {
-		w.queueStreams(v) // they were judged by its silence
-	}
+	w.wasSilent(now, v)
 	if v.starved != a.Starved {
 		w.queueAll()
 	}
@@ -162,9 +181,28 @@ func (w *Watch) Take(now time.Duration, voter fleet.HostID, a Ages) (needFull bo
 		*w.told(now, g.Host).from(voter) = evidence{voter: voter, cut: g.Cut, heard: now - ms(g.AgeMs), limit: protocol.SuspectAfter}
 	}
 	w.takeSlow(now, v, voter, a)
+	w.takeStarved(now, v, a)
 	w.takeClocks(now, v, voter, a)
-	v.at, v.seq, v.starved = now, a.Seq, a.Starved
+	v.at, v.overdue, v.seq, v.starved = now, false, a.Seq, a.Starved
 	return false
+}
+
+// Still notes that a voter has gone on telling that nothing changed, for a shell that
+// does not carry each such word.
+func (w *Watch) Still(now time.Duration, voter fleet.HostID) {
+	if v := w.views[voter]; v != nil {
+		w.wasSilent(now, v)
+		w.told(now, voter)
+		v.at, v.overdue = now, false
+	}
+}
+
+// wasSilent has the hosts of a voter that tells again looked at: they were judged by
+// its silence.
+func (w *Watch) wasSilent(now time.Duration, v *view) {
+	if v.overdue || now-v.at > voterOverdue {
+		w.queueStreams(v)
+	}
 }
 
 // replaceAll ends the streams that a full word does not name any more.
@@ -195,12 +233,7 @@ func (w *Watch) takeSlow(now time.Duration, v *view, voter fleet.HostID, a Ages)
 			}
 		}
 	}
-	for _, host := range v.starve {
-		if s := w.hosts[host]; s != nil {
-			s.starved = false
-		}
-	}
-	v.slow, v.starve = v.slow[:0], a.StarvedHosts
+	v.slow = v.slow[:0]
 	for _, slow := range a.Slow {
 		if !v.open[slow.Host] {
 			continue
@@ -210,8 +243,23 @@ func (w *Watch) takeSlow(now time.Duration, v *view, voter fleet.HostID, a Ages)
 		e.slow, e.heard = true, now-ms(slow.AgeMs)
 		e.limit = min(max(ms(slow.SuspectMs), protocol.SuspectAfter), maxSuspectAfter)
 	}
-	for _, host := range a.StarvedHosts {
+}
+
+func (w *Watch) takeStarved(now time.Duration, v *view, a Ages) {
+	before := v.starve
+	v.starve = a.StarvedHosts
+	for _, host := range before {
+		if s := w.hosts[host]; s != nil {
+			s.starved = false
+		}
+	}
+	for _, host := range v.starve {
 		w.told(now, host).starved = true
+	}
+	for _, host := range slices.Concat(before, v.starve) {
+		if s := w.hosts[host]; s != nil {
+			w.file(s)
+		}
 	}
 }
 
@@ -219,18 +267,13 @@ func (w *Watch) takeClocks(now time.Duration, v *view, voter fleet.HostID, a Age
 	for _, c := range a.Clocks {
 		if v.open[c.Host] {
 			e := w.told(now, c.Host).from(voter)
-			e.clock, e.clocked = clockOf(c.OffMs), true
+			e.clock, e.clocked = Off(c.OffMs), true
 		}
 	}
 	v.clock, v.clocked = 0, voter == w.self
 	if a.ClockMs != nil && voter != w.self {
-		v.clock, v.clocked = clockOf(*a.ClockMs), true
+		v.clock, v.clocked = Off(*a.ClockMs), true
 	}
-}
-
-func clockOf(off int64) time.Duration {
-	most := maxClockOff.Milliseconds()
-	return ms(min(max(off, -most), most))
 }
 
 func (w *Watch) host(now time.Duration, id fleet.HostID) *watchedHost {
@@ -238,8 +281,8 @@ func (w *Watch) host(now time.Duration, id fleet.HostID) *watchedHost {
 	if s == nil {
 		s = &watchedHost{id: id, noticed: now, since: now}
 		w.hosts[id] = s
-		w.order = nil
 		w.due.queue(s)
+		w.file(s)
 	}
 	return s
 }
@@ -341,5 +384,3 @@ func (w *Watch) live(s *watchedHost, now time.Duration, starved bool) (live *evi
 	}
 	return live
 }
-
-func ms(n int64) time.Duration { return time.Duration(n) * time.Millisecond }

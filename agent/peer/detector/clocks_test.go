@@ -1,40 +1,12 @@
-package peer
+package detector
 
 import (
-	"bufio"
-	"bytes"
-	"errors"
-	"io"
-	"net"
 	"testing"
 	"time"
 
 	"skein/agent/peer/protocol"
-	"skein/agent/peer/stream"
-	"skein/agent/trust"
 	"skein/raftfsm/fleet"
-	"skein/raftfsm/fleet/wire"
 )
-
-// ticked is a connection's bytes, of which each read takes its time.
-type ticked struct {
-	clock  *fakeClock
-	frames [][]byte
-	gaps   []time.Duration
-	now    bytes.Buffer
-}
-
-func (r *ticked) Read(b []byte) (int, error) {
-	if r.now.Len() == 0 {
-		if len(r.frames) == 0 {
-			return 0, io.EOF
-		}
-		r.clock.mono += r.gaps[0]
-		r.now.Write(r.frames[0])
-		r.frames, r.gaps = r.frames[1:], r.gaps[1:]
-	}
-	return r.now.Read(b)
-}
 
 func TestAClockIsMeasuredByBeatsThatComeInStep(t *testing.T) {
 	const off = 3 * time.Second
@@ -55,29 +27,19 @@ func TestAClockIsMeasuredByBeatsThatComeInStep(t *testing.T) {
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {
 			clock := &fakeClock{mono: time.Hour}
-			r := &ticked{clock: clock}
+			st := NewStreams().Open(clock.Mono(), "h9", 1)
 			at := clock.Now()
 			for _, b := range tt.beats {
 				at = at.Add(b.gap)
-				up := stream.HostFrame{WallMs: at.Add(off - b.held).UnixMilli()}
+				beat := Beat{WallMs: at.Add(off - b.held).UnixMilli()}
 				if b.held < 0 {
-					up.WallMs = 0
+					beat.WallMs = 0
 				}
-				var frame bytes.Buffer
-				if err := wire.WriteFrame(&frame, up); err != nil {
-					t.Fatal(err)
-				}
-				r.frames, r.gaps = append(r.frames, frame.Bytes()), append(r.gaps, b.gap)
+				clock.mono += b.gap
+				st.Beat(clock.Mono(), clock.Now(), beat)
 			}
-			here, there := net.Pipe()
-			defer here.Close()
-			defer there.Close()
-			s := newStream("h9", 1, trust.Peer{}, here, clock)
-			if err := s.read(bufio.NewReader(r), nil); !errors.Is(err, io.EOF) {
-				t.Fatal(err)
-			}
-			if got := s.clockOff.Load(); got != tt.want {
-				t.Errorf("off by %d ms, want %d", got, tt.want)
+			if st.clock != tt.want {
+				t.Errorf("off by %d ms, want %d", st.clock, tt.want)
 			}
 		})
 	}
@@ -92,7 +54,7 @@ func (s *scene) clockIs(want time.Duration, samples int) {
 }
 
 // setClock has a host's clock be off against the clock of the voter that it streams from.
-func (s *scene) setClock(id fleet.HostID, off int64) { s.host(id).stream.clockOff.Store(off) }
+func (s *scene) setClock(id fleet.HostID, off int64) { s.host(id).stream.clock = off }
 
 func TestClocksAreTheMedianOfReadyHostsAgainstTheLeaders(t *testing.T) {
 	s := newScene(t, 9, 3)
@@ -110,7 +72,7 @@ func TestClocksAreTheMedianOfReadyHostsAgainstTheLeaders(t *testing.T) {
 	}
 	s.clockIs(0, 9)
 	s.host("h9").State, s.host("h8").State = fleet.HostJoining, fleet.HostSilent
-	s.run(candidatesFor)
+	s.run(knowEvery)
 	s.clockIs(0, 7)
 	s.die("h7")
 	s.run(2 * time.Second)
@@ -137,7 +99,7 @@ func TestOnlyClocksThatMovedAreTold(t *testing.T) {
 	if len(v.said) != 2 || v.said[1] != (HostClock{Host: "h9", OffMs: 351}) {
 		t.Errorf("told %v", v.said)
 	}
-	v.full = true
+	v.teller.Told(false, nil)
 	s.run(time.Second)
 	if len(v.said) != 3 {
 		t.Errorf("a leader that asked for all was told %v", v.said)

@@ -1,4 +1,4 @@
-package peer
+package detector
 
 import (
 	"testing"
@@ -49,15 +49,15 @@ func TestFreshness(t *testing.T) {
 	}
 	for name, steps := range tests {
 		t.Run(name, func(t *testing.T) {
-			var f freshness
+			var f Freshness
 			for i, step := range steps {
 				if step.leads {
-					f.leads(step.at)
+					f.Leads(step.at)
 				}
 				if step.told != 0 {
-					f.hear(step.asked, step.told, step.applied)
+					f.Hear(step.asked, step.told, step.applied)
 				}
-				if got := f.age(step.at, step.applied); got != step.want {
+				if got := f.Age(step.at, step.applied); got != step.want {
 					t.Errorf("step %d: %s old, want %s", i, got, step.want)
 				}
 			}

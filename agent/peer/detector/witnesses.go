@@ -1,4 +1,4 @@
-package peer
+package detector
 
 import (
 	"slices"
@@ -8,39 +8,88 @@ import (
 	"skein/raftfsm/fleet"
 )
 
-// witnessSets are the hosts that may bear witness, by zone, as of a moment ago: alive
-// and ready, and those that are starved only when there are no others. Kept, so
+// witnessSets are the hosts that may bear witness, by zone: alive and ready, and
+// those that are starved only when there are no others. Kept as sights change, so
 // that a silent zone of thousands does not cost a look at all hosts for each.
 type witnessSets struct {
-	zones    []string // sorted
-	hosts    map[string][]fleet.HostID
+	zones    []string                  // of hosts, sorted
+	hosts    map[string][]fleet.HostID // by id; none is empty
 	starved  []fleet.HostID
 	eligible int // hosts that are alive, or may be: a new leader has not heard of most
 }
 
-// fill is called with each Know.
-func (p *witnessSets) fill(w *Watch) {
-	*p = witnessSets{hosts: map[string][]fleet.HostID{}}
-	for _, s := range w.sorted() {
-		if s.state != fleet.HostReady && s.id != w.self {
-			continue
-		}
-		if s.liveness == plan.LivenessAlive || s.liveness == plan.LivenessUnknown {
-			p.eligible++
-		}
-		alive := s.liveness == plan.LivenessAlive && s.verdict == plan.LivenessUnknown
-		switch {
-		case s.id != w.self && !alive:
-		case s.starved:
-			p.starved = append(p.starved, s.id)
-		default:
-			if p.hosts[s.zone] == nil {
-				p.zones = append(p.zones, s.zone)
-			}
-			p.hosts[s.zone] = append(p.hosts[s.zone], s.id)
-		}
+// witness is what a host is as a witness.
+type witness struct {
+	able     bool
+	starved  bool
+	eligible bool
+	zone     string
+}
+
+// file puts a host where what is seen of it belongs.
+func (w *Watch) file(s *watchedHost) {
+	if s.state != fleet.HostReady && s.id != w.self {
+		w.witnessSets.put(s, witness{})
+		return
 	}
-	slices.Sort(p.zones)
+	alive := s.liveness == plan.LivenessAlive && s.verdict == plan.LivenessUnknown
+	w.witnessSets.put(s, witness{
+		able: alive || s.id == w.self, starved: s.starved, zone: s.zone,
+		eligible: s.liveness == plan.LivenessAlive || s.liveness == plan.LivenessUnknown,
+	})
+}
+
+func (p *witnessSets) put(s *watchedHost, as witness) {
+	if s.witness == as {
+		return
+	}
+	p.remove(s)
+	s.witness = as
+	if as.eligible {
+		p.eligible++
+	}
+	switch hosts := p.hosts[as.zone]; {
+	case !as.able:
+	case as.starved:
+		p.starved = insert(p.starved, s.id)
+	default:
+		if hosts == nil {
+			p.zones = insert(p.zones, as.zone)
+		}
+		p.hosts[as.zone] = insert(hosts, s.id)
+	}
+}
+
+func (p *witnessSets) remove(s *watchedHost) {
+	was := s.witness
+	s.witness = witness{}
+	if was.eligible {
+		p.eligible--
+	}
+	switch hosts := p.hosts[was.zone]; {
+	case !was.able:
+	case was.starved:
+		p.starved = drop(p.starved, s.id)
+	case len(hosts) == 1:
+		p.zones = drop(p.zones, was.zone)
+		delete(p.hosts, was.zone)
+	default:
+		p.hosts[was.zone] = drop(hosts, s.id)
+	}
+}
+
+// insert and drop keep a list sorted; most that come are the last.
+func insert[T ~string](list []T, one T) []T {
+	at := len(list)
+	if at > 0 && list[at-1] > one {
+		at, _ = slices.BinarySearch(list, one)
+	}
+	return slices.Insert(list, at, one)
+}
+
+func drop[T ~string](list []T, one T) []T {
+	at, _ := slices.BinarySearch(list, one)
+	return slices.Delete(list, at, at+1)
 }
 
 // needed is of how many witnesses a majority must be silent. It is more than
@@ -50,16 +99,6 @@ func (p *witnessSets) needed(picked int) int {
 	return max(picked, min(protocol.MaxWitnesses, p.eligible))
 }
 
-// has reports whether a host may bear witness.
-func (p *witnessSets) has(s *watchedHost) bool {
-	for _, hosts := range [][]fleet.HostID{p.hosts[s.zone], p.starved} {
-		if _, ok := slices.BinarySearch(hosts, s.id); ok {
-			return true
-		}
-	}
-	return false
-}
-
 // pick chooses up to three witnesses about a host: the one that found it last,
 // then one a zone, other zones than the host's own first, then its own, then
 // starved ones. Which ones depends on the host, so that not the same three are
@@ -67,7 +106,7 @@ func (p *witnessSets) has(s *watchedHost) bool {
 // reach it, all are asked in turn. A turn asks each zone once.
 func (p *witnessSets) pick(s *watchedHost) []fleet.HostID {
 	var out []fleet.HostID
-	if r := s.reached; r != nil && r != s && p.has(r) {
+	if r := s.reached; r != nil && r != s && r.witness.able {
 		out = append(out, r.id)
 	}
 	var zones []string

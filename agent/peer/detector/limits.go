@@ -1,0 +1,31 @@
+package detector
+
+import "time"
+
+// Source: cmd/skein/DESIGN.md "Silence". Times that the simulator's own parts need too
+// are in agent/peer/protocol.
+const (
+	// HeardWithin is how lately a session was heard that lives: four beats.
+	HeardWithin = time.Second
+	// StreamSpacing is the least time between two streams of one host.
+	StreamSpacing = 50 * time.Millisecond
+	// MaxExamined bounds suspects under examination: half a zone of 500.
+	MaxExamined = 256
+	// MaxReports bounds the capacity reports in one word to the leader: 256 KiB at
+	// most. At one every AgesEvery that is far more than hosts send.
+	MaxReports = 256
+
+	// maxSuspectAfter bounds how far a jittery host stretches it.
+	maxSuspectAfter = 5 * time.Second
+	// slowAge is the age from which a stream is told by name.
+	slowAge = 400 * time.Millisecond
+	// clockStep is how far a host's clock moves before it is told again: far less
+	// than what leaders hand over for (2 s).
+	clockStep = 250 * time.Millisecond
+	// maxClockOff bounds what a clock may be off by: nothing overflows.
+	maxClockOff = 100 * 365 * 24 * time.Hour
+	// voterOverdue is when a voter's word about its streams is old.
+	voterOverdue = 600 * time.Millisecond
+	// goneKept is how long a voter remembers streams that ended.
+	goneKept = 10 * time.Minute
+)

@@ -1,0 +1,105 @@
+package detector
+
+import (
+	"fmt"
+	"testing"
+	"time"
+
+	"skein/agent/peer/protocol"
+	"skein/raftfsm/fleet"
+)
+
+func TestAVoterTellsCapacityReportsOnceAndInParts(t *testing.T) {
+	now := time.Hour
+	s, tell := NewStreams(), Teller{}
+	for i := range MaxReports + 10 {
+		host := fleet.HostID(fmt.Sprintf("h-%d", i))
+		s.Open(now, host, 1).Beat(now, time.Time{}, Beat{Report: &fleet.CapacityReport{Host: host, Seq: 1}})
+	}
+	told := func(leader fleet.HostID) []fleet.CapacityReport {
+		return tell.Next(now, leader, s, s.All(), false).Reports
+	}
+	for _, step := range []struct {
+		what   string
+		leader fleet.HostID
+		want   int
+	}{
+		{"at first as many as may be", "h-1", MaxReports}, {"then the rest", "h-1", 10}, {"then none", "h-1", 0},
+		{"all to another leader", "h-2", MaxReports}, {"and the rest", "h-2", 10},
+	} {
+		if got := len(told(step.leader)); got != step.want {
+			t.Errorf("%s: got %d, want %d", step.what, got, step.want)
+		}
+	}
+	s.Of("h-3").Beat(now, time.Time{}, Beat{Report: &fleet.CapacityReport{Host: "h-3", Seq: 2}})
+	if got := told("h-2"); len(got) != 1 || got[0].Seq != 2 {
+		t.Errorf("after one changed: got %+v", got)
+	}
+}
+
+func TestALeaderIsToldInTime(t *testing.T) {
+	now := time.Hour
+	s, tell := NewStreams(), Teller{}
+	due := func(leader fleet.HostID, want bool, why string) {
+		t.Helper()
+		if got := tell.Due(now, leader, Late(now, s.All())); got != want {
+			t.Errorf("%s: due is %v", why, got)
+		}
+	}
+	next := func(leader fleet.HostID) Ages { return tell.Next(now, leader, s, s.All(), false) }
+	st := s.Open(now, "h-9", 1)
+	due("h-1", true, "a leader that was told nothing")
+	if a := next("h-1"); !a.Full || len(a.Open) != 1 {
+		t.Errorf("the first word is %+v", a)
+	}
+	now += protocol.AgesEvery - 1
+	due("h-1", false, "just told")
+	due("h-2", true, "another leader")
+	now++
+	due("h-1", true, "a while ago")
+	if a := next("h-1"); a.Full || len(a.Open) != 0 {
+		t.Errorf("a word of what changed is %+v", a)
+	}
+	now += protocol.SuspectAfter
+	next("h-1")
+	due("h-1", false, "late hosts were told")
+	s.Open(now-protocol.SuspectAfter-1, "h-8", 1)
+	due("h-1", true, "one more host is late")
+	tell.Told(false, nil)
+	if a := next("h-1"); !a.Full || len(a.Open) != 2 {
+		t.Errorf("after a word that did not come: %+v", a)
+	}
+	s.Close(st, true)
+	if a := next("h-1"); len(a.Gone) != 1 || !a.Gone[0].Cut {
+		t.Errorf("after a stream was cut: %+v", a)
+	}
+	off := int64(7)
+	tell.Told(true, &off)
+	if a := next("h-1"); a.ClockMs == nil || *a.ClockMs != off {
+		t.Errorf("with a clock that was measured: %+v", a)
+	}
+	if a := next("h-2"); a.ClockMs != nil || !a.Full || len(a.Gone) != 1 {
+		t.Errorf("against another leader it was not: %+v", a)
+	}
+}
+
+func TestANewerStreamTakesThePlaceOfAnOlder(t *testing.T) {
+	s := NewStreams()
+	old := s.Open(time.Hour, "h-9", 1)
+	if !s.TooSoon(time.Hour+StreamSpacing-1, "h-9") || s.TooSoon(time.Hour+StreamSpacing, "h-9") {
+		t.Errorf("the spacing of streams is not %s", StreamSpacing)
+	}
+	s.Open(time.Hour, "h-9", 2)
+	if s.Close(old, false) || s.Len() != 1 {
+		t.Error("the end of the older ended the newer")
+	}
+	for _, tt := range []struct {
+		session uint64
+		after   time.Duration
+		want    bool
+	}{{2, HeardWithin - 1, true}, {2, HeardWithin, false}, {1, 0, false}} {
+		if got := s.Heard(time.Hour+tt.after, "h-9", tt.session); got != tt.want {
+			t.Errorf("session %d is heard: %v, want %v", tt.session, got, tt.want)
+		}
+	}
+}

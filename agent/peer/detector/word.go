@@ -1,0 +1,131 @@
+package detector
+
+import (
+	"iter"
+	"time"
+
+	"skein/agent/peer/protocol"
+	"skein/raftfsm/fleet"
+)
+
+// Teller decides when a voter tells the leader of its streams, and what.
+type Teller struct {
+	leader fleet.HostID // who was told last
+	full   bool         // that one needs all the next time
+	at     time.Duration
+	late   int // streams past SuspectAfter when it was told
+	seq    uint64
+	clock  *int64 // ms, this voter's minus the leader's; nil until measured
+}
+
+// Own has the next word, which the voter that leads tells itself, hold all.
+func (t *Teller) Own(self fleet.HostID) { *t = Teller{leader: self, full: true, seq: t.seq} }
+
+// Due reports whether a leader is to be told now: each AgesEvery, at once when one
+// more host is late, and at once when another leads.
+func (t *Teller) Due(now time.Duration, leader fleet.HostID, late int) bool {
+	return leader != t.leader || now-t.at >= protocol.AgesEvery || late > t.late
+}
+
+// Next is the next word to a leader. looked are the streams to look at: all that are
+// open, but for those of which it is known that they are heard as always. A new leader
+// is told of all.
+func (t *Teller) Next(now time.Duration, leader fleet.HostID, s *Streams, looked iter.Seq[*Stream], starved bool) Ages {
+	if leader != t.leader {
+		t.leader, t.full, t.clock = leader, true, nil
+	}
+	a := s.word(now, t.full, looked)
+	t.seq++
+	t.full, t.at, t.late = false, now, Late(now, looked)
+	a.Seq, a.Starved, a.ClockMs = t.seq, starved, t.clock
+	return a
+}
+
+// Told notes what became of the last word. One that may not have come, or that the
+// leader could not use, is followed by one with all. clock is this voter's minus the
+// leader's, in ms; nil when it was not measured.
+func (t *Teller) Told(taken bool, clock *int64) {
+	if !taken {
+		t.full = true
+	}
+	if clock != nil {
+		t.clock = clock
+	}
+}
+
+// Late counts streams that are past SuspectAfter.
+func Late(now time.Duration, looked iter.Seq[*Stream]) int {
+	n := 0
+	for st := range looked {
+		if now-st.heard > protocol.SuspectAfter {
+			n++
+		}
+	}
+	return n
+}
+
+// word says how old the streams are: all of them when full, else what changed since
+// the word before, and those that are slow.
+func (s *Streams) word(now time.Duration, full bool, looked iter.Seq[*Stream]) Ages {
+	a := Ages{Full: full}
+	if full {
+		s.tellAll(now, &a)
+	} else {
+		s.tellChanged(now, &a)
+	}
+	s.opened, s.ended = nil, nil
+	for st := range looked {
+		st.tell(now, full, &a)
+	}
+	return a
+}
+
+func (s *Streams) tellAll(now time.Duration, a *Ages) {
+	for host, mark := range s.gone {
+		if now-mark.heard > goneKept {
+			delete(s.gone, host)
+			continue
+		}
+		a.Gone = append(a.Gone, mark.age(host, now))
+	}
+	for host, st := range s.open {
+		a.Open = append(a.Open, OpenAge{Host: host, Session: st.session})
+		st.told.report = nil
+	}
+}
+
+func (s *Streams) tellChanged(now time.Duration, a *Ages) {
+	for _, host := range s.ended {
+		if mark, ok := s.gone[host]; ok {
+			a.Gone = append(a.Gone, mark.age(host, now))
+		}
+	}
+	for _, host := range s.opened {
+		if st := s.open[host]; st != nil {
+			a.Open = append(a.Open, OpenAge{Host: host, Session: st.session})
+		}
+	}
+}
+
+// tell adds what a leader does not know of a stream yet.
+func (st *Stream) tell(now time.Duration, full bool, a *Ages) {
+	told := &st.told
+	if st.clock != noClock && (full || told.clock == noClock || max(st.clock-told.clock, told.clock-st.clock) > clockStep.Milliseconds()) {
+		told.clock = st.clock
+		a.Clocks = append(a.Clocks, HostClock{Host: st.host, OffMs: st.clock})
+	}
+	if age := now - st.heard; age > slowAge {
+		a.Slow = append(a.Slow, SlowAge{Host: st.host, AgeMs: age.Milliseconds(), SuspectMs: st.limit.Milliseconds()})
+	}
+	if st.report != told.report && len(a.Reports) < MaxReports {
+		told.report = st.report
+		a.Reports = append(a.Reports, *st.report)
+	}
+	if st.starved {
+		a.StarvedHosts = append(a.StarvedHosts, st.host)
+	}
+}
+
+func (m endedStream) age(host fleet.HostID, now time.Duration) GoneAge {
+	return GoneAge{Host: host, AgeMs: (now - m.heard).Milliseconds(), Cut: m.ours}
+}
