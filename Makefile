@@ -2,7 +2,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help build test unit race sim soak e2e bench fuzz lint demo demo-down tools go
+.PHONY: help build test unit race sim soak e2e bench fuzz mutants lint demo demo-down tools go
 
 GO       ?= go
 BIN      := bin/skein
@@ -12,6 +12,8 @@ SUITE    := packaging/make/suite
 FUZZTIME ?= 10s
 SEEDS    ?= 700
 DEMO     ?= demo
+N        ?= 100
+SEED     ?= 1
 # What lint asks for beyond go vet and staticcheck: packaging/tools/lint.
 CHECKS   := -exhaustive -errorlint -sloglint -shadow -sleep
 
@@ -67,6 +69,10 @@ bench: go ## benchmarks, each beside a floor or peer of the same run (starts of 
 
 fuzz: go ## every fuzz target for FUZZTIME each (default 10s)
 	@packaging/make/fuzz $(FUZZTIME)
+
+mutants: go ## break N rules drawn by SEED, one at a time, and count which tests notice (hours)
+	@$(GO) build -o bin/mutants ./packaging/mutants
+	@bin/mutants -n $(N) -seed $(SEED) $(MUTANTS)
 
 lint: go ## gofmt, vet, staticcheck, our own checks (packaging/tools/lint), shell syntax
 	@unformatted=$$(gofmt -l agent raftfsm runtime gossip cmd packaging); if [ -n "$$unformatted" ]; then echo "run gofmt -w on: $$unformatted"; exit 1; fi
