@@ -12,6 +12,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"flag"
@@ -30,6 +31,7 @@ type options struct {
 	only     string
 	folder   string
 	lives    int
+	own      bool
 	list     bool
 }
 
@@ -43,6 +45,7 @@ func main() {
 	flag.StringVar(&o.only, "only", "", "run the drawn mutants with these ids again, with commas between")
 	flag.StringVar(&o.folder, "folder", filepath.Join(os.TempDir(), "skein-mutants"), "where results and the cache are")
 	flag.IntVar(&o.lives, "lives", 60, "how many lives the simulator lives for a mutant")
+	flag.BoolVar(&o.own, "own", false, "run only the tests of the broken package: a first sieve")
 	flag.BoolVar(&o.list, "list", false, "print the draw and what is known of it, run nothing")
 	flag.Parse()
 	if err := run(ctx, o); err != nil {
@@ -75,7 +78,7 @@ func run(ctx context.Context, o options) error {
 		results.print(os.Stdout, drawn, skipped, m.tree)
 		return nil
 	}
-	b, err := newRig(m, o.folder, o.lives)
+	b, err := newRig(m, o.folder, o.lives, o.own)
 	if err != nil {
 		return err
 	}
@@ -86,14 +89,14 @@ func run(ctx context.Context, o options) error {
 		if len(skipped)*10 > o.count {
 			return fmt.Errorf("equivalent.txt excludes %d of %d; at most 10 %% may be excluded", len(skipped), o.count)
 		}
-		next := results.next(drawn, m.tree, only)
+		next := results.next(drawn, m.tree, only, o.own)
 		if next == nil {
 			results.print(os.Stdout, drawn, skipped, m.tree)
 			return nil
 		}
 		only = without(only, next.ID)
 		fmt.Printf("%s %s:%d %s: %s\n", next.ID, next.File, next.Line, next.Operator, next.Text)
-		r, err := b.try(ctx, *next)
+		r, err := b.try(ctx, *next, results.byID[next.ID])
 		if errors.Is(err, context.Canceled) || ctx.Err() != nil {
 			results.print(os.Stdout, drawn, skipped, m.tree)
 			return errors.New("interrupted; the same command goes on from here")
@@ -101,7 +104,7 @@ func run(ctx context.Context, o options) error {
 		if err != nil {
 			return err
 		}
-		fmt.Printf("         unit: %s, simulator: %s (%.0f s)\n", r.Unit, r.Sim, r.Seconds)
+		fmt.Printf("         unit: %s, simulator: %s (%.0f s)\n", r.Unit, cmp.Or(r.Sim, "not run yet"), r.Seconds)
 		if err := results.add(r); err != nil {
 			return err
 		}

@@ -254,7 +254,7 @@ func TestResultsAreKeptAndSurvivorsRunAgainOnAnotherTree(t *testing.T) {
 		only []string
 		want string
 	}{{"t1", nil, "c"}, {"t2", nil, "b"}, {"t1", []string{"a"}, "a"}} {
-		if next := r.next(sites, c.tree, c.only); next == nil || next.ID != c.want {
+		if next := r.next(sites, c.tree, c.only, false); next == nil || next.ID != c.want {
 			t.Errorf("tree %s, only %v: next is %v, want %s", c.tree, c.only, next, c.want)
 		}
 	}

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -15,6 +16,7 @@ import (
 // What stands in a result where no test does.
 const (
 	none      = "none"
+	own       = "none of its own" // and no other was run yet
 	invalid   = "does not compile"
 	outside   = "not simulated" // the package is no part of the simulator's program
 	unreached = "not reached"   // the simulator never comes to the line
@@ -28,10 +30,17 @@ type result struct {
 	Seconds   float64
 }
 
-func (r result) survived() bool { return r.Unit == none && !caughtBySim(r.Sim) }
+func (r result) survived() bool { return !caught(r.Unit) && !caught(r.Sim) }
 
-func caughtBySim(sim string) bool {
-	return sim != none && sim != outside && sim != unreached && sim != invalid && sim != ""
+// complete says whether nothing is left to run.
+func (r result) complete() bool { return r.Unit == invalid || r.Unit != own && r.Sim != "" }
+
+func caught(by string) bool {
+	switch by {
+	case "", none, own, outside, unreached, invalid:
+		return false
+	}
+	return true
 }
 
 // results are kept as lines of JSON; the last of an ID counts.
@@ -69,13 +78,13 @@ func (r *results) add(one result) error {
 
 func (r *results) invalid(id string) bool { return r.byID[id].Unit == invalid }
 
-// next is the first drawn mutant that must be run: one of only, if there are any; else one without a result, or one
-// that survived on another tree.
-func (r *results) next(drawn []site, tree string, only []string) *site {
+// next is the first drawn mutant that must be run: one of only, if there are any; else one without a complete result,
+// or one that survived on another tree. For a sieve of own tests, any result of this tree will do.
+func (r *results) next(drawn []site, tree string, only []string, sieve bool) *site {
 	for i, s := range drawn {
 		one, known := r.byID[s.ID]
 		if len(only) > 0 && slices.Contains(only, s.ID) ||
-			len(only) == 0 && (!known || one.survived() && one.Tree != tree) {
+			len(only) == 0 && (!known || one.survived() && one.Tree != tree || !one.complete() && !sieve) {
 			return &drawn[i]
 		}
 	}
@@ -86,7 +95,7 @@ func (r *results) next(drawn []site, tree string, only []string) *site {
 func (r *results) print(w io.Writer, drawn, skipped []site, tree string) {
 	table := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
 	fmt.Fprintln(table, "ID\tPLACE\tFUNCTION\tOPERATOR\tUNIT TESTS\tSIMULATOR\tTEXT")
-	var run, unit, sim, comes, either, earlier int
+	var run, unit, lived, sim, comes, survived, earlier int
 	for _, s := range drawn {
 		one, known := r.byID[s.ID]
 		if !known {
@@ -94,19 +103,20 @@ func (r *results) print(w io.Writer, drawn, skipped []site, tree string) {
 			continue
 		}
 		run++
-		unit += count(one.Unit != none)
-		sim += count(caughtBySim(one.Sim))
-		comes += count(one.Sim != outside && one.Sim != unreached)
-		either += count(!one.survived())
+		unit += count(caught(one.Unit))
+		lived += count(one.Sim != "")
+		sim += count(caught(one.Sim))
+		comes += count(one.Sim != "" && one.Sim != outside && one.Sim != unreached)
+		survived += count(one.survived())
 		earlier += count(one.Tree != tree)
 		fmt.Fprintf(table, "%s\t%s:%d\t%s\t%s\t%s\t%s\t%s\n",
-			s.ID, s.File, s.Line, s.Func, s.Operator, short(one.Unit), short(one.Sim), s.Text)
+			s.ID, s.File, s.Line, s.Func, s.Operator, short(one.Unit), short(cmp.Or(one.Sim, "-")), s.Text)
 	}
 	table.Flush()
 	fmt.Fprintf(w, "\n%d drawn, %d excluded as equivalent, %d run (%d of them on an earlier tree)\n",
 		len(drawn), len(skipped), run, earlier)
 	fmt.Fprintf(w, "unit tests caught %d of %d; the simulator caught %d of %d, of the %d that it comes to; "+
-		"%d survived both\n", unit, run, sim, run, comes, run-either)
+		"%d survived both\n", unit, run, sim, lived, comes, survived)
 }
 
 func count(yes bool) int {

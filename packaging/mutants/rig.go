@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -20,6 +21,7 @@ type rig struct {
 	folder   string // of this run, removed at its end
 	cache    string // the build cache: kept, without what mutants put there
 	lives    int
+	own      bool                // only the tests of the broken package are run
 	whole    map[string]baseline // of test packages, by path: the program that is not broken
 	compiled time.Time           // when the last program that is not broken was compiled
 	reached  *reach
@@ -36,13 +38,13 @@ type baseline struct {
 const simulations = "^(TestScenarios|TestLives|TestEachCallMayFail|TestTheLeaderMayDieAtEachStep|" +
 	"TestWhatMustNotMatterDoesNot)$"
 
-func newRig(m *module, folder string, lives int) (*rig, error) {
+func newRig(m *module, folder string, lives int, own bool) (*rig, error) {
 	work, err := os.MkdirTemp(folder, "run-")
 	if err != nil {
 		return nil, err
 	}
 	return &rig{
-		m: m, folder: work, cache: filepath.Join(folder, "cache"), lives: lives, whole: map[string]baseline{},
+		m: m, folder: work, cache: filepath.Join(folder, "cache"), lives: lives, own: own, whole: map[string]baseline{},
 	}, nil
 }
 
@@ -120,15 +122,22 @@ func exactly(names ...string) string {
 	return "^(" + strings.Join(quoted, "|") + ")$"
 }
 
-// try puts one mutant under the unit tests and the simulator.
-func (r *rig) try(ctx context.Context, s site) (result, error) {
+// try puts one mutant under the unit tests and the simulator. What before says of this tree, or that unit tests caught
+// it, is not tried again.
+func (r *rig) try(ctx context.Context, s site, before result) (result, error) {
 	start := time.Now()
 	res := result{site: s, Tree: r.m.tree}
+	if before.Sim == "" && (before.Tree == res.Tree || caught(before.Unit)) {
+		res.Unit = before.Unit
+	}
+	sieved := res.Unit == own
 	overlay, err := r.overlay(s)
 	if err != nil {
 		return res, err
 	}
-	res.Unit, err = r.unit(ctx, "skein/"+s.Package, overlay)
+	if res.Unit == "" || sieved {
+		res.Unit, err = r.unit(ctx, "skein/"+s.Package, overlay, sieved)
+	}
 	if errors.Is(err, errBuild) && ctx.Err() == nil {
 		res.Unit, res.Sim = invalid, invalid
 		return res, nil
@@ -136,8 +145,10 @@ func (r *rig) try(ctx context.Context, s site) (result, error) {
 	if err != nil {
 		return res, err
 	}
-	if res.Sim, err = r.simulate(ctx, s, overlay); err != nil {
-		return res, err
+	if !r.own {
+		if res.Sim, err = r.simulate(ctx, s, overlay); err != nil {
+			return res, err
+		}
 	}
 	res.Seconds = time.Since(start).Seconds()
 	return res, r.forget()
@@ -160,13 +171,16 @@ func (r *rig) overlay(s site) (string, error) {
 	return overlay, os.WriteFile(overlay, files, 0o600)
 }
 
-// unit runs the package's own tests, then those of its importers, until one catches the break.
-func (r *rig) unit(ctx context.Context, path, overlay string) (string, error) {
-	testers := r.m.testers(path)
-	if len(testers) == 0 {
-		return none, nil
-	}
-	for _, tester := range testers {
+// unit runs the package's own tests, unless it is sieved already, then those of its importers, until one catches the
+// break.
+func (r *rig) unit(ctx context.Context, path, overlay string, sieved bool) (string, error) {
+	for _, tester := range r.m.testers(path) {
+		if sieved && tester == path {
+			continue
+		}
+		if r.own && tester != path {
+			return own, nil
+		}
 		b, err := r.base(ctx, tester)
 		if err != nil {
 			return "", err
@@ -175,12 +189,12 @@ func (r *rig) unit(ctx context.Context, path, overlay string) (string, error) {
 		if err != nil {
 			return "", err
 		}
-		caught, err := r.caught(ctx, tester, program, b)
+		by, err := r.caught(ctx, tester, program, b)
 		if err != nil {
 			return "", err
 		}
-		if caught != "" {
-			return strings.TrimPrefix(tester, "skein/") + " " + caught, nil
+		if by != "" {
+			return strings.TrimPrefix(tester, "skein/") + " " + by, nil
 		}
 	}
 	return none, nil
@@ -226,11 +240,8 @@ func (r *rig) simulate(ctx context.Context, s site, overlay string) (string, err
 	if err != nil {
 		return "", err
 	}
-	caught, err := r.caught(ctx, simulator, program, b)
-	if caught == "" {
-		caught = none
-	}
-	return caught, err
+	by, err := r.caught(ctx, simulator, program, b)
+	return cmp.Or(by, none), err
 }
 
 // forget removes from the build cache what mutants put there: nothing of it is ever asked for again.

@@ -10,7 +10,9 @@ func (s *State) CheckChangeSet(t ChangeSet) error {
 	for _, id := range t.Tasks {
 		if task := s.Task(id); task != nil {
 			s.checkTaskRow(&b, task)
-			s.checkTaskIndexed(&b, task)
+			if s.TaskDef(task.TaskDef) != nil { // else its deadline is not known
+				s.checkTaskIndexed(&b, task)
+			}
 		}
 	}
 	hosts := append(slices.Clone(t.Hosts), t.Wanted...)

@@ -76,7 +76,7 @@ const (
 
 var hostStateNames = names{"", "joining", "ready", "silent", "lost", "forgotten"}
 
-func (l HostState) String() string { return hostStateNames.text(uint8(l), "host life") }
+func (l HostState) String() string { return hostStateNames.text(uint8(l), "host state") }
 
 // VoterPhase is how far a voter has come in or out of the Raft configuration.
 type VoterPhase uint8
