@@ -40,6 +40,7 @@ func (h *host) startAgent() {
 	h.agent = a
 	a.life = h.w.net.Begin(h.id)
 	h.w.note("agent of %s starts", h.name)
+	h.journal, h.wanted, h.wrote = read(h.w, h.journal, h.wrote, h.build), read(h.w, h.wanted, h.wrote, h.build), h.build
 	a.loop = converge.NewMachine(converge.MachineConfig{
 		Fleet: fleetID, Host: h.id, HostName: h.name, Zone: h.zone, Boot: h.bootID(), LogDir: "/log",
 		Limits: converge.Limits{Starts: h.w.cfg.Tuning.Starts},
@@ -61,7 +62,11 @@ func (a *agent) openLog() {
 	node, err := a.w.log.Open(a.log.ID(), a.log, a.life)
 	if err != nil {
 		a.w.note("log of %s cannot be opened: %v", a.name, err)
-		a.log = nil
+		if tooNew(err) {
+			a.w.watch.checker.Froze(a.log.ID(), a.build)
+		} else {
+			a.log = nil
+		}
 		return
 	}
 	a.takeNode(node)

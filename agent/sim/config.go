@@ -20,6 +20,8 @@ type Config struct {
 	// Large has voters share one State and hosts that are well do no chores: both
 	// change only what a run costs.
 	Large bool
+	// Mixed takes some of this build's commands for what a newer build has brought.
+	Mixed bool
 	// Mutation breaks one rule; empty for none. See Mutations.
 	Mutation Mutation
 	// Trace gets every line of the trace; nil keeps the last ones only.

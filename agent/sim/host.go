@@ -23,6 +23,7 @@ type host struct {
 	name     string
 	zone     string
 	capacity fleet.Resources
+	build    int // the format that its agent reads
 
 	// In memory: gone with the power.
 	boot       int
@@ -37,6 +38,7 @@ type host struct {
 	// On disk.
 	journal []converge.Record
 	wanted  *converge.SavedWanted
+	wrote   int          // the build that wrote both
 	log     *simlog.Disk // of its voter's log; nil for none
 	roster  trust.Roster
 	nonce   uint64
@@ -81,6 +83,7 @@ func hostName(n int) string { return fmt.Sprintf("h%d", n) }
 func newHost(w *World, n int, m Machine) *host {
 	h := &host{
 		w: w, number: n, id: fleet.HostID(fmt.Sprintf("h-%016x", n)), name: m.Name, zone: m.Zone, capacity: m.Capacity,
+		build: buildNow, wrote: buildNow,
 		listeners: map[fleet.HostID]bool{}, started: map[string]int{}, faulty: map[fleet.TaskID]bool{},
 	}
 	h.containers = fake.NewContainers(func() time.Time { return w.wall().Std() })

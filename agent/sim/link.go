@@ -2,6 +2,7 @@ package sim
 
 import (
 	"errors"
+	"fmt"
 	"math"
 	"time"
 
@@ -135,19 +136,25 @@ func (l *hostLink) open(do link.OpenSession) {
 	h := l.a.host
 	h.nonce++
 	open := fleet.OpenSession{
-		Host: h.id, Boot: h.bootID(), Nonce: h.nonce, Addr: h.addr(), Zone: h.zone, Capacity: h.capacity, Version: "sim",
+		Host: h.id, Boot: h.bootID(), Nonce: h.nonce, Addr: h.addr(), Zone: h.zone, Capacity: h.capacity,
+		Version: fmt.Sprintf("sim-%d", h.build), Format: h.build,
 	}
 	if h.log != nil {
 		open.RaftID = h.log.ID()
 	}
 	opened := func(g protocol.SessionGrant, err error) {
+		if errors.Is(err, fleet.ErrAgentTooOld) {
+			l.a.w.sometimes("an agent that is too old is refused")
+			l.a.w.watch.checker.TooOld(h.id, open.Format)
+		}
 		l.step(l.a.w.time.Now(), link.SessionOpened{Attempt: do.Attempt, Grant: g, Err: err})
 	}
 	l.ask(do.Voter, link.SessionTime, func(v *agent, reply func(func())) {
-		v.serves.openSession(l.a, open, func(g protocol.SessionGrant, nonce uint64, err error) {
+		asked := read(l.a.w, open, l.a.build, v.build)
+		v.serves.openSession(l.a, asked, func(g protocol.SessionGrant, nonce uint64, err error) {
 			reply(func() {
 				h.nonce = max(h.nonce, nonce) // another life of this disk may have used more
-				opened(g, err)
+				opened(read(l.a.w, g, v.build, l.a.build), err)
 			})
 		})
 	}, func(err error) { opened(protocol.SessionGrant{}, err) })
@@ -285,7 +292,7 @@ func (l *hostLink) sendReport() {
 	}
 	l.sent = s
 	l.ask(s.Voter, link.ReportTime, func(v *agent, reply func(func())) {
-		v.serves.report(r, func(err error) { reply(func() { l.reported(s, err) }) })
+		v.serves.report(read(l.a.w, r, l.a.build, v.build), func(err error) { reply(func() { l.reported(s, err) }) })
 	}, func(err error) { l.reported(s, err) })
 	if voter := l.a.w.hosts[s.Voter]; voter != nil && l.a.w.chance.Is(l.a.w.cfg.Tuning.LateReport) {
 		l.a.w.sometimes("a report comes again later")

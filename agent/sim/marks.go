@@ -59,6 +59,9 @@ var SometimesMarks = []string{
 	"a voter is behind what a host has seen",
 	"a voter is removed",
 	"a voter's log is deleted",
+	"an agent is rolled back",
+	"an agent is upgraded",
+	"an agent that is too old is refused",
 	"an answered request comes again",
 	"an old frame comes again",
 	"an operator's request is refused",
@@ -67,5 +70,7 @@ var SometimesMarks = []string{
 	"the answer of a call is lost",
 	"the clock of a host is off",
 	"the disk of a voter is wiped",
+	"something that a newer build wrote is read",
+	"the format of the fleet is raised",
 	"the keeper moves leadership",
 }

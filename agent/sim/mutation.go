@@ -37,6 +37,8 @@ const (
 	MutationWipedVotes       Mutation = "wiped-votes"        // I11: a wiped disk votes under its old id
 	MutationForgottenVote    Mutation = "forgotten-vote"     // I11: a vote is not durable
 	MutationMinorityCommits  Mutation = "minority-commits"   // I11: an entry commits without a majority
+	MutationGateIgnored      Mutation = "gate-ignored"       // format: what the fleet does not read yet is proposed
+	MutationStrictMessages   Mutation = "strict-messages"    // format: messages of a newer build are refused
 )
 
 // Mutations lists all mutations.
@@ -45,7 +47,7 @@ func Mutations() []Mutation {
 		MutationStopBeforeStart, MutationExtraStop, MutationUnreachableRuns, MutationSilentForever, MutationNeverQuiet,
 		MutationNoSessionFence, MutationOlderIntent, MutationDeltaIsWhole, MutationEarlyRelease, MutationStartTwice,
 		MutationJournalLate, MutationAbsenceIsSilence, MutationOneWitness, MutationTwoLeaders, MutationAckBeforeCommit,
-		MutationWipedVotes, MutationForgottenVote, MutationMinorityCommits,
+		MutationWipedVotes, MutationForgottenVote, MutationMinorityCommits, MutationGateIgnored, MutationStrictMessages,
 	}
 }
 

@@ -102,9 +102,11 @@ func (w *World) Heal(dead ...string) {
 	}
 }
 
-// mend has operators repair services that cannot work as they were asked for: a
-// fleet cannot come to rest while it tries and tries.
+// mend has operators repair services that cannot work as they were asked for, since a
+// fleet cannot come to rest while it tries and tries, and upgrade agents that it
+// refuses.
 func (w *World) mend() {
+	w.upgradeOld()
 	for v := range w.truth.Services() {
 		c := w.truth.TaskDef(w.truth.Revision(v.Revision).TaskDef).Containers[0]
 		_, known := w.images[c.Image]

@@ -58,6 +58,10 @@ func (s *serving) openSession(from *agent, open fleet.OpenSession, done func(g p
 		done(protocol.SessionGrant{}, 0, protocol.ErrBehind)
 		return
 	}
+	if err := open.CheckFormat(node.State()); err != nil {
+		done(protocol.SessionGrant{}, h.Session.Nonce, err)
+		return
+	}
 	if st := s.streams[open.Host]; st != nil && st.to != from && !st.to.life.Over() {
 		open.Contested = !open.SameMachine(h)
 		s.a.w.sometimes("two live agents have one identity")

@@ -82,6 +82,7 @@ func (s *voterStream) beat() {
 // send sends a frame; the next goes out when it has arrived.
 func (s *voterStream) send(f stream.VoterFrame) {
 	a, w := s.to, s.voter.w
+	f = read(w, f, s.voter.build, a.build)
 	w.net.Carry(s.voter.id, a.id, func() {
 		if s.closed || a.life.Over() {
 			return

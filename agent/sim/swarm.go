@@ -318,6 +318,30 @@ var operatorKinds = []kind{
 		d.operation(d.at, "delete %s", name)
 		d.operation(d.at+d.lasts(), "service %s %d cpu=64 mem=64", name, 1+d.c.IntN(5))
 	}},
+	{"upgrade", func(d *drawing) {
+		// One agent, or all one after the other; sometimes it goes back, or the format is
+		// raised at once.
+		d.run.Config.Mixed = true
+		if d.at < 20*time.Second {
+			d.operation(d.at, "set formatSoakMs %s", virtual.Pick(d.c, "5000", "60000", "300000", "86400000"))
+		}
+		names := d.names
+		if d.c.Is(0.5) {
+			at := d.c.IntN(len(names))
+			names = names[at : at+1]
+		}
+		at := d.at
+		for _, name := range names {
+			d.operation(at, "upgrade %s", name)
+			at += d.lasts()
+		}
+		switch d.c.IntN(5) {
+		case 0:
+			d.operation(at, "finalize")
+		case 1, 2:
+			d.operation(at, "rollback %s", names[d.c.IntN(len(names))])
+		}
+	}},
 	{"setting", func(d *drawing) {
 		d.operation(d.at, "set %s", virtual.Pick(d.c, "lostAfterMs 10000", "lostAfterMs 300000", "voters 5", "voters 3", "agentDownAfterMs 20000", "agentDownAfterMs 600000"))
 	}},

@@ -56,6 +56,7 @@ func (x *watch) committed(c simlog.Commit) {
 	w := x.w
 	w.truth = c.State
 	x.commits++
+	x.formats(c)
 	if !w.cfg.Large || x.commits%checkChangeSetEvery == 0 {
 		if err := c.State.CheckChangeSet(c.Outcome.ChangeSet); err != nil {
 			x.fail("State", err.Error())
@@ -71,6 +72,16 @@ func (x *watch) committed(c simlog.Commit) {
 	x.tell(c)
 	w.stats.committed(w, c)
 	w.tellCommit(c)
+}
+
+// formats marks a rise of the format.
+func (x *watch) formats(c simlog.Commit) {
+	for i, item := range c.Entry.Items {
+		raise, ok := item.Command.(fleet.RaiseFormat)
+		if ok && c.Outcome.Results[i].Err == nil && c.State.Fleet().Format == raise.Format {
+			x.w.sometimes("the format of the fleet is raised")
+		}
+	}
 }
 
 // tell writes what an entry did into the trace: what was decided, and commands

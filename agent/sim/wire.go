@@ -10,6 +10,7 @@ import (
 func (w *World) logConfig() simlog.Config {
 	m := w.cfg.Mutation
 	return simlog.Config{
+		Reads: w.reads, Kinds: w.newKinds(), Froze: w.froze,
 		Shared: w.cfg.Large, SnapshotEvery: w.cfg.Tuning.Snapshot, Committed: w.committed,
 		Elected: func(id fleet.RaftID, term uint64) {
 			w.stats.Elections++
@@ -27,6 +28,7 @@ func (w *World) logConfig() simlog.Config {
 		Rules: simlog.Rules{
 			AckBeforeCommit: m.is(MutationAckBeforeCommit), WipedMayVote: m.is(MutationWipedVotes), ForgetVote: m.is(MutationForgottenVote),
 			TermsIgnored: m.is(MutationTwoLeaders), CommitWithoutMajority: m.is(MutationMinorityCommits),
+			GateIgnored: m.is(MutationGateIgnored),
 		},
 	}
 }

@@ -67,6 +67,7 @@ func New(cfg Config) *World {
 	}
 	w.net = virtual.NewNetwork(w.time, cfg.Seed, cfg.Network)
 	w.watch = newWatch(w)
+	w.watch.checker.NewKinds(w.newKinds())
 	w.log = simlog.New(w.time, w.net, cfg.Seed, w.logConfig())
 	w.detectors = simdetector.New(w.time, w.net, cfg.Seed, w.detectorConfig())
 	for i, m := range cfg.Hosts {
@@ -140,7 +141,7 @@ func (w *World) admit(first *host, until time.Duration) error {
 	}
 	items := []fleet.Item{
 		{Command: fleet.InitFleet{ID: fleetID, CABundle: []byte("ca"), SealedKeys: fleet.SealedKeys{Version: 1, CA: make([]byte, 8), Gossip: make([]byte, 8)},
-			Host: admission(first), RaftID: first.log.ID()}},
+			Host: admission(first), RaftID: first.log.ID(), Format: buildNow}},
 	}
 	hash := make([]byte, 32)
 	for i, h := range w.order[1:] {

@@ -54,11 +54,10 @@ func (c OpenSession) apply(s *State, x *applyContext) ([]string, error) {
 		c.noteClone(s, x, old)
 		return nil, nil
 	}
-	host := c.row(old, x.now)
-	if host.ReadsFormat() < s.fleet.Format {
-		return nil, refuse(ErrAgentTooOld, "open session of %s: its agent (%s) reads format %d, the fleet is at %d",
-			host.Name, host.Version, host.ReadsFormat(), s.fleet.Format)
+	if err := c.CheckFormat(s); err != nil {
+		return nil, err
 	}
+	host := c.row(old, x.now)
 	s.putHost(x, host)
 	s.touchWanted(x, host.ID)
 	if s.unplanFormat(x, &host) {
@@ -68,6 +67,16 @@ func (c OpenSession) apply(s *State, x *applyContext) ([]string, error) {
 		s.recordEvent(x, Event{By: "host " + host.Name, Code: code, Subject: subjectOf(&host), Message: message})
 	}
 	return []string{strconv.FormatUint(host.Session.N, 10)}, nil
+}
+
+// CheckFormat is ErrAgentTooOld where the agent reads less than the fleet's format.
+// That only rises, so any voter can tell: nothing need be proposed to refuse it.
+func (c OpenSession) CheckFormat(s *State) error {
+	if reads := max(c.Format, 1); reads < s.format() {
+		return refuse(ErrAgentTooOld, "open session of %s: its agent (%s) reads format %d, the fleet is at %d",
+			s.Host(c.Host).Name, c.Version, reads, s.format())
+	}
+	return nil
 }
 
 func (c OpenSession) check() error {

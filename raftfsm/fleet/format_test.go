@@ -98,6 +98,21 @@ func TestTheFormatIsRaised(t *testing.T) {
 			t.Errorf("fleet %+v", f)
 		}
 	})
+	t.Run("any voter tells whether an agent is too old", func(t *testing.T) {
+		w := upgraded(t, 2)
+		old := session(2, 3)
+		if err := old.CheckFormat(w.State); err != nil {
+			t.Errorf("before the format is raised: %v", err)
+		}
+		w.must(RaiseFormat{Format: 2})
+		err := old.CheckFormat(w.State)
+		if !errors.Is(err, ErrAgentTooOld) || !strings.Contains(err.Error(), "reads format 1, the fleet is at 2") {
+			t.Errorf("after it: %v", err)
+		}
+		if err := reading(2, 3, 2).CheckFormat(w.State); err != nil {
+			t.Errorf("of an agent that reads it: %v", err)
+		}
+	})
 	t.Run("a new fleet begins with the format of the agent that makes it", func(t *testing.T) {
 		w := newWorld(t)
 		c := initFleet()

@@ -45,7 +45,8 @@ func (m *Machine) passOver(now time.Duration, err error, was phase) {
 	p.tries++
 	wait := m.backoff(p.tries)
 	switch {
-	case errors.Is(err, fleet.ErrForgotten), errors.Is(err, trust.ErrRevoked), errors.Is(err, trust.ErrWrongKey):
+	case errors.Is(err, fleet.ErrForgotten), errors.Is(err, fleet.ErrAgentTooOld),
+		errors.Is(err, trust.ErrRevoked), errors.Is(err, trust.ErrWrongKey):
 		wait = refusedBackoff
 	case errors.Is(err, protocol.ErrNotHere):
 		wait = notVoterPause

@@ -19,7 +19,7 @@ const (
 
 	backoffBase    = 100 * time.Millisecond // full jitter's base and ceiling: a cold start must not wait
 	clonedPause    = 5 * time.Second        // another machine has our identity: until it falls silent
-	refusedBackoff = 10 * time.Second       // forgotten, revoked: a person must act
+	refusedBackoff = 10 * time.Second       // forgotten, revoked, too old: a person must act
 	notVoterPause  = 10 * time.Second       // it has left the voters
 	failedFor      = time.Minute            // a voter that failed comes after others for so long: a round of 7 that time out
 	staleFor       = 10 * time.Second       // how long a voter with an old leader is passed over

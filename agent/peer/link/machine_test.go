@@ -343,7 +343,9 @@ func TestALinkReachesTheVoterThatAnswersThoughOthersTimeOut(t *testing.T) {
 }
 
 func TestARefusedHostDoesNotHammer(t *testing.T) {
-	for _, err := range []error{fleet.ErrForgotten, trust.ErrRevoked, trust.ErrWrongKey, protocol.ErrNotHere} {
+	for _, err := range []error{
+		fleet.ErrForgotten, fleet.ErrAgentTooOld, trust.ErrRevoked, trust.ErrWrongKey, protocol.ErrNotHere,
+	} {
 		d := newDriver(t, "h", 1)
 		d.step(Tick{})
 		open := find[OpenSession](d, soon)

@@ -46,7 +46,8 @@ type Checker struct {
 	frames    map[session]order
 	sent      map[fleet.HostID]sending // newest session and report that agents told us of
 	acked     []Ack
-	effort    int // saved up for rules that look at many rows, see spread
+	newKinds  map[fleet.Kind]int // since which format commands may be proposed; others: 1
+	effort    int                // saved up for rules that look at many rows, see spread
 }
 
 type counter struct{ evaluated, broken uint64 }

@@ -100,7 +100,10 @@ func (f *fleetOf) resize(id fleet.HostID) {
 }
 
 // elsewhere are rules that these histories have no facts for.
-var elsewhere = []rule{protectedStay, standaloneLast, lateContainersGo, oneVoteATerm, raftIDsAreNew, reportsAreSent, oneCopy, votersStay, surplusFromFullest}
+var elsewhere = []rule{
+	protectedStay, standaloneLast, lateContainersGo, oneVoteATerm, raftIDsAreNew, reportsAreSent, oneCopy, votersStay, surplusFromFullest,
+	raisedWhenRead, votersRead,
+}
 
 // Histories that the real planners make, with machines that do as they are told,
 // break no rule, and State is what its commands say.

@@ -73,6 +73,7 @@ func (c *Checker) Committed(e Entry) {
 // item takes in one command of an entry.
 func (c *Checker) item(e *Entry, i int) {
 	item, result := &e.Entry.Items[i], &e.Results[i]
+	c.format(item, result)
 	if result.Err != nil || item.Command == nil {
 		return
 	}
@@ -100,6 +101,7 @@ func (c *Checker) apply(e *Entry, item *fleet.Item, result *fleet.Result) {
 	switch cmd := item.Command.(type) {
 	case fleet.InitFleet:
 		c.admit(cmd.Host.ID, cmd.Host.Name, cmd.Host.Zone)
+		c.model.format = max(cmd.Format, 1)
 		c.model.everRaft[cmd.RaftID] = true
 		c.model.voters[cmd.RaftID] = fleet.VoterVoting
 	case fleet.AdmitHost:
@@ -127,6 +129,8 @@ func (c *Checker) apply(e *Entry, item *fleet.Item, result *fleet.Result) {
 		case fleet.SettingVoters:
 			c.model.setVoters = int(cmd.Value)
 		}
+	case fleet.RaiseFormat:
+		c.raised(cmd, e.After)
 	case fleet.SetVoter:
 		c.setVoter(item.By, cmd)
 	case fleet.RemoveVoter:

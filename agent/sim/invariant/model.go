@@ -13,6 +13,7 @@ type model struct {
 	nowAt     time.Duration // when that was
 	jumpedAt  time.Duration // when it last went ahead faster than the clock
 	lostAfter fleet.Time
+	format    int
 	voters    map[fleet.RaftID]fleet.VoterPhase
 	setVoters int // as the setting has it
 	hosts     map[fleet.HostID]*host
@@ -63,6 +64,8 @@ type host struct {
 	revoked     bool // its certificate: nobody talks to it
 	boot        string
 	session     uint64
+	reads       int  // format, by its session
+	tooOld      bool // its agent is refused, for it reads less than the fleet's format
 	bootSession uint64
 	seq         uint64
 	capacity    fleet.Resources

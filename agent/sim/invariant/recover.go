@@ -47,6 +47,7 @@ func (m *model) rebuild(s *fleet.State) {
 	*m = newModel()
 	m.everTask, m.everRaft, m.now = ever, raft, s.Now()
 	if f := s.Fleet(); f != nil {
+		m.format = f.Format
 		m.lostAfter, m.setVoters = fleet.Time(f.Settings.LostAfterMs), f.Settings.Voters
 	}
 	for row := range s.TaskDefs() {
@@ -72,7 +73,7 @@ func hostOf(row *fleet.Host, index uint64) *host {
 	return &host{
 		id: row.ID, name: row.Name, zone: row.Zone, state: row.State, stateSince: row.StateSince, flaps: row.Flaps, everReady: row.ReadyAt != 0,
 		cordoned: row.Cordon != nil, draining: row.Draining(), revoked: row.Cert.Revoked,
-		boot: row.Session.Boot, session: row.Session.N, bootSession: row.BootSession, seq: row.ReportSeq,
+		boot: row.Session.Boot, session: row.Session.N, reads: row.ReadsFormat(), bootSession: row.BootSession, seq: row.ReportSeq,
 		capacity: row.Capacity, shrunk: true, roomAt: index,
 		held: map[fleet.TaskID]*task{}, ports: map[port]*task{},
 	}

@@ -50,6 +50,10 @@ const (
 	surplusFromFullest
 	votersStay
 	standaloneOnce
+	formatKept
+	raisedWhenRead
+	tooOldRefused
+	votersRead
 	rules
 )
 
@@ -98,5 +102,9 @@ var book = [rules]struct{ name, words string }{
 	surplusFromFullest:  {"I13", "surplus is stopped in the zone with most of the service's tasks first"},
 	votersStay:          {"voters", "our own action never leaves fewer voters than are wanted"},
 	standaloneOnce:      {"I6", "a standalone task has one attempt, and begins in one boot"},
+	formatKept:          {"format", "the log holds no command that is newer than the fleet's format"},
+	raisedWhenRead:      {"format", "the format is raised once every voter and every host with a session reads it"},
+	tooOldRefused:       {"format", "an agent gets a session unless it reads less than the fleet's format"},
+	votersRead:          {"format", "a voter stops at a newer format only if its agent went back since its session"},
 	modelAgrees:         {"model", "State's rows are what its commands say"},
 }

@@ -178,9 +178,9 @@ func (c *Checker) calm(id fleet.HostID, d time.Duration) bool {
 }
 
 // falseDeath says that a host that has been calm for ten seconds is not declared
-// silent or lost, unless its certificate was revoked. Source: cmd/skein/DESIGN.md "Silence".
+// silent or lost, unless its certificate was revoked or its agent is too old. Source: cmd/skein/DESIGN.md "Silence".
 func (c *Checker) falseDeath(h *host, what string) {
-	c.hold(noFalseDeath, h.revoked || !c.calm(h.id, calmFor), func() string {
+	c.hold(noFalseDeath, h.revoked || h.tooOld || !c.calm(h.id, calmFor), func() string {
 		return fmt.Sprintf("%s was declared %s, and has been up, heard by a majority of voters and untouched for %s", h.name, what, calmFor)
 	})
 }

@@ -27,6 +27,14 @@ type Config struct {
 	// applies for itself, and snapshots are bytes.
 	Shared bool
 
+	// Reads is the format that the agent of a voter reads while it has its log open;
+	// nil for what this build reads. Kinds are since which format kinds of command may
+	// be proposed; nil for those of this build.
+	Reads func(fleet.RaftID) int
+	Kinds map[fleet.Kind]int
+	// Froze tells of a voter that stopped at an entry which its build must not apply.
+	Froze func(id fleet.RaftID, why error)
+
 	// Observers; nil for none. They must not call back into the log.
 	Elected     func(id fleet.RaftID, term uint64)
 	SteppedDown func(id fleet.RaftID, term uint64)
@@ -52,6 +60,7 @@ type Rules struct {
 	WipedMayVote          bool // a wiped disk comes back empty under its old id
 	ForgetVote            bool // term and vote are not written down
 	TermsIgnored          bool // a stale leader is obeyed, and goes on
+	GateIgnored           bool // what the fleet's format does not have yet is proposed
 }
 
 // Commit is an entry that a voter has applied.

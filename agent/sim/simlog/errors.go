@@ -24,6 +24,9 @@ var (
 	// ErrClosed: the node is closed; nothing was put into the log.
 	ErrClosed = errors.New("node is closed")
 
+	// ErrUnreadable: another build wrote what this one must not read.
+	ErrUnreadable = errors.New("written by a newer build")
+
 	// ErrExists: there is a configuration already.
 	ErrExists = errors.New("raft configuration exists already")
 	// ErrWiped: this RaftID had a log here and it is gone. It never votes again.

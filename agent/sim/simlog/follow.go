@@ -1,6 +1,8 @@
 package simlog
 
 import (
+	"fmt"
+
 	"skein/raftfsm/fleet"
 )
 
@@ -137,6 +139,11 @@ func (n *Node) restore(by fleet.RaftID, term, round uint64, snap *snapshot) {
 		n.acknowledge(by, r)
 		return
 	}
+	state, err := snap.open(n.reads)
+	if err != nil {
+		n.freeze(fmt.Errorf("%w: restore a snapshot: %w", ErrUnreadable, err))
+		return
+	}
 	n.snap = snap
 	n.entries = entries{base: snap.index, baseTerm: snap.term}
 	n.configs = []config{{snap.index, snap.members}}
@@ -149,6 +156,6 @@ func (n *Node) restore(by fleet.RaftID, term, round uint64, snap *snapshot) {
 		}
 	}})
 	n.acknowledge(by, r)
-	n.machine.restore(snap)
+	n.machine.restore(snap, state)
 	n.log.stir()
 }

@@ -16,11 +16,12 @@ type Log struct {
 	chance *virtual.Chance
 	cfg    Config
 
-	live  map[fleet.RaftID]*Node
-	order []*Node // the same, by id
-	made  uint64  // entries
-	judge judge
-	past  history
+	live   map[fleet.RaftID]*Node
+	order  []*Node // the same, by id
+	made   uint64  // entries
+	newest int     // format that any voter's build has read
+	judge  judge
+	past   history
 }
 
 // New makes a log without voters.
@@ -44,7 +45,7 @@ func (l *Log) Bootstrap(d *Disk) error {
 
 // Open starts a node with what its disk holds; it ends with the life, or with
 // Close. Its State is what it knows to be committed, whether or not anybody else
-// answers. Errors: ErrOtherID, ErrWiped, ErrLocked.
+// answers. Errors: ErrOtherID, ErrWiped, ErrLocked, ErrUnreadable.
 func (l *Log) Open(id fleet.RaftID, d *Disk, run *virtual.Run) (*Node, error) {
 	err := error(nil)
 	switch {
@@ -58,13 +59,29 @@ func (l *Log) Open(id fleet.RaftID, d *Disk, run *virtual.Run) (*Node, error) {
 	if err != nil {
 		return nil, fmt.Errorf("open raft as %s: %w", id, err)
 	}
-	n := newNode(l, id, d, run)
+	state, err := d.snap.open(l.reads(id))
+	if err != nil {
+		return nil, fmt.Errorf("open raft as %s: %w: %w", id, ErrUnreadable, err)
+	}
+	l.newest = max(l.newest, l.reads(id))
+	n := newNode(l, id, d, run, state)
+	if n.closed {
+		return nil, fmt.Errorf("open raft as %s: %w", id, ErrUnreadable)
+	}
 	l.live[id] = n
 	at, _ := slices.BinarySearchFunc(l.order, id, func(n *Node, id fleet.RaftID) int { return cmp.Compare(n.id, id) })
 	l.order = slices.Insert(l.order, at, n)
 	run.OnEnd(n.die)
 	l.stir()
 	return n, nil
+}
+
+// reads is the format that the build of a voter's agent reads.
+func (l *Log) reads(id fleet.RaftID) int {
+	if l.cfg.Reads == nil {
+		return fleet.FormatVersion
+	}
+	return l.cfg.Reads(id)
 }
 
 // changed looks at all nodes when the network changed under one of them.

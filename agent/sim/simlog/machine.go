@@ -2,6 +2,7 @@ package simlog
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
 
 	"skein/raftfsm/fleet"
@@ -16,29 +17,35 @@ type machine struct {
 	subscribers []func(index uint64, t fleet.ChangeSet)
 }
 
-func newMachine(s *snapshot) machine {
-	m := machine{state: fleet.New()}
+func newMachine(s *snapshot, state *fleet.State) machine {
+	m := machine{state: state}
 	if s != nil {
-		m.state, m.applied = s.open(), s.index
+		m.applied = s.index
 	}
 	return m
 }
 
-// open is the State of a snapshot.
-func (s *snapshot) open() *fleet.State {
-	if s.data == nil {
-		return s.state
+// open is the State of a snapshot as a build reads it; an empty one where there is
+// none. An error says that another build must read it.
+func (s *snapshot) open(reads int) (*fleet.State, error) {
+	switch {
+	case s == nil:
+		return fleet.New(), nil
+	case s.data == nil && s.state.Fleet() != nil && s.state.Fleet().Format > reads:
+		return nil, wire.ErrFormat
+	case s.data == nil:
+		return s.state, nil
 	}
-	state, err := wire.ReadState(bytes.NewReader(s.data))
-	if err != nil {
+	state, err := wire.ReadStateAs(bytes.NewReader(s.data), reads)
+	if err != nil && !errors.Is(err, wire.ErrFormat) {
 		panic(fmt.Sprintf("simlog: a snapshot cannot be read: %v", err))
 	}
-	return state
+	return state, err
 }
 
 // restore takes a State from the leader.
-func (m *machine) restore(s *snapshot) {
-	m.state, m.applied = s.open(), s.index
+func (m *machine) restore(s *snapshot, state *fleet.State) {
+	m.state, m.applied = state, s.index
 	m.tell(m.state.Index(), fleet.FullChangeSet(m.state))
 }
 
@@ -67,6 +74,10 @@ func (n *Node) commitTo(index uint64) {
 // apply applies an entry, publishes, tells, and answers, in this order.
 func (n *Node) apply(e *entry) {
 	l, m := n.log, &n.machine
+	if err := n.unreadable(e); err != nil {
+		n.freeze(fmt.Errorf("apply entry %d: %w", e.index, err))
+		return
+	}
 	first := l.judge.committed(n, e)
 	if e.kind != kindCommand {
 		m.applied = e.index
@@ -89,6 +100,36 @@ func (n *Node) apply(e *entry) {
 	l.forget()
 	m.tell(e.index, p.outcome.ChangeSet)
 	n.answerFor(e, p.outcome.Results)
+}
+
+// unreadable is why this node's build must not apply an entry. Source:
+// raftfsm/fleet/DESIGN.md "Formats".
+func (n *Node) unreadable(e *entry) error {
+	if e.kind != kindCommand || n.reads >= n.log.newest {
+		return nil
+	}
+	decoded, err := wire.DecodeEntry(e.data)
+	if err != nil {
+		return err
+	}
+	gate := fleet.Gate{Kinds: n.log.cfg.Kinds}
+	for _, item := range decoded.Items {
+		if needs := gate.Needs(item.Command); needs > n.reads {
+			return fmt.Errorf("%w: %s is of format %d, this build reads %d", ErrUnreadable, item.Command.Kind(), needs, n.reads)
+		}
+	}
+	if format := n.machine.state.Outgrown(e.index, decoded, n.reads); format > 0 {
+		return fmt.Errorf("%w: it raises the fleet to format %d, this build reads %d", ErrUnreadable, format, n.reads)
+	}
+	return nil
+}
+
+// freeze ends a node that cannot read on; its disk stays as it is.
+func (n *Node) freeze(why error) {
+	n.end(false)
+	if f := n.log.cfg.Froze; f != nil {
+		f(n.id, why)
+	}
 }
 
 // forget drops what every living voter has applied.

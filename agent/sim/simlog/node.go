@@ -24,6 +24,7 @@ type Node struct {
 	host   fleet.HostID
 	disk   *Disk
 	life   *virtual.Run
+	reads  int // the format that its build reads
 	closed bool
 	cut    bool // by the watchdog
 	// doubted: it led when it was cut, and a majority has not confirmed it since.
@@ -59,10 +60,10 @@ type config struct {
 }
 
 // newNode takes up what is on the disk.
-func newNode(l *Log, id fleet.RaftID, d *Disk, run *virtual.Run) *Node {
+func newNode(l *Log, id fleet.RaftID, d *Disk, run *virtual.Run, state *fleet.State) *Node {
 	d.settle()
 	n := &Node{
-		log: l, id: id, host: id.Host(), disk: d, life: run,
+		log: l, id: id, host: id.Host(), disk: d, life: run, reads: l.reads(id),
 		term: d.term, vote: d.vote, entries: d.log.clone(), snap: d.snap, durable: d.log.last(), lost: l.time.Now(),
 	}
 	d.node, d.wiped = n, false
@@ -74,7 +75,7 @@ func newNode(l *Log, id fleet.RaftID, d *Disk, run *virtual.Run) *Node {
 			n.configure(e)
 		}
 	}
-	n.machine = newMachine(d.snap)
+	n.machine = newMachine(d.snap, state)
 	if d.known != nil && d.hint > n.machine.applied && d.hint <= n.entries.last() {
 		n.machine.state, n.machine.applied = d.known, d.hint
 	}

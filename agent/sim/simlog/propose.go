@@ -33,6 +33,10 @@ func (n *Node) prepare(items []fleet.Item, at fleet.Time) ([]byte, error) {
 	if err := n.refusal(); err != nil {
 		return nil, err
 	}
+	items, err := n.fit(items)
+	if err != nil {
+		return nil, fmt.Errorf("%w: %w", ErrUnencodable, err)
+	}
 	data, err := wire.EncodeEntry(fleet.Entry{At: at, Items: items})
 	if err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrUnencodable, err)
@@ -41,6 +45,25 @@ func (n *Node) prepare(items []fleet.Item, at fleet.Time) ([]byte, error) {
 		return nil, fmt.Errorf("%w: %d bytes, at most %d go into one", ErrTooLarge, len(data), maxEntryBytes)
 	}
 	return data, nil
+}
+
+// fit keeps what the fleet's format does not have yet out of the log, and what this
+// node's build does not know.
+func (n *Node) fit(items []fleet.Item) ([]fleet.Item, error) {
+	gate := fleet.Gate{Kinds: n.log.cfg.Kinds}
+	for _, item := range items {
+		if needs := gate.Needs(item.Command); needs > n.reads {
+			return nil, fmt.Errorf("%s: %w", item.Command.Kind(), wire.ErrFormat)
+		}
+	}
+	if n.log.cfg.Rules.GateIgnored {
+		return items, nil
+	}
+	format := n.reads // of InitFleet
+	if f := n.machine.state.Fleet(); f != nil {
+		format = f.Format
+	}
+	return gate.Fit(items, format)
 }
 
 // notLeading is why a leader's work cannot be done here now.
