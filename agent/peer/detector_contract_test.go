@@ -6,6 +6,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"skein/agent/effects"
 	"skein/agent/lead/detectortest"
 	"skein/agent/peer/protocol"
 	"skein/agent/plan"
@@ -66,7 +67,12 @@ type detectorRigHost struct {
 }
 
 func newDetectorRig(t *testing.T, zones string) *detectorRig {
-	s := &detectorRig{rig: newRigOn(t, newMemnet()), hosts: map[fleet.HostID]*detectorRigHost{}}
+	return newDetectorRigWith(t, zones, nil)
+}
+
+// newDetectorRigWith has hosts carry effects out.
+func newDetectorRigWith(t *testing.T, zones string, runners func(*rigAgent) map[string]effects.Runner) *detectorRig {
+	s := &detectorRig{rig: newRigWith(t, newMemnet(), runners), hosts: map[fleet.HostID]*detectorRigHost{}}
 	s.zones = zones
 	for i := 2; i <= 5; i++ {
 		a := s.join(fmt.Sprintf("h%d", i), s.agents[0])

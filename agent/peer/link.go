@@ -160,6 +160,7 @@ func (l *Link) do(ctx context.Context, effect link.Effect) (answer link.Event) {
 		}
 	case link.TellSession:
 		l.cfg.Logs.Info("session opened", "session", do.Session)
+		l.p.runners.Opened(do.Session)
 		l.cfg.Opened(do.Session)
 	case link.Note:
 		l.note(do)

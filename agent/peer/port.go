@@ -16,6 +16,7 @@ import (
 	"golang.org/x/sys/unix"
 	"golang.org/x/time/rate"
 
+	"skein/agent/effects"
 	"skein/agent/peer/link"
 	"skein/agent/peer/protocol"
 	"skein/agent/trust"
@@ -53,6 +54,8 @@ type Config struct {
 	// Reported takes each capacity report that rides a stream to this voter, and on
 	// the leader those that ride streams to others; optional.
 	Reported func(fleet.CapacityReport)
+	// Runners carry out effects on this host, by kind; optional.
+	Runners map[string]effects.Runner
 	// Dial connects to other agents; nil: the system's. A seam for faults.
 	Dial func(ctx context.Context, addr netip.AddrPort) (net.Conn, error)
 }
@@ -71,6 +74,7 @@ type Port struct {
 	hub        *hub
 	batch      *batcher
 	detector   *FailureDetector
+	runners    *effects.Runners
 	relay      relay
 	fence      fence
 	agent      uint64 // at random: tells this agent from another with its identity
@@ -95,6 +99,7 @@ func New(cfg Config, raw net.Listener) *Port {
 	p.hub = newHub(cfg.Clock)
 	p.batch = newBatcher(p.Propose, p.leads)
 	p.detector = newFailureDetector(p)
+	p.runners = effects.NewRunners(cfg.Clock, cfg.Runners)
 	p.streams = rate.NewLimiter(newStreams, newStreams)
 	p.joins = rate.NewLimiter(joinsPerSecond, joinsPerSecond)
 	p.doubts = rate.NewLimiter(doubtsPerSecond, doubtsPerSecond)
@@ -129,6 +134,7 @@ func (p *Port) Run(ctx context.Context) error {
 	start(func() error { return served(join.Serve(joinLane)) })
 	start(func() error { p.batch.run(ctx); return nil })
 	start(func() error { p.detector.run(ctx); return nil })
+	start(func() error { return p.runners.Run(ctx) })
 
 	<-ctx.Done()
 	p.hub.closeAll(trust.Problem{Code: "try-again", Message: "this voter's agent stops"})

@@ -14,6 +14,7 @@ import (
 	"testing"
 	"time"
 
+	"skein/agent/effects"
 	"skein/agent/peer/stream"
 	"skein/agent/peer/stream/streamtest"
 	"skein/agent/trust"
@@ -137,8 +138,9 @@ type rig struct {
 	agents  []*rigAgent
 	op      string // operator token
 	ctx     context.Context
-	memnet  *memnet // a network in memory; nil for loopback
-	zones   string  // of agents in turn, a letter each
+	memnet  *memnet                                   // a network in memory; nil for loopback
+	zones   string                                    // of agents in turn, a letter each
+	runners func(*rigAgent) map[string]effects.Runner // of effects; nil for none
 }
 
 // rigAgent is one agent.
@@ -165,8 +167,13 @@ func newRig(t *testing.T) *rig { return newRigOn(t, nil) }
 
 func newRigOn(t *testing.T, network *memnet) *rig {
 	t.Helper()
+	return newRigWith(t, network, nil)
+}
+
+func newRigWith(t *testing.T, network *memnet, runners func(*rigAgent) map[string]effects.Runner) *rig {
+	t.Helper()
 	ctx, cancel := context.WithCancel(context.Background())
-	r := &rig{t: t, ctx: ctx, clock: &rigClock{Clock: clock.System()}, memnet: network, zones: "abc"}
+	r := &rig{t: t, ctx: ctx, clock: &rigClock{Clock: clock.System()}, memnet: network, zones: "abc", runners: runners}
 	r.cluster = &cluster{st: fleet.New(), subs: map[int]func(uint64, fleet.ChangeSet){}, clock: r.clock}
 	t.Cleanup(func() {
 		cancel()
@@ -231,7 +238,7 @@ func (a *rigAgent) start(identity *trust.IdentityStore) {
 	a.identity = identity
 	a.port = New(Config{
 		Identity: identity, Log: a.currentLog, API: http.HandlerFunc(a.serveAPI), Voter: a, Addr: a.addr(), Clock: a.clock, Logs: a.lines.logger(),
-		Starved: a.deaf.Load, Dial: a.dial,
+		Starved: a.deaf.Load, Dial: a.dial, Runners: a.runners(),
 		Answered: func(fleet.HostID) (time.Duration, bool) {
 			d := time.Duration(a.veto.Load())
 			return d, d > 0
@@ -251,6 +258,13 @@ func (a *rigAgent) start(identity *trust.IdentityStore) {
 			a.r.t.Errorf("port of %s does not end", a.name)
 		}
 	})
+}
+
+func (a *rigAgent) runners() map[string]effects.Runner {
+	if a.r.runners == nil {
+		return nil
+	}
+	return a.r.runners(a)
 }
 
 // kill ends the agent; its machine lives and refuses.

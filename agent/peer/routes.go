@@ -32,6 +32,7 @@ const (
 	PathCurrent = prefix + "/current"
 	PathPrepare = prefix + "/voter/prepare"
 	PathRetire  = prefix + "/voter/retire"
+	PathEffects = prefix + "/effects"
 )
 
 // route is one call: who may make it, of whom, and how large it may be.
@@ -60,6 +61,7 @@ var table = []route{
 	{path: PathCurrent, need: accessVoter, atVoter: true, body: smallBody, handle: (*Port).currentHere},
 	{path: PathPrepare, need: accessVoter, body: smallBody, handle: (*Port).prepareVoter},
 	{path: PathRetire, need: accessVoter, body: smallBody, handle: (*Port).retireVoter},
+	{path: PathEffects, need: accessVoter, body: smallBody, handle: (*Port).takeEffect},
 }
 
 // call is one request as its handler sees it.

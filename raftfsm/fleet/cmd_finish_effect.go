@@ -66,7 +66,7 @@ func (c FinishEffect) check() error {
 	}
 	return first(
 		checkRange("verdict", int(c.Verdict), int(VerdictDone), int(VerdictExpired)),
-		checkText("why", c.Why, maxMessage),
+		checkText("why", c.Why, MaxEffectWhy),
 	)
 }
 
@@ -79,15 +79,15 @@ func (c FinishEffect) timely(s *State, now Time, e *Effect) error {
 		return nil
 	case e.Status != EffectHanded:
 		return refuse(ErrConflict, "finish effect %s: it is %s", c.ID, e.Status)
-	case (c.Verdict == VerdictUnknown || c.Verdict == VerdictExpired) && now < e.Due() && s.inSession(e):
+	case (c.Verdict == VerdictUnknown || c.Verdict == VerdictExpired) && now < e.Due() && s.RunnerInSession(e):
 		return refuse(ErrTooEarly, "finish effect %s: attempt %d may be under way until %s", c.ID, e.Attempt, e.Due())
 	}
 	return nil
 }
 
-// inSession reports whether the runner is still in the session in which it was handed
+// RunnerInSession reports whether the runner is still in the session in which it was handed
 // the newest attempt.
-func (s *State) inSession(e *Effect) bool {
+func (s *State) RunnerInSession(e *Effect) bool {
 	h := s.Host(e.Runner)
 	return h != nil && h.Session.N == e.Session && h.State != HostForgotten
 }

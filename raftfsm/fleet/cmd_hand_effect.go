@@ -32,9 +32,11 @@ func (c HandEffect) apply(s *State, x *applyContext) ([]string, error) {
 	case host == nil:
 		return nil, refuse(ErrNotFound, "hand effect %s to host %s", c.ID, quoted(string(c.Host)))
 	case !s.MayRun(host, old.Role):
-		return nil, refuse(ErrConflict, "hand effect %s to %s: it is %s and may not run what is for %s", c.ID, host.Name, host.State, old.Role)
+		return nil, refuse(ErrConflict, "hand effect %s to %s: it is %s and may not run what is for %s",
+			c.ID, host.Name, host.State, old.Role)
 	case host.Session.N != c.Session:
-		return nil, refuse(ErrOldSession, "hand effect %s to %s: session %d is not %d", c.ID, host.Name, c.Session, host.Session.N)
+		return nil, refuse(ErrOldSession, "hand effect %s to %s: session %d is not %d",
+			c.ID, host.Name, c.Session, host.Session.N)
 	}
 	e := *old
 	e.Status, e.Attempt, e.Runner, e.Session, e.HandedAt = EffectHanded, c.Attempt, c.Host, c.Session, x.now

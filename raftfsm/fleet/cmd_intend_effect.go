@@ -38,8 +38,9 @@ func (c IntendEffect) apply(s *State, x *applyContext) ([]string, error) {
 		token = string(c.ID)
 	}
 	s.putEffect(x, Effect{
-		ID: c.ID, Kind: c.EffectKind, Role: c.Role, Subject: c.Subject, Input: c.Input, Token: token, By: clip(x.item.By, MaxID),
-		CreatedAt: x.now, NotBefore: x.now, Deadline: c.Deadline, TimeoutMs: c.TimeoutMs, MaxAttempts: c.MaxAttempts, Status: EffectPending,
+		ID: c.ID, Kind: c.EffectKind, Role: c.Role, Subject: c.Subject, Input: c.Input, Token: token,
+		By: clip(x.item.By, MaxID), CreatedAt: x.now, NotBefore: x.now, Deadline: c.Deadline, TimeoutMs: c.TimeoutMs,
+		MaxAttempts: c.MaxAttempts, Status: EffectPending,
 	})
 	return []string{string(c.ID)}, nil
 }

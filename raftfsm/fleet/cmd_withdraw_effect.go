@@ -15,7 +15,7 @@ func (c WithdrawEffect) apply(s *State, x *applyContext) ([]string, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := checkText("why", c.Why, maxMessage); err != nil {
+	if err := checkText("why", c.Why, MaxEffectWhy); err != nil {
 		return nil, err
 	}
 	e := *old

@@ -91,7 +91,8 @@ func TestHandEffect(t *testing.T) {
 		w.must(hand("voter", 1, 1))
 		w.must(HandEffect{ID: "driver", Attempt: 1, Host: hostID(2), Session: 2})
 		e := w.effect("voter")
-		if e.Status != EffectHanded || e.Runner != hostID(1) || e.HandedAt != w.at || e.Due() != w.at+10_000+Time(EffectGrace.Milliseconds()) {
+		due := (w.at + 10_000).Add(EffectGrace)
+		if e.Status != EffectHanded || e.Runner != hostID(1) || e.HandedAt != w.at || e.Due() != due {
 			t.Errorf("effect %+v", e)
 		}
 		w.refused(hand("voter", 2, 1), ErrConflict, "handed")
@@ -127,7 +128,8 @@ func TestFinishEffect(t *testing.T) {
 		w.refused(finish("e", 2, VerdictDone), ErrMoved, "the newest is 1")
 		w.must(finish("e", 1, VerdictDone))
 		e := w.effect("e")
-		if e.Status != EffectDone || string(e.Outcome) != "done" || e.EndedAt != w.at || e.Input != nil || !w.outcome.ChangeSet.Effects {
+		if e.Status != EffectDone || string(e.Outcome) != "done" || e.EndedAt != w.at || e.Input != nil ||
+			!w.outcome.ChangeSet.Effects {
 			t.Errorf("effect %+v", e)
 		}
 		if !slices.Contains(w.outcome.ChangeSet.Services, "web") {
@@ -218,7 +220,8 @@ func TestFinishEffect(t *testing.T) {
 	t.Run("verdicts, outcomes and texts have bounds", func(t *testing.T) {
 		w := handed(t)
 		w.refused(FinishEffect{ID: "e", Attempt: 1}, ErrInvalid, "verdict")
-		w.refused(FinishEffect{ID: "e", Attempt: 1, Verdict: VerdictDone, Outcome: make([]byte, MaxEffectOutcome+1)}, ErrInvalid, "outcome")
+		long := make([]byte, MaxEffectOutcome+1)
+		w.refused(FinishEffect{ID: "e", Attempt: 1, Verdict: VerdictDone, Outcome: long}, ErrInvalid, "outcome")
 		w.refused(FinishEffect{ID: "e", Attempt: 1, Verdict: VerdictDone, Why: "a\nb"}, ErrInvalid, "why")
 	})
 }

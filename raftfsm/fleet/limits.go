@@ -28,6 +28,7 @@ const (
 	MaxEffectInput    = 4 << 10 // bytes
 	MaxEffectOutcome  = 2 << 10
 	MaxEffectToken    = 128
+	MaxEffectWhy      = maxMessage
 	MaxEffectAttempts = 100
 	MaxEffectTimeout  = 10 * time.Minute   // of one attempt
 	MaxEffectLife     = 7 * 24 * time.Hour // until the deadline

@@ -34,7 +34,7 @@ type Effect struct {
 	NotBegun  int    `cbor:"15,keyasint,omitempty"` // attempts that surely never began
 	NotBefore Time   `cbor:"16,keyasint,omitempty"` // of the next attempt
 	Runner    HostID `cbor:"17,keyasint,omitempty"` // host that the newest attempt was handed to
-	Session   uint64 `cbor:"18,keyasint,omitempty"` // of the runner then: a later life of its agent carries out nothing of it
+	Session   uint64 `cbor:"18,keyasint,omitempty"` // of the runner then: a later one carries out nothing of it
 	HandedAt  Time   `cbor:"19,keyasint,omitempty"`
 
 	Outcome []byte `cbor:"20,keyasint,omitempty"` // of the newest attempt that has one
@@ -178,7 +178,7 @@ func (s *State) checkRole(r Role) error {
 	}
 }
 
-// effectsByTime orders open effects before ended ones: the open by when something
+// lessEffectTime orders open effects before ended ones: the open by when something
 // is due, the ended by when they ended.
 func lessEffectTime(a, b *Effect) bool {
 	if ao, bo := a.Open(), b.Open(); ao != bo {
@@ -217,10 +217,12 @@ func (s *State) mayHaveEffect(subject string) bool {
 func (s *State) checkEffect(b *violations, e *Effect) {
 	b.must(e.Status >= EffectPending && e.Status <= EffectWithdrawn, "effect %s: %s", e.ID, e.Status)
 	b.must(e.ModifyIndex <= s.index, "effect %s: modify index %d is above index %d", e.ID, e.ModifyIndex, s.index)
-	b.must(e.NotBegun >= 0 && e.NotBegun <= e.Attempt, "effect %s: %d of %d attempts not begun", e.ID, e.NotBegun, e.Attempt)
+	b.must(e.NotBegun >= 0 && e.NotBegun <= e.Attempt,
+		"effect %s: %d of %d attempts not begun", e.ID, e.NotBegun, e.Attempt)
 	b.must(e.Open() == (e.EndedAt == 0), "effect %s is %s, ended %s", e.ID, e.Status, e.EndedAt)
 	b.must(e.Open() || e.Input == nil, "effect %s is %s and keeps its input", e.ID, e.Status)
 	b.must((e.Attempt == 0) == (e.Runner == ""), "effect %s: attempt %d, runner %q", e.ID, e.Attempt, e.Runner)
 	b.must(e.Status != EffectHanded || e.Attempt > 0, "effect %s is handed to nobody", e.ID)
-	b.must(e.Status != EffectPending || e.Tries() < e.MaxAttempts, "effect %s: %d of %d tries, and pending", e.ID, e.Tries(), e.MaxAttempts)
+	b.must(e.Status != EffectPending || e.Tries() < e.MaxAttempts,
+		"effect %s: %d of %d tries, and pending", e.ID, e.Tries(), e.MaxAttempts)
 }

@@ -290,7 +290,7 @@ func (n *node) lead(ctx context.Context, log *raftfsm.Node) error {
 	group, ctx := errgroup.WithContext(ctx)
 	leader := lead.New(lead.Config{
 		Log: log, FailureDetector: n.port.FailureDetector(), Clock: n.clock, NewID: newTaskID, Logger: n.Log, NotProposed: raftfsm.NotDone,
-		Duties: []lead.Duty{{Name: "voter keeper", Run: n.keeper(log).Run}},
+		Duties: []lead.Duty{{Name: "voter keeper", Run: n.keeper(log).Run}, {Name: "effects", Run: n.executor(log).Run}},
 	})
 	group.Go(func() error { return leader.Run(ctx) })
 	group.Go(func() error {
