@@ -108,8 +108,9 @@ func (b *bed) began() []begun {
 func (b *bed) intend(id fleet.EffectID, role fleet.Role, deadline, timeout time.Duration) {
 	b.t.Helper()
 	err := b.Commit(fleet.IntendEffect{
-		ID: id, EffectKind: Kind, Role: role, Subject: "fleet:", Input: []byte("in of " + id), Token: "token of " + string(id),
-		Deadline: b.State().Now().Add(deadline), TimeoutMs: timeout.Milliseconds(), MaxAttempts: 4,
+		ID: id, EffectKind: Kind, Role: role, Subject: "fleet:", Input: []byte("in of " + id),
+		Token: "token of " + string(id), Deadline: b.State().Now().Add(deadline), TimeoutMs: timeout.Milliseconds(),
+		MaxAttempts: 4,
 	})
 	if err != nil {
 		b.t.Fatalf("intend %s: %v", id, err)
