@@ -10,6 +10,7 @@ import (
 	"testing"
 	"time"
 
+	"skein/agent/effects"
 	"skein/agent/peer/detector"
 	"skein/agent/trust"
 	"skein/raftfsm/fleet"
@@ -40,6 +41,7 @@ func TestAJoinedWorkerTriesEveryVoterCallAndGets403(t *testing.T) {
 		PathCurrent: nil,
 		PathPrepare: handover{RaftID: fleet.MakeRaftID(leader, 9), FleetKey: key},
 		PathRetire:  retirement{RaftID: fleet.MakeRaftID(leader, 1)},
+		PathEffects: effects.Request{ID: "e", Attempt: 1, Session: 1},
 	}
 	tried := 0
 	before := r.cluster.state().Index()
