@@ -38,3 +38,8 @@ type offset struct {
 func Offset(c Clock, d time.Duration) Clock { return offset{Clock: c, by: d} }
 
 func (o offset) Now() time.Time { return o.Clock.Now().Add(o.by) }
+
+// UntilNext is the pause until the next multiple of every, never zero. Loops of
+// one process that pause by it on the same clock wake together: most of what a
+// look costs at rest is the waking.
+func UntilNext(mono, every time.Duration) time.Duration { return every - mono%every }

@@ -44,3 +44,14 @@ func TestNowCarriesNoMonotonicReadingAndIsUTC(t *testing.T) {
 		t.Errorf("Now is in %v", now.Location())
 	}
 }
+
+func TestUntilNextEndsAtAMultipleAndIsNeverZero(t *testing.T) {
+	for now, want := range map[time.Duration]time.Duration{
+		0: 100 * time.Millisecond, time.Millisecond: 99 * time.Millisecond, 350 * time.Millisecond: 50 * time.Millisecond,
+		400 * time.Millisecond: 100 * time.Millisecond,
+	} {
+		if got := clock.UntilNext(now, 100*time.Millisecond); got != want {
+			t.Errorf("from %v it is %v to the next 100 ms, want %v", now, got, want)
+		}
+	}
+}

@@ -100,32 +100,59 @@ func TestThisMachineHasFacts(t *testing.T) {
 
 // ticks feeds a meter n ticks that each come late by late and returns the time.
 func ticks(l *Starvation, now time.Duration, n int, late time.Duration) time.Duration {
+	due := max(l.due, now)
 	for range n {
-		now += Tick + late
+		now = due + late
+		due = l.Tick(now)
+	}
+	return now
+}
+
+// ticksFor feeds a meter ticks on time, for so long.
+func ticksFor(l *Starvation, now, d time.Duration) time.Duration {
+	for end := now + d; l.due < end; {
+		now = l.due
 		l.Tick(now)
 	}
 	return now
 }
 
-func TestLateness(t *testing.T) {
-	t.Run("a host on time is not starved", func(t *testing.T) {
+func TestStarvation(t *testing.T) {
+	t.Run("a host on time is not starved and ticks seldom", func(t *testing.T) {
 		var l Starvation
-		if now := ticks(&l, 0, 1000, time.Millisecond); l.Starved(now) {
+		now := ticks(&l, 0, 1000, time.Millisecond)
+		if l.Starved(now) {
 			t.Error("starved after ticks 1 ms late")
+		}
+		if want := 999 * CalmTick; now < want || now > want+Tick {
+			t.Errorf("1,000 ticks took %v, want %v", now, want)
+		}
+	})
+	t.Run("a late tick has the meter look closely for a window", func(t *testing.T) {
+		var l Starvation
+		now := ticks(&l, 0, 10, 0)
+		late := ticks(&l, now, 1, Late)
+		for now = late; now-late < Window-Tick; now = l.due {
+			if due := l.Tick(now); due-now > Tick {
+				t.Fatalf("%v after a late tick the next is %v away", now-late, due-now)
+			}
+		}
+		now = ticks(&l, now, 2, 0)
+		if due := l.Tick(now); due-now <= Tick {
+			t.Errorf("the next tick is still %v away after a window on time", due-now)
 		}
 	})
 	t.Run("one very late tick starves for a whole window", func(t *testing.T) {
 		var l Starvation
 		now := ticks(&l, 0, 10, 0)
-		now = ticks(&l, now, 1, VeryLate)
-		if !l.Starved(now) || l.Worst() != VeryLate {
-			t.Fatalf("starved %v, worst %v", l.Starved(now), l.Worst())
+		late := ticks(&l, now, 1, VeryLate)
+		if !l.Starved(late) || l.Worst() != VeryLate {
+			t.Fatalf("starved %v, worst %v", l.Starved(late), l.Worst())
 		}
-		now = ticks(&l, now, windowTicks-1, 0)
-		if !l.Starved(now) {
+		if now = ticksFor(&l, late, Window-Tick); !l.Starved(now) {
 			t.Error("trusted again before the window had passed")
 		}
-		if now = ticks(&l, now, 2, 0); l.Starved(now) {
+		if now = ticks(&l, now, 3, 0); l.Starved(now) {
 			t.Error("still starved after a window on time")
 		}
 	})
@@ -138,6 +165,14 @@ func TestLateness(t *testing.T) {
 		}
 		if now = ticks(&l, now, 1, Late); !l.Starved(now) {
 			t.Error("not starved above the share")
+		}
+	})
+	t.Run("late ticks of the window before do not count", func(t *testing.T) {
+		var l Starvation
+		now := ticks(&l, 0, windowTicks/10, Late)
+		now = ticksFor(&l, now, 2*Window)
+		if now = ticks(&l, now, 2, Late); l.Starved(now) {
+			t.Error("starved by late ticks of which most are old")
 		}
 	})
 	t.Run("a slow disk starves", func(t *testing.T) {
@@ -155,7 +190,7 @@ func TestLateness(t *testing.T) {
 		var l Starvation
 		now := ticks(&l, 0, 1, 0)
 		now = ticks(&l, now, 1, VeryLate)
-		ticks(&l, now, 2*windowTicks+2, 0)
+		ticksFor(&l, now, 2*Window+2*CalmTick)
 		if l.Worst() >= VeryLate {
 			t.Errorf("worst is still %v", l.Worst())
 		}

@@ -4,6 +4,8 @@ import (
 	"context"
 	"sync"
 	"time"
+
+	"skein/runtime/clock"
 )
 
 // Figures of the meter. A host that is late is no witness of others' silence,
@@ -12,8 +14,11 @@ import (
 // wakes within 5.5 ms at worst, an unprotected one on the same machine within
 // 12 to 30, one that shares its cgroup with the loops within 380 to 650.
 const (
-	// Tick is how often the meter asks to be woken.
-	Tick = 20 * time.Millisecond
+	// Tick is how often the meter asks to be woken, for a Window after a tick was
+	// Late; CalmTick is how often else: most hosts are always on time, and waking is
+	// what an idle agent costs. A stall of VeryLate and a CalmTick is seen for sure.
+	Tick     = 20 * time.Millisecond
+	CalmTick = 100 * time.Millisecond
 	// VeryLate, once, is starved.
 	VeryLate = 150 * time.Millisecond
 	// Late ticks are starved when they are more than LateShare of a window.
@@ -31,30 +36,38 @@ const windowTicks = int(Window / Tick)
 // Starvation judges from ticks whether this process gets to run. Pure: it is told
 // times and reads no clock. The zero value has seen nothing and is not starved.
 type Starvation struct {
-	late     [windowTicks]bool // ring: tick was Late
-	next     int
-	ticks    int
-	lateN    int
-	until    time.Duration // starved at least until this instant
-	lastTick time.Duration
-	started  bool
-	worst    time.Duration // in this window and the one before
-	worstAt  time.Duration
+	late    [windowTicks]bool // ring: tick was Late
+	next    int
+	ticks   int
+	lateN   int
+	until   time.Duration // starved at least until this instant
+	alert   time.Duration // ticks each Tick until this instant
+	due     time.Duration // of the next tick
+	started bool
+	worst   time.Duration // in this window and the one before
+	worstAt time.Duration
 }
 
-// Tick tells the meter that it was woken at now, a monotonic instant.
-func (l *Starvation) Tick(now time.Duration) {
-	if !l.started {
-		l.started, l.lastTick = true, now
-		return
+// Tick tells the meter that it was woken at now, a monotonic instant, and returns
+// when it asks to be woken next.
+func (l *Starvation) Tick(now time.Duration) (due time.Duration) {
+	if l.started {
+		by := max(0, now-l.due)
+		l.record(by >= Late)
+		l.note(now, by)
+		if by >= VeryLate || float64(l.lateN) > LateShare*float64(windowTicks) {
+			l.until = now + Window
+		}
+		if by >= Late {
+			l.alert = now + Window
+		}
 	}
-	by := max(0, now-l.lastTick-Tick)
-	l.lastTick = now
-	l.record(by >= Late)
-	l.note(now, by)
-	if by >= VeryLate || float64(l.lateN) > LateShare*float64(windowTicks) {
-		l.until = now + Window
+	every := CalmTick
+	if now < l.alert {
+		every = Tick
 	}
+	l.started, l.due = true, now+clock.UntilNext(now, every)
+	return l.due
 }
 
 // Sync tells the meter how long a write took to reach the disk.
@@ -101,18 +114,24 @@ func NewMeter(mono func() time.Duration) *Meter { return &Meter{mono: mono} }
 
 // Run ticks until ctx ends and returns nil.
 func (m *Meter) Run(ctx context.Context) error {
-	ticker := time.NewTicker(Tick)
-	defer ticker.Stop()
+	timer := time.NewTimer(0)
+	defer timer.Stop()
 	for {
-		m.mu.Lock()
-		m.l.Tick(m.mono())
-		m.mu.Unlock()
 		select {
 		case <-ctx.Done():
 			return nil
-		case <-ticker.C:
+		case <-timer.C:
+			timer.Reset(m.tick())
 		}
 	}
+}
+
+// tick takes note of the time and returns the pause until the next tick.
+func (m *Meter) tick() time.Duration {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	now := m.mono()
+	return m.l.Tick(now) - now
 }
 
 // Sync reports how long a write took to reach the disk.
@@ -128,6 +147,6 @@ func (m *Meter) Starved() (starved bool, worst time.Duration) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	now := m.mono()
-	overdue := m.l.started && now-m.l.lastTick >= Tick+VeryLate
+	overdue := m.l.started && now-m.l.due >= VeryLate
 	return overdue || m.l.Starved(now), m.l.Worst()
 }
