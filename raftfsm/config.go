@@ -51,7 +51,7 @@ type Timing struct {
 	Heartbeat time.Duration // 500 ms: a follower that hears nothing so long, to twice as long, asks for votes
 	Election  time.Duration // 500 ms: a candidate that wins nothing asks again
 	Lease     time.Duration // 250 ms: a leader that reaches no quorum so long steps down
-	Commit    time.Duration // 50 ms: a follower hears of the last commit so soon
+	Commit    time.Duration // 250 ms: a follower hears of the last commit so soon to twice as soon, where the word of it was lost
 	Stall     time.Duration // 2 s: a write pending so long cuts the node off
 	Propose   time.Duration // 5 s: then a proposal is unknown
 	Dial      time.Duration // 1 s
@@ -64,7 +64,7 @@ func (t Timing) withDefaults() Timing {
 		Heartbeat: cmp.Or(t.Heartbeat, 500*time.Millisecond),
 		Election:  cmp.Or(t.Election, 500*time.Millisecond),
 		Lease:     cmp.Or(t.Lease, 250*time.Millisecond),
-		Commit:    cmp.Or(t.Commit, 50*time.Millisecond),
+		Commit:    cmp.Or(t.Commit, 250*time.Millisecond),
 		Stall:     cmp.Or(t.Stall, 2*time.Second),
 		Propose:   cmp.Or(t.Propose, 5*time.Second),
 		Dial:      cmp.Or(t.Dial, time.Second),

@@ -34,6 +34,7 @@ func (n *Node) Verify(ctx context.Context) error {
 	if err := n.settle(ctx); err != nil {
 		return err
 	}
+	defer n.transport.pace.rush()()
 	err := n.ask(ctx, "verify leadership", func(time.Duration) raft.Future { return n.raft.VerifyLeader() })
 	if err != nil {
 		return err

@@ -3,6 +3,7 @@ package raftfsm
 import (
 	"errors"
 	"io"
+	"os"
 	"sync"
 	"time"
 
@@ -25,11 +26,14 @@ const (
 	maxInstalls = 8
 )
 
-// transport is the library's transport, which also remembers snapshot installs:
-// a follower that needs one again and again is stuck (hashicorp/raft issue 697).
+// transport is the library's transport. It also remembers snapshot installs: a
+// follower that needs one again and again is stuck (hashicorp/raft issue 697). It
+// tells followers of commits (commits), and sends heartbeats together (pace).
 type transport struct {
 	*raft.NetworkTransport
-	clock clock.Clock
+	clock   clock.Clock
+	commits *commits
+	pace    *pace
 
 	mu       sync.Mutex
 	installs map[fleet.RaftID][]time.Duration
@@ -38,12 +42,33 @@ type transport struct {
 func newTransport(s *stream, cfg Config, log hclog.Logger) *transport {
 	return &transport{
 		clock:    cfg.Clock,
+		commits:  newCommits(),
+		pace:     newPace(cfg),
 		installs: map[fleet.RaftID][]time.Duration{},
 		NetworkTransport: raft.NewNetworkTransportWithConfig(&raft.NetworkTransportConfig{
 			Stream: s, MaxPool: pooled, MaxRPCsInFlight: oneInFlight, Timeout: cfg.Timing.RPC,
 			Logger: log, MsgpackUseNewTimeFormat: true,
 		}),
 	}
+}
+
+// AppendEntries implements raft.Transport.
+func (t *transport) AppendEntries(id raft.ServerID, target raft.ServerAddress, args *raft.AppendEntriesRequest, resp *raft.AppendEntriesResponse) error {
+	if isHeartbeat(args) {
+		t.pace.wait()
+		return t.NetworkTransport.AppendEntries(id, target, args, resp)
+	}
+	err := again(func() error { return t.NetworkTransport.AppendEntries(id, target, args, resp) })
+	if err == nil && resp.Success {
+		t.commits.acknowledged(peer{id, target}, args)
+	}
+	return err
+}
+
+// isHeartbeat reports whether a message only shows that the leader lives, by the
+// library's own rule for who receives it.
+func isHeartbeat(args *raft.AppendEntriesRequest) bool {
+	return args.PrevLogEntry == 0 && args.PrevLogTerm == 0 && len(args.Entries) == 0 && args.LeaderCommitIndex == 0
 }
 
 // InstallSnapshot implements raft.Transport.
@@ -65,12 +90,13 @@ func (t *transport) RequestVote(id raft.ServerID, target raft.ServerAddress, arg
 	return again(func() error { return t.NetworkTransport.RequestVote(id, target, &anonymous, resp) })
 }
 
-// again asks for a vote again where a pooled connection had died, as those to a
-// voter that has restarted have: the library would wait for the next election. A
-// question asked twice has one answer.
+// again asks again where a pooled connection had died, as those to a voter that
+// has restarted have: the library would wait for the next election, or for the
+// next time that it tells of commits. A question asked twice has one answer, and
+// entries sent twice are there once.
 func again(ask func() error) (err error) {
 	for range pooled + 1 {
-		if err = ask(); err == nil || errors.Is(err, errDial) || errors.Is(err, errCut) {
+		if err = ask(); err == nil || errors.Is(err, errDial) || errors.Is(err, errCut) || errors.Is(err, os.ErrDeadlineExceeded) {
 			return err
 		}
 	}

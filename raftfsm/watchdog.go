@@ -6,6 +6,9 @@ import (
 	"time"
 
 	"github.com/hashicorp/raft"
+
+	"skein/raftfsm/fleet"
+	"skein/runtime/clock"
 )
 
 const (
@@ -35,16 +38,19 @@ func (n *Node) startLoops() {
 	n.loops.Go(n.watchDisk)
 	n.loops.Go(n.watchLeader)
 	n.loops.Go(n.proposals.run)
+	n.loops.Go(n.tellCommits)
+	n.Subscribe(func(uint64, fleet.ChangeSet) { n.transport.commits.nudge() })
 }
 
 // watchDisk runs until the node stops.
 func (n *Node) watchDisk() {
-	ticker := time.NewTicker(watchEvery)
-	defer ticker.Stop()
+	timer := time.NewTimer(0)
+	defer timer.Stop()
 	for {
 		select {
-		case <-ticker.C:
+		case <-timer.C:
 			now := n.cfg.Clock.Mono()
+			timer.Reset(clock.UntilNext(now, watchEvery))
 			n.watchStall(now)
 			n.watchSize()
 			if now-n.watch.seldomAt >= seldom {
