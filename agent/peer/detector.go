@@ -12,6 +12,7 @@ import (
 	"skein/agent/plan"
 	"skein/agent/trust"
 	"skein/raftfsm/fleet"
+	"skein/runtime/clock"
 )
 
 // FailureDetector runs agent/peer/detector: on the leader it gathers ages and sends
@@ -20,6 +21,7 @@ import (
 type FailureDetector struct {
 	p       *Port
 	changed chan struct{}
+	woken   chan struct{} // ages are to be looked at now
 	slots   chan struct{} // probes under way
 	probes  sync.WaitGroup
 	fresh   detector.Freshness // of State here
@@ -48,14 +50,17 @@ type agesResult struct {
 }
 
 func newFailureDetector(p *Port) *FailureDetector {
-	return &FailureDetector{p: p, changed: make(chan struct{}, 1), slots: make(chan struct{}, detector.MaxExamined), watch: detector.NewWatch(p.self)}
+	return &FailureDetector{
+		p: p, changed: make(chan struct{}, 1), woken: make(chan struct{}, 1), slots: make(chan struct{}, detector.MaxExamined),
+		watch: detector.NewWatch(p.self),
+	}
 }
 
 func (e *FailureDetector) now() time.Duration { return e.p.cfg.Clock.Mono() }
 
 func (e *FailureDetector) run(ctx context.Context) {
-	tick := time.NewTicker(protocol.WatchEvery)
-	defer tick.Stop()
+	timer := time.NewTimer(protocol.WatchEvery)
+	defer timer.Stop()
 	defer e.probes.Wait()
 	defer e.p.relaying.Wait()
 	for {
@@ -65,15 +70,51 @@ func (e *FailureDetector) run(ctx context.Context) {
 				<-e.agesResults
 			}
 			return
-		case <-tick.C:
-			e.poll(ctx)
+		case <-timer.C:
+		case <-e.woken:
 		}
+		log := e.p.log()
+		e.poll(ctx, log)
+		timer.Reset(e.pause(log))
 	}
 }
 
-func (e *FailureDetector) poll(ctx context.Context) {
+// wake has the detector look at ages now.
+func (e *FailureDetector) wake() {
+	select {
+	case e.woken <- struct{}{}:
+	default:
+	}
+}
+
+// pause is how long nothing can happen that nobody would tell of.
+func (e *FailureDetector) pause(log Log) time.Duration {
+	now := e.now()
+	return min(clock.UntilNext(now, protocol.WatchSeldom), max(e.due(now, log)-now, protocol.WatchEvery))
+}
+
+// due is when a host may turn suspect, or now where this voter does not know its
+// hosts or its leader yet.
+func (e *FailureDetector) due(now time.Duration, log Log) time.Duration {
+	if log == nil {
+		return now + protocol.WatchSeldom
+	}
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if e.leading {
+		if now-e.began < protocol.NeverSeenAfter {
+			return now
+		}
+		return e.watch.Wake(nil)
+	}
+	if _, known := log.Leader(); !known {
+		return now
+	}
+	return e.p.hub.oldest(now) + protocol.SuspectAfter
+}
+
+func (e *FailureDetector) poll(ctx context.Context, log Log) {
 	e.p.keepFence(ctx)
-	log := e.p.log()
 	e.p.hub.attach(log)
 	e.p.sweepRaft()
 	switch {
@@ -197,6 +238,7 @@ func (e *FailureDetector) examine(ctx context.Context, ask detector.WitnessReque
 	defer e.mu.Unlock()
 	e.watch.Answer(e.now(), ask.Host, ask.Needed, words, answered)
 	e.nudge()
+	e.wake()
 }
 
 // follow tells the leader the ages of this voter's streams: each agesEvery, and
@@ -263,6 +305,9 @@ func (e *FailureDetector) take(voter fleet.HostID, ages detector.Ages, index uin
 	ack := detector.AgesAck{NeedFull: true, WallMs: e.p.cfg.Clock.Now().UnixMilli(), Index: index}
 	if e.leading {
 		ack.NeedFull = e.watch.Take(e.now(), voter, ages)
+		if len(ages.Open)+len(ages.Gone)+len(ages.Slow) > 0 {
+			e.wake()
+		}
 		if off, known := e.median(); known {
 			ms := off.Milliseconds()
 			ack.MedianMs = &ms
@@ -359,4 +404,5 @@ func (e *FailureDetector) Probe(hosts []fleet.HostID) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	e.watch.Force(hosts)
+	e.wake()
 }

@@ -136,6 +136,16 @@ func (h *hub) tell(t *detector.Teller, now time.Duration, leader fleet.HostID, s
 	return t.Next(now, leader, h.heard, h.heard.All(), starved)
 }
 
+// oldest is when the stream that was silent longest was heard; now where there is none.
+func (h *hub) oldest(now time.Duration) time.Duration {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	for s := range h.heard.All() {
+		now = min(now, s.Last())
+	}
+	return now
+}
+
 // late counts streams that are past SuspectAfter.
 func (h *hub) late(now time.Duration) int {
 	h.mu.Lock()

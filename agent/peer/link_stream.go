@@ -14,6 +14,7 @@ import (
 	"skein/agent/trust"
 	"skein/raftfsm/fleet"
 	"skein/raftfsm/fleet/wire"
+	"skein/runtime/clock"
 )
 
 // stream dials a voter, then reads its frames and sends beats until the stream
@@ -90,8 +91,8 @@ func upgrade(conn net.Conn, do link.Dial) (*bufio.Reader, error) {
 // beat sends a sign of life each BeatUp, with the capacity report when it is
 // new on this stream.
 func (l *Link) beat(ctx context.Context, conn net.Conn) {
-	tick := time.NewTicker(protocol.HostBeat)
-	defer tick.Stop()
+	timer := time.NewTimer(clock.UntilNext(l.cfg.Clock.Mono(), protocol.HostBeat))
+	defer timer.Stop()
 	var sent fleet.CapacityReport
 	for {
 		up := stream.HostFrame{Starved: l.p.starved(), WallMs: l.cfg.Clock.Now().UnixMilli()}
@@ -115,8 +116,9 @@ func (l *Link) beat(ctx context.Context, conn net.Conn) {
 		select {
 		case <-ctx.Done():
 			return
-		case <-tick.C:
+		case <-timer.C:
 		}
+		timer.Reset(clock.UntilNext(l.cfg.Clock.Mono(), protocol.HostBeat))
 	}
 }
 

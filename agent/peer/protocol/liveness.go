@@ -14,8 +14,10 @@ const (
 	NeverSeenAfter = 3 * time.Second
 	// AgesEvery is how often a voter tells the leader the ages of its streams.
 	AgesEvery = 250 * time.Millisecond
-	// WatchEvery is how often ages are looked at.
-	WatchEvery = 50 * time.Millisecond
+	// WatchEvery is how often ages are looked at while a host may turn suspect or the
+	// fleet has a young leader or none; WatchSeldom is how often else.
+	WatchEvery  = 50 * time.Millisecond
+	WatchSeldom = 2 * WatchEvery
 	// MaxWitnesses are asked about one suspect.
 	MaxWitnesses = 3
 	// ProbeTry bounds one try of a witness's dial, ProbeTime all of them.
