@@ -38,7 +38,7 @@ func TestE2EFleet(t *testing.T) {
 		{"a host cut off keeps its tasks and says so", (*fleetUnderTest).cutOff},
 		{"a fleet that lost power comes back without registry and one host", (*fleetUnderTest).blackStart},
 	} {
-		if !t.Run(part.name, func(t *testing.T) { part.run(&fleetUnderTest{T: t, lab: f.lab, dir: f.dir, image: f.image}) }) {
+		if !t.Run(part.name, func(t *testing.T) { part.run(&fleetUnderTest{TB: t, lab: f.lab, dir: f.dir, image: f.image}) }) {
 			return // the next part starts from where this one ends
 		}
 	}

@@ -20,7 +20,7 @@ import (
 
 // fleetUnderTest is a lab of three hosts with a name of its own.
 type fleetUnderTest struct {
-	*testing.T
+	testing.TB
 	lab   *lab.Lab
 	dir   string
 	image string
@@ -29,7 +29,7 @@ type fleetUnderTest struct {
 // within is far above what a starved two-core machine needed for any one wait.
 const within = 90 * time.Second
 
-func newFleet(t *testing.T, o lab.UpOptions) *fleetUnderTest {
+func newFleet(t testing.TB, o lab.UpOptions) *fleetUnderTest {
 	t.Helper()
 	binary := os.Getenv("SKEIN_BINARY")
 	if binary == "" {
@@ -40,7 +40,7 @@ func newFleet(t *testing.T, o lab.UpOptions) *fleetUnderTest {
 	if err != nil {
 		t.Fatal(err)
 	}
-	f := &fleetUnderTest{T: t, lab: l, dir: dir}
+	f := &fleetUnderTest{TB: t, lab: l, dir: dir}
 	t.Cleanup(func() {
 		if t.Failed() {
 			f.dump()
