@@ -47,6 +47,8 @@ var sentinels = []struct {
 	{fleet.ErrTooEarly, http.StatusConflict, "too-early", ""},
 	{fleet.ErrForgotten, http.StatusConflict, "forgotten", ""},
 	{fleet.ErrBound, http.StatusConflict, "bound", ""},
+	{fleet.ErrNoGoals, http.StatusConflict, "no-goals", ""},
+	{fleet.ErrNotInGoals, http.StatusConflict, "not-in-goals", ""},
 	{fleet.ErrLimit, http.StatusConflict, "limit", ""},
 	{fleet.ErrFormatAhead, http.StatusConflict, "format-ahead", "upgrade every agent, then run skein fleet finalize"},
 	{fleet.ErrConflict, http.StatusConflict, "conflict", ""},

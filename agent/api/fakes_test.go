@@ -124,11 +124,23 @@ func (f *fakeVoter) Subscribe(watch func(uint64, fleet.ChangeSet)) func() {
 // must applies a command that may not be refused.
 func (f *fakeVoter) must(t testing.TB, c fleet.Command) []string {
 	t.Helper()
+	if create, ok := c.(fleet.CreateTasks); ok {
+		f.planned(t, create)
+	}
 	results, _, err := f.Propose(context.Background(), []fleet.Item{{Command: c, By: "test"}})
 	if err != nil || results[0].Err != nil {
 		t.Fatalf("%T: %v %v", c, err, results)
 	}
 	return results[0].IDs
+}
+
+// planned gives a service that has no goals its own, so that tasks can be created.
+func (f *fakeVoter) planned(t testing.TB, c fleet.CreateTasks) {
+	t.Helper()
+	name, _ := c.Revision.Split()
+	if s := f.State(); s.Goals(name) == nil {
+		f.must(t, s.Service(name).DefaultGoals())
+	}
 }
 
 func hostID(n int) fleet.HostID { return fleet.HostID(fmt.Sprintf("h-%016x", n)) }

@@ -26,7 +26,7 @@ func TestANewLeaderMakesAFullPassAtOnce(t *testing.T) {
 	w := newWorld(t, 3)
 	w.service("web", 3, false)
 	w.lead()
-	if got := commands(w.proposals); got != "CreateTasks PutCondition PlaceTasks" {
+	if got := commands(w.proposals); got != "PutGoals CreateTasks PutCondition PlaceTasks" {
 		t.Errorf("proposed %q", got)
 	}
 	if s := w.loop.Stats(); s.FullPasses != 1 {

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"skein/agent/plan"
+	"skein/agent/plan/service"
 	"skein/raftfsm/fleet"
 )
 
@@ -115,10 +116,24 @@ func (w *world) apply(commands ...fleet.Command) []fleet.Result {
 // do is apply for commands that may not be refused.
 func (w *world) do(commands ...fleet.Command) {
 	w.t.Helper()
+	for _, c := range commands {
+		if create, ok := c.(fleet.CreateTasks); ok {
+			w.planned(create)
+		}
+	}
 	for i, r := range w.apply(commands...) {
 		if r.Err != nil {
 			w.t.Fatalf("%T: %v", commands[i], r.Err)
 		}
+	}
+}
+
+// planned gives a service that has no goals its own, so that tasks can be created.
+func (w *world) planned(c fleet.CreateTasks) {
+	w.t.Helper()
+	name, _ := c.Revision.Split()
+	if w.s.Goals(name) == nil {
+		w.commit([]fleet.Item{{Command: w.s.Service(name).DefaultGoals(), By: service.By}})
 	}
 }
 

@@ -21,6 +21,7 @@ type Mutation string
 const (
 	MutationStopBeforeStart  Mutation = "stop-before-start"  // I2: old tasks stop before new ones run
 	MutationExtraStop        Mutation = "extra-stop"         // I1, I2: the service planner stops a healthy task for nothing
+	MutationGoalsBeyondMax   Mutation = "goals-beyond-max"   // goals: the service planner allows one task too many
 	MutationUnreachableRuns  Mutation = "unreachable-runs"   // liveness: tasks of a silent host count as running
 	MutationSilentForever    Mutation = "silent-forever"     // liveness: a silent host is never declared so
 	MutationNeverQuiet       Mutation = "never-quiet"        // I15: a planner always has something to say
@@ -44,7 +45,8 @@ const (
 // Mutations lists all mutations.
 func Mutations() []Mutation {
 	return []Mutation{
-		MutationStopBeforeStart, MutationExtraStop, MutationUnreachableRuns, MutationSilentForever, MutationNeverQuiet,
+		MutationStopBeforeStart, MutationExtraStop, MutationGoalsBeyondMax, MutationUnreachableRuns,
+		MutationSilentForever, MutationNeverQuiet,
 		MutationNoSessionFence, MutationOlderIntent, MutationDeltaIsWhole, MutationEarlyRelease, MutationStartTwice,
 		MutationJournalLate, MutationAbsenceIsSilence, MutationOneWitness, MutationTwoLeaders, MutationAckBeforeCommit,
 		MutationWipedVotes, MutationForgottenVote, MutationMinorityCommits, MutationGateIgnored, MutationStrictMessages,
@@ -63,6 +65,8 @@ func (m Mutation) planners(all []lead.Planner) []lead.Planner {
 			all[i].Next = func(in plan.Input) plan.Plan { return stopOld(in, next(in)) }
 		case p.By == service.By && m == MutationExtraStop:
 			all[i].Next = func(in plan.Input) plan.Plan { return stopOne(in, next(in)) }
+		case p.By == service.By && m == MutationGoalsBeyondMax:
+			all[i].Next = func(in plan.Input) plan.Plan { return allowMore(next(in)) }
 		case p.By == service.By && m == MutationUnreachableRuns:
 			all[i].Next = func(in plan.Input) plan.Plan { return next(withoutSilence(in)) }
 		case p.By == hosts.By && m == MutationSilentForever:
@@ -102,6 +106,19 @@ func stopOne(in plan.Input, p plan.Plan) plan.Plan {
 				p.Add(stopItem(t.ID, "for nothing"))
 				return p
 			}
+		}
+	}
+	return p
+}
+
+// allowMore raises the bounds in goals by one.
+func allowMore(p plan.Plan) plan.Plan {
+	for i, item := range p.Items {
+		if c, ok := item.Command.(fleet.PutGoals); ok {
+			c.Max++
+			c.Revisions = slices.Clone(c.Revisions)
+			c.Revisions[0].Max++
+			p.Items[i].Command = c
 		}
 	}
 	return p

@@ -72,6 +72,7 @@ func benchFleet(t testing.TB, hosts, services, tasks int) *bench {
 		def := fleet.TaskDef{NetworkMode: fleet.NetworkBridge, Containers: []fleet.Container{{Name: "app", Image: "web:1", CPU: 64, Memory: 64}}}
 		b.play(t, fleet.RegisterTaskDef{Family: name, Def: def},
 			fleet.PutService{Name: name, TaskDef: fleet.MakeTaskDefID(name, 1), Desired: 2 * tasks / services, MinPercent: 100, MaxPercent: 200})
+		b.play(t, b.Service(name).DefaultGoals())
 	}
 	for n := range tasks {
 		id := benchTask(n)
@@ -113,6 +114,7 @@ func BenchmarkApplyReport(b *testing.B) {
 func BenchmarkCreateAssign(b *testing.B) {
 	f := benchFleet(b, benchHosts, 1, 0)
 	f.play(b, fleet.ScaleService{Name: "service-0", Desired: fleet.MaxDesired})
+	f.play(b, f.Service("service-0").DefaultGoals())
 	b.ReportAllocs()
 	n := 0
 	for b.Loop() {
@@ -129,6 +131,7 @@ func BenchmarkCreateAssign(b *testing.B) {
 			b.StopTimer()
 			f = benchFleet(b, benchHosts, 1, 0)
 			f.play(b, fleet.ScaleService{Name: "service-0", Desired: fleet.MaxDesired})
+			f.play(b, f.Service("service-0").DefaultGoals())
 			b.StartTimer()
 		}
 	}

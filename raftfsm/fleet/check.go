@@ -60,6 +60,28 @@ func (s *State) checkRevision(b *violations, r *Revision) {
 	b.must(s.Service(serviceOf(r.ID)) != nil, "revision %s has no service", r.ID)
 }
 
+// checkGoals: they are of a service that is to have tasks, made since it last changed,
+// and ask for no more than they allow, of revisions that are there.
+func (s *State) checkGoals(b *violations, g *Goals) {
+	v := s.Service(g.Service)
+	if v == nil {
+		b.add("goals of service %s, which is not there", g.Service)
+		return
+	}
+	b.must(v.Status == ServiceActive, "goals of service %s, which is %s", g.Service, v.Status)
+	b.must(g.ModifyIndex >= v.ModifyIndex && g.ModifyIndex <= s.index,
+		"goals of service %s: made at %d, the service is at %d of %d", g.Service, g.ModifyIndex, v.ModifyIndex, s.index)
+	desired, last := 0, 0
+	for _, r := range g.Revisions {
+		name, n := r.Revision.Split()
+		b.must(name == g.Service && n > last && s.Revision(r.Revision) != nil,
+			"goals of service %s: revision %s", g.Service, r.Revision)
+		b.must(r.Desired <= r.Max && r.Max <= g.Max, "goals of service %s: %+v, at most %d in all", g.Service, r, g.Max)
+		desired, last = desired+r.Desired, n
+	}
+	b.must(desired <= g.Max, "goals of service %s: %d are desired, at most %d in all", g.Service, desired, g.Max)
+}
+
 func (s *State) checkCondition(b *violations, w *Condition) {
 	b.must(s.mayHaveCondition(w.Subject), "condition of %s, which is not there", w.Subject)
 }

@@ -26,6 +26,9 @@ func (s *State) CheckChangeSet(t ChangeSet) error {
 		if v := s.Service(name); v != nil {
 			s.checkService(&b, v)
 		}
+		if g := s.Goals(name); g != nil {
+			s.checkGoals(&b, g)
+		}
 		s.checkCounts(&b, name)
 	}
 	if t.Voters {

@@ -43,6 +43,9 @@ func TestCheckFindsEachBrokenRule(t *testing.T) {
 	service := func(change func(*Service)) func(*world) {
 		return func(w *world) { w.services.Set("web", damage(w.Service("web"), change)) }
 	}
+	goals := func(change func(*Goals)) func(*world) {
+		return func(w *world) { w.goals.Set("web", damage(w.Goals("web"), change)) }
+	}
 	voter := func(change func(*Voter)) func(*world) {
 		return func(w *world) {
 			v := w.VoterOf(hostID(1))
@@ -100,6 +103,19 @@ func TestCheckFindsEachBrokenRule(t *testing.T) {
 		{"drained and still there", func(w *world) {
 			w.services.Set("late", damage(w.Service("late"), func(v *Service) { v.Status, v.Desired = ServiceDraining, 0 }))
 		}},
+
+		{"goals of service gone", func(w *world) {
+			w.goals.Set("gone", damage(w.Goals("web"), func(g *Goals) { g.Service = "gone" }))
+		}},
+		{"goals of service web, which is DRAINING", service(func(v *Service) { v.Status, v.Desired = ServiceDraining, 0 })},
+		{"made at", service(func(v *Service) { v.ModifyIndex += 2 })},
+		{"made at", goals(func(g *Goals) { g.ModifyIndex = 1 << 40 })},
+		{"goals of service web: revision web/9", goals(func(g *Goals) { g.Revisions = []RevisionGoal{{Revision: "web/9"}} })},
+		{"goals of service web: revision late/1", goals(func(g *Goals) { g.Revisions = []RevisionGoal{{Revision: "late/1"}} })},
+		{"goals of service web: revision web/1", goals(func(g *Goals) { g.Revisions = append(g.Revisions, g.Revisions...) })},
+		{"at most 6 in all", goals(func(g *Goals) { g.Revisions = []RevisionGoal{{Revision: "web/1", Desired: 2, Max: 1}} })},
+		{"at most 6 in all", goals(func(g *Goals) { g.Revisions = []RevisionGoal{{Revision: "web/1", Desired: 2, Max: 7}} })},
+		{"3 are desired, at most 2", goals(func(g *Goals) { g.Max = 2 })},
 
 		{"name h1 or its key is there twice", func(w *world) { w.hostByName.Set("h1", hostID(2)) }},
 		{"3 hosts, 4 names", func(w *world) { w.hostByName.Set("other", hostID(2)) }},
@@ -187,6 +203,9 @@ func TestCheckOfAChangeSetFindsWhatWasNotKept(t *testing.T) {
 		{"tasks hold", ChangeSet{Wanted: []HostID{hostID(1)}}, func(w *world) { w.reserved.Delete(hostID(1)) }},
 		{"counts", ChangeSet{Services: []string{"web"}}, func(w *world) { w.ofRevision.Delete("web/1") }},
 		{"in zone", ChangeSet{Services: []string{"web"}}, func(w *world) { w.zones.PopMin() }},
+		{"goals of service web", ChangeSet{Services: []string{"web"}}, func(w *world) {
+			w.goals.Set("web", damage(w.Goals("web"), func(g *Goals) { g.Max = 0 }))
+		}},
 		{"voter", ChangeSet{Voters: true}, func(w *world) {
 			v := w.VoterOf(hostID(1))
 			w.voters.Set(v.ID, damage(v, func(v *Voter) { v.Host = hostID(2) }))

@@ -4,10 +4,11 @@ import (
 	"fmt"
 )
 
-// CreateTasks creates a run of tasks of one service revision. Refused as a
-// whole when the service is gone or draining, the revision is not its current
-// one, or the upper bound floor(desired x max / 100) would be passed:
-// present are tasks that are to run and reachable. IDs are the tasks.
+// CreateTasks creates a run of tasks of one service revision, as the service's Goals
+// let it. Refused as a whole when the service is gone or draining, when no goals stand
+// (ErrNoGoals), when the revision is not among them (ErrNotInGoals), or when more
+// tasks than their bounds allow would be present, of the revision or of the service
+// (ErrBound): present are tasks that are to run and reachable. IDs are the tasks.
 type CreateTasks struct {
 	Revision RevisionID `cbor:"1,keyasint"`
 	Tasks    []TaskID   `cbor:"2,keyasint"`
@@ -25,17 +26,13 @@ func (c CreateTasks) apply(s *State, x *applyContext) ([]string, error) {
 	if v.Status != ServiceActive {
 		return nil, refuse(ErrConflict, "create tasks of %s: it is %s", name, v.Status)
 	}
-	if v.Revision != c.Revision {
-		return nil, refuse(ErrMoved, "create tasks of %s: the revision is %s, not %s", name, v.Revision, quoted(string(c.Revision)))
-	}
 	if err := s.checkNewTasks(c.Tasks, MaxRun); err != nil {
 		return nil, err
 	}
-	n := s.Counts(name, "")
-	if present, upper := n.Pending+n.Running, v.MaxRunning(); present+len(c.Tasks) > upper {
-		return nil, refuse(ErrBound, "create %s of %s: %d are present, at most %d may be", plural(len(c.Tasks), "task"), name, present, upper)
+	if err := c.checkGoals(s, name); err != nil {
+		return nil, err
 	}
-	r := s.Revision(v.Revision)
+	r := s.Revision(c.Revision)
 	group := ServiceSubject(v.Name)
 	for _, id := range c.Tasks {
 		s.putTask(x, Task{
@@ -48,10 +45,23 @@ func (c CreateTasks) apply(s *State, x *applyContext) ([]string, error) {
 	return texts(c.Tasks), nil
 }
 
-// MaxRunning is how many tasks of a service may be pending and running at once.
-// Source: ECS API, DeploymentConfiguration.
-func (v *Service) MaxRunning() int { return v.Desired * v.MaxPercent / 100 }
-
-// MinHealthy is how many healthy running tasks of a service our own actions must
-// leave. Source: ECS API, DeploymentConfiguration.
-func (v *Service) MinHealthy() int { return (v.Desired*v.MinPercent + 99) / 100 }
+// checkGoals refuses what the service's goals do not let be created.
+func (c CreateTasks) checkGoals(s *State, service string) error {
+	goals := s.Goals(service)
+	if goals == nil {
+		return refuse(ErrNoGoals, "create tasks of %s: the service changed, or nobody has planned it yet", service)
+	}
+	goal, ok := goals.Of(c.Revision)
+	if !ok {
+		return refuse(ErrNotInGoals, "create tasks of %s: revision %s", service, quoted(string(c.Revision)))
+	}
+	bound := func(of string, revision RevisionID, most int) error {
+		n := s.Counts(service, revision)
+		if present := n.Pending + n.Running; present+len(c.Tasks) > most {
+			return refuse(ErrBound, "create %s of %s: %d are present, at most %d may be",
+				plural(len(c.Tasks), "task"), of, present, most)
+		}
+		return nil
+	}
+	return first(bound(string(c.Revision), c.Revision, goal.Max), bound(service, "", goals.Max))
+}

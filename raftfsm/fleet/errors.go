@@ -22,6 +22,8 @@ var (
 	ErrDoesNotFit    = errors.New("does not fit")
 	ErrPortTaken     = errors.New("port taken")
 	ErrBound         = errors.New("passes the upper bound")
+	ErrNoGoals       = errors.New("no planner has said how many tasks there are to be")
+	ErrNotInGoals    = errors.New("not a revision that there are to be tasks of")
 	ErrTooEarly      = errors.New("too early")
 	ErrConflict      = errors.New("not in this state")
 	ErrReceiptReused = errors.New("client token was used with another request")

@@ -208,9 +208,30 @@ func (g *scenario) newTasks() []fleet.TaskID {
 func (g *scenario) create() fleet.Command {
 	name := g.someService()
 	if v := g.Service(name); v != nil && g.IntN(8) > 0 {
-		return fleet.CreateTasks{Revision: v.Revision, Tasks: g.newTasks()}
+		goals := g.Goals(name)
+		if goals == nil || g.IntN(10) == 0 {
+			return g.goals(v)
+		}
+		return fleet.CreateTasks{Revision: goals.Revisions[g.IntN(len(goals.Revisions))].Revision, Tasks: g.newTasks()}
 	}
 	return fleet.RunTasks{TaskDef: fleet.MakeTaskDefID(name, 1), Tasks: g.newTasks()}
+}
+
+// goals are the service's own, or of several revisions, or for what it was.
+func (g *scenario) goals(v *fleet.Service) fleet.Command {
+	c := v.DefaultGoals()
+	switch g.IntN(6) {
+	case 0:
+		c.ServiceModifyIndex -= uint64(g.IntN(2))
+		c.Max += g.IntN(10)
+	case 1:
+		c.Revisions = nil
+		for r := range g.Revisions(v.Name) {
+			c.Revisions = append(c.Revisions, fleet.RevisionGoal{Revision: r.ID, Desired: g.IntN(3), Max: 2 + g.IntN(4)})
+		}
+		c.Max = 3 * len(c.Revisions)
+	}
+	return c
 }
 
 func (g *scenario) replace() fleet.Command {

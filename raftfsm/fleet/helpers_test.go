@@ -216,8 +216,15 @@ func (w *world) create(name string, from, to int) []TaskID {
 	for i := from; i <= to; i++ {
 		ids = append(ids, TaskID(fmt.Sprintf("%s-%d", name, i)))
 	}
+	w.planned(name)
 	w.must(CreateTasks{Revision: w.Service(name).Revision, Tasks: ids})
 	return ids
+}
+
+// planned gives a service the goals of its own numbers.
+func (w *world) planned(name string) {
+	w.t.Helper()
+	w.must(w.Service(name).DefaultGoals())
 }
 
 // report sends the next report of a host in its session.

@@ -44,6 +44,7 @@ const (
 	KindHandEffect      Kind = 33
 	KindFinishEffect    Kind = 34
 	KindWithdrawEffect  Kind = 35
+	KindPutGoals        Kind = 36
 )
 
 // kindEntry is what the codec must know of a kind.
@@ -88,6 +89,7 @@ var registry = map[Kind]kindEntry{
 	KindHandEffect:      command[HandEffect]("hand-effect"),
 	KindFinishEffect:    command[FinishEffect]("finish-effect"),
 	KindWithdrawEffect:  command[WithdrawEffect]("withdraw-effect"),
+	KindPutGoals:        command[PutGoals]("put-goals"),
 }
 
 // command registers a command type under its name.

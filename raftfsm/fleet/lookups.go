@@ -113,6 +113,10 @@ func (s *State) Services() iter.Seq[*Service] { return values(s.services) }
 // ServiceCount is the number of services.
 func (s *State) ServiceCount() int { return s.services.Len() }
 
+// Goals returns how many tasks a service is to have, or nil where no planner has said
+// so since the service last changed.
+func (s *State) Goals(service string) *Goals { return get(s.goals, service) }
+
 // Revision returns a revision, or nil.
 func (s *State) Revision(id RevisionID) *Revision {
 	service, n := id.Split()

@@ -20,6 +20,25 @@ type Service struct {
 	Tags         map[string]string `cbor:"16,keyasint,omitempty"`
 }
 
+// Goals is how many tasks of which revision a service is to have, and how many may be
+// present at once: what CreateTasks is bound by. Planners write it. It is made for a
+// service as it is, so that a change of the service ends it.
+type Goals struct {
+	Service     string         `cbor:"1,keyasint"`
+	ModifyIndex uint64         `cbor:"2,keyasint"`
+	By          string         `cbor:"3,keyasint,omitempty"` // planner
+	Max         int            `cbor:"4,keyasint,omitempty"` // tasks of whichever revision that are to run and reachable
+	Revisions   []RevisionGoal `cbor:"5,keyasint"`           // in the order of their numbers
+}
+
+// RevisionGoal is a revision's part of Goals. Max may be more than Desired so that a
+// task starts before the one that it replaces stops.
+type RevisionGoal struct {
+	Revision RevisionID `cbor:"1,keyasint"`
+	Desired  int        `cbor:"2,keyasint,omitempty"` // that stay
+	Max      int        `cbor:"3,keyasint,omitempty"` // that are to run and reachable
+}
+
 // FormerService remembers the numbers of a removed service's revisions for a
 // while, so that a new service of that name does not use them again.
 type FormerService struct {

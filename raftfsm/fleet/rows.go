@@ -23,6 +23,7 @@ const (
 	TableConditions
 	TableServiceEvents
 	TableEffects
+	TableGoals
 )
 
 // Meta is the one row about the State itself.

@@ -22,6 +22,7 @@ type tables struct {
 
 	serviceEvents *btree.BTreeG[serviceEventItem] // service_events.go
 	effects       *btree.Map[EffectID, *Effect]
+	goals         *btree.Map[string, *Goals] // by service
 }
 
 // nouns describes every table once. Clones, snapshots, checks and the building of
@@ -75,6 +76,9 @@ func init() {
 		}),
 		mapNoun(TableEffects, func(t *tables) **btree.Map[EffectID, *Effect] { return &t.effects }, hooks[Effect, EffectID]{
 			key: func(e *Effect) EffectID { return e.ID }, check: (*State).checkEffect, index: func(s *State, e *Effect) { s.indexEffect(nil, e) },
+		}),
+		mapNoun(TableGoals, func(t *tables) **btree.Map[string, *Goals] { return &t.goals }, hooks[Goals, string]{
+			key: func(g *Goals) string { return g.Service }, check: (*State).checkGoals,
 		}),
 	}
 }

@@ -37,12 +37,13 @@ func TestCreateTasks(t *testing.T) {
 			t.Errorf("decision %+v", e)
 		}
 	})
-	t.Run("is refused for a revision that is not current, and for none", func(t *testing.T) {
+	t.Run("is refused for a service or revision that is not there, and for no tasks", func(t *testing.T) {
 		w := fleetOf(t, 1)
 		w.service("web", 2)
-		w.refused(CreateTasks{Revision: "web/2", Tasks: []TaskID{"x"}}, ErrMoved, "web/1")
+		w.planned("web")
+		w.refused(CreateTasks{Revision: "web/2", Tasks: []TaskID{"x"}}, ErrNotInGoals, "web/2")
 		w.refused(CreateTasks{Revision: "db/1", Tasks: []TaskID{"x"}}, ErrNotFound, "db")
-		w.refused(CreateTasks{Revision: "web", Tasks: []TaskID{"x"}}, ErrMoved, "web/1")
+		w.refused(CreateTasks{Revision: "web", Tasks: []TaskID{"x"}}, ErrNotInGoals, "web")
 		w.refused(CreateTasks{Revision: "web/1"}, ErrInvalid, "tasks")
 	})
 	t.Run("tasks that stop or are out of reach leave room", func(t *testing.T) {

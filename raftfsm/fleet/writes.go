@@ -56,7 +56,14 @@ func (s *State) putService(x *applyContext, v Service) {
 	v.ModifyIndex = x.index
 	s.dueService(old, &v)
 	s.services.Set(v.Name, &v)
+	s.goals.Delete(v.Name) // they were made for what the service was
 	s.touchService(x, v.Name)
+}
+
+func (s *State) putGoals(x *applyContext, g Goals) {
+	g.ModifyIndex = x.index
+	s.goals.Set(g.Service, &g)
+	s.touchService(x, g.Service)
 }
 
 // noteStarts puts a service of which only the back-off changed. That is no

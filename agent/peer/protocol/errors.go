@@ -57,6 +57,8 @@ var Codes = slices.Concat([]trust.Code{
 	{Name: "does-not-fit", Status: http.StatusConflict, Err: fleet.ErrDoesNotFit},
 	{Name: "port-taken", Status: http.StatusConflict, Err: fleet.ErrPortTaken},
 	{Name: "bound", Status: http.StatusConflict, Err: fleet.ErrBound},
+	{Name: "no-goals", Status: http.StatusConflict, Err: fleet.ErrNoGoals},
+	{Name: "not-in-goals", Status: http.StatusConflict, Err: fleet.ErrNotInGoals},
 	{Name: "too-early", Status: http.StatusConflict, Err: fleet.ErrTooEarly},
 	{Name: "conflict", Status: http.StatusConflict, Err: fleet.ErrConflict},
 	{Name: "receipt-reused", Status: http.StatusConflict, Err: fleet.ErrReceiptReused},

@@ -45,6 +45,7 @@ func backlog(tb testing.TB, hosts, services, each int) plan.Input {
 		}
 		b.do(fleet.RegisterTaskDef{Family: name, Def: fleet.TaskDef{NetworkMode: fleet.NetworkBridge, Containers: []fleet.Container{c}}})
 		b.do(fleet.PutService{Name: name, TaskDef: fleet.MakeTaskDefID(name, 1), Desired: each, MinPercent: 100, MaxPercent: 200})
+		b.do(b.s.Service(name).DefaultGoals())
 		for made := 0; made < each; made += 500 {
 			run := fleet.CreateTasks{Revision: fleet.MakeRevisionID(name, 1)}
 			for j := made; j < min(each, made+500); j++ {

@@ -90,12 +90,27 @@ func (w *World) buildService(f *fixture, s *serviceSpec, later *timeline) {
 		for _, task := range tasks {
 			if task.revision == revision {
 				w.at = w.at.Add(time.Second)
-				w.do(fleet.CreateTasks{Revision: w.State.Service(s.name).Revision, Tasks: []fleet.TaskID{task.id}})
+				w.create(s.name, task.id)
 				w.begin(task, later)
 			}
 		}
 	}
 	w.buildFailures(f, s, later)
+}
+
+// create makes a task of a service's current revision.
+func (w *World) create(service string, id fleet.TaskID) {
+	w.t.Helper()
+	w.Plan(service)
+	w.do(fleet.CreateTasks{Revision: w.State.Service(service).Revision, Tasks: []fleet.TaskID{id}})
+}
+
+// Plan gives a service that has no goals its own, as its planner does.
+func (w *World) Plan(service string) {
+	w.t.Helper()
+	if v := w.State.Service(service); v.Status == fleet.ServiceActive && w.State.Goals(service) == nil {
+		w.apply(fleet.Item{Command: v.DefaultGoals(), By: "service"})
+	}
 }
 
 func (w *World) buildStandalone(f *fixture, later *timeline) {
@@ -181,7 +196,7 @@ func (w *World) buildFailures(f *fixture, s *serviceSpec, later *timeline) {
 	for round := s.failed; round > 0; round-- {
 		id, host := fleet.TaskID(fmt.Sprintf("%s-failed-%d", s.name, round)), fleet.HostID(f.hosts[0].name)
 		later.add(at.Add(-500*time.Millisecond), func() {
-			w.do(fleet.CreateTasks{Revision: w.State.Service(s.name).Revision, Tasks: []fleet.TaskID{id}})
+			w.create(s.name, id)
 			w.assign(id, host)
 		})
 		later.add(at, func() {
@@ -202,7 +217,9 @@ func (w *World) finishService(s *serviceSpec) {
 		OnDisconnect: fleet.OnDisconnect{StopAfterMs: s.stopAfter.Milliseconds()}})
 	if s.deleted {
 		w.do(fleet.DeleteService{Name: s.name, Force: true})
+		return
 	}
+	w.Plan(s.name)
 }
 
 // buildLife brings a host to the life of the text, and to how it is seen.

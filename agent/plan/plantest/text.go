@@ -10,7 +10,8 @@ import (
 
 // Text is a plan as text: one clause a command, parted by "; ".
 //
-//	silence h1; lose h1; expire h1; return h1; create web/2 x3;
+//	silence h1; lose h1; expire h1; return h1;
+//	goals web max 8: web/2 x4 max 8; create web/2 x3;
 //	stop web-1 web-2 (scale-in): reason; place new-01 on h1 port 8080;
 //	wait service:web no-host-fits: message; clear service:web; probe h1 h2
 //
@@ -46,6 +47,8 @@ func command(item fleet.Item) string {
 		return "return " + string(c.Host)
 	case fleet.ExpireTasks:
 		return "expire " + string(c.Host)
+	case fleet.PutGoals:
+		return goals(c)
 	case fleet.CreateTasks:
 		return fmt.Sprintf("create %s x%d", c.Revision, len(c.Tasks))
 	case fleet.StopTasks:
@@ -64,6 +67,16 @@ func command(item fleet.Item) string {
 	default:
 		return fmt.Sprintf("%T", c)
 	}
+}
+
+// goals is "goals web max 8: web/1 x4 max 8".
+func goals(c fleet.PutGoals) string {
+	var text strings.Builder
+	fmt.Fprintf(&text, "goals %s max %d:", c.Service, c.Max)
+	for _, r := range c.Revisions {
+		fmt.Fprintf(&text, " %s x%d max %d", r.Revision, r.Desired, r.Max)
+	}
+	return text.String()
 }
 
 func ports(lists [][]fleet.PortBinding) string {

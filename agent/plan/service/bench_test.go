@@ -38,6 +38,7 @@ func large(b *testing.B, n int, rolling bool) plan.Input {
 	do(fleet.RegisterTaskDef{Family: "web", Def: fleet.TaskDef{NetworkMode: fleet.NetworkBridge,
 		Containers: []fleet.Container{{Name: "app", Image: "x", CPU: 64, MemoryReservation: 64, StopTimeoutS: 30}}}})
 	do(fleet.PutService{Name: "web", TaskDef: "web:1", Desired: n, MinPercent: 100, MaxPercent: 200})
+	do(s.Service("web").DefaultGoals())
 	for i := range hosts {
 		id, run, report := fleet.HostID(fmt.Sprintf("h%03d", i)), []fleet.TaskID(nil), []fleet.TaskReport(nil)
 		for j := range n / hosts {

@@ -16,6 +16,7 @@ func stopAfter(w *plantest.World, d time.Duration) {
 	v := w.State.Service("web")
 	w.Do(fleet.PutService{Name: v.Name, ExpectedModifyIndex: v.ModifyIndex, TaskDef: w.State.LatestTaskDef(v.Name).ID, Desired: v.Desired,
 		MinPercent: v.MinPercent, MaxPercent: v.MaxPercent, GraceS: v.GraceS, OnDisconnect: fleet.OnDisconnect{StopAfterMs: d.Milliseconds()}})
+	w.Plan("web")
 }
 
 // A task that ends by itself on a host that is cut off is not replaced before.

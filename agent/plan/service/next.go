@@ -73,7 +73,8 @@ func (p *planner) visit(service *fleet.Service) {
 		p.drain(service)
 		return
 	}
-	if Steady(p.in.State, service) {
+	goals := p.goals(service)
+	if goals.By == By && Steady(p.in.State, service) {
 		return
 	}
 	n := inputsOf(p.in.State, service, p.in.Now)

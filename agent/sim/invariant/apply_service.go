@@ -18,7 +18,10 @@ func serviceOf(id fleet.RevisionID) string {
 func (c *Checker) putService(cmd fleet.PutService, revision fleet.RevisionID) {
 	s := c.model.services[cmd.Name]
 	if s == nil {
-		s = &service{name: cmd.Name, defs: map[fleet.RevisionID]*definition{}, live: map[fleet.TaskID]*task{}}
+		s = &service{
+			name: cmd.Name, defs: map[fleet.RevisionID]*definition{},
+			live: map[fleet.TaskID]*task{}, present: map[fleet.RevisionID]int{},
+		}
 		c.model.services[cmd.Name] = s
 	}
 	if revision != s.revision {
@@ -35,9 +38,17 @@ func (c *Checker) putService(cmd fleet.PutService, revision fleet.RevisionID) {
 	s.set(c.log.index, cmd.Desired, cmd.MinPercent, cmd.MaxPercent)
 }
 
-// set notes what is wanted of a service from now on. Source of the arithmetic:
-// ECS API, DeploymentConfiguration.
+// scale notes another desired count; the same one is no change.
+func (s *service) scale(index uint64, desired int) {
+	if now := s.newest(); desired != now.desired {
+		s.set(index, desired, now.minPer, now.maxPer)
+	}
+}
+
+// set notes what is wanted of a service from now on; goals were for what it was.
+// Source of the arithmetic: ECS API, DeploymentConfiguration.
 func (s *service) set(index uint64, desired, minPer, maxPer int) {
+	s.goals = nil
 	lower := desired * minPer / 100
 	if lower*100 < desired*minPer {
 		lower++

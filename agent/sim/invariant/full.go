@@ -3,6 +3,7 @@ package invariant
 import (
 	"errors"
 	"fmt"
+	"maps"
 
 	"skein/raftfsm/fleet"
 )
@@ -72,6 +73,9 @@ func (c *Checker) fullServices(s *fleet.State) error {
 		if row.Desired != want.desired || row.Revision != v.revision || row.MinPercent != want.minPer || row.MaxPercent != want.maxPer || (row.Status == fleet.ServiceDraining) != v.draining {
 			return fmt.Errorf("service %s: State has %+v, want %+v of %s, draining: %v", v.name, *row, want, v.revision, v.draining)
 		}
+		if why := v.goals.differs(s.Goals(v.name)); why != "" {
+			return fmt.Errorf("service %s: %s", v.name, why)
+		}
 		if err := v.sums(c.model.now, s.Counts(v.name, "")); err != nil {
 			return err
 		}
@@ -82,10 +86,13 @@ func (c *Checker) fullServices(s *fleet.State) error {
 // sums counts a service's tasks anew.
 func (v *service) sums(now fleet.Time, state fleet.Counts) error {
 	var own fleet.Counts
-	healthy := 0
+	healthy, present := 0, map[fleet.RevisionID]int{}
 	for _, t := range v.live {
 		own.Total++
 		healthy += one(t.isHealthy(now))
+		if t.toRun && t.reaches() {
+			present[t.revision]++
+		}
 		own.ToReplace += one(t.replace != 0 && t.toRun && t.reaches())
 		switch {
 		case !t.toRun:
@@ -100,6 +107,9 @@ func (v *service) sums(now fleet.Time, state fleet.Counts) error {
 		default:
 			own.Pending++
 		}
+	}
+	if !maps.Equal(present, v.present) {
+		return fmt.Errorf("service %s: present are %v, this checker counted %v", v.name, present, v.present)
 	}
 	if own != state || own.Running != v.running || healthy != v.healthy {
 		return fmt.Errorf("service %s: there are %+v, %d healthy; State counts %+v, this checker %d running, %d healthy",

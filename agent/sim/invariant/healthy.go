@@ -47,6 +47,12 @@ func (c *Checker) encodedSize(t *task) {
 	if s == nil {
 		return
 	}
+	if present := t.toRun && t.last != fleet.TaskStopped && t.reaches(); present != t.present {
+		t.present = present
+		if s.present[t.revision] += 2*one(present) - 1; s.present[t.revision] == 0 {
+			delete(s.present, t.revision)
+		}
+	}
 	running, healthy := t.runs(), t.isHealthy(c.model.now)
 	if running == t.running && healthy == t.healthy {
 		return

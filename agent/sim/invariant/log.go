@@ -155,11 +155,12 @@ func (c *Checker) applyWork(e *Entry, item *fleet.Item, result *fleet.Result) {
 		c.putService(cmd, fleet.RevisionID(result.IDs[0]))
 	case fleet.ScaleService:
 		if s := c.model.services[cmd.Name]; s != nil {
-			now := s.newest()
-			s.set(c.log.index, cmd.Desired, now.minPer, now.maxPer)
+			s.scale(c.log.index, cmd.Desired)
 		}
 	case fleet.DeleteService:
 		c.deleteService(cmd)
+	case fleet.PutGoals:
+		c.putGoals(cmd, item.By)
 	case fleet.RunTasks:
 		c.createTasks(cmd.Tasks, nil, "", c.model.defs[cmd.TaskDef])
 	case fleet.CreateTasks:
@@ -168,6 +169,7 @@ func (c *Checker) applyWork(e *Entry, item *fleet.Item, result *fleet.Result) {
 			if c.model.planning {
 				c.starts(s, cmd.Revision, e.Planned)
 			}
+			c.withinGoals(s, cmd.Revision)
 		}
 	case fleet.AssignTasks:
 		c.assignTasks(cmd)

@@ -88,7 +88,9 @@ type service struct {
 	revision fleet.RevisionID
 	settings []setting // newest last
 	defs     map[fleet.RevisionID]*definition
-	live     map[fleet.TaskID]*task // not STOPPED
+	live     map[fleet.TaskID]*task   // not STOPPED
+	goals    *goals                   // nil: none stand
+	present  map[fleet.RevisionID]int // tasks that are to run and reachable
 	// healthy and running count tasks that are to run, RUNNING and reachable.
 	healthy, running int
 	falls            []fall
@@ -144,7 +146,7 @@ type task struct {
 	unconfirmed                 bool
 	began                       string // boot in which its start was recorded
 	hostSaid                    bool   // STOPPED by its host's word
-	healthy, running            bool   // as the service counts it
+	present, healthy, running   bool   // as the service counts it
 	healthyAt                   uint64
 	dirty                       bool
 }

@@ -104,6 +104,11 @@ func (q *quiescence) service(v *service) {
 	if v.draining {
 		return // its tasks are listed one by one
 	}
+	if v.goals == nil || v.goals.by == "service" {
+		if why := v.planned(); why != "" {
+			q.say("%s", why)
+		}
+	}
 	n, want := q.hostCounts(v), v.newest()
 	switch {
 	case n.healthy > want.desired || n.healthy == want.desired && n.present > want.desired:

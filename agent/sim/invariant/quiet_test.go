@@ -14,23 +14,35 @@ func TestWhatIsNotAsDesired(t *testing.T) {
 	wait := func(subject, code string) fleet.PutCondition {
 		return fleet.PutCondition{Subject: subject, Code: code, Message: "test"}
 	}
+	scale := func(r *rig, desired int, then ...fleet.Command) {
+		r.do(fleet.ScaleService{Name: "web", Desired: desired})
+		r.plan("web")
+		r.do(then...)
+	}
 	tests := []struct {
 		name   string
 		want   string // in the only line; empty: no line
 		happen func(r *rig)
 	}{
 		{"all tasks run", "", func(r *rig) { steady(r, 2) }},
+		{"a service changed, and nobody planned it", "has no goals", func(r *rig) {
+			steady(r, 2)
+			r.do(fleet.PutService{
+				Name: "web", ExpectedModifyIndex: r.s.Service("web").ModifyIndex, TaskDef: "app:1",
+				Desired: 2, MinPercent: 100, MaxPercent: 150,
+			})
+		}},
 		{"a service lacks a task, and nobody says why", "1 of 2 healthy, and nobody says why", func(r *rig) {
 			steady(r, 1)
-			r.do(fleet.ScaleService{Name: "web", Desired: 2})
+			scale(r, 2)
 		}},
 		{"a service lacks a task and says so, and there is room", "though h1 has room", func(r *rig) {
 			steady(r, 1)
-			r.do(fleet.ScaleService{Name: "web", Desired: 2}, wait("service:web", "no-host-fits"))
+			scale(r, 2, wait("service:web", "no-host-fits"))
 		}},
 		{"a service lacks a task and says so, and there is no room", "", func(r *rig) {
 			steady(r, 1)
-			r.do(fleet.ScaleService{Name: "web", Desired: 2}, wait("service:web", "no-host-fits"),
+			scale(r, 2, wait("service:web", "no-host-fits"),
 				fleet.CordonHost{Host: "h1"}, fleet.CordonHost{Host: "h2"})
 		}},
 		{"a task waits for a host, and one has room", "waits for a host, and h1 has room", func(r *rig) {
@@ -49,7 +61,7 @@ func TestWhatIsNotAsDesired(t *testing.T) {
 		}},
 		{"a task was asked to stop and runs", "is RUNNING (to run: false", func(r *rig) {
 			steady(r, 1)
-			r.do(fleet.ScaleService{Name: "web"}, asked("web-0"))
+			scale(r, 0, asked("web-0"))
 		}},
 		{"a task is said to run and has no container", "has no container", func(r *rig) {
 			m := steady(r, 1)[0]

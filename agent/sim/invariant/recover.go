@@ -83,11 +83,14 @@ func serviceFrom(row *fleet.Service, s *fleet.State, defs map[fleet.TaskDefID]*d
 	v := &service{name: row.Name, draining: row.Status == fleet.ServiceDraining, grace: fleet.Time(row.GraceS) * 1000,
 		revision: row.Revision, cutOff: fleet.Time(row.OnDisconnect.StopAfterMs),
 		stopAfter: fleet.Time(row.OnDisconnect.StopAfterMs), changedAt: s.Index(),
-		defs: map[fleet.RevisionID]*definition{}, live: map[fleet.TaskID]*task{}}
+		defs: map[fleet.RevisionID]*definition{}, live: map[fleet.TaskID]*task{}, present: map[fleet.RevisionID]int{}}
 	for r := range s.Revisions(row.Name) {
 		v.defs[r.ID] = defs[r.TaskDef]
 	}
 	v.set(s.Index(), row.Desired, row.MinPercent, row.MaxPercent)
+	if g := s.Goals(row.Name); g != nil {
+		v.goals = goalsOf(g.By, g.Max, g.Revisions)
+	}
 	return v
 }
 
@@ -121,7 +124,10 @@ func (m *model) taskFrom(row *fleet.Task) {
 		return
 	}
 	v.live[t.id] = t
-	t.running, t.healthy = t.runs(), t.isHealthy(m.now)
+	t.present, t.running, t.healthy = t.toRun && t.reaches(), t.runs(), t.isHealthy(m.now)
+	if t.present {
+		v.present[t.revision]++
+	}
 	v.running += one(t.running)
 	v.healthy += one(t.healthy)
 	if t.running && !t.def.checked && !t.healthy {

@@ -87,9 +87,21 @@ func (r *rig) do(commands ...fleet.Command) { r.t.Helper(); r.by("", commands...
 func (r *rig) by(who string, commands ...fleet.Command) {
 	r.t.Helper()
 	for _, cmd := range commands {
+		if create, ok := cmd.(fleet.CreateTasks); ok {
+			name, _ := create.Revision.Split()
+			r.plan(name)
+		}
 		if res := r.commit(fleet.Item{Command: cmd, By: who}); res[0].Err != nil {
 			r.t.Fatalf("%T: %v", cmd, res[0].Err)
 		}
+	}
+}
+
+// plan gives a service that has no goals its own, so that tasks can be created.
+func (r *rig) plan(service string) {
+	r.t.Helper()
+	if r.s.Goals(service) == nil {
+		r.by("service", r.s.Service(service).DefaultGoals())
 	}
 }
 

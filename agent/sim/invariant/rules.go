@@ -37,6 +37,8 @@ const (
 	ackedIsKept
 	oneEffect
 	zonesEven
+	createdWithinGoals
+	goalsAgree
 	noFalseDeath
 	lostAfterSilence
 	onlyLostExpire
@@ -90,6 +92,8 @@ var book = [rules]struct{ name, words string }{
 	ackedIsKept:         {"I11", "an acknowledged write is in the final log"},
 	oneEffect:           {"I11", "a client token has one effect, and the same answer for 24 h"},
 	zonesEven:           {"I13", "a task goes to a zone with the fewest of its revision, of those with room"},
+	createdWithinGoals:  {"goals", "tasks are created only of revisions in the service's goals, within the bounds there"},
+	goalsAgree:          {"goals", "the service planner's goals are those of the service's own numbers"},
 	noFalseDeath:        {"silence", "a host that is up, heard and untouched by faults is not called silent or lost"},
 	lostAfterSilence:    {"silence", "a host is lost only after lostAfter of silence"},
 	onlyLostExpire:      {"silence", "tasks expire only on lost hosts"},

@@ -45,7 +45,13 @@ func history() []fleet.Entry {
 		{session("h-2", 1), ready("h-2"), fleet.CordonHost{Host: "h-2", Why: "new disk"}, fleet.UncordonHost{Host: "h-2"}},
 		{fleet.RegisterTaskDef{Family: "web", Def: def}},
 		{fleet.PutService{Name: "web", TaskDef: "web:1", Desired: 2, MinPercent: 50, MaxPercent: 200}},
-		{fleet.CreateTasks{Revision: "web/1", Tasks: []fleet.TaskID{one, two}}},
+		{
+			fleet.PutGoals{
+				Service: "web", ServiceModifyIndex: 7, Max: 4,
+				Revisions: []fleet.RevisionGoal{{Revision: "web/1", Desired: 2, Max: 4}},
+			},
+			fleet.CreateTasks{Revision: "web/1", Tasks: []fleet.TaskID{one, two}},
+		},
 		{fleet.AssignTasks{Host: "h-1", Tasks: []fleet.TaskID{one}, Ports: [][]fleet.PortBinding{{{
 			Container: "app", ContainerPort: 80, HostPort: 49153, Protocol: fleet.TCP,
 		}}}}},
