@@ -105,13 +105,13 @@ func (e *Detector) Applied(t fleet.ChangeSet) {
 	if e.closed {
 		return
 	}
-	for _, id := range t.Hosts {
+	for id := range t.HostRows() {
 		if s := e.know(id); s != nil {
 			e.doubt(s)
 			e.arm(s, e.m.time.Now())
 		}
 	}
-	if t.Voters {
+	if t.Any(fleet.SubjectVoters) {
 		e.takeVoters()
 	}
 }
