@@ -45,9 +45,9 @@ func reasonOf(item fleet.Item) string {
 		return c.Reason
 	case fleet.PutCondition:
 		if c.Code == "" {
-			return "cleared: " + c.Subject.String()
+			return "cleared: " + c.Subject
 		}
-		return c.Subject.String() + ": " + c.Message
+		return c.Subject + ": " + c.Message
 	default:
 		return item.Reason
 	}

@@ -1,11 +1,13 @@
 package fleet
 
+import "slices"
+
 // CheckChangeSet checks only what an entry touched: its rows, and for those every
 // derived figure, counted anew from the tasks of the host or service.
 func (s *State) CheckChangeSet(t ChangeSet) error {
 	var b violations
 	s.checkFleet(&b)
-	for id := range t.Tasks() {
+	for _, id := range t.Tasks {
 		if task := s.Task(id); task != nil {
 			s.checkTaskRow(&b, task)
 			if s.TaskDef(task.TaskDef) != nil { // else its deadline is not known
@@ -13,13 +15,14 @@ func (s *State) CheckChangeSet(t ChangeSet) error {
 			}
 		}
 	}
-	for id := range t.Hosts() {
+	hosts := append(slices.Clone(t.Hosts), t.Wanted...)
+	for _, id := range sortedSet(hosts) {
 		if h := s.Host(id); h != nil {
 			s.checkHost(&b, h)
 			s.checkReserved(&b, h)
 		}
 	}
-	for _, name := range t.Services() {
+	for _, name := range t.Services {
 		if v := s.Service(name); v != nil {
 			s.checkService(&b, v)
 		}
@@ -28,12 +31,12 @@ func (s *State) CheckChangeSet(t ChangeSet) error {
 		}
 		s.checkCounts(&b, name)
 	}
-	if t.Any(SubjectVoters) {
+	if t.Voters {
 		for v := range s.Voters() {
 			s.checkVoter(&b, v)
 		}
 	}
-	if t.Any(SubjectEffects) {
+	if t.Effects {
 		for e := range s.Effects() {
 			s.checkEffect(&b, e)
 			_, inTime := s.effectsByTime.Get(e)

@@ -250,9 +250,8 @@ func lessRevision(a, b revisionItem) bool {
 
 // conditionItem keys a condition by subject and planner.
 type conditionItem struct {
-	subject Subject
-	by      string
-	row     *Condition
+	subject, by string
+	row         *Condition
 }
 
 func (i conditionItem) rowOf() *Condition { return i.row }
@@ -260,8 +259,8 @@ func (i conditionItem) rowOf() *Condition { return i.row }
 func itemOfCondition(w *Condition) conditionItem { return conditionItem{w.Subject, w.By, w} }
 
 func lessCondition(a, b conditionItem) bool {
-	if c := a.subject.compare(b.subject); c != 0 {
-		return c < 0
+	if a.subject != b.subject {
+		return a.subject < b.subject
 	}
 	return a.by < b.by
 }

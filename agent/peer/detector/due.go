@@ -49,7 +49,7 @@ func (d *dueHosts) queue(s *watchedHost) {
 // put has a host looked at by a time at the latest. An earlier time that stands
 // is kept: what is due too early is put back.
 func (d *dueHosts) put(s *watchedHost, at time.Duration) {
-	if s.dueAt != 0 && s.dueAt <= at || at == never {
+	if s.dueAt != 0 && s.dueAt <= at || at == Never {
 		return
 	}
 	s.dueAt = at
@@ -74,8 +74,8 @@ func (d *dueHosts) take(now time.Duration) []*watchedHost {
 	return out
 }
 
-// never is later than everything.
-const never = time.Duration(math.MaxInt64)
+// Never is later than everything.
+const Never = time.Duration(math.MaxInt64)
 
 // Wake is when Step is to be called though nobody says anything. told reports whether
 // a voter is known to tell still, so that its silence need not be waited for; nil for
@@ -84,7 +84,7 @@ func (w *Watch) Wake(told func(voter fleet.HostID) bool) time.Duration {
 	if len(w.due.queued) > 0 {
 		return 0
 	}
-	at := never
+	at := Never
 	if len(w.due.timed) > 0 {
 		at = w.due.timed[0].at
 	}
@@ -119,13 +119,13 @@ func (w *Watch) next(s *watchedHost, now time.Duration) time.Duration {
 	switch {
 	case now-heard > limit:
 		if s.probing || !worthAsking(s.state) {
-			return never
+			return Never
 		}
 		return max(now, s.again)
 	case !ever:
 		return heard + limit + 1
 	}
-	at := never
+	at := Never
 	if !w.heardStill(s) {
 		at = heard + limit + 1
 	}
@@ -138,27 +138,26 @@ func (w *Watch) next(s *watchedHost, now time.Duration) time.Duration {
 // heardStill reports whether a voter that tells still hears a host: it is alive as long
 // as that goes on.
 func (w *Watch) heardStill(s *watchedHost) bool {
-	if v := w.views[s.id]; s.id == w.self || v != nil && !v.overdue {
+	if s.id == w.self || s.view != nil && !s.view.overdue {
 		return true
 	}
-	return slices.ContainsFunc(s.evidence, func(e evidence) bool { return e.movesOn(w.views[e.voter]) })
+	return slices.ContainsFunc(s.evidence, func(e evidence) bool { return e.movesOn() })
 }
 
 // movesOn reports whether each word of a voter says that it hears the host on.
-func (e *evidence) movesOn(v *view) bool { return v != nil && e.open && !e.slow && !v.overdue }
+func (e *evidence) movesOn() bool { return e.open && !e.slow && !e.view.overdue }
 
 // expires is when a host is heard on a stream no more.
 func (w *Watch) expires(e *evidence, now time.Duration) time.Duration {
-	v := w.views[e.voter]
-	if v == nil || !e.open || e.movesOn(v) {
-		return never
+	if !e.open || e.movesOn() {
+		return Never
 	}
-	at, within := e.holds(v, now)
-	if w.starved || v.starved {
+	at, within := e.holds(e.view, now)
+	if w.starved || e.view.starved {
 		within *= protocol.StarvedFactor
 	}
 	if now-at > within {
-		return never
+		return Never
 	}
 	return at + within + 1
 }

@@ -214,10 +214,10 @@ func (w *Watch) hear(s *watchedHost, e *evidence) {
 // clock is a host's clock minus the leader's, by the stream that it is alive by.
 func (w *Watch) clock(s *watchedHost, now time.Duration) (off time.Duration, ok bool) {
 	e := w.live(s, now, w.starved)
-	if e == nil || !e.clocked || !w.views[e.voter].clocked {
+	if e == nil || !e.clocked || !e.view.clocked {
 		return 0, false
 	}
-	return e.clock + w.views[e.voter].clock, true
+	return e.clock + e.view.clock, true
 }
 
 // Changed reports whether any sight changed since it was last asked.

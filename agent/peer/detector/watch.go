@@ -46,6 +46,7 @@ type watchedHost struct {
 	id       fleet.HostID
 	zone     string
 	state    fleet.HostState
+	view     *view      // of this host as a voter; nil for none
 	evidence []evidence // one a voter that ever had its stream
 	starved  bool
 	noticed  time.Duration
@@ -71,6 +72,7 @@ type watchedHost struct {
 // evidence is one voter's stream of a host.
 type evidence struct {
 	voter fleet.HostID
+	view  *view // of the voter
 	open  bool
 	slow  bool // heard and limit are exact; else the host was heard within slowAge of the voter's word
 	cut   bool
@@ -147,6 +149,9 @@ func (w *Watch) KnowVoters(voters []fleet.HostID) {
 		}
 		delete(w.views, voter)
 		for _, s := range w.hosts {
+			if s.id == voter {
+				s.view = nil
+			}
 			w.due.queue(s)
 			s.evidence = slices.DeleteFunc(s.evidence, func(e evidence) bool { return e.voter == voter })
 		}
@@ -163,8 +168,9 @@ func (w *Watch) Take(now time.Duration, voter fleet.HostID, a Ages) (needFull bo
 	if v == nil {
 		v = &view{open: map[fleet.HostID]bool{}}
 		w.views[voter] = v
+		w.host(now, voter).view = v
 	}
-	w.wasSilent(now, v)
+	w.wasSilent(v)
 	if v.starved != a.Starved {
 		w.queueAll()
 	}
@@ -174,11 +180,11 @@ func (w *Watch) Take(now time.Duration, voter fleet.HostID, a Ages) (needFull bo
 	}
 	for _, o := range a.Open {
 		v.open[o.Host] = true
-		*w.told(now, o.Host).from(voter) = evidence{voter: voter, open: true, heard: now, limit: protocol.SuspectAfter, session: o.Session}
+		*w.told(now, o.Host).from(voter, v) = evidence{voter: voter, view: v, open: true, heard: now, limit: protocol.SuspectAfter, session: o.Session}
 	}
 	for _, g := range a.Gone {
 		delete(v.open, g.Host)
-		*w.told(now, g.Host).from(voter) = evidence{voter: voter, cut: g.Cut, heard: now - ms(g.AgeMs), limit: protocol.SuspectAfter}
+		*w.told(now, g.Host).from(voter, v) = evidence{voter: voter, view: v, cut: g.Cut, heard: now - ms(g.AgeMs), limit: protocol.SuspectAfter}
 	}
 	w.takeSlow(now, v, voter, a)
 	w.takeStarved(now, v, a)
@@ -191,7 +197,7 @@ func (w *Watch) Take(now time.Duration, voter fleet.HostID, a Ages) (needFull bo
 // does not carry each such word.
 func (w *Watch) Still(now time.Duration, voter fleet.HostID) {
 	if v := w.views[voter]; v != nil {
-		w.wasSilent(now, v)
+		w.wasSilent(v)
 		w.told(now, voter)
 		v.at, v.overdue = now, false
 	}
@@ -199,8 +205,8 @@ func (w *Watch) Still(now time.Duration, voter fleet.HostID) {
 
 // wasSilent has the hosts of a voter that tells again looked at: they were judged by
 // its silence.
-func (w *Watch) wasSilent(now time.Duration, v *view) {
-	if v.overdue || now-v.at > voterOverdue {
+func (w *Watch) wasSilent(v *view) {
+	if v.overdue {
 		w.queueStreams(v)
 	}
 }
@@ -214,7 +220,7 @@ func (w *Watch) replaceAll(v *view, voter fleet.HostID, a Ages) {
 	for host := range v.open {
 		if s := w.hosts[host]; s != nil && !still[host] {
 			w.due.queue(s)
-			e := s.from(voter)
+			e := s.from(voter, v)
 			if !e.slow {
 				e.heard = v.at
 			}
@@ -228,7 +234,7 @@ func (w *Watch) takeSlow(now time.Duration, v *view, voter fleet.HostID, a Ages)
 	for _, host := range v.slow {
 		if s := w.hosts[host]; s != nil {
 			w.due.queue(s)
-			if e := s.from(voter); e.open {
+			if e := s.from(voter, v); e.open {
 				e.slow, e.heard, e.limit = false, now, protocol.SuspectAfter
 			}
 		}
@@ -239,7 +245,7 @@ func (w *Watch) takeSlow(now time.Duration, v *view, voter fleet.HostID, a Ages)
 			continue
 		}
 		v.slow = append(v.slow, slow.Host)
-		e := w.told(now, slow.Host).from(voter)
+		e := w.told(now, slow.Host).from(voter, v)
 		e.slow, e.heard = true, now-ms(slow.AgeMs)
 		e.limit = min(max(ms(slow.SuspectMs), protocol.SuspectAfter), maxSuspectAfter)
 	}
@@ -266,7 +272,7 @@ func (w *Watch) takeStarved(now time.Duration, v *view, a Ages) {
 func (w *Watch) takeClocks(now time.Duration, v *view, voter fleet.HostID, a Ages) {
 	for _, c := range a.Clocks {
 		if v.open[c.Host] {
-			e := w.told(now, c.Host).from(voter)
+			e := w.told(now, c.Host).from(voter, v)
 			e.clock, e.clocked = Off(c.OffMs), true
 		}
 	}
@@ -279,7 +285,7 @@ func (w *Watch) takeClocks(now time.Duration, v *view, voter fleet.HostID, a Age
 func (w *Watch) host(now time.Duration, id fleet.HostID) *watchedHost {
 	s := w.hosts[id]
 	if s == nil {
-		s = &watchedHost{id: id, noticed: now, since: now}
+		s = &watchedHost{id: id, noticed: now, since: now, view: w.views[id]}
 		w.hosts[id] = s
 		w.due.queue(s)
 		w.file(s)
@@ -309,13 +315,13 @@ func (w *Watch) queueStreams(v *view) {
 }
 
 // from is a voter's evidence about the host, made when there is none.
-func (s *watchedHost) from(voter fleet.HostID) *evidence {
+func (s *watchedHost) from(voter fleet.HostID, v *view) *evidence {
 	for i := range s.evidence {
 		if s.evidence[i].voter == voter {
 			return &s.evidence[i]
 		}
 	}
-	s.evidence = append(s.evidence, evidence{voter: voter})
+	s.evidence = append(s.evidence, evidence{voter: voter, view: v})
 	return &s.evidence[len(s.evidence)-1]
 }
 
@@ -329,17 +335,15 @@ func (w *Watch) last(s *watchedHost, now time.Duration, starved bool) (heard, li
 	slower := starved
 	for i := range s.evidence {
 		e := &s.evidence[i]
-		v := w.views[e.voter]
-		if v == nil {
-			continue
-		}
+		v := e.view
 		at, within := e.holds(v, now)
 		if !ever || at > heard {
 			heard, limit, ever, slower = at, within, true, starved || v.starved
 		}
 	}
-	// A voter's word is a sign of life of its own.
-	if v := w.views[s.id]; v != nil && (!ever || v.at > heard) {
+	// A voter's word is a sign of life of its own; one that streams from itself has no
+	// other voter to find.
+	if v := s.view; v != nil && (!ever || v.at >= heard) {
 		heard, limit, ever, slower = v.at, protocol.SuspectAfter, true, starved
 	}
 	if slower {
@@ -367,8 +371,8 @@ func (w *Watch) live(s *watchedHost, now time.Duration, starved bool) (live *evi
 	var last time.Duration
 	for i := range s.evidence {
 		e := &s.evidence[i]
-		v := w.views[e.voter]
-		if v == nil || !e.open {
+		v := e.view
+		if !e.open {
 			continue
 		}
 		at, within := e.holds(v, now)

@@ -407,6 +407,19 @@ func TestHostsOfADeadVoterHaveTimeToFindAnother(t *testing.T) {
 	s.until(orphans[0], plan.LivenessSilent, 2*time.Second)
 }
 
+// One that was cut from the others for a while does.
+func TestAVoterThatStreamsFromItselfHasNoOtherToFind(t *testing.T) {
+	s := newScene(t, 9, 3)
+	s.hangUp("h2", false)
+	s.open("h2", "h2")
+	s.run(2 * time.Second)
+	s.heardIn("h2", 1)
+	s.die("h2")
+	if took := s.until("h2", plan.LivenessSilent, 2*time.Second); took > 1100*time.Millisecond {
+		t.Errorf("silent after %s", took)
+	}
+}
+
 func TestAHostCutByItsVoterHasTimeToFindAnother(t *testing.T) {
 	s := newScene(t, 9, 3)
 	s.run(2 * time.Second)

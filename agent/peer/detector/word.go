@@ -21,6 +21,9 @@ type Teller struct {
 // Own has the next word, which the voter that leads tells itself, hold all.
 func (t *Teller) Own(self fleet.HostID) { *t = Teller{leader: self, full: true, seq: t.seq} }
 
+// TellsAll reports whether the next word to a leader will hold all.
+func (t *Teller) TellsAll(leader fleet.HostID) bool { return t.full || leader != t.leader }
+
 // Due reports whether a leader is to be told now: each AgesEvery, at once when one
 // more host is late, and at once when another leads.
 func (t *Teller) Due(now time.Duration, leader fleet.HostID, late int) bool {
@@ -31,8 +34,9 @@ func (t *Teller) Due(now time.Duration, leader fleet.HostID, late int) bool {
 // open, but for those of which it is known that they are heard as always. A new leader
 // is told of all.
 func (t *Teller) Next(now time.Duration, leader fleet.HostID, s *Streams, looked iter.Seq[*Stream], starved bool) Ages {
+	t.full = t.TellsAll(leader)
 	if leader != t.leader {
-		t.leader, t.full, t.clock = leader, true, nil
+		t.leader, t.clock = leader, nil
 	}
 	a := s.word(now, t.full, looked)
 	t.seq++
@@ -62,6 +66,17 @@ func Late(now time.Duration, looked iter.Seq[*Stream]) int {
 		}
 	}
 	return n
+}
+
+// NextLate is when one more stream is past SuspectAfter if nothing comes on it.
+func NextLate(now time.Duration, looked iter.Seq[*Stream]) time.Duration {
+	next := Never
+	for st := range looked {
+		if at := st.heard + protocol.SuspectAfter + 1; at > now {
+			next = min(next, at)
+		}
+	}
+	return next
 }
 
 // word says how old the streams are: all of them when full, else what changed since

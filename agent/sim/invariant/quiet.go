@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 
 	"skein/agent/sim/virtual"
@@ -181,7 +182,7 @@ func (q *quiescence) host(h *host) {
 	switch {
 	case q.well(h.id) && h.state != fleet.HostReady && q.old(w.heardBy):
 		q.say("host %s is up and heard since %s, and is %s", h.name, w.heardBy, h.state)
-	case w.condition == virtual.Off && h.state == fleet.HostReady && !q.s.HasCondition(fleet.FleetSubject()):
+	case w.condition == virtual.Off && h.state == fleet.HostReady && !q.s.HasCondition("fleet"):
 		q.say("host %s is off since %s, and is %s", h.name, w.since, h.state)
 	}
 }
@@ -208,19 +209,20 @@ func (q *quiescence) remains(m *machine, r *remains) {
 
 // wait says which waits have no reason any more.
 func (q *quiescence) wait(w *fleet.Condition) {
-	switch name := w.Subject.Name; w.Subject.Kind {
-	case fleet.SubjectService:
+	kind, name, _ := strings.Cut(w.Subject, ":")
+	switch kind {
+	case "service":
 		v := q.c.model.services[name]
 		if v == nil || v.draining {
 			q.say("%s waits (%s), and is deleted", w.Subject, w.Code)
 		} else if n := q.hostCounts(v); n.healthy == v.newest().desired && n.present == n.healthy {
 			q.say("%s waits (%s), and has all it wants", w.Subject, w.Code)
 		}
-	case fleet.SubjectTask:
+	case "task":
 		if q.c.model.waiting[fleet.TaskID(name)] == nil {
 			q.say("%s waits (%s), and needs no host", w.Subject, w.Code)
 		}
-	case fleet.SubjectFleet:
+	case "fleet":
 		for _, h := range q.c.model.hosts {
 			if h.state != fleet.HostForgotten && (h.state != fleet.HostReady || !q.well(h.id)) {
 				return

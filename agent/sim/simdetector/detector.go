@@ -1,352 +1,261 @@
 package simdetector
 
 import (
-	"cmp"
 	"maps"
 	"slices"
 	"time"
 
+	"skein/agent/peer/detector"
 	"skein/agent/peer/protocol"
 	"skein/agent/plan"
 	"skein/agent/sim/virtual"
 	"skein/raftfsm/fleet"
 )
 
-// Detector are one leader's view of the fleet, from its election to Close or to the
+// Detector runs one leader's view of the fleet, from its election to Close or to the
 // end of its agent.
 type Detector struct {
 	m           *Membership
 	leader      fleet.HostID
 	run         *virtual.Run
-	began       time.Duration
 	phase       time.Duration // of its ticks
 	closed      bool
 	onChange    func()
 	sendingAges bool
 
-	views     []*view        // by voter
-	order     []*watchedHost // by host
-	hosts     map[fleet.HostID]*watchedHost
-	suspects  map[fleet.HostID]*watchedHost // not alive by its stream
-	witnesses witnessSet
-
-	liveness   plan.FleetLiveness
-	livenessAt time.Duration
-}
-
-// view is what the leader knows of one voter's streams.
-type view struct {
-	voter  fleet.HostID
-	known  bool // it has told at all
-	linked bool // it tells: what it has now counts
-	at     time.Duration
-	last   ledger // else what it told last
-	timer  *virtual.Timer
-}
-
-// watchedHost is one host as the leader sees it.
-type watchedHost struct {
-	id       fleet.HostID
-	zone     string
-	state    fleet.HostState
-	noticed  time.Duration
-	liveness plan.Liveness
-	since    time.Duration
-	session  uint64 // of the stream that it is alive by; 0: by none
-
-	verdict   plan.Liveness // what witnesses found; LivenessUnknown for nothing that counts
-	verdictAt time.Duration
-	again     time.Duration // not to be asked about before
-	probing   bool
-	disturbed bool // the network changed while it was being asked about
-	forced    bool
-	asked     int          // how often witnesses were
-	unfound   int          // how often they found silence, since anything changed
-	reached   *watchedHost // the witness that found it last; nil when that finds it no more
-
-	suspect, able, eligible bool // see file
-
-	timer *virtual.Timer // the next look
-	due   time.Duration
+	watch    *detector.Watch
+	voters   []fleet.HostID        // sorted, itself among them
+	telling  map[fleet.HostID]bool // voters whose words come
+	asks     map[fleet.HostID]*asks
+	asking   int // hosts that witnesses look at now
+	timer    *virtual.Timer
+	due      time.Duration
+	liveness plan.FleetLiveness
+	uneasy   bool // a host was not alive when liveness was made
+	made     time.Duration
 }
 
 // Detector begins the view of a new leader: unknown at first, with the ages that
 // voters have. They end with life.
 func (m *Membership) Detector(leader fleet.HostID, run *virtual.Run) *Detector {
-	e := &Detector{
-		m: m, leader: leader, run: run, began: m.time.Now(), phase: m.chance.Between(0, protocol.WatchEvery-1),
-		hosts: map[fleet.HostID]*watchedHost{}, suspects: map[fleet.HostID]*watchedHost{}, witnesses: witnessSet{zones: map[string]*zone{}},
+	d := &Detector{
+		m: m, leader: leader, run: run, phase: m.chance.Between(0, protocol.WatchEvery-1),
+		watch: detector.NewWatch(leader), telling: map[fleet.HostID]bool{}, asks: map[fleet.HostID]*asks{},
 	}
-	for h := range e.state().Hosts() {
-		e.know(h.ID)
+	d.watch.Begin(m.time.Now())
+	for h := range d.state().Hosts() {
+		d.know(h.ID)
 	}
-	e.takeVoters()
-	e.after(protocol.NeverSeenAfter, e.pollAll)
-	m.detectors = append(m.detectors, e)
-	run.OnEnd(e.Close)
-	return e
+	m.detectors = append(m.detectors, d)
+	for _, other := range m.detectors {
+		other.unlink() // who has a link to both tells the newer
+	}
+	m.voter(leader).teller.Own(leader)
+	d.takeVoters()
+	d.arm(m.time.Now())
+	run.OnEnd(d.Close)
+	return d
 }
 
 // Close ends the view; closing twice, or nil, is harmless.
-func (e *Detector) Close() {
-	if e == nil || e.closed {
+func (d *Detector) Close() {
+	if d == nil || d.closed {
 		return
 	}
-	e.closed = true
-	e.m.detectors = slices.DeleteFunc(e.m.detectors, func(o *Detector) bool { return o == e })
+	d.closed = true
+	d.m.detectors = slices.DeleteFunc(d.m.detectors, func(o *Detector) bool { return o == d })
+	for _, other := range d.m.detectors {
+		other.link()
+	}
 }
 
 // OnChange has f called after sights have changed, as long as this view lasts.
-func (e *Detector) OnChange(f func()) { e.onChange = f }
+func (d *Detector) OnChange(f func()) { d.onChange = f }
 
 // Applied tells what an entry touched in the leader's State: new hosts, lives and
 // voters are known by it.
-func (e *Detector) Applied(t fleet.ChangeSet) {
-	if e.closed {
+func (d *Detector) Applied(t fleet.ChangeSet) {
+	if d.closed {
 		return
 	}
-	for id := range t.HostRows() {
-		if s := e.know(id); s != nil {
-			e.doubt(s)
-			e.arm(s, e.m.time.Now())
-		}
+	for _, id := range t.Hosts {
+		d.liveness = plan.FleetLiveness{}
+		d.know(id)
+		d.freshAsks(id)
 	}
-	if t.Any(fleet.SubjectVoters) {
-		e.takeVoters()
+	if t.Voters {
+		d.takeVoters()
+	}
+	if t.Voters || len(t.Hosts) > 0 {
+		d.arm(d.m.time.Now())
 	}
 }
 
 // Probe has witnesses look at hosts that are suspect, soon.
-func (e *Detector) Probe(hosts []fleet.HostID) {
+func (d *Detector) Probe(hosts []fleet.HostID) {
+	if d.closed {
+		return
+	}
+	d.watch.Force(hosts)
 	for _, id := range hosts {
-		if s := e.hosts[id]; s != nil && !e.closed {
-			s.forced = true
-			e.arm(s, e.m.time.Now())
+		d.asks[id].release(0)
+	}
+	d.arm(d.m.time.Now())
+}
+
+// Liveness is what the leader sees; the value does not change. It is made anew when
+// a sight has changed and, while a host is not alive, when it is 100 ms old: the
+// ages of hosts that are alive are as old as the value.
+func (d *Detector) Liveness() plan.FleetLiveness {
+	now := d.m.time.Now()
+	if d.closed {
+		return plan.FleetLiveness{Hosts: map[fleet.HostID]plan.HostLiveness{}}
+	}
+	if d.liveness.Hosts == nil || d.uneasy && now-d.made >= protocol.LivenessEvery {
+		d.hearStill()
+		d.liveness, d.made, d.uneasy = d.watch.Liveness(now, nil), now, false
+		for _, h := range d.liveness.Hosts {
+			d.uneasy = d.uneasy || h.Liveness != plan.LivenessAlive
 		}
+	}
+	return d.liveness
+}
+
+func (d *Detector) state() *fleet.State { return d.m.cfg.State(d.leader) }
+
+// know tells of a host of State, or that there is none of that name.
+func (d *Detector) know(id fleet.HostID) {
+	if row := d.state().Host(id); row != nil && row.State != fleet.HostForgotten {
+		d.watch.KnowHost(d.m.time.Now(), detector.Host{ID: id, Zone: row.Zone, State: row.State})
+	} else {
+		d.watch.Forget(id)
+		delete(d.asks, id)
 	}
 }
 
-func (e *Detector) state() *fleet.State { return e.m.cfg.State(e.leader) }
-
-// know is a host of State, or nil when there is none of that name.
-func (e *Detector) know(id fleet.HostID) *watchedHost {
-	row := e.state().Host(id)
-	s := e.hosts[id]
-	if row == nil || row.State == fleet.HostForgotten {
-		if s != nil {
-			e.forget(s)
-		}
-		return nil
-	}
-	if s == nil {
-		now := e.m.time.Now()
-		s = &watchedHost{id: id, zone: row.Zone, state: row.State, noticed: now, since: now}
-		e.hosts[id] = s
-		e.order = insert(e.order, s)
-		e.witnesses.add(s)
-		e.file(s)
-		if now > e.began {
-			e.arm(s, now+protocol.NeverSeenAfter)
-		}
-		e.changed()
-	}
-	if s.zone != row.Zone || s.state != row.State {
-		e.witnesses.remove(s)
-		s.zone, s.state = row.Zone, row.State
-		e.witnesses.add(s)
-		e.file(s)
-	}
-	return s
-}
-
-func (e *Detector) forget(s *watchedHost) {
-	s.timer.Stop()
-	delete(e.hosts, s.id)
-	delete(e.suspects, s.id)
-	e.order = remove(e.order, s)
-	e.witnesses.remove(s)
-	e.changed()
-}
-
-// takeVoters begins views of new voters and drops those of old ones.
-func (e *Detector) takeVoters() {
-	voters := map[fleet.HostID]bool{e.leader: true}
-	for v := range e.state().Voters() {
+// takeVoters begins to hear new voters and drops what old ones told.
+func (d *Detector) takeVoters() {
+	voters := map[fleet.HostID]bool{d.leader: true}
+	for v := range d.state().Voters() {
 		voters[v.Host] = true
 	}
-	for _, v := range slices.Clone(e.views) {
-		if voters[v.voter] {
-			delete(voters, v.voter)
+	d.voters = slices.Sorted(maps.Keys(voters))
+	d.watch.KnowVoters(d.voters)
+	d.unlink()
+	d.link()
+}
+
+// tells reports whether a voter's words are for this leader, and reach it.
+func (d *Detector) tells(voter fleet.HostID) bool {
+	if !slices.Contains(d.voters, voter) {
+		d.takeVoters() // it may vote since a moment ago
+	}
+	return d.m.leaderOf(voter) == d && slices.Contains(d.voters, voter)
+}
+
+// unlink notes when voters told last that tell no more.
+func (d *Detector) unlink() {
+	for _, voter := range slices.Sorted(maps.Keys(d.telling)) {
+		if slices.Contains(d.voters, voter) && d.m.leaderOf(voter) == d {
 			continue
 		}
-		v.timer.Stop()
-		e.views = slices.DeleteFunc(e.views, func(o *view) bool { return o == v })
-		e.after(0, func() { e.pollHost(e.hostsOf(v)) })
+		delete(d.telling, voter)
+		d.watch.Still(d.m.time.Now(), voter)
+		if v := d.m.voters[voter]; v != nil {
+			v.teller.Told(false, nil)
+		}
+		d.arm(d.m.time.Now())
 	}
-	for _, voter := range slices.Sorted(maps.Keys(voters)) {
-		v := &view{voter: voter}
-		e.views = append(e.views, v)
-		e.link(v)
-	}
-	slices.SortFunc(e.views, func(a, b *view) int { return cmp.Compare(a.voter, b.voter) })
 }
 
-func (e *Detector) viewOf(voter fleet.HostID) *view {
-	for _, v := range e.views {
-		if v.voter == voter {
-			return v
+// link has voters tell that can.
+func (d *Detector) link() {
+	for _, voter := range d.voters {
+		if !d.telling[voter] && d.m.leaderOf(voter) == d {
+			d.m.voter(voter).soon()
 		}
 	}
-	return nil
 }
 
-// unlink keeps what voters told last that cannot tell more.
-func (e *Detector) unlink() {
-	for _, v := range e.views {
-		if !v.linked || e.tells(v.voter) {
-			continue
-		}
-		v.linked, v.at, v.last = false, e.m.time.Now(), maps.Clone(e.m.voters[v.voter])
-		if s := e.hosts[v.voter]; s != nil {
-			e.arm(s, v.at)
-		}
-		// All its hosts in one event: they have time to find another voter.
-		e.after(protocol.NeverSeenAfter+1, func() { e.pollHost(e.hostsOf(v)) })
+// take notes a voter's word; true when it has to tell all.
+func (d *Detector) take(voter fleet.HostID, ages detector.Ages) (needAll bool) {
+	needAll = d.watch.Take(d.m.time.Now(), voter, ages)
+	for _, o := range ages.Open {
+		d.know(o.Host)
+		d.asks[o.Host].release(0)
 	}
+	for _, g := range ages.Gone {
+		d.know(g.Host)
+	}
+	if !needAll {
+		d.telling[voter] = true
+	}
+	d.arm(d.m.time.Now())
+	return needAll
 }
 
-// tells reports whether a voter's words reach this leader.
-func (e *Detector) tells(voter fleet.HostID) bool {
-	leader, said := e.m.follows[voter]
-	return e.m.net.Linked(e.leader, voter) && (!said || leader == e.leader || voter == e.leader)
-}
-
-func (e *Detector) linkAll() {
-	for _, v := range e.views {
-		e.link(v)
+// hearStill brings the words of voters that go on telling: that all is as before.
+func (d *Detector) hearStill() {
+	for voter := range d.telling {
+		d.watch.Still(d.m.time.Now(), voter)
 	}
 }
 
-// link has a voter tell all it has, when it next tells.
-func (e *Detector) link(v *view) {
-	if v.linked || v.timer.Waiting() || !e.tells(v.voter) {
-		return
+// look has the hosts looked at that are due, and witnesses asked.
+func (d *Detector) look() {
+	now := d.m.time.Now()
+	d.hearStill()
+	for _, ask := range d.watch.Step(now, d.m.starved[d.leader], detector.MaxExamined-d.asking) {
+		d.ask(ask)
 	}
-	var wait time.Duration
-	if v.voter != e.leader {
-		wait = e.m.chance.Between(0, protocol.AgesEvery)
+	if d.watch.Changed() {
+		d.changed()
 	}
-	v.timer = e.after(wait, func() {
-		if v.linked || !e.tells(v.voter) {
-			return
-		}
-		before := e.hostsOf(v)
-		v.known, v.linked, v.last = true, true, nil
-		e.pollHost(append(append(before, e.hostsOf(v)...), v.voter))
-	})
-}
-
-// ledger is what the leader knows of a voter's streams.
-func (e *Detector) ledger(v *view) ledger {
-	if v.linked {
-		return e.m.voters[v.voter]
-	}
-	return v.last
-}
-
-func (e *Detector) hostsOf(v *view) []fleet.HostID { return slices.Collect(maps.Keys(e.ledger(v))) }
-
-// agesTold takes note of a change of one stream, when its voter next tells.
-func (e *Detector) agesTold(voter, host fleet.HostID) {
-	s := e.know(host)
-	if s == nil {
-		return
-	}
-	if e.viewOf(voter) == nil {
-		e.takeVoters() // it may vote since a moment ago
-	}
-	wait := time.Duration(0)
-	if voter != e.leader && s.liveness != plan.LivenessAlive {
-		wait = e.m.chance.Between(0, protocol.AgesEvery)
-	}
-	e.arm(s, e.m.time.Now()+wait)
+	d.arm(max(now+1, d.watch.Wake(func(voter fleet.HostID) bool { return d.telling[voter] })))
 }
 
 // netChanged looks again at what a change of the network may have changed.
-func (e *Detector) netChanged(id fleet.HostID) {
-	e.linkAll()
-	switch {
-	case id == e.leader:
-		e.after(0, e.pollAll) // it goes on after it stood still
-	case id != "":
-		e.disturb(e.suspects[id])
-	default:
-		for _, id := range slices.Sorted(maps.Keys(e.suspects)) {
-			e.disturb(e.suspects[id])
-		}
-	}
-}
-
-// disturb has a host asked about again that was judged in another network.
-func (e *Detector) disturb(s *watchedHost) {
-	if s == nil {
+func (d *Detector) netChanged(id fleet.HostID) {
+	d.link()
+	if id == d.leader {
+		d.arm(d.m.time.Now()) // it goes on after it stood still
 		return
 	}
-	if s.probing {
-		s.disturbed = true
-		return
-	}
-	e.doubt(s)
-	if s.again > 0 {
-		e.arm(s, s.again)
-	}
-}
-
-// doubt has a verdict looked at again when it would be in a fleet that looks all
-// the time.
-func (e *Detector) doubt(s *watchedHost) {
-	s.unfound = 0
-	wait := protocol.AgainAnswered
-	if s.verdict == plan.LivenessSilent {
-		wait = protocol.AgainSilent
-	}
-	if s.again > e.m.time.Now()+wait {
-		s.again = e.m.time.Now() + e.m.chance.Between(0, wait)
-	}
+	d.freshAsks(id)
 }
 
 // after runs f at the first tick after a while.
-func (e *Detector) after(d time.Duration, f func()) *virtual.Timer {
-	now := e.m.time.Now()
-	ticks := (now + d - e.phase + protocol.WatchEvery - 1) / protocol.WatchEvery
-	return e.run.After(ticks*protocol.WatchEvery+e.phase-now, func() {
-		if !e.closed {
+func (d *Detector) after(wait time.Duration, f func()) *virtual.Timer {
+	now := d.m.time.Now()
+	ticks := (now + wait - d.phase + protocol.WatchEvery - 1) / protocol.WatchEvery
+	return d.run.After(ticks*protocol.WatchEvery+d.phase-now, func() {
+		if !d.closed {
 			f()
 		}
 	})
 }
 
-// arm has a host looked at by a time.
-func (e *Detector) arm(s *watchedHost, at time.Duration) {
-	if at >= never || s.timer.Waiting() && s.due <= at {
+// arm has the leader look by a time.
+func (d *Detector) arm(at time.Duration) {
+	if at == detector.Never || d.timer.Waiting() && d.due <= at {
 		return
 	}
-	s.timer.Stop()
-	s.due = at
-	s.timer = e.after(at-e.m.time.Now(), func() { e.pollHost([]fleet.HostID{s.id}) })
+	d.timer.Stop()
+	d.due = at
+	d.timer = d.after(max(0, at-d.m.time.Now()), d.look)
 }
 
 // changed says that there is something new to see.
-func (e *Detector) changed() {
-	e.liveness = plan.FleetLiveness{}
-	if e.sendingAges {
+func (d *Detector) changed() {
+	d.liveness = plan.FleetLiveness{}
+	if d.sendingAges {
 		return
 	}
-	e.sendingAges = true
-	e.run.After(sendAgesAfter, func() {
-		e.sendingAges = false
-		if !e.closed && e.onChange != nil {
-			e.onChange()
+	d.sendingAges = true
+	d.run.After(sendAgesAfter, func() {
+		d.sendingAges = false
+		if !d.closed && d.onChange != nil {
+			d.onChange()
 		}
 	})
 }

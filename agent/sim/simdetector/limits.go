@@ -3,12 +3,14 @@ package simdetector
 import "time"
 
 // Times that only the simulation has; the failure detector's are those of
-// agent/peer/protocol.
+// agent/peer/protocol and agent/peer/detector.
 const (
 	gossipPing = 500 * time.Millisecond // a ring's member pings one other each
-	// maxUnfound is how often silence is asked about while nothing changes.
-	maxUnfound = 16
+	// What witnesses find is not asked again while nothing changes: after so many
+	// asks, and so long that a machine which hangs has been found to.
+	enoughAsks = 16
+	enoughOff  = 3 // of a machine without power nobody finds anything else
+	enoughTime = 12 * time.Second
 	// sendAgesAfter is how long after a tick its changes are told, all at once.
 	sendAgesAfter = time.Millisecond
-	never         = time.Duration(1 << 62)
 )

@@ -140,8 +140,8 @@ func TestAHostIsHeardInTheSessionOfItsNewestLiveStream(t *testing.T) {
 	want(0)
 	r.sights.Opened(name(9), name(2), 2)
 	want(2)
-	if r.told != told+2 {
-		t.Errorf("%d changes were told, want 2", r.told-told)
+	if r.told < told+2 {
+		t.Errorf("%d changes were told, want one for each session", r.told-told)
 	}
 	r.sights.Opened(name(9), name(3), 3)
 	want(3)
@@ -167,7 +167,7 @@ func TestAHostThatNoVoterEverHeardIsSuspectAfterThreeSeconds(t *testing.T) {
 	before := r.state
 	grown := fleetOf(t, 10, 3)
 	r.state = grown
-	r.detector.Applied(fleet.ChangeSetOf(fleet.HostSubject(name(10))))
+	r.detector.Applied(fleet.ChangeSet{Hosts: ids(10)})
 	if s := r.sight(10); s.Liveness != plan.LivenessUnknown || s.Age >= 0 {
 		t.Errorf("%+v", s)
 	}
@@ -178,7 +178,7 @@ func TestAHostThatNoVoterEverHeardIsSuspectAfterThreeSeconds(t *testing.T) {
 		t.Errorf("heard %s ago", s.Age)
 	}
 	r.state = before
-	r.detector.Applied(fleet.ChangeSetOf(fleet.HostSubject(name(10))))
+	r.detector.Applied(fleet.ChangeSet{Hosts: ids(10)})
 	if _, ok := r.detector.Liveness().Hosts[name(10)]; ok {
 		t.Error("a host that State forgot is still seen")
 	}
@@ -188,7 +188,7 @@ func TestAHostCutByItsVoterHasTimeToFindAnother(t *testing.T) {
 	r := newRig(t, 9, 3, 1, simdetector.Mutants{})
 	r.run(2 * time.Second)
 	r.sights.Cut(name(9), r.home(9))
-	r.never(9, plan.LivenessSuspect, 2700*time.Millisecond)
+	r.never(9, plan.LivenessSuspect, 2400*time.Millisecond)
 	r.sights.Opened(name(9), name(2), 1)
 	r.never(9, plan.LivenessSuspect, 5*time.Second)
 	r.sights.Closed(name(9), name(2))
@@ -235,22 +235,24 @@ func TestALeaderThatStoodStillActsOnWhatItKnewUntilItHears(t *testing.T) {
 func TestALeaderThatNobodyFollowsHearsNobody(t *testing.T) {
 	r := newRig(t, 9, 3, 1, simdetector.Mutants{})
 	r.run(2 * time.Second)
-	for i := 1; i <= 3; i++ {
-		r.sights.Follow(name(i), name(2))
-	}
+	old := r.detector
+	r.detector = nil // it still believes that it leads
+	r.lead(2)
 	r.run(5 * time.Second)
 	for i := 1; i <= 9; i++ {
 		// Its own stream is its own; of the others it knows only what witnesses say.
-		if s := r.sight(i); s.Liveness != plan.LivenessAlive || s.Age > time.Second != (r.home(i) != name(1) && i != 1) {
+		if s := old.Liveness().Hosts[name(i)]; s.Liveness != plan.LivenessAlive || s.Age > time.Second != (r.home(i) != name(1) && i != 1) {
 			t.Errorf("%s is %+v to a leader of old", name(i), s)
 		}
-	}
-	r.lead(2)
-	r.run(time.Second)
-	for i := 1; i <= 9; i++ {
 		if s := r.sight(i); s.Liveness != plan.LivenessAlive || s.Age > 0 {
 			t.Errorf("%s is %+v", name(i), s)
 		}
+	}
+	r.net.Set(name(2), virtual.Off)
+	r.detector.Close()
+	r.run(5 * time.Second)
+	if s := old.Liveness().Hosts[name(4)]; r.home(4) != name(2) && (s.Liveness != plan.LivenessAlive || s.Age > 0) {
+		t.Errorf("%s is %+v once there is no other leader", name(4), s)
 	}
 }
 
@@ -259,6 +261,7 @@ func TestClocksAreTheMedianAgainstTheLeaders(t *testing.T) {
 	r.run(2 * time.Second)
 	want := func(offset time.Duration, samples int) {
 		t.Helper()
+		r.run(time.Second) // until it is told
 		if s := r.detector.Liveness(); s.ClockOffset != offset || s.ClockSamples != samples {
 			t.Errorf("%s of %d, want %s of %d", s.ClockOffset, s.ClockSamples, offset, samples)
 		}
