@@ -1,6 +1,5 @@
 // Command mutants breaks rules of Skein one at a time and counts who notices: the unit tests, the simulator, both or
-// nobody. It draws N breaks (mutants) from the lines of all packages by a seed, puts each under the tests by an overlay
-// of the go command, so that no file is edited, and prints a table with totals. What survives everything is a rule
+// nobody. It draws N XX What survives everything is a rule
 // that no test holds: it gets a test, or, where the broken program does what the whole one does, a line in
 // equivalent.txt.
 //
@@ -12,7 +11,6 @@
 package main
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"flag"
@@ -20,6 +18,7 @@ import (
 	"os"
 	"os/signal"
 	"path/filepath"
+	"slices"
 	"strings"
 	"syscall"
 )
@@ -43,9 +42,9 @@ func main() {
 	flag.Uint64Var(&o.seed, "seed", 1, "which draw")
 	flag.StringVar(&o.packages, "packages", "", "draw from packages below these paths only, with commas between")
 	flag.StringVar(&o.only, "only", "", "run the drawn mutants with these ids again, with commas between")
-	flag.StringVar(&o.folder, "folder", filepath.Join(os.TempDir(), "skein-mutants"), "where results and the cache are")
+	flag.StringVar(&o.folder, "folder", filepath.Join(os.TempDir(), "skein-mutants"), "where results are kept")
 	flag.IntVar(&o.lives, "lives", 60, "how many lives the simulator lives for a mutant")
-	flag.BoolVar(&o.own, "own", false, "run only the tests of the broken package: a first sieve")
+	flag.BoolVar(&o.own, "own", false, "run only the tests of the broken package")
 	flag.BoolVar(&o.list, "list", false, "print the draw and what is known of it, run nothing")
 	flag.Parse()
 	if err := run(ctx, o); err != nil {
@@ -53,6 +52,8 @@ func main() {
 		os.Exit(1)
 	}
 }
+
+var errInterrupted = errors.New("interrupted; the same command goes on from here")
 
 func run(ctx context.Context, o options) error {
 	m, err := loadModule(ctx)
@@ -67,60 +68,110 @@ func run(ctx context.Context, o options) error {
 	if err != nil {
 		return err
 	}
-	results, err := openResults(o.folder)
+	known, err := openResults(o.folder)
 	if err != nil {
 		return err
 	}
-	defer results.close()
-	only := splitList(o.only)
+	defer known.close()
+	choose := func() (drawn, skipped []site) {
+		return draw(sites, o.seed, o.count, equivalents, func(s site) bool { return !known.invalid(s.ID) })
+	}
 	if o.list {
-		drawn, skipped := draw(sites, o.seed, o.count, equivalents, func(s site) bool { return !results.invalid(s.ID) })
-		results.print(os.Stdout, drawn, skipped, m.tree)
+		drawn, skipped := choose()
+		known.print(os.Stdout, drawn, skipped, m.tree)
 		return nil
 	}
-	b, err := newRig(m, o.folder, o.lives, o.own)
+	r, err := newRig(m, o.folder, o.lives)
 	if err != nil {
 		return err
 	}
-	defer b.close()
-	// The draw is made again after each mutant that does not compile: the next in order takes its place.
+	defer r.close()
+	drawn, skipped, err := compiled(ctx, r, known, choose)
+	if ctx.Err() != nil {
+		return errInterrupted
+	}
+	if err != nil {
+		return err
+	}
+	if len(skipped)*10 > o.count {
+		return fmt.Errorf("equivalent.txt excludes %d of %d; at most 10 %% may be excluded", len(skipped), o.count)
+	}
+	defer func() { known.print(os.Stdout, drawn, skipped, m.tree) }()
+	only := splitList(o.only)
+	for _, id := range only {
+		delete(known.byID, id)
+	}
+	steps := []func(context.Context, *rig, *results, site) error{sieve, finish}
+	if o.own {
+		steps = steps[:1]
+	}
+	for _, step := range steps {
+		for _, s := range known.due(drawn, m.tree, only) {
+			err := step(ctx, r, known, s)
+			if ctx.Err() != nil {
+				return errInterrupted
+			}
+			if err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// sieve runs the tests of the mutant's package: what they catch, most do, is known soon.
+func sieve(ctx context.Context, r *rig, known *results, s site) error {
+	if before := known.byID[s.ID]; before.Tree == r.m.tree && before.Unit != "" || caught(before.Unit) {
+		return nil
+	}
+	by, err := r.sieve(ctx, s)
+	if err != nil {
+		return err
+	}
+	if !caught(by) {
+		fmt.Printf("%s %s:%d %s: %s\n         its own tests: %s\n", s.ID, s.File, s.Line, s.Operator, s.Text, by)
+	}
+	return known.add(result{site: s, Tree: r.m.tree, Unit: by})
+}
+
+// finish runs the tests of the importers, where that may still tell, and the simulator.
+func finish(ctx context.Context, r *rig, known *results, s site) (err error) {
+	one := known.byID[s.ID]
+	if !caught(one.Unit) {
+		if one.Unit, err = r.importers(ctx, s, one.Unit); err != nil {
+			return err
+		}
+	}
+	if one.Sim, err = r.simulate(ctx, s); err != nil {
+		return err
+	}
+	one.site, one.Tree = s, r.m.tree
+	fmt.Printf("%s %s:%d %s: %s\n         unit: %s, simulator: %s\n",
+		s.ID, s.File, s.Line, s.Operator, s.Text, one.Unit, one.Sim)
+	return known.add(one)
+}
+
+// compiled draws until all that is drawn compiles: the next in order takes the place of what does not.
+func compiled(
+	ctx context.Context, r *rig, known *results, choose func() (drawn, skipped []site),
+) (drawn, skipped []site, err error) {
 	for {
-		drawn, skipped := draw(sites, o.seed, o.count, equivalents, func(s site) bool { return !results.invalid(s.ID) })
-		if len(skipped)*10 > o.count {
-			return fmt.Errorf("equivalent.txt excludes %d of %d; at most 10 %% may be excluded", len(skipped), o.count)
+		drawn, skipped = choose()
+		unfit, err := r.put(ctx, drawn)
+		if err != nil || len(unfit) == 0 {
+			return drawn, skipped, err
 		}
-		next := results.next(drawn, m.tree, only, o.own)
-		if next == nil {
-			results.print(os.Stdout, drawn, skipped, m.tree)
-			return nil
-		}
-		only = without(only, next.ID)
-		fmt.Printf("%s %s:%d %s: %s\n", next.ID, next.File, next.Line, next.Operator, next.Text)
-		r, err := b.try(ctx, *next, results.byID[next.ID])
-		if errors.Is(err, context.Canceled) || ctx.Err() != nil {
-			results.print(os.Stdout, drawn, skipped, m.tree)
-			return errors.New("interrupted; the same command goes on from here")
-		}
-		if err != nil {
-			return err
-		}
-		fmt.Printf("         unit: %s, simulator: %s (%.0f s)\n", r.Unit, cmp.Or(r.Sim, "not run yet"), r.Seconds)
-		if err := results.add(r); err != nil {
-			return err
+		fmt.Printf("%d of %d do not compile; others take their places\n", len(unfit), len(drawn))
+		for _, s := range drawn {
+			if slices.Contains(unfit, s.ID) {
+				if err := known.add(result{site: s, Tree: r.m.tree, Unit: invalid, Sim: invalid}); err != nil {
+					return nil, nil, err
+				}
+			}
 		}
 	}
 }
 
 func splitList(s string) []string {
 	return strings.FieldsFunc(s, func(r rune) bool { return r == ',' || r == ' ' })
-}
-
-func without(list []string, gone string) []string {
-	var kept []string
-	for _, one := range list {
-		if one != gone {
-			kept = append(kept, one)
-		}
-	}
-	return kept
 }

@@ -93,28 +93,28 @@ func drawnFrom(path string) bool {
 
 // simulated says whether the simulator's program holds the package at all.
 func (m *module) simulated(path string) bool {
-	i := slices.IndexFunc(m.packages, func(p listed) bool { return p.ImportPath == simulator })
-	return slices.Contains(m.packages[i].Deps, path)
+	return slices.Contains(m.packages[m.at(simulator)].Deps, path)
 }
 
-// testers are the packages whose unit tests may notice a break in path: its own, then those that import it. The
-// simulator is counted apart.
-func (m *module) testers(path string) []string {
-	var own, others []string
+func (m *module) tested(path string) bool {
+	p := m.packages[m.at(path)]
+	return len(p.TestGoFiles)+len(p.XTestGoFiles) > 0
+}
+
+// importers are the packages with tests that import path, or whose tests do. The simulator is counted apart.
+func (m *module) importers(path string) (paths []string) {
 	for _, p := range m.packages {
-		if len(p.TestGoFiles)+len(p.XTestGoFiles) == 0 {
-			continue
-		}
-		if p.ImportPath == path {
-			own = append(own, path)
-		} else if p.ImportPath != simulator && !strings.HasPrefix(p.ImportPath, simulator+"/") &&
+		if p.ImportPath != path && m.tested(p.ImportPath) &&
+			p.ImportPath != simulator && !strings.HasPrefix(p.ImportPath, simulator+"/") &&
 			slices.Contains(slices.Concat(p.Imports, p.TestImports, p.XTestImports), path) {
-			others = append(others, p.ImportPath)
+			paths = append(paths, p.ImportPath)
 		}
 	}
-	return append(own, others...)
+	return paths
 }
 
-func (m *module) dir(path string) string {
-	return m.packages[slices.IndexFunc(m.packages, func(p listed) bool { return p.ImportPath == path })].Dir
+func (m *module) at(path string) int {
+	return slices.IndexFunc(m.packages, func(p listed) bool { return p.ImportPath == path })
 }
+
+func (m *module) dir(path string) string { return m.packages[m.at(path)].Dir }

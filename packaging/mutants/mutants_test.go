@@ -13,27 +13,29 @@ import (
 	"time"
 )
 
-// broken is what becomes of the body of a function by one operator, each break in its order.
-func broken(t *testing.T, signature, body, operator string) []string {
+// broken is what becomes of the body of a function by one operator, each break in its order: by itself, and with its
+// switch.
+func broken(t *testing.T, signature, body, operator string) (plain, both []string) {
 	t.Helper()
 	source := "package p\n\nfunc f" + signature + " {\n" + body + "\n}\n"
 	found, err := sitesOf("p", "p.go", []byte(source))
 	if err != nil {
 		t.Fatal(err)
 	}
-	var texts []string
+	number(found)
 	for _, s := range found {
 		if s.Operator != operator {
 			continue
 		}
-		text := source[:s.from] + s.replacement + source[s.to:]
+		text := switched(source, 0, len(source), []site{s})
 		if _, err := parser.ParseFile(token.NewFileSet(), "p.go", text, 0); err != nil {
 			t.Errorf("%s leaves what is no Go: %v\n%s", operator, err, text)
 		}
-		text = strings.TrimSuffix(strings.SplitN(text, "{\n", 2)[1], "\n}\n")
-		texts = append(texts, text)
+		text = strings.ReplaceAll(strings.ReplaceAll(text, mark+s.ID+"*/", ""), s.on(), "ON")
+		both = append(both, strings.TrimSuffix(strings.SplitN(text, "{\n", 2)[1], "\n}\n"))
+		plain = append(plain, s.replacement)
 	}
-	return texts
+	return plain, both
 }
 
 func TestEachOperatorBreaksAsItsNameSays(t *testing.T) {
@@ -41,34 +43,53 @@ func TestEachOperatorBreaksAsItsNameSays(t *testing.T) {
 		operator, signature, body string
 		want                      []string
 	}{
-		{negate, "()", "if a { b() }", []string{"if !(a) { b() }"}},
+		{negate, "()", "if a { b() }", []string{"!(a)"}},
 		{negate, "()", "if err != nil { b() }", nil},
-		{dropGuard, "() error", "if err != nil { return err }", []string{"if false && (err != nil) { return err }"}},
+		{dropGuard, "() error", "if err != nil { return err }", []string{"false && (err != nil)"}},
 		{dropGuard, "()", "if a { b() }", nil},
-		{boundary, "()", "x = a < b", []string{"x = a <= b"}},
-		{reverse, "()", "x = a.Epoch == b", []string{"x = a.Epoch >= b"}},
+		{boundary, "()", "x = a < b", []string{"a <= b"}},
+		{reverse, "()", "x = a.Epoch == b", []string{"a.Epoch >= b"}},
 		{reverse, "()", "x = size < b", nil},
-		{connective, "()", "x = a && b", []string{"x = (a || b)"}},
-		{dropOperand, "()", "x = a || b", []string{"x = (a || (false && (b)))"}},
-		{offByOne, "()", "x = a[1:n-2]", []string{"x = a[2:n-2]", "x = a[1:n-3]"}},
-		{plusMinus, "()", "x = a - b", []string{"x = (a + b)"}},
-		{drop, "()", "x.y = a", []string{"_ = func() { x.y = a }"}},
-		{drop, "()", "m.mu.Lock()\nm.log.Info(a)\nput(a)", []string{"m.mu.Lock()\nm.log.Info(a)\n_ = func() { put(a) }"}},
-		{dropAppend, "()", "x = append(x, a)", []string{"_ = func() { x = append(x, a) }"}},
-		{dropDefer, "()", "defer f.Close()\ndefer done(a)", []string{"defer f.Close()\n_ = func() { defer done(a) }"}},
-		{loseError, "() (int, error)", "return 1, err", []string{"return 1, func(error) error { return nil }(err)"}},
+		{connective, "()", "x = a && b", []string{"a || b"}},
+		{dropOperand, "()", "x = a || b", []string{"a"}},
+		{offByOne, "()", "x = a[1:n-2]", []string{"2", "n - 3"}},
+		{offByOne, "()", "x = n < 2", []string{"n < 3"}},
+		{plusMinus, "()", "x = a - b", []string{"a + b"}},
+		{minMax, "()", "x = min(a, b)", []string{"max(a, b)"}},
+		{flip, "() bool", "return true", []string{"false"}},
+		{loseError, "() (int, error)", "return 1, err", []string{"nil"}},
 		{loseError, "() (int, error)", "return g()", nil},
 		{loseError, "() (int, error)", "return 1, nil", nil},
-		{returnEarly, "() (int, *T)", "a()\nb()\nreturn c()", []string{"a()\nreturn *new(int), *new(*T); b()\nreturn c()"}},
-		{returnEarly, "()", "m.Lock()\na()\nm.Unlock()", nil},
-		{flip, "() bool", "return true", []string{"return false"}},
-		{minMax, "()", "x = min(a, b)", []string{"x = max(a, b)"}},
-		{skipCase, "()", "switch a {\ncase 1:\nb()\ndefault:\nc()\n}", []string{
-			"switch a {\ncase 1:\nif func() bool { return false }() { b() }\ndefault:\nc()\n}",
-		}},
-		{stopLoop, "()", "for { continue }", []string{"for { break }"}},
 	} {
-		if got := broken(t, c.signature, c.body, c.operator); !slices.Equal(got, c.want) {
+		if got, _ := broken(t, c.signature, c.body, c.operator); !slices.Equal(got, c.want) {
+			t.Errorf("%s of %q:\n got %q\nwant %q", c.operator, c.body, got, c.want)
+		}
+	}
+}
+
+func TestABreakAndWhatIsWholeStandInOneProgram(t *testing.T) {
+	for _, c := range []struct {
+		operator, signature, body string
+		want                      []string
+	}{
+		{boundary, "()", "x = a < b", []string{"x = (ON && (a <= b) || !ON && (a < b))"}},
+		{plusMinus, "()", "x = a - b", []string{"x = skeinPick(ON, a + b, a - b)"}},
+		{drop, "()", "x.y = a", []string{"if !ON { x.y = a }"}},
+		{drop, "()", "m.mu.Lock()\nm.log.Info(a)\nput(a)", []string{"m.mu.Lock()\nm.log.Info(a)\nif !ON { put(a) }"}},
+		{drop, "()", "for ; a; i++ {}\nif x = b(); x {}", nil},
+		{dropAppend, "()", "x = append(x, a)", []string{"if !ON { x = append(x, a) }"}},
+		{dropDefer, "()", "defer f.Close()\ndefer done(a)", []string{"defer f.Close()\nif !ON { defer done(a) }"}},
+		{loseError, "() error", "return err", []string{"return func(e error) error { if ON { return nil }; return e }(err)"}},
+		{returnEarly, "() (int, *T)", "a()\nb()\nreturn c()", []string{
+			"a()\nif ON { return *new(int), *new(*T) }; b()\nreturn c()",
+		}},
+		{returnEarly, "()", "m.Lock()\na()\nm.Unlock()", nil},
+		{skipCase, "()", "switch a {\ncase 1:\nb()\ndefault:\nc()\n}", []string{
+			"switch a {\ncase 1:\nif !ON { b() }\ndefault:\nc()\n}",
+		}},
+		{stopLoop, "()", "for { continue }", []string{"for { if ON { break }; continue }"}},
+	} {
+		if _, got := broken(t, c.signature, c.body, c.operator); !slices.Equal(got, c.want) {
 			t.Errorf("%s of %q:\n got %q\nwant %q", c.operator, c.body, got, c.want)
 		}
 	}
@@ -93,20 +114,30 @@ func TestEachBreakOfThisRepositoryIsGoAndHasItsOwnID(t *testing.T) {
 		t.Fatalf("only %d breaks in %d packages", len(sites), len(m.packages))
 	}
 	ids := map[string]bool{}
-	for i, s := range sites {
+	for _, s := range sites {
 		if ids[s.ID] {
 			t.Errorf("two breaks have the ID %s: %+v", s.ID, s)
 		}
 		ids[s.ID] = true
-		if i%20 != 0 {
-			continue
-		}
-		text, err := s.mutated()
+	}
+	// All that a draw of a tenth of the lines holds, in one program.
+	drawn, _ := draw(sites, 1, 2000, nil, func(site) bool { return true })
+	byFile := map[string][]site{}
+	for _, s := range drawn {
+		byFile[s.path] = append(byFile[s.path], s)
+	}
+	for path, of := range byFile {
+		source, err := os.ReadFile(path)
 		if err != nil {
 			t.Fatal(err)
 		}
-		if _, err := parser.ParseFile(token.NewFileSet(), s.File, text, parser.SkipObjectResolution); err != nil {
-			t.Errorf("%s of %s:%d is no Go: %v", s.Operator, s.File, s.Line, err)
+		order(of)
+		text := switched(string(source), 0, len(source), of)
+		if got := strings.Count(text, mark); got != len(of) {
+			t.Errorf("%s: %d breaks of %d are in it", path, got, len(of))
+		}
+		if _, err := parser.ParseFile(token.NewFileSet(), path, text, parser.SkipObjectResolution); err != nil {
+			t.Errorf("%s with its breaks is no Go: %v", path, err)
 		}
 	}
 	for _, s := range sites {
@@ -250,12 +281,15 @@ func TestResultsAreKeptAndSurvivorsRunAgainOnAnotherTree(t *testing.T) {
 	}
 	defer r.close()
 	for _, c := range []struct {
-		tree string
-		only []string
-		want string
-	}{{"t1", nil, "c"}, {"t2", nil, "b"}, {"t1", []string{"a"}, "a"}} {
-		if next := r.next(sites, c.tree, c.only, false); next == nil || next.ID != c.want {
-			t.Errorf("tree %s, only %v: next is %v, want %s", c.tree, c.only, next, c.want)
+		tree, want string
+		only       []string
+	}{{"t1", "c", nil}, {"t2", "bc", nil}, {"t1", "a", []string{"a"}}} {
+		var due string
+		for _, s := range r.due(sites, c.tree, c.only) {
+			due += s.ID
+		}
+		if due != c.want {
+			t.Errorf("tree %s, only %v: %q is due, want %q", c.tree, c.only, due, c.want)
 		}
 	}
 	var out strings.Builder
@@ -266,19 +300,21 @@ func TestResultsAreKeptAndSurvivorsRunAgainOnAnotherTree(t *testing.T) {
 	}
 }
 
-func TestReachIsTheSmallestStretchThatHoldsAPlace(t *testing.T) {
-	path := filepath.Join(t.TempDir(), "profile")
-	profile := "mode: set\nskein/p/f.go:1.10,9.2 3 1\nskein/p/f.go:3.5,5.3 1 0\n"
-	if err := os.WriteFile(path, []byte(profile), 0o600); err != nil {
+func TestTheCompilersErrorsNameTheBreakBeforeThem(t *testing.T) {
+	to := filepath.Join(t.TempDir(), "broken.go")
+	text := "package p\n\nvar a = " + mark + "00000001*/x\n\nvar b = " + mark + "00000002*/y\nvar c = z\n"
+	if err := os.WriteFile(to, []byte(text), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	r, err := readReach(path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	for line, want := range map[int]bool{2: true, 4: false, 6: true, 12: false} {
-		if got := r.contains(site{File: "p/f.go", Line: line, Column: 8}); got != want {
-			t.Errorf("line %d: %v, want %v", line, got, want)
+	replaced := map[string]string{"/m/p/p.go": to}
+	for errs, want := range map[string][]string{
+		"p/p.go:3:9: undefined: x":                            {"00000001"},
+		"# skein/p\np/p.go:6:9: undefined: z\np/p.go:5:1: no": {"00000002"},
+		"p/p.go:1:1: no":                                      {"00000001"},
+		"other.go:1:1: no":                                    nil,
+	} {
+		if got := blamed(errs, "/m", replaced); !slices.Equal(got, want) {
+			t.Errorf("%q: %v, want %v", errs, got, want)
 		}
 	}
 }

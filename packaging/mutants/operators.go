@@ -1,7 +1,6 @@
 package main
 
 import (
-	"fmt"
 	"go/ast"
 	"go/token"
 	"regexp"
@@ -39,31 +38,42 @@ var ordered = regexp.MustCompile(
 var tending = regexp.MustCompile(`(^|\.)(Lock|Unlock|RLock|RUnlock|Close|Stop|Done|cancel|stop|panic|print|Helper)$` +
 	`|(^|\.)([lL]og|[lL]ogger|slog|calm|warn)(\.|$)|\.(Debug|Info|Warn|Error|Log)(Context)?$|^prometheus\.`)
 
-// edit is a replacement of a piece of a file.
+// edit is how a piece of a file is broken: by what replaces it, and how both may stand in one program.
 type edit struct {
 	operator    string
 	from, to    token.Pos
 	replacement string
+	form        form
 }
 
-// never is false in a way that leaves the compiler's rules about use and termination content.
-const never = "func() bool { return false }()"
+// form is how a switch between a piece of a program and its replacement is written. The first %s is the question
+// whether the break is on, the second what replaces the piece, the third the piece.
+type form string
+
+const (
+	condition form = "(%[1]s && (%[2]s) || !%[1]s && (%[3]s))"
+	value     form = "skeinPick(%[1]s, %[2]s, %[3]s)"
+	failing   form = "func(e error) error { if %[1]s { return %[2]s }; return e }(%[3]s)"
+	dropped   form = "if !%[1]s { %[2]s%[3]s }"
+	before    form = "if %[1]s { %[2]s }; %[3]s"
+)
 
 // edits are all ways to break one function.
 func edits(f *ast.FuncDecl, text func(ast.Node) string) []edit {
-	e := &editor{text: text}
+	e := &editor{text: text, inside: map[ast.Node]bool{}}
 	e.early(f)
 	e.walk(f.Body, f.Type)
 	return e.found
 }
 
 type editor struct {
-	text  func(ast.Node) string
-	found []edit
+	text   func(ast.Node) string
+	inside map[ast.Node]bool // statements that are part of another: nothing can be put around them
+	found  []edit
 }
 
-func (e *editor) add(operator string, n ast.Node, replacement string) {
-	e.found = append(e.found, edit{operator, n.Pos(), n.End(), replacement})
+func (e *editor) add(operator string, n ast.Node, f form, replacement string) {
+	e.found = append(e.found, edit{operator, n.Pos(), n.End(), replacement, f})
 }
 
 // early returns before the last thing that the function does, with what its results are by then or zero.
@@ -82,7 +92,7 @@ func (e *editor) early(f *ast.FuncDecl) {
 			continue
 		}
 		if call, ok := stmt.(*ast.ExprStmt); !ok || !tending.MatchString(strings.TrimSuffix(e.text(call), "()")) {
-			e.found = append(e.found, edit{returnEarly, stmt.Pos(), stmt.End(), back + "; " + e.text(stmt)})
+			e.add(returnEarly, stmt, before, back)
 		}
 		return
 	}
@@ -96,12 +106,19 @@ func (e *editor) walk(body ast.Node, fn *ast.FuncType) {
 			e.walk(n.Body, n.Type)
 			return false
 		case *ast.IfStmt:
+			e.inside[n.Init] = true
 			e.condition(n)
+		case *ast.ForStmt:
+			e.inside[n.Init], e.inside[n.Post] = true, true
+		case *ast.SwitchStmt:
+			e.inside[n.Init] = true
+		case *ast.TypeSwitchStmt:
+			e.inside[n.Init] = true
 		case *ast.BinaryExpr:
 			e.binary(n)
 		case *ast.SliceExpr:
-			e.constant(n.Low)
-			e.constant(n.High)
+			e.bound(n.Low)
+			e.bound(n.High)
 		case *ast.ReturnStmt:
 			e.returned(n, fn)
 		case *ast.AssignStmt:
@@ -125,10 +142,11 @@ func (e *editor) walk(body ast.Node, fn *ast.FuncType) {
 				e.skip(n.Body)
 			}
 		case *ast.CommClause:
+			e.inside[n.Comm] = true
 			e.skip(n.Body)
 		case *ast.BranchStmt:
 			if n.Tok == token.CONTINUE && n.Label == nil {
-				e.add(stopLoop, n, "break")
+				e.add(stopLoop, n, before, "break")
 			}
 		}
 		return true
@@ -140,10 +158,10 @@ func (e *editor) walk(body ast.Node, fn *ast.FuncType) {
 func (e *editor) condition(n *ast.IfStmt) {
 	cond := e.text(n.Cond)
 	if leaves(n.Body) {
-		e.add(dropGuard, n.Cond, "false && ("+cond+")")
+		e.add(dropGuard, n.Cond, condition, "false && ("+cond+")")
 	}
 	if cond != "err != nil" {
-		e.add(negate, n.Cond, "!("+cond+")")
+		e.add(negate, n.Cond, condition, "!("+cond+")")
 	}
 }
 
@@ -168,53 +186,64 @@ var (
 func (e *editor) binary(n *ast.BinaryExpr) {
 	x, y := e.text(n.X), e.text(n.Y)
 	if op, ok := moved[n.Op]; ok {
-		e.add(boundary, n, x+" "+op+" "+y)
+		e.add(boundary, n, condition, x+" "+op+" "+y)
 	}
 	if op, ok := reversed[n.Op]; ok && y != "nil" && (ordered.MatchString(x) || ordered.MatchString(y)) {
-		e.add(reverse, n, x+" "+op+" "+y)
+		e.add(reverse, n, condition, x+" "+op+" "+y)
 	}
 	switch n.Op {
 	case token.LAND:
-		e.add(connective, n, "("+x+" || "+y+")")
-		e.add(dropOperand, n, x+" && (true || "+y+")")
+		e.add(connective, n, condition, x+" || "+y)
+		e.add(dropOperand, n, condition, x)
 	case token.LOR:
-		e.add(connective, n, "(("+x+") && ("+y+"))")
-		e.add(dropOperand, n, "("+x+" || (false && ("+y+")))")
+		e.add(connective, n, condition, "("+x+") && ("+y+")")
+		e.add(dropOperand, n, condition, x)
 	case token.SUB:
-		e.add(plusMinus, n, "("+x+" + "+y+")")
+		e.add(plusMinus, n, value, x+" + "+y)
 	default: // no operator of ours
 	}
-	e.constant(n.X)
-	e.constant(n.Y)
+	if next, ok := oneMore(n.Y); ok {
+		f := value
+		if _, compares := reversed[n.Op]; compares {
+			f = condition
+		}
+		e.add(offByOne, n, f, x+" "+n.Op.String()+" "+next)
+	}
 }
 
-func (e *editor) constant(x ast.Expr) {
+func (e *editor) bound(x ast.Expr) {
+	if next, ok := oneMore(x); ok {
+		e.add(offByOne, x, value, next)
+	}
+}
+
+// oneMore is the number after an integer literal.
+func oneMore(x ast.Expr) (next string, ok bool) {
 	lit, ok := x.(*ast.BasicLit)
 	if !ok || lit.Kind != token.INT {
-		return
+		return "", false
 	}
-	if v, err := strconv.ParseInt(lit.Value, 10, 32); err == nil {
-		e.add(offByOne, lit, strconv.FormatInt(v+1, 10))
-	}
+	v, err := strconv.ParseInt(lit.Value, 10, 32)
+	return strconv.FormatInt(v+1, 10), err == nil
 }
 
 func (e *editor) returned(n *ast.ReturnStmt, fn *ast.FuncType) {
-	for _, result := range n.Results {
-		e.truth(result)
+	for _, one := range n.Results {
+		e.truth(one)
 	}
 	if fn.Results == nil || len(n.Results) != fn.Results.NumFields() {
 		return
 	}
 	last := fn.Results.List[len(fn.Results.List)-1]
-	value := n.Results[len(n.Results)-1]
-	if e.text(last.Type) == "error" && e.text(value) != "nil" {
-		e.add(loseError, value, "func(error) error { return nil }("+e.text(value)+")")
+	result := n.Results[len(n.Results)-1]
+	if e.text(last.Type) == "error" && e.text(result) != "nil" {
+		e.add(loseError, result, failing, "nil")
 	}
 }
 
 func (e *editor) assigned(n *ast.AssignStmt) {
-	for _, value := range n.Rhs {
-		e.truth(value)
+	for _, one := range n.Rhs {
+		e.truth(one)
 	}
 	if n.Tok == token.DEFINE || e.text(n.Lhs[0]) == "_" {
 		return
@@ -226,39 +255,32 @@ func (e *editor) assigned(n *ast.AssignStmt) {
 	e.drop(drop, n)
 }
 
-// drop keeps the statement where the compiler sees it and nobody runs it.
 func (e *editor) drop(operator string, n ast.Stmt) {
-	e.add(operator, n, "_ = func() { "+e.text(n)+" }")
+	if !e.inside[n] {
+		e.add(operator, n, dropped, "")
+	}
 }
 
 func (e *editor) truth(x ast.Expr) {
 	switch e.text(x) {
 	case "true":
-		e.add(flip, x, "false")
+		e.add(flip, x, condition, "false")
 	case "false":
-		e.add(flip, x, "true")
+		e.add(flip, x, condition, "true")
 	}
 }
 
 func (e *editor) minMax(n *ast.CallExpr) {
-	switch e.text(n.Fun) {
-	case "min":
-		e.add(minMax, n.Fun, "max")
-	case "max":
-		e.add(minMax, n.Fun, "min")
+	name := e.text(n.Fun)
+	if other, ok := map[string]string{"min": "max", "max": "min"}[name]; ok {
+		e.add(minMax, n, value, other+strings.TrimPrefix(e.text(n), name))
 	}
 }
 
 func (e *editor) skip(body []ast.Stmt) {
-	if len(body) == 0 {
-		return
+	if len(body) > 0 {
+		e.found = append(e.found, edit{skipCase, body[0].Pos(), body[len(body)-1].End(), "", dropped})
 	}
-	from, to := body[0].Pos(), body[len(body)-1].End()
-	var texts []string
-	for _, stmt := range body {
-		texts = append(texts, e.text(stmt))
-	}
-	e.found = append(e.found, edit{skipCase, from, to, fmt.Sprintf("if %s { %s }", never, strings.Join(texts, "\n"))})
 }
 
 // receiver names a function as its readers do: Type.Method or name.

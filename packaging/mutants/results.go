@@ -16,28 +16,23 @@ import (
 // What stands in a result where no test does.
 const (
 	none      = "none"
-	own       = "none of its own" // and no other was run yet
 	invalid   = "does not compile"
 	outside   = "not simulated" // the package is no part of the simulator's program
-	unreached = "not reached"   // the simulator never comes to the line
+	unreached = "not reached"   // no test comes to the place
 )
 
 // result is what became of one mutant on one tree.
 type result struct {
 	site
 	Tree      string
-	Unit, Sim string // the test that caught it, or one of the words above
-	Seconds   float64
+	Unit, Sim string // the test that caught it, or one of the words above; no Sim: only its own tests were run
 }
 
 func (r result) survived() bool { return !caught(r.Unit) && !caught(r.Sim) }
 
-// complete says whether nothing is left to run.
-func (r result) complete() bool { return r.Unit == invalid || r.Unit != own && r.Sim != "" }
-
 func caught(by string) bool {
 	switch by {
-	case "", none, own, outside, unreached, invalid:
+	case "", none, outside, unreached, invalid:
 		return false
 	}
 	return true
@@ -78,17 +73,16 @@ func (r *results) add(one result) error {
 
 func (r *results) invalid(id string) bool { return r.byID[id].Unit == invalid }
 
-// next is the first drawn mutant that must be run: one of only, if there are any; else one without a complete result,
-// or one that survived on another tree. For a sieve of own tests, any result of this tree will do.
-func (r *results) next(drawn []site, tree string, only []string, sieve bool) *site {
-	for i, s := range drawn {
+// due are the drawn mutants that must be run: those of only, if there are any; else those without a whole result, and
+// those that survived on another tree.
+func (r *results) due(drawn []site, tree string, only []string) (due []site) {
+	for _, s := range drawn {
 		one, known := r.byID[s.ID]
-		if len(only) > 0 && slices.Contains(only, s.ID) ||
-			len(only) == 0 && (!known || one.survived() && one.Tree != tree || !one.complete() && !sieve) {
-			return &drawn[i]
+		if slices.Contains(only, s.ID) || len(only) == 0 && (!known || one.Sim == "" || one.survived() && one.Tree != tree) {
+			due = append(due, s)
 		}
 	}
-	return nil
+	return due
 }
 
 // print prints the table of a draw and its totals.

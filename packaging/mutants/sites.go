@@ -25,6 +25,7 @@ type site struct {
 	path        string
 	from, to    int // offsets in the file
 	replacement string
+	form        form
 }
 
 // sites are all breaks of the packages drawn from, whose paths below the module begin with one of prefixes, if any.
@@ -80,7 +81,7 @@ func sitesOf(pkg, path string, source []byte) ([]site, error) {
 			found = append(found, site{
 				Package: pkg, Func: receiver(f), Operator: e.operator, Text: brief(string(source[at.Offset:offset(e.to)])),
 				Line: at.Line, Column: at.Column,
-				path: path, from: at.Offset, to: offset(e.to), replacement: e.replacement,
+				path: path, from: at.Offset, to: offset(e.to), replacement: e.replacement, form: e.form,
 			})
 		}
 	}
@@ -107,13 +108,35 @@ func number(sites []site) {
 	}
 }
 
-// mutated is the file of a site with the break in it.
-func (s site) mutated() ([]byte, error) {
-	source, err := os.ReadFile(s.path)
-	if err != nil {
-		return nil, err
+// on is the question whether the break of the site is on, in the program's text.
+func (s site) on() string { return "skeinOn(0x" + s.ID + ")" }
+
+// mark stands before each switch, for errors of the compiler.
+const mark = "/*skein:"
+
+// switched is a piece of source with the breaks of sites in it, each with its switch. A break that holds others holds
+// them in what it is when it is off. Sites are in the order of the source, outer ones first.
+func switched(source string, from, to int, sites []site) string {
+	var out strings.Builder
+	at := from
+	for len(sites) > 0 {
+		s := sites[0]
+		held := 1
+		for held < len(sites) && sites[held].from < s.to {
+			held++
+		}
+		out.WriteString(source[at:s.from])
+		piece := switched(source, s.from, s.to, sites[1:held])
+		out.WriteString(mark + s.ID + "*/" + fmt.Sprintf(string(s.form), s.on(), s.replacement, piece))
+		at, sites = s.to, sites[held:]
 	}
-	return slices.Concat(source[:s.from], []byte(s.replacement), source[s.to:]), nil
+	out.WriteString(source[at:to])
+	return out.String()
+}
+
+// order puts sites of one file in the order that switched wants.
+func order(sites []site) {
+	slices.SortFunc(sites, func(a, b site) int { return cmp.Or(cmp.Compare(a.from, b.from), cmp.Compare(b.to, a.to)) })
 }
 
 // draw takes count sites by seed: lines first, all alike, then one site of each line. Whether a site is drawn depends
