@@ -132,15 +132,22 @@ func (rt route) responses(s *schemas) object {
 		content[media] = object{"schema": object{"type": "string"}}
 	}
 	good := object{"description": "done", "content": content}
-	if rt.kind == kindRead {
+	switch rt.kind {
+	case kindRead:
 		good["description"] = "the answer, with how stale it is"
-		good["headers"] = object{
-			types.HeaderIndex:  object{"description": "log index that the answer shows", "schema": object{"type": "string"}},
-			types.HeaderStale:  object{"description": "milliseconds since this was known to be the newest", "schema": object{"type": "string"}},
-			types.HeaderFleet:  object{"description": "the fleet that the index is of", "schema": object{"type": "string"}},
-			types.HeaderBehind: object{"description": "true when the answer does not show the index asked for", "schema": object{"type": "string"}},
-			types.HeaderCutOff: object{"description": "true when the answering host hears no leader", "schema": object{"type": "string"}},
-		}
+		good["headers"] = documented(map[string]string{
+			types.HeaderIndex:  "log index that the answer shows",
+			types.HeaderStale:  "milliseconds since this was known to be the newest",
+			types.HeaderFleet:  "the fleet that the index is of",
+			types.HeaderBehind: "true when the answer does not show the index asked for",
+			types.HeaderCutOff: "true when the answering host hears no leader",
+		})
+	case kindWrite:
+		good["headers"] = documented(map[string]string{
+			types.HeaderIndex: "log index of the write; give it to reads that must show it",
+			types.HeaderFleet: "the fleet that the index is of",
+		})
+	default: // of this answer nothing more is to be known
 	}
 	status := "200"
 	if rt.statusCode() == http.StatusCreated {
@@ -153,6 +160,15 @@ func (rt route) responses(s *schemas) object {
 		responses["503"] = object{"description": "not ready, and why", "content": content}
 	}
 	return responses
+}
+
+// documented are headers of an answer by what they say.
+func documented(says map[string]string) object {
+	headers := object{}
+	for name, text := range says {
+		headers[name] = object{"description": text, "schema": object{"type": "string"}}
+	}
+	return headers
 }
 
 // schemas are the document's named schemas, made from the types of answers.

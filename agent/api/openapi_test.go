@@ -157,9 +157,24 @@ func check(t *testing.T, router routers.Router, h http.Handler, method, target, 
 	if w.Code != status {
 		t.Errorf("%s %s: status %d, want %d: %s", method, target, w.Code, status, w.Body)
 	}
+	if status < 300 {
+		headersAreDocumented(t, found, w)
+	}
 	answer := &openapi3filter.ResponseValidationInput{RequestValidationInput: in, Status: w.Code, Header: w.Header(),
 		Body: io.NopCloser(bytes.NewReader(w.Body.Bytes())), Options: in.Options}
 	if err := openapi3filter.ValidateResponse(context.Background(), answer); err != nil {
 		t.Errorf("%s %s: the answer: %v", method, target, err)
+	}
+}
+
+// headersAreDocumented holds the headers of Skein's own that an answer has against the document: a client cannot guess
+// them.
+func headersAreDocumented(t *testing.T, route *routers.Route, w *httptest.ResponseRecorder) {
+	t.Helper()
+	documented := route.Operation.Responses.Status(w.Code)
+	for header := range w.Header() {
+		if strings.HasPrefix(header, "X-Skein-") && (documented == nil || documented.Value.Headers[header] == nil) {
+			t.Errorf("%s %s: the answer's header %s is not in the document", route.Method, route.Path, header)
+		}
 	}
 }
