@@ -407,3 +407,35 @@ func FuzzDecodeStable(f *testing.F) {
 		}
 	})
 }
+
+// unreserving is a file system that cannot reserve room, as NFS and some others.
+type unreserving struct{ *vfs.Mem }
+
+type unreservingFile struct{ vfs.File }
+
+func (fsys unreserving) OpenFile(name string, flag int, perm fs.FileMode) (vfs.File, error) {
+	f, err := fsys.Mem.OpenFile(name, flag, perm)
+	if err != nil {
+		return nil, err
+	}
+	return unreservingFile{f}, nil
+}
+
+func (unreservingFile) Allocate(int64) error { return errors.ErrUnsupported }
+
+func TestWhereNothingCanBeReservedASegmentHasItsSizeAndKeepsItsEntries(t *testing.T) {
+	s := newStore(t, func(c *storeConfig) { c.fs = unreserving{vfs.NewMem()} })
+	mustStore(t, s, entries(1, 1, 20))
+	segment := s.wal.segments[0]
+	info, err := s.fs.Stat(s.wal.name(segment.seq))
+	if err != nil || info.Size() != segment.size {
+		t.Errorf("the segment's file: %v, %v; want %d bytes", info.Size(), err, segment.size)
+	}
+	again := reopen(t, s)
+	var log raft.Log
+	for index := uint64(1); index <= 20; index++ {
+		if err := again.GetLog(index, &log); err != nil {
+			t.Errorf("entry %d: %v", index, err)
+		}
+	}
+}

@@ -201,8 +201,11 @@ func TestASettingThatTheKernelDropsIsAnError(t *testing.T) {
 	if err := os.Remove(filepath.Join(tree.root, "skein/work/a/memory.max")); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := tree.Prepare(t.Context(), "a", port.TaskBounds{Memory: 8}); err == nil {
-		t.Error("a missing memory controller went unnoticed")
+	_, err = tree.Prepare(t.Context(), "a", port.TaskBounds{Memory: 8})
+	for _, want := range []string{"memory.max", "8388608", "no such file"} { // what, to what, why not
+		if err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("without a memory controller: %v, want %q in it", err, want)
+		}
 	}
 }
 

@@ -71,6 +71,18 @@ func TestProgramsGetJSON(t *testing.T) {
 	}
 }
 
+func TestEachAnswerSaysOfWhatTypeItIs(t *testing.T) {
+	for _, c := range []struct{ path, accept, want string }{
+		{"/healthz", "*/*", "text/plain; charset=utf-8"},
+		{"/", "application/json", "application/json"},
+		{"/", "text/html", "text/html; charset=utf-8"},
+	} {
+		if got := ask(t, somebody, http.MethodGet, c.path, c.accept).Header["Content-Type"]; len(got) != 1 || got[0] != c.want {
+			t.Errorf("%s for %s: %q, want %q", c.path, c.accept, got, c.want)
+		}
+	}
+}
+
 func TestOtherPathsAndMethodsAreRefused(t *testing.T) {
 	for _, c := range []struct {
 		method, path string
