@@ -135,7 +135,7 @@ func runChaos(t *testing.T, random *rand.Rand, seen map[string]int) {
 		made := map[string]int{}
 		for e := range state.EventsAfter(0) {
 			if e.Code == "token-made" {
-				made[e.Subject]++
+				made[e.Subject.String()]++
 			}
 		}
 		for subject, n := range made {

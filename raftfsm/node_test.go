@@ -290,7 +290,7 @@ func TestAReceiptMakesAnUnknownProposalSafeToRetry(t *testing.T) {
 		c.converged()
 		done := 0
 		for e := range c.leader().node.State().EventsAfter(0) {
-			if strings.Contains(e.Subject+e.Message, "once") {
+			if strings.Contains(e.Subject.String()+e.Message, "once") {
 				done++
 			}
 		}
@@ -375,7 +375,9 @@ func TestALateJoinerGetsASnapshot(t *testing.T) {
 		if n := leader.node.SnapshotInstalls(late.raftID()); n != 1 {
 			t.Errorf("%d snapshots were sent", n)
 		}
-		if first := <-told; first.index < 20 || len(first.changeSet.Hosts) != 1 || !first.changeSet.Voters || !first.changeSet.Fleet {
+		first := <-told
+		hosts := slices.Collect(first.changeSet.HostRows())
+		if first.index < 20 || len(hosts) != 1 || !first.changeSet.Has(fleet.FleetSubject()) || !first.changeSet.Any(fleet.SubjectVoters) {
 			t.Errorf("the snapshot was told as %+v", first)
 		}
 		// What it got survives, also without the leader.

@@ -140,7 +140,7 @@ func (f *cachedAnswer) answer(pattern string) (any, error) {
 		list := &types.Events{Events: []types.Event{}}
 		f.load(pattern, list, &list.Meta)
 		if name := f.r.URL.Query().Get("service"); name != "" {
-			list.Events = slices.DeleteFunc(list.Events, func(e types.Event) bool { return e.Subject != fleet.ServiceSubject(name) })
+			list.Events = slices.DeleteFunc(list.Events, func(e types.Event) bool { return e.Subject != fleet.ServiceSubject(name).String() })
 		}
 		return list, nil
 	}

@@ -21,7 +21,7 @@ func TestReadsShowTheFleet(t *testing.T) {
 	want(t, 201, root, "POST", "/v1/tasks", `{"taskDefinition": "web", "startedBy": "cron"}`)
 	want(t, 200, root, "POST", "/v1/hosts/h5/cordon", `{"why": "new disk"}`)
 	x.voter.must(t, fleet.SilenceHost{Host: hostID(6), Session: 1})
-	x.voter.must(t, fleet.PutCondition{Subject: "service:web", Code: "no-host-fits", Message: "no room", Counts: []fleet.Count{{Name: "memory", N: 5}}})
+	x.voter.must(t, fleet.PutCondition{Subject: fleet.ServiceSubject("web"), Code: "no-host-fits", Message: "no room", Counts: []fleet.Count{{Name: "memory", N: 5}}})
 
 	tests := []struct {
 		get  string
@@ -203,7 +203,7 @@ func TestWhyATaskStoppedAndWhyOneWaits(t *testing.T) {
 		t.Errorf("its container says %v", at(t, got, "containers"))
 	}
 	x.voter.must(t, fleet.CreateTasks{Revision: "web/1", Tasks: []fleet.TaskID{"cccc0001"}})
-	x.voter.must(t, fleet.PutCondition{Subject: "service:web", Code: "no-host-fits", Message: "no host has room"})
+	x.voter.must(t, fleet.PutCondition{Subject: fleet.ServiceSubject("web"), Code: "no-host-fits", Message: "no host has room"})
 	if got := want(t, 200, root, "GET", "/v1/tasks/cccc0001", ""); at(t, got, "conditions", 0, "message") != "no host has room" {
 		t.Errorf("a pending task says %v", got)
 	}
@@ -353,12 +353,12 @@ func TestSumsOfALargeFleetAreNotMadeForEveryReader(t *testing.T) {
 func TestEventsOfOneService(t *testing.T) {
 	x := newTestAPI(t, nil)
 	root := webFleet(t, x)
-	x.voter.must(t, fleet.PutCondition{Subject: "service:web", Code: "no-host-fits", Message: "first"})
+	x.voter.must(t, fleet.PutCondition{Subject: fleet.ServiceSubject("web"), Code: "no-host-fits", Message: "first"})
 	for range fleet.MaxEvents/2 + 10 {
 		x.voter.must(t, fleet.CordonHost{Host: hostID(5)})
 		x.voter.must(t, fleet.UncordonHost{Host: hostID(5)})
 	}
-	x.voter.must(t, fleet.PutCondition{Subject: "service:web", Code: "crash-back-off", Message: "second"})
+	x.voter.must(t, fleet.PutCondition{Subject: fleet.ServiceSubject("web"), Code: "crash-back-off", Message: "second"})
 	messages := func(query string) (all []any, answer any) {
 		answer = want(t, 200, root, "GET", "/v1/events?service=web"+query, "")
 		for _, e := range at(t, answer, "events").([]any) {

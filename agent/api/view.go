@@ -93,7 +93,7 @@ func (v *view) hostRef(id fleet.HostID) *types.HostRef {
 }
 
 // conditions are what all planners say about a subject, most telling first.
-func (v *view) conditions(subject string) []types.Condition {
+func (v *view) conditions(subject fleet.Subject) []types.Condition {
 	var out []types.Condition
 	for _, w := range plan.ConditionsOf(v.st, subject) {
 		out = append(out, conditionOf(w))

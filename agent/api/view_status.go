@@ -8,7 +8,6 @@ import (
 
 	"skein/agent/api/types"
 	"skein/agent/lead"
-	"skein/agent/plan"
 	"skein/raftfsm/fleet"
 )
 
@@ -195,7 +194,7 @@ func (v *view) notes(s *types.Status) {
 	if s.Leader == nil {
 		note("no leader at the moment: changes wait, tasks keep running")
 	}
-	for _, subject := range []string{plan.PlannerSubject(lead.By), plan.SubjectFleet} {
+	for _, subject := range []fleet.Subject{fleet.PlannerSubject(lead.By), fleet.FleetSubject()} {
 		for _, c := range v.conditions(subject) {
 			note("%s", c.Message)
 		}

@@ -80,7 +80,7 @@ func (b *bench) newTerm() { b.driver = NewDriver(b.state) }
 func (b *bench) intend(id fleet.EffectID, role fleet.Role) {
 	b.t.Helper()
 	b.must(fleet.IntendEffect{
-		ID: id, EffectKind: "webhook", Role: role, Subject: "fleet:", Input: []byte("in"),
+		ID: id, EffectKind: "webhook", Role: role, Subject: fleet.FleetSubject(), Input: []byte("in"),
 		Deadline: b.wall() + 60_000, TimeoutMs: 10_000, MaxAttempts: 3,
 	})
 }

@@ -31,7 +31,7 @@ type Request struct {
 	Attempt  int            `cbor:"3,keyasint"`
 	Session  uint64         `cbor:"4,keyasint"` // of the host when the attempt was handed to it
 	Kind     string         `cbor:"5,keyasint"`
-	Subject  string         `cbor:"6,keyasint"`
+	Subject  fleet.Subject  `cbor:"6,keyasint"`
 	Input    []byte         `cbor:"7,keyasint,omitempty"`
 	Token    string         `cbor:"8,keyasint"`
 	WithinMs int64          `cbor:"9,keyasint"`  // how much longer the attempt may last

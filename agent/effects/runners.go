@@ -13,7 +13,7 @@ import (
 type Job struct {
 	ID      fleet.EffectID
 	Attempt int
-	Subject string
+	Subject fleet.Subject
 	Input   []byte
 	Token   string // what the far side knows the action by, the same in every attempt
 }

@@ -241,7 +241,7 @@ func TestADriverReadsTheViewWhereNobodySaysThatItChanged(t *testing.T) {
 
 func TestADriverDoesNotPlanBeforeItLeads(t *testing.T) {
 	b := newBench(t, true)
-	b.step(Applied{State: b.in.State, ChangeSet: fleet.ChangeSet{Services: []string{"web"}}})
+	b.step(Applied{State: b.in.State, ChangeSet: fleet.ChangeSetOf(fleet.ServiceSubject("web"))})
 	b.want("applied", "")
 	b.elect()
 	if got := b.driver.Stats().FullPasses; got != 1 {

@@ -32,9 +32,9 @@ type Loop struct {
 type term struct {
 	state         *fleet.State
 	since         time.Duration
-	proposed      uint64  // index of the newest entry of ours that committed
-	flight        *flight // proposal under way, or nil
-	dirty         *dirty
+	proposed      uint64          // index of the newest entry of ours that committed
+	flight        *flight         // proposal under way, or nil
+	dirty         fleet.ChangeSet // what the next pass visits
 	full          bool            // the next pass visits everything
 	rest          map[string]rest // by planner: what the bounds of the last pass left
 	marked        bool            // something is dirty: plan when gathered
@@ -53,7 +53,7 @@ type flight struct {
 	n  uint64 // counted over all terms: an answer may come late
 	at time.Duration
 	// What it was planned for, visited again where it was refused.
-	scope *dirty
+	scope fleet.ChangeSet
 	full  bool
 }
 
@@ -117,7 +117,7 @@ func (l *Loop) take(now Instant, e Event) []Effect {
 }
 
 func (l *Loop) begin(now Instant, state *fleet.State) {
-	l.term = &term{state: state, since: now.Mono, dirty: newDirty(), full: true, wakes: newWakes(),
+	l.term = &term{state: state, since: now.Mono, full: true, wakes: newWakes(),
 		nextFull: now.Mono + FullEvery, nextPrune: now.Mono + PruneEvery}
 }
 
@@ -152,8 +152,8 @@ func (l *Loop) markLiveness(now Instant, id fleet.HostID) {
 	if l.term == nil {
 		return
 	}
-	l.term.dirty.hosts[id] = struct{}{}
-	l.term.dirty.capacity = true // placement takes only hosts that are heard
+	l.term.dirty.Add(fleet.HostSubject(id))
+	l.term.dirty.Add(fleet.CapacitySubject()) // placement takes only hosts that are heard
 	l.term.mark(now)
 }
 
@@ -164,19 +164,19 @@ func (l *Loop) markSession(now Instant, id fleet.HostID, session uint64) {
 		return
 	}
 	if host := l.term.state.Host(id); host != nil && host.State == fleet.HostSilent && host.Session.N == session {
-		l.term.dirty.hosts[id] = struct{}{}
+		l.term.dirty.Add(fleet.HostSubject(id))
 		l.term.mark(now)
 	}
 }
 
 func (l *Loop) applied(now Instant, e Applied) {
 	t := l.term
-	t.dirty.touch(e.ChangeSet, t.state, e.State)
-	t.full = t.full || e.ChangeSet.Fleet // a setting bounds everything
+	t.dirty.Merge(e.ChangeSet)
+	t.full = t.full || e.ChangeSet.Any(fleet.SubjectFleet) // a setting bounds everything
 	if e.State.Index() >= t.state.Index() {
 		t.state = e.State
 	}
-	if !t.dirty.empty() {
+	if t.dirty.Any(planned...) {
 		t.mark(now)
 	}
 }
@@ -208,7 +208,7 @@ func (l *Loop) committed(now Instant, e ProposalDone) {
 	if flight.full {
 		t.nextFull = min(t.nextFull, now.Mono+t.retry)
 	}
-	for subject := range flight.scope.subjects() {
+	for subject := range flight.scope.Subjects(planned...) {
 		t.wakes.add(plan.Wake{At: l.fleetTime(now).Add(t.retry), Subject: subject})
 	}
 }
@@ -241,9 +241,9 @@ func (l *Loop) collect(now Instant) {
 		t.visited = wall
 	}
 	for _, subject := range due {
-		t.dirty.mark(subject)
+		t.dirty.Add(subject)
 	}
-	if len(due) > 0 && !t.dirty.empty() {
+	if len(due) > 0 && t.dirty.Any(planned...) {
 		t.mark(now)
 	}
 	if now.Mono >= t.nextFull {

@@ -197,7 +197,7 @@ func TestARefusedFoldIsDroppedCountedAndSaid(t *testing.T) {
 	if w.s.Host("h1").Cordon == nil {
 		t.Error("the other command was dropped too")
 	}
-	if row := w.s.Condition(plan.PlannerSubject("bad"), By); row == nil || row.Code != plan.CodeRefused {
+	if row := w.s.Condition(fleet.PlannerSubject("bad"), By); row == nil || row.Code != plan.CodeRefused {
 		t.Errorf("nothing is said: %+v", row)
 	}
 }
@@ -263,7 +263,7 @@ func TestACommandThatTheLogCannotHoldIsRefusedInTheFold(t *testing.T) {
 			if w.s.Host("h1").Cordon == nil || w.s.Host("h2").Cordon != nil {
 				t.Error("the other command was dropped, or the poison was not")
 			}
-			row := w.s.Condition(plan.PlannerSubject("bad"), By)
+			row := w.s.Condition(fleet.PlannerSubject("bad"), By)
 			if row == nil || row.Code != plan.CodeRefused {
 				t.Fatalf("nothing is said: %+v", row)
 			}
@@ -314,7 +314,7 @@ func TestCommandsBeyondThoseOfOnePassAreNotForgotten(t *testing.T) {
 	// brings it back: what is left is for the loop to remember.
 	all := Planner{By: "all", Next: func(in plan.Input) plan.Plan {
 		var p plan.Plan
-		if len(in.Scope.Services) == 0 {
+		if !in.Scope.Any(fleet.SubjectService) {
 			return p
 		}
 		for i := range tokens {

@@ -9,7 +9,7 @@ import (
 )
 
 // leaderSubject is the subject of waits about the leader itself.
-var leaderSubject = plan.PlannerSubject(By)
+var leaderSubject = fleet.PlannerSubject(By)
 
 // clockCondition says that the leader's clock is off, or clears it: the next leader
 // does, which has a better one.

@@ -31,12 +31,18 @@ func Planners() []Planner {
 // By names the loop itself in decisions and waits.
 const By = "leader"
 
+// planned are the kinds of subject that planners visit: a change of any other asks for
+// no pass.
+var planned = []fleet.SubjectKind{
+	fleet.SubjectService, fleet.SubjectHost, fleet.SubjectWanted, fleet.SubjectTask, fleet.SubjectCapacity,
+}
+
 // pass runs the planners once and proposes what they decided.
 func (l *Loop) pass(now Instant) []Effect {
 	t := l.term
 	scope, full := t.dirty, t.full
-	l.addSuspects(scope)
-	t.dirty, t.full, t.marked = newDirty(), false, false
+	l.addSuspects(&scope)
+	t.dirty, t.full, t.marked = fleet.ChangeSet{}, false, false
 	l.stats.Passes++
 	if full {
 		l.stats.FullPasses++
@@ -61,9 +67,9 @@ func (l *Loop) pass(now Instant) []Effect {
 	}
 	l.stats.Proposals++
 	l.stats.Commands += uint64(taken)
-	t.flight = &flight{n: l.stats.Proposals, at: now.Mono, scope: newDirty()}
+	t.flight = &flight{n: l.stats.Proposals, at: now.Mono}
 	for _, part := range f.parts {
-		t.flight.scope.merge(part.scope)
+		t.flight.scope.Merge(part.scope)
 		t.flight.full = t.flight.full || part.full
 	}
 	return append(out, Propose{N: t.flight.n, Entries: entries})
@@ -72,7 +78,7 @@ func (l *Loop) pass(now Instant) []Effect {
 // rest is what a pass has left of one planner's scope: its plan was cut, or its
 // commands went into no entry.
 type rest struct {
-	scope *dirty
+	scope fleet.ChangeSet
 	full  bool
 	from  string // of a full one: see plan.Scope
 }
@@ -94,20 +100,30 @@ func (f *fold) rest(taken int) map[string]rest {
 		case p.end > taken || p.more && p.next == "":
 			left[p.by] = p.rest
 		case p.more && p.full:
-			left[p.by] = rest{scope: newDirty(), full: true, from: p.next}
+			left[p.by] = rest{full: true, from: p.next}
 		case p.more:
-			left[p.by] = rest{scope: p.scope.servicesFrom(p.next)}
+			left[p.by] = rest{scope: servicesFrom(p.scope, p.next)}
 		}
 	}
 	return left
 }
 
+// servicesFrom is the services of a scope from a name on.
+func servicesFrom(scope fleet.ChangeSet, name string) (from fleet.ChangeSet) {
+	for _, service := range scope.Services() {
+		if service >= name {
+			from.Add(fleet.ServiceSubject(service))
+		}
+	}
+	return from
+}
+
 // addSuspects adds the hosts of which State and sight disagree, or that may have to
 // be lost: what a host is seen to be is not an event that is repeated.
-func (l *Loop) addSuspects(d *dirty) {
+func (l *Loop) addSuspects(scope *fleet.ChangeSet) {
 	for _, id := range l.suspects {
 		if host := l.term.state.Host(id); host != nil && (host.State == fleet.HostReady || host.State == fleet.HostSilent) {
-			d.hosts[id] = struct{}{}
+			scope.Add(fleet.HostSubject(id))
 		}
 	}
 }
@@ -115,9 +131,8 @@ func (l *Loop) addSuspects(d *dirty) {
 // fold is a pass under way: State with the commands so far applied.
 type fold struct {
 	in     plan.Input
-	before *fleet.State // as it was before the last planner's commands
 	index  uint64
-	scope  *dirty
+	scope  fleet.ChangeSet
 	full   bool
 	left   map[string]rest // by planner, of the pass before
 	parts  []part
@@ -129,17 +144,16 @@ type fold struct {
 }
 
 // plan runs all planners over a clone of State.
-func (l *Loop) plan(now Instant, scope *dirty, full bool) *fold {
+func (l *Loop) plan(now Instant, scope fleet.ChangeSet, full bool) *fold {
 	t := l.term
 	liveness := l.liveness
 	liveness.LeaderAge, liveness.Taken = now.Mono-t.since, now.Mono-l.seenAt
 	f := &fold{
 		in:    plan.Input{State: t.state.Clone(), Liveness: liveness, Now: l.fleetTime(now), NewID: l.newID},
-		index: t.state.Index(), scope: newDirty(), full: full, left: t.rest, stats: &l.stats,
+		index: t.state.Index(), scope: scope, full: full, left: t.rest, stats: &l.stats,
 	}
 	// Time passes first, so that the sums in State are those of Now.
 	f.in.State.Apply(f.index, fleet.Entry{At: f.in.Now})
-	f.scope.merge(scope)
 	for _, p := range l.planners {
 		f.run(p.By, p.Next)
 	}
@@ -159,8 +173,7 @@ func (l *Loop) plan(now Instant, scope *dirty, full bool) *fold {
 // run asks one planner and applies what it says.
 func (f *fold) run(by string, next func(plan.Input) plan.Plan) {
 	done := part{by: by, rest: f.scopeOf(by)}
-	f.in.Scope = done.scope.scope(done.full)
-	f.in.Scope.From = done.from
+	f.in.Scope = plan.Scope{Full: done.full, From: done.from, ChangeSet: done.scope}
 	p := next(f.in)
 	f.probes = append(f.probes, p.Probes...)
 	f.wakes = append(f.wakes, p.Wakes...)
@@ -169,7 +182,7 @@ func (f *fold) run(by string, next func(plan.Input) plan.Plan) {
 	f.stats.FoldRefused[by] += uint64(len(refused))
 
 	var own plan.Plan
-	subject := plan.PlannerSubject(by)
+	subject := fleet.PlannerSubject(by)
 	if len(refused) > 0 {
 		own.SetCondition(f.in, By, fleet.PutCondition{Subject: subject, Code: plan.CodeRefused,
 			Message: fmt.Sprintf("%d commands of the planner were dropped, the first: %s", len(refused), strings.ToValidUTF8(refused[0].Error(), "?"))})
@@ -184,10 +197,10 @@ func (f *fold) run(by string, next func(plan.Input) plan.Plan) {
 // scopeOf is what a planner visits: the scope of the pass with what the commands
 // before it changed, and what the pass before has left.
 func (f *fold) scopeOf(by string) rest {
-	r := rest{scope: newDirty(), full: f.full}
-	r.scope.merge(f.scope)
+	r := rest{full: f.full}
+	r.scope.Merge(f.scope)
 	if left, ok := f.left[by]; ok {
-		r.scope.merge(left.scope)
+		r.scope.Merge(left.scope)
 		if !f.full {
 			r.full, r.from = left.full, left.from
 		}
@@ -202,10 +215,9 @@ func (f *fold) apply(items []fleet.Item) []error {
 	if len(items) == 0 {
 		return refused
 	}
-	f.before = f.in.State.Clone()
 	f.index++
 	outcome := f.in.State.Apply(f.index, fleet.Entry{At: f.in.Now, Items: items})
-	f.scope.touch(outcome.ChangeSet, f.before, f.in.State)
+	f.scope.Merge(outcome.ChangeSet)
 	for i, r := range outcome.Results {
 		if r.Err == nil {
 			f.items, f.sizes = append(f.items, items[i]), append(f.sizes, sizes[i])

@@ -45,9 +45,9 @@ func reasonOf(item fleet.Item) string {
 		return c.Reason
 	case fleet.PutCondition:
 		if c.Code == "" {
-			return "cleared: " + c.Subject
+			return "cleared: " + c.Subject.String()
 		}
-		return c.Subject + ": " + c.Message
+		return c.Subject.String() + ": " + c.Message
 	default:
 		return item.Reason
 	}

@@ -9,11 +9,11 @@ import (
 
 // wakes are the visits planners asked for: one a subject, the earliest.
 type wakes struct {
-	at   map[string]fleet.Time
+	at   map[fleet.Subject]fleet.Time
 	heap wakeHeap // may hold entries that an earlier one has replaced
 }
 
-func newWakes() *wakes { return &wakes{at: map[string]fleet.Time{}} }
+func newWakes() *wakes { return &wakes{at: map[fleet.Subject]fleet.Time{}} }
 
 func (w *wakes) add(wake plan.Wake) {
 	if at, ok := w.at[wake.Subject]; ok && at <= wake.At {
@@ -24,8 +24,8 @@ func (w *wakes) add(wake plan.Wake) {
 }
 
 // due removes and returns the subjects to be visited by now.
-func (w *wakes) due(now fleet.Time) []string {
-	var subjects []string
+func (w *wakes) due(now fleet.Time) []fleet.Subject {
+	var subjects []fleet.Subject
 	for len(w.heap) > 0 && w.heap[0].At <= now {
 		wake := heap.Pop(&w.heap).(plan.Wake)
 		if at, ok := w.at[wake.Subject]; ok && at == wake.At {

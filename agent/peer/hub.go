@@ -54,12 +54,10 @@ func (h *hub) attach(log Log) {
 func (h *hub) wake(_ uint64, t fleet.ChangeSet) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	for _, hosts := range [][]fleet.HostID{t.Wanted, t.Hosts} {
-		for _, host := range hosts {
-			if s := h.streams[host]; s != nil {
-				s.nudge()
-				h.wakes.Add(1)
-			}
+	for host := range t.Hosts() {
+		if s := h.streams[host]; s != nil {
+			s.nudge()
+			h.wakes.Add(1)
 		}
 	}
 }

@@ -45,7 +45,7 @@ func rank(code string) int {
 }
 
 // ConditionsOf returns what all planners say about a subject, most telling first.
-func ConditionsOf(s *fleet.State, subject string) []*fleet.Condition {
+func ConditionsOf(s *fleet.State, subject fleet.Subject) []*fleet.Condition {
 	all := slices.Collect(s.ConditionsOf(subject))
 	slices.SortStableFunc(all, func(a, b *fleet.Condition) int { return cmp.Compare(rank(a.Code), rank(b.Code)) })
 	return all

@@ -41,7 +41,7 @@ func sameCounts(row *fleet.Condition, w fleet.PutCondition) bool {
 }
 
 // ClearCondition clears a planner's own condition of a subject; another's stays.
-func (p *Plan) ClearCondition(in Input, by, subject string) {
+func (p *Plan) ClearCondition(in Input, by string, subject fleet.Subject) {
 	if in.State.Condition(subject, by) != nil {
 		p.Add(fleet.Item{Command: fleet.PutCondition{Subject: subject}, By: by})
 	}

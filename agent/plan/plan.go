@@ -41,15 +41,13 @@ type Scope struct {
 	Full bool
 	// From resumes a full pass that its bound cut: services before it were visited, so
 	// that of those only the ones in Services are visited again. Empty for the first.
-	From     string
-	Services []string // changed or due, sorted
-	// Hosts are those whose row, tasks or sight changed, that are due, or that
-	// State and sight disagree about, sorted.
-	Hosts []fleet.HostID
-	Tasks []fleet.TaskID // standalone tasks changed, sorted
-	// Capacity says that room on hosts may have changed (a host's row, its tasks, the
-	// sight of it), so that work which waits for room must be tried again.
-	Capacity bool
+	From string
+	// ChangeSet is what changed or is due: services, tasks, hosts also those whose
+	// liveness changed or State disagrees with, and fleet.SubjectCapacity where room on
+	// hosts may have changed (a host's row, its tasks, its liveness), so that work
+	// which waits for room must be tried again. Subjects that planners do not visit
+	// may be in it too.
+	fleet.ChangeSet
 }
 
 // Plan is what a planner decided.
@@ -75,7 +73,7 @@ type Plan struct {
 // Wake is a visit asked for.
 type Wake struct {
 	At      fleet.Time
-	Subject string // a subject, see Subject
+	Subject fleet.Subject
 }
 
 // Add appends commands of a planner.
@@ -98,7 +96,7 @@ func (p *Plan) Full() bool {
 }
 
 // WakeAt asks for a visit.
-func (p *Plan) WakeAt(at fleet.Time, subject string) {
+func (p *Plan) WakeAt(at fleet.Time, subject fleet.Subject) {
 	p.Wakes = append(p.Wakes, Wake{At: at, Subject: subject})
 }
 

@@ -60,7 +60,7 @@ func (l *leading) applied(changes fleet.ChangeSet) {
 		l.pending = &lead.Applied{}
 	}
 	l.pending.Merge(l.a.node.State(), changes)
-	if changes.Voters || changes.Fleet || len(changes.Hosts) > 0 {
+	if changes.Any(fleet.SubjectVoters, fleet.SubjectFleet, fleet.SubjectHost) {
 		l.keeping.wake()
 	}
 	if !l.woken {

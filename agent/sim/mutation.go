@@ -80,7 +80,7 @@ func (m Mutation) planners(all []lead.Planner) []lead.Planner {
 
 // stopOld stops what runs of an old revision at once.
 func stopOld(in plan.Input, p plan.Plan) plan.Plan {
-	for _, name := range in.Scope.Services {
+	for _, name := range in.Scope.Services() {
 		v := in.State.Service(name)
 		if v == nil {
 			continue
@@ -96,7 +96,7 @@ func stopOld(in plan.Input, p plan.Plan) plan.Plan {
 
 // stopOne stops a healthy task of a service that has just become steady.
 func stopOne(in plan.Input, p plan.Plan) plan.Plan {
-	for _, name := range in.Scope.Services {
+	for _, name := range in.Scope.Services() {
 		v := in.State.Service(name)
 		if v == nil || len(p.Items) > 0 || v.ModifyIndex%3 != 0 {
 			continue
@@ -151,7 +151,7 @@ func withoutSilenceHost(p plan.Plan) plan.Plan {
 // chatter says something at every full pass.
 func chatter(in plan.Input, p plan.Plan) plan.Plan {
 	if in.Scope.Full {
-		p.Add(fleet.Item{By: hosts.By, Command: fleet.PutCondition{Subject: plan.PlannerSubject("chatter"), Code: "chatter", Message: in.Now.String()}})
+		p.Add(fleet.Item{By: hosts.By, Command: fleet.PutCondition{Subject: fleet.PlannerSubject("chatter"), Code: "chatter", Message: in.Now.String()}})
 	}
 	return p
 }

@@ -137,11 +137,9 @@ func (s *serving) closeAll() {
 
 // wake has the streams of the hosts whose wanted tasks changed bring it.
 func (s *serving) wake(t fleet.ChangeSet) {
-	for _, ids := range [][]fleet.HostID{t.Wanted, t.Hosts} {
-		for _, id := range ids {
-			if st := s.streams[id]; st != nil {
-				st.changed()
-			}
+	for id := range t.Hosts() {
+		if st := s.streams[id]; st != nil {
+			st.changed()
 		}
 	}
 }

@@ -47,7 +47,7 @@ func (s *Stats) committed(w *World, c simlog.Commit) {
 		s.decided = e.Seq
 		s.Events[e.Code]++
 	}
-	for _, name := range c.Outcome.ChangeSet.Services {
+	for _, name := range c.Outcome.ChangeSet.Services() {
 		s.gap(w, name)
 	}
 }

@@ -66,7 +66,7 @@ func (x *watch) committed(c simlog.Commit) {
 	if x.commits%(checkFullEvery*uint64(1+len(w.order)/100)) == 0 || !w.cfg.Large && x.commits%100 == 0 {
 		x.full()
 	}
-	if c.Outcome.ChangeSet.Voters {
+	if c.Outcome.ChangeSet.Any(fleet.SubjectVoters) {
 		x.linked("")
 	}
 	x.tell(c)

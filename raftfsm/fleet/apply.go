@@ -20,7 +20,7 @@ func (s *State) Apply(index uint64, e Entry) Outcome {
 	for i := range e.Items {
 		out.Results = append(out.Results, s.applyItem(&e.Items[i], &out))
 	}
-	out.ChangeSet.tidy()
+	out.ChangeSet.sort()
 	return out
 }
 

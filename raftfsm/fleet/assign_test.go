@@ -25,7 +25,7 @@ func TestAssignTasks(t *testing.T) {
 		if w.TasksOnHost("web", hostID(2)) != 2 || w.UnassignedCount() != 2 || w.Host(hostID(2)).WantedModifyIndex != w.Index() {
 			t.Errorf("on host %d", w.TasksOnHost("web", hostID(2)))
 		}
-		if got := w.outcome.ChangeSet.Wanted; len(got) != 1 || got[0] != hostID(2) {
+		if got := slices.Collect(w.outcome.ChangeSet.WantedHosts()); len(got) != 1 || got[0] != hostID(2) {
 			t.Errorf("wanted %v", got)
 		}
 		w.refused(AssignTasks{Host: hostID(1), Tasks: []TaskID{"web-2", "web-1"}}, ErrConflict, "web-1")

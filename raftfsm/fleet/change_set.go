@@ -1,63 +1,185 @@
 package fleet
 
 import (
-	"cmp"
+	"iter"
 	"slices"
 )
 
-// ChangeSet is what an entry changed, so that streams and planners visit only
-// that. Each list is sorted, without repetition, and names removed rows too.
+// ChangeSet is a set of subjects: what an entry changed, what several did, or what a
+// pass of planners must visit, so that nobody looks at more. It names removed rows
+// too. Subjects come out by kind and name, each once, however they were added.
+//
+// Adding costs an append; what was added is sorted when it is read. The zero value is
+// empty. A copy shares its lists with the original: of the two only one may be added
+// to, and whoever gathers begins with an empty set and Merge. Reading one that Apply
+// returned, or a copy of it, writes nothing, so any number may read it at a time.
 type ChangeSet struct {
-	Wanted   []HostID // hosts whose wanted tasks changed
-	Hosts    []HostID // host rows changed
-	Services []string // services whose own row, tasks or waits changed
-	Tasks    []TaskID
-	Voters   bool
-	Fleet    bool // settings, format or keys
-	Events   bool // at least one decision was recorded
-	Effects  bool // at least one effect was intended, handed, or ended
+	kinds [subjectKindCount]changedNames
+}
+
+// changedNames are the subjects of one kind.
+type changedNames struct {
+	all      []string
+	unsorted bool // all must be sorted, and may name one twice
+	one      bool // the kind's subject that has no name
+}
+
+// ChangeSetOf is a set of the subjects given.
+func ChangeSetOf(subjects ...Subject) (c ChangeSet) {
+	for _, s := range subjects {
+		c.Add(s)
+	}
+	return c
 }
 
 // FullChangeSet says that everything may have changed, as where a snapshot has taken
 // the place of entries.
 func FullChangeSet(s *State) ChangeSet {
-	t := ChangeSet{Voters: true, Fleet: true, Events: true, Effects: true}
+	c := ChangeSetOf(FleetSubject(), Subject{Kind: SubjectVoters}, Subject{Kind: SubjectEvents},
+		Subject{Kind: SubjectEffects}, CapacitySubject())
 	for h := range s.Hosts() {
-		t.Hosts = append(t.Hosts, h.ID)
+		c.Add(HostSubject(h.ID))
+		c.Add(Subject{SubjectWanted, string(h.ID)})
 	}
-	t.Wanted = slices.Clone(t.Hosts)
 	for v := range s.Services() {
-		t.Services = append(t.Services, v.Name)
+		c.Add(ServiceSubject(v.Name))
 	}
-	for v := range s.Tasks() {
-		t.Tasks = append(t.Tasks, v.ID)
+	for t := range s.Tasks() {
+		c.Add(TaskSubject(t.ID))
 	}
-	return t
+	c.sort()
+	return c
 }
 
-// Merge adds what another entry touched. The lists are no longer sorted then, and
-// may name a row twice. It writes to the lists of t alone: begin with a zero t,
-// since those of an Outcome are shared by all who are told of it.
-func (t *ChangeSet) Merge(o ChangeSet) {
-	t.Wanted = append(t.Wanted, o.Wanted...)
-	t.Hosts = append(t.Hosts, o.Hosts...)
-	t.Services = append(t.Services, o.Services...)
-	t.Tasks = append(t.Tasks, o.Tasks...)
-	t.Voters = t.Voters || o.Voters
-	t.Fleet = t.Fleet || o.Fleet
-	t.Events = t.Events || o.Events
-	t.Effects = t.Effects || o.Effects
+// Add adds a subject.
+func (c *ChangeSet) Add(s Subject) {
+	n := &c.kinds[s.Kind]
+	if s.Name == "" && subjectKinds[s.Kind].one {
+		n.one = true
+		return
+	}
+	if last := len(n.all) - 1; last >= 0 {
+		if n.all[last] == s.Name {
+			return
+		}
+		n.unsorted = n.unsorted || s.Name < n.all[last]
+	}
+	n.all = append(n.all, s.Name)
 }
 
-// tidy sorts the lists and drops repetitions.
-func (t *ChangeSet) tidy() {
-	t.Wanted = sortedSet(t.Wanted)
-	t.Hosts = sortedSet(t.Hosts)
-	t.Services = sortedSet(t.Services)
-	t.Tasks = sortedSet(t.Tasks)
+// Merge adds all subjects of another set, whose lists stay as they are.
+func (c *ChangeSet) Merge(o ChangeSet) {
+	for k := range c.kinds {
+		n, more := &c.kinds[k], &o.kinds[k]
+		n.one = n.one || more.one
+		switch {
+		case len(more.all) == 0:
+		case len(n.all) == 0:
+			n.all, n.unsorted = slices.Clip(more.all), more.unsorted
+		default:
+			n.unsorted = n.unsorted || more.unsorted || more.all[0] <= n.all[len(n.all)-1]
+			n.all = append(n.all, more.all...)
+		}
+	}
 }
 
-func sortedSet[K cmp.Ordered](keys []K) []K {
-	slices.Sort(keys)
-	return slices.Compact(keys)
+// Has reports whether a subject is in the set.
+func (c *ChangeSet) Has(s Subject) bool {
+	if s.Name == "" && subjectKinds[s.Kind].one {
+		return c.kinds[s.Kind].one
+	}
+	_, found := slices.BinarySearch(c.names(s.Kind), s.Name)
+	return found
+}
+
+// Any reports whether the set has a subject of one of the kinds.
+func (c *ChangeSet) Any(kinds ...SubjectKind) bool {
+	for _, k := range kinds {
+		if n := &c.kinds[k]; n.one || len(n.all) > 0 {
+			return true
+		}
+	}
+	return false
+}
+
+// Subjects yields the subjects of the kinds, or of all kinds where none is given.
+func (c *ChangeSet) Subjects(kinds ...SubjectKind) iter.Seq[Subject] {
+	if len(kinds) == 0 {
+		kinds = append(SubjectKinds(), SubjectUnknown)
+	}
+	return func(yield func(Subject) bool) {
+		for _, k := range kinds {
+			if c.kinds[k].one && !yield(Subject{Kind: k}) {
+				return
+			}
+			for _, name := range c.names(k) {
+				if !yield(Subject{k, name}) {
+					return
+				}
+			}
+		}
+	}
+}
+
+// Services are the names of the services, sorted: those whose own row, tasks or
+// conditions changed. The list is the set's own.
+func (c *ChangeSet) Services() []string { return c.names(SubjectService) }
+
+// Tasks yields the tasks, in the order of their ids.
+func (c *ChangeSet) Tasks() iter.Seq[TaskID] { return idsOf[TaskID](c, SubjectTask) }
+
+// HostRows yields the hosts whose row changed, in the order of their ids.
+func (c *ChangeSet) HostRows() iter.Seq[HostID] { return idsOf[HostID](c, SubjectHost) }
+
+// WantedHosts yields the hosts of which what they are sent changed, in the order of
+// their ids.
+func (c *ChangeSet) WantedHosts() iter.Seq[HostID] { return idsOf[HostID](c, SubjectWanted) }
+
+// Hosts yields HostRows and WantedHosts together, in the order of their ids.
+func (c *ChangeSet) Hosts() iter.Seq[HostID] {
+	return func(yield func(HostID) bool) {
+		rows, wanted := c.names(SubjectHost), c.names(SubjectWanted)
+		for len(rows)+len(wanted) > 0 {
+			var id string
+			switch {
+			case len(wanted) == 0 || len(rows) > 0 && rows[0] < wanted[0]:
+				id, rows = rows[0], rows[1:]
+			case len(rows) > 0 && rows[0] == wanted[0]:
+				id, rows, wanted = rows[0], rows[1:], wanted[1:]
+			default:
+				id, wanted = wanted[0], wanted[1:]
+			}
+			if !yield(HostID(id)) {
+				return
+			}
+		}
+	}
+}
+
+func idsOf[ID ~string](c *ChangeSet, k SubjectKind) iter.Seq[ID] {
+	return func(yield func(ID) bool) {
+		for _, name := range c.names(k) {
+			if !yield(ID(name)) {
+				return
+			}
+		}
+	}
+}
+
+// names are the names of a kind, sorted, each once.
+func (c *ChangeSet) names(k SubjectKind) []string {
+	n := &c.kinds[k]
+	if n.unsorted {
+		n.all = slices.Clone(n.all) // another set may have the list too
+		slices.Sort(n.all)
+		n.all, n.unsorted = slices.Compact(n.all), false
+	}
+	return n.all
+}
+
+// sort leaves a set that reading does not write to, nor adding to a copy of it.
+func (c *ChangeSet) sort() {
+	for k := range c.kinds {
+		c.kinds[k].all = slices.Clip(c.names(SubjectKind(k)))
+	}
 }

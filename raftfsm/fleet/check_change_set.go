@@ -1,13 +1,11 @@
 package fleet
 
-import "slices"
-
 // CheckChangeSet checks only what an entry touched: its rows, and for those every
 // derived figure, counted anew from the tasks of the host or service.
 func (s *State) CheckChangeSet(t ChangeSet) error {
 	var b violations
 	s.checkFleet(&b)
-	for _, id := range t.Tasks {
+	for id := range t.Tasks() {
 		if task := s.Task(id); task != nil {
 			s.checkTaskRow(&b, task)
 			if s.TaskDef(task.TaskDef) != nil { // else its deadline is not known
@@ -15,14 +13,13 @@ func (s *State) CheckChangeSet(t ChangeSet) error {
 			}
 		}
 	}
-	hosts := append(slices.Clone(t.Hosts), t.Wanted...)
-	for _, id := range sortedSet(hosts) {
+	for id := range t.Hosts() {
 		if h := s.Host(id); h != nil {
 			s.checkHost(&b, h)
 			s.checkReserved(&b, h)
 		}
 	}
-	for _, name := range t.Services {
+	for _, name := range t.Services() {
 		if v := s.Service(name); v != nil {
 			s.checkService(&b, v)
 		}
@@ -31,12 +28,12 @@ func (s *State) CheckChangeSet(t ChangeSet) error {
 		}
 		s.checkCounts(&b, name)
 	}
-	if t.Voters {
+	if t.Any(SubjectVoters) {
 		for v := range s.Voters() {
 			s.checkVoter(&b, v)
 		}
 	}
-	if t.Effects {
+	if t.Any(SubjectEffects) {
 		for e := range s.Effects() {
 			s.checkEffect(&b, e)
 			_, inTime := s.effectsByTime.Get(e)

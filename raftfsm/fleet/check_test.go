@@ -177,7 +177,7 @@ func TestCheckFindsEachBrokenRuleOfATask(t *testing.T) {
 			w.tasks.Set(c.task, damage(w.task(c.task), c.change))
 			for name, err := range map[string]error{
 				"Check":          w.Check(),
-				"CheckChangeSet": w.CheckChangeSet(ChangeSet{Tasks: []TaskID{c.task}}),
+				"CheckChangeSet": w.CheckChangeSet(ChangeSetOf(TaskSubject(c.task))),
 			} {
 				if !strings.Contains(fmt.Sprint(err), c.want) {
 					t.Errorf("%s: %v\nwant %q", name, err, c.want)
@@ -189,7 +189,7 @@ func TestCheckFindsEachBrokenRuleOfATask(t *testing.T) {
 
 // What an entry touched is checked against every index that it should be in.
 func TestCheckOfAChangeSetFindsWhatWasNotKept(t *testing.T) {
-	tasks := func(id TaskID) ChangeSet { return ChangeSet{Tasks: []TaskID{id}} }
+	tasks := func(id TaskID) ChangeSet { return ChangeSetOf(TaskSubject(id)) }
 	for _, c := range []struct {
 		want    string
 		touched ChangeSet
@@ -199,14 +199,14 @@ func TestCheckOfAChangeSetFindsWhatWasNotKept(t *testing.T) {
 		{"in the index of hosts: false", tasks("web-1"), func(w *world) { w.byHost.Delete(w.task("web-1")) }},
 		{"in the index of unassigned: false", tasks("web-4"), func(w *world) { w.unassigned.Delete(w.task("web-4")) }},
 		{"in the index of stopped: false", tasks("web-3"), func(w *world) { w.stopped.Delete(w.task("web-3")) }},
-		{"tasks hold", ChangeSet{Hosts: []HostID{hostID(1)}}, func(w *world) { w.reserved.Delete(hostID(1)) }},
-		{"tasks hold", ChangeSet{Wanted: []HostID{hostID(1)}}, func(w *world) { w.reserved.Delete(hostID(1)) }},
-		{"counts", ChangeSet{Services: []string{"web"}}, func(w *world) { w.ofRevision.Delete("web/1") }},
-		{"in zone", ChangeSet{Services: []string{"web"}}, func(w *world) { w.zones.PopMin() }},
-		{"goals of service web", ChangeSet{Services: []string{"web"}}, func(w *world) {
+		{"tasks hold", ChangeSetOf(HostSubject(hostID(1))), func(w *world) { w.reserved.Delete(hostID(1)) }},
+		{"tasks hold", ChangeSetOf(Subject{SubjectWanted, string(hostID(1))}), func(w *world) { w.reserved.Delete(hostID(1)) }},
+		{"counts", ChangeSetOf(ServiceSubject("web")), func(w *world) { w.ofRevision.Delete("web/1") }},
+		{"in zone", ChangeSetOf(ServiceSubject("web")), func(w *world) { w.zones.PopMin() }},
+		{"goals of service web", ChangeSetOf(ServiceSubject("web")), func(w *world) {
 			w.goals.Set("web", damage(w.Goals("web"), func(g *Goals) { g.Max = 0 }))
 		}},
-		{"voter", ChangeSet{Voters: true}, func(w *world) {
+		{"voter", ChangeSetOf(Subject{Kind: SubjectVoters}), func(w *world) {
 			v := w.VoterOf(hostID(1))
 			w.voters.Set(v.ID, damage(v, func(v *Voter) { v.Host = hostID(2) }))
 		}},

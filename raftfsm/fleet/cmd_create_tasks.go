@@ -33,14 +33,15 @@ func (c CreateTasks) apply(s *State, x *applyContext) ([]string, error) {
 		return nil, err
 	}
 	r := s.Revision(c.Revision)
-	group := ServiceSubject(v.Name)
+	about := ServiceSubject(v.Name)
+	group := about.String()
 	for _, id := range c.Tasks {
 		s.putTask(x, Task{
 			ID: id, Service: v.Name, Revision: r.ID, TaskDef: r.TaskDef, Group: group,
 			Desired: TaskRunning, Last: TaskProvisioning, Health: HealthUnknown, CreatedAt: x.now,
 		})
 	}
-	s.recordEvent(x, Event{By: "service", Code: "tasks-created", Subject: group,
+	s.recordEvent(x, Event{By: "service", Code: "tasks-created", Subject: about,
 		Message: fmt.Sprintf("%s: started %s (%s)", name, plural(len(c.Tasks), "task"), r.ID), Counts: []Count{{"tasks", len(c.Tasks)}}})
 	return texts(c.Tasks), nil
 }

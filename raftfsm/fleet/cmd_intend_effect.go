@@ -8,7 +8,7 @@ type IntendEffect struct {
 	ID          EffectID `cbor:"1,keyasint"`
 	EffectKind  string   `cbor:"2,keyasint"`
 	Role        Role     `cbor:"3,keyasint"`
-	Subject     string   `cbor:"4,keyasint"`
+	Subject     Subject  `cbor:"4,keyasint"`
 	Input       []byte   `cbor:"5,keyasint,omitempty"`
 	Token       string   `cbor:"6,keyasint,omitempty"` // empty: the id
 	Deadline    Time     `cbor:"7,keyasint"`
@@ -61,7 +61,7 @@ func (c IntendEffect) check(s *State, now Time) error {
 		return field("input", "is %d bytes long: at most %d are allowed", len(c.Input), MaxEffectInput)
 	}
 	if !s.mayHaveEffect(c.Subject) {
-		return refuse(ErrNotFound, "effect of %s", quoted(c.Subject))
+		return refuse(ErrNotFound, "effect of %s", quoted(c.Subject.String()))
 	}
 	return nil
 }

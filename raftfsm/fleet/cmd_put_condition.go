@@ -2,7 +2,6 @@ package fleet
 
 import (
 	"slices"
-	"strings"
 )
 
 // PutCondition records why a planner does not act on a subject. A subject has one
@@ -11,7 +10,7 @@ import (
 // "host:h-...", "task:3f...") is not there. A condition goes with its subject, a task's
 // when the task gets a host.
 type PutCondition struct {
-	Subject string  `cbor:"1,keyasint"`
+	Subject Subject `cbor:"1,keyasint"`
 	Code    string  `cbor:"2,keyasint,omitempty"`
 	Message string  `cbor:"3,keyasint,omitempty"`
 	Counts  []Count `cbor:"4,keyasint,omitempty"`
@@ -39,7 +38,7 @@ func (c PutCondition) apply(s *State, x *applyContext) ([]string, error) {
 		return nil, err
 	}
 	if !s.mayHaveCondition(c.Subject) {
-		return nil, refuse(ErrNotFound, "condition of %s", quoted(c.Subject))
+		return nil, refuse(ErrNotFound, "condition of %s", quoted(c.Subject.String()))
 	}
 	w := Condition{
 		Subject: c.Subject, By: by, Code: c.Code, Message: c.Message,
@@ -51,7 +50,7 @@ func (c PutCondition) apply(s *State, x *applyContext) ([]string, error) {
 			return nil, nil
 		}
 	} else if old == nil && s.conditions.Len() >= MaxConditions {
-		return nil, refuse(ErrLimit, "condition of %s: there are %d conditions", quoted(c.Subject), MaxConditions)
+		return nil, refuse(ErrLimit, "condition of %s: there are %d conditions", quoted(c.Subject.String()), MaxConditions)
 	}
 	s.putCondition(x, w)
 	if old == nil || old.Code != w.Code {
@@ -62,19 +61,18 @@ func (c PutCondition) apply(s *State, x *applyContext) ([]string, error) {
 
 // mayHaveCondition reports whether a subject is there: a service, a host, a task without
 // a host, the fleet as a whole, or a planner.
-func (s *State) mayHaveCondition(subject string) bool {
-	kind, name, _ := strings.Cut(subject, ":")
-	switch kind {
-	case "fleet":
+func (s *State) mayHaveCondition(subject Subject) bool {
+	switch name := subject.Name; subject.Kind {
+	case SubjectFleet:
 		return name == ""
-	case "planner":
+	case SubjectPlanner:
 		return checkName("subject", name, MaxID) == nil
-	case "service":
+	case SubjectService:
 		return s.Service(name) != nil
-	case "host":
+	case SubjectHost:
 		h := s.Host(HostID(name))
 		return h != nil && h.State != HostForgotten
-	case "task":
+	case SubjectTask:
 		t := s.Task(TaskID(name))
 		return t != nil && t.unassigned()
 	default:
@@ -83,20 +81,12 @@ func (s *State) mayHaveCondition(subject string) bool {
 }
 
 // named is a subject as decisions have it, which name hosts as people do.
-func (s *State) named(subject string) string {
-	if id, ok := strings.CutPrefix(subject, "host:"); ok && s.Host(HostID(id)) != nil {
-		return subjectOf(s.Host(HostID(id)))
+func (s *State) named(subject Subject) Subject {
+	if subject.Kind != SubjectHost {
+		return subject
+	}
+	if h := s.Host(HostID(subject.Name)); h != nil {
+		return subjectOf(h)
 	}
 	return subject
-}
-
-// touchSubject notes a change of a subject's conditions.
-func (s *State) touchSubject(x *applyContext, subject string) {
-	kind, name, _ := strings.Cut(subject, ":")
-	switch kind {
-	case "service":
-		s.touchService(x, name)
-	case "task":
-		x.out.ChangeSet.Tasks = append(x.out.ChangeSet.Tasks, TaskID(name))
-	}
 }

@@ -30,7 +30,7 @@ func (c PutToken) apply(s *State, x *applyContext) ([]string, error) {
 		ID: c.ID, Kind: c.TokenKind, Hash: c.Hash, Uses: c.Uses, NotAfter: c.NotAfter,
 		CreatedAt: x.now, By: clip(x.item.By, MaxID),
 	})
-	s.recordEvent(x, Event{Code: "token-made", Subject: "token:" + string(c.ID),
+	s.recordEvent(x, Event{Code: "token-made", Subject: Subject{SubjectToken, string(c.ID)},
 		Message: fmt.Sprintf("made %s token %s, valid until %s", c.TokenKind, c.ID, c.NotAfter)})
 	return []string{string(c.ID)}, nil
 }

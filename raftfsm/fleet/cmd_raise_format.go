@@ -32,7 +32,7 @@ func (c RaiseFormat) apply(s *State, x *applyContext) ([]string, error) {
 	was := f.Format
 	f.Format, f.NextFormat, f.NextFormatAt = c.Format, 0, 0
 	s.putFleet(x, f)
-	s.recordEvent(x, Event{By: "keeper", Code: "format-raised", Subject: "fleet",
+	s.recordEvent(x, Event{By: "keeper", Code: "format-raised", Subject: FleetSubject(),
 		Message: fmt.Sprintf("format raised from %d to %d: agents that read less are refused from now on", was, c.Format)})
 	return nil, nil
 }
@@ -47,7 +47,7 @@ func (c RaiseFormat) plan(s *State, x *applyContext, f Fleet) error {
 	}
 	f.NextFormat, f.NextFormatAt = c.Format, c.At
 	s.putFleet(x, f)
-	s.recordEvent(x, Event{By: "keeper", Code: "format-planned", Subject: "fleet",
+	s.recordEvent(x, Event{By: "keeper", Code: "format-planned", Subject: FleetSubject(),
 		Message: fmt.Sprintf("every agent reads format %d: it is raised from %d at %s; until then agents may go back", c.Format, f.Format, c.At)})
 	return nil
 }
@@ -59,7 +59,7 @@ func (s *State) unplanFormat(x *applyContext, h *Host) bool {
 		return false
 	}
 	f := *s.fleet
-	s.recordEvent(x, Event{By: "host " + h.Name, Code: "format-kept", Subject: "fleet",
+	s.recordEvent(x, Event{By: "host " + h.Name, Code: "format-kept", Subject: FleetSubject(),
 		Message: fmt.Sprintf("format stays at %d: the agent of %s reads %d, not %d", f.Format, h.Name, h.ReadsFormat(), f.NextFormat)})
 	f.NextFormat, f.NextFormatAt = 0, 0
 	s.putFleet(x, f)

@@ -40,7 +40,7 @@ func (c RunTasks) apply(s *State, x *applyContext) ([]string, error) {
 			Desired: TaskRunning, Last: TaskProvisioning, Health: HealthUnknown, CreatedAt: x.now,
 		})
 	}
-	s.recordEvent(x, Event{Code: "tasks-run", Subject: "taskdef:" + family,
+	s.recordEvent(x, Event{Code: "tasks-run", Subject: Subject{SubjectTaskDef, family},
 		Message: "run " + plural(len(c.Tasks), "standalone task") + " of " + string(def.ID), Counts: []Count{{"tasks", len(c.Tasks)}}})
 	return texts(c.Tasks), nil
 }

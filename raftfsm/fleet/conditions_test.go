@@ -9,12 +9,12 @@ import (
 )
 
 func TestPutWait(t *testing.T) {
-	condition := PutCondition{Subject: "service:web", Code: "no-host-fits", Message: "3 hosts: memory", Counts: []Count{{"memory", 3}}, Until: start + 5000}
+	condition := PutCondition{Subject: ServiceSubject("web"), Code: "no-host-fits", Message: "3 hosts: memory", Counts: []Count{{"memory", 3}}, Until: start + 5000}
 	t.Run("changes only when the reason does", func(t *testing.T) {
 		w := fleetOf(t, 1)
 		w.service("web", 1)
 		w.must(condition)
-		if got := w.Condition("service:web", ""); got.Since != w.at || got.ModifyIndex != w.Index() || w.lastEvent().Code != "no-host-fits" {
+		if got := w.Condition(ServiceSubject("web"), ""); got.Since != w.at || got.ModifyIndex != w.Index() || w.lastEvent().Code != "no-host-fits" {
 			t.Errorf("wait %+v", got)
 		}
 		w.wait(10)
@@ -23,20 +23,20 @@ func TestPutWait(t *testing.T) {
 		c.Counts = []Count{{"memory", 4}}
 		n := w.LastEvent()
 		w.must(c)
-		if got := w.Condition("service:web", ""); got.Since != w.at-10 || w.LastEvent() != n {
+		if got := w.Condition(ServiceSubject("web"), ""); got.Since != w.at-10 || w.LastEvent() != n {
 			t.Errorf("another count began another wait: %+v", got)
 		}
 		c.Code = "crash-back-off"
 		w.must(c)
-		if got := w.Condition("service:web", ""); got.Since != w.at || w.LastEvent() != n+1 {
+		if got := w.Condition(ServiceSubject("web"), ""); got.Since != w.at || w.LastEvent() != n+1 {
 			t.Errorf("wait %+v", got)
 		}
 		if w.NextDue(w.at) != start+5000 {
 			t.Errorf("due %s", w.NextDue(w.at))
 		}
-		w.must(PutCondition{Subject: "service:web"})
-		w.noop(PutCondition{Subject: "service:web"})
-		if w.Condition("service:web", "") != nil || w.NextDue(w.at) != 0 {
+		w.must(PutCondition{Subject: ServiceSubject("web")})
+		w.noop(PutCondition{Subject: ServiceSubject("web")})
+		if w.Condition(ServiceSubject("web"), "") != nil || w.NextDue(w.at) != 0 {
 			t.Error("an empty code did not clear it")
 		}
 		w.checked()
@@ -47,11 +47,11 @@ func TestPutWait(t *testing.T) {
 		w.create("web", 1, 2)
 		for _, subject := range []string{"service:web", "task:web-1", "task:web-2"} {
 			c := condition
-			c.Subject = subject
+			c.Subject = ParseSubject(subject)
 			w.must(c)
 		}
 		w.assign(1, "web-1")
-		if w.Condition("task:web-1", "") != nil || w.Condition("task:web-2", "") == nil {
+		if w.Condition(TaskSubject("web-1"), "") != nil || w.Condition(TaskSubject("web-2"), "") == nil {
 			t.Error("a task with a host still waits for one")
 		}
 		w.must(DeleteService{Name: "web", Force: true})
@@ -65,12 +65,12 @@ func TestPutWait(t *testing.T) {
 	t.Run("is one of each planner", func(t *testing.T) {
 		w := fleetOf(t, 1)
 		w.service("web", 1)
-		failing := PutCondition{Subject: "service:web", Code: "crash-back-off", Message: "starts fail", Until: start + 9000}
+		failing := PutCondition{Subject: ServiceSubject("web"), Code: "crash-back-off", Message: "starts fail", Until: start + 9000}
 		w.item(Item{By: "placement", Command: condition})
 		w.item(Item{By: "service", Command: failing})
 		codes := func() string {
 			var all []string
-			for c := range w.ConditionsOf("service:web") {
+			for c := range w.ConditionsOf(ServiceSubject("web")) {
 				all = append(all, c.By+" "+c.Code)
 			}
 			return strings.Join(all, ", ")
@@ -78,17 +78,17 @@ func TestPutWait(t *testing.T) {
 		if got := codes(); got != "placement no-host-fits, service crash-back-off" {
 			t.Errorf("two planners say %s", got)
 		}
-		if got := slices.Collect(w.Due(start, start+9000)); !slices.Equal(got, []string{"service:web"}) || w.NextDue(start+5000) != start+9000 {
+		if got := slices.Collect(w.Due(start, start+9000)); !slices.Equal(got, []Subject{ServiceSubject("web")}) || w.NextDue(start+5000) != start+9000 {
 			t.Errorf("due %v, then at %s", got, w.NextDue(start+5000))
 		}
 		w.checked()
-		w.item(Item{By: "service", Command: PutCondition{Subject: "service:web"}})
-		w.item(Item{By: "other", Command: PutCondition{Subject: "service:web"}})
+		w.item(Item{By: "service", Command: PutCondition{Subject: ServiceSubject("web")}})
+		w.item(Item{By: "other", Command: PutCondition{Subject: ServiceSubject("web")}})
 		if got := codes(); got != "placement no-host-fits" {
 			t.Errorf("after one has cleared its own: %s", got)
 		}
 		w.must(DeleteService{Name: "web", Force: true})
-		if w.HasCondition("service:web") {
+		if w.HasCondition(ServiceSubject("web")) {
 			t.Errorf("after the service is gone: %s", codes())
 		}
 		w.checked()
@@ -97,7 +97,7 @@ func TestPutWait(t *testing.T) {
 		w := fleetOf(t, 1)
 		for _, subject := range []string{"service:db", "task:x", "host:h1", ""} {
 			c := condition
-			c.Subject = subject
+			c.Subject = ParseSubject(subject)
 			w.refused(c, ErrNotFound, subject)
 		}
 	})

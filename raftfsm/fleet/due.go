@@ -6,7 +6,7 @@ import "iter"
 // nothing changes. Deadlines more than dueKept in the past are dropped.
 type deadline struct {
 	at      Time
-	subject string
+	subject Subject
 	task    TaskID // whose deadline it is, where a service has many
 }
 
@@ -14,20 +14,11 @@ func lessDeadline(a, b deadline) bool {
 	if a.at != b.at {
 		return a.at < b.at
 	}
-	if a.subject != b.subject {
-		return a.subject < b.subject
+	if c := a.subject.compare(b.subject); c != 0 {
+		return c < 0
 	}
 	return a.task < b.task
 }
-
-// ServiceSubject, HostSubject and TaskSubject name subjects of waits and deadlines.
-func ServiceSubject(name string) string { return "service:" + name }
-
-// HostSubject is "host:" and the id. (Decisions, which people read, have the name.)
-func HostSubject(id HostID) string { return "host:" + string(id) }
-
-// TaskSubject is "task:" and the id.
-func TaskSubject(id TaskID) string { return "task:" + string(id) }
 
 func (s *State) addDue(d deadline) {
 	if d.at > s.now.Add(-dueKept) {
@@ -138,9 +129,9 @@ func (s *State) NextDue(t Time) Time {
 // time, by time and each once: "service:web", "host:h-...", "task:3f...".
 // Deadlines more than 10 minutes before Now are forgotten: who looked away for
 // longer must look at everything.
-func (s *State) Due(after, until Time) iter.Seq[string] {
-	return func(yield func(string) bool) {
-		seen := map[string]bool{}
+func (s *State) Due(after, until Time) iter.Seq[Subject] {
+	return func(yield func(Subject) bool) {
+		seen := map[Subject]bool{}
 		s.due.Ascend(deadline{at: after + 1}, func(d deadline) bool {
 			if d.at > until {
 				return false

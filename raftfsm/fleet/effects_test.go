@@ -44,7 +44,7 @@ func TestIntendEffect(t *testing.T) {
 	if e.Status != EffectPending || e.Token != "e1" || e.CreatedAt != w.at || e.Due() != w.at || e.Attempt != 0 {
 		t.Errorf("effect %+v", e)
 	}
-	if !w.outcome.ChangeSet.Effects {
+	if !w.outcome.ChangeSet.Any(SubjectEffects) {
 		t.Error("nobody is told of a new effect")
 	}
 	bad := func(change func(*IntendEffect)) IntendEffect {
@@ -55,8 +55,8 @@ func TestIntendEffect(t *testing.T) {
 	w.refused(intent("e1", VoterRole()), ErrExists, "e1")
 	w.refused(bad(func(c *IntendEffect) { c.ID = "../x" }), ErrInvalid, "id")
 	w.refused(bad(func(c *IntendEffect) { c.EffectKind = "" }), ErrInvalid, "effectKind")
-	w.refused(bad(func(c *IntendEffect) { c.Subject = "service:none" }), ErrNotFound, "service:none")
-	w.refused(bad(func(c *IntendEffect) { c.Subject = "task:none" }), ErrNotFound, "task:none")
+	w.refused(bad(func(c *IntendEffect) { c.Subject = ServiceSubject("none") }), ErrNotFound, "service:none")
+	w.refused(bad(func(c *IntendEffect) { c.Subject = TaskSubject("none") }), ErrNotFound, "task:none")
 	w.refused(bad(func(c *IntendEffect) { c.Input = make([]byte, MaxEffectInput+1) }), ErrInvalid, "input")
 	w.refused(bad(func(c *IntendEffect) { c.Deadline = w.at }), ErrInvalid, "deadline")
 	w.refused(bad(func(c *IntendEffect) { c.Deadline = w.at.Add(MaxEffectLife) + 1 }), ErrInvalid, "deadline")
@@ -129,10 +129,10 @@ func TestFinishEffect(t *testing.T) {
 		w.must(finish("e", 1, VerdictDone))
 		e := w.effect("e")
 		if e.Status != EffectDone || string(e.Outcome) != "done" || e.EndedAt != w.at || e.Input != nil ||
-			!w.outcome.ChangeSet.Effects {
+			!w.outcome.ChangeSet.Any(SubjectEffects) {
 			t.Errorf("effect %+v", e)
 		}
-		if !slices.Contains(w.outcome.ChangeSet.Services, "web") {
+		if !slices.Contains(w.outcome.ChangeSet.Services(), "web") {
 			t.Error("the planner of the subject is not told that its effect ended")
 		}
 		w.refused(finish("e", 1, VerdictDone), ErrConflict, "it is done")
@@ -152,7 +152,7 @@ func TestFinishEffect(t *testing.T) {
 		if e := w.effect("e"); e.Status != EffectFailed || e.EndedAt != w.at {
 			t.Errorf("effect %+v", e)
 		}
-		if e := w.lastEvent(); e.Code != "effect-failed" || e.Subject != "service:web" {
+		if e := w.lastEvent(); e.Code != "effect-failed" || e.Subject != ServiceSubject("web") {
 			t.Errorf("event %+v", e)
 		}
 		w.checked()
@@ -262,10 +262,10 @@ func TestEffectsAreListedByTimeAndSubject(t *testing.T) {
 	if got := ids(w.OpenEffects()); !slices.Equal(got, []EffectID{"e1", "of-host", "e3"}) {
 		t.Errorf("open by time: %v", got)
 	}
-	if got := ids(w.EffectsOf("service:web")); !slices.Equal(got, []EffectID{"e1", "e2", "e3"}) {
+	if got := ids(w.EffectsOf(ServiceSubject("web"))); !slices.Equal(got, []EffectID{"e1", "e2", "e3"}) {
 		t.Errorf("of the service: %v", got)
 	}
-	if got := ids(w.EffectsOf("host:h")); got != nil {
+	if got := ids(w.EffectsOf(HostSubject("h"))); got != nil {
 		t.Errorf("of nothing: %v", got)
 	}
 	w.wait(PruneKept.Milliseconds() + 1)
@@ -311,7 +311,7 @@ func TestAnEffectOutlivesItsSubject(t *testing.T) {
 	}
 	w.must(hand("e", 1, 1))
 	w.must(finish("e", 1, VerdictFailed))
-	if e := w.lastEvent(); e.Subject != "host:"+string(hostID(2)) {
+	if e := w.lastEvent(); e.Subject != HostSubject(hostID(2)) {
 		t.Errorf("event %+v", e)
 	}
 	w.checked()

@@ -26,7 +26,7 @@ func (s *State) recordEvent(x *applyContext, e Event) {
 		_, oldest, _ := s.events.PopMin()
 		s.eventMemory -= eventSize(oldest)
 	}
-	x.out.ChangeSet.Events = true
+	x.touch(Subject{Kind: SubjectEvents})
 }
 
 func (s *State) addEvent(e *Event) {
@@ -37,7 +37,7 @@ func (s *State) addEvent(e *Event) {
 // eventSize is about what an event takes in memory: its texts, and the
 // fixed parts of the rows.
 func eventSize(e *Event) int {
-	n := 128 + len(e.By) + len(e.Code) + len(e.Subject) + len(e.Message)
+	n := 128 + len(e.By) + len(e.Code) + e.Subject.size() + len(e.Message)
 	for _, c := range e.Counts {
 		n += 24 + len(c.Name)
 	}
@@ -81,11 +81,9 @@ func (t *Task) of() string {
 }
 
 // subject is what a decision about a task is filed under.
-func (t *Task) subject() string {
+func (t *Task) subject() Subject {
 	if t.Service != "" {
 		return ServiceSubject(t.Service)
 	}
 	return TaskSubject(t.ID)
 }
-
-func subjectOf(h *Host) string { return "host:" + h.Name }

@@ -31,7 +31,7 @@ func TestTheFormatIsRaised(t *testing.T) {
 		w.must(reading(2, 2, 2))
 		w.must(reading(3, 2, 2))
 		w.must(RaiseFormat{Format: 2})
-		if w.Fleet().Format != 2 || !w.outcome.ChangeSet.Fleet {
+		if w.Fleet().Format != 2 || !w.outcome.ChangeSet.Has(FleetSubject()) {
 			t.Errorf("fleet %+v", w.Fleet())
 		}
 		w.checked()

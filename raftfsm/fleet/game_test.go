@@ -367,7 +367,7 @@ func (g *scenario) effectCommand() fleet.Command {
 
 func (g *scenario) intend() fleet.Command {
 	g.next++
-	subjects := []string{fleet.ServiceSubject(g.someService()), fleet.HostSubject(g.someHost().ID), "fleet:"}
+	subjects := []fleet.Subject{fleet.ServiceSubject(g.someService()), fleet.HostSubject(g.someHost().ID), fleet.FleetSubject()}
 	subjects = append(subjects, fleet.TaskSubject(g.someTask(func(*fleet.Task) bool { return true })))
 	return fleet.IntendEffect{
 		ID: fleet.EffectID(fmt.Sprint("e-", g.next)), EffectKind: "webhook", Subject: subjects[g.IntN(4)],

@@ -31,7 +31,7 @@ func TestPutGoals(t *testing.T) {
 		if g := w.Goals("web"); g == nil || g.By != "service" || !g.Say(own) || g.ModifyIndex != w.Index() {
 			t.Fatalf("goals %+v", g)
 		}
-		if c := w.outcome.ChangeSet; fmt.Sprint(c.Services) != "[web]" || c.Events {
+		if c := w.outcome.ChangeSet; fmt.Sprint(c.Services()) != "[web]" || c.Any(SubjectEvents) {
 			t.Errorf("touched %+v", c)
 		}
 		events := w.LastEvent()

@@ -148,7 +148,7 @@ func TestOpenSession(t *testing.T) {
 		if h := w.Host(hostID(2)); h.State != HostReady || h.StateSince != w.at || h.LastBoot != "boot-2" || h.BootSession != 2 {
 			t.Errorf("host %+v", h)
 		}
-		if e := w.lastEvent(); e.Code != "host-returned" || e.Message != "h2 is back after a reboot (it was lost)" || e.Subject != "host:h2" {
+		if e := w.lastEvent(); e.Code != "host-returned" || e.Message != "h2 is back after a reboot (it was lost)" || e.Subject.String() != "host:h2" {
 			t.Errorf("decision %+v", e)
 		}
 	})

@@ -162,13 +162,13 @@ func (s *State) EventsAfter(seq uint64) iter.Seq[*Event] {
 func (s *State) LastEvent() uint64 { return s.lastEvent }
 
 // Condition returns why a planner does not act on a subject, or nil.
-func (s *State) Condition(subject, by string) *Condition {
+func (s *State) Condition(subject Subject, by string) *Condition {
 	item, _ := s.conditions.Get(conditionItem{subject: subject, by: by})
 	return item.row
 }
 
 // ConditionsOf yields why planners do not act on a subject, by planner.
-func (s *State) ConditionsOf(subject string) iter.Seq[*Condition] {
+func (s *State) ConditionsOf(subject Subject) iter.Seq[*Condition] {
 	return func(yield func(*Condition) bool) {
 		s.conditions.Ascend(conditionItem{subject: subject}, func(i conditionItem) bool {
 			return i.subject == subject && yield(i.row)
@@ -177,7 +177,7 @@ func (s *State) ConditionsOf(subject string) iter.Seq[*Condition] {
 }
 
 // HasCondition reports whether any planner waits with a subject.
-func (s *State) HasCondition(subject string) bool {
+func (s *State) HasCondition(subject Subject) bool {
 	for range s.ConditionsOf(subject) {
 		return true
 	}

@@ -17,7 +17,7 @@ func (s *State) OpenEffects() iter.Seq[*Effect] {
 }
 
 // EffectsOf yields the effects of a subject by id, ended ones included.
-func (s *State) EffectsOf(subject string) iter.Seq[*Effect] {
+func (s *State) EffectsOf(subject Subject) iter.Seq[*Effect] {
 	return func(yield func(*Effect) bool) {
 		s.effectsBySubject.Ascend(&Effect{Subject: subject}, func(e *Effect) bool {
 			return e.Subject == subject && yield(e)

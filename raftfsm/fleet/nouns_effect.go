@@ -2,7 +2,6 @@ package fleet
 
 import (
 	"fmt"
-	"strings"
 	"time"
 )
 
@@ -18,7 +17,7 @@ type Effect struct {
 	ModifyIndex uint64   `cbor:"2,keyasint"`
 	Kind        string   `cbor:"3,keyasint"` // which runner carries it out: "webhook"
 	Role        Role     `cbor:"4,keyasint"` // which hosts may
-	Subject     string   `cbor:"5,keyasint"` // for what: "service:web", "host:h-...", "task:3f..."
+	Subject     Subject  `cbor:"5,keyasint"` // for what
 	Input       []byte   `cbor:"6,keyasint,omitempty"`
 	// Token is what the far side knows the action by, in every attempt. Effects that
 	// ask for the same thing may share one.
@@ -198,20 +197,19 @@ func (e *Effect) orderTime() Time {
 }
 
 func lessEffectSubject(a, b *Effect) bool {
-	if a.Subject != b.Subject {
-		return a.Subject < b.Subject
+	if c := a.Subject.compare(b.Subject); c != 0 {
+		return c < 0
 	}
 	return a.ID < b.ID
 }
 
 // mayHaveEffect reports whether a subject is there: the fleet as a whole, a service,
 // a host or a task.
-func (s *State) mayHaveEffect(subject string) bool {
+func (s *State) mayHaveEffect(subject Subject) bool {
 	if s.mayHaveCondition(subject) {
 		return true
 	}
-	id, isTask := strings.CutPrefix(subject, "task:")
-	return isTask && s.Task(TaskID(id)) != nil
+	return subject.Kind == SubjectTask && s.Task(TaskID(subject.Name)) != nil
 }
 
 func (s *State) checkEffect(b *violations, e *Effect) {

@@ -92,7 +92,7 @@ type Event struct {
 	At      Time    `cbor:"3,keyasint"`
 	By      string  `cbor:"4,keyasint"` // planner, "operator", or "host h2"
 	Code    string  `cbor:"5,keyasint"` // constant, like "tasks-created", "host-silent"
-	Subject string  `cbor:"6,keyasint"` // subject: "service:web", "host:h2", "task:3f..."
+	Subject Subject `cbor:"6,keyasint"`
 	Message string  `cbor:"7,keyasint,omitempty"`
 	Counts  []Count `cbor:"8,keyasint,omitempty"`
 	Cause   Cause   `cbor:"9,keyasint,omitempty"` // of stops and drains
@@ -108,7 +108,7 @@ type Count struct {
 // and planner (By). Rows change only when the reason does, so that quiet fleets
 // write nothing.
 type Condition struct {
-	Subject     string  `cbor:"1,keyasint"` // "service:web" or "task:3f..."
+	Subject     Subject `cbor:"1,keyasint"`
 	ModifyIndex uint64  `cbor:"2,keyasint"`
 	By          string  `cbor:"3,keyasint"`
 	Code        string  `cbor:"4,keyasint"` // "no-host-fits", "crash-back-off", "stuck-by-configuration"

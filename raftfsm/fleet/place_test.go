@@ -24,10 +24,10 @@ func TestPlaceTasks(t *testing.T) {
 				t.Errorf("%s is on %q, want %q", id, got, host)
 			}
 		}
-		if e := w.lastEvent(); w.LastEvent() != before+1 || !strings.Contains(e.Message, "placed 3 tasks on h1, h3") || e.Subject != "service:web" {
+		if e := w.lastEvent(); w.LastEvent() != before+1 || !strings.Contains(e.Message, "placed 3 tasks on h1, h3") || e.Subject != ServiceSubject("web") {
 			t.Errorf("%d events, the last %+v", w.LastEvent()-before, e)
 		}
-		if got := w.outcome.ChangeSet.Wanted; !slices.Equal(got, []HostID{hostID(1), hostID(3)}) {
+		if got := slices.Collect(w.outcome.ChangeSet.WantedHosts()); !slices.Equal(got, []HostID{hostID(1), hostID(3)}) {
 			t.Errorf("wanted %v", got)
 		}
 	})

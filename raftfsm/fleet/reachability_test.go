@@ -22,7 +22,7 @@ func TestReachability(t *testing.T) {
 		w.must(SilenceHost{Host: hostID(3), Session: 1})
 		want(t, w, Counts{Total: 3, Running: 1, Stopping: 1, Unreachable: 1})
 		task := w.Task("web-2")
-		if task.ModifyIndex != modifyIndex || w.Reachable(task) || len(w.outcome.ChangeSet.Services) != 1 {
+		if task.ModifyIndex != modifyIndex || w.Reachable(task) || len(w.outcome.ChangeSet.Services()) != 1 {
 			t.Errorf("task %+v, touched %+v", task, w.outcome.ChangeSet)
 		}
 		if zones := w.TasksByZone("web"); len(zones) != 1 || zones["a"] != 1 {
@@ -50,7 +50,7 @@ func TestReachability(t *testing.T) {
 		c.Boot = "boot-new"
 		w.must(c)
 		want(t, w, Counts{Total: 3, Unreachable: 3})
-		if got := w.outcome.ChangeSet.Services; len(got) != 1 {
+		if got := w.outcome.ChangeSet.Services(); len(got) != 1 {
 			t.Errorf("touched services %v", got)
 		}
 		w.report(1, stopped("web-1", 0))
@@ -108,7 +108,7 @@ func TestHealthy(t *testing.T) {
 	w.report(2, TaskReport{Task: "api-1", Status: TaskRunning, Health: HealthUnhealthy, Attempt: 1})
 	var due []string
 	for subject := range w.Due(began, began+60_000) {
-		due = append(due, subject)
+		due = append(due, subject.String())
 	}
 	if strings.Join(due, " ") != "service:web service:api" || w.NextDue(began) != began+40_000 {
 		t.Errorf("due %v", due)

@@ -78,7 +78,7 @@ func TestEvents(t *testing.T) {
 	t.Run("carry who asked and why", func(t *testing.T) {
 		w := fleetOf(t, 1)
 		w.item(Item{Command: CordonHost{Host: hostID(1)}, By: "patch", Reason: "image is 21 days old"})
-		if e := w.lastEvent(); e.By != "patch" || e.Message != "image is 21 days old" || e.Index != w.Index() || e.At != w.at || !w.outcome.ChangeSet.Events {
+		if e := w.lastEvent(); e.By != "patch" || e.Message != "image is 21 days old" || e.Index != w.Index() || e.At != w.at || !w.outcome.ChangeSet.Any(SubjectEvents) {
 			t.Errorf("decision %+v", e)
 		}
 	})

@@ -20,7 +20,7 @@ func TestReplaceTasks(t *testing.T) {
 		if e := w.lastEvent(); e.Message != "web: to be replaced: 1 task (drain)" || e.Cause != CauseDrain {
 			t.Errorf("event %+v", e)
 		}
-		if got := w.outcome.ChangeSet.Services; !slices.Equal(got, []string{"web"}) {
+		if got := w.outcome.ChangeSet.Services(); !slices.Equal(got, []string{"web"}) {
 			t.Errorf("its service is not visited: %v", got)
 		}
 		w.noop(ReplaceTasks{Tasks: []TaskID{"web-1"}, Cause: CauseRebalance})

@@ -1,9 +1,6 @@
 package fleet
 
-import (
-	"iter"
-	"strings"
-)
+import "iter"
 
 // Each service has a small ring of its own events beside that of the fleet, so that
 // what was done about it can still be read when a busy fleet has pushed it out of the
@@ -33,7 +30,12 @@ func lessServiceEvent(a, b serviceEventItem) bool {
 func lessEventAge(a, b *Event) bool { return a.Seq < b.Seq }
 
 // service is the service that an event is about.
-func (e *Event) service() (name string, ok bool) { return strings.CutPrefix(e.Subject, "service:") }
+func (e *Event) service() (name string, ok bool) {
+	if e.Subject.Kind != SubjectService {
+		return "", false
+	}
+	return e.Subject.Name, true
+}
 
 // keepForService puts an event into the ring of its service. Where the rings of all
 // services are too large together, the oldest event of any goes.

@@ -1,6 +1,7 @@
 package fleet
 
 import (
+	"slices"
 	"strings"
 	"testing"
 )
@@ -101,7 +102,7 @@ func TestPutService(t *testing.T) {
 		c := good
 		c.ExpectedModifyIndex, c.OnDisconnect.StopAfterMs, c.GraceS = w.Service("web").ModifyIndex, 5000, 9
 		w.must(c)
-		if got := w.outcome.ChangeSet.Wanted; len(got) != 1 || got[0] != hostID(1) {
+		if got := slices.Collect(w.outcome.ChangeSet.WantedHosts()); len(got) != 1 || got[0] != hostID(1) {
 			t.Errorf("wanted %v", got)
 		}
 		if task := w.Wanted(hostID(1)).Tasks[0]; task.StopAfterMs != 5000 || task.GraceS != 9 {

@@ -250,8 +250,9 @@ func lessRevision(a, b revisionItem) bool {
 
 // conditionItem keys a condition by subject and planner.
 type conditionItem struct {
-	subject, by string
-	row         *Condition
+	subject Subject
+	by      string
+	row     *Condition
 }
 
 func (i conditionItem) rowOf() *Condition { return i.row }
@@ -259,8 +260,8 @@ func (i conditionItem) rowOf() *Condition { return i.row }
 func itemOfCondition(w *Condition) conditionItem { return conditionItem{w.Subject, w.By, w} }
 
 func lessCondition(a, b conditionItem) bool {
-	if a.subject != b.subject {
-		return a.subject < b.subject
+	if c := a.subject.compare(b.subject); c != 0 {
+		return c < 0
 	}
 	return a.by < b.by
 }

@@ -33,7 +33,7 @@ func TestCreateTasks(t *testing.T) {
 		w.create("web", 1, 3)
 		w.refused(CreateTasks{Revision: "web/1", Tasks: []TaskID{"x", "y"}}, ErrBound, "3 are present, at most 4")
 		w.must(CreateTasks{Revision: "web/1", Tasks: []TaskID{"x"}})
-		if e := w.lastEvent(); e.Message != "web: started 1 task (web/1)" || e.Subject != "service:web" {
+		if e := w.lastEvent(); e.Message != "web: started 1 task (web/1)" || e.Subject != ServiceSubject("web") {
 			t.Errorf("decision %+v", e)
 		}
 	})
@@ -82,7 +82,7 @@ func TestStopTasks(t *testing.T) {
 		if e := w.lastEvent(); e.Message != "web: stopping 1 task: because" {
 			t.Errorf("decision %+v", e)
 		}
-		if got := w.outcome.ChangeSet.Wanted; !slices.Equal(got, []HostID{hostID(1)}) || w.Host(hostID(1)).WantedModifyIndex != w.Index() {
+		if got := slices.Collect(w.outcome.ChangeSet.WantedHosts()); !slices.Equal(got, []HostID{hostID(1)}) || w.Host(hostID(1)).WantedModifyIndex != w.Index() {
 			t.Errorf("its host does not hear of it: wanted %v", got)
 		}
 		w.noop(StopTasks{Tasks: []TaskID{"web-1"}, Cause: CauseScaleIn, Reason: "again"})
@@ -145,7 +145,7 @@ func TestWanted(t *testing.T) {
 	}
 	modifyIndex := w.Host(hostID(1)).WantedModifyIndex
 	w.report(1, running("web-1"))
-	if w.Host(hostID(1)).WantedModifyIndex != modifyIndex || len(w.outcome.ChangeSet.Wanted) != 0 {
+	if w.Host(hostID(1)).WantedModifyIndex != modifyIndex || w.outcome.ChangeSet.Any(SubjectWanted) {
 		t.Error("a host's own report woke its stream")
 	}
 	w.report(1, stopped("web-1", 0))

@@ -9,7 +9,7 @@ import "slices"
 func (s *State) putFleet(x *applyContext, f Fleet) {
 	f.ModifyIndex = x.index
 	s.fleet = &f
-	x.out.ChangeSet.Fleet = true
+	x.touch(FleetSubject())
 }
 
 func (s *State) putHost(x *applyContext, h Host) {
@@ -18,14 +18,37 @@ func (s *State) putHost(x *applyContext, h Host) {
 	services := s.recount(old, &h)
 	s.hosts.Set(h.ID, &h)
 	s.indexHost(old, &h)
-	x.out.ChangeSet.Hosts = append(x.out.ChangeSet.Hosts, h.ID)
-	x.out.ChangeSet.Services = append(x.out.ChangeSet.Services, services...)
+	x.touch(HostSubject(h.ID))
+	for _, name := range services {
+		x.touch(ServiceSubject(name))
+	}
+	if capacityMoved(old, &h) {
+		x.touch(CapacitySubject())
+	}
+}
+
+// capacityMoved reports whether a host's row changed in what placement asks of it, so
+// that work which waits may have room now.
+func capacityMoved(old, h *Host) bool {
+	return old == nil || old.State != h.State || old.Capacity != h.Capacity || old.Zone != h.Zone ||
+		(old.Cordon == nil) != (h.Cordon == nil) || old.Draining() != h.Draining()
+}
+
+// touch notes that the entry changed something about a subject.
+func (x *applyContext) touch(subject Subject) { x.out.ChangeSet.Add(subject) }
+
+// touchCondition notes that a planner says something else of a service or a task. A
+// condition of the fleet is no change of its settings, nor one of a host of its row.
+func (x *applyContext) touchCondition(subject Subject) {
+	if subject.Kind == SubjectService || subject.Kind == SubjectTask {
+		x.touch(subject)
+	}
 }
 
 // touchWanted notes that a host's list changed. It leaves the row's ModifyIndex alone,
 // as does noteReport: neither is a change of the host.
 func (s *State) touchWanted(x *applyContext, id HostID) {
-	x.out.ChangeSet.Wanted = append(x.out.ChangeSet.Wanted, id)
+	x.touch(Subject{SubjectWanted, string(id)})
 	if old := s.Host(id); old != nil && old.WantedModifyIndex != x.index {
 		h := *old
 		h.WantedModifyIndex = x.index
@@ -42,13 +65,14 @@ func (s *State) noteReport(id HostID, seq uint64) {
 func (s *State) removeHost(x *applyContext, old *Host) {
 	s.indexHost(old, nil)
 	s.hosts.Delete(old.ID)
-	x.out.ChangeSet.Hosts = append(x.out.ChangeSet.Hosts, old.ID)
+	x.touch(HostSubject(old.ID))
+	x.touch(CapacitySubject())
 }
 
 func (s *State) putVoter(x *applyContext, v Voter) {
 	v.ModifyIndex = x.index
 	s.voters.Set(v.ID, &v)
-	x.out.ChangeSet.Voters = true
+	x.touch(Subject{Kind: SubjectVoters})
 }
 
 func (s *State) putService(x *applyContext, v Service) {
@@ -57,13 +81,13 @@ func (s *State) putService(x *applyContext, v Service) {
 	s.dueService(old, &v)
 	s.services.Set(v.Name, &v)
 	s.goals.Delete(v.Name) // they were made for what the service was
-	s.touchService(x, v.Name)
+	x.touch(ServiceSubject(v.Name))
 }
 
 func (s *State) putGoals(x *applyContext, g Goals) {
 	g.ModifyIndex = x.index
 	s.goals.Set(g.Service, &g)
-	s.touchService(x, g.Service)
+	x.touch(ServiceSubject(g.Service))
 }
 
 // noteStarts puts a service of which only the back-off changed. That is no
@@ -71,11 +95,7 @@ func (s *State) putGoals(x *applyContext, g Goals) {
 func (s *State) noteStarts(x *applyContext, v Service) {
 	s.dueService(s.Service(v.Name), &v)
 	s.services.Set(v.Name, &v)
-	s.touchService(x, v.Name)
-}
-
-func (s *State) touchService(x *applyContext, name string) {
-	x.out.ChangeSet.Services = append(x.out.ChangeSet.Services, name)
+	x.touch(ServiceSubject(v.Name))
 }
 
 // removeService drops a draining service whose last task has stopped, with its
@@ -88,7 +108,7 @@ func (s *State) removeService(x *applyContext, v *Service) {
 		s.revisions.Delete(r)
 	}
 	s.former.Set(v.Name, &FormerService{Name: v.Name, ModifyIndex: x.index, LastRevision: v.LastRevision, RemovedAt: x.now})
-	s.touchService(x, v.Name)
+	x.touch(ServiceSubject(v.Name))
 }
 
 func (s *State) revisionItems(service string) []revisionItem {
@@ -111,7 +131,10 @@ func (s *State) replaceTask(x *applyContext, old, t *Task) {
 	t.ModifyIndex = x.index
 	s.tasks.Set(t.ID, t)
 	s.indexTask(old, t)
-	x.out.ChangeSet.Tasks = append(x.out.ChangeSet.Tasks, t.ID)
+	x.touch(TaskSubject(t.ID))
+	if t.Stopped() && t.Host != "" {
+		x.touch(CapacitySubject())
+	}
 	if wantedMoved(old, t) {
 		s.touchWanted(x, t.Host)
 	}
@@ -121,7 +144,7 @@ func (s *State) replaceTask(x *applyContext, old, t *Task) {
 	if t.Service == "" {
 		return
 	}
-	s.touchService(x, t.Service)
+	x.touch(ServiceSubject(t.Service))
 	if v := s.Service(t.Service); t.Stopped() && v != nil && v.Status == ServiceDraining {
 		s.removeDrained(x, v)
 	}
@@ -144,7 +167,7 @@ func wantedMoved(old, t *Task) bool {
 func (s *State) removeTask(x *applyContext, old *Task) {
 	s.indexTask(old, nil)
 	s.tasks.Delete(old.ID)
-	x.out.ChangeSet.Tasks = append(x.out.ChangeSet.Tasks, old.ID)
+	x.touch(TaskSubject(old.ID))
 }
 
 func (s *State) putToken(x *applyContext, t Token) {
@@ -156,17 +179,17 @@ func (s *State) putCondition(x *applyContext, w Condition) {
 	w.ModifyIndex = x.index
 	s.dueCondition(s.Condition(w.Subject, w.By), &w)
 	s.conditions.Set(itemOfCondition(&w))
-	s.touchSubject(x, w.Subject)
+	x.touchCondition(w.Subject)
 }
 
 func (s *State) removeCondition(x *applyContext, old *Condition) {
 	s.dueCondition(old, nil)
 	s.conditions.Delete(itemOfCondition(old))
-	s.touchSubject(x, old.Subject)
+	x.touchCondition(old.Subject)
 }
 
 // removeConditions drops what all planners say about a subject.
-func (s *State) removeConditions(x *applyContext, subject string) {
+func (s *State) removeConditions(x *applyContext, subject Subject) {
 	for _, old := range slices.Collect(s.ConditionsOf(subject)) {
 		s.removeCondition(x, old)
 	}
@@ -177,9 +200,9 @@ func (s *State) putEffect(x *applyContext, e Effect) {
 	old := s.Effect(e.ID)
 	s.effects.Set(e.ID, &e)
 	s.indexEffect(old, &e)
-	x.out.ChangeSet.Effects = true
+	x.touch(Subject{Kind: SubjectEffects})
 	if !e.Open() {
-		s.touchSubject(x, e.Subject) // whoever intended it looks at it again
+		x.touchCondition(e.Subject) // whoever intended it looks at it again
 	}
 }
 

@@ -108,7 +108,7 @@ func (b *bed) began() []begun {
 func (b *bed) intend(id fleet.EffectID, role fleet.Role, deadline, timeout time.Duration) {
 	b.t.Helper()
 	err := b.Commit(fleet.IntendEffect{
-		ID: id, EffectKind: Kind, Role: role, Subject: "fleet:", Input: []byte("in of " + id),
+		ID: id, EffectKind: Kind, Role: role, Subject: fleet.FleetSubject(), Input: []byte("in of " + id),
 		Token: "token of " + string(id), Deadline: b.State().Now().Add(deadline), TimeoutMs: timeout.Milliseconds(),
 		MaxAttempts: 4,
 	})

@@ -22,7 +22,7 @@ var cases = map[string]func(b *bed){
 				if got := b.State(h).Index(); got < index {
 					b.t.Errorf("%s is told of %d, its State is of %d", h, index, got)
 				}
-				if !t.Events {
+				if !t.Any(fleet.SubjectEvents) {
 					b.t.Errorf("%s is not told what %d touched", h, index)
 				}
 			})

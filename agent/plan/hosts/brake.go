@@ -19,7 +19,7 @@ type hostCounts struct {
 // brake acts as far as the bounds on mass silence allow and says what it holds
 // back. It counts the fleet only when something is to be done or to be unsaid.
 func (p *planner) brake() {
-	standing := p.in.State.Condition(plan.SubjectFleet, By) != nil
+	standing := p.in.State.Condition(fleet.FleetSubject(), By) != nil
 	if len(p.silence) == 0 && len(p.lose) == 0 && !standing {
 		return
 	}
@@ -68,7 +68,7 @@ func (p *planner) pace(c hostCounts) {
 	}
 	p.act(n)
 	if n == len(p.silence) {
-		p.out.EndCondition(p.in, By, fleet.PutCondition{Subject: plan.SubjectFleet, Code: plan.CodeSilenceOver, Message: "silence is back within bounds"})
+		p.out.EndCondition(p.in, By, fleet.PutCondition{Subject: fleet.FleetSubject(), Code: plan.CodeSilenceOver, Message: "silence is back within bounds"})
 		return
 	}
 	p.setCondition(fleet.PutCondition{Code: plan.CodeMassSilence, Counts: sortedCounts(c.zones), Message: fmt.Sprintf(

@@ -25,7 +25,7 @@ func Next(in plan.Input) plan.Plan {
 			p.visit(host)
 		}
 	} else {
-		for _, id := range in.Scope.Hosts {
+		for id := range in.Scope.Hosts() {
 			if host := in.State.Host(id); host != nil {
 				p.visit(host)
 			}
@@ -194,7 +194,7 @@ func (p *planner) whySilent(host *fleet.Host) string {
 // setCondition says that a brake holds; a code that stands already is left as it is,
 // since the numbers move while hosts come and go.
 func (p *planner) setCondition(w fleet.PutCondition) {
-	w.Subject = plan.SubjectFleet
+	w.Subject = fleet.FleetSubject()
 	if row := p.in.State.Condition(w.Subject, By); row == nil || row.Code != w.Code {
 		p.out.SetCondition(p.in, By, w)
 	}

@@ -220,7 +220,7 @@ func TestReasonsAndWakes(t *testing.T) {
 	}
 	wakes := map[string]time.Duration{}
 	for _, wake := range p.Wakes {
-		wakes[wake.Subject] = wake.At.Sub(w.Now)
+		wakes[wake.Subject.String()] = wake.At.Sub(w.Now)
 	}
 	if wakes["host:h3"] != time.Minute || wakes["host:h4"] != hosts.AskAgain {
 		t.Errorf("wakes are %v, want host:h3 in 1m and host:h4 in %v", wakes, hosts.AskAgain)

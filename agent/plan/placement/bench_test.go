@@ -91,7 +91,7 @@ func BenchmarkBacklog(b *testing.B) {
 					for {
 						at := time.Now()
 						p := index.Next(in)
-						in.Scope = plan.Scope{Capacity: true}
+						in.Scope = plan.Scope{ChangeSet: fleet.ChangeSetOf(fleet.CapacitySubject())}
 						spent += time.Since(at)
 						passes++
 						placed += apply(in.State, p.Items)
@@ -117,7 +117,7 @@ func BenchmarkBacklog(b *testing.B) {
 func BenchmarkOneTask(b *testing.B) {
 	for _, hosts := range []int{1_000, 10_000} {
 		in := backlog(b, hosts, 1, 1)
-		in.Scope = plan.Scope{Services: []string{"s00000"}}
+		in.Scope = plan.Scope{ChangeSet: fleet.ChangeSetOf(fleet.ServiceSubject("s00000"))}
 		index := new(placement.Index)
 		for name, next := range map[string]func(plan.Input) plan.Plan{"index kept": index.Next, "new leader": placement.Next} {
 			b.Run(fmt.Sprintf("%d hosts, %s", hosts, name), func(b *testing.B) {

@@ -1,6 +1,7 @@
 package placement
 
 import (
+	"slices"
 	"time"
 
 	"skein/agent/plan"
@@ -28,7 +29,7 @@ func (x *Index) Next(in plan.Input) plan.Plan {
 	p := newPlanner(in, x)
 	if until, ok := listening(in); ok {
 		// What is in scope now must be visited then: all that is unassigned is.
-		p.out.WakeAt(until, plan.SubjectCapacity)
+		p.out.WakeAt(until, fleet.CapacitySubject())
 		return p.out
 	}
 	p.run()
@@ -64,10 +65,10 @@ func (x *Index) note(scope plan.Scope) {
 	for _, id := range x.again {
 		x.stale[id] = struct{}{}
 	}
-	for _, id := range scope.Hosts {
+	x.again = slices.AppendSeq(x.again[:0], scope.Hosts())
+	for _, id := range x.again {
 		x.stale[id] = struct{}{}
 	}
-	x.again = append(x.again[:0], scope.Hosts...)
 }
 
 // open returns the fleet's room as the input has it.

@@ -33,11 +33,11 @@ type planner struct {
 	in       plan.Input
 	out      plan.Plan
 	index    *Index
-	capacity *fleetCapacity  // opened when first needed
-	small    bool            // few enough hosts for another arrangement to be looked for
-	batches  []*batch        // in the order in which they were placed; if not small, the last
-	held     map[string]bool // services that stay pending, as subjects
-	done     []string        // services of which something was looked at
+	capacity *fleetCapacity         // opened when first needed
+	small    bool                   // few enough hosts for another arrangement to be looked for
+	batches  []*batch               // in the order in which they were placed; if not small, the last
+	held     map[fleet.Subject]bool // services that stay pending
+	done     []string               // services of which something was looked at
 }
 
 // batch is a class under way.
@@ -49,7 +49,7 @@ type batch struct {
 }
 
 func newPlanner(in plan.Input, x *Index) *planner {
-	return &planner{in: in, index: x, held: map[string]bool{}}
+	return &planner{in: in, index: x, held: map[fleet.Subject]bool{}}
 }
 
 // run places class by class, and takes another arrangement where classes of this
@@ -163,7 +163,7 @@ func (p *planner) report(b *batch) {
 
 // setCondition writes the reason, which costs a look at every host, unless the wait
 // that stands is too young to be rewritten.
-func (p *planner) setCondition(c *class, subject string, n int) {
+func (p *planner) setCondition(c *class, subject fleet.Subject, n int) {
 	row := p.in.State.Condition(subject, By)
 	if row != nil && row.Code == plan.CodeNoHost && row.Until > p.in.Now {
 		return
@@ -187,14 +187,14 @@ func (p *planner) settle() {
 
 func (p *planner) visited() []string {
 	if !p.in.Scope.Full {
-		names := slices.Concat(p.done, p.in.Scope.Services)
+		names := slices.Concat(p.done, p.in.Scope.Services())
 		slices.Sort(names)
 		return slices.Compact(names)
 	}
 	var names []string
 	for row := range p.in.State.Conditions() {
-		if name, ok := plan.ServiceOf(row.Subject); ok && row.By == By {
-			names = append(names, name)
+		if row.Subject.Kind == fleet.SubjectService && row.By == By {
+			names = append(names, row.Subject.Name)
 		}
 	}
 	return names

@@ -271,8 +271,9 @@ func TestAKeptIndexPlansAsAFreshOne(t *testing.T) {
 			}
 			more := disturb(w, r)
 			w.Wait(plan.ConditionRefresh)
-			scope = plan.Scope{Capacity: true, Services: []string{"job", "web"}}
-			scope.Hosts = slices.Concat(changeSet.Hosts, changeSet.Wanted, more)
+			scope = plan.Scope{ChangeSet: fleet.ChangeSetOf(fleet.CapacitySubject(), fleet.ServiceSubject("job"), fleet.ServiceSubject("web"))}
+			scope.Merge(changeSet)
+			scope.Merge(more)
 		}
 	}
 }
@@ -285,19 +286,19 @@ func TestAKeptIndexForgetsWhatDidNotCommit(t *testing.T) {
 	folded := w.Input()
 	folded.State = w.State.Clone()
 	folded.State.Apply(folded.State.Index()+1, fleet.Entry{At: w.Now, Items: []fleet.Item{{Command: fleet.SilenceHost{Host: "h0", Session: 1}}}})
-	folded.Scope = plan.Scope{Capacity: true, Hosts: []fleet.HostID{"h0"}}
+	folded.Scope = plan.Scope{ChangeSet: fleet.ChangeSetOf(fleet.CapacitySubject(), fleet.HostSubject("h0"))}
 	if got := plantest.Text(index.Next(folded)); !strings.Contains(got, "1 cordoned, 1 not ready") {
 		t.Fatalf("in the pass: %s", got)
 	}
 	in := w.Input()
-	in.Scope = plan.Scope{Capacity: true}
+	in.Scope = plan.Scope{ChangeSet: fleet.ChangeSetOf(fleet.CapacitySubject())}
 	if got, want := plantest.Text(index.Next(in)), "place web-1 on h0"; got != want {
 		t.Errorf("in the next pass: %s, want %s", got, want)
 	}
 }
 
-// disturb changes something and returns the hosts it changed.
-func disturb(w *plantest.World, r *rand.Rand) []fleet.HostID {
+// disturb changes something and returns what.
+func disturb(w *plantest.World, r *rand.Rand) fleet.ChangeSet {
 	id := fleet.HostID(fmt.Sprintf("h%d", r.IntN(5)))
 	host := w.State.Host(id)
 	var c fleet.Command
@@ -310,23 +311,22 @@ func disturb(w *plantest.World, r *rand.Rand) []fleet.HostID {
 		c = fleet.SilenceHost{Host: id, Session: host.Session.N}
 	case 3:
 		if host.State == fleet.HostLost {
-			return nil
+			return fleet.ChangeSet{}
 		}
 		c = fleet.ReturnHost{Host: id, Session: host.Session.N}
 	case 4:
 		liveness := w.Liveness.Hosts[id]
 		liveness.Liveness = plan.Liveness(r.IntN(5))
 		w.Liveness.Hosts[id] = liveness
-		return []fleet.HostID{id}
+		return fleet.ChangeSetOf(fleet.HostSubject(id))
 	default:
 		service := []string{"web", "job"}[r.IntN(2)]
 		if n := w.State.Counts(service, ""); n.Pending+n.Running >= w.State.Service(service).MaxRunning() {
-			return nil
+			return fleet.ChangeSet{}
 		}
 		c = fleet.CreateTasks{Revision: w.State.Service(service).Revision, Tasks: []fleet.TaskID{w.NewID()}}
 	}
-	changeSet := w.Apply(fleet.Item{Command: c})
-	return slices.Concat(changeSet.Hosts, changeSet.Wanted)
+	return w.Apply(fleet.Item{Command: c})
 }
 
 // A service that runs on more hosts than are asked about one by one is placed as a

@@ -107,7 +107,7 @@ func TestAnIncrementalPassPacksAsAFullOne(t *testing.T) {
 		w.Apply(placement.Next(w.Input()).Items...)
 		for step := range 4 {
 			in := w.Input()
-			in.Scope = plan.Scope{Services: []string{}}
+			in.Scope = plan.Scope{}
 			for _, name := range []string{"s0", "s1", "s2"} {
 				if r.IntN(3) > 0 {
 					grow(w, r, name, &in.Scope)
@@ -135,7 +135,7 @@ func TestClassesThatFitNowhereDoNotEndTheSearch(t *testing.T) {
 	}
 	in := plantest.Parse(t, text.String()).Input()
 	full := plantest.Text(placement.Next(in))
-	in.Scope = plan.Scope{Services: []string{"y", "z"}}
+	in.Scope = plan.Scope{ChangeSet: fleet.ChangeSetOf(fleet.ServiceSubject("y"), fleet.ServiceSubject("z"))}
 	got, want := plantest.Text(placement.Next(in)), "place y-1 on h2; place z-1 on h1"
 	if got != want || !strings.HasPrefix(full, want) {
 		t.Errorf("want %s\nincremental: %s\n       full: %.100s", want, got, full)
@@ -151,10 +151,12 @@ func grow(w *plantest.World, r *rand.Rand, name string, scope *plan.Scope) {
 			return
 		}
 		c = fleet.CreateTasks{Revision: v.Revision, Tasks: ids}
-		scope.Services = append(scope.Services, name)
+		scope.Add(fleet.ServiceSubject(name))
 	} else if def := w.State.LatestTaskDef(name); def != nil {
 		c = fleet.RunTasks{TaskDef: def.ID, Tasks: ids}
-		scope.Tasks = append(scope.Tasks, ids...)
+		for _, id := range ids {
+			scope.Add(fleet.TaskSubject(id))
+		}
 	} else {
 		return
 	}

@@ -29,7 +29,7 @@ func (p *planner) runs() iter.Seq[[]*fleet.Task] {
 }
 
 func (p *planner) unassigned() iter.Seq[*fleet.Task] {
-	if p.in.Scope.Full || p.in.Scope.Capacity {
+	if p.in.Scope.Full || p.in.Scope.Any(fleet.SubjectCapacity) {
 		return p.in.State.Unassigned()
 	}
 	return p.scoped
@@ -37,7 +37,7 @@ func (p *planner) unassigned() iter.Seq[*fleet.Task] {
 
 // scoped yields the unassigned tasks in scope, in the order of State.Unassigned.
 func (p *planner) scoped(yield func(*fleet.Task) bool) {
-	for _, name := range p.in.Scope.Services {
+	for _, name := range p.in.Scope.Services() {
 		if p.in.State.Counts(name, "").Pending == 0 {
 			continue
 		}
@@ -61,7 +61,7 @@ func (p *planner) scoped(yield func(*fleet.Task) bool) {
 // scope, since only the first of a class carry its reason.
 func (p *planner) scopedStandalone(yield func(*fleet.Task) bool) {
 	defs := map[fleet.TaskDefID]bool{}
-	for _, id := range p.in.Scope.Tasks {
+	for id := range p.in.Scope.Tasks() {
 		if task := p.in.State.Task(id); task != nil && task.Standalone() && waits(task) {
 			defs[task.TaskDef] = true
 		}

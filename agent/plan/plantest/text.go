@@ -61,7 +61,7 @@ func command(item fleet.Item) string {
 		return strings.Join(shares, "; ")
 	case fleet.PutCondition:
 		if c.Code == "" {
-			return "clear " + c.Subject
+			return "clear " + c.Subject.String()
 		}
 		return fmt.Sprintf("wait %s %s: %s", c.Subject, c.Code, c.Message)
 	default:

@@ -54,7 +54,7 @@ func large(b *testing.B, n int, rolling bool) plan.Input {
 		do(fleet.PutService{Name: "web", ExpectedModifyIndex: s.Service("web").ModifyIndex, TaskDef: "web:1", Desired: n, MinPercent: 100, MaxPercent: 100, Force: true})
 	}
 	ids := 0
-	return plan.Input{State: s, Now: 120_000, Scope: plan.Scope{Services: []string{"web"}},
+	return plan.Input{State: s, Now: 120_000, Scope: plan.Scope{ChangeSet: fleet.ChangeSetOf(fleet.ServiceSubject("web"))},
 		NewID: func() fleet.TaskID { ids++; return fleet.TaskID(fmt.Sprintf("new-%09d", ids)) }}
 }
 

@@ -145,7 +145,7 @@ func TestATaskThatStopsCutOffIsReplacedWhenItHasStopped(t *testing.T) {
 			}
 			w.Wait(time.Millisecond)
 			in := w.Input()
-			in.Scope = plan.Scope{Services: []string{"web"}}
+			in.Scope = plan.Scope{ChangeSet: fleet.ChangeSetOf(fleet.ServiceSubject("web"))}
 			if got := plantest.Text(service.Next(in)); got != tt.later {
 				t.Errorf("later\n got: %s\nwant: %s", got, tt.later)
 			}

@@ -28,7 +28,7 @@ const (
 // DeploymentConfiguration; cmd/skein/DESIGN.md "Counts".
 func Next(in plan.Input) plan.Plan {
 	p := planner{in: in}
-	for _, name := range in.Scope.Services {
+	for _, name := range in.Scope.Services() {
 		if in.Scope.Full && name >= in.Scope.From {
 			break
 		}

@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"fmt"
 	"slices"
-	"strings"
 	"time"
 
 	"skein/agent/sim/virtual"
@@ -182,7 +181,7 @@ func (q *quiescence) host(h *host) {
 	switch {
 	case q.well(h.id) && h.state != fleet.HostReady && q.old(w.heardBy):
 		q.say("host %s is up and heard since %s, and is %s", h.name, w.heardBy, h.state)
-	case w.condition == virtual.Off && h.state == fleet.HostReady && !q.s.HasCondition("fleet"):
+	case w.condition == virtual.Off && h.state == fleet.HostReady && !q.s.HasCondition(fleet.FleetSubject()):
 		q.say("host %s is off since %s, and is %s", h.name, w.since, h.state)
 	}
 }
@@ -209,20 +208,19 @@ func (q *quiescence) remains(m *machine, r *remains) {
 
 // wait says which waits have no reason any more.
 func (q *quiescence) wait(w *fleet.Condition) {
-	kind, name, _ := strings.Cut(w.Subject, ":")
-	switch kind {
-	case "service":
+	switch name := w.Subject.Name; w.Subject.Kind {
+	case fleet.SubjectService:
 		v := q.c.model.services[name]
 		if v == nil || v.draining {
 			q.say("%s waits (%s), and is deleted", w.Subject, w.Code)
 		} else if n := q.hostCounts(v); n.healthy == v.newest().desired && n.present == n.healthy {
 			q.say("%s waits (%s), and has all it wants", w.Subject, w.Code)
 		}
-	case "task":
+	case fleet.SubjectTask:
 		if q.c.model.waiting[fleet.TaskID(name)] == nil {
 			q.say("%s waits (%s), and needs no host", w.Subject, w.Code)
 		}
-	case "fleet":
+	case fleet.SubjectFleet:
 		for _, h := range q.c.model.hosts {
 			if h.state != fleet.HostForgotten && (h.state != fleet.HostReady || !q.well(h.id)) {
 				return

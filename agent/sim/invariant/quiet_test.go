@@ -12,7 +12,7 @@ import (
 func TestWhatIsNotAsDesired(t *testing.T) {
 	const patience = time.Minute
 	wait := func(subject, code string) fleet.PutCondition {
-		return fleet.PutCondition{Subject: subject, Code: code, Message: "test"}
+		return fleet.PutCondition{Subject: fleet.ParseSubject(subject), Code: code, Message: "test"}
 	}
 	scale := func(r *rig, desired int, then ...fleet.Command) {
 		r.do(fleet.ScaleService{Name: "web", Desired: desired})

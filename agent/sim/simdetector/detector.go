@@ -78,15 +78,14 @@ func (d *Detector) Applied(t fleet.ChangeSet) {
 	if d.closed {
 		return
 	}
-	for _, id := range t.Hosts {
+	for id := range t.HostRows() {
 		d.liveness = plan.FleetLiveness{}
 		d.know(id)
 		d.freshAsks(id)
+		d.arm(d.m.time.Now())
 	}
-	if t.Voters {
+	if t.Any(fleet.SubjectVoters) {
 		d.takeVoters()
-	}
-	if t.Voters || len(t.Hosts) > 0 {
 		d.arm(d.m.time.Now())
 	}
 }

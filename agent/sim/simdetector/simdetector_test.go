@@ -167,7 +167,7 @@ func TestAHostThatNoVoterEverHeardIsSuspectAfterThreeSeconds(t *testing.T) {
 	before := r.state
 	grown := fleetOf(t, 10, 3)
 	r.state = grown
-	r.detector.Applied(fleet.ChangeSet{Hosts: ids(10)})
+	r.detector.Applied(fleet.ChangeSetOf(fleet.HostSubject(name(10))))
 	if s := r.sight(10); s.Liveness != plan.LivenessUnknown || s.Age >= 0 {
 		t.Errorf("%+v", s)
 	}
@@ -178,7 +178,7 @@ func TestAHostThatNoVoterEverHeardIsSuspectAfterThreeSeconds(t *testing.T) {
 		t.Errorf("heard %s ago", s.Age)
 	}
 	r.state = before
-	r.detector.Applied(fleet.ChangeSet{Hosts: ids(10)})
+	r.detector.Applied(fleet.ChangeSetOf(fleet.HostSubject(name(10))))
 	if _, ok := r.detector.Liveness().Hosts[name(10)]; ok {
 		t.Error("a host that State forgot is still seen")
 	}

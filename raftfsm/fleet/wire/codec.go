@@ -32,6 +32,7 @@ var (
 func mustEncMode() cbor.UserBufferEncMode {
 	o := cbor.CoreDetEncOptions()
 	o.TagsMd = cbor.TagsForbidden
+	o.TextMarshaler = cbor.TextMarshalerTextString
 	mode, err := o.UserBufferEncMode()
 	if err != nil {
 		panic(err) // the options above are constants
@@ -49,6 +50,7 @@ func mustDecMode(extra cbor.ExtraDecErrorCond) cbor.DecMode {
 		TagsMd:            cbor.TagsForbidden,
 		ExtraReturnErrors: extra,
 		UTF8:              cbor.UTF8RejectInvalid,
+		TextUnmarshaler:   cbor.TextUnmarshalerTextString,
 		FieldNameMatching: cbor.FieldNameMatchingCaseSensitive,
 	}.DecMode()
 	if err != nil {

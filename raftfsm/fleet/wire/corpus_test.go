@@ -59,11 +59,11 @@ func history() []fleet.Entry {
 		{fleet.PutSetting{Name: fleet.SettingVoters, Value: 5}, fleet.SilenceHost{Host: "h-2", Session: 1}},
 		{
 			fleet.IntendEffect{
-				ID: "e-1", EffectKind: "webhook", Role: fleet.VoterRole(), Subject: "service:web", Input: []byte("in"),
+				ID: "e-1", EffectKind: "webhook", Role: fleet.VoterRole(), Subject: fleet.ServiceSubject("web"), Input: []byte("in"),
 				Deadline: 1_700_000_600_000, TimeoutMs: 10_000, MaxAttempts: 2,
 			},
 			fleet.IntendEffect{
-				ID: "e-2", EffectKind: "webhook", Role: fleet.HostRole("h-1"), Subject: "host:h-1", Token: "t",
+				ID: "e-2", EffectKind: "webhook", Role: fleet.HostRole("h-1"), Subject: fleet.HostSubject("h-1"), Token: "t",
 				Deadline: 1_700_000_600_000, TimeoutMs: 10_000, MaxAttempts: 1,
 			},
 			fleet.HandEffect{ID: "e-1", Attempt: 1, Host: "h-1", Session: 1},

@@ -15,6 +15,9 @@ func fill(v reflect.Value) {
 	case netip.AddrPort:
 		v.Set(reflect.ValueOf(netip.MustParseAddrPort("10.0.0.1:7000")))
 		return
+	case fleet.Subject:
+		v.Set(reflect.ValueOf(fleet.ServiceSubject("x")))
+		return
 	}
 	switch v.Kind() {
 	case reflect.Pointer:

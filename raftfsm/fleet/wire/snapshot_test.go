@@ -44,9 +44,9 @@ func sample(t testing.TB, tasks int) *fleet.State {
 		fleet.PutService{Name: "gone", TaskDef: "web:1", MaxPercent: 100},
 		fleet.DeleteService{Name: "gone"},
 		fleet.PutService{Name: "web", TaskDef: "web:1", Desired: tasks, MaxPercent: 200},
-		fleet.PutCondition{Subject: "service:web", Code: "no-host-fits", Until: at + 5000},
+		fleet.PutCondition{Subject: fleet.ServiceSubject("web"), Code: "no-host-fits", Until: at + 5000},
 		fleet.IntendEffect{
-			ID: "e-1", EffectKind: "webhook", Role: fleet.VoterRole(), Subject: "service:web",
+			ID: "e-1", EffectKind: "webhook", Role: fleet.VoterRole(), Subject: fleet.ServiceSubject("web"),
 			Deadline: at + 600_000, TimeoutMs: 10_000, MaxAttempts: 2,
 		},
 	)
