@@ -36,3 +36,7 @@ func TestTheCorpusIsReadAsEver(t *testing.T) {
 		return wire.Marshal(r)
 	}})
 }
+
+func TestTheCorpusKnowsEveryField(t *testing.T) {
+	corpustest.CheckFields(t, map[string]any{"meta": meta{}, "report": fleet.CapacityReport{}})
+}

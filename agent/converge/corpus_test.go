@@ -31,3 +31,7 @@ func TestTheCorpusIsReadAsEver(t *testing.T) {
 		return wire.Marshal(saved)
 	}})
 }
+
+func TestTheCorpusKnowsEveryField(t *testing.T) {
+	corpustest.CheckFields(t, map[string]any{"journal": Record{}, "wanted-head": wantedHead{}, "wanted": SavedWanted{}})
+}

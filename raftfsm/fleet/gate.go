@@ -117,7 +117,7 @@ func fieldsNeed(v reflect.Value) (format int) {
 	case reflect.Struct:
 		for i := range v.NumField() {
 			if f := v.Type().Field(i); f.IsExported() && !v.Field(i).IsZero() {
-				format = max(format, sinceOf(f), fieldsNeed(v.Field(i)))
+				format = max(format, Since(f), fieldsNeed(v.Field(i)))
 			}
 		}
 	}
@@ -149,7 +149,7 @@ func without(v reflect.Value, format int) reflect.Value {
 		for i := range v.NumField() {
 			switch f := v.Type().Field(i); {
 			case !f.IsExported():
-			case sinceOf(f) > format:
+			case Since(f) > format:
 				out.Field(i).SetZero()
 			default:
 				out.Field(i).Set(without(v.Field(i), format))
@@ -159,8 +159,8 @@ func without(v reflect.Value, format int) reflect.Value {
 	return out
 }
 
-// sinceOf is the format that brought a field.
-func sinceOf(f reflect.StructField) int {
+// Since is the format that brought a field of a message, a command or a row.
+func Since(f reflect.StructField) int {
 	text, tagged := f.Tag.Lookup("since")
 	if !tagged {
 		return 1
@@ -196,7 +196,7 @@ func gated(t reflect.Type) bool {
 		return gated(t.Elem())
 	case reflect.Struct:
 		for i := range t.NumField() {
-			if f := t.Field(i); f.IsExported() && (sinceOf(f) > 1 || gated(f.Type)) {
+			if f := t.Field(i); f.IsExported() && (Since(f) > 1 || gated(f.Type)) {
 				return true
 			}
 		}

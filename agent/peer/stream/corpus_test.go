@@ -41,3 +41,7 @@ func TestTheCorpusIsReadAsEver(t *testing.T) {
 		return wire.Marshal(up)
 	})
 }
+
+func TestTheCorpusKnowsEveryField(t *testing.T) {
+	corpustest.CheckFields(t, map[string]any{"down": VoterFrame{}, "up": HostFrame{}})
+}

@@ -4,7 +4,7 @@
 // named after a kind of thing and the hash of their bytes, each beside a file
 // ".want" that says what reading it must give. Files are added, never changed:
 //
-//	go test ./raftfsm/fleet/wire ./gossip ./agent/converge ./agent/peer -run Corpus -record
+//	go test ./raftfsm/fleet/wire ./gossip ./agent/converge ./agent/peer ./agent/peer/stream ./agent/trust -run Corpus -record
 //
 // It is for tests only, and knows nothing of what the bytes mean.
 package corpustest
@@ -16,6 +16,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -41,23 +42,52 @@ type Kind struct {
 // build writes be part of it.
 func Check(t *testing.T, k Kind) {
 	t.Helper()
-	name := filepath.Join(root, fmt.Sprintf("format-%d", fleet.FormatVersion), k.Name+"-"+digest(k.Now)[:16])
-	if _, err := os.Stat(name); os.IsNotExist(err) {
-		if !*record {
-			t.Errorf("what this build writes is not in the corpus as %s: run the test again with -record, and commit what it adds", name)
-		} else {
-			add(t, name, k)
-		}
+	if _, err := os.Stat(k.file()); os.IsNotExist(err) {
+		missing(t, k)
 	}
-	files, err := filepath.Glob(filepath.Join(root, "format-*", k.Name+"-*"))
+	for _, file := range files(t, "format-*", k) {
+		check(t, file, k)
+	}
+}
+
+// CheckKept is Check for what differs each time it is written, as with fresh keys:
+// the corpus has one such thing of each format, which write makes.
+func CheckKept(t *testing.T, k Kind, write func() []byte) {
+	t.Helper()
+	if len(files(t, formatFolder(), k)) == 0 {
+		k.Now = write()
+		missing(t, k)
+	}
+	for _, file := range files(t, "format-*", k) {
+		check(t, file, k)
+	}
+}
+
+// missing adds what this build writes, or asks for it.
+func missing(t *testing.T, k Kind) {
+	t.Helper()
+	if *record {
+		add(t, k.file(), k)
+		return
+	}
+	t.Errorf("what this build writes is not in the corpus as %s: run the test again with -record, and commit what it adds", k.file())
+}
+
+func formatFolder() string { return fmt.Sprintf("format-%d", fleet.FormatVersion) }
+
+// file is where what this build writes is kept.
+func (k Kind) file() string {
+	return filepath.Join(root, formatFolder(), k.Name+"-"+digest(k.Now)[:16])
+}
+
+// files are those of a kind in the folders that match.
+func files(t *testing.T, folders string, k Kind) []string {
+	t.Helper()
+	list, err := filepath.Glob(filepath.Join(root, folders, k.Name+"-*"))
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, file := range files {
-		if !strings.HasSuffix(file, ".want") {
-			check(t, file, k)
-		}
-	}
+	return slices.DeleteFunc(list, func(file string) bool { return strings.HasSuffix(file, ".want") })
 }
 
 func add(t *testing.T, name string, k Kind) {

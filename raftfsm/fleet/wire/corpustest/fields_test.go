@@ -1,0 +1,94 @@
+package corpustest
+
+import (
+	"maps"
+	"net/netip"
+	"path/filepath"
+	"reflect"
+	"slices"
+	"strings"
+	"testing"
+)
+
+type first struct {
+	Name  string            `cbor:"1,keyasint"`
+	Parts []part            `cbor:"2,keyasint,omitempty"`
+	Addr  netip.AddrPort    `cbor:"3,keyasint"`
+	Tags  map[string]string `cbor:"5,keyasint,omitempty"`
+}
+
+type part struct {
+	N    int     `cbor:"1,keyasint"`
+	Hash []byte  `cbor:"2,keyasint"`
+	In   *part   `cbor:"3,keyasint"`
+	Load float64 `cbor:"4,keyasint"`
+}
+
+func fieldsOf(v any) map[string]field {
+	fields := map[string]field{}
+	addFields(fields, "cbor", "thing ", reflect.TypeOf(v), 1, nil)
+	return fields
+}
+
+func TestEveryFieldIsListed(t *testing.T) {
+	want := map[string]field{
+		"thing 1": {shape: "string", since: 1}, "thing 2": {shape: "list-of-struct", since: 1},
+		"thing 2[].1": {shape: "integer", since: 1}, "thing 2[].2": {shape: "bytes", since: 1},
+		"thing 2[].3": {shape: "struct", since: 1}, "thing 2[].4": {shape: "float", since: 1},
+		"thing 3": {shape: "netip.AddrPort", since: 1}, "thing 5": {shape: "map-of-string", since: 1},
+	}
+	got := fieldsOf(first{})
+	if !maps.Equal(got, want) {
+		t.Errorf("got %v, want %v", got, want)
+	}
+	name := filepath.Join(t.TempDir(), "corpus", "fields")
+	if err := writeFields(name, map[string]field{"thing 4": {shape: "bool", since: 1}}, got); err != nil {
+		t.Fatal(err)
+	}
+	read, err := readFields(name)
+	want["thing 4"] = field{shape: "bool", since: 1, removed: true}
+	if err != nil || !maps.Equal(read, want) {
+		t.Errorf("read %v, %v", read, err)
+	}
+}
+
+func TestAFieldThatOtherAgentsWouldMisreadIsAnError(t *testing.T) {
+	known := map[string]field{
+		"thing 1": {shape: "string", since: 1},
+		"thing 4": {shape: "integer", since: 1, removed: true},
+		"thing 6": {shape: "integer", since: 2},
+	}
+	for name, tt := range map[string]struct {
+		change    func(map[string]field)
+		recording bool
+		want      string // empty: nothing to say
+	}{
+		"nothing has changed":                   {func(map[string]field) {}, false, ""},
+		"a field of the open format":            {func(f map[string]field) { f["thing 7"] = field{"integer", 2, false} }, true, ""},
+		"one that is not recorded":              {func(f map[string]field) { f["thing 7"] = field{"integer", 2, false} }, false, "-record"},
+		"a field without the format it is of":   {func(f map[string]field) { f["thing 7"] = field{"integer", 1, false} }, true, "tag the field `since:\"2\"`"},
+		"a field of a format yet to come":       {func(f map[string]field) { f["thing 7"] = field{"integer", 9, false} }, true, "raise fleet.FormatVersion"},
+		"a key of a removed field used again":   {func(f map[string]field) { f["thing 4"] = field{"integer", 2, false} }, true, "the next unused one"},
+		"a field of another type":               {func(f map[string]field) { f["thing 1"] = field{"integer", 1, false} }, true, "was string"},
+		"a field that changed the format it is": {func(f map[string]field) { f["thing 6"] = field{"integer", 1, false} }, true, "came with format 2"},
+		"a field that is gone":                  {func(f map[string]field) { delete(f, "thing 1") }, false, "not to be used again"},
+		"a field that is gone, recorded":        {func(f map[string]field) { delete(f, "thing 1") }, true, ""},
+	} {
+		t.Run(name, func(t *testing.T) {
+			now := maps.Clone(known)
+			delete(now, "thing 4")
+			tt.change(now)
+			got := strings.Join(compareFields(known, now, 2, 2, tt.recording), "; ")
+			if tt.want == "" && got != "" || !strings.Contains(got, tt.want) {
+				t.Errorf("got %q, want %q", got, tt.want)
+			}
+		})
+	}
+}
+
+func TestFieldsAreSortedByNumber(t *testing.T) {
+	got := slices.SortedFunc(slices.Values([]string{"b 2", "a 10", "a 2[].11", "a 2[].3", "a 2"}), byNumber)
+	if want := []string{"a 2", "a 2[].3", "a 2[].11", "a 10", "b 2"}; !slices.Equal(got, want) {
+		t.Errorf("got %v, want %v", got, want)
+	}
+}
