@@ -14,6 +14,8 @@ SEEDS    ?= 700
 DEMO     ?= demo
 N        ?= 100
 SEED     ?= 1
+# Packages with tests of the agent that is to come, which the build tag nextformat makes.
+NEXT     := ./raftfsm/fleet/... ./agent/plan/placement ./agent/peer/stream
 # What lint asks for beyond go vet and staticcheck: packaging/tools/lint.
 CHECKS   := -exhaustive -errorlint -sloglint -shadow -sleep
 
@@ -52,6 +54,7 @@ unit: go ## unit tests alone, quick
 
 race: go ## unit tests, contract suites against twins, fuzz seeds, all with -race
 	@CGO_ENABLED=1 $(GO) test -race -timeout 15m ./...
+	@$(GO) test -tags nextformat -run NextFormat $(NEXT)
 
 sim: go ## whole fleets in virtual time: a fixed set of seeds, systematic faults, mutations
 	@$(GO) test -count=1 -timeout 20m ./agent/sim -seeds $(SEEDS) -every 1
@@ -59,8 +62,10 @@ sim: go ## whole fleets in virtual time: a fixed set of seeds, systematic faults
 soak: build ## fresh seeds until interrupted; failures, made small, go to bin/soak
 	@$(BIN) sim --soak bin/soak
 
-e2e: build ## real containerd, real network namespaces, whole labs (as root)
-	@SKEIN_BINARY=$(CURDIR)/$(BIN) $(GO) test -tags e2e -p 1 -timeout 20m ./runtime/... ./agent/api ./cmd/skein/... ./packaging/...
+e2e: build ## real containerd, real network namespaces, whole labs (as root); E2E_OLD=commit has its agent in a fleet with this one
+	@$(GO) build -tags nextformat -ldflags "-s -w -X main.version=next" -o $(BIN)-next ./cmd/skein
+	@old=$$(packaging/make/build-old $(CURDIR)/$(BIN)-old $(E2E_OLD)); \
+	SKEIN_BINARY=$(CURDIR)/$(BIN) SKEIN_NEXT=$(CURDIR)/$(BIN)-next SKEIN_OLD=$$old $(GO) test -tags e2e -p 1 -timeout 20m ./runtime/... ./agent/api ./cmd/skein/... ./packaging/...
 
 bench: go ## benchmarks, each beside a floor or peer of the same run (starts of containers: as root)
 	@$(GO) test -run '^$$' -bench . -benchmem ./raftfsm/... ./agent/... ./runtime/... ./gossip/...

@@ -9,6 +9,7 @@ import (
 // table is every route there is.
 func (a *API) table() []route {
 	routes := append(a.reads(), a.writes()...)
+	routes = append(routes, a.nextFormat()...)
 	return append(routes, a.plains()...)
 }
 
@@ -62,7 +63,7 @@ func (a *API) writes() []route {
 		write(http.MethodPost, "/v1/hosts/{id}/forget", "End a host's identity for ever", force, types.ForceBody{}, types.HostWritten{}, 0, (*call).forget),
 		write(http.MethodPost, "/v1/tokens", "Make a token; its text is in this answer only", nil, types.TokenBody{}, types.TokenMade{}, http.StatusCreated, (*call).makeToken),
 		write(http.MethodDelete, "/v1/tokens/{id}", "Revoke a token", nil, types.PlainBody{}, types.Written{}, 0, (*call).deleteToken),
-		write(http.MethodPost, "/v1/fleet/finalize", "End an upgrade: raise the fleet's format to what every agent reads; older agents are refused from then on", nil, types.PlainBody{}, types.FleetWritten{}, 0, (*call).finalize),
+		write(http.MethodPost, "/v1/fleet/finalize", "End an upgrade: raise the fleet's format to what every agent reads; older agents are refused from then on", force, types.ForceBody{}, types.FleetWritten{}, 0, (*call).finalize),
 		write(http.MethodPut, "/v1/settings/{name}", "Change a setting", nil, types.SettingBody{}, types.SettingWritten{}, 0, (*call).putSetting),
 	}
 }

@@ -114,14 +114,10 @@ func (c *call) deleteToken() (*order, error) {
 }
 
 // finalize raises the fleet's format at once. Where some agents read more and others
-// do not, State refuses and names those that do not.
+// do not, State refuses and names those that do not; by force only voters count.
 func (c *call) finalize() (*order, error) {
-	o, p, err := c.bodyOf(plainFields)
+	force, token, err := c.force()
 	if err != nil {
-		return nil, err
-	}
-	token := clientToken(o)
-	if err := p.Err(); err != nil {
 		return nil, err
 	}
 	return &order{
@@ -131,7 +127,10 @@ func (c *call) finalize() (*order, error) {
 			if f == nil {
 				return nil, nil, fleet.ErrNoFleet
 			}
-			if read = st.ReadFormat(); read <= f.Format {
+			if read = st.ReadFormat(); force {
+				read = st.VotersReadFormat()
+			}
+			if read <= f.Format {
 				for h := range st.Hosts() {
 					read = max(read, h.ReadsFormat())
 				}
@@ -139,7 +138,7 @@ func (c *call) finalize() (*order, error) {
 			if read <= f.Format {
 				return nil, nil, fmt.Errorf("raise format: the fleet is at %d, and no agent reads more: %w", f.Format, fleet.ErrConflict)
 			}
-			return fleet.RaiseFormat{Format: read}, nil, nil
+			return fleet.RaiseFormat{Format: read, Force: force}, nil, nil
 		},
 		answer: func(v *view, _ []string, w types.Written) any {
 			return &types.FleetWritten{Written: w, Fleet: v.fleetInfo()}

@@ -107,6 +107,23 @@ func TestAnUpgradeIsFinalizedOnceEveryAgentReadsTheFormat(t *testing.T) {
 	refused("no agent reads more")
 }
 
+func TestAnUpgradeIsEndedByForceWhileWorkersAreBehind(t *testing.T) {
+	x := newTestAPI(t, nil)
+	root := webFleet(t, x)
+	for voter := range x.voter.State().Voters() {
+		h := x.voter.State().Host(voter.Host)
+		x.voter.must(t, fleet.OpenSession{
+			Host: h.ID, Boot: h.Session.Boot, Nonce: 9, Addr: h.Addr, Gossip: h.Addr, Zone: h.Zone,
+			Capacity: fleet.Resources{CPU: 4096, Memory: 8192}, Version: "0.2.0", Format: fleet.FormatVersion + 1,
+		})
+	}
+	want(t, 409, root, "POST", "/v1/fleet/finalize", "")
+	got := want(t, 200, root, "POST", "/v1/fleet/finalize", `{"force": true}`)
+	if at(t, got, "fleet", "format") != float64(fleet.FormatVersion+1) {
+		t.Errorf("finalized: %v", got)
+	}
+}
+
 func TestRefusedWritesSayWhatAndWhy(t *testing.T) {
 	x := newTestAPI(t, nil)
 	root := webFleet(t, x)

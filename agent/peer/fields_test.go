@@ -3,6 +3,8 @@ package peer
 import (
 	"testing"
 
+	"skein/agent/effects"
+	"skein/agent/peer/detector"
 	"skein/agent/peer/protocol"
 	"skein/raftfsm/fleet/wire/corpustest"
 )
@@ -16,8 +18,8 @@ func TestTheCorpusKnowsEveryField(t *testing.T) {
 		"renew":         RenewRequest{},
 		"probe":         probeRequest{},
 		"probe-answer":  probeAnswer{},
-		"ages":          Ages{},
-		"ages-answer":   AgesAck{},
+		"ages":          detector.Ages{},
+		"ages-answer":   detector.AgesAck{},
 		"heard":         heardAsk{},
 		"heard-answer":  heardAnswer{},
 		"relay":         relayed{},
@@ -27,5 +29,7 @@ func TestTheCorpusKnowsEveryField(t *testing.T) {
 		"current-is":    currentAnswer{},
 		"prepare":       handover{},
 		"retire":        retirement{},
+		"effect":        effects.Request{},
+		"effect-answer": effects.Answer{},
 	})
 }

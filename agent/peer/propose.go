@@ -61,6 +61,13 @@ func (p *Port) proposeBy(ctx context.Context, log Log, items []fleet.Item, calls
 	case calls <= 0:
 		return nil, 0, fmt.Errorf("too many voters between this one and the leader: %w", ErrNoLeader)
 	}
+	// A leader of an older build reads entries strictly: it gets no more than the
+	// fleet's format has.
+	if f := log.State().Fleet(); f != nil {
+		if items, err = (fleet.Gate{}).Fit(items, f.Format); err != nil {
+			return nil, 0, err
+		}
+	}
 	body, err := wire.EncodeEntry(fleet.Entry{Items: items})
 	if err != nil {
 		return nil, 0, fmt.Errorf("encode proposal: %w", err)

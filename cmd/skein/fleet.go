@@ -16,6 +16,7 @@ type fleetCommand struct {
 type fleetFinalizeCommand struct {
 	target
 	write
+	Force bool `help:"Even though agents of hosts that do not vote read less: they keep what they run, and get no task that needs more."`
 }
 
 // Run raises the fleet's format and says to what.
@@ -25,7 +26,7 @@ func (c *fleetFinalizeCommand) Run(ctx context.Context) error {
 		return err
 	}
 	var answer types.FleetWritten
-	if err := agent.Send(ctx, http.MethodPost, "/v1/fleet/finalize", types.PlainBody{}, &answer); err != nil {
+	if err := agent.Send(ctx, http.MethodPost, "/v1/fleet/finalize", types.ForceBody{Force: c.Force}, &answer); err != nil {
 		return err
 	}
 	fmt.Printf("the fleet is at format %d: agents that read less are refused\n", answer.Fleet.Format)

@@ -35,6 +35,20 @@ func newFleet(t testing.TB, o lab.UpOptions) *fleetUnderTest {
 	if binary == "" {
 		t.Fatal("SKEIN_BINARY must name the static binary: run this by `make e2e`")
 	}
+	return newFleetOf(t, binary, o)
+}
+
+// newFleetOf is newFleet with agents of a given program.
+func newFleetOf(t testing.TB, binary string, o lab.UpOptions) *fleetUnderTest {
+	t.Helper()
+	f, err := tryFleet(t, binary, o)
+	f.must(err)
+	return f
+}
+
+// tryFleet is newFleetOf, with the error of making the lab for the caller.
+func tryFleet(t testing.TB, binary string, o lab.UpOptions) (*fleetUnderTest, error) {
+	t.Helper()
 	dir := filepath.Join(t.TempDir(), "lab")
 	l, err := lab.New(lab.Options{Name: fmt.Sprintf("e%d", os.Getpid()%1_000_000), Dir: dir, Binary: binary, Say: func(text string) { t.Log(text) }})
 	if err != nil {
@@ -51,8 +65,7 @@ func newFleet(t testing.TB, o lab.UpOptions) *fleetUnderTest {
 			t.Errorf("lab not removed: %v", err)
 		}
 	})
-	f.must(l.Up(f.Context(), o))
-	return f
+	return f, l.Up(f.Context(), o)
 }
 
 func (f *fleetUnderTest) must(err error) {

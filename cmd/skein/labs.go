@@ -19,6 +19,9 @@ type labCommand struct {
 	Start    labStartCommand    `cmd:"" help:"Boot a dead host, or start its agent." example:"skein lab start h2"`
 	Pause    labPauseCommand    `cmd:"" help:"Stop every process of a host where it stands." example:"skein lab pause h2"`
 	Resume   labResumeCommand   `cmd:"" help:"Let a paused host go on." example:"skein lab resume h2"`
+	Freeze   labFreezeCommand   `cmd:"" help:"Stall a host's data disk: writes to it wait." example:"skein lab freeze h2"`
+	Thaw     labThawCommand     `cmd:"" help:"Let a stalled disk go on." example:"skein lab thaw h2"`
+	Upgrade  labUpgradeCommand  `cmd:"" help:"Have a host's agent run another build, at once; its containers run on." example:"skein lab upgrade h1 bin/skein"`
 	Add      labAddCommand      `cmd:"" help:"Boot one more host and let it join." example:"skein lab add"`
 	Logs     labLogsCommand     `cmd:"" help:"Show a host's logs." example:"skein lab logs h1"`
 	Cut      labCutCommand      `cmd:"" help:"Drop what hosts send to each other." example:"skein lab cut h1 h2"`
@@ -57,12 +60,13 @@ func (i *inLab) act(do func(*lab.Lab) error, done string, args ...any) error {
 type labUpCommand struct {
 	inLab
 	Zones []string `default:"a,b,c" help:"Zone of each host, in order."`
+	Disks bool     `help:"A disk of its own for each host's data, which skein lab freeze can stall."`
 	IPv6  bool     `name:"ipv6" help:"Addresses from a private IPv6 network."`
 }
 
 // Run makes the lab.
 func (c *labUpCommand) Run(ctx context.Context) error {
-	return c.act(func(l *lab.Lab) error { return l.Up(ctx, lab.UpOptions{Zones: c.Zones, IPv6: c.IPv6}) },
+	return c.act(func(l *lab.Lab) error { return l.Up(ctx, lab.UpOptions{Zones: c.Zones, IPv6: c.IPv6, Disks: c.Disks}) },
 		"lab %s is up; skein lab list --lab %s shows it", c.Lab, c.Lab)
 }
 
@@ -121,6 +125,37 @@ type labStartCommand struct {
 // Run boots a host.
 func (c *labStartCommand) Run(ctx context.Context) error {
 	return c.act(func(l *lab.Lab) error { return l.Start(ctx, c.Host) }, "%s is up", c.Host)
+}
+
+type labFreezeCommand struct {
+	inLab
+	Host string `arg:"" help:"Name of the host."`
+}
+
+// Run stalls a disk.
+func (c *labFreezeCommand) Run(ctx context.Context) error {
+	return c.act(func(l *lab.Lab) error { return l.FreezeDisk(ctx, c.Host) }, "the data disk of %s stalls; skein lab thaw %s ends it", c.Host, c.Host)
+}
+
+type labThawCommand struct {
+	inLab
+	Host string `arg:"" help:"Name of the host."`
+}
+
+// Run ends the stall of a disk.
+func (c *labThawCommand) Run(ctx context.Context) error {
+	return c.act(func(l *lab.Lab) error { return l.ThawDisk(ctx, c.Host) }, "the data disk of %s goes on", c.Host)
+}
+
+type labUpgradeCommand struct {
+	inLab
+	Host    string `arg:"" help:"Name of the host."`
+	Program string `arg:"" help:"The program that its agent is to be."`
+}
+
+// Run changes the program of an agent.
+func (c *labUpgradeCommand) Run(ctx context.Context) error {
+	return c.act(func(l *lab.Lab) error { return l.Upgrade(ctx, c.Host, c.Program) }, "the agent of %s runs %s", c.Host, c.Program)
 }
 
 type labPauseCommand struct {

@@ -9,3 +9,10 @@ package fleet
 // agents of two builds share in one process (in tests and in the simulator) take it
 // as a parameter, always called reads. See AsRead and State.Outgrown.
 const FormatVersion = 1
+
+// NextFields are the fields that the next format adds to what embeds them: none yet,
+// but in builds with the tag nextformat.
+type NextFields struct{}
+
+// Next is what an agent of this build says in them.
+func Next() NextFields { return NextFields{} }

@@ -108,8 +108,8 @@ func (s *State) checkHost(b *violations, h *Host) {
 	b.must(h.BootSession <= h.Session.N, "host %s: boot began in session %d of %d", h.ID, h.BootSession, h.Session.N)
 	b.must(h.State != HostReady || h.ReadyAt != 0, "host %s is ready and never passed a self-check", h.ID)
 	b.must(h.Drain == nil || h.Drain.Cause.Known(), "host %s drains for no known cause", h.ID)
-	b.must(!h.mustRead() || h.ReadsFormat() >= s.format(),
-		"host %s reads format %d, the fleet is at %d", h.ID, h.ReadsFormat(), s.format())
+	b.must(!h.mustRead() || s.VoterOf(h.ID) == nil || h.ReadsFormat() >= s.format(),
+		"voter host %s reads format %d, the fleet is at %d", h.ID, h.ReadsFormat(), s.format())
 	b.must(h.Name != "" && h.Cert.PublicKey != "", "host %s has no name or key", h.ID)
 }
 

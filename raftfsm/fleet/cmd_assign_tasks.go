@@ -42,6 +42,10 @@ func (c AssignTasks) check(s *State) (*Host, []*Task, error) {
 	if err != nil {
 		return nil, nil, err
 	}
+	if needs := s.NeedsFormat(tasks[0]); !host.Runs(needs) {
+		return nil, nil, refuse(ErrAgentTooOld, "assign tasks: %s need format %d, the agent of %s (%s) reads %d",
+			tasks[0].of(), needs, host.Name, host.Version, host.ReadsFormat())
+	}
 	def := s.TaskDef(tasks[0].TaskDef)
 	if need, free := def.Reservation().Times(len(c.Tasks)), s.Free(host.ID); !need.Fits(free) {
 		return nil, nil, refuse(ErrDoesNotFit, "assign %s to %s: they need cpu %d, memory %d MiB; left are %d, %d MiB",

@@ -17,6 +17,7 @@ import (
 // is heard (Contested): the clone is noted in the host's row instead, and nothing
 // else changes. IDs[0] is the session number; none where no session was opened.
 type OpenSession struct {
+	NextFields
 	Host       HostID            `cbor:"1,keyasint"`
 	Boot       string            `cbor:"2,keyasint"`
 	Nonce      uint64            `cbor:"3,keyasint"`

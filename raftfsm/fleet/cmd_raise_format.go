@@ -10,9 +10,14 @@ import (
 // no session. Refused when it is not higher, when At is still to come and it is
 // planned already, and when a voter or a host with a session reads less; lost
 // hosts do not count. An older agent's OpenSession ends what was planned.
+//
+// With Force, which is for at once, only voters hold it back. Other hosts keep the
+// session and the tasks that they have, get none that needs more (NeedsFormat), and
+// are refused when their agent starts again without an upgrade.
 type RaiseFormat struct {
 	Format int  `cbor:"1,keyasint"`
 	At     Time `cbor:"2,keyasint,omitempty"` // not before; zero: now
+	Force  bool `cbor:"3,keyasint,omitempty"`
 }
 
 // Kind is the command's number in the log.
@@ -23,17 +28,23 @@ func (c RaiseFormat) apply(s *State, x *applyContext) ([]string, error) {
 	if c.Format <= f.Format {
 		return nil, refuse(ErrConflict, "raise format to %d: it is %d", c.Format, f.Format)
 	}
-	if behind := s.Behind(c.Format); len(behind) > 0 {
+	if c.Force && c.At > 0 {
+		return nil, field("force", "is for at once: no time goes with it")
+	}
+	if behind := s.behind(c.Format, c.Force); len(behind) > 0 {
 		return nil, refuse(ErrConflict, "raise format to %d: upgrade skein first on %s", c.Format, listBehind(behind))
 	}
 	if c.At > x.now {
 		return nil, c.plan(s, x, f)
 	}
-	was := f.Format
+	was, behind := f.Format, s.behind(c.Format, false)
 	f.Format, f.NextFormat, f.NextFormatAt = c.Format, 0, 0
 	s.putFleet(x, f)
-	s.recordEvent(x, Event{By: "keeper", Code: "format-raised", Subject: FleetSubject(),
-		Message: fmt.Sprintf("format raised from %d to %d: agents that read less are refused from now on", was, c.Format)})
+	message := fmt.Sprintf("format raised from %d to %d: agents that read less are refused from now on", was, c.Format)
+	if len(behind) > 0 {
+		message += "; by force, though these do and get no task that needs more: " + listBehind(behind)
+	}
+	s.recordEvent(x, Event{By: "keeper", Code: "format-raised", Subject: FleetSubject(), Message: message})
 	return nil, nil
 }
 
@@ -83,11 +94,11 @@ func (h *Host) mustRead() bool {
 	return h.Session.N > 0 && h.State != HostLost && h.State != HostForgotten
 }
 
-// Behind lists the hosts that keep the fleet's format below one: those of voters,
-// and all that have a session and are not lost.
-func (s *State) Behind(format int) (hosts []*Host) {
+// behind lists the hosts that keep the fleet's format below one: those of voters,
+// and, unless by force, all that have a session and are not lost.
+func (s *State) behind(format int, force bool) (hosts []*Host) {
 	for h := range s.Hosts() {
-		if h.ReadsFormat() < format && (h.mustRead() || s.VoterOf(h.ID) != nil) {
+		if h.ReadsFormat() < format && (h.mustRead() && !force || s.VoterOf(h.ID) != nil) {
 			hosts = append(hosts, h)
 		}
 	}
@@ -97,17 +108,23 @@ func (s *State) Behind(format int) (hosts []*Host) {
 // ReadFormat is the highest format that the fleet may be raised to now: what all
 // voters and all hosts with a session read.
 func (s *State) ReadFormat() int {
-	format := maxFormat
-	for v := range s.Voters() {
-		if h := s.Host(v.Host); h != nil {
-			format = min(format, h.ReadsFormat())
-		}
-	}
+	format := s.VotersReadFormat()
 	if format <= s.fleet.Format {
 		return format // as good as always, and hosts are many
 	}
 	for h := range s.Hosts() {
 		if h.mustRead() {
+			format = min(format, h.ReadsFormat())
+		}
+	}
+	return format
+}
+
+// VotersReadFormat is the highest format that all voters read.
+func (s *State) VotersReadFormat() int {
+	format := maxFormat
+	for v := range s.Voters() {
+		if h := s.Host(v.Host); h != nil {
 			format = min(format, h.ReadsFormat())
 		}
 	}

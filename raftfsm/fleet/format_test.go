@@ -73,6 +73,24 @@ func TestTheFormatIsRaised(t *testing.T) {
 		w.must(reading(2, 1, 3))
 		w.checked()
 	})
+	t.Run("by force a worker does not hold it back: it keeps its session, and no other", func(t *testing.T) {
+		w := fleetOf(t, 3)
+		w.must(reading(1, 2, 2))
+		w.must(reading(3, 2, 2))
+		w.refused(RaiseFormat{Format: 2, Force: true, At: w.at + 1000}, ErrInvalid, "force")
+		w.refused(RaiseFormat{Format: 3, Force: true}, ErrConflict, "h1 (reads 2)")
+		w.must(RaiseFormat{Format: 2, Force: true})
+		if event := w.lastEvent(); !strings.Contains(event.Message, "by force") || !strings.Contains(event.Message, "h2 (reads 1)") {
+			t.Errorf("event %+v", event)
+		}
+		w.checked()
+		w.service("web", 1)
+		w.assign(2, w.create("web", 1, 1)...) // it needs nothing new
+		w.refused(SetVoter{ID: MakeRaftID(hostID(2), 1), Phase: VoterPreparing}, ErrAgentTooOld, "reads format 1")
+		w.refused(session(2, 2), ErrAgentTooOld, "reads format 1")
+		w.must(reading(2, 2, 2))
+		w.checked()
+	})
 	t.Run("a plan waits, and an older agent ends it", func(t *testing.T) {
 		w := upgraded(t, 2)
 		at := w.at + 86_400_000
@@ -265,5 +283,31 @@ func TestAnEntryThatOutgrowsAnAgentIsKnownBeforeItIsApplied(t *testing.T) {
 	}
 	if w.Fleet().Format != 1 {
 		t.Error("asking has raised the format")
+	}
+}
+
+// wantedV2 is what a host might be sent later: a field that it may skip, and one that
+// it must obey.
+type wantedV2 struct {
+	WantedTask
+	Note  string `since:"2,skip"`
+	Limit int    `since:"3"`
+}
+
+func TestWhatAHostMaySkipNeedsNoNewerAgent(t *testing.T) {
+	for name, tt := range map[string]struct {
+		v          wantedV2
+		host, want int // the format that a host needs, and that the log needs
+	}{
+		"nothing new":                 {wantedV2{}, 0, 0},
+		"a field that may be skipped": {wantedV2{Note: "x"}, 0, 2},
+		"one that must be obeyed":     {wantedV2{Note: "x", Limit: 1}, 3, 3},
+	} {
+		t.Run(name, func(t *testing.T) {
+			v := reflect.ValueOf(tt.v)
+			if host, log := fieldsNeed(v, true), fieldsNeed(v, false); max(1, host) != max(1, tt.host) || max(1, log) != max(1, tt.want) {
+				t.Errorf("a host needs %d, the log %d", host, log)
+			}
+		})
 	}
 }

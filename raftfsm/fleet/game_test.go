@@ -390,6 +390,9 @@ func (g *scenario) fleetCommand() fleet.Command {
 	case 6:
 		return fleet.PutSetting{Name: fleet.SettingNames()[g.IntN(3)], Value: []int64{3, 5, 10_000, 60_000}[g.IntN(4)]}
 	case 7:
+		if g.IntN(2) == 0 {
+			return fleet.RaiseFormat{Format: g.Fleet().Format + 1, Force: true}
+		}
 		return fleet.RaiseFormat{Format: g.Fleet().Format + 1, At: fleet.Time(g.IntN(2)) * (g.Now() + 60_000)}
 	default:
 		return fleet.Prune{Before: g.at - fleet.Time(3_600_000+g.IntN(1_000_000))}

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"reflect"
 	"strconv"
+	"strings"
 	"sync"
 )
 
@@ -27,7 +28,7 @@ func (g Gate) Needs(c Command) int {
 	}
 	format := max(1, kinds[c.Kind()])
 	if is, known := gatedCommands[reflect.TypeOf(c)]; is || !known {
-		format = max(format, fieldsNeed(reflect.ValueOf(c)))
+		format = max(format, fieldsNeed(reflect.ValueOf(c), false))
 	}
 	return format
 }
@@ -96,28 +97,33 @@ func (s *State) Outgrown(index uint64, e Entry, reads int) int {
 	return 0
 }
 
-// fieldsNeed is the highest format among the fields that are set in a value, or 0.
-func fieldsNeed(v reflect.Value) (format int) {
+// fieldsNeed is the highest format among the fields that are set in a value, or 0;
+// with obey, among those that a host must not skip.
+func fieldsNeed(v reflect.Value, obey bool) (format int) {
 	if !gated(v.Type()) {
 		return 0
 	}
 	switch v.Kind() {
 	case reflect.Pointer:
 		if !v.IsNil() {
-			format = fieldsNeed(v.Elem())
+			format = fieldsNeed(v.Elem(), obey)
 		}
 	case reflect.Slice:
 		for i := range v.Len() {
-			format = max(format, fieldsNeed(v.Index(i)))
+			format = max(format, fieldsNeed(v.Index(i), obey))
 		}
 	case reflect.Map:
 		for it := v.MapRange(); it.Next(); {
-			format = max(format, fieldsNeed(it.Value()))
+			format = max(format, fieldsNeed(it.Value(), obey))
 		}
 	case reflect.Struct:
 		for i := range v.NumField() {
-			if f := v.Type().Field(i); f.IsExported() && !v.Field(i).IsZero() {
-				format = max(format, Since(f), fieldsNeed(v.Field(i)))
+			f := v.Type().Field(i)
+			if !f.IsExported() || v.Field(i).IsZero() {
+				continue
+			}
+			if since, skip := sinceTag(f); !skip || !obey {
+				format = max(format, since, fieldsNeed(v.Field(i), obey))
 			}
 		}
 	}
@@ -161,15 +167,23 @@ func without(v reflect.Value, format int) reflect.Value {
 
 // Since is the format that brought a field of a message, a command or a row.
 func Since(f reflect.StructField) int {
+	format, _ := sinceTag(f)
+	return format
+}
+
+// sinceTag reads a field's tag: `since:"2"`, or `since:"2,skip"` of a field that does
+// no harm where a host skips it.
+func sinceTag(f reflect.StructField) (format int, skip bool) {
 	text, tagged := f.Tag.Lookup("since")
 	if !tagged {
-		return 1
+		return 1, false
 	}
-	n, err := strconv.Atoi(text)
-	if err != nil || n < 2 {
+	number, option, _ := strings.Cut(text, ",")
+	n, err := strconv.Atoi(number)
+	if err != nil || n < 2 || option != "" && option != "skip" {
 		panic(fmt.Sprintf("fleet: field %s: since %q is no format from 2 on", f.Name, text))
 	}
-	return n
+	return n, option == "skip"
 }
 
 // gatedCommands holds, for each registered type, whether it is gated: asked for

@@ -2,6 +2,7 @@ package fleet
 
 // TaskDef is an immutable template of a task. Source: ECS API, RegisterTaskDefinition.
 type TaskDef struct {
+	NextFields
 	ID           TaskDefID         `cbor:"1,keyasint"`
 	ModifyIndex  uint64            `cbor:"2,keyasint"`
 	NetworkMode  NetworkMode       `cbor:"3,keyasint"`

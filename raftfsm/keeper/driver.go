@@ -45,6 +45,7 @@ type Driver struct {
 	steps int           // of it
 	round uint64        // of questions
 	awake time.Duration // until then it looks often
+	due   time.Duration // of what passes by itself; 0 for nothing
 	asked map[fleet.RaftID]*Answer
 	todo  []Effect // the first is under way
 	well  bool     // all of the step went well
@@ -157,6 +158,10 @@ func (d *Driver) decide(wall fleet.Time) {
 	if len(plan.Items)+len(plan.Effects) > 0 || plan.Why != "" {
 		d.awake = d.now + AwakeFor
 	}
+	d.due = 0
+	if plan.At > 0 {
+		d.due = d.now + max(plan.At.Sub(wall), 0)
+	}
 	d.todo, d.well = plan.Effects, true
 	switch {
 	case len(plan.Items) > 0:
@@ -233,6 +238,9 @@ func (d *Driver) rest() {
 	d.phase, d.at = resting, max(d.began+LookEvery, d.now)
 	if d.now >= d.awake {
 		d.at = d.now + d.seldom
+		if d.due > 0 {
+			d.at = max(d.now, min(d.at, d.due))
+		}
 	}
 }
 

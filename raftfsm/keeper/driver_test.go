@@ -312,3 +312,24 @@ func TestADriverRestsWhileTheLogTellsNothing(t *testing.T) {
 		}
 	}
 }
+
+// A moment that State names is met without looking for it before.
+func TestADriverThatLooksSeldomRaisesTheFormatOnTime(t *testing.T) {
+	d := newDriven(t, 7*time.Hour, "a", "b", "c")
+	d.run(10 * time.Minute)
+	d.upgrade(2, 1, 2, 3)
+	d.step(keeper.Changed{})
+	d.run(10 * time.Minute)
+	at := d.state.Fleet().NextFormatAt
+	if at == 0 {
+		t.Fatalf("nothing is planned: %+v", d.state.Fleet())
+	}
+	before := len(d.log)
+	d.run(at.Sub(d.now) + time.Second)
+	if d.state.Fleet().Format != 2 {
+		t.Errorf("the format is %d at %v, planned for %v\n%s", d.state.Fleet().Format, d.now, at, strings.Join(d.log[before:], "\n"))
+	}
+	if asked := strings.Count(strings.Join(d.log[before:], "\n"), "Ask"); asked > 2*(4+2) {
+		t.Errorf("%d questions were asked meanwhile", asked)
+	}
+}

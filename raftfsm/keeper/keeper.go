@@ -161,6 +161,8 @@ type Plan struct {
 	Effects []Effect
 	// Why says for people what is waited for; empty when nothing is.
 	Why string
+	// At is when there will be something to do though nothing changes; 0: never.
+	At fleet.Time
 }
 
 // Step decides the next step. Where nothing is to be done the plan is empty.

@@ -238,6 +238,7 @@ func (s *step) raise() bool {
 	case f.NextFormatAt <= s.now:
 		return s.intend(fleet.RaiseFormat{Format: read}, "every agent has read format %d for long enough: older agents are refused from now on", read)
 	}
+	s.plan.At = f.NextFormatAt
 	return false
 }
 

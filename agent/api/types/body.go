@@ -17,9 +17,9 @@ type PlainBody struct {
 	ClientToken string `json:"clientToken,omitempty"`
 }
 
-// ForceBody removes something, if need be by force.
+// ForceBody asks for what is refused unless by force.
 type ForceBody struct {
-	Force       bool   `json:"force,omitempty" doc:"even though it is in use"`
+	Force       bool   `json:"force,omitempty" doc:"even though it is in use, or hosts are behind"`
 	ClientToken string `json:"clientToken,omitempty"`
 }
 

@@ -72,7 +72,9 @@ func (s *Sender) Next(now time.Duration, v View) (*VoterFrame, error) {
 	if now < s.beatAt && !s.sent.due(v.State, h) {
 		return nil, nil
 	}
-	f := s.sent.frame(v.State, h)
+	// What the host does not know it need not skip: that it may is checked before
+	// anything is placed there (State.NeedsFormat).
+	f := fleet.AsRead(s.sent.frame(v.State, h), h.ReadsFormat())
 	f.LeaderAgeMs, f.Streams = v.LeaderAge.Milliseconds(), v.Streams
 	s.sending, s.beatAt = true, now+protocol.VoterBeat
 	return &f, nil

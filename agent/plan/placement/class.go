@@ -14,6 +14,7 @@ type class struct {
 	def      *fleet.TaskDef
 	tasks    []*fleet.Task // by id
 
+	format  int // that a host's agent must read: see fleet.State.NeedsFormat
 	need    fleet.Resources
 	fixed   []hostPort // host ports that must be free
 	dynamic int        // host ports of our choice
@@ -25,8 +26,9 @@ type hostPort struct {
 	port     int
 }
 
-func newClass(def *fleet.TaskDef, tasks []*fleet.Task) class {
-	c := class{service: tasks[0].Service, revision: tasks[0].Revision, def: def, tasks: tasks, need: def.Reservation()}
+func newClass(s *fleet.State, tasks []*fleet.Task) class {
+	def := s.TaskDef(tasks[0].TaskDef)
+	c := class{format: s.NeedsFormat(tasks[0]), service: tasks[0].Service, revision: tasks[0].Revision, def: def, tasks: tasks, need: def.Reservation()}
 	eachPort(def, func(_ *fleet.Container, m *fleet.PortMapping, port int) {
 		if port == 0 {
 			c.dynamic++

@@ -18,6 +18,7 @@ const (
 	draining
 	unheard
 	agentDown
+	agentTooOld
 	lacksCPU
 	lacksMemory
 	lacksPort
@@ -25,13 +26,15 @@ const (
 )
 
 // filterNames are the names of counts, part of the API.
-var filterNames = [filters]string{"", "not-ready", "cordoned", "draining", "not-heard", "agent-down", "cpu", "memory", "ports"}
+var filterNames = [filters]string{"", "not-ready", "cordoned", "draining", "not-heard", "agent-down", "needs-newer-agent", "cpu", "memory", "ports"}
 
 // refusal returns the first filter that refuses a task of the class.
 func (r *fleetCapacity) refusal(h *hostCapacity, c *class) filter {
 	switch {
 	case h.ineligible != open:
 		return h.ineligible
+	case !h.host.Runs(c.format):
+		return agentTooOld
 	case c.need.CPU > h.free.CPU:
 		return lacksCPU
 	case c.need.Memory > h.free.Memory:
@@ -88,7 +91,7 @@ func (w refusals) message(c *class, n int) string {
 	if need := w.need(c); need != "" {
 		said += " " + verb(n) + " " + need
 	}
-	return said + ": " + strings.Join(w.parts(), ", ")
+	return said + ": " + strings.Join(w.parts(c), ", ")
 }
 
 // never says that no host of the fleet is large enough, even empty.
@@ -126,7 +129,7 @@ func (w refusals) need(c *class) string {
 	return strings.Join(parts, " and ")
 }
 
-func (w refusals) parts() []string {
+func (w refusals) parts(c *class) []string {
 	var parts []string
 	say := func(f filter, format string, more ...any) {
 		if w.by[f] > 0 {
@@ -136,6 +139,8 @@ func (w refusals) parts() []string {
 	say(lacksCPU, plural(w.by[lacksCPU], "%d host lacks cpu (largest free %d)", "%d hosts lack cpu (largest free %d)"), w.free.CPU)
 	say(lacksMemory, plural(w.by[lacksMemory], "%d host lacks memory (largest free %d)", "%d hosts lack memory (largest free %d)"), w.free.Memory)
 	say(lacksPort, plural(w.by[lacksPort], "%d host has ports taken", "%d hosts have ports taken"))
+	say(agentTooOld, plural(w.by[agentTooOld], "%d host needs a newer agent (one that reads format %d)",
+		"%d hosts need a newer agent (one that reads format %d)"), c.format)
 	say(cordoned, "%d cordoned")
 	say(draining, "%d draining")
 	say(unheard, "%d not heard yet")

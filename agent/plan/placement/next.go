@@ -91,7 +91,7 @@ func (p *planner) batch(tasks []*fleet.Task) *batch {
 	if n := len(p.batches); n > 0 {
 		before = p.batches[n-1].spread
 	}
-	b := &batch{class: newClass(p.in.State.TaskDef(tasks[0].TaskDef), tasks)}
+	b := &batch{class: newClass(p.in.State, tasks)}
 	b.spread = p.capacity.spreadOf(&b.class, before)
 	if !p.small {
 		p.batches = p.batches[:0]

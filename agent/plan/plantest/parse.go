@@ -48,6 +48,7 @@ type hostSpec struct {
 	silent      time.Duration // zero: not silent
 	liveness    plan.Liveness
 	livenessFor time.Duration
+	reads       int // format of its agent; 0: the first
 	session     int // on whose stream it is heard; negative: that of State
 	tasks       []taskSpec
 }
@@ -186,6 +187,8 @@ func (f *fixture) host(words []string, tasks string) *hostSpec {
 			if value != "" {
 				h.silent = f.duration(w, value)
 			}
+		case "reads":
+			h.reads = f.number(w, value)
 		case "session":
 			h.session = f.number(w, value)
 		case "seen":

@@ -160,7 +160,7 @@ func (w *World) buildHosts(hosts []*hostSpec) {
 			w.do(fleet.AdmitHost{Token: "join", SecretHash: make([]byte, 32), Host: admission(i)})
 		}
 		w.do(fleet.OpenSession{Host: fleet.HostID(h.name), Boot: "boot-1", Nonce: 1, Addr: address(i), Zone: h.zone,
-			Capacity: fleet.Resources{CPU: h.cpu, Memory: h.mem}})
+			Capacity: fleet.Resources{CPU: h.cpu, Memory: h.mem}, Format: h.reads})
 		if !h.joining {
 			w.reports[fleet.HostID(h.name)] = 1
 			w.do(fleet.Report{Host: fleet.HostID(h.name), Session: 1, Seq: 1, SelfCheck: []fleet.Check{{Name: "disk", OK: true, Required: true}}})
@@ -182,6 +182,10 @@ func (w *World) buildLeader(words map[string]string) {
 			offset, samples, _ := strings.Cut(value, "/")
 			w.Liveness.ClockOffset = w.duration(offset)
 			fmt.Sscan(samples, &w.Liveness.ClockSamples)
+		case "format":
+			var n int
+			fmt.Sscan(value, &n)
+			w.do(fleet.RaiseFormat{Format: n, Force: true})
 		default:
 			if !slices.Contains(fleet.SettingNames(), key) {
 				w.t.Fatalf("fixture: leader: unknown word %q", key)

@@ -49,7 +49,7 @@ func (c *Checker) TooOld(id fleet.HostID, reads int) {
 }
 
 // raised judges a rise of the format that has taken effect. Hosts that are lost do not
-// count, unless they vote.
+// count, unless they vote, and by force only those that vote do.
 func (c *Checker) raised(cmd fleet.RaiseFormat, after *fleet.State) {
 	if after.Fleet().Format != cmd.Format {
 		return // it is planned
@@ -57,7 +57,8 @@ func (c *Checker) raised(cmd fleet.RaiseFormat, after *fleet.State) {
 	c.model.format = cmd.Format
 	for _, id := range sorted(c.model.hosts) {
 		h := c.model.hosts[id]
-		counts := h.session > 0 && h.state != fleet.HostLost && h.state != fleet.HostForgotten || c.votes(h.id)
+		present := h.session > 0 && h.state != fleet.HostLost && h.state != fleet.HostForgotten
+		counts := present && !cmd.Force || c.votes(h.id)
 		c.hold(raisedWhenRead, !counts || h.reads >= cmd.Format, func() string {
 			return fmt.Sprintf("the format is raised to %d, and %s reads %d", cmd.Format, h.name, h.reads)
 		})

@@ -47,10 +47,14 @@ func (l *Lab) sweep(s *State) error {
 	if s != nil && s.Dir != l.dir {
 		dirs = append(dirs, s.Dir)
 	}
-	errs := []error{l.endProcesses(s), emptyCgroup(all, l.cgroup(), removalTimeout)}
+	var errs []error
+	for _, dir := range dirs {
+		errs = append(errs, thawBelow(dir))
+	}
+	errs = append(errs, l.endProcesses(s), emptyCgroup(all, l.cgroup(), removalTimeout))
 	errs = append(errs, l.removeLinks(), l.removeTable())
 	for _, dir := range dirs {
-		errs = append(errs, endOrphans(labBinary(dir)), unmountBelow(dir), detachLoops(dir))
+		errs = append(errs, endOrphans(binFolder(dir)), unmountBelow(dir), detachLoops(dir))
 	}
 	errs = append(errs, removeCgroup(all, l.cgroup(), removalTimeout))
 	if err := errors.Join(errs...); err != nil {

@@ -16,6 +16,7 @@ type hostFolders struct {
 	root, etc, data, containerd, logs string
 
 	binary           string
+	agent            string // the program of the host's agent: a link to binary, or to another build of it
 	agentConfig      string
 	containerdConfig string
 	operatorToken    string
@@ -27,6 +28,7 @@ func foldersOf(dir, host string) hostFolders {
 		root: root, etc: filepath.Join(root, "etc"), data: filepath.Join(root, "data"),
 		containerd: filepath.Join(root, "containerd"), logs: filepath.Join(root, "log"),
 		binary:           labBinary(dir),
+		agent:            filepath.Join(binFolder(dir), host),
 		agentConfig:      filepath.Join(root, "etc", "agent.toml"),
 		containerdConfig: filepath.Join(root, "etc", "containerd.toml"),
 		operatorToken:    filepath.Join(root, "etc", "operator.token"),
@@ -37,7 +39,9 @@ func (f hostFolders) log(service string) string { return filepath.Join(f.logs, s
 
 // labBinary is the lab's own copy of the program: building a new one does not
 // change a fleet under test.
-func labBinary(dir string) string { return filepath.Join(dir, "bin", "skein") }
+func labBinary(dir string) string { return filepath.Join(binFolder(dir), "skein") }
+
+func binFolder(dir string) string { return filepath.Join(dir, "bin") }
 
 // makeFolder makes the lab's data folder, and refuses one that holds something else.
 func (l *Lab) makeFolder() error {
@@ -48,7 +52,7 @@ func (l *Lab) makeFolder() error {
 	if len(entries) > 0 {
 		return fmt.Errorf("data folder %s is not empty and was not made by a lab: name another one", l.dir)
 	}
-	if err := os.MkdirAll(filepath.Join(l.dir, "bin"), 0o700); err != nil {
+	if err := os.MkdirAll(binFolder(l.dir), 0o700); err != nil {
 		return fmt.Errorf("make data folder: %w", err)
 	}
 	if err := os.WriteFile(filepath.Join(l.dir, marker), []byte(l.name+"\n"), 0o600); err != nil {
@@ -62,7 +66,7 @@ func (l *Lab) removeFolder(dir string) error {
 	b, err := os.ReadFile(filepath.Join(dir, marker))
 	if errors.Is(err, os.ErrNotExist) {
 		// Up makes the folder, then its mark: what it was killed between is empty.
-		_ = os.Remove(filepath.Join(dir, "bin"))
+		_ = os.Remove(binFolder(dir))
 		_ = os.Remove(dir)
 		removeDataRoot(dir)
 		return nil
@@ -102,10 +106,25 @@ func removeDataRoot(dir string) {
 }
 
 func (f hostFolders) make() error {
-	for _, dir := range []string{f.etc, f.data, f.containerd, f.logs} {
+	for _, dir := range []string{f.etc, f.data, f.containerd, f.logs, filepath.Dir(f.agent)} {
 		if err := os.MkdirAll(dir, 0o700); err != nil {
 			return fmt.Errorf("make folders of host: %w", err)
 		}
+	}
+	return linkTo(f.agent, f.binary)
+}
+
+// linkTo makes a link to a program beside it, in place of what was there, at once.
+func linkTo(link, program string) error {
+	fresh := link + ".new"
+	if err := os.Remove(fresh); err != nil && !errors.Is(err, os.ErrNotExist) {
+		return fmt.Errorf("link program: %w", err)
+	}
+	if err := os.Symlink(filepath.Base(program), fresh); err != nil {
+		return fmt.Errorf("link program: %w", err)
+	}
+	if err := os.Rename(fresh, link); err != nil {
+		return fmt.Errorf("link program: %w", err)
 	}
 	return nil
 }

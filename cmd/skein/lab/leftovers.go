@@ -14,10 +14,10 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// endOrphans ends processes that run the lab's own copy of the program: what an up
-// that was killed had started and not yet recorded. They end by themselves within
-// moments, but nothing may outlive down.
-func endOrphans(binary string) error {
+// endOrphans ends processes that run one of the lab's own copies of the program: what
+// an up that was killed had started and not yet recorded. They end by themselves
+// within moments, but nothing may outlive down.
+func endOrphans(bin string) error {
 	deadline := time.Now().Add(removalTimeout)
 	for {
 		links, err := filepath.Glob("/proc/[0-9]*/exe")
@@ -32,7 +32,7 @@ func endOrphans(binary string) error {
 			}
 			process, err := identify(pid)
 			program, err2 := os.Readlink(link)
-			if err != nil || err2 != nil || strings.TrimSuffix(program, " (deleted)") != binary || !process.alive() {
+			if err != nil || err2 != nil || filepath.Dir(program) != bin || !process.alive() {
 				continue
 			}
 			left++
@@ -44,7 +44,7 @@ func endOrphans(binary string) error {
 			return nil
 		}
 		if time.Now().After(deadline) {
-			return fmt.Errorf("%d processes of %s did not end within %s", left, binary, removalTimeout)
+			return fmt.Errorf("%d processes of %s did not end within %s", left, bin, removalTimeout)
 		}
 		time.Sleep(5 * time.Millisecond)
 	}
@@ -53,16 +53,9 @@ func endOrphans(binary string) error {
 // unmountBelow unmounts what is mounted in a folder in our own mount namespace:
 // disks of fault tests. Mounts of hosts end with their namespaces.
 func unmountBelow(dir string) error {
-	file, err := os.Open("/proc/self/mountinfo")
+	found, err := mountsBelow(dir)
 	if err != nil {
-		return fmt.Errorf("list mounts: %w", err)
-	}
-	defer file.Close()
-	var found []string
-	for lines := bufio.NewScanner(file); lines.Scan(); {
-		if fields := strings.Fields(lines.Text()); len(fields) > 4 && strings.HasPrefix(unescape(fields[4]), dir+"/") {
-			found = append(found, unescape(fields[4]))
-		}
+		return err
 	}
 	for _, mount := range slices.Backward(found) { // later ones may lie on earlier ones
 		if err := unix.Unmount(mount, unix.MNT_DETACH); err != nil && !errors.Is(err, unix.EINVAL) {
@@ -70,6 +63,31 @@ func unmountBelow(dir string) error {
 		}
 	}
 	return nil
+}
+
+// thawBelow thaws what is mounted in a folder, frozen or not: who writes to a frozen
+// disk cannot be ended.
+func thawBelow(dir string) error {
+	found, err := mountsBelow(dir)
+	for _, mount := range found {
+		_ = freezeDisk(mount, ioctlThaw) // it is not frozen, as a rule
+	}
+	return err
+}
+
+// mountsBelow lists what is mounted in a folder, in the order of mounting.
+func mountsBelow(dir string) (found []string, err error) {
+	file, err := os.Open("/proc/self/mountinfo")
+	if err != nil {
+		return nil, fmt.Errorf("list mounts: %w", err)
+	}
+	defer file.Close()
+	for lines := bufio.NewScanner(file); lines.Scan(); {
+		if fields := strings.Fields(lines.Text()); len(fields) > 4 && strings.HasPrefix(unescape(fields[4]), dir+"/") {
+			found = append(found, unescape(fields[4]))
+		}
+	}
+	return found, nil
 }
 
 // detachLoops frees loop devices whose file lies in a folder.

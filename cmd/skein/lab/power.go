@@ -15,6 +15,9 @@ func (l *Lab) Kill(ctx context.Context, name string) error {
 		if err := l.unplug(host); err != nil {
 			return err
 		}
+		if err := thawDisk(s, host); err != nil {
+			return fmt.Errorf("kill %s: %w", name, err)
+		}
 		if err := host.Init.kill(); err != nil {
 			return fmt.Errorf("kill %s: %w", name, err)
 		}

@@ -29,6 +29,7 @@ type State struct {
 	Dir      string
 	Made     time.Time
 	Complete bool // up reached its end
+	Disks    bool // each host's data is on a disk of its own
 	Subnet   netip.Prefix
 	Registry Process
 	Hosts    []Host
@@ -45,6 +46,7 @@ type Host struct {
 	BootID string
 	Joined bool // it has an identity: its agent starts at boot
 	Paused bool
+	Frozen bool // its data disk stalls
 }
 
 // Cut drops what From sends to To, one way.

@@ -18,6 +18,7 @@ import (
 type UpOptions struct {
 	Zones []string // one host each, in order; empty is a, b, c
 	IPv6  bool
+	Disks bool // each host's data on a disk of its own, which FreezeDisk can stall
 	Empty bool // hosts with containerd but no fleet: no agent is ever started
 }
 
@@ -57,7 +58,7 @@ func (l *Lab) Up(ctx context.Context, o UpOptions) error {
 }
 
 func (l *Lab) build(ctx context.Context, o UpOptions) error {
-	s, err := l.makeHub(ctx, o.IPv6)
+	s, err := l.makeHub(ctx, o)
 	if err != nil {
 		return err
 	}
@@ -88,7 +89,7 @@ func (l *Lab) build(ctx context.Context, o UpOptions) error {
 
 // makeHub picks a subnet and makes the bridge. Labs exclude each other while
 // they pick, or two would pick the same.
-func (l *Lab) makeHub(ctx context.Context, v6 bool) (*State, error) {
+func (l *Lab) makeHub(ctx context.Context, o UpOptions) (*State, error) {
 	all, err := acquire(ctx, l.root+"/.lock", "skein lab up", lockTimeout, l.say)
 	if err != nil {
 		return nil, err
@@ -103,11 +104,11 @@ func (l *Lab) makeHub(ctx context.Context, v6 bool) (*State, error) {
 			taken = append(taken, other.Subnet)
 		}
 	}
-	subnet, err := pickSubnet(l.name, taken, v6)
+	subnet, err := pickSubnet(l.name, taken, o.IPv6)
 	if err != nil {
 		return nil, err
 	}
-	s := &State{Format: stateFormat, Name: l.name, Dir: l.dir, Made: time.Now().UTC(), Subnet: subnet}
+	s := &State{Format: stateFormat, Name: l.name, Dir: l.dir, Made: time.Now().UTC(), Subnet: subnet, Disks: o.Disks}
 	if err := l.save(s); err != nil {
 		return nil, err
 	}
@@ -146,6 +147,11 @@ func (l *Lab) addHost(ctx context.Context, s *State, zone string) (*Host, error)
 	folders := foldersOf(s.Dir, host.Name)
 	if err := folders.make(); err != nil {
 		return nil, err
+	}
+	if s.Disks {
+		if err := folders.makeDisk(); err != nil {
+			return nil, err
+		}
 	}
 	agent, err := renderAgent(host, folders, s.registry())
 	if err != nil {
@@ -217,7 +223,7 @@ func (l *Lab) boot(ctx context.Context, s *State, host *Host) error {
 		BootID: host.BootID, Socket: l.socketOf(host.Name),
 		Services: []service{
 			{Name: runtimeService, Argv: []string{containerd, "--config", folders.containerdConfig}, Cgroup: "/skein/runtime", Score: -500, Log: folders.log(runtimeService)},
-			{Name: agentService, Argv: l.commands.Agent(folders.binary, folders.agentConfig), Cgroup: "/skein/agent", Score: -900, Log: folders.log(agentService), Held: !host.Joined},
+			{Name: agentService, Argv: l.commands.Agent(folders.agent, folders.agentConfig), Cgroup: "/skein/agent", Score: -900, Log: folders.log(agentService), Held: !host.Joined},
 		},
 	})
 	if err != nil {

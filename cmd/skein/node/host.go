@@ -86,7 +86,7 @@ func (n *node) session() fleet.OpenSession {
 		raftID, _ = raftfsm.Identity(vfs.OS, n.voter.logDir())
 	}
 	return fleet.OpenSession{
-		Boot: n.boot, Addr: addr, Gossip: gossip, Status: statusURL(n.Config), Zone: n.Config.Zone,
+		NextFields: fleet.Next(), Boot: n.boot, Addr: addr, Gossip: gossip, Status: statusURL(n.Config), Zone: n.Config.Zone,
 		Attributes: n.Config.Attributes, Capacity: n.capacity, Version: n.Version, OSImage: image, RaftID: raftID, Format: fleet.FormatVersion,
 	}
 }

@@ -59,8 +59,18 @@ func mustDecMode(extra cbor.ExtraDecErrorCond) cbor.DecMode {
 	return mode
 }
 
-// Marshal encodes a value. Errors: ErrTooLarge, or a type that CBOR cannot hold.
+// Marshal encodes a message or a part of a file, which Unmarshal reads. Errors:
+// ErrTooLarge, or a type that CBOR cannot hold.
 func Marshal(v any) ([]byte, error) {
+	b, err := marshalStrict(v)
+	if err != nil {
+		return nil, err
+	}
+	return withNextField(v, b), nil
+}
+
+// marshalStrict is Marshal for what all voters must read alike.
+func marshalStrict(v any) ([]byte, error) {
 	b, err := encoder.Marshal(v)
 	if err != nil {
 		return nil, fmt.Errorf("encode %T: %w", v, err)
@@ -76,6 +86,7 @@ func Marshal(v any) ([]byte, error) {
 // have written them, but what they hold is checked: see checkSkipped. Errors:
 // ErrTooLarge, ErrCorrupt.
 func Unmarshal(b []byte, v any) error {
+	b = withoutNextField(b)
 	err := decode(strict, b, v)
 	var unknown *cbor.UnknownFieldError
 	if !errors.As(err, &unknown) {

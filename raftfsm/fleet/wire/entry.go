@@ -46,16 +46,16 @@ func EncodeItem(it fleet.Item) ([]byte, error) {
 		return nil, fmt.Errorf("no command: %w", ErrFormat)
 	}
 	kind := it.Command.Kind()
-	body, err := Marshal(it.Command)
+	body, err := marshalStrict(it.Command)
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", kind, err)
 	}
-	b, err := Marshal(item{Kind: kind, Body: body, Receipt: it.Receipt, By: it.By, Reason: it.Reason})
+	b, err := marshalStrict(item{Kind: kind, Body: body, Receipt: it.Receipt, By: it.By, Reason: it.Reason})
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", kind, err)
 	}
 	var back item
-	if err := Unmarshal(b, &back); err != nil {
+	if err := unmarshalStrict(b, &back); err != nil {
 		return nil, fmt.Errorf("%s cannot be read back: %w", kind, err)
 	}
 	if _, err := decodeCommand(back.Kind, back.Body); err != nil {
@@ -76,7 +76,7 @@ func JoinItems(at fleet.Time, items [][]byte) ([]byte, error) {
 	for i, b := range items {
 		out.Items[i] = b
 	}
-	body, err := Marshal(out)
+	body, err := marshalStrict(out)
 	if err != nil {
 		return nil, fmt.Errorf("encode entry: %w", err)
 	}

@@ -134,6 +134,9 @@ func TestEveryFieldHasItsOwnNumber(t *testing.T) {
 			numbers := map[string]string{}
 			for i := range typ.NumField() {
 				f := typ.Field(i)
+				if f.Anonymous && f.Type.NumField() == 0 {
+					continue // fields of builds to come
+				}
 				number, rest, _ := strings.Cut(f.Tag.Get("cbor"), ",")
 				if number == "" || strings.Trim(number, "0123456789") != "" || !strings.HasPrefix(rest, "keyasint") {
 					t.Errorf("%s.%s: tag %q", typ, f.Name, f.Tag)

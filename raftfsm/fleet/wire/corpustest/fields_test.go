@@ -58,19 +58,22 @@ func TestAFieldThatOtherAgentsWouldMisreadIsAnError(t *testing.T) {
 		"thing 4": {shape: "integer", since: 1, removed: true},
 		"thing 6": {shape: "integer", since: 2},
 	}
+	set := func(key, shape string, since int) func(map[string]field) {
+		return func(f map[string]field) { f[key] = field{shape: shape, since: since} }
+	}
 	for name, tt := range map[string]struct {
 		change    func(map[string]field)
 		recording bool
 		want      string // empty: nothing to say
 	}{
 		"nothing has changed":                   {func(map[string]field) {}, false, ""},
-		"a field of the open format":            {func(f map[string]field) { f["thing 7"] = field{"integer", 2, false} }, true, ""},
-		"one that is not recorded":              {func(f map[string]field) { f["thing 7"] = field{"integer", 2, false} }, false, "-record"},
-		"a field without the format it is of":   {func(f map[string]field) { f["thing 7"] = field{"integer", 1, false} }, true, "tag the field `since:\"2\"`"},
-		"a field of a format yet to come":       {func(f map[string]field) { f["thing 7"] = field{"integer", 9, false} }, true, "raise fleet.FormatVersion"},
-		"a key of a removed field used again":   {func(f map[string]field) { f["thing 4"] = field{"integer", 2, false} }, true, "the next unused one"},
-		"a field of another type":               {func(f map[string]field) { f["thing 1"] = field{"integer", 1, false} }, true, "was string"},
-		"a field that changed the format it is": {func(f map[string]field) { f["thing 6"] = field{"integer", 1, false} }, true, "came with format 2"},
+		"a field of the open format":            {set("thing 7", "integer", 2), true, ""},
+		"one that is not recorded":              {set("thing 7", "integer", 2), false, "-record"},
+		"a field without the format it is of":   {set("thing 7", "integer", 1), true, "tag the field `since:\"2\"`"},
+		"a field of a format yet to come":       {set("thing 7", "integer", 9), true, "raise fleet.FormatVersion"},
+		"a key of a removed field used again":   {set("thing 4", "integer", 2), true, "the next unused one"},
+		"a field of another type":               {set("thing 1", "integer", 1), true, "was string"},
+		"a field that changed the format it is": {set("thing 6", "integer", 1), true, "came with format 2"},
 		"a field that is gone":                  {func(f map[string]field) { delete(f, "thing 1") }, false, "not to be used again"},
 		"a field that is gone, recorded":        {func(f map[string]field) { delete(f, "thing 1") }, true, ""},
 	} {

@@ -1,0 +1,50 @@
+//go:build nextformat
+
+package fleet
+
+// FormatVersion of a build with the tag nextformat is one more than that of the code:
+// it stands for the agent to come, so that tests have fleets of two builds. Such a
+// build has a field more in what embeds NextFields and in every message and file
+// (see wire), and a kind of command more. Nothing of it is ever released.
+const FormatVersion = 2
+
+// NextFields are the fields that the next format adds to what embeds them.
+type NextFields struct {
+	Next string `cbor:"9999,keyasint,omitempty" since:"2"`
+}
+
+// Next is what an agent of this build says in them.
+func Next() NextFields { return NextFields{Next: "of the next format"} }
+
+// KindMarkTaskDef is far above the kinds that will be.
+const KindMarkTaskDef Kind = 60_000
+
+// MarkTaskDef gives a task definition the field that only agents of the next format
+// know, and that they must not skip.
+type MarkTaskDef struct {
+	ID   TaskDefID `cbor:"1,keyasint"`
+	Next string    `cbor:"2,keyasint"`
+}
+
+// Kind is the command's number in the log.
+func (MarkTaskDef) Kind() Kind { return KindMarkTaskDef }
+
+func (c MarkTaskDef) apply(s *State, x *applyContext) ([]string, error) {
+	old := s.TaskDef(c.ID)
+	if old == nil {
+		return nil, refuse(ErrNotFound, "mark %s", quoted(string(c.ID)))
+	}
+	if err := checkText("next", c.Next, MaxName); err != nil {
+		return nil, err
+	}
+	def := *old
+	def.Next = c.Next
+	def.ModifyIndex = x.index
+	s.defs.Set(itemOfDef(&def))
+	return nil, nil
+}
+
+func init() {
+	registry[KindMarkTaskDef] = command[MarkTaskDef]("mark-taskdef")
+	kindFormats[KindMarkTaskDef] = 2
+}

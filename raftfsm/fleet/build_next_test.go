@@ -1,0 +1,46 @@
+//go:build nextformat
+
+package fleet
+
+import (
+	"reflect"
+	"testing"
+)
+
+// A fleet whose voters read the next format, and one worker that does not: what needs
+// more than it reads is not given to it.
+func TestNextFormatTasksGoWhereTheAgentReadsIt(t *testing.T) {
+	w := fleetOf(t, 2)
+	w.must(reading(1, 2, 2))
+	w.service("web", 3)
+	ids := w.create("web", 1, 3)
+	mark := MarkTaskDef{ID: "web:1", Next: "x"}
+	w.refused(mark, ErrFormatAhead, "mark-taskdef needs format 2, the fleet is at 1")
+	w.refused(RaiseFormat{Format: 2}, ErrConflict, "h2 (reads 1)")
+	w.must(RaiseFormat{Format: 2, Force: true})
+	w.assign(2, ids[0]) // it needs nothing new yet
+	if got := w.NeedsFormat(w.task(ids[1])); got != 1 {
+		t.Errorf("the tasks need format %d", got)
+	}
+	w.must(mark)
+	if got := w.NeedsFormat(w.task(ids[1])); got != 2 {
+		t.Errorf("the marked tasks need format %d", got)
+	}
+	w.refused(AssignTasks{Host: hostID(2), Tasks: ids[1:2]}, ErrAgentTooOld, "need format 2, the agent of h2")
+	w.assign(1, ids[1])
+	w.checked()
+}
+
+func TestNextFormatSessionsAreTrimmedUntilTheFleetIsThere(t *testing.T) {
+	c := session(1, 2)
+	c.NextFields = Next()
+	for format, want := range map[int]NextFields{1: {}, 2: Next()} {
+		items, err := Gate{}.Fit([]Item{{Command: c}}, format)
+		if err != nil || items[0].Command.(OpenSession).NextFields != want {
+			t.Errorf("at format %d: %+v, %v", format, items, err)
+		}
+	}
+	if got := AsRead(c, 1); got.Next != "" || !reflect.DeepEqual(got, session(1, 2)) {
+		t.Errorf("an older agent reads %+v", got)
+	}
+}
