@@ -36,6 +36,7 @@ type FailureDetector struct {
 	livenessNew bool          // a sight changed since seen was made
 	clockOff    *int64        // ms, this voter's clock minus the fleet's median, as the leader told; nil: not known
 	clockOffAt  time.Duration // when the leader told
+	await       fleet.Served  // see Await
 
 	// Of the goroutine that runs only.
 	teller      detector.Teller
@@ -46,6 +47,7 @@ type FailureDetector struct {
 type agesResult struct {
 	clock  *int64 // ms, this voter's minus the leader's; nil when it was not measured
 	median *int64 // of the fleet's clocks, minus the leader's; nil when it was not told
+	await  fleet.Served
 	err    error
 }
 
@@ -132,6 +134,9 @@ func (e *FailureDetector) poll(ctx context.Context, log Log) {
 func (e *FailureDetector) setLeading(leading bool) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
+	if e.leading && !leading {
+		e.await = fleet.Served{} // not when it begins: who leads may ask before that is noticed here
+	}
 	e.leading = leading
 }
 
@@ -148,6 +153,7 @@ func (e *FailureDetector) lead(ctx context.Context, log Log) {
 		e.liveness = plan.FleetLiveness{}
 		e.teller.Own(e.p.self)
 	}
+	e.teller.Await(e.await)
 	e.watch.Take(now, e.p.self, e.p.hub.tell(&e.teller, now, e.p.self, starved))
 	every := knowEvery
 	if now-e.began < protocol.NeverSeenAfter {
@@ -249,6 +255,9 @@ func (e *FailureDetector) follow(ctx context.Context, log Log) {
 		case told := <-e.agesResults:
 			e.agesResults = nil
 			e.teller.Told(told.err == nil, told.clock)
+			if told.err == nil {
+				e.teller.Await(told.await)
+			}
 			if told.clock != nil {
 				e.noteClock(told)
 			}
@@ -288,6 +297,7 @@ func (e *FailureDetector) sendAges(ctx context.Context, log Log, leader fleet.Ho
 		off := -detector.OffMs(ack.WallMs, e.p.cfg.Clock.Now().Add((asked-answered)/2))
 		t.clock, t.median = &off, ack.MedianMs
 	}
+	t.await = ack.Await
 	if ack.NeedFull {
 		t.err = errNeedFull
 	}
@@ -304,7 +314,7 @@ func (e *FailureDetector) take(voter fleet.HostID, ages detector.Ages, index uin
 	defer e.mu.Unlock()
 	ack := detector.AgesAck{NeedFull: true, WallMs: e.p.cfg.Clock.Now().UnixMilli(), Index: index}
 	if e.leading {
-		ack.NeedFull = e.watch.Take(e.now(), voter, ages)
+		ack.NeedFull, ack.Await = e.watch.Take(e.now(), voter, ages), e.await
 		if len(ages.Open)+len(ages.Gone)+len(ages.Slow) > 0 {
 			e.wake()
 		}
@@ -397,6 +407,16 @@ func (e *FailureDetector) heard(host fleet.HostID, session uint64) (bool, error)
 // Changed receives after a host's sight has changed, while this voter leads. For
 // one receiver.
 func (e *FailureDetector) Changed() <-chan struct{} { return e.changed }
+
+// Await has the voters tell of each host how far it has come with what it is sent,
+// until it serves all that is asked for: Liveness then has it. It holds for as long as
+// this voter leads, and until something else is asked for; zero ends it.
+func (e *FailureDetector) Await(asked fleet.Served) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.await = asked
+	e.wake()
+}
 
 // Probe has witnesses look at hosts that are suspect, soon; what they find is in
 // later Liveness.

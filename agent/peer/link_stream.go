@@ -96,6 +96,9 @@ func (l *Link) beat(ctx context.Context, conn net.Conn) {
 	var sent fleet.CapacityReport
 	for {
 		up := stream.HostFrame{Starved: l.p.starved(), WallMs: l.cfg.Clock.Now().UnixMilli()}
+		l.mu.Lock()
+		up.Served = l.status.Served
+		l.mu.Unlock()
 		if l.cfg.Late != nil {
 			up.LateMs = l.cfg.Late().Milliseconds()
 		}

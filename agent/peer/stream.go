@@ -70,7 +70,7 @@ func (s *hostStream) read(r *bufio.Reader, h *hub, take func(fleet.CapacityRepor
 			}
 			up.Capacity.Clip()
 		}
-		h.beat(s, detector.Beat{WallMs: up.WallMs, Starved: up.Starved, Report: up.Capacity})
+		h.beat(s, detector.Beat{WallMs: up.WallMs, Starved: up.Starved, Report: up.Capacity, Served: up.Served})
 		if up.Capacity != nil {
 			take(*up.Capacity)
 		}

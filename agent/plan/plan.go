@@ -175,4 +175,7 @@ type HostLiveness struct {
 	Age      time.Duration // since the last byte from the host; negative: never heard by this fleet view
 	Pressure float64       // 0..1, highest of cpu, memory and io stall shares; 0 where the kernel has none
 	Starved  bool          // it said it is late: no witness, no voter, slower timers
+	// Served is how far the host has come with what it is sent, as far as the leader
+	// asked to hear of it; zero for not known.
+	Served fleet.Served
 }

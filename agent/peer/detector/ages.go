@@ -20,6 +20,16 @@ type Ages struct {
 	// Reports are capacity reports that came on streams and were not told yet, at
 	// most maxAgesReports; the rest is told next.
 	Reports []fleet.CapacityReport `cbor:"10,keyasint,omitempty"`
+	// Served is what hosts with an open stream serve, of those that had not come to what
+	// the leader awaits when they were told of last; at most MaxServed, the rest is told
+	// next.
+	Served []HostServed `cbor:"11,keyasint,omitempty"`
+}
+
+// HostServed is how far a host has come.
+type HostServed struct {
+	Host   fleet.HostID `cbor:"1,keyasint"`
+	Served fleet.Served `cbor:"2,keyasint"`
 }
 
 // OpenAge is a stream that opened.
@@ -58,4 +68,6 @@ type AgesAck struct {
 	// MedianMs is the median of the fleet's clocks minus the leader's; nil while too
 	// few are measured.
 	MedianMs *int64 `cbor:"4,keyasint,omitempty"`
+	// Await is what the leader wants to hear that hosts serve; zero for nothing.
+	Await fleet.Served `cbor:"5,keyasint,omitempty"`
 }

@@ -14,6 +14,8 @@ const (
 	// MaxReports bounds the capacity reports in one word to the leader: 256 KiB at
 	// most. At one every AgesEvery that is far more than hosts send.
 	MaxReports = 256
+	// MaxServed bounds what hosts serve in one word to the leader, 50 bytes each.
+	MaxServed = 2048
 
 	// maxSuspectAfter bounds how far a jittery host stretches it.
 	maxSuspectAfter = 5 * time.Second

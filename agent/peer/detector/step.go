@@ -241,7 +241,7 @@ func (w *Watch) Liveness(now time.Duration, report func(fleet.HostID) (fleet.Cap
 			}
 		}
 		heard, _, ever := w.last(s, now, false)
-		hs := plan.HostLiveness{Liveness: s.liveness, Session: s.session, For: now - s.since, Age: -1, Starved: s.starved}
+		hs := plan.HostLiveness{Liveness: s.liveness, Session: s.session, For: now - s.since, Age: -1, Starved: s.starved, Served: s.served()}
 		if ever {
 			hs.Age = now - heard
 		}

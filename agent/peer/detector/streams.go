@@ -28,11 +28,13 @@ type Stream struct {
 	starved bool
 	clock   int64 // ms, the host's minus the voter's; see noClock
 	report  *fleet.CapacityReport
+	served  fleet.Served
 
 	arrivals arrivals
 	told     struct { // as the leader has it
 		clock  int64
 		report *fleet.CapacityReport
+		served fleet.Served
 	}
 }
 
@@ -101,6 +103,7 @@ type Beat struct {
 	WallMs  int64 // its clock, UTC; 0: not told
 	Starved bool
 	Report  *fleet.CapacityReport // nil: as before; not to be changed any more
+	Served  fleet.Served
 }
 
 // Beat notes a beat that came; ours is this voter's clock.
@@ -111,7 +114,7 @@ func (st *Stream) Beat(now time.Duration, ours time.Time, b Beat) {
 		st.clock = OffMs(b.WallMs, ours)
 	}
 	st.limit = st.arrivals.suspectAfter()
-	st.heard, st.starved = now, b.Starved
+	st.heard, st.starved, st.served = now, b.Starved, b.Served
 	if b.Report != nil {
 		st.report = b.Report
 	}

@@ -103,3 +103,33 @@ func TestANewerStreamTakesThePlaceOfAnOlder(t *testing.T) {
 		}
 	}
 }
+
+func TestALeaderHearsHowFarHostsHaveComeWhileItAwaitsThem(t *testing.T) {
+	now := time.Hour
+	s, tell := NewStreams(), Teller{}
+	at := func(index uint64) fleet.Served { return fleet.Served{Epoch: 1, Tasks: index, Orders: index} }
+	for i := range MaxServed + 10 {
+		s.Open(now, fleet.HostID(fmt.Sprintf("h-%d", i)), 1).Beat(now, time.Time{}, Beat{Served: at(5)})
+	}
+	told := func(leader fleet.HostID) int { return len(tell.Next(now, leader, s, s.All(), false).Served) }
+	want := func(what string, got, n int) {
+		t.Helper()
+		if got != n {
+			t.Errorf("%s: told of %d hosts, want %d", what, got, n)
+		}
+	}
+	want("nothing is awaited", told("h-1"), 0)
+	tell.Await(at(7))
+	want("at first as many as may be", told("h-1"), MaxServed)
+	want("then the rest", told("h-1"), 10)
+	want("none has come further", told("h-1"), 0)
+	s.Of("h-3").Beat(now, time.Time{}, Beat{Served: at(6)})
+	want("one is on its way", told("h-1"), 1)
+	s.Of("h-3").Beat(now, time.Time{}, Beat{Served: at(7)})
+	want("it has come", told("h-1"), 1)
+	s.Of("h-3").Beat(now, time.Time{}, Beat{Served: at(8)})
+	want("it went on", told("h-1"), 0)
+	tell.Told(false, nil)
+	want("the word did not come", told("h-1"), MaxServed)
+	want("another leads, and awaits nothing yet", told("h-2"), 0)
+}

@@ -80,6 +80,7 @@ type evidence struct {
 	limit time.Duration
 
 	session uint64        // of an open stream
+	served  fleet.Served  // of its host, as told last
 	clock   time.Duration // of the host, minus the voter's
 	clocked bool
 }
@@ -189,6 +190,7 @@ func (w *Watch) Take(now time.Duration, voter fleet.HostID, a Ages) (needFull bo
 	w.takeSlow(now, v, voter, a)
 	w.takeStarved(now, v, a)
 	w.takeClocks(now, v, voter, a)
+	w.takeServed(now, v, voter, a)
 	v.at, v.overdue, v.seq, v.starved = now, false, a.Seq, a.Starved
 	return false
 }
@@ -280,6 +282,25 @@ func (w *Watch) takeClocks(now time.Duration, v *view, voter fleet.HostID, a Age
 	if a.ClockMs != nil && voter != w.self {
 		v.clock, v.clocked = Off(*a.ClockMs), true
 	}
+}
+
+func (w *Watch) takeServed(now time.Duration, v *view, voter fleet.HostID, a Ages) {
+	for _, told := range a.Served {
+		if v.open[told.Host] {
+			w.told(now, told.Host).from(voter, v).served = told.Served
+			w.changed = true
+		}
+	}
+}
+
+// served is the newest that a host was told to serve, by its open streams.
+func (s *watchedHost) served() (newest fleet.Served) {
+	for i := range s.evidence {
+		if e := &s.evidence[i]; e.open && e.served.Reached(newest) {
+			newest = e.served
+		}
+	}
+	return newest
 }
 
 func (w *Watch) host(now time.Duration, id fleet.HostID) *watchedHost {

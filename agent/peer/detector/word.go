@@ -16,6 +16,7 @@ type Teller struct {
 	late   int // streams past SuspectAfter when it was told
 	seq    uint64
 	clock  *int64 // ms, this voter's minus the leader's; nil until measured
+	await  fleet.Served
 }
 
 // Own has the next word, which the voter that leads tells itself, hold all.
@@ -36,14 +37,18 @@ func (t *Teller) Due(now time.Duration, leader fleet.HostID, late int) bool {
 func (t *Teller) Next(now time.Duration, leader fleet.HostID, s *Streams, looked iter.Seq[*Stream], starved bool) Ages {
 	t.full = t.TellsAll(leader)
 	if leader != t.leader {
-		t.leader, t.clock = leader, nil
+		t.leader, t.clock, t.await = leader, nil, fleet.Served{}
 	}
-	a := s.word(now, t.full, looked)
+	a := s.word(now, t.full, t.await, looked)
 	t.seq++
 	t.full, t.at, t.late = false, now, Late(now, looked)
 	a.Seq, a.Starved, a.ClockMs = t.seq, starved, t.clock
 	return a
 }
+
+// Await notes what the leader wants to hear that hosts serve; zero for nothing. Each
+// host is told of while it has not come to that, and once when it has.
+func (t *Teller) Await(asked fleet.Served) { t.await = asked }
 
 // Told notes what became of the last word. One that may not have come, or that the
 // leader could not use, is followed by one with all. clock is this voter's minus the
@@ -81,7 +86,7 @@ func NextLate(now time.Duration, looked iter.Seq[*Stream]) time.Duration {
 
 // word says how old the streams are: all of them when full, else what changed since
 // the word before, and those that are slow.
-func (s *Streams) word(now time.Duration, full bool, looked iter.Seq[*Stream]) Ages {
+func (s *Streams) word(now time.Duration, full bool, await fleet.Served, looked iter.Seq[*Stream]) Ages {
 	a := Ages{Full: full}
 	if full {
 		s.tellAll(now, &a)
@@ -91,6 +96,7 @@ func (s *Streams) word(now time.Duration, full bool, looked iter.Seq[*Stream]) A
 	s.opened, s.ended = nil, nil
 	for st := range looked {
 		st.tell(now, full, &a)
+		st.tellServed(await, &a)
 	}
 	return a
 }
@@ -105,7 +111,7 @@ func (s *Streams) tellAll(now time.Duration, a *Ages) {
 	}
 	for host, st := range s.open {
 		a.Open = append(a.Open, OpenAge{Host: host, Session: st.session})
-		st.told.report = nil
+		st.told.report, st.told.served = nil, fleet.Served{}
 	}
 }
 
@@ -139,6 +145,16 @@ func (st *Stream) tell(now time.Duration, full bool, a *Ages) {
 	if st.starved {
 		a.StarvedHosts = append(a.StarvedHosts, st.host)
 	}
+}
+
+// tellServed adds how far a host has come that had not come to what is awaited when
+// it was told of last.
+func (st *Stream) tellServed(await fleet.Served, a *Ages) {
+	if st.served == st.told.served || st.told.served.Reached(await) || len(a.Served) == MaxServed {
+		return
+	}
+	st.told.served = st.served
+	a.Served = append(a.Served, HostServed{Host: st.host, Served: st.served})
 }
 
 func (m endedStream) age(host fleet.HostID, now time.Duration) GoneAge {

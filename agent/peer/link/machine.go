@@ -32,6 +32,7 @@ type Machine struct {
 	sessionTries int
 	epoch, index uint64             // newest intent accepted
 	synced       bool               // the whole part as of (epoch, index) was accepted in this session
+	served       fleet.Served       // what frames brought and this host has taken
 	partial      *stream.VoterFrame // parts of a frame that is not whole yet
 	leaderAge    time.Duration
 	streams      int // at the voter, for the spread after its loss
@@ -67,6 +68,7 @@ type Status struct {
 	Session      uint64        // 0: none is open
 	Left         fleet.HostID  // the voter that was lost last
 	Epoch, Index uint64        // newest intent accepted
+	Served       fleet.Served  // zero until a frame was taken
 	Heard        time.Duration // of the last frame, while Up
 	LeaderAge    time.Duration // as of then; negative: the voter knows no leader
 }
@@ -80,7 +82,7 @@ func NewMachine(self fleet.HostID, epoch, index uint64, jitter func(time.Duratio
 // Status is how the link stands now.
 func (m *Machine) Status() Status {
 	return Status{Up: m.phase == phaseUp, Voter: m.voter, Left: m.left, Session: m.session,
-		Epoch: m.epoch, Index: m.index, Heard: m.heard, LeaderAge: m.leaderAge}
+		Epoch: m.epoch, Index: m.index, Served: m.served, Heard: m.heard, LeaderAge: m.leaderAge}
 }
 
 // Step handles one event, then sees what is due.
@@ -211,6 +213,7 @@ func (m *Machine) taken(now time.Duration, e FrameTaken) []Effect {
 		m.synced = true
 	}
 	m.accept(e.Frame.Epoch, e.Frame.Index)
+	m.served = fleet.Served{Epoch: e.Frame.Epoch, Tasks: e.Frame.Index, Orders: e.Frame.Index}
 	delete(m.passed, m.voter)
 	if now-m.since > HomeAgain {
 		m.sessionTries = 0

@@ -81,6 +81,7 @@ type HostFrame struct {
 	Starved  bool                  `cbor:"2,keyasint,omitempty"`
 	Capacity *fleet.CapacityReport `cbor:"3,keyasint,omitempty"` // when it changed
 	WallMs   int64                 `cbor:"4,keyasint,omitempty"` // the host's clock, UTC; 0 for not told
+	Served   fleet.Served          `cbor:"5,keyasint,omitempty"`
 }
 
 // ReadHostFrame reads a host's frame and refuses a large one before it allocates.

@@ -158,6 +158,7 @@ func TestEveryFieldHasItsOwnNumber(t *testing.T) {
 	}
 	check(reflect.TypeFor[fleet.Wanted]())
 	check(reflect.TypeFor[fleet.CapacityReport]())
+	check(reflect.TypeFor[fleet.Served]())
 	if len(seen) < 45 {
 		t.Errorf("only %d types were looked at", len(seen))
 	}

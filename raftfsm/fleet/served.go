@@ -1,0 +1,20 @@
+package fleet
+
+// Served is up to which index of the log a host carries out each part of what it is
+// sent: all that was committed up to there about that part is what the host does. The
+// parts have an index each, since one may be accepted while another is not. Hosts tell
+// it with their beats; it is an observation, and never stands in the log.
+type Served struct {
+	Epoch  uint64 `cbor:"1,keyasint,omitempty"` // of the indices; see Fleet.Epoch
+	Tasks  uint64 `cbor:"2,keyasint,omitempty"`
+	Orders uint64 `cbor:"3,keyasint,omitempty"` // what the host itself is to do
+}
+
+// Reached reports whether a host that serves s has come to all of what is asked for; a
+// part that is asked for with index 0 is not.
+func (s Served) Reached(asked Served) bool {
+	if s.Epoch != asked.Epoch {
+		return s.Epoch > asked.Epoch
+	}
+	return s.Tasks >= asked.Tasks && s.Orders >= asked.Orders
+}
