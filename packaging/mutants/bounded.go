@@ -19,6 +19,7 @@ const maxMemory = 4 << 30 // bytes
 type limits struct {
 	time   time.Duration
 	memory int // bytes
+	nice   int // how much others come before it
 }
 
 // outcome is how a program under test ended.
@@ -37,7 +38,7 @@ func bounded(
 ) (outcome, error) {
 	// Processor time is bounded too: what escapes the process group and spins ends by itself.
 	processor := int((4 * limit.time).Seconds()) + 1
-	shell := fmt.Sprintf(`ulimit -d %d -t %d -c 0; exec nice -n 15 "$@"`, limit.memory>>10, processor)
+	shell := fmt.Sprintf(`ulimit -d %d -t %d -c 0; exec nice -n %d "$@"`, limit.memory>>10, processor, limit.nice)
 	cmd := exec.Command("bash", append([]string{"-c", shell, "bash", program}, args...)...)
 	cmd.Dir, cmd.Env = dir, environment
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}

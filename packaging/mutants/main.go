@@ -23,6 +23,9 @@ import (
 	"syscall"
 )
 
+// lowPriority is how nice programs under test are: the machine has other work.
+const lowPriority = 15
+
 type options struct {
 	count    int
 	seed     uint64
@@ -81,7 +84,7 @@ func run(ctx context.Context, o options) error {
 		known.print(os.Stdout, drawn, skipped, m.tree)
 		return nil
 	}
-	r, err := newRig(m, o.folder, o.lives)
+	r, err := newRig(m, o.folder, o.lives, lowPriority)
 	if err != nil {
 		return err
 	}

@@ -244,7 +244,7 @@ func TestAProgramUnderTestIsBoundedAndEndsAtItsFirstFailure(t *testing.T) {
 		{"what fills the memory is ended", "MUTANTS_FILL=1 exec " + os.Args[0], "program: exit status 2", time.Minute},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			o, err := bounded(t.Context(), t.TempDir(), limits{c.limit, 256 << 20}, os.Environ(), "bash", "-c", c.script)
+			o, err := bounded(t.Context(), t.TempDir(), limits{c.limit, 256 << 20, 0}, os.Environ(), "bash", "-c", c.script)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -255,7 +255,7 @@ func TestAProgramUnderTestIsBoundedAndEndsAtItsFirstFailure(t *testing.T) {
 	}
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
-	if _, err := bounded(ctx, t.TempDir(), limits{time.Minute, maxMemory}, os.Environ(), "sleep", "600"); err == nil {
+	if _, err := bounded(ctx, t.TempDir(), limits{time.Minute, maxMemory, 0}, os.Environ(), "sleep", "600"); err == nil {
 		t.Error("an interrupt is no outcome")
 	}
 }
@@ -317,4 +317,50 @@ func TestTheCompilersErrorsNameTheBreakBeforeThem(t *testing.T) {
 			t.Errorf("%q: %v, want %v", errs, got, want)
 		}
 	}
+}
+
+// A small package of Skein itself, from the draw to the verdict: all its breaks are in one program, which is whole
+// while none is on, and one that is on is noticed.
+func TestABreakThatIsOnIsCaughtAndOneThatIsOffIsNot(t *testing.T) {
+	m, err := loadModule(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	sites, err := m.sites([]string{"runtime/connlimit"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	r, err := newRig(m, t.TempDir(), 1, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer r.close()
+	drawn, _ := draw(sites, 1, 100, nil, func(site) bool { return true })
+	for {
+		unfit, err := r.put(t.Context(), drawn)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if len(unfit) == 0 {
+			break
+		}
+		drawn = slices.DeleteFunc(drawn, func(s site) bool { return slices.Contains(unfit, s.ID) })
+	}
+	if len(drawn) < 10 {
+		t.Fatalf("only %d breaks compile", len(drawn))
+	}
+	b, err := r.base(t.Context(), "skein/runtime/connlimit", true)
+	if err != nil || len(b.red) > 0 || len(b.comes) == 0 {
+		t.Fatalf("with no break on: %+v, %v", b, err)
+	}
+	for _, s := range drawn {
+		by, err := r.sieve(t.Context(), s)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if strings.HasPrefix(by, "runtime/connlimit Test") {
+			return
+		}
+	}
+	t.Error("no break of the package is caught by its tests")
 }

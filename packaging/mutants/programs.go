@@ -24,6 +24,7 @@ import (
 type programs struct {
 	m        *module
 	folder   string
+	nice     int
 	overlays map[string]string // by package path; of the breaks of all packages: ""
 	made     map[string]string // by package path, and whether for its own breaks
 }
@@ -39,7 +40,6 @@ const switches = `package %s
 
 import (
 	"fmt"
-	"maps"
 	"os"
 	"strconv"
 	"sync"
@@ -192,7 +192,7 @@ func blamed(errs, root string, replaced map[string]string) (ids []string) {
 }
 
 func (p *programs) goCommand(ctx context.Context, args ...string) *exec.Cmd {
-	cmd := exec.CommandContext(ctx, "nice", append([]string{"-n", "15", "go"}, args...)...)
+	cmd := exec.CommandContext(ctx, "nice", append([]string{"-n", strconv.Itoa(p.nice), "go"}, args...)...)
 	cmd.Dir = p.m.root
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true} // the compilers end with it
 	cmd.Cancel = func() error { return syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL) }

@@ -31,12 +31,12 @@ type baseline struct {
 const simulations = "^(TestScenarios|TestLives|TestEachCallMayFail|TestTheLeaderMayDieAtEachStep|" +
 	"TestWhatMustNotMatterDoesNot)$"
 
-func newRig(m *module, folder string, lives int) (*rig, error) {
+func newRig(m *module, folder string, lives, nice int) (*rig, error) {
 	work, err := os.MkdirTemp(folder, "run-")
 	if err != nil {
 		return nil, err
 	}
-	return &rig{m: m, folder: work, lives: lives, programs: programs{m: m, folder: work}}, nil
+	return &rig{m: m, folder: work, lives: lives, programs: programs{m: m, folder: work, nice: nice}}, nil
 }
 
 func (r *rig) close() { _ = os.RemoveAll(r.folder) } // an error leaves files in a folder for such
@@ -63,7 +63,7 @@ func (r *rig) base(ctx context.Context, path string, own bool) (baseline, error)
 	}
 	b := baseline{comes: map[string]bool{}}
 	for {
-		limit := limits{10 * time.Minute, maxMemory}
+		limit := limits{10 * time.Minute, maxMemory, r.programs.nice}
 		env := append(os.Environ(), envReach+"="+reach)
 		o, err := bounded(ctx, r.m.dir(path), limit, env, program, r.arguments(path, b)...)
 		if err != nil {
@@ -158,7 +158,7 @@ func (r *rig) under(ctx context.Context, s site, path string, own bool) (string,
 		}
 		return strings.TrimPrefix(path, "skein/") + " " + failed
 	}
-	limit := limits{5*b.took + 30*time.Second, maxMemory}
+	limit := limits{5*b.took + 30*time.Second, maxMemory, r.programs.nice}
 	env := append(os.Environ(), envOn+"="+s.ID)
 	for range 3 {
 		o, err := bounded(ctx, r.m.dir(path), limit, env, program, r.arguments(path, b)...)
