@@ -5,36 +5,19 @@ import (
 	"net"
 	"net/netip"
 
+	"skein/agent/capacity"
 	"skein/cmd/skein/config"
 	"skein/raftfsm/fleet"
 	"skein/runtime/hostos"
 )
 
-const (
-	// hostShare of the memory, and at least hostLeast MiB, is kept for the host
-	// itself: agent, containerd, shims, page cache of the log.
-	hostShare = 0.05
-	hostLeast = 256
-)
-
-// capacityOf is what tasks may reserve on this machine, as configured or else
-// what the machine has.
+// capacityOf is what tasks may reserve on this machine.
 func capacityOf(c *config.Config, machine hostos.Machine) (fleet.Resources, error) {
-	room := fleet.Resources{CPU: c.Capacity.CPU, Memory: c.Capacity.Memory}
-	if room.CPU == 0 {
-		room.CPU = int64(machine.CPUs()) * 1024
-	}
-	if room.Memory == 0 {
+	configured := fleet.Resources{CPU: c.Capacity.CPU, Memory: c.Capacity.Memory}
+	return capacity.Room(configured, machine.CPUs(), func() (int64, error) {
 		total, _, err := machine.Memory()
-		if err != nil {
-			return room, err
-		}
-		room.Memory = total - max(hostLeast, int64(float64(total)*hostShare))
-	}
-	if room.Memory <= 0 {
-		return room, fmt.Errorf("this machine has too little memory for tasks: %d MiB are left; set capacity.memory", room.Memory)
-	}
-	return room, nil
+		return total, err
+	})
 }
 
 // PeerAddress is the address other agents dial: as configured, else where the

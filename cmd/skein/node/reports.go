@@ -5,31 +5,19 @@ import (
 	"sync"
 	"time"
 
+	"skein/agent/capacity"
 	"skein/raftfsm/fleet"
 	"skein/runtime/hostos"
-)
-
-const (
-	// measureEvery is how often this host looks at itself.
-	measureEvery = time.Second
-	// reportAtLeast is how often it reports though little has changed: gossip
-	// does not scale with more.
-	reportAtLeast = 15 * time.Second
-	// changedBy is what counts as much: MiB of memory, 1/1024 cores, percent.
-	changedBy = 64
 )
 
 // capacityReports measures this host and publishes what it has.
 type capacityReports struct {
 	node *node
 
-	mu   sync.Mutex
-	last fleet.CapacityReport // as published
-	at   time.Duration        // monotonic, of last
-	seq  uint64
+	mu      sync.Mutex
+	reports capacity.Reports
 
-	usedAt   time.Duration
-	usedByID map[fleet.TaskID]time.Duration
+	usage capacity.Usage // of the goroutine that measures only
 }
 
 func newCapacityReports(n *node) *capacityReports { return &capacityReports{node: n} }
@@ -38,12 +26,12 @@ func newCapacityReports(n *node) *capacityReports { return &capacityReports{node
 func (r *capacityReports) newest() (fleet.CapacityReport, bool) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	return r.last, r.seq > 0
+	return r.reports.Newest()
 }
 
 // run measures and publishes until ctx ends.
 func (r *capacityReports) run(ctx context.Context) error {
-	tick := time.NewTicker(measureEvery)
+	tick := time.NewTicker(capacity.Every)
 	defer tick.Stop()
 	for {
 		r.publish(r.measure(ctx))
@@ -57,24 +45,11 @@ func (r *capacityReports) run(ctx context.Context) error {
 
 func (r *capacityReports) publish(report fleet.CapacityReport) {
 	r.mu.Lock()
-	now := r.node.clock.Mono()
-	if r.seq > 0 && now-r.at < reportAtLeast && !differs(&r.last, &report) {
-		r.mu.Unlock()
-		return
-	}
-	r.seq++
-	report.Seq = r.seq
-	r.last, r.at = report, now
+	report, changed := r.reports.Next(r.node.clock.Mono(), report)
 	r.mu.Unlock()
-	r.node.ring.Publish(report)
-}
-
-// differs reports whether a planner or a person would care.
-func differs(a, b *fleet.CapacityReport) bool {
-	far := func(x, y int64) bool { return x-y >= changedBy || y-x >= changedBy }
-	return a.Nonce != b.Nonce || a.Reserved != b.Reserved || a.TasksRunning != b.TasksRunning || a.TasksPending != b.TasksPending ||
-		a.PortsUsed != b.PortsUsed || a.Starved != b.Starved || a.Protected != b.Protected || a.Voter != b.Voter ||
-		a.Runtime != b.Runtime || far(a.Used.CPU, b.Used.CPU) || far(a.Used.Memory, b.Used.Memory)
+	if changed {
+		r.node.ring.Publish(report)
+	}
 }
 
 func (r *capacityReports) measure(ctx context.Context) fleet.CapacityReport {
@@ -101,34 +76,23 @@ func (r *capacityReports) measure(ctx context.Context) fleet.CapacityReport {
 	if free, _, err := hostos.DiskFree(n.Config.DataDir); err == nil {
 		report.DiskFreeMiB = free
 	}
-	report.Used = r.usage(ctx)
+	report.Used = r.used(ctx)
 	return report
 }
 
-// usage sums what tasks use: memory now, cpu since the last look.
-func (r *capacityReports) usage(ctx context.Context) fleet.Resources {
-	var sum fleet.Resources
+// used is what tasks use; as published last while the kernel does not say.
+func (r *capacityReports) used(ctx context.Context) fleet.Resources {
 	now := r.node.clock.Mono()
 	tasks, err := r.node.cgroups.Tasks(ctx)
 	if err != nil {
-		return r.last.Used // missing is not zero
+		last, _ := r.newest()
+		return last.Used // missing is not zero
 	}
-	var spent time.Duration
-	seen := make(map[fleet.TaskID]time.Duration, len(tasks))
+	samples := make(map[fleet.TaskID]capacity.Sample, len(tasks))
 	for _, task := range tasks {
-		usage, err := r.node.cgroups.Usage(ctx, task)
-		if err != nil {
-			continue
-		}
-		seen[task] = usage.CPU
-		sum.Memory += usage.MemoryMiB
-		if before, ok := r.usedByID[task]; ok && usage.CPU > before {
-			spent += usage.CPU - before
+		if used, err := r.node.cgroups.Usage(ctx, task); err == nil {
+			samples[task] = capacity.Sample{CPU: used.CPU, MemoryMiB: used.MemoryMiB}
 		}
 	}
-	if passed := now - r.usedAt; r.usedByID != nil && passed > 0 {
-		sum.CPU = int64(spent) * 1024 / int64(passed)
-	}
-	r.usedByID, r.usedAt = seen, now
-	return sum
+	return r.usage.Sum(now, samples)
 }

@@ -90,30 +90,6 @@ func TestImageTagsAreLegalWhateverTheVersion(t *testing.T) {
 	}
 }
 
-func TestCapacityReportsGoOutOnlyWhenSomebodyWouldCare(t *testing.T) {
-	base := fleet.CapacityReport{Used: fleet.Resources{CPU: 100, Memory: 500}, TasksRunning: 2}
-	tests := map[string]struct {
-		change func(*fleet.CapacityReport)
-		want   bool
-	}{
-		"nothing changed":      {func(*fleet.CapacityReport) {}, false},
-		"a little more memory": {func(r *fleet.CapacityReport) { r.Used.Memory += changedBy - 1 }, false},
-		"much less cpu":        {func(r *fleet.CapacityReport) { r.Used.CPU -= changedBy }, true},
-		"another task":         {func(r *fleet.CapacityReport) { r.TasksRunning++ }, true},
-		"starved now":          {func(r *fleet.CapacityReport) { r.Starved = true }, true},
-		"the clock alone":      {func(r *fleet.CapacityReport) { r.At++ }, false},
-	}
-	for name, tt := range tests {
-		t.Run(name, func(t *testing.T) {
-			next := base
-			tt.change(&next)
-			if got := differs(&base, &next); got != tt.want {
-				t.Errorf("differs = %t, want %t", got, tt.want)
-			}
-		})
-	}
-}
-
 func TestOnlyASocketMakesRoomForTheSocket(t *testing.T) {
 	dir := t.TempDir()
 	file, socket := filepath.Join(dir, "file"), filepath.Join(dir, "socket")
