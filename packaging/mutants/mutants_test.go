@@ -337,8 +337,8 @@ func TestABreakThatIsOnIsCaughtAndOneThatIsOffIsNot(t *testing.T) {
 	defer r.close()
 	drawn, _ := draw(sites, 1, 100, nil, func(site) bool { return true })
 	for {
-		unfit, err := r.put(t.Context(), drawn)
-		if err != nil {
+		var unfit []string
+		if unfit, err = r.put(t.Context(), drawn); err != nil {
 			t.Fatal(err)
 		}
 		if len(unfit) == 0 {

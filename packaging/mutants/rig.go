@@ -65,8 +65,8 @@ func (r *rig) base(ctx context.Context, path string, own bool) (baseline, error)
 	for {
 		limit := limits{10 * time.Minute, maxMemory, r.programs.nice}
 		env := append(os.Environ(), envReach+"="+reach)
-		o, err := bounded(ctx, r.m.dir(path), limit, env, program, r.arguments(path, b)...)
-		if err != nil {
+		var o outcome
+		if o, err = bounded(ctx, r.m.dir(path), limit, env, program, r.arguments(path, b)...); err != nil {
 			return baseline{}, err
 		}
 		if b.took = o.took; o.failed == "" {
