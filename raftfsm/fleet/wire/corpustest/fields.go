@@ -163,8 +163,10 @@ func shapeOf(t reflect.Type) string {
 	switch {
 	case t.Kind() == reflect.Pointer:
 		return shapeOf(t.Elem())
-	case opaque(t):
+	case t.Implements(binaryMarshaler):
 		return t.String()
+	case t.Implements(textMarshaler):
+		return "string"
 	case t.Kind() == reflect.Slice && t.Elem().Kind() == reflect.Uint8:
 		return "bytes"
 	}
