@@ -116,6 +116,17 @@ func NewDriver(state *fleet.State) *Driver {
 	return d
 }
 
+// Concerns reports whether a driver is to be stepped when an entry changed State so.
+func Concerns(state *fleet.State, changes fleet.ChangeSet) bool {
+	if changes.Any(fleet.SubjectEffects) || !changes.Any(fleet.SubjectHost) {
+		return changes.Any(fleet.SubjectEffects)
+	}
+	for range state.OpenEffects() {
+		return true
+	}
+	return false
+}
+
 // Step takes what happened and returns what to do. A step costs O(open effects), and
 // O(hosts) where one of a driver's is due.
 func (d *Driver) Step(in Input, events ...Event) []Action {

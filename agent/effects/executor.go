@@ -48,7 +48,7 @@ func (x *Executor) Run(ctx context.Context) error {
 	defer cancel()
 	wake := make(chan struct{}, 1)
 	defer x.Log.Subscribe(func(_ uint64, changes fleet.ChangeSet) {
-		if changes.Any(fleet.SubjectEffects, fleet.SubjectHost) {
+		if Concerns(x.Log.State(), changes) {
 			select {
 			case wake <- struct{}{}:
 			default:

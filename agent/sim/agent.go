@@ -24,6 +24,7 @@ type agent struct {
 	link      *hostLink
 	node      *simlog.Node // nil on workers
 	serves    *serving
+	runs      *running
 	lead      *leading
 	stamper   fleet.Stamper
 }
@@ -45,7 +46,7 @@ func (h *host) startAgent() {
 		Fleet: fleetID, Host: h.id, HostName: h.name, Zone: h.zone, Boot: h.bootID(), LogDir: "/log",
 		Limits: converge.Limits{Starts: h.w.cfg.Tuning.Starts},
 	}, converge.Saved{Journal: slices.Clone(h.journal), Wanted: h.wanted}, a.now())
-	a.serves = newServing(a)
+	a.serves, a.runs = newServing(a), newRunning(a)
 	a.openLog()
 	a.link = newLink(a)
 	a.life.OnEnd(a.link.hangUp)

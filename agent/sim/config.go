@@ -4,6 +4,7 @@ import (
 	"io"
 	"time"
 
+	"skein/agent/effects"
 	"skein/agent/sim/virtual"
 	"skein/raftfsm/fleet"
 )
@@ -34,6 +35,9 @@ type Config struct {
 	// Done ends the world at the next event once it is closed; nil for never. What an
 	// interrupted world has come to proves nothing.
 	Done <-chan struct{}
+	// RunEffect says what a run of an effect comes to, and after how long; nil: what
+	// the effect's input says.
+	RunEffect func(host fleet.HostID, r effects.Request) (after time.Duration, a effects.Answer)
 	// CrashLeader has the machine of the leader lose power when the log has come
 	// to this index; 0 for never.
 	CrashLeader uint64

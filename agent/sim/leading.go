@@ -4,6 +4,7 @@ import (
 	"fmt"
 
 	"skein/agent/lead"
+	"skein/agent/plan"
 	"skein/agent/sim/simdetector"
 	"skein/agent/sim/simlog"
 	"skein/agent/sim/virtual"
@@ -16,6 +17,7 @@ type leading struct {
 	driver   *lead.Driver
 	detector *simdetector.Detector // nil while the log does not lead
 	keeping  *keeping
+	carrying *executing
 	timer    *virtual.Timer
 	pending  *lead.Applied
 	woken    bool
@@ -25,9 +27,11 @@ type leading struct {
 }
 
 func newLeading(a *agent) *leading {
-	return &leading{a: a, keeping: &keeping{a: a}, driver: lead.NewDriver(lead.DriverConfig{
+	l := &leading{a: a, keeping: &keeping{a: a}, driver: lead.NewDriver(lead.DriverConfig{
 		NewID: a.w.newTaskID, Planners: a.w.planners(), NotProposed: simlog.NotProposed, Told: true,
 	})}
+	l.carrying = &executing{a: a, detector: func() plan.FleetLiveness { return l.detector.Liveness() }}
+	return l
 }
 
 // turned takes note of a change of leadership.
@@ -63,6 +67,7 @@ func (l *leading) applied(changes fleet.ChangeSet) {
 	if changes.Any(fleet.SubjectVoters, fleet.SubjectFleet, fleet.SubjectHost) {
 		l.keeping.wake()
 	}
+	l.carrying.wake(changes)
 	if !l.woken {
 		l.woken = true
 		l.a.life.After(0, func() { l.woken = false; l.step() })
@@ -113,8 +118,10 @@ func (l *leading) carryOut(e lead.Effect) {
 	case lead.StartDuties:
 		l.a.w.note("%s plans from index %d", l.a.name, l.a.node.State().Index())
 		l.keeping.begin()
+		l.carrying.begin()
 	case lead.StopDuties:
 		l.keeping.stop()
+		l.carrying.stop()
 	case lead.StepDown:
 		l.a.w.sometimes("a leader steps down because a proposal is unknown")
 		l.transfer(e.Why)

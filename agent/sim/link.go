@@ -105,6 +105,7 @@ func (l *hostLink) do(effect link.Effect) (answer link.Event) {
 		}
 	case link.TellSession:
 		l.a.w.note("%s opened session %d", l.a.name, do.Session)
+		l.a.runs.opened(do.Session)
 		l.a.step(converge.SessionOpened{Session: do.Session})
 	case link.Note:
 		l.a.w.note("%s is not served by %s: %v", l.a.name, l.a.w.nameOf(do.Voter), do.Err)

@@ -40,6 +40,8 @@ const (
 	MutationMinorityCommits  Mutation = "minority-commits"   // I11: an entry commits without a majority
 	MutationGateIgnored      Mutation = "gate-ignored"       // format: what the fleet does not read yet is proposed
 	MutationStrictMessages   Mutation = "strict-messages"    // format: messages of a newer build are refused
+	MutationEffectTwice      Mutation = "effect-twice"       // effects: a host begins what runs already
+	MutationEffectEarly      Mutation = "effect-early"       // effects: a host is asked before its hand has committed
 )
 
 // Mutations lists all mutations.
@@ -50,6 +52,7 @@ func Mutations() []Mutation {
 		MutationNoSessionFence, MutationOlderIntent, MutationDeltaIsWhole, MutationEarlyRelease, MutationStartTwice,
 		MutationJournalLate, MutationAbsenceIsSilence, MutationOneWitness, MutationTwoLeaders, MutationAckBeforeCommit,
 		MutationWipedVotes, MutationForgottenVote, MutationMinorityCommits, MutationGateIgnored, MutationStrictMessages,
+		MutationEffectTwice, MutationEffectEarly,
 	}
 }
 

@@ -179,6 +179,9 @@ func (w *World) notQuiescent(dead []string) []string {
 		add("%s", lack)
 	}
 	w.notQuiescentVoters(dead, add)
+	for e := range w.truth.OpenEffects() {
+		add("effect %s is %s", e.ID, e.Status)
+	}
 	return why
 }
 

@@ -16,7 +16,7 @@ import (
 //	> kill h2                                          any deed; see Verbs
 //	> run 10s                                          time passes; prints decisions
 //	> steady web 1m                                    the same, until a service is
-//	> show hosts|tasks|services|voters                 what State has
+//	> show hosts|tasks|services|voters|effects         what State has
 //	> rest                                             ends all faults, waits, checks
 
 // PlayScenario plays a scenario and returns its text with what was really
@@ -194,8 +194,12 @@ func (p *player) show(fields []string) error {
 		for v := range s.Voters() {
 			p.line("%s %s", p.hostName(v.Host), v.Phase)
 		}
+	case "effects":
+		for e := range s.Effects() {
+			p.line("%s for %s: %s, attempt %d on %s: %s%s", e.ID, e.Role.Kind, e.Status, e.Attempt, p.hostName(e.Runner), e.Outcome, e.Why)
+		}
 	default:
-		return fmt.Errorf("show what? hosts, tasks, services or voters")
+		return fmt.Errorf("show what? hosts, tasks, services, voters or effects")
 	}
 	return nil
 }

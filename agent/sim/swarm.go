@@ -30,6 +30,7 @@ func Draw(seed uint64) Run {
 	d.services()
 	d.run.For = virtual.Pick(d.c, 3*time.Minute, 10*time.Minute, 30*time.Minute)
 	d.events()
+	d.effects(seed)
 	slices.SortStableFunc(d.run.Operations, func(a, b Operation) int { return int(a.At - b.At) })
 	d.run.For = max(d.run.For, d.run.Operations[len(d.run.Operations)-1].At+time.Second) // each fault's end is in the life
 	return d.run

@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"skein/agent/converge"
+	"skein/agent/effects"
 	"skein/agent/lead"
 	"skein/agent/sim/invariant"
 	"skein/agent/sim/simlog"
@@ -194,6 +195,12 @@ func (x *watch) look(h *host, ids []string) {
 		f.ended = true
 		facts[id] = f
 	}
+}
+
+func (x *watch) effectBegun(h *host, r effects.Request) {
+	x.checker.EffectBegun(invariant.EffectRun{
+		Host: h.id, Session: r.Session, ID: r.ID, Attempt: r.Attempt, Epoch: r.Fence.Epoch, Index: r.Fence.Index,
+	})
 }
 
 func (x *watch) machineOff(h *host) {

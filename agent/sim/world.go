@@ -40,6 +40,7 @@ type World struct {
 
 	ids      uint64
 	requests uint64
+	effects  uint64
 	calls    int
 	healedAt int // calls made until faults ended
 

@@ -185,4 +185,5 @@ func (c *Checker) prune(cmd fleet.Prune, after *fleet.State) {
 			delete(m.hosts, id)
 		}
 	}
+	c.pruneEffects(after)
 }

@@ -46,6 +46,7 @@ type Checker struct {
 	frames    map[session]order
 	sent      map[fleet.HostID]sending // newest session and report that agents told us of
 	acked     []Ack
+	fences    map[session]fence  // newest leader that a host has taken a request of
 	newKinds  map[fleet.Kind]int // since which format commands may be proposed; others: 1
 	effort    int                // saved up for rules that look at many rows, see spread
 }
@@ -65,6 +66,7 @@ func New(now func() time.Duration, broken func(Broken)) *Checker {
 		byHost:   map[fleet.HostID][]*machine{},
 		frames:   map[session]order{},
 		sent:     map[fleet.HostID]sending{},
+		fences:   map[session]fence{},
 	}
 }
 

@@ -12,7 +12,7 @@ import (
 // summed on either side: the model's own running sums, and the counts and
 // reservations that State derives. It costs a look at everything.
 func (c *Checker) Full(s *fleet.State) error {
-	return errors.Join(c.fullTasks(s), c.fullHosts(s), c.fullServices(s))
+	return errors.Join(c.fullTasks(s), c.fullHosts(s), c.fullServices(s), c.effectsAgree(s))
 }
 
 func (c *Checker) fullTasks(s *fleet.State) error {

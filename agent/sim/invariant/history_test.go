@@ -102,7 +102,7 @@ func (f *fleetOf) resize(id fleet.HostID) {
 // elsewhere are rules that these histories have no facts for.
 var elsewhere = []rule{
 	protectedStay, standaloneLast, lateContainersGo, oneVoteATerm, raftIDsAreNew, reportsAreSent, oneCopy, votersStay, surplusFromFullest,
-	raisedWhenRead, votersRead,
+	raisedWhenRead, votersRead, effectIntended, effectFenced, effectOnce, effectEndsOnce,
 }
 
 // Histories that the real planners make, with machines that do as they are told,

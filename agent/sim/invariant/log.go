@@ -183,5 +183,7 @@ func (c *Checker) applyWork(e *Entry, item *fleet.Item, result *fleet.Result) {
 		c.stopTasks(e, cmd)
 	case fleet.Report:
 		c.report(cmd)
+	default:
+		c.applyEffect(item)
 	}
 }

@@ -25,6 +25,7 @@ type model struct {
 	settling  []settling             // RUNNING and unchecked, in the order of starts
 	everTask  map[uint64]struct{}    // hashes of all task ids there ever were
 	everRaft  map[fleet.RaftID]bool
+	effects   map[fleet.EffectID]*effect
 
 	hostsChangedAt     uint64 // index of the entry by which a host's state last changed
 	hostsChangedBefore uint64 // and of the one before
@@ -47,6 +48,7 @@ func newModel() model {
 		waiting:   map[fleet.TaskID]*task{},
 		everTask:  map[uint64]struct{}{},
 		everRaft:  map[fleet.RaftID]bool{},
+		effects:   map[fleet.EffectID]*effect{},
 	}
 }
 

@@ -56,6 +56,10 @@ const (
 	raisedWhenRead
 	tooOldRefused
 	votersRead
+	effectIntended
+	effectFenced
+	effectOnce
+	effectEndsOnce
 	rules
 )
 
@@ -110,5 +114,9 @@ var book = [rules]struct{ name, words string }{
 	raisedWhenRead:      {"format", "the format is raised once every voter and every host with a session reads it"},
 	tooOldRefused:       {"format", "an agent gets a session unless it reads less than the fleet's format"},
 	votersRead:          {"format", "a voter stops at a newer format only if its agent went back since its session"},
+	effectIntended:      {"effects", "an effect is carried out only by the host that a committed hand names"},
+	effectFenced:        {"effects", "a host begins nothing for a leader that is older than one it has heard"},
+	effectOnce:          {"effects", "an attempt at an effect begins once, and never when its outcome is committed"},
+	effectEndsOnce:      {"effects", "attempts at an effect follow one another, and its outcome counts once"},
 	modelAgrees:         {"model", "State's rows are what its commands say"},
 }
