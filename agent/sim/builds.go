@@ -74,6 +74,9 @@ func (h *host) install(build int) {
 // finalize has the format raised at once.
 func (w *World) finalize(d words) error {
 	return w.simple(d, "finalize", func(s *fleet.State) fleet.Command {
+		if s.Fleet() == nil { // a voter that has just begun has an empty log
+			return nil
+		}
 		read := s.ReadFormat()
 		if read <= s.Fleet().Format {
 			return nil
