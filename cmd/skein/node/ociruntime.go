@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"skein/runtime/port"
+	"skein/runtime/selfcheck"
 )
 
 // ociRuntimes are the OCI runtimes that may make this host's containers, the
@@ -62,7 +63,7 @@ func (r *ociRuntimes) choose(ctx context.Context) (string, error) {
 }
 
 func (r *ociRuntimes) within(ctx context.Context, program string) error {
-	ctx, cancel := context.WithTimeout(ctx, checkTimeout/time.Duration(len(r.candidates)))
+	ctx, cancel := context.WithTimeout(ctx, selfcheck.Timeout/time.Duration(len(r.candidates)))
 	defer cancel()
 	return r.probe(ctx, program)
 }

@@ -10,6 +10,7 @@ import (
 	"testing/synctest"
 
 	"skein/runtime/port"
+	"skein/runtime/selfcheck"
 )
 
 func TestRuntimeCandidates(t *testing.T) {
@@ -87,7 +88,7 @@ func TestTheFirstRuntimeThatPassesTheProbeIsUsed(t *testing.T) {
 
 func TestAProbeThatHangsLeavesTimeForTheNextRuntime(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		ctx, cancel := context.WithTimeout(t.Context(), checkTimeout)
+		ctx, cancel := context.WithTimeout(t.Context(), selfcheck.Timeout)
 		defer cancel()
 		r := &ociRuntimes{candidates: []string{"/hangs", ""}, use: func(string) error { return nil }}
 		r.probe = func(ctx context.Context, program string) error {

@@ -12,6 +12,7 @@ import (
 	"skein/raftfsm/fleet"
 	"skein/runtime/containerd"
 	"skein/runtime/port"
+	"skein/runtime/selfcheck"
 )
 
 const (
@@ -112,7 +113,7 @@ func (n *node) removeProbe(ctx context.Context) error {
 }
 
 func (n *node) awaitProbeEnd(ctx context.Context) error {
-	ctx, cancel := context.WithTimeout(ctx, checkTimeout)
+	ctx, cancel := context.WithTimeout(ctx, selfcheck.Timeout)
 	defer cancel()
 	for {
 		status, found, err := n.findProbe(ctx)

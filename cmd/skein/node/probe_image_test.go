@@ -10,6 +10,7 @@ import (
 	"io"
 	"path"
 	"runtime"
+	"strings"
 	"testing"
 
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
@@ -105,5 +106,13 @@ func TestTheProbeImageIsWrittenWithoutHoldingTheProgram(t *testing.T) {
 func TestAProgramThatIsShorterThanToldIsRefused(t *testing.T) {
 	if err := writeProbeImage(io.Discard, bytes.NewReader([]byte("short")), 100, "skein.local/probe:v1"); err == nil {
 		t.Error("accepted")
+	}
+}
+
+func TestImageTagsAreLegalWhateverTheVersion(t *testing.T) {
+	for version, want := range map[string]string{"1.2.3": "v1.2.3", "a+b c": "va_b_c", strings.Repeat("x", 200): "v" + strings.Repeat("x", 127)} {
+		if got := imageTag(version); got != want {
+			t.Errorf("%q gives %q, want %q", version, got, want)
+		}
 	}
 }

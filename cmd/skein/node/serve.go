@@ -15,6 +15,7 @@ import (
 
 	"skein/agent/api"
 	"skein/raftfsm/fleet"
+	"skein/runtime/selfcheck"
 )
 
 const (
@@ -165,10 +166,10 @@ func (n *node) repairNetwork(ctx context.Context) error {
 // checkSelf repeats the self-check and tells the host loop what came of it.
 func (n *node) checkSelf(ctx context.Context) error {
 	runtimes := &ociRuntimes{candidates: n.runtimes, probe: n.probe, use: n.containers.UseRuntime}
-	check := &selfCheck{
-		dataDir: n.Config.DataDir, devDir: "/dev", runtime: n.containers.Ready, probe: runtimes.choose, now: n.clock.Now,
-		registries: n.Config.Registry.PlainHTTP, reach: dialRegistry,
-		fleetNow: func() fleet.Time {
+	check := &selfcheck.SelfCheck{
+		DataDir: n.Config.DataDir, DevDir: "/dev", Runtime: n.containers.Ready, Probe: runtimes.choose, Now: n.clock.Now,
+		Registries: n.Config.Registry.PlainHTTP, Reach: dialRegistry,
+		FleetNow: func() fleet.Time {
 			if log := n.voter.node(); log != nil {
 				return log.State().Now()
 			}
@@ -176,20 +177,18 @@ func (n *node) checkSelf(ctx context.Context) error {
 		},
 	}
 	for {
-		checks := check.run(ctx)
+		checks := check.Run(ctx)
 		if ctx.Err() != nil {
 			return nil
 		}
 		n.host.HostChecked(checks, &n.capacity)
-		pause := checkEvery
-		if !passed(checks) {
+		if !selfcheck.Passed(checks) {
 			n.Log.Warn("self-check failed", "reason", fmt.Sprint(checks))
-			pause = checkAgain
 		}
 		select {
 		case <-ctx.Done():
 			return nil
-		case <-time.After(pause):
+		case <-time.After(selfcheck.Pause(checks)):
 		}
 	}
 }

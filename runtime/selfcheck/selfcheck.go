@@ -1,4 +1,9 @@
-package node
+// Package selfcheck is what a host must show before it takes tasks.
+//
+// It owns which checks there are, which are required, what a failed one says and when
+// they are repeated. It does not own the container that is run as a probe, nor what the
+// host does with the outcome.
+package selfcheck
 
 import (
 	"context"
@@ -16,56 +21,64 @@ import (
 )
 
 const (
-	// checkTimeout bounds one self-check: a container takes about 100 ms, on a
+	// Timeout bounds one self-check: a container takes about 100 ms, on a
 	// starved host some seconds.
-	checkTimeout = 30 * time.Second
-	// checkAgain is how soon a failed self-check is repeated, and checkEvery how
-	// soon one that passed.
-	checkAgain = 5 * time.Second
-	checkEvery = 10 * time.Minute
+	Timeout = 30 * time.Second
+	// again is how soon a failed self-check is repeated, and every how soon one that
+	// passed.
+	again = 5 * time.Second
+	every = 10 * time.Minute
 	// maxClockGap is how far this host's clock may be from the fleet's time; the
 	// fleet's time lags when nothing happens, so only being behind counts.
 	maxClockGap = 2 * time.Second
 )
 
-// selfCheck is what a host must show before it takes tasks (cmd/skein/DESIGN.md "Host lifecycle").
+// SelfCheck makes the checks (cmd/skein/DESIGN.md "Host lifecycle").
 // Reaching a registry is reported but not required: a black start has none.
-type selfCheck struct {
-	dataDir    string
-	devDir     string // where the machine's devices are: /dev
-	runtime    func(ctx context.Context) (version string, err error)
-	probe      func(ctx context.Context) (detail string, err error) // runs a container made of this binary
-	fleetNow   func() fleet.Time                                    // zero when not known
-	now        func() time.Time
-	registries []string
-	reach      func(ctx context.Context, registry string) error
+type SelfCheck struct {
+	DataDir    string
+	DevDir     string // where the machine's devices are: /dev
+	Runtime    func(ctx context.Context) (version string, err error)
+	Probe      func(ctx context.Context) (detail string, err error) // runs a container made of this binary
+	FleetNow   func() fleet.Time                                    // zero when not known
+	Now        func() time.Time
+	Registries []string
+	Reach      func(ctx context.Context, registry string) error
 }
 
-// run makes every check; each failure says what to do.
-func (c *selfCheck) run(ctx context.Context) []fleet.Check {
-	ctx, cancel := context.WithTimeout(ctx, checkTimeout)
+// Run makes every check; each failure says what to do.
+func (c *SelfCheck) Run(ctx context.Context) []fleet.Check {
+	ctx, cancel := context.WithTimeout(ctx, Timeout)
 	defer cancel()
-	version, runtimeErr := c.runtime(ctx)
+	version, runtimeErr := c.Runtime(ctx)
 	checks := []fleet.Check{
-		check("disk", c.disk(), "writes and syncs in "+c.dataDir),
+		check("disk", c.disk(), "writes and syncs in "+c.DataDir),
 		check("devices", c.devices(), "null, zero, random and urandom are what they should be"),
 		check("container-runtime", runtimeErr, version),
 	}
 	if runtimeErr == nil {
-		detail, err := c.probe(ctx)
+		detail, err := c.Probe(ctx)
 		checks = append(checks, check("probe-container", err, detail))
 	}
 	checks = append(checks, check("clock", c.clock(), "near the fleet's"))
-	for _, registry := range c.registries {
-		one := check("registry "+registry, c.reach(ctx, registry), "answers")
+	for _, registry := range c.Registries {
+		one := check("registry "+registry, c.Reach(ctx, registry), "answers")
 		one.Required = false
 		checks = append(checks, one)
 	}
 	return checks
 }
 
-// passed reports whether all that is required holds.
-func passed(checks []fleet.Check) bool {
+// Pause is how long to wait before the next self-check.
+func Pause(checks []fleet.Check) time.Duration {
+	if Passed(checks) {
+		return every
+	}
+	return again
+}
+
+// Passed reports whether all that is required holds.
+func Passed(checks []fleet.Check) bool {
 	for _, check := range checks {
 		if check.Required && !check.OK {
 			return false
@@ -81,9 +94,9 @@ func check(name string, err error, well string) fleet.Check {
 	return fleet.Check{Name: name, Required: true, OK: true, Detail: well}
 }
 
-func (c *selfCheck) disk() error {
-	name := filepath.Join(c.dataDir, "self-check")
-	if err := vfs.WriteFileAtomic(vfs.OS, name, []byte(c.now().UTC().Format(time.RFC3339)), fs.FileMode(0o600)); err != nil {
+func (c *SelfCheck) disk() error {
+	name := filepath.Join(c.DataDir, "self-check")
+	if err := vfs.WriteFileAtomic(vfs.OS, name, []byte(c.Now().UTC().Format(time.RFC3339)), fs.FileMode(0o600)); err != nil {
 		return err
 	}
 	return os.Remove(name)
@@ -99,10 +112,10 @@ var devices = []struct {
 	{"null", 1, 3}, {"zero", 1, 5}, {"random", 1, 8}, {"urandom", 1, 9},
 }
 
-func (c *selfCheck) devices() error {
+func (c *SelfCheck) devices() error {
 	var wrong error
 	for _, want := range devices {
-		name := filepath.Join(c.devDir, want.name)
+		name := filepath.Join(c.DevDir, want.name)
 		var stat unix.Stat_t
 		if err := unix.Stat(name, &stat); err != nil {
 			wrong = errors.Join(wrong, fmt.Errorf("%s: %w", name, err))
@@ -116,9 +129,9 @@ func (c *selfCheck) devices() error {
 	return wrong
 }
 
-func (c *selfCheck) clock() error {
-	fleetNow := c.fleetNow()
-	if gap := fleetNow.Std().Sub(c.now()); fleetNow != 0 && gap > maxClockGap {
+func (c *SelfCheck) clock() error {
+	fleetNow := c.FleetNow()
+	if gap := fleetNow.Std().Sub(c.Now()); fleetNow != 0 && gap > maxClockGap {
 		return fmt.Errorf("this host's clock is %s behind the fleet's: set it (chrony, systemd-timesyncd)", gap.Round(time.Millisecond))
 	}
 	return nil
