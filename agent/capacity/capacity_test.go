@@ -8,6 +8,8 @@ import (
 	"skein/raftfsm/fleet"
 )
 
+func room(cpu, memory int64) fleet.Resources { return fleet.Resources{CPU: cpu, Memory: memory} }
+
 func TestRoomIsWhatIsConfiguredOrWhatTheMachineLeaves(t *testing.T) {
 	tests := map[string]struct {
 		configured fleet.Resources
@@ -15,10 +17,10 @@ func TestRoomIsWhatIsConfiguredOrWhatTheMachineLeaves(t *testing.T) {
 		want       fleet.Resources
 		wrong      bool
 	}{
-		"a large machine keeps a twentieth of its memory": {memory: 100_000, want: fleet.Resources{CPU: 2048, Memory: 95_000}},
-		"a small one keeps 256 MiB":                       {memory: 2048, want: fleet.Resources{CPU: 2048, Memory: 1792}},
-		"what is configured stands":                       {configured: fleet.Resources{CPU: 5, Memory: 7}, memory: -1, want: fleet.Resources{CPU: 5, Memory: 7}},
-		"each by itself":                                  {configured: fleet.Resources{CPU: 5}, memory: 2048, want: fleet.Resources{CPU: 5, Memory: 1792}},
+		"a large machine keeps a twentieth of its memory": {memory: 100_000, want: room(2048, 95_000)},
+		"a small one keeps 256 MiB":                       {memory: 2048, want: room(2048, 1792)},
+		"what is configured stands":                       {configured: room(5, 7), memory: -1, want: room(5, 7)},
+		"each by itself":                                  {configured: room(5, 0), memory: 2048, want: room(5, 1792)},
 		"too little is refused":                           {memory: 256, wrong: true},
 		"a machine that does not say":                     {memory: -1, wrong: true},
 	}
@@ -85,6 +87,7 @@ func TestAReportIsPublishedWhenSomebodyWouldCare(t *testing.T) {
 }
 
 func TestUsageIsMemoryNowAndCPUSinceTheLastLook(t *testing.T) {
+	const s = time.Second
 	var u Usage
 	steps := []struct {
 		why   string
@@ -92,12 +95,12 @@ func TestUsageIsMemoryNowAndCPUSinceTheLastLook(t *testing.T) {
 		tasks map[fleet.TaskID]Sample
 		want  fleet.Resources
 	}{
-		{"of the first look no time is known", time.Second, map[fleet.TaskID]Sample{"a": {9 * time.Second, 10}}, fleet.Resources{Memory: 10}},
-		{"half a core", 2 * time.Second, map[fleet.TaskID]Sample{"a": {10 * time.Second, 20}}, fleet.Resources{CPU: 512, Memory: 20}},
-		{"a new task has used none yet", time.Second, map[fleet.TaskID]Sample{"a": {10 * time.Second, 20}, "b": {time.Second, 5}}, fleet.Resources{Memory: 25}},
-		{"two tasks", time.Second, map[fleet.TaskID]Sample{"a": {11 * time.Second, 20}, "b": {2 * time.Second, 5}}, fleet.Resources{CPU: 2048, Memory: 25}},
-		{"a count that began anew", time.Second, map[fleet.TaskID]Sample{"a": {time.Second, 20}}, fleet.Resources{Memory: 20}},
-		{"no time has passed", 0, map[fleet.TaskID]Sample{"a": {2 * time.Second, 20}}, fleet.Resources{Memory: 20}},
+		{"of the first look no time is known", s, map[fleet.TaskID]Sample{"a": {9 * s, 10}}, room(0, 10)},
+		{"half a core", 2 * s, map[fleet.TaskID]Sample{"a": {10 * s, 20}}, room(512, 20)},
+		{"a new task has used none yet", s, map[fleet.TaskID]Sample{"a": {10 * s, 20}, "b": {s, 5}}, room(0, 25)},
+		{"two tasks", s, map[fleet.TaskID]Sample{"a": {11 * s, 20}, "b": {2 * s, 5}}, room(2048, 25)},
+		{"a count that began anew", s, map[fleet.TaskID]Sample{"a": {s, 20}}, room(0, 20)},
+		{"no time has passed", 0, map[fleet.TaskID]Sample{"a": {2 * s, 20}}, room(0, 20)},
 	}
 	now := time.Hour
 	for _, step := range steps {

@@ -31,7 +31,8 @@ func Room(configured fleet.Resources, cores int, memory func() (mib int64, err e
 		room.Memory = total - max(hostLeast, int64(float64(total)*hostShare))
 	}
 	if room.Memory <= 0 {
-		return room, fmt.Errorf("this machine has too little memory for tasks: %d MiB are left; set capacity.memory", room.Memory)
+		const say = "this machine has too little memory for tasks: %d MiB are left; set capacity.memory"
+		return room, fmt.Errorf(say, room.Memory)
 	}
 	return room, nil
 }

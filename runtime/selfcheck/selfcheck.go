@@ -96,7 +96,8 @@ func check(name string, err error, well string) fleet.Check {
 
 func (c *SelfCheck) disk() error {
 	name := filepath.Join(c.DataDir, "self-check")
-	if err := vfs.WriteFileAtomic(vfs.OS, name, []byte(c.Now().UTC().Format(time.RFC3339)), fs.FileMode(0o600)); err != nil {
+	text := []byte(c.Now().UTC().Format(time.RFC3339))
+	if err := vfs.WriteFileAtomic(vfs.OS, name, text, fs.FileMode(0o600)); err != nil {
 		return err
 	}
 	return os.Remove(name)
@@ -121,9 +122,10 @@ func (c *SelfCheck) devices() error {
 			wrong = errors.Join(wrong, fmt.Errorf("%s: %w", name, err))
 			continue
 		}
-		if stat.Mode&unix.S_IFMT != unix.S_IFCHR || unix.Major(stat.Rdev) != want.major || unix.Minor(stat.Rdev) != want.minor {
-			wrong = errors.Join(wrong, fmt.Errorf("%[1]s is not the device that it should be: rm -f %[1]s && mknod -m 666 %[1]s c %[2]d %[3]d",
-				name, want.major, want.minor))
+		major, minor := unix.Major(stat.Rdev), unix.Minor(stat.Rdev)
+		if stat.Mode&unix.S_IFMT != unix.S_IFCHR || major != want.major || minor != want.minor {
+			const say = "%[1]s is not the device that it should be: rm -f %[1]s && mknod -m 666 %[1]s c %[2]d %[3]d"
+			wrong = errors.Join(wrong, fmt.Errorf(say, name, want.major, want.minor))
 		}
 	}
 	return wrong
@@ -132,7 +134,8 @@ func (c *SelfCheck) devices() error {
 func (c *SelfCheck) clock() error {
 	fleetNow := c.FleetNow()
 	if gap := fleetNow.Std().Sub(c.Now()); fleetNow != 0 && gap > maxClockGap {
-		return fmt.Errorf("this host's clock is %s behind the fleet's: set it (chrony, systemd-timesyncd)", gap.Round(time.Millisecond))
+		gap = gap.Round(time.Millisecond)
+		return fmt.Errorf("this host's clock is %s behind the fleet's: set it (chrony, systemd-timesyncd)", gap)
 	}
 	return nil
 }

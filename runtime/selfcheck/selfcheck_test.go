@@ -29,9 +29,13 @@ func TestAHostTakesTasksWhenAllThatIsRequiredHolds(t *testing.T) {
 		ready  bool
 		says   string // in the check that failed
 	}{
-		"a host on which all is well may take tasks":    {func(*SelfCheck) {}, true, ""},
-		"a registry that is down is told, not required": {func(c *SelfCheck) { c.Reach = func(context.Context, string) error { return errors.New("refused") } }, true, "refused"},
-		"a disk that cannot be written is not ready":    {func(c *SelfCheck) { c.DataDir = filepath.Join(c.DataDir, "gone") }, false, "gone"},
+		"a host on which all is well may take tasks": {func(*SelfCheck) {}, true, ""},
+		"a registry that is down is told, not required": {func(c *SelfCheck) {
+			c.Reach = func(context.Context, string) error { return errors.New("refused") }
+		}, true, "refused"},
+		"a disk that cannot be written is not ready": {func(c *SelfCheck) {
+			c.DataDir = filepath.Join(c.DataDir, "gone")
+		}, false, "gone"},
 		"a file where /dev/null should be is not ready": {func(c *SelfCheck) {
 			c.DevDir = c.DataDir
 			for _, device := range devices {
@@ -58,7 +62,9 @@ func TestAHostTakesTasksWhenAllThatIsRequiredHolds(t *testing.T) {
 			late := c.FleetNow().Add(3 * time.Second)
 			c.FleetNow = func() fleet.Time { return late }
 		}, false, "3s behind"},
-		"a fleet whose time is not known is no reason": {func(c *SelfCheck) { c.FleetNow = func() fleet.Time { return 0 } }, true, ""},
+		"a fleet whose time is not known is no reason": {func(c *SelfCheck) {
+			c.FleetNow = func() fleet.Time { return 0 }
+		}, true, ""},
 	}
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {
@@ -83,4 +89,3 @@ func TestAHostTakesTasksWhenAllThatIsRequiredHolds(t *testing.T) {
 		})
 	}
 }
-

@@ -181,11 +181,15 @@ func (w *Watch) Take(now time.Duration, voter fleet.HostID, a Ages) (needFull bo
 	}
 	for _, o := range a.Open {
 		v.open[o.Host] = true
-		*w.told(now, o.Host).from(voter, v) = evidence{voter: voter, view: v, open: true, heard: now, limit: protocol.SuspectAfter, session: o.Session}
+		*w.told(now, o.Host).from(voter, v) = evidence{
+			voter: voter, view: v, open: true, heard: now, limit: protocol.SuspectAfter, session: o.Session,
+		}
 	}
 	for _, g := range a.Gone {
 		delete(v.open, g.Host)
-		*w.told(now, g.Host).from(voter, v) = evidence{voter: voter, view: v, cut: g.Cut, heard: now - ms(g.AgeMs), limit: protocol.SuspectAfter}
+		*w.told(now, g.Host).from(voter, v) = evidence{
+			voter: voter, view: v, cut: g.Cut, heard: now - ms(g.AgeMs), limit: protocol.SuspectAfter,
+		}
 	}
 	w.takeSlow(now, v, voter, a)
 	w.takeStarved(now, v, a)

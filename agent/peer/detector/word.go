@@ -131,7 +131,8 @@ func (s *Streams) tellChanged(now time.Duration, a *Ages) {
 // tell adds what a leader does not know of a stream yet.
 func (st *Stream) tell(now time.Duration, full bool, a *Ages) {
 	told := &st.told
-	if st.clock != noClock && (full || told.clock == noClock || max(st.clock-told.clock, told.clock-st.clock) > clockStep.Milliseconds()) {
+	moved := max(st.clock-told.clock, told.clock-st.clock) > clockStep.Milliseconds()
+	if st.clock != noClock && (full || told.clock == noClock || moved) {
 		told.clock = st.clock
 		a.Clocks = append(a.Clocks, HostClock{Host: st.host, OffMs: st.clock})
 	}

@@ -32,7 +32,8 @@ func (d *Detector) ask(r detector.WitnessRequest) {
 	}
 	a.n++
 	silent := now-a.answered > 2*protocol.AgainAnswered // by when it is asked again
-	if silent && d.m.net.Condition(r.Host) == virtual.Off && a.n > enoughOff || a.n > enoughAsks && now-a.first > enoughTime {
+	off := silent && d.m.net.Condition(r.Host) == virtual.Off
+	if off && a.n > enoughOff || a.n > enoughAsks && now-a.first > enoughTime {
 		a.held, a.again = &r, now-a.answered
 		return
 	}
@@ -54,7 +55,8 @@ func (a *asks) send(r detector.WitnessRequest, wait time.Duration) {
 
 func (a *asks) answer(r detector.WitnessRequest, votes []detector.Vote, needed int) {
 	d, now := a.d, a.d.m.time.Now()
-	if d.m.cfg.OneWitness && slices.ContainsFunc(votes, func(v detector.Vote) bool { return v.Outcome == detector.Silent }) {
+	silent := func(v detector.Vote) bool { return v.Outcome == detector.Silent }
+	if d.m.cfg.OneWitness && slices.ContainsFunc(votes, silent) {
 		votes, needed = []detector.Vote{{Outcome: detector.Silent}}, 1
 	}
 	a.answered = now
@@ -105,7 +107,8 @@ func (d *Detector) votes(r detector.WitnessRequest) (votes []detector.Vote) {
 // member after another. Negative when that is too long ago to count.
 func (d *Detector) pinged(host fleet.HostID) time.Duration {
 	others := max(1, d.state().HostCount()-1)
-	if d.m.net.Linked(d.leader, host) && d.m.chance.Is(protocol.VetoWithin.Seconds()/gossipPing.Seconds()/float64(others)) {
+	just := protocol.VetoWithin.Seconds() / gossipPing.Seconds() / float64(others)
+	if d.m.net.Linked(d.leader, host) && d.m.chance.Is(just) {
 		return 0
 	}
 	return -1

@@ -31,7 +31,8 @@ type voter struct {
 func (m *Membership) voter(id fleet.HostID) *voter {
 	v := m.voters[id]
 	if v == nil {
-		v = &voter{m: m, id: id, streams: detector.NewStreams(), still: map[fleet.HostID]bool{}, news: map[fleet.HostID]bool{}}
+		v = &voter{m: m, id: id, streams: detector.NewStreams()}
+		v.still, v.news = map[fleet.HostID]bool{}, map[fleet.HostID]bool{}
 		m.voters[id] = v
 	}
 	return v
