@@ -278,6 +278,10 @@ func TestScenarios(t *testing.T) {
 				w.t.Errorf("rows: %s", got)
 			}
 		}, "1 2 3"},
+		{"a host that loses its log while it learns is left alone, and another takes its place", "abbc", func(w *world) {
+			w.hosts[id(2)].forgets = true
+			w.run(3 * time.Minute)
+		}, "1 3 4"},
 		{"a voter that holds another log is retired too", "abc", func(w *world) {
 			w.run(time.Minute)
 			w.hosts[id(2)].holds = fleet.MakeRaftID(id(2), 9)

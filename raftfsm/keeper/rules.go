@@ -109,7 +109,8 @@ func (s *step) retiring(v *fleet.Voter) fleet.Command {
 
 // restart retires voters and learners whose hosts say themselves that the log is
 // gone, or that are stuck. That is a positive word, no silence: they are worth
-// nothing to any majority, and their hosts are picked again with a new number.
+// nothing to any majority, and their hosts are picked again with a new number: at
+// once, but for one that lost its log while it learned.
 func (s *step) restart() bool {
 	for _, v := range s.rows {
 		if v.Phase != fleet.VoterLearning && v.Phase != fleet.VoterVoting || v.ID == s.Self {
@@ -123,6 +124,9 @@ func (s *step) restart() bool {
 		case s.members[v.ID] && !s.quorate("", v.ID):
 			s.wait("%s begins anew when a majority of the other voters answers", s.name(v))
 		case gone:
+			if v.Phase == fleet.VoterLearning {
+				s.memory.Avoid[v.Host] = s.now.Add(AvoidFor) // perhaps its agent cannot read what it learns
+			}
 			return s.intend(s.retiring(v), "%s does not hold the log of %s any more", s.name(v), v.ID)
 		default:
 			return s.intend(s.retiring(v), "%s was sent %d snapshots within 10 minutes and is stuck", s.name(v), installs)

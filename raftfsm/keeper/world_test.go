@@ -44,6 +44,7 @@ type machine struct {
 	deaf     bool   // takes no keys
 	disk     string // what is wrong with it: "stalled", "full" or nothing
 	reads    int    // the format that its agent reads
+	forgets  bool   // it loses its log when it begins to learn
 }
 
 const step = 500 * time.Millisecond
@@ -252,6 +253,9 @@ func (w *world) carryOut(e keeper.Effect) (change bool) {
 		return true
 	case keeper.AddNonvoter:
 		next[e.ID] = false
+		if m := w.hosts[e.ID.Host()]; m.forgets {
+			m.holds = ""
+		}
 	case keeper.AddVoter:
 		next[e.ID] = true
 	case keeper.RemoveServer:
