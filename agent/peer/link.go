@@ -11,6 +11,7 @@ import (
 	"skein/agent/peer/link"
 	"skein/agent/peer/protocol"
 	"skein/agent/peer/stream"
+	"skein/agent/trust"
 	"skein/raftfsm/fleet"
 	"skein/runtime/clock"
 )
@@ -155,9 +156,9 @@ func (l *Link) do(ctx context.Context, effect link.Effect) (answer link.Event) {
 			l.cfg.Lost(do.Why)
 		}
 	case link.KeepRoster:
-		if err := l.p.cfg.Identity.PutRoster(do.Roster); err != nil {
-			l.cfg.Logs.Error("voters not remembered", "err", err)
-		}
+		l.keep(do.Roster)
+	case link.AskRoster:
+		l.work.Go(func() { l.askRoster(ctx, do.Of) })
 	case link.TellSession:
 		l.cfg.Logs.Info("session opened", "session", do.Session)
 		l.p.runners.Opened(do.Session)
@@ -166,6 +167,23 @@ func (l *Link) do(ctx context.Context, effect link.Effect) (answer link.Event) {
 		l.note(do)
 	}
 	return nil
+}
+
+// askRoster asks a host who votes now, and remembers it.
+func (l *Link) askRoster(ctx context.Context, of fleet.HostID) {
+	ctx, cancel := context.WithTimeout(ctx, link.SessionTime)
+	defer cancel()
+	var pong PingAnswer
+	if l.p.call(ctx, of, PathPing, nil, &pong) == nil {
+		l.keep(pong.Roster)
+	}
+}
+
+// keep remembers the fleet's voters, where that is news.
+func (l *Link) keep(r trust.Roster) {
+	if err := l.p.cfg.Identity.PutRoster(r); err != nil {
+		l.cfg.Logs.Error("voters not remembered", "err", err)
+	}
 }
 
 func (l *Link) note(n link.Note) {

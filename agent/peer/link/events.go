@@ -80,6 +80,10 @@ type (
 	HangUp struct{ Why error }
 	// KeepRoster remembers the fleet's voters.
 	KeepRoster struct{ Roster trust.Roster }
+	// AskRoster asks a host that votes no more who does, and has the answer kept. It was
+	// trusted with that when it did, and this host may have been away while all voters
+	// that it knows were replaced.
+	AskRoster struct{ Of fleet.HostID }
 	// TellSession says that a session is open: all is to be reported again.
 	TellSession struct{ Session uint64 }
 	// Note says why a voter does not serve this host.
@@ -94,5 +98,6 @@ func (Dial) effect()        {}
 func (Deliver) effect()     {}
 func (HangUp) effect()      {}
 func (KeepRoster) effect()  {}
+func (AskRoster) effect()   {}
 func (TellSession) effect() {}
 func (Note) effect()        {}

@@ -235,6 +235,9 @@ func (m *Machine) lose(now time.Duration, err error) []Effect {
 	if was == phaseUp {
 		out = append(out, HangUp{Why: err})
 	}
+	if errors.Is(err, protocol.ErrNotHere) {
+		out = append(out, AskRoster{m.voter})
+	}
 	if errors.Is(err, fleet.ErrOldSession) {
 		m.session, m.synced = 0, false
 		m.sessionTries++

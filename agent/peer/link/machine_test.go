@@ -358,6 +358,32 @@ func TestARefusedHostDoesNotHammer(t *testing.T) {
 	}
 }
 
+// A host that was away while all voters that it knows were replaced learns of the new
+// ones from those.
+func TestAHostAsksAFormerVoterWhoVotes(t *testing.T) {
+	for name, begin := range map[string]func(d *driver){
+		"for a session": func(d *driver) {
+			d.step(Tick{})
+			open := find[OpenSession](d, soon)
+			d.step(SessionOpened{Attempt: open.Attempt, Err: fmt.Errorf("no: %w", protocol.ErrNotHere)})
+		},
+		"for a stream": func(d *driver) {
+			d.up(4)
+			d.step(StreamEnded{Attempt: d.m.attempt, Err: errors.New("eof")})
+			dial := find[Dial](d, time.Minute)
+			d.step(Dialled{Attempt: dial.Attempt, Err: fmt.Errorf("no: %w", protocol.ErrNotHere)})
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			d := newDriver(t, "h", 1)
+			begin(d)
+			if ask := find[AskRoster](d, soon); ask.Of != d.m.left {
+				d.fatal("asked %s, want %s", ask.Of, d.m.left)
+			}
+		})
+	}
+}
+
 func TestResultsOfAnEarlierAttemptAreIgnored(t *testing.T) {
 	d := newDriver(t, "h", 3)
 	d.up(4)
