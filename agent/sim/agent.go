@@ -42,10 +42,11 @@ func (h *host) startAgent() {
 	a.life = h.w.net.Begin(h.id)
 	h.w.note("agent of %s starts", h.name)
 	h.journal, h.wanted, h.wrote = read(h.w, h.journal, h.wrote, h.build), read(h.w, h.wanted, h.wrote, h.build), h.build
+	saved := converge.Saved{Journal: slices.Clone(h.journal), Wanted: h.savedWanted()}
 	a.loop = converge.NewMachine(converge.MachineConfig{
 		Fleet: fleetID, Host: h.id, HostName: h.name, Zone: h.zone, Boot: h.bootID(), LogDir: "/log",
 		Limits: converge.Limits{Starts: h.w.cfg.Tuning.Starts},
-	}, converge.Saved{Journal: slices.Clone(h.journal), Wanted: h.wanted}, a.now())
+	}, saved, a.now())
 	a.serves, a.runs = newServing(a), newRunning(a)
 	a.openLog()
 	a.link = newLink(a)
@@ -53,6 +54,19 @@ func (h *host) startAgent() {
 	a.seeRuntime()
 	a.life.After(h.w.net.Takes(h.id, selfCheckTakes), a.checkSelf)
 	a.link.begin()
+}
+
+// savedWanted is the list that an agent finds on its disk. It is behind where a newer
+// copy cannot be read, or where starts may be missing from the journal.
+func (h *host) savedWanted() *converge.SavedWanted {
+	behind := h.wantedDamaged || h.journalLost
+	h.journalLost = false // it is set aside
+	if h.wanted == nil || !behind {
+		return h.wanted
+	}
+	found := *h.wanted
+	found.Behind = true
+	return &found
 }
 
 // openLog takes up the voter's log that the disk holds, if it holds one.
@@ -76,6 +90,7 @@ func (a *agent) openLog() {
 // takeNode begins to vote, or to learn.
 func (a *agent) takeNode(node *simlog.Node) {
 	a.node = node
+	a.w.rows.opened(node.ID())
 	a.lead = newLeading(a)
 	node.Subscribe(a.applied)
 	node.OnLeadership(func(leads bool) { a.lead.turned(leads) })
@@ -83,6 +98,8 @@ func (a *agent) takeNode(node *simlog.Node) {
 
 // applied passes on what an entry touched, on this voter.
 func (a *agent) applied(_ uint64, t fleet.ChangeSet) {
+	a.w.rows.applied(a)
+	a.endRefused(slices.Collect(t.Hosts()))
 	a.serves.wake(t)
 	a.lead.applied(t)
 }

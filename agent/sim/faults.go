@@ -84,7 +84,7 @@ func (h *host) wipe() {
 	}
 	h.w.note("disk of %s is wiped", h.name)
 	h.w.sometimes("a disk is wiped")
-	h.journal, h.wanted = nil, nil
+	h.journal, h.wanted, h.wantedBefore, h.wantedDamaged, h.journalLost = nil, nil, nil, false, false
 	h.w.watch.checker.RecordsLost(h.id)
 	if h.log != nil {
 		h.w.sometimes("the disk of a voter is wiped")

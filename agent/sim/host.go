@@ -38,11 +38,15 @@ type host struct {
 	// On disk.
 	journal []converge.Record
 	wanted  *converge.SavedWanted
-	wrote   int          // the build that wrote both
-	log     *simlog.Disk // of its voter's log; nil for none
-	roster  trust.Roster
-	nonce   uint64
-	disk    diskState
+	wrote   int // the build that wrote both
+	// wantedBefore is the copy before wanted; wantedDamaged says that a newer one could
+	// not be read, journalLost that the next agent finds its journal damaged.
+	wantedBefore               *converge.SavedWanted
+	wantedDamaged, journalLost bool
+	log                        *simlog.Disk // of its voter's log; nil for none
+	roster                     trust.Roster
+	nonce                      uint64
+	disk                       diskState
 
 	skew    time.Duration // of its wall clock
 	starved bool          // late by its own measure
@@ -95,6 +99,11 @@ func newHost(w *World, n int, m Machine) *host {
 func (h *host) addr() netip.AddrPort {
 	n := h.number
 	return netip.AddrPortFrom(netip.AddrFrom4([4]byte{10, byte(n >> 16), byte(n >> 8), byte(n)}), 7700)
+}
+
+// admission is what the host shows when it joins.
+func (h *host) admission() fleet.Admission {
+	return fleet.Admission{ID: h.id, Name: h.name, Zone: h.zone, Addr: h.addr(), PublicKey: fmt.Sprintf("%064x", h.number)}
 }
 
 func (h *host) bootID() string { return fmt.Sprintf("boot-%d-%d", h.number, h.boot) }

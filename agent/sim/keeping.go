@@ -34,7 +34,12 @@ func (k *keeping) stop() {
 }
 
 // wake says that something has changed that may matter.
-func (k *keeping) wake() { k.step(k.driver, keeper.Changed{}) }
+func (k *keeping) wake() {
+	if k.driver != nil && k.a.w.cfg.Mutation.is(MutationVoterRetired) {
+		k.retireSilent()
+	}
+	k.step(k.driver, keeper.Changed{})
+}
 
 // step steps the driver of a term, if that term goes on.
 func (k *keeping) step(term *keeper.Driver, events ...keeper.Event) {

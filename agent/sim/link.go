@@ -100,9 +100,12 @@ func (l *hostLink) do(effect link.Effect) (answer link.Event) {
 		l.hangUp()
 		l.a.step(converge.VoterLost{})
 	case link.KeepRoster:
-		if len(do.Roster.Voters) > 0 && do.Roster.Newer(l.a.roster) {
-			l.a.host.roster = do.Roster
-		}
+		l.keep(do.Roster)
+	case link.AskRoster:
+		l.ask(do.Of, link.SessionTime, func(of *agent, reply func(func())) {
+			r := of.knownRoster()
+			reply(func() { l.keep(r) })
+		}, func(error) {})
 	case link.TellSession:
 		l.a.w.note("%s opened session %d", l.a.name, do.Session)
 		l.a.runs.opened(do.Session)
@@ -111,6 +114,13 @@ func (l *hostLink) do(effect link.Effect) (answer link.Event) {
 		l.a.w.note("%s is not served by %s: %v", l.a.name, l.a.w.nameOf(do.Voter), do.Err)
 	}
 	return nil
+}
+
+// keep remembers the fleet's voters, where that is news.
+func (l *hostLink) keep(r trust.Roster) {
+	if len(r.Voters) > 0 && r.Newer(l.a.roster) {
+		l.a.host.roster = r
+	}
 }
 
 // ask calls a voter. failed is told when no connection comes up, or no answer
@@ -128,6 +138,10 @@ func (l *hostLink) ask(voter fleet.HostID, within time.Duration, f func(v *agent
 	}
 	late := l.a.life.After(within, func() { failed(errNoAnswer) })
 	l.a.call(w.hosts[voter], func(v *agent, reply func(func())) {
+		if err := v.refusal(l.a.id); err != nil {
+			reply(func() { late.Stop(); failed(err) })
+			return
+		}
 		f(v, func(answer func()) { reply(func() { late.Stop(); answer() }) })
 	})
 }
@@ -164,6 +178,9 @@ func (l *hostLink) open(do link.OpenSession) {
 // dial asks a voter for a stream.
 func (l *hostLink) dial(do link.Dial) {
 	l.ask(do.Voter, protocol.HandshakeTime+stream.CatchUp, func(v *agent, reply func(func())) {
+		if v.node != nil && do.At.Resume && v.node.State().Host(l.a.id).WantedModifyIndex > do.At.Index {
+			l.a.w.sometimes("wanted tasks change while a stream resumes")
+		}
 		v.serves.begin(l.a, do.Attempt, do.At, func(s *voterStream, err error) { reply(func() { l.dialled(do.Attempt, s, err) }) })
 	}, func(err error) { l.dialled(do.Attempt, nil, err) })
 }

@@ -38,6 +38,13 @@ const (
 	MutationWipedVotes       Mutation = "wiped-votes"        // I11: a wiped disk votes under its old id
 	MutationForgottenVote    Mutation = "forgotten-vote"     // I11: a vote is not durable
 	MutationMinorityCommits  Mutation = "minority-commits"   // I11: an entry commits without a majority
+	MutationSnapshotBehind   Mutation = "snapshot-behind"    // rows: a snapshot lacks its last entry
+	MutationNoBackOff        Mutation = "no-back-off"        // starts: tasks start again at once
+	MutationNoGrace          Mutation = "no-grace"           // grace: unhealthy tasks stop at once
+	MutationCutOffReplaced   Mutation = "cut-off-replaced"   // one copy: stop-after work is replaced at once
+	MutationSurplusAnywhere  Mutation = "surplus-anywhere"   // I13: surplus stops in the emptiest zone
+	MutationVoterRetired     Mutation = "voter-retired"      // voters: one that is silent goes before another has come
+	MutationStandaloneAgain  Mutation = "standalone-again"   // I6: a cold start runs standalone tasks again
 	MutationGateIgnored      Mutation = "gate-ignored"       // format: what the fleet does not read yet is proposed
 	MutationStrictMessages   Mutation = "strict-messages"    // format: messages of a newer build are refused
 	MutationEffectTwice      Mutation = "effect-twice"       // effects: a host begins what runs already
@@ -53,6 +60,8 @@ func Mutations() []Mutation {
 		MutationJournalLate, MutationAbsenceIsSilence, MutationOneWitness, MutationTwoLeaders, MutationAckBeforeCommit,
 		MutationWipedVotes, MutationForgottenVote, MutationMinorityCommits, MutationGateIgnored, MutationStrictMessages,
 		MutationEffectTwice, MutationEffectEarly,
+		MutationSnapshotBehind, MutationNoBackOff, MutationNoGrace, MutationCutOffReplaced, MutationSurplusAnywhere,
+		MutationVoterRetired, MutationStandaloneAgain,
 	}
 }
 
@@ -72,6 +81,14 @@ func (m Mutation) planners(all []lead.Planner) []lead.Planner {
 			all[i].Next = func(in plan.Input) plan.Plan { return allowMore(next(in)) }
 		case p.By == service.By && m == MutationUnreachableRuns:
 			all[i].Next = func(in plan.Input) plan.Plan { return next(withoutSilence(in)) }
+		case p.By == service.By && m == MutationNoBackOff:
+			all[i].Next = func(in plan.Input) plan.Plan { return startAtOnce(in, next(in)) }
+		case p.By == service.By && m == MutationCutOffReplaced:
+			all[i].Next = func(in plan.Input) plan.Plan { return replaceCutOff(in, next(in)) }
+		case p.By == service.By && m == MutationNoGrace:
+			all[i].Next = func(in plan.Input) plan.Plan { return stopUnhealthy(in, next(in)) }
+		case p.By == service.By && m == MutationSurplusAnywhere:
+			all[i].Next = func(in plan.Input) plan.Plan { return stopInEmptiest(in, next(in)) }
 		case p.By == hosts.By && m == MutationSilentForever:
 			all[i].Next = func(in plan.Input) plan.Plan { return withoutSilenceHost(next(in)) }
 		case p.By == hosts.By && m == MutationNeverQuiet:
@@ -169,6 +186,13 @@ func (w *World) mutateFrame(h *host, f converge.Frame) converge.Frame {
 		}
 	case MutationDeltaIsWhole:
 		f.Complete = true
+	case MutationStandaloneAgain:
+		f.Tasks = slices.Clone(f.Tasks)
+		for i := range f.Tasks {
+			if f.Tasks[i].Service == "" {
+				f.Tasks[i].Service = "batch"
+			}
+		}
 	default: // the others change something else
 	}
 	return f
@@ -222,5 +246,8 @@ func (h *host) runAgain(spec port.ContainerSpec) {
 
 // breaksFold reports whether a mutation makes commands that State may refuse.
 func (m Mutation) breaksFold() bool {
-	return m == MutationStopBeforeStart || m == MutationExtraStop || m == MutationUnreachableRuns
+	return slices.Contains([]Mutation{
+		MutationStopBeforeStart, MutationExtraStop, MutationUnreachableRuns, MutationNoBackOff, MutationNoGrace,
+		MutationCutOffReplaced, MutationSurplusAnywhere,
+	}, m)
 }

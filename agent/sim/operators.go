@@ -13,7 +13,7 @@ import (
 )
 
 // serviceOptions are the options of a service and of its task definition.
-var serviceOptions = []string{"cpu", "mem", "port", "check", "command", "min", "max", "grace", "stop-after", "stop-timeout", "image", "via", "force"}
+var serviceOptions = []string{"cpu", "mem", "port", "check", "command", "min", "max", "grace", "stop-after", "stop-timeout", "image", "containers", "via", "force"}
 
 func init() {
 	maps.Copy(verbs, map[string]verb{
@@ -106,8 +106,24 @@ func (w *World) definition(d words, before *fleet.TaskDef) (fleet.TaskDef, error
 	if c.Image == "app:1" {
 		w.pushImage(c.Image)
 	}
-	def.Containers = []fleet.Container{c}
+	containers := int64(1)
+	if before != nil {
+		containers = int64(len(before.Containers))
+	}
+	number("containers", &containers)
+	def.Containers = withSidecars(c, int(containers))
 	return def, err
+}
+
+// withSidecars are the containers of a task: one that does the work, and small ones
+// beside it, every second of which the task can do without.
+func withSidecars(c fleet.Container, n int) []fleet.Container {
+	all := []fleet.Container{c}
+	for i := 1; i < n; i++ {
+		all = append(all, fleet.Container{Name: fmt.Sprintf("side%d", i), Image: c.Image, CPU: 32, MemoryReservation: 32, StopTimeoutS: 5,
+			Command: []string{"stay"}, NotEssential: i%2 == 0})
+	}
+	return all
 }
 
 // pins are the digests of a definition's images, resolved once; an image that
@@ -228,7 +244,7 @@ func (w *World) updateService(d words) error {
 
 // changesDefinition reports whether an update needs a new task definition.
 func (d words) changesDefinition() bool {
-	for _, key := range []string{"cpu", "mem", "port", "check", "command", "stop-timeout", "image"} {
+	for _, key := range []string{"cpu", "mem", "port", "check", "command", "stop-timeout", "image", "containers"} {
 		if _, ok := d.options[key]; ok {
 			return true
 		}

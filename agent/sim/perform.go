@@ -188,7 +188,7 @@ func (h *host) writeWanted(s converge.SavedWanted) error {
 	if h.disk == diskFull {
 		return errDiskFull
 	}
-	h.wanted = &s
+	h.wanted, h.wantedBefore, h.wantedDamaged = &s, h.wanted, false
 	return nil
 }
 

@@ -107,6 +107,7 @@ func (w *World) Heal(dead ...string) {
 // refuses.
 func (w *World) mend() {
 	w.upgradeOld()
+	w.joinRevoked()
 	for v := range w.truth.Services() {
 		c := w.truth.TaskDef(w.truth.Revision(v.Revision).TaskDef).Containers[0]
 		_, known := w.images[c.Image]

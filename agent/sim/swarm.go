@@ -3,6 +3,7 @@ package sim
 import (
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 
 	"skein/agent/sim/virtual"
@@ -95,6 +96,7 @@ func (d *drawing) services() {
 		d.family = append(d.family, name)
 		options := virtual.Pick(d.c, "", " check=10", " check=5", " port=dynamic", " port=8080", " stop-after=30s") +
 			virtual.Pick(d.c, "", "", " min=50 max=100", " max=150", " min=0 max=100", " min=100 max=100") +
+			virtual.Pick(d.c, "", "", "", " containers=2", " containers=3") +
 			virtual.Pick(d.c, "", "", "", " command=deaf stop-timeout=5", " grace=20")
 		d.operation(time.Duration(i)*time.Second, "service %s %d cpu=%d mem=%d%s", name, 1+d.c.IntN(6), 64<<d.c.IntN(3), 64<<d.c.IntN(3), options)
 	}
@@ -205,6 +207,45 @@ var hostKinds = []kind{
 			d.operation(d.at+lasts, "clock %s 0s", name)
 		}
 	}},
+	{"lost journal", func(d *drawing) { d.operation(d.at, "lose-journal %s", d.names[d.c.IntN(len(d.names))]) }},
+	{"damaged list", func(d *drawing) { d.operation(d.at, "damage-wanted %s", d.names[d.c.IntN(len(d.names))]) }},
+	{"stream cut", func(d *drawing) {
+		// What a host is to run changes while it looks for its voter again.
+		d.operation(d.at, "cut-stream %s", strings.Join(d.names, " "))
+		d.operation(d.at+d.c.Between(0, 20*time.Millisecond), "scale %s %d", d.service(), d.c.IntN(8))
+	}},
+	{"host changes", func(d *drawing) {
+		name := d.names[d.c.IntN(len(d.names))]
+		if d.c.Is(0.5) {
+			d.operation(d.at, "zone %s %s", name, virtual.Pick(d.c, "a", "b", "c"))
+			return
+		}
+		d.operation(d.at, "capacity %s %d %d", name, 1024<<d.c.IntN(3), 2048<<d.c.IntN(3))
+	}},
+	{"revoked", func(d *drawing) {
+		// A voter less, and none of three may go: with five, three are left of four.
+		lasts := d.lasts()
+		if len(d.names) < 5 {
+			return
+		}
+		if name := d.host(lasts + time.Minute); name != "" {
+			d.wiped = d.at + lasts
+			d.operation(d.at, "revoke %s", name)
+			d.operation(d.at+lasts, "rejoin %s", name)
+		}
+	}},
+	{"forgotten", func(d *drawing) {
+		// It comes back as if nothing had been, and nobody talks to it.
+		if len(d.names) < 5 || len(d.run.Dead) > 0 {
+			return
+		}
+		if name := d.host(time.Hour); name != "" {
+			d.run.Dead = append(d.run.Dead, name)
+			d.operation(d.at, "kill %s", name)
+			d.operation(d.at+d.c.Between(10*time.Second, time.Minute), "forget %s", name)
+			d.operation(d.at+d.c.Between(time.Minute, 2*time.Minute), "start %s", name)
+		}
+	}},
 	{"wiped disk", func(d *drawing) {
 		// What a majority held must be held by the rest: one at a time, with time to
 		// heal, and nothing else wrong.
@@ -262,8 +303,14 @@ var fleetKinds = []kind{
 				d.busy[h.Name] = max(d.busy[h.Name], d.at+lasts+time.Second)
 			}
 		}
-		d.operation(d.at, "kill zone:%s", zone)
-		d.operation(d.at+lasts, "start zone:%s", zone)
+		var names []string // hosts may move to other zones
+		for _, h := range d.run.Config.Hosts {
+			if h.Zone == zone {
+				names = append(names, h.Name)
+			}
+		}
+		d.operation(d.at, "kill %s", strings.Join(names, " "))
+		d.operation(d.at+lasts, "start %s", strings.Join(names, " "))
 	}},
 	{"power lost everywhere", func(d *drawing) {
 		if d.most < len(d.names) {
@@ -295,7 +342,8 @@ var operatorKinds = []kind{
 		d.operation(d.at+d.c.Between(0, 20*time.Millisecond), "scale %s %d", name, d.c.IntN(8))
 	}},
 	{"update", func(d *drawing) {
-		d.operation(d.at, "update %s %s", d.service(), virtual.Pick(d.c, "force=1", "cpu=128", "cpu=64 check=5", "mem=128 port=none", "min=50 max=200", "check=none", "max=125"))
+		d.operation(d.at, "update %s %s", d.service(), virtual.Pick(d.c, "force=1", "cpu=128", "cpu=64 check=5", "mem=128 port=none", "min=50 max=200", "check=none", "max=125",
+			"grace=60", "grace=0", "stop-after=45s", "stop-after=0s", "containers=2", "containers=1"))
 	}},
 	{"bad update", func(d *drawing) {
 		name := d.service()
@@ -344,8 +392,11 @@ var operatorKinds = []kind{
 		}
 	}},
 	{"setting", func(d *drawing) {
-		d.operation(d.at, "set %s", virtual.Pick(d.c, "lostAfterMs 10000", "lostAfterMs 300000", "voters 5", "voters 3", "agentDownAfterMs 20000", "agentDownAfterMs 600000"))
+		d.operation(d.at, "set %s", virtual.Pick(d.c, "lostAfterMs 10000", "lostAfterMs 300000", "voters 5", "voters 3",
+			"agentDownAfterMs 20000", "agentDownAfterMs 600000", "dynamicPortFirst 65530", "dynamicPortFirst 49153", "dynamicPortLast 65534",
+			"dynamicPortLast 65535"))
 	}},
+	{"keys", func(d *drawing) { d.operation(d.at, "rotate-keys") }},
 }
 
 func (d *drawing) service() string { return d.family[d.c.IntN(len(d.family))] }

@@ -19,6 +19,7 @@ type watch struct {
 	checker *invariant.Checker
 	broken  []invariant.Broken
 	on      map[fleet.HostID]map[string]containerFact
+	was     map[fleet.HostID]sessionFact
 	commits uint64
 }
 
@@ -34,7 +35,7 @@ const checkChangeSetEvery = 64
 const checkFullEvery = 2_000
 
 func newWatch(w *World) *watch {
-	x := &watch{w: w, on: map[fleet.HostID]map[string]containerFact{}}
+	x := &watch{w: w, on: map[fleet.HostID]map[string]containerFact{}, was: map[fleet.HostID]sessionFact{}}
 	x.checker = invariant.New(w.time.Now, func(b invariant.Broken) {
 		w.note("BROKEN %s: %s", b.Name, b.Detail)
 		x.broken = append(x.broken, b)
@@ -57,7 +58,7 @@ func (x *watch) committed(c simlog.Commit) {
 	w := x.w
 	w.truth = c.State
 	x.commits++
-	x.formats(c)
+	x.reached(c)
 	if !w.cfg.Large || x.commits%checkChangeSetEvery == 0 {
 		if err := c.State.CheckChangeSet(c.Outcome.ChangeSet); err != nil {
 			x.fail("State", err.Error())
@@ -75,14 +76,41 @@ func (x *watch) committed(c simlog.Commit) {
 	w.tellCommit(c)
 }
 
-// formats marks a rise of the format.
-func (x *watch) formats(c simlog.Commit) {
+// reached marks what operators' rare orders come to.
+func (x *watch) reached(c simlog.Commit) {
 	for i, item := range c.Entry.Items {
-		raise, ok := item.Command.(fleet.RaiseFormat)
-		if ok && c.Outcome.Results[i].Err == nil && c.State.Fleet().Format == raise.Format {
-			x.w.sometimes("the format of the fleet is raised")
+		if c.Outcome.Results[i].Err != nil {
+			continue
+		}
+		switch command := item.Command.(type) {
+		case fleet.RaiseFormat:
+			if c.State.Fleet().Format == command.Format {
+				x.w.sometimes("the format of the fleet is raised")
+			}
+		case fleet.RevokeCert:
+			x.w.sometimes("a certificate is revoked")
+		case fleet.ForgetHost:
+			x.w.sometimes("a host is forgotten")
+		case fleet.PutSealedKeys:
+			x.w.sometimes("keys are rotated")
+		case fleet.OpenSession:
+			x.session(command)
 		}
 	}
+}
+
+// session marks a session in which a host is not what it was.
+func (x *watch) session(c fleet.OpenSession) {
+	if was := x.was[c.Host]; was != (sessionFact{}) && (was.zone != c.Zone || was.capacity != c.Capacity) {
+		x.w.sometimes("a host has another zone or capacity")
+	}
+	x.was[c.Host] = sessionFact{c.Zone, c.Capacity}
+}
+
+// sessionFact is what a host said of itself in its last session.
+type sessionFact struct {
+	zone     string
+	capacity fleet.Resources
 }
 
 // tell writes what an entry did into the trace: what was decided, and commands

@@ -28,7 +28,7 @@ func (w *World) logConfig() simlog.Config {
 		Rules: simlog.Rules{
 			AckBeforeCommit: m.is(MutationAckBeforeCommit), WipedMayVote: m.is(MutationWipedVotes), ForgetVote: m.is(MutationForgottenVote),
 			TermsIgnored: m.is(MutationTwoLeaders), CommitWithoutMajority: m.is(MutationMinorityCommits),
-			GateIgnored: m.is(MutationGateIgnored),
+			SnapshotBehind: m.is(MutationSnapshotBehind), GateIgnored: m.is(MutationGateIgnored),
 		},
 	}
 }

@@ -45,6 +45,7 @@ type World struct {
 	healedAt int // calls made until faults ended
 
 	watch *watch
+	rows  rows
 	trace *trace
 	marks Marks
 	stats Stats
@@ -67,6 +68,7 @@ func New(cfg Config) *World {
 		trace: newTrace(cfg.Trace), marks: Marks{},
 	}
 	w.net = virtual.NewNetwork(w.time, cfg.Seed, cfg.Network)
+	w.rows = rows{w: w, unproven: map[fleet.RaftID]bool{}}
 	w.watch = newWatch(w)
 	w.watch.checker.NewKinds(w.newKinds())
 	w.log = simlog.New(w.time, w.net, cfg.Seed, w.logConfig())
@@ -137,12 +139,9 @@ func (w *World) Bring(limit time.Duration) error {
 
 // admit makes the fleet and lets the other hosts in.
 func (w *World) admit(first *host, until time.Duration) error {
-	admission := func(h *host) fleet.Admission {
-		return fleet.Admission{ID: h.id, Name: h.name, Zone: h.zone, Addr: h.addr(), PublicKey: fmt.Sprintf("%064x", h.number)}
-	}
 	items := []fleet.Item{
 		{Command: fleet.InitFleet{ID: fleetID, CABundle: []byte("ca"), SealedKeys: fleet.SealedKeys{Version: 1, CA: make([]byte, 8), Gossip: make([]byte, 8)},
-			Host: admission(first), RaftID: first.log.ID(), Format: buildNow}},
+			Host: first.admission(), RaftID: first.log.ID(), Format: buildNow}},
 	}
 	hash := make([]byte, 32)
 	for i, h := range w.order[1:] {
@@ -150,7 +149,7 @@ func (w *World) admit(first *host, until time.Duration) error {
 		if i%1000 == 0 {
 			items = append(items, fleet.Item{Command: fleet.PutToken{ID: token, TokenKind: fleet.TokenJoin, Hash: hash, Uses: 1000, NotAfter: began.Add(time.Hour)}})
 		}
-		items = append(items, fleet.Item{Command: fleet.AdmitHost{Token: token, SecretHash: hash, Host: admission(h)}})
+		items = append(items, fleet.Item{Command: fleet.AdmitHost{Token: token, SecretHash: hash, Host: h.admission()}})
 	}
 	for len(items) > 0 {
 		n := min(len(items), 256)

@@ -38,7 +38,7 @@ func (c *Checker) openSession(cmd fleet.OpenSession) {
 	}
 	h.zone = cmd.Zone
 	h.session++
-	h.reads, h.tooOld = max(cmd.Format, 1), false
+	h.reads, h.shunned = max(cmd.Format, 1), false
 	h.seq = 0
 	if cmd.Boot != h.boot {
 		h.boot, h.bootSession = cmd.Boot, h.session

@@ -137,7 +137,7 @@ func (c *Checker) apply(e *Entry, item *fleet.Item, result *fleet.Result) {
 		delete(c.model.voters, cmd.ID)
 	case fleet.RevokeCert:
 		if h := c.model.hosts[cmd.Host]; h != nil {
-			h.revoked = true
+			h.revoked, h.shunned = true, true
 		}
 	case fleet.Prune:
 		c.prune(cmd, e.After)

@@ -67,7 +67,7 @@ type host struct {
 	boot        string
 	session     uint64
 	reads       int  // format, by its session
-	tooOld      bool // its agent is refused, for it reads less than the fleet's format
+	shunned     bool // nobody talks to it since it was revoked, or refused for its age
 	bootSession uint64
 	seq         uint64
 	capacity    fleet.Resources

@@ -44,7 +44,7 @@ func (c *Checker) TooOld(id fleet.HostID, reads int) {
 		return fmt.Sprintf("an agent of %s that reads format %d was refused, and the fleet is at %d", id, reads, c.model.format)
 	})
 	if h := c.model.hosts[id]; h != nil {
-		h.tooOld = true
+		h.shunned = true
 	}
 }
 

@@ -72,6 +72,9 @@ func (c *Checker) Wiped(voter fleet.RaftID) { c.log.wiped[voter] = true }
 // before, since what was accepted last may not have been on its disk.
 func (c *Checker) FrameAccepted(on Machine, n, epoch, index uint64) {
 	key, at := session{on.Host, n}, order{epoch, index}
+	if h := c.model.hosts[on.Host]; h != nil && !h.revoked {
+		h.shunned = false
+	}
 	last, known := c.frames[key]
 	c.hold(newestIntent, !known || !at.before(last), func() string {
 		return fmt.Sprintf("%s accepts epoch %d index %d in session %d, after epoch %d index %d", on.Host, epoch, index, n, last.epoch, last.index)

@@ -83,14 +83,14 @@ func (c *Checker) uncaused(r *remains, s *Signal) string {
 // notCutOff says why onDisconnect is no cause. The shortest time that the
 // service ever had counts: the host may not have heard of a longer one. Where a
 // fault touches a host, though it is linked, nobody knows what it hears, and
-// where nobody leads no session opens: such spells count as silence. An agent that is
-// too old for a session hears nobody.
+// where nobody leads no session opens: such spells count as silence. Nobody talks to a
+// host whose certificate was revoked, or whose agent is too old.
 func (c *Checker) notCutOff(t *task) string {
 	if t.service == nil || t.service.cutOff == 0 {
 		return "the fleet wants it to run here, and its onDisconnect is to keep it"
 	}
-	if t.host.tooOld {
-		return "" // nobody tells it anything
+	if t.host.shunned {
+		return "" // nobody talks to it
 	}
 	after := time.Duration(t.service.cutOff)*time.Millisecond - cutEarly
 	unheard := c.around(t.host.id).unheard.with(c.unled)

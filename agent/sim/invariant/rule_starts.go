@@ -55,8 +55,8 @@ func (c *Checker) starts(s *service, revision fleet.RevisionID, planned uint64) 
 }
 
 // runUnheard lists the tasks of a stop-after service whose containers run on hosts
-// that the fleet calls silent or lost, though their agents could have ended them. It
-// could not where its machine or agent did not go on, or a fault kept it from acting;
+// that the fleet calls silent or lost, though their agents could have ended them. Who was
+// asked to stop is waited for no longer than elsewhere. An agent could not where its machine or agent did not go on, or a fault kept it from acting;
 // nor is it to where the fleet's clock jumped or the service's onDisconnect changed.
 func (c *Checker) runUnheard(s *service) (running []fleet.TaskID) {
 	for _, h := range c.model.hosts {
@@ -70,7 +70,7 @@ func (c *Checker) runUnheard(s *service) (running []fleet.TaskID) {
 			continue
 		}
 		for _, t := range h.held {
-			if t.service == s && t.cause != fleet.CauseOperator && c.runsAnywhere(t) {
+			if t.service == s && (t.toRun || t.cause == fleet.CauseHostLost) && c.runsAnywhere(t) {
 				running = append(running, t.id)
 			}
 		}

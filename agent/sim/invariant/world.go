@@ -167,10 +167,14 @@ func (c *Checker) heard(id fleet.HostID) bool {
 
 // calm reports whether a host has been up, heard by a majority of voters and
 // untouched by faults for a while, with a leader that commits: without one no
-// session opens, and so no stream shows a sign of life.
+// session opens, and so no stream shows a sign of life. Nobody talks to a host whose
+// certificate was revoked, or whose agent is too old.
 func (c *Checker) calm(id fleet.HostID, d time.Duration) bool {
 	w := c.world[id]
 	since := c.now() - d
+	if h := c.model.hosts[id]; h != nil && h.shunned {
+		return false // nobody talks to it
+	}
 	return w != nil && w.condition == virtual.Up && w.since <= since &&
 		2*w.voters > w.of && w.heardBy <= since &&
 		!w.activeFaults && w.faults <= since && !c.allFaulty && c.calmFrom <= since &&
@@ -180,7 +184,7 @@ func (c *Checker) calm(id fleet.HostID, d time.Duration) bool {
 // falseDeath says that a host that has been calm for ten seconds is not declared
 // silent or lost, unless its certificate was revoked or its agent is too old. Source: cmd/skein/DESIGN.md "Silence".
 func (c *Checker) falseDeath(h *host, what string) {
-	c.hold(noFalseDeath, h.revoked || h.tooOld || !c.calm(h.id, calmFor), func() string {
+	c.hold(noFalseDeath, !c.calm(h.id, calmFor), func() string {
 		return fmt.Sprintf("%s was declared %s, and has been up, heard by a majority of voters and untouched for %s", h.name, what, calmFor)
 	})
 }

@@ -60,6 +60,7 @@ type Rules struct {
 	WipedMayVote          bool // a wiped disk comes back empty under its old id
 	ForgetVote            bool // term and vote are not written down
 	TermsIgnored          bool // a stale leader is obeyed, and goes on
+	SnapshotBehind        bool // a snapshot lacks what its last entry did
 	GateIgnored           bool // what the fleet's format does not have yet is proposed
 }
 

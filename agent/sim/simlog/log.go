@@ -59,6 +59,7 @@ func (l *Log) Open(id fleet.RaftID, d *Disk, run *virtual.Run) (*Node, error) {
 	if err != nil {
 		return nil, fmt.Errorf("open raft as %s: %w", id, err)
 	}
+	d.settle()
 	state, err := d.snap.open(l.reads(id))
 	if err != nil {
 		return nil, fmt.Errorf("open raft as %s: %w: %w", id, ErrUnreadable, err)

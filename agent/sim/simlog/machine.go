@@ -12,6 +12,7 @@ import (
 // machine is the State of one voter.
 type machine struct {
 	state       *fleet.State // never changed: each entry makes another
+	before      *fleet.State // the last entry
 	applied     uint64
 	applying    bool
 	subscribers []func(index uint64, t fleet.ChangeSet)
@@ -88,7 +89,7 @@ func (n *Node) apply(e *entry) {
 	if !known {
 		p = m.apply(e)
 	}
-	m.state, m.applied = p.state, e.index
+	m.before, m.state, m.applied = m.state, p.state, e.index
 	if first {
 		if l.cfg.Shared {
 			l.past.add(e.index, p)
@@ -162,6 +163,9 @@ func (n *Node) snapshot() {
 		return
 	}
 	s := &snapshot{index: index, state: n.machine.state}
+	if n.log.cfg.Rules.SnapshotBehind && n.machine.before != nil {
+		s.state = n.machine.before
+	}
 	s.term, _ = n.entries.term(index)
 	for _, c := range n.configs {
 		if c.index <= index {

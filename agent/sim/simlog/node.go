@@ -59,9 +59,8 @@ type config struct {
 	members []Member
 }
 
-// newNode takes up what is on the disk.
+// newNode takes up what is on the disk, whose snapshot has been read.
 func newNode(l *Log, id fleet.RaftID, d *Disk, run *virtual.Run, state *fleet.State) *Node {
-	d.settle()
 	n := &Node{
 		log: l, id: id, host: id.Host(), disk: d, life: run, reads: l.reads(id),
 		term: d.term, vote: d.vote, entries: d.log.clone(), snap: d.snap, durable: d.log.last(), lost: l.time.Now(),
