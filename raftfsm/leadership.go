@@ -24,6 +24,10 @@ type leadership struct {
 	// it leads. It ends when a quorum confirms this node, or it steps down.
 	doubted atomic.Bool
 
+	// lastLed is when this node stopped leading, or was opened; the forwarder's own.
+	lastLed    time.Time
+	leaderless atomic.Int64 // nanoseconds: see Leaderless
+
 	mu     sync.Mutex
 	heads  []chan bool
 	shaken chan struct{} // closed when a doubt begins; nil until asked for
@@ -93,12 +97,14 @@ func (l *leadership) close() {
 // followLeadership runs until the node stops.
 func (n *Node) followLeadership() {
 	defer n.leading.close()
+	n.leading.lastLed = time.Now()
 	for {
 		select {
 		case leads := <-n.leading.changes:
 			if !n.cutOff() {
 				n.leading.doubted.Store(false) // elected anew, or not leading at all
 			}
+			n.noteTurn(leads)
 			n.leading.tell(leads && n.IsLeader())
 			if leads {
 				n.cfg.Log.Info("leadership gained", "term", n.Term())
@@ -111,6 +117,24 @@ func (n *Node) followLeadership() {
 		}
 	}
 }
+
+// noteTurn measures how long this node was without a leader, before anybody hears
+// that it leads.
+func (n *Node) noteTurn(leads bool) {
+	if !leads {
+		n.leading.lastLed = time.Now()
+		return
+	}
+	heard := n.raft.LastContact()
+	if n.leading.lastLed.After(heard) {
+		heard = n.leading.lastLed
+	}
+	n.leading.leaderless.Store(int64(time.Since(heard)))
+}
+
+// Leaderless is how long this node had heard no leader when it last became one:
+// since it heard one, led itself, or was opened.
+func (n *Node) Leaderless() time.Duration { return time.Duration(n.leading.leaderless.Load()) }
 
 // doubt takes leadership away from a node whose log stalls or has failed. It
 // waits for nothing.

@@ -19,6 +19,8 @@ const (
 	CodeMassSilence  = "mass-silence"           // hosts are silenced one by one
 	CodePowerReturn  = "power-returned"         // most hosts have just booted
 	CodeFlapping     = "host-flapping"          // a host comes and goes
+	CodeAgentDown    = "agent-down"             // a host's machine answers, its agent does not
+	CodeAgentBack    = "agent-back"             // an end
 	CodeClock        = "clock-differs"          // the leader's clock is off
 	CodeSteady       = "steady-state"           // an end: the service is as it should be
 	CodeSilenceOver  = "silence-within-bounds"  // an end of the three about silence
@@ -29,7 +31,7 @@ const (
 // must mend, then what keeps back work, then what passes by itself.
 var telling = []string{
 	CodeRefused, CodeLeaderCutOff, CodeClock, CodeStuck, CodeNoHost, CodeMassSilence, CodePowerReturn, CodeTasksCutOff, CodeBackOff,
-	CodeFlapping, CodeStarting,
+	CodeFlapping, CodeAgentDown, CodeStarting,
 }
 
 // rank is a code's place among those that are telling. One that is not known, of a

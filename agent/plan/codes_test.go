@@ -11,7 +11,7 @@ import (
 )
 
 // ends are the codes that only end a condition: none stands.
-var ends = []string{CodeSteady, CodeSilenceOver, CodeClockAgrees}
+var ends = []string{CodeSteady, CodeSilenceOver, CodeClockAgrees, CodeAgentBack}
 
 func TestEveryCodeThatStandsIsRanked(t *testing.T) {
 	file, err := parser.ParseFile(token.NewFileSet(), "codes.go", nil, 0)

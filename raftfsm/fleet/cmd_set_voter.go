@@ -35,7 +35,11 @@ func (c SetVoter) apply(s *State, x *applyContext) ([]string, error) {
 	} else if err := s.checkPhase(c, old); err != nil {
 		return nil, err
 	}
-	s.putVoter(x, Voter{ID: c.ID, Host: host.ID, Phase: c.Phase, Since: x.now})
+	next := Voter{ID: c.ID, Host: host.ID, Phase: c.Phase, Since: x.now}
+	if old != nil {
+		next.LeadsSince = old.LeadsSince
+	}
+	s.putVoter(x, next)
 	s.recordEvent(x, Event{By: "keeper", Code: "voter-" + c.Phase.String(), Subject: subjectOf(host),
 		Message: fmt.Sprintf("voter %s is %s", host.Name, c.Phase)})
 	return nil, nil

@@ -402,6 +402,9 @@ func (g *scenario) fleetCommand() fleet.Command {
 func (g *scenario) voterCommand() fleet.Command {
 	for v := range g.Voters() {
 		if g.IntN(4) == 0 {
+			if v.Phase == fleet.VoterVoting && g.IntN(4) == 0 {
+				return fleet.NoteLeader{ID: v.ID, LeaderlessMs: int64(g.IntN(20_000))}
+			}
 			if v.Phase == fleet.VoterRetiring {
 				return fleet.RemoveVoter{ID: v.ID}
 			}

@@ -45,6 +45,7 @@ const (
 	KindFinishEffect    Kind = 34
 	KindWithdrawEffect  Kind = 35
 	KindPutGoals        Kind = 36
+	KindNoteLeader      Kind = 37
 )
 
 // kindEntry is what the codec must know of a kind.
@@ -85,6 +86,7 @@ var registry = map[Kind]kindEntry{
 	KindPrune:           command[Prune]("prune"),
 	KindReplaceTasks:    command[ReplaceTasks]("replace-tasks"),
 	KindPlaceTasks:      command[PlaceTasks]("place-tasks"),
+	KindNoteLeader:      command[NoteLeader]("note-leader"),
 	KindIntendEffect:    command[IntendEffect]("intend-effect"),
 	KindHandEffect:      command[HandEffect]("hand-effect"),
 	KindFinishEffect:    command[FinishEffect]("finish-effect"),

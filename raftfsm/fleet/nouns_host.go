@@ -118,4 +118,5 @@ type Voter struct {
 	Host        HostID     `cbor:"3,keyasint"`
 	Phase       VoterPhase `cbor:"4,keyasint"`
 	Since       Time       `cbor:"5,keyasint"`
+	LeadsSince  Time       `cbor:"6,keyasint,omitempty"` // when it was last noted as a leader that another had not been: see NoteLeader
 }

@@ -65,6 +65,9 @@ type Input struct {
 	Starved  func(fleet.HostID) bool // whether a host is late by its own measure
 	Installs map[fleet.RaftID]int    // snapshots each was sent in the last 10 minutes
 	Leaving  bool                    // this agent stops, or its own disk is in trouble
+	// Leaderless is how long Self had heard no leader when it became one; 0 where it
+	// is not known.
+	Leaderless time.Duration
 }
 
 // Member is a line of the Raft configuration.
@@ -100,6 +103,9 @@ type Memory struct {
 	Avoid map[fleet.HostID]fleet.Time
 	// Troubles are how often voters' disks were in trouble of late.
 	Troubles map[fleet.RaftID]Trouble
+	// Led is when State had noted that this node leads, as the term began; nil before
+	// its first step.
+	Led *fleet.Time
 }
 
 // Trouble is the share of time in which a voter said that its disk is in trouble,
@@ -183,6 +189,7 @@ func Step(now fleet.Time, in Input, memory Memory) (Plan, Memory) {
 		s.replaced, // voters that have a replacement, or are too many, retire
 		s.pick,     // hosts become learners
 		s.raise,    // the fleet's format follows its agents
+		s.note,     // who leads is said where another led before, or nobody for long
 	} {
 		if rule() {
 			return s.plan, s.memory
@@ -207,7 +214,13 @@ type step struct {
 func newStep(now fleet.Time, in Input, old Memory) *step {
 	s := &step{
 		Input: in, now: now, rows: slices.Collect(in.State.Voters()), members: map[fleet.RaftID]bool{}, target: Target(in.State),
-		memory: Memory{Near: map[fleet.RaftID]fleet.Time{}, Avoid: map[fleet.HostID]fleet.Time{}, Troubles: map[fleet.RaftID]Trouble{}},
+		memory: Memory{Near: map[fleet.RaftID]fleet.Time{}, Avoid: map[fleet.HostID]fleet.Time{}, Troubles: map[fleet.RaftID]Trouble{}, Led: old.Led},
+	}
+	if s.memory.Led == nil {
+		s.memory.Led = new(fleet.Time)
+		if v := in.State.Voter(in.Self); v != nil {
+			*s.memory.Led = v.LeadsSince
+		}
 	}
 	for _, m := range in.Members {
 		s.members[m.ID] = m.Voting

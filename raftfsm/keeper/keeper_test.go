@@ -578,3 +578,36 @@ func (w *world) heal() {
 		}
 	}
 }
+
+// news are the events of who leads, in their order.
+func (w *world) news() (list []string) {
+	for e := range w.state.EventsAfter(0) {
+		if e.Code == "leader-changed" || e.Code == "quorum-back" {
+			list = append(list, e.Code+": "+e.Message)
+		}
+	}
+	return list
+}
+
+func TestWhoLeadsIsNotedOnceATerm(t *testing.T) {
+	w := newWorld(t, "a", "b", "c")
+	w.run(time.Minute)
+	for _, term := range []struct {
+		leader int
+		alone  time.Duration
+	}{
+		{1, time.Second}, // again: no news
+		{2, 1500 * time.Millisecond},
+		{2, 40 * time.Second},
+	} {
+		w.leader, w.alone, w.memory = id(term.leader), term.alone, keeper.Memory{}
+		w.run(2 * time.Minute)
+	}
+	want := []string{
+		"leader-changed: h2 leads, after h1",
+		"quorum-back: h2 leads; for 40s no leader was elected, and nothing that needs one was done",
+	}
+	if got := w.news(); !slices.Equal(got, want) {
+		t.Errorf("got %q, want %q", got, want)
+	}
+}

@@ -246,6 +246,18 @@ func (s *step) raise() bool {
 	return false
 }
 
+// note has State record that this node leads, once a term, where there is news in it.
+func (s *step) note() bool {
+	self, last := s.State.Voter(s.Self), s.State.LastLeader()
+	switch {
+	case self == nil || self.Phase != fleet.VoterVoting || self.LeadsSince != *s.memory.Led:
+		return false // it may not, or has been noted in this term
+	case last == self && s.Leaderless < fleet.QuorumLostAfter:
+		return false
+	}
+	return s.intend(fleet.NoteLeader{ID: s.Self, LeaderlessMs: s.Leaderless.Milliseconds()}, "")
+}
+
 // candidate is the host to become a voter next, or nil: in the zone with fewest
 // voters, then the longest in its present life, then by id.
 func (s *step) candidate() (best *fleet.Host) {

@@ -19,6 +19,8 @@ type Log interface {
 	Trouble() error
 	// SnapshotInstalls is how many snapshots a voter was sent in the last 10 minutes.
 	SnapshotInstalls(id fleet.RaftID) int
+	// Leaderless is how long this node had heard no leader when it became one.
+	Leaderless() time.Duration
 	// Members is the Raft configuration.
 	Members() ([]Member, error)
 
@@ -104,7 +106,7 @@ func (k *Keeper) input() Input {
 	}
 	in := Input{
 		State: k.Log.State(), Self: k.Log.ID(), Commit: k.Log.CommitIndex(), Members: members, Starved: k.Starved,
-		Installs: map[fleet.RaftID]int{}, Leaving: k.Log.Trouble() != nil,
+		Installs: map[fleet.RaftID]int{}, Leaving: k.Log.Trouble() != nil, Leaderless: k.Log.Leaderless(),
 	}
 	for row := range in.State.Voters() {
 		in.Installs[row.ID] = k.Log.SnapshotInstalls(row.ID)

@@ -50,6 +50,8 @@ func (l *live) CommitIndex() uint64 {
 
 func (l *live) Trouble() error { return nil }
 
+func (l *live) Leaderless() time.Duration { return 0 }
+
 func (l *live) SnapshotInstalls(fleet.RaftID) int { return 0 }
 
 func (l *live) Members() ([]keeper.Member, error) {

@@ -28,6 +28,7 @@ type world struct {
 	// knobs
 	starved  map[fleet.HostID]bool
 	leaving  bool
+	alone    time.Duration // how long the leader had heard no other when it became it
 	installs map[fleet.RaftID]int
 
 	trace  []string // what happened, without repetitions in a row
@@ -64,6 +65,7 @@ func newWorld(t testing.TB, zones ...string) *world {
 		SealedKeys: fleet.SealedKeys{Version: 1, CA: []byte("s"), Gossip: []byte("s")}, Host: admission(1, zones[0]),
 	})
 	w.do(fleet.PutToken{ID: "t", TokenKind: fleet.TokenJoin, Hash: make([]byte, 32), Uses: 1000, NotAfter: 4_000_000_000_000})
+	w.do(fleet.NoteLeader{ID: first})
 	w.config[first], w.used[first] = true, true
 	w.hosts[id(1)] = &machine{up: true, holds: first}
 	w.ready(1)
@@ -165,7 +167,7 @@ func (w *world) self() fleet.RaftID { return w.hosts[w.leader].holds }
 func (w *world) input() keeper.Input {
 	in := keeper.Input{
 		State: w.state, Self: w.self(), Commit: w.commit(), Answers: map[fleet.RaftID]keeper.Answer{},
-		Starved: func(id fleet.HostID) bool { return w.starved[id] }, Installs: w.installs, Leaving: w.leaving,
+		Starved: func(id fleet.HostID) bool { return w.starved[id] }, Installs: w.installs, Leaving: w.leaving, Leaderless: w.alone,
 	}
 	for _, rid := range slices.Sorted(maps.Keys(w.config)) {
 		in.Members = append(in.Members, keeper.Member{ID: rid, Voting: w.config[rid]})

@@ -35,14 +35,41 @@ func (p *planner) heardFor(host *fleet.Host, liveness plan.HostLiveness) time.Du
 	return min(liveness.For, p.in.Now.Sub(max(host.SilentSince, host.Session.Since)))
 }
 
-// explainFlaps says why a host that comes and goes is not believed yet, and
-// clears that once it is back or lost.
-func (p *planner) explainFlaps(host *fleet.Host) {
+// explain says why a host that comes and goes is not believed yet, and that the agent
+// of one that is there does not answer. It clears that once the cause has ended.
+func (p *planner) explain(host *fleet.Host, liveness plan.HostLiveness) {
 	subject := fleet.HostSubject(host.ID)
-	if host.State != fleet.HostSilent || host.Flaps == 0 {
+	row := p.in.State.Condition(subject, By)
+	down := row != nil && row.Code == plan.CodeAgentDown
+	switch {
+	case host.State == fleet.HostSilent && host.Flaps > 0:
+		p.explainFlaps(host, subject)
+	case host.State != fleet.HostReady:
 		p.out.ClearCondition(p.in, By, subject)
-		return
+	case liveness.Liveness == plan.LivenessRefused && !down:
+		if p.refused(host, liveness) >= AgentNews && !p.gone(host, liveness) {
+			p.out.SetCondition(p.in, By, fleet.PutCondition{Subject: subject, Code: plan.CodeAgentDown, Message: fmt.Sprintf(
+				"the agent of %s refuses connections and its machine answers: its tasks run on, and are replaced after %s of this",
+				host.Name, p.agentDownAfter())})
+		}
+	case liveness.Liveness == plan.LivenessAlive && down:
+		if left := AgentNews - p.answersFor(host, liveness); left > 0 {
+			p.out.WakeAt(p.in.Now.Add(left), subject)
+			return
+		}
+		p.out.EndCondition(p.in, By, fleet.PutCondition{Subject: subject, Code: plan.CodeAgentBack, Message: fmt.Sprintf(
+			"the agent of %s answers again", host.Name)})
+	case !down:
+		p.out.ClearCondition(p.in, By, subject)
 	}
+}
+
+// answersFor is how long a host's agent has answered in its present session.
+func (p *planner) answersFor(host *fleet.Host, liveness plan.HostLiveness) time.Duration {
+	return min(liveness.For, p.in.Now.Sub(host.Session.Since))
+}
+
+func (p *planner) explainFlaps(host *fleet.Host, subject fleet.Subject) {
 	p.out.SetCondition(p.in, By, fleet.PutCondition{Subject: subject, Code: plan.CodeFlapping, Message: fmt.Sprintf(
 		"%s comes and goes: %s within %s of its return, so it is not believed back until it is heard for %s without a break",
 		host.Name, times(host.Flaps), FlapWindow, returnAfter(host))})

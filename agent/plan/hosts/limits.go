@@ -32,6 +32,10 @@ const (
 	ReturnFlapping = 15 * time.Second
 	ReturnMost     = 2 * time.Minute
 	FlapWindow     = 5 * time.Minute
+	// AgentNews is how long an agent must refuse connections, or answer again, for
+	// people to hear of it: longer than any restart, so that an agent which comes and
+	// goes is no event each time.
+	AgentNews = 10 * time.Second
 	// MaxProbes bounds the probes asked for in one pass; the rest is asked for
 	// AskAgain later. Three witnesses each: 200 dials in flight.
 	MaxProbes = 64

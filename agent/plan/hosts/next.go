@@ -45,7 +45,7 @@ type planner struct {
 
 func (p *planner) visit(host *fleet.Host) {
 	liveness := p.in.Liveness.Of(host.ID)
-	p.explainFlaps(host)
+	p.explain(host, liveness)
 	switch host.State {
 	case fleet.HostReady:
 		p.ready(host, liveness)
@@ -67,7 +67,11 @@ func (p *planner) ready(host *fleet.Host, liveness plan.HostLiveness) {
 	case p.gone(host, liveness):
 		p.silence = append(p.silence, host)
 	case liveness.Liveness == plan.LivenessRefused:
-		p.out.WakeAt(p.in.Now.Add(p.agentDownAfter()-p.refused(host, liveness)), fleet.HostSubject(host.ID))
+		after := p.agentDownAfter()
+		if refused := p.refused(host, liveness); refused < AgentNews {
+			after = min(after, AgentNews)
+		}
+		p.out.WakeAt(p.in.Now.Add(after-p.refused(host, liveness)), fleet.HostSubject(host.ID))
 	}
 }
 

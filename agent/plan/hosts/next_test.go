@@ -2,10 +2,12 @@ package hosts_test
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 	"time"
 
+	"skein/agent/plan"
 	"skein/agent/plan/hosts"
 	"skein/agent/plan/plantest"
 	"skein/raftfsm/fleet"
@@ -58,6 +60,11 @@ func TestNext(t *testing.T) {
 		},
 		"a refused agent is given time": {
 			given: "h1:; h2 seen=refused/9m59s:; h3:",
+			want: "wait host:h2 agent-down: the agent of h2 refuses connections and its machine answers: " +
+				"its tasks run on, and are replaced after 10m0s of this",
+		},
+		"one that just restarts is no news": {
+			given: "h1:; h2 seen=refused/9s:; h3:",
 			want:  "nothing",
 		},
 		"a refused agent counts as silent after agentDownAfter": {
@@ -215,7 +222,7 @@ func TestAPowerReturnOfALargeFleetIsSeen(t *testing.T) {
 func TestReasonsAndWakes(t *testing.T) {
 	w := plantest.Parse(t, "h1:; h2 seen=silent/812ms:; h3 seen=refused/9m:; h4 seen=suspect:")
 	p := hosts.Next(w.Input())
-	if got, want := p.Items[0].Reason, "h2 went silent: no byte for 812ms, and no witness reached it"; got != want {
+	if got, want := p.Items[len(p.Items)-1].Reason, "h2 went silent: no byte for 812ms, and no witness reached it"; got != want {
 		t.Errorf("reason is %q, want %q", got, want)
 	}
 	wakes := map[string]time.Duration{}
@@ -224,5 +231,46 @@ func TestReasonsAndWakes(t *testing.T) {
 	}
 	if wakes["host:h3"] != time.Minute || wakes["host:h4"] != hosts.AskAgain {
 		t.Errorf("wakes are %v, want host:h3 in 1m and host:h4 in %v", wakes, hosts.AskAgain)
+	}
+}
+
+// An agent that is down for good and back is two events, and one that comes and goes
+// within AgentNews is none.
+func TestAnAgentThatIsDownIsSaidOnceAndItsReturnToo(t *testing.T) {
+	w := plantest.Parse(t, "h1:; h2:; h3:")
+	see := func(liveness plan.Liveness, held time.Duration) {
+		t.Helper()
+		w.Wait(held)
+		w.Liveness.Hosts["h2"] = plan.HostLiveness{Liveness: liveness, For: held, Session: w.State.Host("h2").Session.N}
+		w.Apply(hosts.Next(w.Input()).Items...)
+	}
+	down := func() bool { return w.State.Condition(fleet.HostSubject("h2"), hosts.By) != nil }
+	for range 5 {
+		see(plan.LivenessRefused, 8*time.Second)
+		see(plan.LivenessAlive, 5*time.Second)
+	}
+	if down() {
+		t.Error("an agent that comes and goes stands as down")
+	}
+	for range 3 { // down for good, with a try in between that does not last
+		see(plan.LivenessRefused, 30*time.Second)
+		see(plan.LivenessAlive, 5*time.Second)
+	}
+	if !down() {
+		t.Error("an agent that answered for 5 s stands as back")
+	}
+	see(plan.LivenessAlive, 20*time.Second)
+	see(plan.LivenessAlive, 30*time.Second)
+	if down() {
+		t.Error("an agent that answers stands as down")
+	}
+	var codes []string
+	for e := range w.State.EventsAfter(0) {
+		if e.Subject == fleet.HostSubject("h2") && strings.HasPrefix(e.Code, "agent-") {
+			codes = append(codes, e.Code)
+		}
+	}
+	if want := []string{plan.CodeAgentDown, plan.CodeAgentBack}; !slices.Equal(codes, want) {
+		t.Errorf("events %v, want %v", codes, want)
 	}
 }
