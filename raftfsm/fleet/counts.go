@@ -33,8 +33,22 @@ func (t taskCounts) toRun() int { return int(t.pending + t.running) }
 
 func (t taskCounts) total() int { return int(t.pending + t.running + t.stopping) }
 
-// taskCountsAt is what one task counts at a time.
+// taskCountsAt is what one task counts at a time. Of most tasks nothing has to be
+// looked up for it.
 func (s *State) taskCountsAt(t *Task, now Time) taskCounts {
+	if t.Desired != TaskRunning || t.Last != TaskRunning {
+		return t.countsAt(now, false, nil)
+	}
+	var v *Service
+	if t.Health == HealthUnhealthy {
+		v = s.Service(t.Service)
+	}
+	return t.countsAt(now, s.TaskDef(t.TaskDef).Checked(), v)
+}
+
+// countsAt is what the task counts at a time. Of a task that runs, checked is whether
+// its definition has a health check, and v its service; nil for none.
+func (t *Task) countsAt(now Time, checked bool, v *Service) taskCounts {
 	switch {
 	case t.Stopped():
 		return taskCounts{}
@@ -47,18 +61,18 @@ func (s *State) taskCountsAt(t *Task, now Time) taskCounts {
 	if t.Health == HealthHealthy {
 		n.healthy = 1
 	}
-	switch checked := s.TaskDef(t.TaskDef).Checked(); {
+	switch {
 	case checked && t.Health == HealthHealthy, !checked && now >= t.StartedAt.Add(HealthySettle):
 		n.serving = 1
-	case checked && t.Health == HealthUnhealthy && now >= s.graceEnds(t):
+	case checked && t.Health == HealthUnhealthy && now >= t.graceEnds(v):
 		n.failing = 1
 	}
 	return n
 }
 
 // graceEnds is when an unhealthy task of a service may be replaced.
-func (s *State) graceEnds(t *Task) Time {
-	if v := s.Service(t.Service); v != nil {
+func (t *Task) graceEnds(v *Service) Time {
+	if v != nil {
 		return t.StartedAt + Time(v.GraceS)*1000
 	}
 	return t.StartedAt

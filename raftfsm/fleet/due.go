@@ -59,16 +59,29 @@ func (s *State) taskDeadline(t *Task) deadline {
 	if t == nil || t.Service == "" || t.Desired != TaskRunning || t.Last != TaskRunning {
 		return deadline{}
 	}
-	at := Time(0)
-	if !s.TaskDef(t.TaskDef).Checked() {
-		at = t.StartedAt.Add(HealthySettle)
-	} else if service := s.Service(t.Service); t.Health == HealthUnhealthy && service != nil && service.GraceS > 0 {
-		at = t.StartedAt + Time(service.GraceS)*1000
+	var v *Service
+	if t.Health == HealthUnhealthy {
+		v = s.Service(t.Service)
 	}
+	at := t.dueAt(s.TaskDef(t.TaskDef).Checked(), v)
 	if at == 0 {
 		return deadline{}
 	}
 	return deadline{at, ServiceSubject(t.Service), t.ID}
+}
+
+// dueAt is the time of the task's deadline, or 0. checked is whether its definition
+// has a health check, and v its service; nil for none.
+func (t *Task) dueAt(checked bool, v *Service) Time {
+	switch {
+	case t.Service == "" || t.Desired != TaskRunning || t.Last != TaskRunning:
+		return 0
+	case !checked:
+		return t.StartedAt.Add(HealthySettle)
+	case t.Health == HealthUnhealthy && v != nil && v.GraceS > 0:
+		return t.StartedAt + Time(v.GraceS)*1000
+	}
+	return 0
 }
 
 func (s *State) dueHost(old, h *Host) {

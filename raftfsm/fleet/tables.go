@@ -56,7 +56,7 @@ func init() {
 			key: itemOfRevision, check: (*State).checkRevision,
 		}),
 		mapNoun(TableTasks, func(t *tables) **btree.Map[TaskID, *Task] { return &t.tasks }, hooks[Task, TaskID]{
-			key: func(t *Task) TaskID { return t.ID }, check: (*State).checkTaskRow, index: func(s *State, t *Task) { s.indexTask(nil, t) },
+			key: func(t *Task) TaskID { return t.ID }, check: (*State).checkTaskRow, indexAll: (*State).indexTasks,
 			share: (*sharedTexts).shareTask,
 		}),
 		mapNoun(TableTokens, func(t *tables) **btree.Map[TokenID, *Token] { return &t.tokens }, hooks[Token, TokenID]{
@@ -100,7 +100,9 @@ type hooks[R, K any] struct {
 	key   func(*R) K
 	check func(*State, *violations, *R)
 	index func(*State, *R)
-	share func(*sharedTexts, *R) // makes the texts of a row that is read those of other rows
+	// indexAll puts all rows into the indices, where that is quicker than one by one.
+	indexAll func(*State)
+	share    func(*sharedTexts, *R) // makes the texts of a row that is read those of other rows
 }
 
 // mapNoun describes a table of rows by their key.
@@ -163,6 +165,7 @@ func rowNoun[R, K any](table Table, h hooks[R, K], scan func(*State, func(*R) bo
 	if h.check != nil {
 		n.check = func(s *State, b *violations) { each(s, func(row *R) { h.check(s, b, row) }) }
 	}
+	n.index = h.indexAll
 	if h.index != nil {
 		n.index = func(s *State) { each(s, func(row *R) { h.index(s, row) }) }
 	}
