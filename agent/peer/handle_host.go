@@ -55,7 +55,7 @@ func (p *Port) openSession(c *call) (any, error) {
 	if h == nil || st.Fleet() == nil {
 		return nil, fmt.Errorf("session of %s: %w", open.Host, ErrBehind)
 	}
-	if err := open.CheckFormat(st); err != nil {
+	if err = open.CheckFormat(st); err != nil {
 		return nil, err
 	}
 	if !open.SameMachine(h) {

@@ -22,7 +22,7 @@ func (l *Lab) Upgrade(ctx context.Context, name, program string) error {
 		if err != nil {
 			return err
 		}
-		if err := linkTo(foldersOf(s.Dir, name).agent, kept); err != nil {
+		if err = linkTo(foldersOf(s.Dir, name).agent, kept); err != nil {
 			return err
 		}
 		_, err = l.ask(ctx, host, request{Op: opKill, Service: agentService})
