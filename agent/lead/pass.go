@@ -28,6 +28,15 @@ func Planners() []Planner {
 	}
 }
 
+// Names are what commands of the loop and of its planners carry, see Planner.By.
+func Names() []string {
+	names := []string{By}
+	for _, p := range Planners() {
+		names = append(names, p.By)
+	}
+	return names
+}
+
 // By names the loop itself in decisions and waits.
 const By = "leader"
 

@@ -1,6 +1,7 @@
 package sim
 
 import (
+	"slices"
 	"time"
 
 	"skein/agent/lead"
@@ -52,6 +53,9 @@ func (s *Stats) committed(w *World, c simlog.Commit) {
 	}
 }
 
+// planners are the names of those who decide.
+var planners = lead.Names()
+
 func (s *Stats) count(w *World, item fleet.Item) {
 	switch c := item.Command.(type) {
 	case fleet.Prune:
@@ -77,8 +81,7 @@ func (s *Stats) count(w *World, item fleet.Item) {
 	case fleet.ExpireTasks:
 		w.sometimes("tasks of a lost host are declared stopped")
 	}
-	switch item.By {
-	case "hosts", "service", "placement", lead.By:
+	if slices.Contains(planners, item.By) {
 		s.Planned++
 	}
 }

@@ -45,6 +45,5 @@ func (c MarkTaskDef) apply(s *State, x *applyContext) ([]string, error) {
 }
 
 func init() {
-	registry[KindMarkTaskDef] = command[MarkTaskDef]("mark-taskdef")
-	kindFormats[KindMarkTaskDef] = 2
+	registry[KindMarkTaskDef] = command[MarkTaskDef]("mark-taskdef", 2)
 }

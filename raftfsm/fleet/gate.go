@@ -8,12 +8,9 @@ import (
 	"sync"
 )
 
-// kindFormats says since which format a kind may be proposed, for those that came
-// after the first. Fields that came later carry a tag: `since:"2"`.
-var kindFormats = map[Kind]int{}
-
 // Gate keeps commands and fields out of the log until the fleet's format is raised
-// to the one that brought them: a voter that does not know them stops there.
+// to the one that brought them: a voter that does not know them stops there. A kind
+// has its format in registry, a field that came after its kind in a tag: `since:"2"`.
 type Gate struct {
 	// Kinds replaces the formats of kinds; nil for those of this build.
 	Kinds map[Kind]int
@@ -22,11 +19,11 @@ type Gate struct {
 // Needs is the lowest format of a fleet at which a command may be proposed as it
 // is: that of its kind, or of the newest field that is set in it.
 func (g Gate) Needs(c Command) int {
-	kinds := g.Kinds
-	if kinds == nil {
-		kinds = kindFormats
+	since := registry[c.Kind()].since
+	if g.Kinds != nil {
+		since = g.Kinds[c.Kind()]
 	}
-	format := max(1, kinds[c.Kind()])
+	format := max(1, since)
 	if is, known := gatedCommands[reflect.TypeOf(c)]; is || !known {
 		format = max(format, fieldsNeed(reflect.ValueOf(c), false))
 	}

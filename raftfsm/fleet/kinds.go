@@ -6,8 +6,7 @@ import (
 	"slices"
 )
 
-// The kinds of command, by number in the log. To add one: the next number here,
-// a line in registry, a file with type, doc and apply.
+// The kinds of command, by number in the log. To add one, see DESIGN.md.
 const (
 	KindInitFleet       Kind = 1
 	KindPutToken        Kind = 2
@@ -48,56 +47,58 @@ const (
 	KindNoteLeader      Kind = 37
 )
 
-// kindEntry is what the codec must know of a kind.
+// kindEntry describes a kind. The codec, the gate of formats and what tells of commands
+// derive from it.
 type kindEntry struct {
 	name   string
+	since  int // the format of a fleet from which on it may be proposed
 	decode func(into func(any) error) (Command, error)
 }
 
 var registry = map[Kind]kindEntry{
-	KindInitFleet:       command[InitFleet]("init-fleet"),
-	KindPutToken:        command[PutToken]("put-token"),
-	KindDeleteToken:     command[DeleteToken]("delete-token"),
-	KindAdmitHost:       command[AdmitHost]("admit-host"),
-	KindOpenSession:     command[OpenSession]("open-session"),
-	KindSilenceHost:     command[SilenceHost]("silence-host"),
-	KindLoseHost:        command[LoseHost]("lose-host"),
-	KindReturnHost:      command[ReturnHost]("return-host"),
-	KindCordonHost:      command[CordonHost]("cordon-host"),
-	KindUncordonHost:    command[UncordonHost]("uncordon-host"),
-	KindForgetHost:      command[ForgetHost]("forget-host"),
-	KindRevokeCert:      command[RevokeCert]("revoke-cert"),
-	KindRegisterTaskDef: command[RegisterTaskDef]("register-taskdef"),
-	KindPutService:      command[PutService]("put-service"),
-	KindScaleService:    command[ScaleService]("scale-service"),
-	KindDeleteService:   command[DeleteService]("delete-service"),
-	KindRunTasks:        command[RunTasks]("run-tasks"),
-	KindCreateTasks:     command[CreateTasks]("create-tasks"),
-	KindAssignTasks:     command[AssignTasks]("assign-tasks"),
-	KindStopTasks:       command[StopTasks]("stop-tasks"),
-	KindReport:          command[Report]("report"),
-	KindExpireTasks:     command[ExpireTasks]("expire-tasks"),
-	KindSetVoter:        command[SetVoter]("set-voter"),
-	KindRemoveVoter:     command[RemoveVoter]("remove-voter"),
-	KindPutSealedKeys:   command[PutSealedKeys]("put-sealed-keys"),
-	KindPutSetting:      command[PutSetting]("put-setting"),
-	KindRaiseFormat:     command[RaiseFormat]("raise-format"),
-	KindPutCondition:    command[PutCondition]("put-condition"),
-	KindPrune:           command[Prune]("prune"),
-	KindReplaceTasks:    command[ReplaceTasks]("replace-tasks"),
-	KindPlaceTasks:      command[PlaceTasks]("place-tasks"),
-	KindNoteLeader:      command[NoteLeader]("note-leader"),
-	KindIntendEffect:    command[IntendEffect]("intend-effect"),
-	KindHandEffect:      command[HandEffect]("hand-effect"),
-	KindFinishEffect:    command[FinishEffect]("finish-effect"),
-	KindWithdrawEffect:  command[WithdrawEffect]("withdraw-effect"),
-	KindPutGoals:        command[PutGoals]("put-goals"),
+	KindInitFleet:       command[InitFleet]("init-fleet", 1),
+	KindPutToken:        command[PutToken]("put-token", 1),
+	KindDeleteToken:     command[DeleteToken]("delete-token", 1),
+	KindAdmitHost:       command[AdmitHost]("admit-host", 1),
+	KindOpenSession:     command[OpenSession]("open-session", 1),
+	KindSilenceHost:     command[SilenceHost]("silence-host", 1),
+	KindLoseHost:        command[LoseHost]("lose-host", 1),
+	KindReturnHost:      command[ReturnHost]("return-host", 1),
+	KindCordonHost:      command[CordonHost]("cordon-host", 1),
+	KindUncordonHost:    command[UncordonHost]("uncordon-host", 1),
+	KindForgetHost:      command[ForgetHost]("forget-host", 1),
+	KindRevokeCert:      command[RevokeCert]("revoke-cert", 1),
+	KindRegisterTaskDef: command[RegisterTaskDef]("register-taskdef", 1),
+	KindPutService:      command[PutService]("put-service", 1),
+	KindScaleService:    command[ScaleService]("scale-service", 1),
+	KindDeleteService:   command[DeleteService]("delete-service", 1),
+	KindRunTasks:        command[RunTasks]("run-tasks", 1),
+	KindCreateTasks:     command[CreateTasks]("create-tasks", 1),
+	KindAssignTasks:     command[AssignTasks]("assign-tasks", 1),
+	KindStopTasks:       command[StopTasks]("stop-tasks", 1),
+	KindReport:          command[Report]("report", 1),
+	KindExpireTasks:     command[ExpireTasks]("expire-tasks", 1),
+	KindSetVoter:        command[SetVoter]("set-voter", 1),
+	KindRemoveVoter:     command[RemoveVoter]("remove-voter", 1),
+	KindPutSealedKeys:   command[PutSealedKeys]("put-sealed-keys", 1),
+	KindPutSetting:      command[PutSetting]("put-setting", 1),
+	KindRaiseFormat:     command[RaiseFormat]("raise-format", 1),
+	KindPutCondition:    command[PutCondition]("put-condition", 1),
+	KindPrune:           command[Prune]("prune", 1),
+	KindReplaceTasks:    command[ReplaceTasks]("replace-tasks", 1),
+	KindPlaceTasks:      command[PlaceTasks]("place-tasks", 1),
+	KindNoteLeader:      command[NoteLeader]("note-leader", 1),
+	KindIntendEffect:    command[IntendEffect]("intend-effect", 1),
+	KindHandEffect:      command[HandEffect]("hand-effect", 1),
+	KindFinishEffect:    command[FinishEffect]("finish-effect", 1),
+	KindWithdrawEffect:  command[WithdrawEffect]("withdraw-effect", 1),
+	KindPutGoals:        command[PutGoals]("put-goals", 1),
 }
 
-// command registers a command type under its name.
-func command[C Command](name string) kindEntry {
+// command describes a command type.
+func command[C Command](name string, since int) kindEntry {
 	gatedCommands[reflect.TypeFor[C]()] = gated(reflect.TypeFor[C]())
-	return kindEntry{name, func(into func(any) error) (Command, error) {
+	return kindEntry{name, since, func(into func(any) error) (Command, error) {
 		var c C
 		if err := into(&c); err != nil {
 			return nil, err

@@ -187,3 +187,9 @@ func (c *Checker) applyWork(e *Entry, item *fleet.Item, result *fleet.Result) {
 		c.applyEffect(item)
 	}
 }
+
+// notModelled are the kinds of command that change nothing of the model.
+var notModelled = map[fleet.Kind]bool{
+	fleet.KindPutToken: true, fleet.KindDeleteToken: true, fleet.KindPutSealedKeys: true, fleet.KindPutCondition: true,
+	fleet.KindNoteLeader: true,
+}

@@ -82,6 +82,10 @@ func (c *Checker) applyEffect(item *fleet.Item) {
 		if e := c.model.effects[cmd.ID]; c.open(e, "withdraws", 0) {
 			e.ended, e.handed = true, false
 		}
+	default:
+		if kind := cmd.Kind(); !notModelled[kind] {
+			panic(fmt.Sprintf("%s is a new kind of command: have the model follow it, or name it in notModelled", kind))
+		}
 	}
 }
 
