@@ -1,6 +1,10 @@
 package service
 
-import "skein/raftfsm/fleet"
+import (
+	"slices"
+
+	"skein/raftfsm/fleet"
+)
 
 // kind sorts a service's tasks by what may be done with them. Kinds are in the
 // order in which tasks of one decision stop: what serves least goes first.
@@ -21,11 +25,15 @@ const (
 
 // serviceTasks is a service's tasks sorted: what is looked at where some must stop.
 type serviceTasks struct {
-	tasks   [kinds][]member // by task id
-	spots   map[fleet.HostID]*hostCount
-	zones   map[string]*zoneCount
-	checked map[fleet.TaskDefID]bool
+	revisions []byKind // of the goals, in their order
+	old       byKind
+	spots     map[fleet.HostID]*hostCount
+	zones     map[string]*zoneCount
+	checked   map[fleet.TaskDefID]bool
 }
+
+// byKind is tasks of each kind, by id.
+type byKind [kinds][]member
 
 // member is a task that counts, with where it stands; nil for no host yet.
 type member struct {
@@ -46,17 +54,20 @@ type zoneCount struct {
 }
 
 // inputsOf counts a service's tasks by the sums that State keeps.
-func inputsOf(s *fleet.State, service *fleet.Service, now fleet.Time) inputs {
-	all := countsOf(s.CountsAt(service.Name, "", now))
-	current := countsOf(s.CountsAt(service.Name, service.Revision, now)).minus(countsOf(s.ToReplaceAt(service.Name, service.Revision, now)))
+func inputsOf(s *fleet.State, service *fleet.Service, goals *fleet.Goals, now fleet.Time) inputs {
 	n := inputs{
-		desired:    service.Desired,
+		revisions:  make([]revisionInputs, len(goals.Revisions)),
+		most:       goals.Max,
 		minHealthy: service.MinHealthy(),
-		maxRunning: service.MaxRunning(),
 		backOff:    service.NotBefore > now,
-		current:    current,
-		old:        all.minus(current),
 	}
+	for i, goal := range goals.Revisions {
+		moving := countsOf(s.ToReplaceAt(service.Name, goal.Revision, now))
+		current := countsOf(s.CountsAt(service.Name, goal.Revision, now)).minus(moving)
+		n.revisions[i] = revisionInputs{goal: goal, current: current, moving: moving.present()}
+		n.current = n.current.plus(current)
+	}
+	n.old = countsOf(s.CountsAt(service.Name, "", now)).minus(n.current)
 	n.countCutOff(s, service, now)
 	return n
 }
@@ -66,11 +77,12 @@ func countsOf(n fleet.Counts) taskCounts {
 }
 
 // sorted looks at every live task of the service once.
-func sorted(s *fleet.State, service *fleet.Service, now fleet.Time) *serviceTasks {
+func sorted(s *fleet.State, service *fleet.Service, goals *fleet.Goals, now fleet.Time) *serviceTasks {
 	t := &serviceTasks{
-		spots:   map[fleet.HostID]*hostCount{},
-		zones:   map[string]*zoneCount{},
-		checked: map[fleet.TaskDefID]bool{},
+		revisions: make([]byKind, len(goals.Revisions)),
+		spots:     map[fleet.HostID]*hostCount{},
+		zones:     map[string]*zoneCount{},
+		checked:   map[fleet.TaskDefID]bool{},
 	}
 	for task := range s.LiveTasksOfService(service.Name) {
 		if task.Desired != fleet.TaskRunning {
@@ -84,13 +96,24 @@ func sorted(s *fleet.State, service *fleet.Service, now fleet.Time) *serviceTask
 			at.tasks++
 			at.zone.tasks++
 		}
-		k := t.kindOf(s, service, task, now)
-		if task.Revision != service.Revision || task.Replace != nil {
+		k, of := t.kindOf(s, service, task, now), &t.old
+		if i := place(goals, task); i >= 0 {
+			of = &t.revisions[i]
+		} else {
 			k = aged(k)
 		}
-		t.tasks[k] = append(t.tasks[k], member{task, at})
+		of[k] = append(of[k], member{task, at})
 	}
 	return t
+}
+
+// place is a task's place among the revisions of the goals; -1 for one that others
+// replace.
+func place(goals *fleet.Goals, task *fleet.Task) int {
+	if task.Replace != nil {
+		return -1
+	}
+	return slices.IndexFunc(goals.Revisions, func(r fleet.RevisionGoal) bool { return r.Revision == task.Revision })
 }
 
 // locate returns where a task stands; nil for no host yet.
@@ -152,8 +175,8 @@ func (t *serviceTasks) hasChecks(s *fleet.State, id fleet.TaskDefID) bool {
 	return checked
 }
 
-// aged is the kind of a task that others replace: it is not of the current
-// revision, or it is to be replaced.
+// aged is the kind of a task that others replace: it is of no revision in the goals,
+// or it is to be replaced.
 func aged(k kind) kind {
 	switch k {
 	case kindUnplaced, kindPending:

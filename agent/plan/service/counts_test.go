@@ -30,14 +30,25 @@ func TestSumsCountAsALookAtEveryTaskDoes(t *testing.T) {
 			for service := range w.State.Services() {
 				for _, later := range []time.Duration{0, time.Second, fleet.HealthySettle, 2 * time.Minute} {
 					now := w.Now.Add(later)
-					n, all := inputsOf(w.State, service, now), sorted(w.State, service, now)
-					current := taskCounts{
-						pending:   len(all.tasks[kindUnplaced]) + len(all.tasks[kindPending]),
-						starting:  len(all.tasks[kindStarting]),
-						healthy:   len(all.tasks[kindHealthy]),
-						unhealthy: len(all.tasks[kindUnhealthy]),
+					goals := someGoals(w.State, service, r)
+					n, all := inputsOf(w.State, service, goals, now), sorted(w.State, service, goals, now)
+					var current taskCounts
+					for i := range goals.Revisions {
+						of := &all.revisions[i]
+						counted := taskCounts{
+							pending:   len(of[kindUnplaced]) + len(of[kindPending]),
+							starting:  len(of[kindStarting]),
+							healthy:   len(of[kindHealthy]),
+							unhealthy: len(of[kindUnhealthy]),
+						}
+						if n.revisions[i].current != counted {
+							t.Fatalf("seed %d, step %d: %s %s later: sums %+v, tasks %+v",
+								seed, step, service.Name, later, n.revisions[i], counted)
+						}
+						current = current.plus(counted)
 					}
-					old := taskCounts{len(all.tasks[oldPending]), len(all.tasks[oldStarting]), len(all.tasks[oldHealthy]), len(all.tasks[oldUnhealthy])}
+					of := &all.old
+					old := taskCounts{len(of[oldPending]), len(of[oldStarting]), len(of[oldHealthy]), len(of[oldUnhealthy])}
 					if n.current != current || n.old != old {
 						t.Fatalf("seed %d, step %d: %s %s later: sums %+v, %+v; tasks %+v, %+v", seed, step, service.Name, later, n.current, n.old, current, old)
 					}
@@ -47,12 +58,23 @@ func TestSumsCountAsALookAtEveryTaskDoes(t *testing.T) {
 	}
 }
 
+// someGoals are of the newest revision alone, or of a few.
+func someGoals(s *fleet.State, service *fleet.Service, r *rand.Rand) *fleet.Goals {
+	g := &fleet.Goals{Service: service.Name}
+	for revision := range s.Revisions(service.Name) {
+		if revision.ID == service.Revision || r.IntN(3) == 0 {
+			g.Revisions = append(g.Revisions, fleet.RevisionGoal{Revision: revision.ID})
+		}
+	}
+	return g
+}
+
 // randomStep lets one thing happen to the fleet.
 func randomStep(w *plantest.World, r *rand.Rand) {
 	hosts := []fleet.HostID{"h1", "h2", "h3"}
 	name := []string{"web", "job"}[r.IntN(2)]
 	v := w.State.Service(name)
-	switch r.IntN(8) {
+	switch r.IntN(9) {
 	case 0, 1:
 		w.Wait([]time.Duration{time.Second, 15 * time.Second, time.Minute}[r.IntN(3)])
 	case 2, 3:
@@ -73,6 +95,12 @@ func randomStep(w *plantest.World, r *rand.Rand) {
 			w.Do(fleet.SilenceHost{Host: host.ID, Session: host.Session.N})
 		} else {
 			w.Do(fleet.ReturnHost{Host: host.ID, Session: host.Session.N})
+		}
+	case 7:
+		for t := range w.State.LiveTasksOfService(name) {
+			if r.IntN(3) == 0 {
+				w.Do(fleet.ReplaceTasks{Tasks: []fleet.TaskID{t.ID}, Cause: []fleet.Cause{0, fleet.CauseDrain}[r.IntN(2)]})
+			}
 		}
 	default:
 		w.Do(fleet.PutService{Name: name, ExpectedModifyIndex: v.ModifyIndex, TaskDef: fleet.MakeTaskDefID(name, 1), Desired: 2 + r.IntN(8),

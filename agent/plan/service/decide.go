@@ -13,6 +13,10 @@ type taskCounts struct {
 func (g taskCounts) running() int { return g.starting + g.healthy + g.unhealthy }
 func (g taskCounts) present() int { return g.pending + g.running() }
 
+func (g taskCounts) plus(o taskCounts) taskCounts {
+	return taskCounts{g.pending + o.pending, g.starting + o.starting, g.healthy + o.healthy, g.unhealthy + o.unhealthy}
+}
+
 func (g taskCounts) minus(o taskCounts) taskCounts {
 	return taskCounts{g.pending - o.pending, g.starting - o.starting, g.healthy - o.healthy, g.unhealthy - o.unhealthy}
 }
@@ -22,85 +26,165 @@ func (g taskCounts) coming() int { return g.pending + g.starting }
 
 // inputs is all that the arithmetic knows of a service.
 type inputs struct {
-	desired, minHealthy, maxRunning int
-	current                         taskCounts // of the service's present revision
-	old                             taskCounts // of any other, or to be replaced
-	backOff                         bool       // no start before a time that is not yet
-	cutOff                          int        // tasks that may run on hosts nobody hears; see cutoff.go
-	cutOffUntil                     fleet.Time // when the first of those has ended
+	revisions   []revisionInputs // of the goals, in their order
+	most        int              // tasks of the service at once
+	minHealthy  int
+	current     taskCounts // sum over revisions
+	old         taskCounts // of no revision in the goals, or to be replaced
+	backOff     bool       // no start before a time that is not yet
+	cutOff      int        // tasks that may run on hosts nobody hears; see cutoff.go
+	cutOffUntil fleet.Time // when the first of those has ended
 }
+
+// revisionInputs is a revision in the goals.
+type revisionInputs struct {
+	goal    fleet.RevisionGoal
+	current taskCounts // those that are not to be replaced
+	moving  int        // those that are: they are old, and within the revision's bound
+}
+
+// missing is how many healthy tasks a revision lacks.
+func (r revisionInputs) missing() int { return max(0, r.goal.Desired-r.current.healthy) }
 
 func (n inputs) present() int { return n.current.present() + n.old.present() }
 func (n inputs) running() int { return n.current.running() + n.old.running() }
 func (n inputs) healthy() int { return n.current.healthy + n.old.healthy }
 
+func (n inputs) desired() int {
+	sum := 0
+	for _, r := range n.revisions {
+		sum += r.goal.Desired
+	}
+	return sum
+}
+
+func (n inputs) missing() int {
+	sum := 0
+	for _, r := range n.revisions {
+		sum += r.missing()
+	}
+	return sum
+}
+
 // adjustments is what to do, in this order; each stop names how many tasks of which
 // kind.
 type adjustments struct {
-	stopComing         int // current tasks not yet healthy that nobody needs
-	stopUnhealthy      int // current unhealthy tasks that others have replaced
-	stopHealthy        int // current healthy tasks beyond desired
-	stopPending        int // old tasks that do not run yet
-	stopOld            int // old running tasks that healthy current ones have replaced
-	stopOldFirst       int // old running tasks that stop first, for want of room
-	stopUnhealthyFirst int // current unhealthy tasks that stop first, for want of room
+	revisions    []revisionAdjustments // as in inputs
+	stopPending  int                   // old tasks that do not run yet
+	stopOld      int                   // old running tasks that healthy current ones have replaced
+	stopOldFirst int                   // old running tasks that stop first, for want of room
+	stuck        bool                  // the bounds let nothing start and nothing stop
+}
+
+// revisionAdjustments is what to do about a revision in the goals.
+type revisionAdjustments struct {
+	stopComing         int // tasks not yet healthy that nobody needs
+	stopUnhealthy      int // unhealthy tasks that others have replaced
+	stopHealthy        int // healthy tasks beyond desired
+	stopUnhealthyFirst int // unhealthy tasks that stop first, for want of room
 	create             int
-	stuck              bool // the bounds let nothing start and nothing stop
 }
 
-// stops reports whether any task is to stop.
-func (m adjustments) stops() bool {
-	return m.stopComing+m.stopUnhealthy+m.stopHealthy+m.stopPending+m.stopOld+m.stopOldFirst+m.stopUnhealthyFirst > 0
+func (a revisionAdjustments) stops() int {
+	return a.stopComing + a.stopUnhealthy + a.stopHealthy + a.stopUnhealthyFirst
 }
 
-// mayStart is how many tasks the upper bound still lets start, mayStop how many
+// stops is how many tasks are to stop.
+func (m adjustments) stops() int {
+	sum := m.stopPending + m.stopOld + m.stopOldFirst
+	for _, a := range m.revisions {
+		sum += a.stops()
+	}
+	return sum
+}
+
+// mayStart is how many tasks an upper bound still lets start, mayStop how many
 // of the healthy (or running) the lower bound lets stop. Source: ECS API, DeploymentConfiguration.
 func mayStart(upper, present int) int { return max(0, upper-present) }
 func mayStop(healthy, lower int) int  { return max(0, healthy-lower) }
 
-// decide is the rolling arithmetic. Old and unhealthy tasks stay until healthy
-// current ones stand in for them, one for one; only where the upper bound can
-// never hold one task more than desired do tasks stop first, within the lower
-// bound. Tasks that may run cut off are no reason to stop anything: they only
+// decide is the rolling arithmetic. Each revision is led to its goal; old and unhealthy
+// tasks stay until healthy current ones stand in for them, one for one; only where the
+// upper bound can never hold one task more than desired do tasks stop first, within the
+// lower bound. Tasks that may run cut off are no reason to stop anything: they only
 // put off their replacements. See ../DESIGN.md for the rules by number.
 func decide(n inputs) adjustments {
-	var m adjustments
-	missing := max(0, n.desired-n.current.healthy)
-	m.stopComing = max(0, n.current.coming()-missing)
-	m.stopUnhealthy = max(0, n.current.unhealthy-missing)
-	m.stopHealthy = max(0, n.current.healthy-n.desired)
+	m := adjustments{revisions: make([]revisionAdjustments, len(n.revisions))}
+	spare := mayStop(n.healthy(), n.minHealthy) // of several revisions, one may be surplus while another is missing
+	for i, r := range n.revisions {
+		m.revisions[i] = revisionAdjustments{
+			stopComing:    max(0, r.current.coming()-r.missing()),
+			stopUnhealthy: max(0, r.current.unhealthy-r.missing()),
+			stopHealthy:   min(spare, max(0, r.current.healthy-r.goal.Desired)),
+		}
+		spare -= m.revisions[i].stopHealthy
+	}
 	m.stopPending = n.old.pending
-	m.stopOld = max(0, n.old.running()-missing)
+	m.stopOld = max(0, n.old.running()-n.missing())
 
-	want := max(0, missing-(n.current.coming()-m.stopComing)-n.cutOff)
+	wanted, want := m.wanted(n)
 	if want == 0 || n.backOff {
 		return m
 	}
-	left := n.present() - m.stopComing - m.stopUnhealthy - m.stopHealthy - m.stopPending - m.stopOld
-	room := mayStart(n.maxRunning, left)
-	if room == 0 && n.current.coming() == 0 {
-		m.stopUnhealthyFirst, m.stopOldFirst = stopFirst(n, m, want)
-		room = mayStart(n.maxRunning, left-m.stopUnhealthyFirst-m.stopOldFirst)
-		m.stuck = room == 0
+	if m.start(n, wanted) == 0 && n.current.coming() == 0 {
+		m.stopFirst(n, wanted, want)
+		m.stuck = m.start(n, wanted) == 0
 	}
-	m.create = min(want, room)
 	return m
 }
 
-// stopFirst finds what must stop before anything can start. One unhealthy current
-// task goes at a time; else old tasks go, never more than are wanted. RUNNING
-// tasks stay at or above the lower bound, and so do healthy ones.
+// wanted is how many tasks of each revision are to start, were there room, and the sum.
+func (m *adjustments) wanted(n inputs) (wanted []int, sum int) {
+	wanted = make([]int, len(n.revisions))
+	cutOff := n.cutOff
+	for i, r := range n.revisions {
+		lacks := max(0, r.missing()-(r.current.coming()-m.revisions[i].stopComing))
+		wanted[i] = max(0, lacks-cutOff)
+		cutOff -= lacks - wanted[i]
+		sum += wanted[i]
+	}
+	return wanted, sum
+}
+
+// start gives the room that there is to revisions in their order, and returns how many
+// tasks start. A bound that is not below the service's says nothing that this does
+// not say. Tasks to be replaced that stop now make room under a lower one in the next
+// pass: which of them stop is not known yet.
+func (m *adjustments) start(n inputs, wanted []int) (started int) {
+	room := mayStart(n.most, n.present()-m.stops())
+	for i, r := range n.revisions {
+		a := &m.revisions[i]
+		a.create = min(wanted[i], room)
+		if r.goal.Max < n.most {
+			a.create = min(a.create, mayStart(r.goal.Max, r.current.present()+r.moving-a.stops()))
+		}
+		room -= a.create
+		started += a.create
+	}
+	return started
+}
+
+// stopFirst finds what must stop before anything can start. One unhealthy task of a
+// revision that wants others goes at a time; else old tasks go, never more than are
+// wanted. RUNNING tasks stay at or above the lower bound, and so do healthy ones.
 //
 // Old tasks yield only where the upper bound can never hold one task more than
 // desired: healthy current and old tasks are at most desired together, so
 // whoever fills an upper bound above that is unhealthy.
-func stopFirst(n inputs, m adjustments, want int) (sick, old int) {
-	mayStopRunning := mayStop(n.running()-m.stopUnhealthy-m.stopHealthy-m.stopOld, n.minHealthy)
-	if n.current.unhealthy-m.stopUnhealthy > 0 && mayStopRunning > 0 {
-		return 1, 0
+func (m *adjustments) stopFirst(n inputs, wanted []int, want int) {
+	unhealthy, healthy := 0, 0
+	for _, a := range m.revisions {
+		unhealthy, healthy = unhealthy+a.stopUnhealthy, healthy+a.stopHealthy
+	}
+	mayStopRunning := mayStop(n.running()-unhealthy-healthy-m.stopOld, n.minHealthy)
+	for i, r := range n.revisions {
+		if a := &m.revisions[i]; wanted[i] > 0 && mayStopRunning > 0 && r.current.unhealthy > a.stopUnhealthy {
+			a.stopUnhealthyFirst = 1
+			return
+		}
 	}
 	keptOld := n.old.running() - m.stopOld
 	weak := max(0, n.old.running()-n.old.healthy-m.stopOld) // they stop before healthy ones
-	mayStopHealthy := mayStop(n.healthy()-m.stopHealthy-max(0, m.stopOld-(n.old.running()-n.old.healthy)), n.minHealthy)
-	return 0, min(want, keptOld, mayStopRunning, weak+mayStopHealthy)
+	mayStopHealthy := mayStop(n.healthy()-healthy-max(0, m.stopOld-(n.old.running()-n.old.healthy)), n.minHealthy)
+	m.stopOldFirst = min(want, keptOld, mayStopRunning, weak+mayStopHealthy)
 }

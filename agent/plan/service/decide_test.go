@@ -32,11 +32,12 @@ func TestGoldenVectorsOfTheRollingArithmetic(t *testing.T) {
 			if v.MinHealthy() != tt.lower || v.MaxRunning() != tt.upper {
 				t.Errorf("bounds are %d and %d, want %d and %d", v.MinHealthy(), v.MaxRunning(), tt.lower, tt.upper)
 			}
-			m := decide(inputs{desired: tt.desired, minHealthy: tt.lower, maxRunning: tt.upper, old: taskCounts{healthy: tt.desired}})
-			if m.create != tt.start || m.stopOldFirst != tt.stop || m.stuck != tt.stuck {
-				t.Errorf("starts %d, stops %d, stuck %v; want %d, %d, %v", m.create, m.stopOldFirst, m.stuck, tt.start, tt.stop, tt.stuck)
+			m := decide(rollingOver(v))
+			if start := m.revisions[0].create; start != tt.start || m.stopOldFirst != tt.stop || m.stuck != tt.stuck {
+				t.Errorf("starts %d, stops %d, stuck %v; want %d, %d, %v",
+					start, m.stopOldFirst, m.stuck, tt.start, tt.stop, tt.stuck)
 			}
-			if other := m.stopComing + m.stopHealthy + m.stopOld + m.stopPending + m.stopUnhealthy + m.stopUnhealthyFirst; other != 0 {
+			if m.stops() != m.stopOldFirst {
 				t.Errorf("other stops: %+v", m)
 			}
 		})
@@ -58,29 +59,29 @@ func TestRollOversEndWithinTheirBounds(t *testing.T) {
 
 func rollOver(t *testing.T, desired, min, max int) {
 	v := fleet.Service{Desired: desired, MinPercent: min, MaxPercent: max}
-	n := inputs{desired: desired, minHealthy: v.MinHealthy(), maxRunning: v.MaxRunning(), old: taskCounts{healthy: desired}}
+	n := rollingOver(v)
 	for pass := 0; ; pass++ {
 		if pass > 2*desired+2 {
 			t.Fatalf("still %+v after %d passes", n, pass)
 		}
 		m := decide(n)
 		if m.stuck {
-			if n.maxRunning > n.desired || n.minHealthy < n.desired {
-				t.Fatalf("stuck though bounds are %d and %d", n.minHealthy, n.maxRunning)
+			if n.most > n.desired() || n.minHealthy < n.desired() {
+				t.Fatalf("stuck though bounds are %d and %d", n.minHealthy, n.most)
 			}
 			return
 		}
-		if m.stopOldFirst > 0 && n.maxRunning > desired {
+		if m.stopOldFirst > 0 && n.most > desired {
 			t.Fatalf("stops before it starts: %+v of %+v", m, n)
 		}
-		n.current.healthy -= m.stopHealthy
+		n.current.healthy -= m.revisions[0].stopHealthy
 		n.old.healthy -= m.stopOld + m.stopOldFirst
-		n.current.pending += m.create
+		n.current.pending += m.revisions[0].create
 		if n.healthy() < n.minHealthy {
 			t.Fatalf("%d healthy, lower bound is %d: %+v", n.healthy(), n.minHealthy, m)
 		}
-		if n.present() > n.maxRunning {
-			t.Fatalf("%d present, upper bound is %d: %+v", n.present(), n.maxRunning, m)
+		if n.present() > n.most {
+			t.Fatalf("%d present, upper bound is %d: %+v", n.present(), n.most, m)
 		}
 		if n.current.healthy == desired && n.old.present() == 0 {
 			return
@@ -90,5 +91,16 @@ func rollOver(t *testing.T, desired, min, max int) {
 			n.current.pending--
 			n.current.healthy++
 		}
+		n.revisions[0].current = n.current
+	}
+}
+
+// rollingOver is a service whose desired tasks are all of a revision that another
+// one is to replace.
+func rollingOver(v fleet.Service) inputs {
+	goal := v.DefaultGoals()
+	return inputs{
+		revisions: []revisionInputs{{goal: goal.Revisions[0]}}, most: goal.Max, minHealthy: v.MinHealthy(),
+		old: taskCounts{healthy: v.Desired},
 	}
 }

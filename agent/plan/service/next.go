@@ -77,13 +77,15 @@ func (p *planner) visit(service *fleet.Service) {
 	if goals.By == By && Steady(p.in.State, service) {
 		return
 	}
-	n := inputsOf(p.in.State, service, p.in.Now)
+	n := inputsOf(p.in.State, service, goals, p.in.Now)
 	m := decide(n)
-	if m.stops() {
-		p.stop(service, sorted(p.in.State, service, p.in.Now), m)
+	if m.stops() > 0 {
+		p.stop(service, goals, sorted(p.in.State, service, goals, p.in.Now), m)
 	}
-	p.create(service, n, m)
-	p.explain(service, n, m)
+	for i, r := range n.revisions {
+		p.create(service, r, m.revisions[i])
+	}
+	p.explain(service, goals, n, m)
 	p.comeBack(service, n)
 }
 
@@ -118,25 +120,48 @@ func (p *planner) drain(service *fleet.Service) {
 	p.out.ClearCondition(p.in, By, fleet.ServiceSubject(service.Name))
 }
 
-func (p *planner) stop(service *fleet.Service, t *serviceTasks, m adjustments) {
-	scaled := fmt.Sprintf("surplus: %d tasks of %s are wanted", service.Desired, service.Name)
-	p.stopRuns(t.take(m.stopComing, kindUnplaced, kindPending, kindStarting), fleet.CauseScaleIn, scaled, true)
-	p.stopRuns(t.take(m.stopUnhealthy, kindUnhealthy), fleet.CauseTaskFailed, "unhealthy, and replaced", true)
-	p.stopRuns(t.take(m.stopHealthy, kindHealthy), fleet.CauseScaleIn, scaled, true)
-	p.stopOld(service, t.take(m.stopPending, oldPending), "replaced by ", " before it ran")
-	p.stopOld(service, t.take(m.stopOld, oldUnhealthy, oldStarting, oldHealthy), "replaced by ", "")
-	noRoom := fmt.Sprintf("maximumPercent %d of %d leaves no room to start its replacement first", service.MaxPercent, service.Desired)
-	p.stopRuns(t.take(m.stopUnhealthyFirst, kindUnhealthy), fleet.CauseTaskFailed, "unhealthy; "+noRoom, true)
-	p.stopOld(service, t.take(m.stopOldFirst, oldUnhealthy, oldStarting, oldHealthy), "makes way for ", ": "+noRoom)
+func (p *planner) stop(service *fleet.Service, goals *fleet.Goals, t *serviceTasks, m adjustments) {
+	for i, a := range m.revisions {
+		of, scaled := &t.revisions[i], surplus(goals, i)
+		p.stopRuns(of.take(a.stopComing, kindUnplaced, kindPending, kindStarting), fleet.CauseScaleIn, scaled, true)
+		p.stopRuns(of.take(a.stopUnhealthy, kindUnhealthy), fleet.CauseTaskFailed, "unhealthy, and replaced", true)
+		p.stopRuns(of.take(a.stopHealthy, kindHealthy), fleet.CauseScaleIn, scaled, true)
+	}
+	p.stopOld(service, goals, t.old.take(m.stopPending, oldPending), "replaced by ", " before it ran")
+	p.stopOld(service, goals, t.old.take(m.stopOld, oldUnhealthy, oldStarting, oldHealthy), "replaced by ", "")
+	noRoom := bounds(service, goals) + " leaves no room to start its replacement first"
+	for i, a := range m.revisions {
+		unhealthy := t.revisions[i].take(a.stopUnhealthyFirst, kindUnhealthy)
+		p.stopRuns(unhealthy, fleet.CauseTaskFailed, "unhealthy; "+noRoom, true)
+	}
+	first := t.old.take(m.stopOldFirst, oldUnhealthy, oldStarting, oldHealthy)
+	p.stopOld(service, goals, first, "makes way for ", ": "+noRoom)
 }
 
-// stopOld stops tasks that others replace, each for its own cause: those of an
-// earlier revision for the roll-out, the others for that of their standing.
-func (p *planner) stopOld(service *fleet.Service, tasks []*fleet.Task, before, after string) {
+// surplus says why tasks of a revision in the goals are too many.
+func surplus(goals *fleet.Goals, i int) string {
+	of := goals.Service
+	if len(goals.Revisions) > 1 {
+		of = string(goals.Revisions[i].Revision)
+	}
+	return fmt.Sprintf("surplus: %d tasks of %s are wanted", goals.Revisions[i].Desired, of)
+}
+
+// bounds says what bounds a service's tasks from above.
+func bounds(service *fleet.Service, goals *fleet.Goals) string {
+	if goals.By == By {
+		return fmt.Sprintf("maximumPercent %d of %d", service.MaxPercent, service.Desired)
+	}
+	return fmt.Sprintf("the bound of %s (%d tasks)", goals.By, goals.Max)
+}
+
+// stopOld stops tasks that others replace, each for its own cause: those of a revision
+// that is not wanted for the roll-out, the others for that of their standing.
+func (p *planner) stopOld(service *fleet.Service, goals *fleet.Goals, tasks []*fleet.Task, before, after string) {
 	for cause := fleet.CauseOperator; cause.Known(); cause++ {
 		var run []*fleet.Task
 		for _, task := range tasks {
-			if replacedFor(service, task) == cause {
+			if replacedFor(goals, task) == cause {
 				run = append(run, task)
 			}
 		}
@@ -149,8 +174,8 @@ func (p *planner) stopOld(service *fleet.Service, tasks []*fleet.Task, before, a
 }
 
 // replacedFor is why others replace a task.
-func replacedFor(service *fleet.Service, task *fleet.Task) fleet.Cause {
-	if task.Revision != service.Revision || task.Replace == nil {
+func replacedFor(goals *fleet.Goals, task *fleet.Task) fleet.Cause {
+	if _, listed := goals.Of(task.Revision); !listed || task.Replace == nil {
 		return fleet.CauseRollout
 	}
 	return task.Replace.Cause
@@ -171,31 +196,39 @@ func (p *planner) stopRuns(tasks []*fleet.Task, cause fleet.Cause, reason string
 	}
 }
 
-func (p *planner) create(service *fleet.Service, n inputs, m adjustments) {
-	for left := m.create; left > 0 && !p.out.Full(); {
-		c := fleet.CreateTasks{Revision: service.Revision, Tasks: make([]fleet.TaskID, min(left, MaxCreateRun, p.out.TasksLeft()))}
+func (p *planner) create(service *fleet.Service, r revisionInputs, a revisionAdjustments) {
+	for left := a.create; left > 0 && !p.out.Full(); {
+		c := fleet.CreateTasks{
+			Revision: r.goal.Revision, Tasks: make([]fleet.TaskID, min(left, MaxCreateRun, p.out.TasksLeft())),
+		}
 		for i := range c.Tasks {
 			c.Tasks[i] = p.in.NewID()
 		}
 		left -= len(c.Tasks)
 		p.out.AddTasks(len(c.Tasks))
 		p.out.Add(fleet.Item{Command: c, By: By, Reason: fmt.Sprintf("%s: started %d of %s; %d of %d were healthy or starting",
-			service.Name, len(c.Tasks), service.Revision, n.current.healthy+n.current.coming()-m.stopComing, n.desired)})
+			service.Name, len(c.Tasks), r.goal.Revision, r.current.healthy+r.current.coming()-a.stopComing, r.goal.Desired)})
 	}
 }
 
 // explain says why the service is not as it should be, or that it is.
-func (p *planner) explain(service *fleet.Service, n inputs, m adjustments) {
+func (p *planner) explain(service *fleet.Service, goals *fleet.Goals, n inputs, m adjustments) {
 	subject := fleet.ServiceSubject(service.Name)
 	failed, over := p.in.State.FailedStarts(service, p.in.Now)
-	steady := n.current.healthy == n.desired && n.present() == n.desired
+	desired := n.desired()
+	met := n.missing() == 0 && n.present() == desired
 	switch {
 	case m.stuck:
-		p.out.SetCondition(p.in, By, fleet.PutCondition{Subject: subject, Code: plan.CodeStuck, Message: stuckMessage(service, n)})
-	case steady:
+		p.out.SetCondition(p.in, By, fleet.PutCondition{
+			Subject: subject, Code: plan.CodeStuck, Message: stuckMessage(service, goals, n),
+		})
+	case met && goals.By != By:
+		p.out.ClearCondition(p.in, By, subject) // whether it is steady is for that planner to say
+	case met:
 		p.out.EndCondition(p.in, By, fleet.PutCondition{Subject: subject, Code: plan.CodeSteady,
-			Message: fmt.Sprintf("%s has reached a steady state: %d of %d tasks of %s run", service.Name, n.desired, n.desired, service.Revision)})
-	case n.cutOff > 0 && n.current.healthy+n.current.coming() < n.desired:
+			Message: fmt.Sprintf("%s has reached a steady state: %d of %d tasks of %s run",
+				service.Name, desired, desired, service.Revision)})
+	case n.cutOff > 0 && n.current.healthy+n.current.coming() < desired:
 		p.out.SetCondition(p.in, By, cutOffCondition(service, n))
 	case failed > 0:
 		p.out.SetCondition(p.in, By, fleet.PutCondition{Subject: subject, Code: plan.CodeBackOff, Message: backOffMessage(service), Until: service.NotBefore})
@@ -208,10 +241,14 @@ func (p *planner) explain(service *fleet.Service, n inputs, m adjustments) {
 	}
 }
 
-func stuckMessage(service *fleet.Service, n inputs) string {
+func stuckMessage(service *fleet.Service, goals *fleet.Goals, n inputs) string {
+	if goals.By != By {
+		return fmt.Sprintf("unable to start or stop tasks: %s allows no more, minimumHealthyPercent %d keeps %d; "+
+			"lower minimumHealthyPercent", bounds(service, goals), service.MinPercent, n.minHealthy)
+	}
 	return fmt.Sprintf("unable to start or stop tasks because of the deployment configuration: "+
 		"maximumPercent %d allows %d tasks of %d, minimumHealthyPercent %d keeps %d; raise maximumPercent or lower minimumHealthyPercent",
-		service.MaxPercent, n.maxRunning, n.desired, service.MinPercent, n.minHealthy)
+		service.MaxPercent, n.most, n.desired(), service.MinPercent, n.minHealthy)
 }
 
 func backOffMessage(service *fleet.Service) string {

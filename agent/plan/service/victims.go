@@ -8,16 +8,16 @@ import (
 	"skein/raftfsm/fleet"
 )
 
-// take removes up to n tasks of the given kinds from the tally, weakest kind
-// first and by the normal order within a kind.
-func (t *serviceTasks) take(n int, of ...kind) []*fleet.Task {
+// take removes up to n tasks of the given kinds, weakest kind first and by the normal
+// order within a kind.
+func (t *byKind) take(n int, of ...kind) []*fleet.Task {
 	var taken []*fleet.Task
 	for _, k := range of {
 		if n == len(taken) {
 			break
 		}
 		var picked []*fleet.Task
-		picked, t.tasks[k] = pick(t.tasks[k], n-len(taken))
+		picked, t[k] = pick(t[k], n-len(taken))
 		taken = append(taken, picked...)
 	}
 	return taken
