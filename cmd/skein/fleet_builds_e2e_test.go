@@ -170,9 +170,20 @@ func (b *twoBuilds) eachLeads() {
 		if len(led) == 2 {
 			return
 		}
-		session := b.session(leader)
-		b.must(b.lab.CrashAgent(b.Context(), leader))
-		b.awaitSession(leader, session)
+		crash := []string{"h1"}
+		if !led[true] {
+			crash = []string{"h2", "h3"} // the one that is left stands first
+		}
+		sessions := map[string]uint64{}
+		for _, host := range crash {
+			sessions[host] = b.session(host)
+		}
+		for _, host := range crash {
+			b.must(b.lab.CrashAgent(b.Context(), host))
+		}
+		for host, session := range sessions {
+			b.awaitSession(host, session)
+		}
 		b.awaitReady("h3", 3, 3)
 	}
 	b.Errorf("after 8 changes of leader these led (newer: so): %v", led)
