@@ -393,7 +393,7 @@ var operatorKinds = []kind{
 	}},
 	{"setting", func(d *drawing) {
 		d.operation(d.at, "set %s", virtual.Pick(d.c, "lostAfterMs 10000", "lostAfterMs 300000", "voters 5", "voters 3",
-			"agentDownAfterMs 20000", "agentDownAfterMs 600000", "dynamicPortFirst 65530", "dynamicPortFirst 49153", "dynamicPortLast 65534",
+			"agentDownAfterMs 20000", "agentDownAfterMs 600000", "dynamicPortFirst 65400", "dynamicPortFirst 49153", "dynamicPortLast 65534",
 			"dynamicPortLast 65535"))
 	}},
 	{"keys", func(d *drawing) { d.operation(d.at, "rotate-keys") }},
