@@ -60,6 +60,12 @@ func (s *State) Unassigned() iter.Seq[*Task] {
 	return func(yield func(*Task) bool) { s.unassigned.Scan(yield) }
 }
 
+// UnassignedStandalone yields the standalone tasks among them, in the same order. It
+// costs nothing where there are none.
+func (s *State) UnassignedStandalone() iter.Seq[*Task] {
+	return run(s.unassigned, &Task{}, (*Task).Standalone)
+}
+
 // UnassignedCount is the number of tasks that wait for a host.
 func (s *State) UnassignedCount() int { return s.unassigned.Len() }
 

@@ -61,16 +61,13 @@ func (p *planner) scoped(yield func(*fleet.Task) bool) {
 // scope, since only the first of a class carry its reason.
 func (p *planner) scopedStandalone(yield func(*fleet.Task) bool) {
 	defs := map[fleet.TaskDefID]bool{}
-	for id := range p.in.Scope.Tasks() {
-		if task := p.in.State.Task(id); task != nil && task.Standalone() && waits(task) {
+	for task := range p.in.State.UnassignedStandalone() {
+		if p.in.Scope.Has(fleet.TaskSubject(task.ID)) {
 			defs[task.TaskDef] = true
 		}
 	}
-	if len(defs) == 0 {
-		return
-	}
-	for task := range p.in.State.Unassigned() {
-		if task.Standalone() && defs[task.TaskDef] && !yield(task) {
+	for task := range p.in.State.UnassignedStandalone() {
+		if defs[task.TaskDef] && !yield(task) {
 			return
 		}
 	}
