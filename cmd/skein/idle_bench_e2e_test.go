@@ -56,6 +56,9 @@ type agentCost struct {
 	resident int // bytes
 }
 
+// waitWindow lets agents be idle for as long as they are measured.
+func waitWindow() { time.Sleep(idleWindow) }
+
 // idle reports the median of windows, over all agents of a role, and its spread.
 func (f *fleetUnderTest) idle(b *testing.B) {
 	f.Helper()
@@ -66,7 +69,7 @@ func (f *fleetUnderTest) idle(b *testing.B) {
 		for name, pid := range pids {
 			before[name] = f.costOf(pid)
 		}
-		time.Sleep(idleWindow)
+		waitWindow()
 		for name, pid := range pids {
 			was, is := before[name], f.costOf(pid)
 			role, _, _ := strings.Cut(name, " ")
@@ -167,7 +170,8 @@ func (f *fleetUnderTest) failover(b *testing.B, unit string, take func(ctx conte
 		f.must(take(f.Context(), leader))
 		began := time.Now()
 		f.eventually("an order is taken", func() (string, bool) {
-			err := f.at(other).Send(f.Context(), http.MethodPost, "/v1/services/web/scale", map[string]any{"desiredCount": 6 + i%2}, nil)
+			err := f.at(other).Send(f.Context(), http.MethodPost, "/v1/services/web/scale",
+				map[string]any{"desiredCount": 6 + i%2}, nil)
 			return fmt.Sprint(err), err == nil
 		})
 		took = append(took, float64(time.Since(began).Milliseconds()))

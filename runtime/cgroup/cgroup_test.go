@@ -14,7 +14,8 @@ import (
 
 func TestWeightsAreExactRatios(t *testing.T) {
 	// The curve that newer runtimes use gives 59 for 512 and 100 for 1024.
-	for shares, want := range map[int64]int64{2: 1, 5: 1, 10: 1, 16: 2, 128: 13, 512: 50, 1024: 100, 2048: 200, 10240: 1000, 102400: 10000, 262144: 10000} {
+	for shares, want := range map[int64]int64{2: 1, 5: 1, 10: 1, 16: 2, 128: 13, 512: 50, 1024: 100, 2048: 200,
+		10240: 1000, 102400: 10000, 262144: 10000} {
 		if got := Weight(shares); got != want {
 			t.Errorf("weight of %d shares is %d, want %d", shares, got, want)
 		}
@@ -30,7 +31,8 @@ func TestBoundsInTheKernelsUnits(t *testing.T) {
 		"too many shares are the most there are":   {port.TaskBounds{Shares: 1 << 30}, bounds{shares: 262144}},
 		"half a core is half of each period":       {port.TaskBounds{CPU: 512}, bounds{shares: 512, quotaUS: 50_000}},
 		"a tiny ceiling is what the kernel allows": {port.TaskBounds{CPU: 4}, bounds{shares: 4, quotaUS: 1000}},
-		"memory is in MiB":                         {port.TaskBounds{Shares: 9, Memory: 3}, bounds{shares: 9, memoryBytes: 3145728}},
+		"memory is in MiB": {port.TaskBounds{Shares: 9, Memory: 3},
+			bounds{shares: 9, memoryBytes: 3145728}},
 	} {
 		if got := toBounds(c.in); got != c.want {
 			t.Errorf("%s: got %+v, want %+v", name, got, c.want)
@@ -198,7 +200,7 @@ func TestASettingThatTheKernelDropsIsAnError(t *testing.T) {
 	if err == nil || !strings.Contains(err.Error(), "cpu.weight") || !strings.Contains(err.Error(), "55") {
 		t.Errorf("verify: %v", err)
 	}
-	if err := os.Remove(filepath.Join(tree.root, "skein/work/a/memory.max")); err != nil {
+	if err = os.Remove(filepath.Join(tree.root, "skein/work/a/memory.max")); err != nil {
 		t.Fatal(err)
 	}
 	_, err = tree.Prepare(t.Context(), "a", port.TaskBounds{Memory: 8})
@@ -220,7 +222,8 @@ func TestProtectionSaysWhatIsMissing(t *testing.T) {
 		}
 	}
 	tree := unifiedTree(t)
-	if p := tree.Protect(0); p.Full || p.Partly || !strings.Contains(p.Why, "agent:") || !strings.Contains(p.Why, "not known") {
+	if p := tree.Protect(0); p.Full || p.Partly || !strings.Contains(p.Why, "agent:") ||
+		!strings.Contains(p.Why, "not known") {
 		t.Errorf("a process outside the tree is protected: %s", p)
 	}
 }
