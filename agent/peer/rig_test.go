@@ -5,6 +5,7 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"maps"
 	"net"
 	"net/http"
 	"net/netip"
@@ -26,12 +27,13 @@ import (
 // cluster is a log that all voters of a rig share: a real State and real
 // applies, and a leader that the test names.
 type cluster struct {
-	mu     sync.Mutex
-	st     *fleet.State
-	leader fleet.HostID
-	subs   map[int]func(uint64, fleet.ChangeSet)
-	next   int
-	clock  clock.Clock
+	mu       sync.Mutex
+	applying sync.Mutex // held while an entry is applied and told
+	st       *fleet.State
+	leader   fleet.HostID
+	subs     map[int]func(uint64, fleet.ChangeSet)
+	next     int
+	clock    clock.Clock
 }
 
 func (c *cluster) state() *fleet.State {
@@ -46,13 +48,17 @@ func (c *cluster) lead(host fleet.HostID) {
 	c.leader = host
 }
 
+// apply tells subscribers in order, as a log does, without the lock that State takes.
 func (c *cluster) apply(items []fleet.Item) ([]fleet.Result, uint64) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	next := c.st.Clone()
+	c.applying.Lock()
+	defer c.applying.Unlock()
+	next := c.state().Clone()
 	out := next.Apply(next.Index()+1, fleet.Entry{At: fleet.TimeOf(c.clock.Now()), Items: items})
+	c.mu.Lock()
 	c.st = next
-	for _, sub := range c.subs {
+	subs := maps.Clone(c.subs)
+	c.mu.Unlock()
+	for _, sub := range subs {
 		sub(next.Index(), out.ChangeSet)
 	}
 	return out.Results, next.Index()
@@ -187,7 +193,8 @@ func newRigWith(t *testing.T, network *memnet, runners func(*rigAgent) map[strin
 		}
 	})
 	a := r.agent("h1")
-	identity, boot, err := trust.Init(trust.InitOptions{FS: mem(t), DataDir: "data", Name: "h1", Zone: "a", Addr: a.addr(), Now: r.clock.Now()})
+	identity, boot, err := trust.Init(trust.InitOptions{FS: mem(t), DataDir: "data", Name: "h1", Zone: "a", Addr: a.addr(),
+		Now: r.clock.Now()})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -237,7 +244,8 @@ func (a *rigAgent) currentLog() Log {
 func (a *rigAgent) start(identity *trust.IdentityStore) {
 	a.identity = identity
 	a.port = New(Config{
-		Identity: identity, Log: a.currentLog, API: http.HandlerFunc(a.serveAPI), Voter: a, Addr: a.addr(), Clock: a.clock, Logs: a.lines.logger(),
+		Identity: identity, Log: a.currentLog, API: http.HandlerFunc(a.serveAPI), Voter: a, Addr: a.addr(), Clock: a.clock,
+		Logs:    a.lines.logger(),
 		Starved: a.deaf.Load, Dial: a.dial, Runners: a.runners(),
 		Answered: func(fleet.HostID) (time.Duration, bool) {
 			d := time.Duration(a.veto.Load())
@@ -415,7 +423,8 @@ func (a *rigAgent) machineWith(nonce uint64, boot string, addr netip.AddrPort) *
 	h.link = NewLink(LinkConfig{
 		Port: a.port, Clock: a.clock, Logs: a.lines.logger(), Nonce: nonce,
 		Session: func() fleet.OpenSession {
-			return fleet.OpenSession{Boot: boot, Addr: addr, Zone: a.r.cluster.state().Host(a.id()).Zone, Capacity: fleet.Resources{CPU: 4096, Memory: 8192}}
+			return fleet.OpenSession{Boot: boot, Addr: addr, Zone: a.r.cluster.state().Host(a.id()).Zone,
+				Capacity: fleet.Resources{CPU: 4096, Memory: 8192}}
 		},
 		Opened: func(n uint64) { h.note(func() { h.sessions = append(h.sessions, n) }) },
 		Deliver: func(d stream.VoterFrame) (err error) {
@@ -488,7 +497,10 @@ func (h *rigHost) up() *rigHost {
 	h.a.r.t.Helper()
 	h.is("up and in step with State", func() bool {
 		want, got := h.a.r.cluster.state().Wanted(h.a.id()), h.wanted()
-		return h.link.Status().Up && got.Session == want.Session && want.Session > 0 && slices.EqualFunc(want.Tasks, got.Tasks, func(a, b fleet.WantedTask) bool { return a.ID == b.ID && a.ModifyIndex == b.ModifyIndex })
+		return h.link.Status().Up && got.Session == want.Session && want.Session > 0 &&
+			slices.EqualFunc(want.Tasks, got.Tasks, func(a, b fleet.WantedTask) bool {
+				return a.ID == b.ID && a.ModifyIndex == b.ModifyIndex
+			})
 	})
 	return h
 }
@@ -505,13 +517,16 @@ func (h *rigHost) is(what string, ok func() bool) {
 func (r *rig) ready(h *rigHost) {
 	r.t.Helper()
 	st := r.cluster.state().Host(h.a.id())
-	r.must(fleet.Report{Host: st.ID, Session: st.Session.N, Seq: st.ReportSeq + 1, SelfCheck: []fleet.Check{{Name: "disk", OK: true, Required: true}}})
+	r.must(fleet.Report{Host: st.ID, Session: st.Session.N, Seq: st.ReportSeq + 1,
+		SelfCheck: []fleet.Check{{Name: "disk", OK: true, Required: true}}})
 }
 
 // run assigns n standalone tasks to a host.
 func (r *rig) run(h *rigHost, n int) []fleet.TaskID {
 	r.t.Helper()
-	def := r.must(fleet.RegisterTaskDef{Family: "app", Def: fleet.TaskDef{NetworkMode: fleet.NetworkBridge, Containers: []fleet.Container{{Name: "app", Image: "app:1", CPU: 1, MemoryReservation: 4, StopTimeoutS: 30}}}})[0]
+	def := r.must(fleet.RegisterTaskDef{Family: "app",
+		Def: fleet.TaskDef{NetworkMode: fleet.NetworkBridge,
+			Containers: []fleet.Container{{Name: "app", Image: "app:1", CPU: 1, MemoryReservation: 4, StopTimeoutS: 30}}}})[0]
 	var all []fleet.TaskID
 	for n > 0 {
 		var ids []fleet.TaskID
