@@ -17,7 +17,7 @@ SEED     ?= 1
 # Packages with tests of the agent that is to come, which the build tag nextformat makes.
 NEXT     := ./raftfsm/fleet/... ./agent/plan/placement ./agent/peer/stream
 # What lint asks for beyond go vet and staticcheck: packaging/tools/lint.
-CHECKS   := -exhaustive -errorlint -sloglint -shadow -sleep
+CHECKS   := -exhaustive -errorlint -sloglint -shadow -sleep -width
 
 # One set of flags for all but the race detector, so that a new machine compiles
 # every dependency twice and not four times.

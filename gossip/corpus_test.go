@@ -17,7 +17,8 @@ func TestTheCorpusIsReadAsEver(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	report, err := encodeReport(fleet.CapacityReport{Host: "h-1", Nonce: 7, At: 1_700_000_000_000, Starved: true, DiskFreeMiB: 1024})
+	report, err := encodeReport(fleet.CapacityReport{Host: "h-1", Nonce: 7, At: 1_700_000_000_000, Starved: true,
+		DiskFreeMiB: 1024})
 	if err != nil {
 		t.Fatal(err)
 	}

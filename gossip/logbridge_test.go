@@ -27,7 +27,8 @@ func TestLibraryLinesKeepTheirLevelAndAFloodIsHeldBack(t *testing.T) {
 		time.Sleep(bridgeEvery)
 		library.Print("[ERR] memberlist: " + strings.Repeat("x", 5000))
 		text := out.String()
-		for _, want := range []string{"level=INFO", `text="Suspect h2 has failed"`, `level=WARN msg="gossip library reported" text=careful`, "held_back=982"} {
+		for _, want := range []string{"level=INFO", `text="Suspect h2 has failed"`,
+			`level=WARN msg="gossip library reported" text=careful`, "held_back=982"} {
 			if !strings.Contains(text, want) {
 				t.Errorf("log lacks %q", want)
 			}

@@ -23,7 +23,8 @@ type memNet struct {
 func newMemNet() *memNet { return &memNet{nodes: make(map[string]*memTransport)} }
 
 func (n *memNet) attach(addr netip.AddrPort) *memTransport {
-	t := &memTransport{net: n, addr: addr, packets: make(chan *memberlist.Packet, 256), streams: make(chan net.Conn), done: make(chan struct{})}
+	t := &memTransport{net: n, addr: addr, packets: make(chan *memberlist.Packet, 256), streams: make(chan net.Conn),
+		done: make(chan struct{})}
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	n.nodes[addr.String()] = t
@@ -59,7 +60,8 @@ func (t *memTransport) FinalAdvertiseAddr(string, int) (net.IP, int, error) {
 
 func (t *memTransport) WriteTo(b []byte, addr string) (time.Time, error) {
 	if to := t.net.find(t.addr.String(), addr); to != nil {
-		packet := &memberlist.Packet{Buf: append([]byte(nil), b...), From: net.UDPAddrFromAddrPort(t.addr), Timestamp: time.Now()}
+		packet := &memberlist.Packet{Buf: append([]byte(nil), b...), From: net.UDPAddrFromAddrPort(t.addr),
+			Timestamp: time.Now()}
 		select {
 		case to.packets <- packet:
 		default: // a full buffer loses packets, as a socket would

@@ -47,7 +47,8 @@ type meta struct {
 }
 
 func encodeMeta(m meta) ([]byte, error) {
-	m.Name, m.Zone, m.Role, m.Version = clip(m.Name, maxShortText), clip(m.Zone, maxShortText), clip(m.Role, maxShortText), clip(m.Version, maxShortText)
+	m.Name, m.Zone, m.Role, m.Version = clip(m.Name, maxShortText), clip(m.Zone, maxShortText), clip(m.Role, maxShortText),
+		clip(m.Version, maxShortText)
 	m.Status = clip(m.Status, maxLongText)
 	b, err := wire.Marshal(m)
 	if err != nil {

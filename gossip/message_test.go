@@ -38,9 +38,11 @@ func TestTheLargestReportFits(t *testing.T) {
 	huge := int64(1) << 62
 	big := fleet.Resources{CPU: huge, Memory: huge}
 	r := fleet.CapacityReport{
-		Host: "h-0123456789abcdef", Nonce: 1 << 63, Seq: 1 << 63, Boot: long, At: fleet.Time(huge), Capacity: big, Reserved: big, Used: big,
-		PortsUsed: 65535, TasksRunning: 1 << 30, TasksPending: 1 << 30, Pressure: fleet.Pressure{CPU: 100, Memory: 100, IO: -1},
-		Starved: true, Protected: long, OSImage: long, Version: long, Voter: true, DiskFreeMiB: huge, Runtime: long,
+		Host: "h-0123456789abcdef", Nonce: 1 << 63, Seq: 1 << 63, Boot: long, At: fleet.Time(huge), Capacity: big,
+		Reserved: big, Used: big,
+		PortsUsed: 65535, TasksRunning: 1 << 30, TasksPending: 1 << 30,
+		Pressure: fleet.Pressure{CPU: 100, Memory: 100, IO: -1},
+		Starved:  true, Protected: long, OSImage: long, Version: long, Voter: true, DiskFreeMiB: huge, Runtime: long,
 	}
 	b, err := encodeReport(r)
 	if err != nil {

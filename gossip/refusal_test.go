@@ -106,7 +106,8 @@ func TestOneIdentityAtTwoAddressesIsRefusedAndBothAddressesAreLogged(t *testing.
 			t.Error("the conflict was not counted")
 		}
 		log := lines.String()
-		for _, want := range []string{"gossip member refused", "addr=10.0.0.2:7701", "refused_addr=10.0.0.3:7701", "cloned disk"} {
+		for _, want := range []string{"gossip member refused", "addr=10.0.0.2:7701", "refused_addr=10.0.0.3:7701",
+			"cloned disk"} {
 			if !strings.Contains(log, want) {
 				t.Errorf("log lacks %q", want)
 			}

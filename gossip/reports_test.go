@@ -65,7 +65,8 @@ func TestAFullTableTakesNoNewHosts(t *testing.T) {
 }
 
 func TestThePaceKeepsTheRingInsideItsBudget(t *testing.T) {
-	for n, atMost := range map[int]time.Duration{1: paceFloor, 3: paceFloor, 10: time.Second, 100: 12 * time.Second, 1000: 3 * time.Minute} {
+	for n, atMost := range map[int]time.Duration{1: paceFloor, 3: paceFloor, 10: time.Second, 100: 12 * time.Second,
+		1000: 3 * time.Minute} {
 		if got := pace(n); got > atMost || got < paceFloor {
 			t.Errorf("pace of %d hosts: got %s, want between %s and %s", n, got, paceFloor, atMost)
 		}

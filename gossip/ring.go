@@ -105,9 +105,11 @@ func Open(cfg Config) (*Ring, error) {
 		cfg: cfg, log: cfg.Log, keys: keys, role: cfg.Role,
 		messages: make(chan []byte, maxMessages), states: make(chan []byte, maxStates), events: make(chan event, maxEvents),
 		publish: make(chan struct{}, 1), announce: make(chan struct{}, 1),
-		members: make(map[fleet.HostID]Member), gone: make(map[fleet.HostID]gone), table: newReports(), answered: make(map[fleet.HostID]time.Time),
+		members: make(map[fleet.HostID]Member), gone: make(map[fleet.HostID]gone), table: newReports(),
+		answered: make(map[fleet.HostID]time.Time),
 	}
-	r.queue = &memberlist.TransmitLimitedQueue{NumNodes: func() int { return int(r.count.Load()) }, RetransmitMult: reportRetransmit}
+	r.queue = &memberlist.TransmitLimitedQueue{NumNodes: func() int { return int(r.count.Load()) },
+		RetransmitMult: reportRetransmit}
 	if err := r.setMeta(cfg.Role); err != nil {
 		return nil, fmt.Errorf("open gossip: %w", err)
 	}
@@ -278,7 +280,8 @@ func (r *Ring) Stats() Stats {
 	r.mu.Unlock()
 	return Stats{
 		Members: int(r.count.Load()), Reports: held,
-		Dropped: r.stats.dropped.Load(), Refused: r.stats.refused.Load(), Newer: r.stats.newer.Load(), Conflicts: r.stats.conflicts.Load(),
+		Dropped: r.stats.dropped.Load(), Refused: r.stats.refused.Load(), Newer: r.stats.newer.Load(),
+		Conflicts:       r.stats.conflicts.Load(),
 		Unauthenticated: r.stats.unauthenticated.Load(), Limited: r.stats.limited.Load(),
 		LibraryErrors: r.stats.libraryErrors.Load(), LibraryWarnings: r.stats.libraryWarnings.Load(),
 	}

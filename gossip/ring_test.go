@@ -138,7 +138,8 @@ func alive(r *Ring) int {
 }
 
 func report(nonce, seq uint64, running int) fleet.CapacityReport {
-	return fleet.CapacityReport{Nonce: nonce, Seq: seq, TasksRunning: running, Capacity: fleet.Resources{CPU: 2048, Memory: 4096}}
+	return fleet.CapacityReport{Nonce: nonce, Seq: seq, TasksRunning: running,
+		Capacity: fleet.Resources{CPU: 2048, Memory: 4096}}
 }
 
 func TestTenHostsConvergeAndReportsReachEveryHost(t *testing.T) {
@@ -152,7 +153,8 @@ func TestTenHostsConvergeAndReportsReachEveryHost(t *testing.T) {
 		t.Logf("converged in %s", took)
 
 		m := f.rings[7].Members()[2]
-		want := Member{Host: hostID(2), Name: "h3", Zone: "c", Role: "worker", Version: "test", Addr: f.addrs[2], Peer: netip.MustParseAddrPort("10.0.0.3:7700")}
+		want := Member{Host: hostID(2), Name: "h3", Zone: "c", Role: "worker", Version: "test", Addr: f.addrs[2],
+			Peer: netip.MustParseAddrPort("10.0.0.3:7700")}
 		if m != want {
 			t.Errorf("member h3 as h8 sees it: got %+v, want %+v", m, want)
 		}

@@ -12,7 +12,8 @@ import (
 
 // Real sockets once: what the network in memory cannot show.
 func TestThreeRingsOnLoopbackMeetAndSurviveGarbage(t *testing.T) {
-	f := &fleetOf{t: t, net: newMemNet(), keys: [][]byte{key(1)}, log: slog.New(slog.DiscardHandler), rings: make([]*Ring, 3)}
+	f := &fleetOf{t: t, net: newMemNet(), keys: [][]byte{key(1)}, log: slog.New(slog.DiscardHandler),
+		rings: make([]*Ring, 3)}
 	f.addrs = make([]netip.AddrPort, 3)
 	ctx, cancel := context.WithCancel(context.Background())
 	defer cancel()
@@ -64,7 +65,8 @@ func TestAnAddressInUseIsSaid(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer taken.Close()
-	_, err = Open(Config{Host: "h-1", Keys: [][]byte{key(1)}, Log: slog.New(slog.DiscardHandler), Bind: netip.MustParseAddrPort(taken.Addr().String())})
+	_, err = Open(Config{Host: "h-1", Keys: [][]byte{key(1)}, Log: slog.New(slog.DiscardHandler),
+		Bind: netip.MustParseAddrPort(taken.Addr().String())})
 	if err == nil {
 		t.Fatal("opened on a port in use")
 	}

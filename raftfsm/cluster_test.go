@@ -183,8 +183,10 @@ func (c *cluster) describe() string {
 			continue
 		}
 		stats := h.node.Stats()
-		fmt.Fprintf(&b, "%s: %s term %s log %s-%s commit %s state %s trouble %s members %s\n", h.id, stats["state"], stats["term"],
-			stats["log_first_index"], stats["log_last_index"], stats["commit_index"], stats["state_index"], stats["trouble"], stats["latest_configuration"])
+		fmt.Fprintf(&b, "%s: %s term %s log %s-%s commit %s state %s trouble %s members %s\n", h.id, stats["state"],
+			stats["term"],
+			stats["log_first_index"], stats["log_last_index"], stats["commit_index"], stats["state_index"], stats["trouble"],
+			stats["latest_configuration"])
 	}
 	return b.String()
 }
@@ -244,7 +246,8 @@ func initFleet(h *host) fleet.Item {
 // token is a small command with an effect that can be counted.
 func token(name string) fleet.Item {
 	return fleet.Item{Command: fleet.PutToken{
-		ID: fleet.TokenID(name), TokenKind: fleet.TokenOperator, Hash: make([]byte, 32), NotAfter: fleet.Time(4_000_000_000_000),
+		ID: fleet.TokenID(name), TokenKind: fleet.TokenOperator, Hash: make([]byte, 32),
+		NotAfter: fleet.Time(4_000_000_000_000),
 	}}
 }
 

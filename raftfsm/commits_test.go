@@ -37,15 +37,18 @@ func TestAFollowerIsToldOfCommitsUpToWhatItAcknowledged(t *testing.T) {
 		commit       uint64
 		prev, tell   uint64 // 0: nothing is to be told
 	}{
-		"what it holds and does not know to be committed":   {[]*raft.AppendEntriesRequest{message(3, 4, 4, 5, 6)}, 6, 6, 6},
-		"no further than it is committed":                   {[]*raft.AppendEntriesRequest{message(3, 4, 4, 5, 6)}, 5, 6, 5},
-		"no further than it holds":                          {[]*raft.AppendEntriesRequest{message(3, 4, 4, 5)}, 9, 5, 5},
-		"nothing when the message itself told":              {[]*raft.AppendEntriesRequest{message(3, 6, 6)}, 6, 0, 0},
-		"a message told only of what its receiver held":     {[]*raft.AppendEntriesRequest{message(3, 4, 9, 5)}, 9, 0, 0},
-		"an answer that was late takes nothing back":        {[]*raft.AppendEntriesRequest{message(3, 5, 5, 6), message(3, 4, 4, 5)}, 6, 6, 6},
-		"an answer in a former term counts for nothing":     {[]*raft.AppendEntriesRequest{message(2, 4, 4, 5, 6)}, 6, 0, 0},
-		"what was told in a former term is told once more":  {[]*raft.AppendEntriesRequest{message(2, 6, 6), message(3, 6, 5)}, 6, 6, 6},
-		"a late answer of a former term changes no new one": {[]*raft.AppendEntriesRequest{message(3, 5, 5, 6), message(2, 8, 8)}, 6, 6, 6},
+		"what it holds and does not know to be committed": {[]*raft.AppendEntriesRequest{message(3, 4, 4, 5, 6)}, 6, 6, 6},
+		"no further than it is committed":                 {[]*raft.AppendEntriesRequest{message(3, 4, 4, 5, 6)}, 5, 6, 5},
+		"no further than it holds":                        {[]*raft.AppendEntriesRequest{message(3, 4, 4, 5)}, 9, 5, 5},
+		"nothing when the message itself told":            {[]*raft.AppendEntriesRequest{message(3, 6, 6)}, 6, 0, 0},
+		"a message told only of what its receiver held":   {[]*raft.AppendEntriesRequest{message(3, 4, 9, 5)}, 9, 0, 0},
+		"an answer that was late takes nothing back": {[]*raft.AppendEntriesRequest{message(3, 5, 5, 6),
+			message(3, 4, 4, 5)}, 6, 6, 6},
+		"an answer in a former term counts for nothing": {[]*raft.AppendEntriesRequest{message(2, 4, 4, 5, 6)}, 6, 0, 0},
+		"what was told in a former term is told once more": {[]*raft.AppendEntriesRequest{message(2, 6, 6),
+			message(3, 6, 5)}, 6, 6, 6},
+		"a late answer of a former term changes no new one": {[]*raft.AppendEntriesRequest{message(3, 5, 5, 6),
+			message(2, 8, 8)}, 6, 6, 6},
 	} {
 		t.Run(name, func(t *testing.T) {
 			c := newCommits()
@@ -53,7 +56,8 @@ func TestAFollowerIsToldOfCommitsUpToWhatItAcknowledged(t *testing.T) {
 				c.acknowledged(to, m)
 			}
 			got, any := c.behind(3, test.commit)[to]
-			if got.PrevLogEntry != test.prev || got.LeaderCommitIndex != test.tell || any != (test.tell != 0) || len(got.Entries) != 0 {
+			if got.PrevLogEntry != test.prev || got.LeaderCommitIndex != test.tell || any != (test.tell != 0) ||
+				len(got.Entries) != 0 {
 				t.Fatalf("told %+v, want commit index %d after entry %d", got, test.tell, test.prev)
 			}
 			if again := c.behind(3, test.commit); len(again) != 0 {

@@ -51,12 +51,15 @@ type Timing struct {
 	Heartbeat time.Duration // 500 ms: a follower that hears nothing so long, to twice as long, asks for votes
 	Election  time.Duration // 500 ms: a candidate that wins nothing asks again
 	Lease     time.Duration // 250 ms: a leader that reaches no quorum so long steps down
-	Commit    time.Duration // 250 ms: a follower hears of the last commit so soon to twice as soon, where the word of it was lost
-	Stall     time.Duration // 2 s: a write pending so long cuts the node off
-	Propose   time.Duration // 5 s: then a proposal is unknown
-	Dial      time.Duration // 1 s
-	RPC       time.Duration // 5 s: for one exchange of up to MaxEntryBytes x 64, by the library x size / 256 KiB for snapshots
-	Snapshot  time.Duration // 30 s to 60 s, at random: how often the need of a snapshot is looked at
+	// 250 ms: a follower hears of the last commit so soon to twice as soon, where the word of it was
+	// lost
+	Commit  time.Duration
+	Stall   time.Duration // 2 s: a write pending so long cuts the node off
+	Propose time.Duration // 5 s: then a proposal is unknown
+	Dial    time.Duration // 1 s
+	// 5 s: for one exchange of up to MaxEntryBytes x 64, by the library x size / 256 KiB for snapshots
+	RPC      time.Duration
+	Snapshot time.Duration // 30 s to 60 s, at random: how often the need of a snapshot is looked at
 }
 
 func (t Timing) withDefaults() Timing {

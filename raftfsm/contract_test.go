@@ -20,7 +20,8 @@ func TestContractOfTheLog(t *testing.T) {
 func (c *cluster) fixture(disks *faulty) logtest.Fixture {
 	hosts := map[fleet.HostID]*host{}
 	f := logtest.Fixture{
-		Hosts: c.ids(), NotLeader: ErrNotLeader, Unknown: ErrUnknown, TooLarge: ErrTooLarge, Unencodable: ErrUnencodable, Busy: ErrBusy,
+		Hosts: c.ids(), NotLeader: ErrNotLeader, Unknown: ErrUnknown, TooLarge: ErrTooLarge, Unencodable: ErrUnencodable,
+		Busy: ErrBusy,
 		Step: func() {
 			time.Sleep(logtest.StepTime)
 			synctest.Wait()

@@ -16,7 +16,9 @@ func (c *cluster) writable(name string) time.Duration {
 	c.t.Helper()
 	start := time.Now()
 	c.await("a write is taken", func() bool {
-		return slices.ContainsFunc(c.hosts, func(h *host) bool { return h.node != nil && h.node.IsLeader() && h.propose(name) == nil })
+		return slices.ContainsFunc(c.hosts, func(h *host) bool {
+			return h.node != nil && h.node.IsLeader() && h.propose(name) == nil
+		})
 	})
 	return time.Since(start)
 }

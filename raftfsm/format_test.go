@@ -14,7 +14,8 @@ const nextFormat = fleet.FormatVersion + 1
 // upgraded is a session of an agent that reads the next format.
 func upgraded(nonce uint64, format int) fleet.Item {
 	return fleet.Item{Command: fleet.OpenSession{
-		Host: "h-0000000000000001", Boot: "b", Nonce: nonce, Zone: "a", Addr: netip.MustParseAddrPort("10.0.0.1:7000"), Format: format,
+		Host: "h-0000000000000001", Boot: "b", Nonce: nonce, Zone: "a", Addr: netip.MustParseAddrPort("10.0.0.1:7000"),
+		Format: format,
 	}}
 }
 
@@ -40,7 +41,8 @@ func TestAFormatBeyondThisBuildFreezesTheMachine(t *testing.T) {
 		}
 	}
 	err, _ := m.Apply(commandAt(t, 7, raise(0))).(error)
-	if !errors.Is(err, ErrUnreadable) || !errors.Is(failed, ErrUnreadable) || !strings.Contains(err.Error(), "this build reads") {
+	if !errors.Is(err, ErrUnreadable) || !errors.Is(failed, ErrUnreadable) ||
+		!strings.Contains(err.Error(), "this build reads") {
 		t.Errorf("the entry gave %v, the machine failed with %v", err, failed)
 	}
 	if st := m.published.Load(); st.Fleet().Format != fleet.FormatVersion || st.Index() != 6 {
@@ -50,7 +52,8 @@ func TestAFormatBeyondThisBuildFreezesTheMachine(t *testing.T) {
 
 func TestASnapshotOfALaterFormatIsNotRestored(t *testing.T) {
 	later := fleet.New()
-	for i, item := range []fleet.Item{initFleet(&host{id: "h-0000000000000001", n: 1}), upgraded(1, nextFormat), raise(0)} {
+	for i, item := range []fleet.Item{initFleet(&host{id: "h-0000000000000001", n: 1}), upgraded(1, nextFormat),
+		raise(0)} {
 		if err := later.Apply(uint64(i+1), fleet.Entry{At: 1, Items: []fleet.Item{item}}).Results[0].Err; err != nil {
 			t.Fatal(err)
 		}
@@ -63,15 +66,17 @@ func TestASnapshotOfALaterFormatIsNotRestored(t *testing.T) {
 }
 
 func TestACommandOfALaterFormatIsNotPutIntoTheLog(t *testing.T) {
-	inCluster(t, 1, func(cfg *Config) { cfg.gate.Kinds = map[fleet.Kind]int{fleet.KindPutToken: nextFormat} }, func(t *testing.T, c *cluster) {
-		node := c.hosts[0].node
-		before := node.raft.LastIndex()
-		_, _, err := node.Propose(t.Context(), []fleet.Item{token("early")})
-		if !errors.Is(err, fleet.ErrFormatAhead) || !NotDone(err) || !strings.Contains(err.Error(), "put-token needs format") {
-			t.Errorf("got %v", err)
-		}
-		if node.raft.LastIndex() != before || has(node.State(), "early") {
-			t.Error("it is in the log")
-		}
-	})
+	inCluster(t, 1, func(cfg *Config) { cfg.gate.Kinds = map[fleet.Kind]int{fleet.KindPutToken: nextFormat} },
+		func(t *testing.T, c *cluster) {
+			node := c.hosts[0].node
+			before := node.raft.LastIndex()
+			_, _, err := node.Propose(t.Context(), []fleet.Item{token("early")})
+			if !errors.Is(err, fleet.ErrFormatAhead) || !NotDone(err) ||
+				!strings.Contains(err.Error(), "put-token needs format") {
+				t.Errorf("got %v", err)
+			}
+			if node.raft.LastIndex() != before || has(node.State(), "early") {
+				t.Error("it is in the log")
+			}
+		})
 }

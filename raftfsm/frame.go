@@ -53,7 +53,8 @@ func decodeSegmentHeader(b []byte) (seq, salt uint64, err error) {
 	case len(b) < segmentHeader || string(b[:8]) != segmentMagic || binary.LittleEndian.Uint32(b[12:]) != segmentSum(b):
 		return 0, 0, errors.New("damaged segment header")
 	case binary.LittleEndian.Uint32(b[8:]) != segmentVersion:
-		return 0, 0, fmt.Errorf("segment version %d, want %d: %w", binary.LittleEndian.Uint32(b[8:]), segmentVersion, ErrUnreadable)
+		return 0, 0, fmt.Errorf("segment version %d, want %d: %w", binary.LittleEndian.Uint32(b[8:]), segmentVersion,
+			ErrUnreadable)
 	}
 	return binary.LittleEndian.Uint64(b[16:]), binary.LittleEndian.Uint64(b[24:]), nil
 }

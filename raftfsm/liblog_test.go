@@ -17,12 +17,13 @@ import (
 func TestTheLibrarysLogIsQuietedAndTranslated(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var out bytes.Buffer
-		log := slog.New(slog.NewTextHandler(&out, &slog.HandlerOptions{Level: slog.LevelInfo, ReplaceAttr: func(_ []string, a slog.Attr) slog.Attr {
-			if a.Key == slog.TimeKey {
-				return slog.Attr{}
-			}
-			return a
-		}}))
+		log := slog.New(slog.NewTextHandler(&out,
+			&slog.HandlerOptions{Level: slog.LevelInfo, ReplaceAttr: func(_ []string, a slog.Attr) slog.Attr {
+				if a.Key == slog.TimeKey {
+					return slog.Attr{}
+				}
+				return a
+			}}))
 		lib := newLibraryLog(log, clock.System())
 		expect := func(what, want string) {
 			t.Helper()
@@ -35,7 +36,8 @@ func TestTheLibrarysLogIsQuietedAndTranslated(t *testing.T) {
 		lib.Info("entering follower state")
 		expect("info is debug", "")
 		lib.With("peer", "h-1.1").Error("failed to heartbeat to", "backoff-time", time.Second, "error", errors.New("refused"))
-		expect("an error is a warning", `level=WARN msg="raft library reported" message="failed to heartbeat to" peer=h-1.1 backoff_time=1s err=refused`)
+		expect("an error is a warning",
+			`level=WARN msg="raft library reported" message="failed to heartbeat to" peer=h-1.1 backoff_time=1s err=refused`)
 		for range 1000 {
 			lib.Error("failed to heartbeat to")
 		}
@@ -44,6 +46,7 @@ func TestTheLibrarysLogIsQuietedAndTranslated(t *testing.T) {
 		expect("another message is not", `level=INFO msg="raft library reported" message=other servers="1 of 3"`)
 		time.Sleep(logEvery)
 		lib.Error("failed to heartbeat to")
-		expect("after a while it is said again, with the count", `level=WARN msg="raft library reported" message="failed to heartbeat to" repeated=1000`)
+		expect("after a while it is said again, with the count",
+			`level=WARN msg="raft library reported" message="failed to heartbeat to" repeated=1000`)
 	})
 }

@@ -112,7 +112,8 @@ func applyEntry(state *fleet.State, log *raft.Log) (out *fleet.Outcome, err erro
 		return nil, err
 	}
 	if format := state.Outgrown(log.Index, entry, fleet.FormatVersion); format > 0 {
-		return nil, fmt.Errorf("%w: it raises the fleet to format %d, this build reads %d", ErrUnreadable, format, fleet.FormatVersion)
+		return nil, fmt.Errorf("%w: it raises the fleet to format %d, this build reads %d", ErrUnreadable, format,
+			fleet.FormatVersion)
 	}
 	outcome := state.Apply(log.Index, entry)
 	return &outcome, nil
@@ -130,7 +131,8 @@ func (m *machine) Snapshot() (raft.FSMSnapshot, error) {
 	if m.frozen != nil {
 		return nil, m.frozen
 	}
-	return &stateSnapshot{state: m.live.Clone(), taken: func(bytes int64) { m.since.Add(-bytes) }, since: m.since.Load()}, nil
+	return &stateSnapshot{state: m.live.Clone(), taken: func(bytes int64) { m.since.Add(-bytes) }, since: m.since.Load()},
+		nil
 }
 
 type stateSnapshot struct {

@@ -65,7 +65,9 @@ func (n *Node) RemoveServer(ctx context.Context, id fleet.RaftID) error {
 	})
 }
 
-func (n *Node) reconfigure(ctx context.Context, what string, id fleet.RaftID, start func(time.Duration) raft.Future) error {
+func (n *Node) reconfigure(
+	ctx context.Context, what string, id fleet.RaftID, start func(time.Duration) raft.Future,
+) error {
 	if !n.IsLeader() {
 		return fmt.Errorf("%s %s: %w", what, id, ErrNotLeader)
 	}

@@ -25,7 +25,8 @@ type memnet struct {
 }
 
 func newMemnet() *memnet {
-	return &memnet{listeners: map[fleet.HostID]*memListener{}, down: map[[2]fleet.HostID]bool{}, refused: map[[2]fleet.HostID]bool{}, conns: map[*memConn]bool{}}
+	return &memnet{listeners: map[fleet.HostID]*memListener{}, down: map[[2]fleet.HostID]bool{},
+		refused: map[[2]fleet.HostID]bool{}, conns: map[*memConn]bool{}}
 }
 
 var errRefused = fmt.Errorf("dial: %w", syscall.ECONNREFUSED)

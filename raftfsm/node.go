@@ -139,7 +139,8 @@ func (n *Node) AppliedIndex() uint64 { return n.machine.applied.Load() }
 // Transfer hands leadership to the most advanced voter and returns once this
 // node leads no more. Errors: ErrNotLeader, ErrUnknown, or that there is nobody.
 func (n *Node) Transfer() error {
-	return n.ask(context.Background(), "transfer leadership", func(time.Duration) raft.Future { return n.raft.LeadershipTransfer() })
+	return n.ask(context.Background(), "transfer leadership",
+		func(time.Duration) raft.Future { return n.raft.LeadershipTransfer() })
 }
 
 // maxAsking bounds the callers that wait on the library at one time: on a

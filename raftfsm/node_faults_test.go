@@ -349,7 +349,8 @@ func TestAnotherRaftIDStartsEmptyAndKeepsTheOldFolder(t *testing.T) {
 				aside = append(aside, f.Name())
 			}
 		}
-		if got, want := fmt.Sprint(aside), "[raft.aside-h-0000000000000001.3 raft.aside-h-0000000000000001.4 raft.aside-h-0000000000000001.5]"; got != want {
+		if got, want := fmt.Sprint(aside),
+			"[raft.aside-h-0000000000000001.3 raft.aside-h-0000000000000001.4 raft.aside-h-0000000000000001.5]"; got != want {
 			t.Errorf("set aside: %s, want %s", got, want)
 		}
 	})
@@ -502,7 +503,8 @@ func TestTheLibraryWritesTheTermOfAVoteBeforeItsCandidate(t *testing.T) {
 
 func TestOpenRefusesWhatCannotWork(t *testing.T) {
 	net := newMemnet()
-	whole := Config{Dir: "/raft", ID: "h-0000000000000001.1", FS: vfs.NewMem(), Dial: net.dialer("a"), Accept: net.listen("a")}
+	whole := Config{Dir: "/raft", ID: "h-0000000000000001.1", FS: vfs.NewMem(), Dial: net.dialer("a"),
+		Accept: net.listen("a")}
 	for name, change := range map[string]func(*Config){
 		"no folder":            func(c *Config) { c.Dir = "" },
 		"no id":                func(c *Config) { c.ID = "" },

@@ -45,7 +45,8 @@ func TestALoneNodeBootstrapsAndProposes(t *testing.T) {
 // bootstrap, its main goroutine ends and the future is never answered.
 func TestABootstrapThatACrashInterruptsAnywhereIsCompleted(t *testing.T) {
 	short := func(cfg *Config) {
-		cfg.Timing = Timing{Heartbeat: 20 * time.Millisecond, Election: 20 * time.Millisecond, Lease: 10 * time.Millisecond, Propose: 200 * time.Millisecond}
+		cfg.Timing = Timing{Heartbeat: 20 * time.Millisecond, Election: 20 * time.Millisecond, Lease: 10 * time.Millisecond,
+			Propose: 200 * time.Millisecond}
 	}
 	completed := false
 	for n := 1; !completed; n++ {
@@ -377,7 +378,8 @@ func TestALateJoinerGetsASnapshot(t *testing.T) {
 		}
 		first := <-told
 		hosts := slices.Collect(first.changeSet.HostRows())
-		if first.index < 20 || len(hosts) != 1 || !first.changeSet.Has(fleet.FleetSubject()) || !first.changeSet.Any(fleet.SubjectVoters) {
+		if first.index < 20 || len(hosts) != 1 || !first.changeSet.Has(fleet.FleetSubject()) ||
+			!first.changeSet.Any(fleet.SubjectVoters) {
 			t.Errorf("the snapshot was told as %+v", first)
 		}
 		// What it got survives, also without the leader.

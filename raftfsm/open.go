@@ -20,7 +20,8 @@ func Open(cfg Config) (*Node, error) {
 	if err != nil {
 		return nil, err
 	}
-	n := &Node{cfg: cfg, fatal: make(chan error, 1), broken: make(chan struct{}), stop: make(chan struct{}), term: newSettled()}
+	n := &Node{cfg: cfg, fatal: make(chan error, 1), broken: make(chan struct{}), stop: make(chan struct{}),
+		term: newSettled()}
 	n.stream = newStream(cfg.ID, cfg.Dial, cfg.Accept, cfg.Timing.Dial)
 	n.machine = newMachine(n.fail)
 	n.proposals = newProposer(n)
@@ -187,7 +188,8 @@ func (n *Node) raftConfig(lib hclog.Logger) *raft.Config {
 	c.Logger = lib
 	c.NotifyCh = n.leading.changes
 	t := n.cfg.Timing
-	c.HeartbeatTimeout, c.ElectionTimeout, c.LeaderLeaseTimeout, c.CommitTimeout = t.Heartbeat, t.Election, t.Lease, t.Commit
+	c.HeartbeatTimeout, c.ElectionTimeout, c.LeaderLeaseTimeout, c.CommitTimeout = t.Heartbeat, t.Election, t.Lease,
+		t.Commit
 	c.MaxAppendEntries = maxAppend
 	c.SnapshotInterval, c.SnapshotThreshold = t.Snapshot, n.cfg.SnapshotEvery
 	c.TrailingLogs = n.cfg.TrailingLogs

@@ -168,7 +168,8 @@ func (s *snapshots) Open(id string) (*raft.SnapshotMeta, io.ReadCloser, error) {
 	if sum.Sum32() != want {
 		return nil, nil, errors.Join(fmt.Errorf("snapshot %s: %w: checksum of the payload", id, errSnapshot), f.Close())
 	}
-	return meta, &snapshotReader{Reader: bufio.NewReaderSize(io.NewSectionReader(f, 0, meta.Size), snapshotBuffer), file: f}, nil
+	return meta, &snapshotReader{Reader: bufio.NewReaderSize(io.NewSectionReader(f, 0, meta.Size), snapshotBuffer),
+		file: f}, nil
 }
 
 type snapshotReader struct {
@@ -179,7 +180,10 @@ type snapshotReader struct {
 func (r *snapshotReader) Close() error { return r.file.Close() }
 
 // Create implements raft.SnapshotStore.
-func (s *snapshots) Create(version raft.SnapshotVersion, index, term uint64, configuration raft.Configuration, configurationIndex uint64, _ raft.Transport) (raft.SnapshotSink, error) {
+func (s *snapshots) Create(
+	version raft.SnapshotVersion, index, term uint64, configuration raft.Configuration, configurationIndex uint64,
+	_ raft.Transport,
+) (raft.SnapshotSink, error) {
 	if version != 1 {
 		return nil, fmt.Errorf("snapshot version %d, want 1", version)
 	}

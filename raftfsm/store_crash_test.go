@@ -78,7 +78,9 @@ func step(random *rand.Rand, s *store, before model) (after model, err error) {
 		return after, s.DeleteRange(before.first, to)
 	default:
 		after.vote++
-		return after, errors.Join(s.SetUint64([]byte(keyVoteTerm), after.vote), s.Set([]byte(keyVoteFor), strconv.AppendUint(nil, after.vote, 10)))
+		return after,
+			errors.Join(s.SetUint64([]byte(keyVoteTerm), after.vote),
+				s.Set([]byte(keyVoteFor), strconv.AppendUint(nil, after.vote, 10)))
 	}
 }
 
@@ -94,7 +96,8 @@ func (m model) holds(s *store) error {
 			return fmt.Errorf("entry %d: found %v, term %d, want %d (%v)", index, found, log.Term, m.terms[index], err)
 		}
 	}
-	if term, candidate := s.stable.VoteTerm, string(s.stable.VoteFor); term != m.vote || term != 0 && candidate != strconv.FormatUint(m.vote, 10) {
+	if term, candidate := s.stable.VoteTerm, string(s.stable.VoteFor); term != m.vote || term != 0 &&
+		candidate != strconv.FormatUint(m.vote, 10) {
 		return fmt.Errorf("vote %d for %q, want %d", term, candidate, m.vote)
 	}
 	return nil
@@ -142,7 +145,8 @@ func TestAcknowledgedWritesSurviveAPowerLossAtAnyCall(t *testing.T) {
 			}
 			if errBefore := state.holds(s); errBefore != nil {
 				if errAfter := after.holds(s); errAfter != nil {
-					t.Fatalf("round %d, life %d: neither what was acknowledged (%v) nor what was under way (%v)", round, life, errBefore, errAfter)
+					t.Fatalf("round %d, life %d: neither what was acknowledged (%v) nor what was under way (%v)", round, life,
+						errBefore, errAfter)
 				}
 				state = after
 				kept++
@@ -173,7 +177,8 @@ func TestChildThatAppends(t *testing.T) {
 		if err := s.StoreLogs(entries(index, index, index+2)); err != nil {
 			t.Fatal(err)
 		}
-		if err := errors.Join(s.SetUint64([]byte(keyVoteTerm), index), s.Set([]byte(keyVoteFor), []byte(strconv.FormatUint(index, 10)))); err != nil {
+		if err := errors.Join(s.SetUint64([]byte(keyVoteTerm), index),
+			s.Set([]byte(keyVoteFor), []byte(strconv.FormatUint(index, 10)))); err != nil {
 			t.Fatal(err)
 		}
 		fmt.Printf("acknowledged %d\n", index)

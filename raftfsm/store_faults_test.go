@@ -190,7 +190,8 @@ func TestDamageIsFoundAndNamed(t *testing.T) {
 		damage func(t *testing.T, mem *vfs.Mem, files []string)
 	}{
 		{"a file in the middle is missing", func(t *testing.T, mem *vfs.Mem, files []string) { _ = mem.Remove(files[2]) }},
-		{"the newest file is missing", func(t *testing.T, mem *vfs.Mem, files []string) { _ = mem.Remove(files[len(files)-1]) }},
+		{"the newest file is missing",
+			func(t *testing.T, mem *vfs.Mem, files []string) { _ = mem.Remove(files[len(files)-1]) }},
 		{"every file is missing", func(t *testing.T, mem *vfs.Mem, files []string) {
 			for _, f := range files {
 				_ = mem.Remove(f)
@@ -201,7 +202,8 @@ func TestDamageIsFoundAndNamed(t *testing.T) {
 			b, _ := mem.ReadFile(files[1])
 			replace(t, mem, files[1], b[:len(b)/2])
 		}},
-		{"a file is zeroed", func(t *testing.T, mem *vfs.Mem, files []string) { replace(t, mem, files[1], make([]byte, testSegment)) }},
+		{"a file is zeroed",
+			func(t *testing.T, mem *vfs.Mem, files []string) { replace(t, mem, files[1], make([]byte, testSegment)) }},
 		{"the newest file is zeroed", func(t *testing.T, mem *vfs.Mem, files []string) {
 			replace(t, mem, files[len(files)-1], make([]byte, testSegment))
 		}},
@@ -216,18 +218,22 @@ func TestDamageIsFoundAndNamed(t *testing.T) {
 			clear(b[1024:1536])
 			replace(t, mem, files[1], b)
 		}},
-		{"a sector of the newest file is zeroed, with later appends behind it", func(t *testing.T, mem *vfs.Mem, files []string) {
-			b, _ := mem.ReadFile(files[len(files)-1])
-			_, salt, _ := decodeSegmentHeader(b)
-			if _, end, _, _ := scanFrames(b, salt); end < 1200 {
-				t.Fatalf("the newest file ends at %d: choose other sizes", end)
-			}
-			clear(b[512:1024])
-			replace(t, mem, files[len(files)-1], b)
-		}},
-		{"the stable file is garbage", func(t *testing.T, mem *vfs.Mem, files []string) { replace(t, mem, "/log/stable", []byte("garbage")) }},
-		{"the stable file is empty", func(t *testing.T, mem *vfs.Mem, files []string) { replace(t, mem, "/log/stable", nil) }},
-		{"a segment has a strange name", func(t *testing.T, mem *vfs.Mem, files []string) { _ = mem.Rename(files[0], "/log/x.seg") }},
+		{"a sector of the newest file is zeroed, with later appends behind it",
+			func(t *testing.T, mem *vfs.Mem, files []string) {
+				b, _ := mem.ReadFile(files[len(files)-1])
+				_, salt, _ := decodeSegmentHeader(b)
+				if _, end, _, _ := scanFrames(b, salt); end < 1200 {
+					t.Fatalf("the newest file ends at %d: choose other sizes", end)
+				}
+				clear(b[512:1024])
+				replace(t, mem, files[len(files)-1], b)
+			}},
+		{"the stable file is garbage",
+			func(t *testing.T, mem *vfs.Mem, files []string) { replace(t, mem, "/log/stable", []byte("garbage")) }},
+		{"the stable file is empty",
+			func(t *testing.T, mem *vfs.Mem, files []string) { replace(t, mem, "/log/stable", nil) }},
+		{"a segment has a strange name",
+			func(t *testing.T, mem *vfs.Mem, files []string) { _ = mem.Rename(files[0], "/log/x.seg") }},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			mem, files := filled(t)
@@ -335,7 +341,8 @@ func TestTheLogIsRelatedToTheSnapshot(t *testing.T) {
 		{"the log begins late and there is no snapshot", [2]uint64{2, 10}, snapshotEnd{}, true, [2]uint64{2, 10}},
 		{"the log ends below the snapshot and is dropped", [2]uint64{1, 10}, snapshotEnd{20, term}, false, [2]uint64{0, 0}},
 		{"the log is empty", [2]uint64{0, 0}, snapshotEnd{20, term}, false, [2]uint64{0, 0}},
-		{"the log disagrees with the snapshot and is dropped up to it", [2]uint64{1, 10}, snapshotEnd{5, 9}, false, [2]uint64{6, 10}},
+		{"the log disagrees with the snapshot and is dropped up to it", [2]uint64{1, 10}, snapshotEnd{5, 9}, false,
+			[2]uint64{6, 10}},
 		{"the log disagrees at its last entry", [2]uint64{1, 10}, snapshotEnd{10, 9}, false, [2]uint64{0, 0}},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
@@ -352,7 +359,8 @@ func TestTheLogIsRelatedToTheSnapshot(t *testing.T) {
 			}
 			s.recent.clear()
 			var log raft.Log
-			if end := tc.snapshot; end.index > 0 && (s.GetLog(end.index, &log) != nil || log.Index != end.index || log.Term != end.term) {
+			if end := tc.snapshot; end.index > 0 && (s.GetLog(end.index, &log) != nil || log.Index != end.index ||
+				log.Term != end.term) {
 				t.Errorf("the snapshot's own entry reads as %+v", log)
 			}
 			if end := tc.snapshot; end.index > 0 && tc.want[0] > end.index && s.GetLog(end.index-1, &log) == nil {

@@ -19,7 +19,8 @@ const testID = "h-0000000000000001.1"
 const testSegment = 2 << 10
 
 func storeOn(fsys vfs.FS, dir string) storeConfig {
-	return storeConfig{fs: fsys, dir: dir, id: testID, clock: clock.System(), reserve: testSegment, ballast: &ballast{fs: fsys}}
+	return storeConfig{fs: fsys, dir: dir, id: testID, clock: clock.System(), reserve: testSegment,
+		ballast: &ballast{fs: fsys}}
 }
 
 func newStore(t testing.TB, change ...func(*storeConfig)) *store {
@@ -82,10 +83,14 @@ func TestTheLogKeepsItsBoundsThroughChangesAndReopening(t *testing.T) {
 		want   [2]uint64
 	}{
 		{"nothing changed", func(*store) error { return nil }, [2]uint64{1, 3000}},
-		{"a prefix is compacted over several files", func(s *store) error { return s.DeleteRange(1, 2500) }, [2]uint64{2501, 3000}},
-		{"a prefix is asked for from below the first", func(s *store) error { return s.DeleteRange(0, 10) }, [2]uint64{11, 3000}},
-		{"a conflicting suffix goes over several files", func(s *store) error { return s.DeleteRange(500, 3000) }, [2]uint64{1, 499}},
-		{"a suffix is asked for past the last", func(s *store) error { return s.DeleteRange(2999, 9000) }, [2]uint64{1, 2998}},
+		{"a prefix is compacted over several files", func(s *store) error { return s.DeleteRange(1, 2500) },
+			[2]uint64{2501, 3000}},
+		{"a prefix is asked for from below the first", func(s *store) error { return s.DeleteRange(0, 10) },
+			[2]uint64{11, 3000}},
+		{"a conflicting suffix goes over several files", func(s *store) error { return s.DeleteRange(500, 3000) },
+			[2]uint64{1, 499}},
+		{"a suffix is asked for past the last", func(s *store) error { return s.DeleteRange(2999, 9000) },
+			[2]uint64{1, 2998}},
 		{"everything goes", func(s *store) error { return s.DeleteRange(1, 3000) }, [2]uint64{0, 0}},
 		{"everything goes, then the log begins again elsewhere", func(s *store) error {
 			return errors.Join(s.DeleteRange(1, 3000), s.StoreLogs(entries(2, 9001, 9002)))
@@ -93,7 +98,8 @@ func TestTheLogKeepsItsBoundsThroughChangesAndReopening(t *testing.T) {
 		{"a suffix is replaced", func(s *store) error {
 			return errors.Join(s.DeleteRange(2990, 3000), s.StoreLogs(entries(2, 2990, 2991)))
 		}, [2]uint64{1, 2991}},
-		{"a jump forward drops what a snapshot covers", func(s *store) error { return s.StoreLogs(entries(2, 5000, 5001)) }, [2]uint64{5000, 5001}},
+		{"a jump forward drops what a snapshot covers", func(s *store) error { return s.StoreLogs(entries(2, 5000, 5001)) },
+			[2]uint64{5000, 5001}},
 		{"an empty range changes nothing", func(s *store) error { return s.DeleteRange(10, 9) }, [2]uint64{1, 3000}},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
@@ -146,7 +152,8 @@ func TestTheLogRefusesGapsAndOverwrites(t *testing.T) {
 
 func TestEntriesReadTheSameFromMemoryAndFromDisk(t *testing.T) {
 	s := newStore(t)
-	want := raft.Log{Index: 1, Term: 3, Type: raft.LogConfiguration, Data: []byte("d"), Extensions: []byte("e"), AppendedAt: time.Unix(0, 1_700_000_000_000_000_001)}
+	want := raft.Log{Index: 1, Term: 3, Type: raft.LogConfiguration, Data: []byte("d"), Extensions: []byte("e"),
+		AppendedAt: time.Unix(0, 1_700_000_000_000_000_001)}
 	mustStore(t, s, []*raft.Log{&want})
 	for _, s := range []*store{s, reopen(t, s)} {
 		var got raft.Log
@@ -240,7 +247,8 @@ func TestATermAndItsCandidateAreOneVote(t *testing.T) {
 	}
 	cast := func(s *store, term uint64, candidate string) {
 		t.Helper()
-		if err := errors.Join(s.SetUint64([]byte(keyVoteTerm), term), s.Set([]byte(keyVoteFor), []byte(candidate))); err != nil {
+		if err := errors.Join(s.SetUint64([]byte(keyVoteTerm), term),
+			s.Set([]byte(keyVoteFor), []byte(candidate))); err != nil {
 			t.Fatal(err)
 		}
 	}

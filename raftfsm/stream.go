@@ -42,8 +42,11 @@ type stream struct {
 	closed bool
 }
 
-func newStream(id fleet.RaftID, dial func(context.Context, fleet.HostID) (net.Conn, error), accept net.Listener, limit time.Duration) *stream {
-	s := &stream{id: id, dial: dial, accept: accept, limit: limit, cuts: map[string]bool{}, conns: map[*streamConn]bool{}, hungUp: make(chan struct{}, 1)}
+func newStream(
+	id fleet.RaftID, dial func(context.Context, fleet.HostID) (net.Conn, error), accept net.Listener, limit time.Duration,
+) *stream {
+	s := &stream{id: id, dial: dial, accept: accept, limit: limit, cuts: map[string]bool{}, conns: map[*streamConn]bool{},
+		hungUp: make(chan struct{}, 1)}
 	s.calling, s.stop = context.WithCancel(context.Background())
 	return s
 }

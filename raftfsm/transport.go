@@ -53,7 +53,9 @@ func newTransport(s *stream, cfg Config, log hclog.Logger) *transport {
 }
 
 // AppendEntries implements raft.Transport.
-func (t *transport) AppendEntries(id raft.ServerID, target raft.ServerAddress, args *raft.AppendEntriesRequest, resp *raft.AppendEntriesResponse) error {
+func (t *transport) AppendEntries(
+	id raft.ServerID, target raft.ServerAddress, args *raft.AppendEntriesRequest, resp *raft.AppendEntriesResponse,
+) error {
 	if isHeartbeat(args) {
 		t.pace.wait()
 		return t.NetworkTransport.AppendEntries(id, target, args, resp)
@@ -72,7 +74,10 @@ func isHeartbeat(args *raft.AppendEntriesRequest) bool {
 }
 
 // InstallSnapshot implements raft.Transport.
-func (t *transport) InstallSnapshot(id raft.ServerID, target raft.ServerAddress, args *raft.InstallSnapshotRequest, resp *raft.InstallSnapshotResponse, data io.Reader) error {
+func (t *transport) InstallSnapshot(
+	id raft.ServerID, target raft.ServerAddress, args *raft.InstallSnapshotRequest, resp *raft.InstallSnapshotResponse,
+	data io.Reader,
+) error {
 	t.mu.Lock()
 	peer, now := fleet.RaftID(id), t.clock.Mono()
 	t.installs[peer] = append(t.recent(peer, now), now)
@@ -84,7 +89,9 @@ func (t *transport) InstallSnapshot(id raft.ServerID, target raft.ServerAddress,
 // which the library would refuse a candidate that has no vote by the voter's own
 // configuration, which may be old: a majority of which part has missed the last
 // change could then elect nobody. Raft itself has no such rule; the log decides.
-func (t *transport) RequestVote(id raft.ServerID, target raft.ServerAddress, args *raft.RequestVoteRequest, resp *raft.RequestVoteResponse) error {
+func (t *transport) RequestVote(
+	id raft.ServerID, target raft.ServerAddress, args *raft.RequestVoteRequest, resp *raft.RequestVoteResponse,
+) error {
 	anonymous := *args
 	anonymous.ID = nil
 	return again(func() error { return t.NetworkTransport.RequestVote(id, target, &anonymous, resp) })
@@ -96,7 +103,8 @@ func (t *transport) RequestVote(id raft.ServerID, target raft.ServerAddress, arg
 // entries sent twice are there once.
 func again(ask func() error) (err error) {
 	for range pooled + 1 {
-		if err = ask(); err == nil || errors.Is(err, errDial) || errors.Is(err, errCut) || errors.Is(err, os.ErrDeadlineExceeded) {
+		if err = ask(); err == nil || errors.Is(err, errDial) || errors.Is(err, errCut) ||
+			errors.Is(err, os.ErrDeadlineExceeded) {
 			return err
 		}
 	}
@@ -106,7 +114,9 @@ func again(ask func() error) (err error) {
 // RequestPreVote implements raft.WithPreVote. A pre-vote cannot be anonymous: one
 // refused under the candidate's id is asked for again under that of the one
 // asked, who has a vote in its own eyes. It is a question without effect.
-func (t *transport) RequestPreVote(id raft.ServerID, target raft.ServerAddress, args *raft.RequestPreVoteRequest, resp *raft.RequestPreVoteResponse) error {
+func (t *transport) RequestPreVote(
+	id raft.ServerID, target raft.ServerAddress, args *raft.RequestPreVoteRequest, resp *raft.RequestPreVoteResponse,
+) error {
 	err := again(func() error { return t.NetworkTransport.RequestPreVote(id, target, args, resp) })
 	if err != nil || resp.Granted {
 		return err

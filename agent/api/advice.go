@@ -22,7 +22,8 @@ func tooLarge(st *fleet.State, def *fleet.TaskDef) []strictjson.Warning {
 		cpu, memory = max(cpu, h.Capacity.CPU), max(memory, h.Capacity.Memory)
 	}
 	return []strictjson.Warning{{Field: "containerDefinitions", Message: fmt.Sprintf(
-		"no host of this fleet could ever take such a task: it reserves cpu %d and memory %d MiB, the largest hosts have cpu %d and memory %d MiB; its tasks will stay pending",
+		"no host of this fleet could ever take such a task: it reserves cpu %d and memory %d MiB, the largest hosts have "+
+			"cpu %d and memory %d MiB; its tasks will stay pending",
 		want.CPU, want.Memory, cpu, memory)}}
 }
 
@@ -42,8 +43,10 @@ func fewHosts(st *fleet.State, def *fleet.TaskDef, desired int) []strictjson.War
 			if desired <= hosts {
 				return nil
 			}
-			return []strictjson.Warning{{Field: fmt.Sprintf("containerDefinitions[%d].portMappings[%d].hostPort", i, j), Message: fmt.Sprintf(
-				"host port %d is free once on each host: of %d tasks, those beyond the %d hosts that take tasks now will stay pending", m.HostPort, desired, hosts)}}
+			return []strictjson.Warning{{Field: fmt.Sprintf("containerDefinitions[%d].portMappings[%d].hostPort", i, j),
+				Message: fmt.Sprintf(
+					"host port %d is free once on each host: of %d tasks, those beyond the %d hosts that take tasks now will stay "+
+						"pending", m.HostPort, desired, hosts)}}
 		}
 	}
 	return nil

@@ -48,13 +48,15 @@ func TestWhoMayWrite(t *testing.T) {
 	}
 	t.Run("a token that ended", func(t *testing.T) {
 		x.API.Now = func() time.Time { return testNow.Add(2 * time.Second) }
-		if code, got := scale(TrustToken, "Authorization", "Bearer "+short); code != 403 || at(t, got, "error", "code") != "token-expired" {
+		if code, got := scale(TrustToken, "Authorization", "Bearer "+short); code != 403 ||
+			at(t, got, "error", "code") != "token-expired" {
 			t.Errorf("status %d: %v", code, got)
 		}
 	})
 	t.Run("the decision names the token, not its secret", func(t *testing.T) {
 		scaleTo := func(n int) {
-			want(t, 200, x.Handler(TrustToken), "POST", "/v1/services/web/scale", fmt.Sprintf(`{"desiredCount": %d}`, n), "Authorization", "Bearer "+good)
+			want(t, 200, x.Handler(TrustToken), "POST", "/v1/services/web/scale", fmt.Sprintf(`{"desiredCount": %d}`, n),
+				"Authorization", "Bearer "+good)
 		}
 		scaleTo(4)
 		got := want(t, 200, root, "GET", "/v1/events?limit=1", "")
@@ -101,13 +103,15 @@ func TestWritesReachTheLeaderFromAnywhere(t *testing.T) {
 		}
 	})
 	t.Run("nor with one that the voters refuse", func(t *testing.T) {
-		got := want(t, 403, worker.Handler(TrustRoot), "POST", "/v1/services/web/scale", scale(3), "Authorization", "Bearer operator.t1.x")
+		got := want(t, 403, worker.Handler(TrustRoot), "POST", "/v1/services/web/scale", scale(3), "Authorization",
+			"Bearer operator.t1.x")
 		if at(t, got, "error", "code") != "token-refused" {
 			t.Errorf("got %v", got)
 		}
 	})
 	t.Run("a stranger cannot claim to be a voter's friend", func(t *testing.T) {
-		want(t, 401, follower.Handler(TrustToken), "POST", "/v1/services/web/scale", scale(3), headerBy, "operator", headerHops, "1")
+		want(t, 401, follower.Handler(TrustToken), "POST", "/v1/services/web/scale", scale(3), headerBy, "operator",
+			headerHops, "1")
 	})
 	t.Run("an answer that was lost is asked for again and is the first one", func(t *testing.T) {
 		toLeader.mu.Lock()
@@ -138,8 +142,10 @@ func TestAHostThatIsAloneRefusesWritesAtOnce(t *testing.T) {
 	worker := newTestAPI(t, func(c *Config) { c.Forward, c.Voter = &forwardTo{err: errors.New("no route to host")}, nil })
 	worker.local.alone = testNow.Add(-time.Minute)
 	begin := time.Now()
-	code, got, h := do(t, worker.Handler(TrustRoot), "POST", "/v1/services/web/scale", `{"desiredCount": 1}`, "Authorization", "Bearer x")
-	if code != http.StatusServiceUnavailable || at(t, got, "error", "code") != "cut-off" || h.Get("Retry-After") == "" || time.Since(begin) > 2*time.Second {
+	code, got, h := do(t, worker.Handler(TrustRoot), "POST", "/v1/services/web/scale", `{"desiredCount": 1}`,
+		"Authorization", "Bearer x")
+	if code != http.StatusServiceUnavailable || at(t, got, "error", "code") != "cut-off" || h.Get("Retry-After") == "" ||
+		time.Since(begin) > 2*time.Second {
 		t.Errorf("status %d after %v: %v", code, time.Since(begin), got)
 	}
 }

@@ -15,8 +15,10 @@ func TestAClonedHostIsAnAlarmOfHostAndStatus(t *testing.T) {
 	root := x.Handler(TrustRoot)
 	clone := func(i int) {
 		a := admission(i)
-		x.voter.must(t, fleet.OpenSession{Host: a.ID, Boot: "other", Nonce: 9, Addr: netip.MustParseAddrPort(fmt.Sprintf("10.9.0.%d:7700", i)),
-			Zone: a.Zone, Capacity: fleet.Resources{CPU: 1, Memory: 1}, Contested: true})
+		x.voter.must(t,
+			fleet.OpenSession{Host: a.ID, Boot: "other", Nonce: 9,
+				Addr: netip.MustParseAddrPort(fmt.Sprintf("10.9.0.%d:7700", i)),
+				Zone: a.Zone, Capacity: fleet.Resources{CPU: 1, Memory: 1}, Contested: true})
 	}
 	if got := fmt.Sprint(want(t, 200, root, "GET", "/v1/status", "")["notes"]); strings.Contains(got, "cloned") {
 		t.Fatalf("before: %s", got)

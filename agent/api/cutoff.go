@@ -88,7 +88,9 @@ func (a *API) recall(rt route, r *http.Request) (any, types.Meta, error) {
 		}
 	}
 	if r.URL.Query().Get("next") != "" {
-		return nil, f.meta, refuse(http.StatusServiceUnavailable, "cut-off", "this host hears no voter and remembers one page of each list", "ask a host that is not cut off").after(5 * time.Second)
+		return nil, f.meta,
+			refuse(http.StatusServiceUnavailable, "cut-off", "this host hears no voter and remembers one page of each list",
+				"ask a host that is not cut off").after(5 * time.Second)
 	}
 	got, err := f.answer(rt.pattern)
 	return got, f.meta, err
@@ -109,7 +111,9 @@ func (f *cachedAnswer) answer(pattern string) (any, error) {
 	case "/v1/hosts":
 		return f.hosts(), nil
 	case "/v1/hosts/{id}":
-		return pick(f.hosts().Hosts, "host", f.r.PathValue("id"), func(h types.Host) []string { return []string{h.ID, h.Name} })
+		return pick(f.hosts().Hosts, "host", f.r.PathValue("id"), func(h types.Host) []string {
+			return []string{h.ID, h.Name}
+		})
 	case "/v1/tasks":
 		return f.tasks(), nil
 	case "/v1/tasks/{id}":
@@ -121,7 +125,8 @@ func (f *cachedAnswer) answer(pattern string) (any, error) {
 		if pattern == "/v1/services" {
 			return list, nil
 		}
-		return pick(list.Services, "service", f.r.PathValue("name"), func(s types.Service) []string { return []string{s.Name} })
+		return pick(list.Services, "service", f.r.PathValue("name"),
+			func(s types.Service) []string { return []string{s.Name} })
 	case "/v1/taskdefs":
 		list := &types.TaskDefs{TaskDefs: []types.TaskDef{}}
 		f.load(pattern, list, &list.Meta)
@@ -140,11 +145,14 @@ func (f *cachedAnswer) answer(pattern string) (any, error) {
 		list := &types.Events{Events: []types.Event{}}
 		f.load(pattern, list, &list.Meta)
 		if name := f.r.URL.Query().Get("service"); name != "" {
-			list.Events = slices.DeleteFunc(list.Events, func(e types.Event) bool { return e.Subject != fleet.ServiceSubject(name).String() })
+			list.Events = slices.DeleteFunc(list.Events, func(e types.Event) bool {
+				return e.Subject != fleet.ServiceSubject(name).String()
+			})
 		}
 		return list, nil
 	}
-	return nil, refuse(http.StatusServiceUnavailable, "cut-off", "this host hears no voter and remembers nothing of this", "ask a host that is not cut off").after(5 * time.Second)
+	return nil, refuse(http.StatusServiceUnavailable, "cut-off", "this host hears no voter and remembers nothing of this",
+		"ask a host that is not cut off").after(5 * time.Second)
 }
 
 // load fills answer from memory and makes its meta the answer's: what was heard,
@@ -216,7 +224,8 @@ func (f *cachedAnswer) hosts() *types.Hosts {
 		}
 	}
 	if !known[string(f.api.Host)] && v.members[f.api.Host].Host == "" {
-		list.Hosts = append(list.Hosts, memberRow(v, Member{Host: f.api.Host, Name: f.api.Name, Zone: f.api.Zone, Role: "worker", Version: f.api.Version}))
+		list.Hosts = append(list.Hosts,
+			memberRow(v, Member{Host: f.api.Host, Name: f.api.Name, Zone: f.api.Zone, Role: "worker", Version: f.api.Version}))
 	}
 	slices.SortFunc(list.Hosts, func(a, b types.Host) int { return strings.Compare(a.ID, b.ID) })
 	return list
@@ -224,7 +233,8 @@ func (f *cachedAnswer) hosts() *types.Hosts {
 
 // memberRow is a host that only gossip speaks of.
 func memberRow(v *view, m Member) types.Host {
-	row := types.Host{ID: string(m.Host), Name: clean(m.Name), Zone: clean(m.Zone), Role: "worker", State: "unknown", Version: clean(m.Version), Gossip: v.heard(m.Host)}
+	row := types.Host{ID: string(m.Host), Name: clean(m.Name), Zone: clean(m.Zone), Role: "worker", State: "unknown",
+		Version: clean(m.Version), Gossip: v.heard(m.Host)}
 	if m.Role == "voter" {
 		row.Role = "voter"
 	}
@@ -233,7 +243,8 @@ func memberRow(v *view, m Member) types.Host {
 	}
 	if r := v.report(m.Host); r != nil {
 		row.Report = reportOf(r)
-		row.Capacity, row.Reserved, row.Free = resources(r.Capacity), resources(r.Reserved), resources(r.Capacity.Sub(r.Reserved))
+		row.Capacity, row.Reserved, row.Free = resources(r.Capacity), resources(r.Reserved),
+			resources(r.Capacity.Sub(r.Reserved))
 		row.Running, row.Pending = r.TasksRunning, r.TasksPending
 	}
 	return row
@@ -291,5 +302,6 @@ func pick[T any](rows []T, what, ref string, names func(T) []string) (any, error
 			}
 		}
 	}
-	return nil, refuse(http.StatusServiceUnavailable, "cut-off", "this host hears no voter and remembers no "+what+" "+clean(ref), "ask a host that is not cut off").after(5 * time.Second)
+	return nil, refuse(http.StatusServiceUnavailable, "cut-off", "this host hears no voter and remembers no "+what+" "+
+		clean(ref), "ask a host that is not cut off").after(5 * time.Second)
 }

@@ -25,11 +25,17 @@ func workerOf(t *testing.T) (worker, voter *testAPI, cut func()) {
 		own = task.ID
 	}
 	worker.local.tasks = []LocalTask{
-		{ID: own, Service: "web", Revision: "web/1", TaskDef: "web:1", Desired: fleet.TaskRunning, Last: fleet.TaskRunning, Health: fleet.HealthUnhealthy, Reason: "check failed", Containers: []fleet.ContainerState{{Name: "app", Status: fleet.TaskRunning, Health: fleet.HealthUnhealthy, Attempt: 1}}},
-		{ID: "ffff0001", Service: "web", Revision: "web/1", TaskDef: "web:1", Desired: fleet.TaskRunning, Last: fleet.TaskActivating},
+		{ID: own, Service: "web", Revision: "web/1", TaskDef: "web:1", Desired: fleet.TaskRunning, Last: fleet.TaskRunning,
+			Health: fleet.HealthUnhealthy, Reason: "check failed",
+			Containers: []fleet.ContainerState{{Name: "app", Status: fleet.TaskRunning, Health: fleet.HealthUnhealthy,
+				Attempt: 1}}},
+		{ID: "ffff0001", Service: "web", Revision: "web/1", TaskDef: "web:1", Desired: fleet.TaskRunning,
+			Last: fleet.TaskActivating},
 	}
-	worker.members.members = []Member{{Host: hostID(4), Name: "h4", Alive: true}, {Host: hostID(3), Name: "h3", Alive: false}, {Host: hostID(9), Name: "h9", Zone: "c", Role: "worker", Alive: true}}
-	worker.members.reports = []fleet.CapacityReport{{Host: hostID(9), Capacity: fleet.Resources{CPU: 2048, Memory: 4096}, TasksRunning: 3}}
+	worker.members.members = []Member{{Host: hostID(4), Name: "h4", Alive: true},
+		{Host: hostID(3), Name: "h3", Alive: false}, {Host: hostID(9), Name: "h9", Zone: "c", Role: "worker", Alive: true}}
+	worker.members.reports = []fleet.CapacityReport{{Host: hostID(9), Capacity: fleet.Resources{CPU: 2048, Memory: 4096},
+		TasksRunning: 3}}
 	return worker, voter, func() {
 		forward.mu.Lock()
 		defer forward.mu.Unlock()
@@ -42,7 +48,8 @@ func workerOf(t *testing.T) (worker, voter *testAPI, cut func()) {
 func TestAWorkerAnswersWithAVotersWords(t *testing.T) {
 	worker, voter, _ := workerOf(t)
 	code, got, h := do(t, worker.Handler(TrustNone), "GET", "/v1/status", "")
-	if code != 200 || at(t, got, "answeredBy", "name") != "h1" || h.Get(types.HeaderIndex) != fmt.Sprint(voter.voter.State().Index()) || h.Get(types.HeaderCutOff) != "" {
+	if code != 200 || at(t, got, "answeredBy", "name") != "h1" ||
+		h.Get(types.HeaderIndex) != fmt.Sprint(voter.voter.State().Index()) || h.Get(types.HeaderCutOff) != "" {
 		t.Errorf("status %d: %v %v", code, got, h)
 	}
 	want(t, 404, worker.Handler(TrustNone), "GET", "/v1/services/nope", "")
@@ -51,7 +58,8 @@ func TestAWorkerAnswersWithAVotersWords(t *testing.T) {
 func TestAWorkerThatIsCutOffSaysSoAndShowsWhatIsTrue(t *testing.T) {
 	worker, voter, cut := workerOf(t)
 	h := worker.Handler(TrustNone)
-	for _, path := range []string{"/v1/status", "/v1/hosts", "/v1/services", "/v1/tasks", "/v1/taskdefs", "/v1/voters", "/v1/events"} {
+	for _, path := range []string{"/v1/status", "/v1/hosts", "/v1/services", "/v1/tasks", "/v1/taskdefs", "/v1/voters",
+		"/v1/events"} {
 		want(t, 200, h, "GET", path, "")
 	}
 	cut()
@@ -60,13 +68,16 @@ func TestAWorkerThatIsCutOffSaysSoAndShowsWhatIsTrue(t *testing.T) {
 			continue
 		}
 		code, got, header := do(t, h, "GET", rt.pattern, "")
-		if code != 200 || got["cutOff"] != true || header.Get(types.HeaderCutOff) != "true" || header.Get(types.HeaderStale) != "30000" || got["staleMs"] != 30000.0 ||
-			got["aloneSince"] != "2026-01-02T12:00:00.000Z" || header.Get(types.HeaderIndex) != fmt.Sprint(voter.voter.State().Index()) {
+		if code != 200 || got["cutOff"] != true || header.Get(types.HeaderCutOff) != "true" ||
+			header.Get(types.HeaderStale) != "30000" || got["staleMs"] != 30000.0 ||
+			got["aloneSince"] != "2026-01-02T12:00:00.000Z" ||
+			header.Get(types.HeaderIndex) != fmt.Sprint(voter.voter.State().Index()) {
 			t.Errorf("%s: status %d, %v, %v", rt.pattern, code, got["cutOff"], header)
 		}
 	}
 	status := want(t, 200, h, "GET", "/v1/status", "")
-	if at(t, status, "answeredBy", "name") != "h4" || at(t, status, "leader") != nil || at(t, status, "tasks", "running") != 6.0 || !strings.Contains(at(t, status, "notes", 0).(string), "hears no voter") {
+	if at(t, status, "answeredBy", "name") != "h4" || at(t, status, "leader") != nil ||
+		at(t, status, "tasks", "running") != 6.0 || !strings.Contains(at(t, status, "notes", 0).(string), "hears no voter") {
 		t.Errorf("status %v", status)
 	}
 
@@ -74,7 +85,8 @@ func TestAWorkerThatIsCutOffSaysSoAndShowsWhatIsTrue(t *testing.T) {
 	for _, row := range at(t, want(t, 200, h, "GET", "/v1/hosts", ""), "hosts").([]any) {
 		hosts[at(t, row, "name").(string)] = row.(map[string]any)
 	}
-	if len(hosts) != 7 || hosts["h9"]["state"] != "unknown" || hosts["h9"]["runningTasksCount"] != 3.0 || hosts["h3"]["gossip"] != "failed" || hosts["h4"]["gossip"] != "alive" || hosts["h1"]["leader"] != false {
+	if len(hosts) != 7 || hosts["h9"]["state"] != "unknown" || hosts["h9"]["runningTasksCount"] != 3.0 ||
+		hosts["h3"]["gossip"] != "failed" || hosts["h4"]["gossip"] != "alive" || hosts["h1"]["leader"] != false {
 		t.Errorf("hosts %v", hosts)
 	}
 
@@ -92,7 +104,8 @@ func TestAWorkerThatIsCutOffSaysSoAndShowsWhatIsTrue(t *testing.T) {
 	if other := at(t, want(t, 200, h, "GET", "/v1/tasks?host=h1", ""), "tasks", 0); at(t, other, "source") != "cache" {
 		t.Errorf("what it remembers must say so: %v", other)
 	}
-	if rows := at(t, want(t, 200, h, "GET", "/v1/tasks?status=ACTIVATING", ""), "tasks").([]any); len(rows) != 1 || at(t, rows[0], "taskId") != "ffff0001" {
+	if rows := at(t, want(t, 200, h, "GET", "/v1/tasks?status=ACTIVATING", ""), "tasks").([]any); len(rows) != 1 ||
+		at(t, rows[0], "taskId") != "ffff0001" {
 		t.Errorf("filters must hold: %v", rows)
 	}
 	if got := want(t, 200, h, "GET", "/v1/services/web", ""); at(t, got, "desiredCount") != 6.0 {
@@ -113,10 +126,12 @@ func TestAWorkerThatNeverHeardAVoterStillSpeaksForItself(t *testing.T) {
 	cut()
 	h := worker.Handler(TrustNone)
 	status := want(t, 200, h, "GET", "/v1/status", "")
-	if status["cutOff"] != true || status["staleMs"] != -1.0 || at(t, status, "tasks", "running") != 1.0 || at(t, status, "hosts", "total") != 3.0 {
+	if status["cutOff"] != true || status["staleMs"] != -1.0 || at(t, status, "tasks", "running") != 1.0 ||
+		at(t, status, "hosts", "total") != 3.0 {
 		t.Errorf("status %v", status)
 	}
-	if tasks := at(t, want(t, 200, h, "GET", "/v1/tasks", ""), "tasks").([]any); len(tasks) != 2 || at(t, tasks[0], "host", "name") != "h4" {
+	if tasks := at(t, want(t, 200, h, "GET", "/v1/tasks", ""), "tasks").([]any); len(tasks) != 2 ||
+		at(t, tasks[0], "host", "name") != "h4" {
 		t.Errorf("tasks %v", tasks)
 	}
 	if services := at(t, want(t, 200, h, "GET", "/v1/services", ""), "services").([]any); len(services) != 0 {
@@ -131,17 +146,21 @@ func TestAVoterThatHearsNoLeaderIsCutOff(t *testing.T) {
 	for task := range x.voter.State().HeldBy(hostID(1)) {
 		own = task.ID
 	}
-	x.local.tasks = []LocalTask{{ID: own, Service: "web", TaskDef: "web:1", Desired: fleet.TaskRunning, Last: fleet.TaskRunning, Health: fleet.HealthUnhealthy}}
+	x.local.tasks = []LocalTask{{ID: own, Service: "web", TaskDef: "web:1", Desired: fleet.TaskRunning,
+		Last: fleet.TaskRunning, Health: fleet.HealthUnhealthy}}
 	x.voter.set(func(v *fakeVoter) { v.leads, v.leader, v.age = false, "", 4*time.Second })
-	if got := want(t, 200, root, "GET", "/v1/status", ""); got["cutOff"] != false || at(t, got, "leader") != nil || !strings.Contains(at(t, got, "notes", 0).(string), "no leader at the moment") {
+	if got := want(t, 200, root, "GET", "/v1/status", ""); got["cutOff"] != false || at(t, got, "leader") != nil ||
+		!strings.Contains(at(t, got, "notes", 0).(string), "no leader at the moment") {
 		t.Errorf("an election is no cut: %v", got)
 	}
 	x.voter.set(func(v *fakeVoter) { v.age = 6 * time.Second })
 	code, got, h := do(t, root, "GET", "/v1/status", "")
-	if code != 200 || got["cutOff"] != true || h.Get(types.HeaderCutOff) != "true" || h.Get(types.HeaderStale) != "6000" || got["aloneSince"] != "2026-01-02T11:59:54.000Z" {
+	if code != 200 || got["cutOff"] != true || h.Get(types.HeaderCutOff) != "true" || h.Get(types.HeaderStale) != "6000" ||
+		got["aloneSince"] != "2026-01-02T11:59:54.000Z" {
 		t.Errorf("%v %v", got, h)
 	}
-	if task := want(t, 200, root, "GET", "/v1/tasks/"+string(own), ""); at(t, task, "healthStatus") != "UNHEALTHY" || at(t, task, "source") != "host" {
+	if task := want(t, 200, root, "GET", "/v1/tasks/"+string(own), ""); at(t, task, "healthStatus") != "UNHEALTHY" ||
+		at(t, task, "source") != "host" {
 		t.Errorf("its own task: %v", task)
 	}
 }

@@ -26,7 +26,8 @@ func (a *API) serveEvents(trust Trust, w http.ResponseWriter, r *http.Request) {
 		a.streamAsWorker(trust, w, r)
 		return
 	}
-	s := &stream{api: a, w: w, out: http.NewResponseController(w), voter: v, service: r.URL.Query().Get("service"), wake: make(chan struct{}, 1)}
+	s := &stream{api: a, w: w, out: http.NewResponseController(w), voter: v, service: r.URL.Query().Get("service"),
+		wake: make(chan struct{}, 1)}
 	cancel := v.Subscribe(func(uint64, fleet.ChangeSet) { s.nudge() })
 	defer cancel()
 	a.metrics.watchers.Inc()

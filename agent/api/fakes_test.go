@@ -34,7 +34,8 @@ type fakeVoter struct {
 }
 
 func newFakeVoter(now func() time.Time) *fakeVoter {
-	return &fakeVoter{st: fleet.New(), leads: true, leader: hostID(1), at: now, watchers: map[int]func(uint64, fleet.ChangeSet){}}
+	return &fakeVoter{st: fleet.New(), leads: true, leader: hostID(1), at: now,
+		watchers: map[int]func(uint64, fleet.ChangeSet){}}
 }
 
 func (f *fakeVoter) State() *fleet.State {

@@ -28,7 +28,8 @@ func findTask(st *fleet.State, ref string) (*fleet.Task, error) {
 		return t, nil
 	}
 	if len(ref) < minPrefix {
-		return nil, &fleet.FieldError{Field: "task", Why: fmt.Sprintf("%q is too short: give at least %d characters of the id", clean(ref), minPrefix)}
+		return nil, &fleet.FieldError{Field: "task",
+			Why: fmt.Sprintf("%q is too short: give at least %d characters of the id", clean(ref), minPrefix)}
 	}
 	var found *fleet.Task
 	for t := range st.TasksAfter(fleet.TaskID(ref)) {
@@ -36,7 +37,8 @@ func findTask(st *fleet.State, ref string) (*fleet.Task, error) {
 			break
 		}
 		if found != nil {
-			return nil, &fleet.FieldError{Field: "task", Why: fmt.Sprintf("%q begins more than one task's id: give more of it", clean(ref))}
+			return nil, &fleet.FieldError{Field: "task", Why: fmt.Sprintf("%q begins more than one task's id: give more of it",
+				clean(ref))}
 		}
 		found = t
 	}

@@ -28,7 +28,8 @@ type forwardedCall struct {
 func (a *API) withLeader(w http.ResponseWriter, r *http.Request, e forwardedCall) error {
 	n := hops(r, e.trust)
 	if n >= maxHops {
-		return refuse(http.StatusServiceUnavailable, "no-leader", "the request went from host to host and found no leader", "repeat it").after(2 * time.Second)
+		return refuse(http.StatusServiceUnavailable, "no-leader", "the request went from host to host and found no leader",
+			"repeat it").after(2 * time.Second)
 	}
 	ctx, cancel := context.WithTimeout(r.Context(), a.patience(r, e.trust))
 	defer cancel()
@@ -43,7 +44,9 @@ func (a *API) withLeader(w http.ResponseWriter, r *http.Request, e forwardedCall
 			last = err
 		}
 		if a.alone() {
-			return refuse(http.StatusServiceUnavailable, "cut-off", "this host hears no voter, so nothing can be changed or proven from here; its tasks keep running", "ask a host that is not cut off, or repeat later with the same client token").after(5 * time.Second)
+			return refuse(http.StatusServiceUnavailable, "cut-off",
+				"this host hears no voter, so nothing can be changed or proven from here; its tasks keep running",
+				"ask a host that is not cut off, or repeat later with the same client token").after(5 * time.Second)
 		}
 		select {
 		case <-ctx.Done():
@@ -54,7 +57,9 @@ func (a *API) withLeader(w http.ResponseWriter, r *http.Request, e forwardedCall
 }
 
 // tryLeader reports done when there is an answer, good or bad.
-func (a *API) tryLeader(ctx context.Context, w http.ResponseWriter, r *http.Request, e forwardedCall, deadline time.Time) (done bool, err error) {
+func (a *API) tryLeader(
+	ctx context.Context, w http.ResponseWriter, r *http.Request, e forwardedCall, deadline time.Time,
+) (done bool, err error) {
 	v := a.Voter()
 	if v != nil && v.IsLeader() {
 		err := e.here(v)
@@ -87,7 +92,8 @@ func noLeader(last error) error {
 	if last != nil {
 		message += " (" + last.Error() + ")"
 	}
-	return refuse(http.StatusServiceUnavailable, "no-leader", message, "repeat with the same client token: it is never done twice").after(2 * time.Second)
+	return refuse(http.StatusServiceUnavailable, "no-leader", message,
+		"repeat with the same client token: it is never done twice").after(2 * time.Second)
 }
 
 // patience is how long an errand may wait: less for those that waited
@@ -108,7 +114,9 @@ func (a *API) alone() bool {
 
 // outgoing is a copy of a request for another host, free of what only a peer
 // may say and with what this host says.
-func (a *API) outgoing(r *http.Request, body []byte, trust Trust, wait time.Duration, by string, public bool) *http.Request {
+func (a *API) outgoing(
+	r *http.Request, body []byte, trust Trust, wait time.Duration, by string, public bool,
+) *http.Request {
 	out := r.Clone(r.Context())
 	for _, h := range []string{headerHops, headerBy, headerWait, headerPublic} {
 		out.Header.Del(h)

@@ -13,12 +13,14 @@ import (
 func (a *API) guard(trust Trust, next http.Handler) http.Handler {
 	crossOrigin := http.NewCrossOriginProtection()
 	crossOrigin.SetDenyHandler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		a.writeError(w, r, refuse(http.StatusForbidden, "cross-origin", "a page of another site may not write here", "use the skein command, or a client that is no browser"))
+		a.writeError(w, r, refuse(http.StatusForbidden, "cross-origin", "a page of another site may not write here",
+			"use the skein command, or a client that is no browser"))
 	}))
 	return crossOrigin.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		secure(w.Header())
 		if trust == TrustNone && !a.hostAllowed(r.Host) {
-			a.writeError(w, r, refuse(http.StatusMisdirectedRequest, "host", "the Host header names "+clean(r.Host)+", which is not a name of this host", "use its address, or allow the name in the agent's configuration"))
+			a.writeError(w, r, refuse(http.StatusMisdirectedRequest, "host", "the Host header names "+clean(r.Host)+
+				", which is not a name of this host", "use its address, or allow the name in the agent's configuration"))
 			return
 		}
 		next.ServeHTTP(w, r)
@@ -26,7 +28,8 @@ func (a *API) guard(trust Trust, next http.Handler) http.Handler {
 }
 
 func secure(h http.Header) {
-	h.Set("Content-Security-Policy", "default-src 'self'; img-src 'self' data:; base-uri 'none'; form-action 'none'; frame-ancestors 'none'")
+	h.Set("Content-Security-Policy",
+		"default-src 'self'; img-src 'self' data:; base-uri 'none'; form-action 'none'; frame-ancestors 'none'")
 	h.Set("X-Content-Type-Options", "nosniff")
 	h.Set("X-Frame-Options", "DENY")
 	h.Set("Referrer-Policy", "no-referrer")
@@ -46,9 +49,10 @@ func (a *API) hostAllowed(host string) bool {
 	if _, err := netip.ParseAddr(name); err == nil {
 		return true
 	}
-	return name == "localhost" || name == strings.ToLower(a.Name) || slices.ContainsFunc(a.AllowedHosts, func(allowed string) bool {
-		return strings.EqualFold(allowed, name)
-	})
+	return name == "localhost" || name == strings.ToLower(a.Name) ||
+		slices.ContainsFunc(a.AllowedHosts, func(allowed string) bool {
+			return strings.EqualFold(allowed, name)
+		})
 }
 
 // caller names who is counted for a request; voters speak for many.

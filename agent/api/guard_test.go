@@ -19,7 +19,8 @@ func TestThePlainListenerOnlyShowsAndHidesSecrets(t *testing.T) {
 	}
 	want(t, 405, h, "GET", "/v1/tokens", "")
 	value := func(h http.Handler, header ...string) any {
-		return at(t, want(t, 200, h, "GET", "/v1/taskdefs/web", "", header...), "containerDefinitions", 0, "environment", 0, "value")
+		return at(t, want(t, 200, h, "GET", "/v1/taskdefs/web", "", header...), "containerDefinitions", 0, "environment", 0,
+			"value")
 	}
 	if got := value(h); got != "" {
 		t.Errorf("the plain listener shows %v", got)
@@ -56,8 +57,9 @@ func TestBrowsersAreKeptFromHarm(t *testing.T) {
 		return w.Code
 	}
 	for name, status := range map[string]int{
-		"127.0.0.1:7780": 200, "[::1]:7780": 200, "10.0.0.1": 200, "localhost:7780": 200, "h1:7780": 200, "H1": 200, "Status.Example.org": 200,
-		"evil.example": 421, "localhost.evil.example": 421, "127.0.0.1.evil.example": 421, "": 421,
+		"127.0.0.1:7780": 200, "[::1]:7780": 200, "10.0.0.1": 200, "localhost:7780": 200, "h1:7780": 200, "H1": 200,
+		"Status.Example.org": 200,
+		"evil.example":       421, "localhost.evil.example": 421, "127.0.0.1.evil.example": 421, "": 421,
 	} {
 		if got := host(name); got != status {
 			t.Errorf("Host %q: status %d, want %d", name, got, status)
@@ -76,7 +78,8 @@ func TestBrowsersAreKeptFromHarm(t *testing.T) {
 	}
 	for _, path := range []string{"/", "/v1/status", "/openapi.json", "/nothing"} {
 		_, _, h := do(t, x.Handler(TrustNone), "GET", path, "")
-		if csp := h.Get("Content-Security-Policy"); !strings.Contains(csp, "default-src 'self'") || !strings.Contains(csp, "frame-ancestors 'none'") || h.Get("X-Content-Type-Options") != "nosniff" {
+		if csp := h.Get("Content-Security-Policy"); !strings.Contains(csp, "default-src 'self'") ||
+			!strings.Contains(csp, "frame-ancestors 'none'") || h.Get("X-Content-Type-Options") != "nosniff" {
 			t.Errorf("%s: headers %v", path, h)
 		}
 		if h.Get("Access-Control-Allow-Origin") != "" {
@@ -95,7 +98,8 @@ func TestThePageIsWholeAndBringsNothingFromElsewhere(t *testing.T) {
 		if w.Code != 200 || !strings.HasPrefix(w.Header().Get("Content-Type"), kind) || len(body) < 1000 {
 			t.Errorf("%s: status %d, %s, %d bytes", path, w.Code, w.Header().Get("Content-Type"), len(body))
 		}
-		for _, forbidden := range []string{"https://", "//cdn", "innerHTML", "outerHTML", "document.write", " style=\"", "onclick=\"", "eval("} {
+		for _, forbidden := range []string{"https://", "//cdn", "innerHTML", "outerHTML", "document.write", " style=\"",
+			"onclick=\"", "eval("} {
 			if strings.Contains(body, forbidden) {
 				t.Errorf("%s holds %q", path, forbidden)
 			}
@@ -166,7 +170,8 @@ func TestTextFromElsewhereIsMadeHarmless(t *testing.T) {
 			t.Errorf("clean(%q) = %q, want %q", given[:min(len(given), 40)], got[:min(len(got), 60)], want[:min(len(want), 60)])
 		}
 	}
-	for given, want := range map[string]string{"http://h1:7780/": "http://h1:7780/", "javascript:alert(1)": "", "file:///etc/passwd": "", "//evil": "", "http://": "", "\x00": ""} {
+	for given, want := range map[string]string{"http://h1:7780/": "http://h1:7780/", "javascript:alert(1)": "",
+		"file:///etc/passwd": "", "//evil": "", "http://": "", "\x00": ""} {
 		if got := safeURL(given); got != want {
 			t.Errorf("safeURL(%q) = %q", given, got)
 		}

@@ -32,7 +32,8 @@ func (a *API) pin(ctx context.Context, def *fleet.TaskDef) ([]fleet.ImagePin, []
 			pins = append(pins, fleet.ImagePin{Container: c.Name, Digest: digests[i]})
 			continue
 		}
-		warnings = append(warnings, strictjson.Warning{Field: fmt.Sprintf("containerDefinitions[%d].image", i), Message: unpinned(c.Image, errs[i])})
+		warnings = append(warnings, strictjson.Warning{Field: fmt.Sprintf("containerDefinitions[%d].image", i),
+			Message: unpinned(c.Image, errs[i])})
 	}
 	return pins, warnings
 }
@@ -52,7 +53,9 @@ func (a *API) resolve(ctx context.Context, image string) (string, error) {
 
 func unpinned(image string, err error) string {
 	if errors.Is(err, port.ErrImageNotFound) {
-		return fmt.Sprintf("not pinned: the registry says that %s does not exist; no task can start until it does", clean(image))
+		return fmt.Sprintf("not pinned: the registry says that %s does not exist; no task can start until it does",
+			clean(image))
 	}
-	return fmt.Sprintf("not pinned: the digest of %s could not be found within %s (%v); every host takes what the tag means when it pulls", clean(image), resolveTime, err)
+	return fmt.Sprintf("not pinned: the digest of %s could not be found within %s (%v); every host takes what the tag "+
+		"means when it pulls", clean(image), resolveTime, err)
 }

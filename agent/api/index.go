@@ -55,7 +55,9 @@ func askedIndex(header string, f *fleet.Fleet) (uint64, error) {
 		}
 		index, err := strconv.ParseUint(number, 10, 64)
 		if err != nil {
-			return 0, &fleet.FieldError{Field: types.HeaderIndex, Why: fmt.Sprintf("%q is refused: it must be a log index, or fleet=index pairs joined with commas", clean(clip(header)))}
+			return 0, &fleet.FieldError{Field: types.HeaderIndex,
+				Why: fmt.Sprintf("%q is refused: it must be a log index, or fleet=index pairs joined with commas",
+					clean(clip(header)))}
 		}
 		if !named || f != nil && of == string(f.ID) {
 			asked = max(asked, index)

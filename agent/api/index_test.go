@@ -51,7 +51,8 @@ func TestAReadShowsOnesOwnWriteThroughAFollower(t *testing.T) {
 			}
 			status, row, read := do(t, reader, "GET", "/v1/hosts/h3", "", types.HeaderIndex, "f-1="+index)
 			if cordoned := row["cordon"] != nil; status != 200 || cordoned != (i%2 == 0) || read.Get(types.HeaderBehind) != "" {
-				t.Errorf("round %d through %s: status %d, cordoned %v, behind %q", i, through, status, cordoned, read.Get(types.HeaderBehind))
+				t.Errorf("round %d through %s: status %d, cordoned %v, behind %q", i, through, status, cordoned,
+					read.Get(types.HeaderBehind))
 			}
 		}
 	})
@@ -63,7 +64,8 @@ func TestAReadThatCannotWaitLongerSaysSo(t *testing.T) {
 		_, _, h := do(t, follower, "POST", "/v1/hosts/h3/cordon", "")
 		begin := time.Now()
 		status, row, read := do(t, follower, "GET", "/v1/hosts/h3", "", types.HeaderIndex, h.Get(types.HeaderIndex))
-		if status != 200 || row["cordon"] != nil || read.Get(types.HeaderBehind) != "true" || read.Get(types.HeaderIndex) == h.Get(types.HeaderIndex) {
+		if status != 200 || row["cordon"] != nil || read.Get(types.HeaderBehind) != "true" ||
+			read.Get(types.HeaderIndex) == h.Get(types.HeaderIndex) {
 			t.Errorf("status %d, %v, %v", status, row["cordon"], read)
 		}
 		if waited := time.Since(begin); waited != indexWait {
@@ -79,12 +81,14 @@ func TestTheIndexOfAnotherFleetIsNotWaitedFor(t *testing.T) {
 		root := webFleet(t, x)
 		begin := time.Now()
 		for _, asked := range []string{"f-9=999999", "f-9=999999,f-1=1", "f-1=1, f-9=7", "0"} {
-			if status, _, h := do(t, root, "GET", "/v1/status", "", types.HeaderIndex, asked); status != 200 || h.Get(types.HeaderBehind) != "" || time.Since(begin) > 0 {
+			if status, _, h := do(t, root, "GET", "/v1/status", "", types.HeaderIndex, asked); status != 200 ||
+				h.Get(types.HeaderBehind) != "" || time.Since(begin) > 0 {
 				t.Errorf("%q: status %d, behind %q after %s", asked, status, h.Get(types.HeaderBehind), time.Since(begin))
 			}
 		}
 		for _, garbage := range []string{"garbage", "-1", "f-1=", "f-1=x", "1,,2"} {
-			if got := want(t, 400, root, "GET", "/v1/status", "", types.HeaderIndex, garbage); at(t, got, "error", "field") != types.HeaderIndex {
+			if got := want(t, 400, root, "GET", "/v1/status", "", types.HeaderIndex, garbage); at(t, got, "error",
+				"field") != types.HeaderIndex {
 				t.Errorf("%q: %v", garbage, got)
 			}
 		}

@@ -28,17 +28,27 @@ type metrics struct {
 
 func newMetrics(a *API) *metrics {
 	m := &metrics{
-		registry:    prometheus.NewRegistry(),
-		requests:    prometheus.NewCounterVec(prometheus.CounterOpts{Name: "skein_http_requests_total", Help: "Requests answered, by route and status."}, []string{"route", "status"}),
-		seconds:     prometheus.NewHistogramVec(prometheus.HistogramOpts{Name: "skein_http_request_seconds", Help: "Time to answer, by route; streams left out.", Buckets: []float64{.001, .003, .01, .03, .1, .3, 1, 3, 10}}, []string{"route"}),
-		refused:     prometheus.NewCounter(prometheus.CounterOpts{Name: "skein_http_refused_total", Help: "Requests refused because too many were in flight."}),
-		handedOn:    prometheus.NewCounterVec(prometheus.CounterOpts{Name: "skein_http_forwarded_total", Help: "Requests handed to another host, by outcome."}, []string{"outcome"}),
-		cutOffReads: prometheus.NewCounter(prometheus.CounterOpts{Name: "skein_http_cut_off_reads_total", Help: "Reads answered from memory because no voter or leader was heard."}),
-		behind:      prometheus.NewCounter(prometheus.CounterOpts{Name: "skein_http_behind_total", Help: "Reads answered without the index that was asked for."}),
-		watchers:    prometheus.NewGauge(prometheus.GaugeOpts{Name: "skein_watchers", Help: "Open event streams answered here."}),
-		watchersCut: prometheus.NewCounter(prometheus.CounterOpts{Name: "skein_watchers_cut_total", Help: "Event streams ended because the watcher was too slow."}),
+		registry: prometheus.NewRegistry(),
+		requests: prometheus.NewCounterVec(prometheus.CounterOpts{Name: "skein_http_requests_total",
+			Help: "Requests answered, by route and status."}, []string{"route", "status"}),
+		seconds: prometheus.NewHistogramVec(prometheus.HistogramOpts{Name: "skein_http_request_seconds",
+			Help: "Time to answer, by route; streams left out.", Buckets: []float64{.001, .003, .01, .03, .1, .3, 1, 3, 10}},
+			[]string{"route"}),
+		refused: prometheus.NewCounter(prometheus.CounterOpts{Name: "skein_http_refused_total",
+			Help: "Requests refused because too many were in flight."}),
+		handedOn: prometheus.NewCounterVec(prometheus.CounterOpts{Name: "skein_http_forwarded_total",
+			Help: "Requests handed to another host, by outcome."}, []string{"outcome"}),
+		cutOffReads: prometheus.NewCounter(prometheus.CounterOpts{Name: "skein_http_cut_off_reads_total",
+			Help: "Reads answered from memory because no voter or leader was heard."}),
+		behind: prometheus.NewCounter(prometheus.CounterOpts{Name: "skein_http_behind_total",
+			Help: "Reads answered without the index that was asked for."}),
+		watchers: prometheus.NewGauge(prometheus.GaugeOpts{Name: "skein_watchers",
+			Help: "Open event streams answered here."}),
+		watchersCut: prometheus.NewCounter(prometheus.CounterOpts{Name: "skein_watchers_cut_total",
+			Help: "Event streams ended because the watcher was too slow."}),
 	}
-	m.registry.MustRegister(m.requests, m.seconds, m.refused, m.handedOn, m.cutOffReads, m.behind, m.watchers, m.watchersCut,
+	m.registry.MustRegister(m.requests, m.seconds, m.refused, m.handedOn, m.cutOffReads, m.behind, m.watchers,
+		m.watchersCut,
 		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}), fleetMetrics{a})
 	return m
 }
@@ -61,19 +71,24 @@ func (m *metrics) handler() http.HandlerFunc {
 type fleetMetrics struct{ api *API }
 
 var (
-	descIndex    = prometheus.NewDesc("skein_state_index", "Log index applied on this host.", nil, nil)
-	descAge      = prometheus.NewDesc("skein_state_age_seconds", "How long ago this State was known to be the newest.", nil, nil)
-	descLeads    = prometheus.NewDesc("skein_leader", "1 while this host leads the fleet.", nil, nil)
-	descHosts    = prometheus.NewDesc("skein_hosts", "Hosts by life.", []string{"state"}, nil)
-	descVoters   = prometheus.NewDesc("skein_voters", "Holders of the log by phase.", []string{"phase"}, nil)
-	descAlive    = prometheus.NewDesc("skein_voters_alive", "Voting holders of the log that this host believes to be alive.", nil, nil)
-	descNeeded   = prometheus.NewDesc("skein_voters_needed", "How many of them must be alive for anything to be changed.", nil, nil)
+	descIndex = prometheus.NewDesc("skein_state_index", "Log index applied on this host.", nil, nil)
+	descAge   = prometheus.NewDesc("skein_state_age_seconds", "How long ago this State was known to be the newest.",
+		nil, nil)
+	descLeads  = prometheus.NewDesc("skein_leader", "1 while this host leads the fleet.", nil, nil)
+	descHosts  = prometheus.NewDesc("skein_hosts", "Hosts by life.", []string{"state"}, nil)
+	descVoters = prometheus.NewDesc("skein_voters", "Holders of the log by phase.", []string{"phase"}, nil)
+	descAlive  = prometheus.NewDesc("skein_voters_alive",
+		"Voting holders of the log that this host believes to be alive.", nil, nil)
+	descNeeded = prometheus.NewDesc("skein_voters_needed", "How many of them must be alive for anything to be changed.",
+		nil, nil)
 	descNoQuorum = prometheus.NewDesc("skein_quorum_lost", "1 while fewer are alive than are needed.", nil, nil)
-	descServices = prometheus.NewDesc("skein_service_tasks", "Tasks of a service: desired, running, pending, stopping, unreachable.", []string{"service", "is"}, nil)
-	descTasks    = prometheus.NewDesc("skein_tasks", "Tasks of all services: desired, running, pending, stopping, unreachable.", []string{"is"}, nil)
-	descEvents   = prometheus.NewDesc("skein_events_total", "Decisions ever made in this fleet.", nil, nil)
-	descLocal    = prometheus.NewDesc("skein_host_tasks", "Tasks this host holds, by status.", []string{"status"}, nil)
-	descAlone    = prometheus.NewDesc("skein_alone_seconds", "How long no voter has been heard; 0 while one is.", nil, nil)
+	descServices = prometheus.NewDesc("skein_service_tasks",
+		"Tasks of a service: desired, running, pending, stopping, unreachable.", []string{"service", "is"}, nil)
+	descTasks = prometheus.NewDesc("skein_tasks",
+		"Tasks of all services: desired, running, pending, stopping, unreachable.", []string{"is"}, nil)
+	descEvents = prometheus.NewDesc("skein_events_total", "Decisions ever made in this fleet.", nil, nil)
+	descLocal  = prometheus.NewDesc("skein_host_tasks", "Tasks this host holds, by status.", []string{"status"}, nil)
+	descAlone  = prometheus.NewDesc("skein_alone_seconds", "How long no voter has been heard; 0 while one is.", nil, nil)
 )
 
 // Describe is empty: what is there depends on the host's role.

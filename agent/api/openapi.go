@@ -53,14 +53,17 @@ func document(routes []route, version string) []byte {
 		"openapi": "3.0.3",
 		"info": object{
 			"title": "Skein", "version": version,
-			"description": "Any agent answers any question and accepts any order. Reads say how stale they are in X-Skein-Index and X-Skein-Stale-Ms. " +
-				"Writes are answered once they are committed; repeating one with the same client token (clientToken in the body, or the header Idempotency-Key) changes nothing. " +
+			"description": "Any agent answers any question and accepts any order. Reads say how stale they are in " +
+				"X-Skein-Index and X-Skein-Stale-Ms. " +
+				"Writes are answered once they are committed; repeating one with the same client token (clientToken in the body, " +
+				"or the header Idempotency-Key) changes nothing. " +
 				"Over the unix socket of a voter writes need nothing else; everywhere else they need an operator token.",
 		},
 		"paths": paths,
 		"components": object{
-			"schemas":         schemas.made,
-			"securitySchemes": object{"operator": object{"type": "http", "scheme": "bearer", "description": "An operator token; see POST /v1/tokens."}},
+			"schemas": schemas.made,
+			"securitySchemes": object{"operator": object{"type": "http", "scheme": "bearer",
+				"description": "An operator token; see POST /v1/tokens."}},
 		},
 	}
 	body, err := json.MarshalIndent(doc, "", " ")
@@ -81,7 +84,8 @@ func (rt route) operation(s *schemas) object {
 		op["parameters"] = params
 	}
 	if rt.body != nil {
-		op["requestBody"] = object{"required": rt.method == http.MethodPost || rt.method == http.MethodPut || rt.method == http.MethodPatch,
+		op["requestBody"] = object{"required": rt.method == http.MethodPost || rt.method == http.MethodPut ||
+			rt.method == http.MethodPatch,
 			"content": object{"application/json": object{"schema": s.ref(reflect.ValueOf(rt.body))}}}
 	}
 	if rt.kind == kindWrite || rt.private {
@@ -93,7 +97,8 @@ func (rt route) operation(s *schemas) object {
 // id names an operation: "postServicesNameScale".
 func (rt route) id() string {
 	id := strings.ToLower(rt.method)
-	for _, part := range strings.FieldsFunc(strings.TrimPrefix(rt.pattern, "/v1"), func(r rune) bool { return strings.ContainsRune("/{}.$", r) }) {
+	for _, part := range strings.FieldsFunc(strings.TrimPrefix(rt.pattern, "/v1"),
+		func(r rune) bool { return strings.ContainsRune("/{}.$", r) }) {
 		id += strings.ToUpper(part[:1]) + part[1:]
 	}
 	return id
@@ -103,17 +108,24 @@ func (rt route) parameters() []any {
 	var params []any
 	for part := range strings.SplitSeq(rt.pattern, "/") {
 		if name, ok := strings.CutPrefix(part, "{"); ok && name != "$}" {
-			params = append(params, object{"name": strings.TrimSuffix(name, "}"), "in": "path", "required": true, "schema": object{"type": "string"}})
+			params = append(params, object{"name": strings.TrimSuffix(name, "}"), "in": "path", "required": true,
+				"schema": object{"type": "string"}})
 		}
 	}
 	for _, p := range rt.query {
-		params = append(params, object{"name": p.name, "in": "query", "description": p.doc, "allowEmptyValue": true, "schema": object{"type": "string"}})
+		params = append(params, object{"name": p.name, "in": "query", "description": p.doc, "allowEmptyValue": true,
+			"schema": object{"type": "string"}})
 	}
 	if rt.kind == kindRead {
-		params = append(params, object{"name": types.HeaderIndex, "in": "header", "description": "answer with this index at least, as a write gave it; waits up to " + indexWait.String(), "schema": object{"type": "string"}})
+		params = append(params,
+			object{"name": types.HeaderIndex, "in": "header",
+				"description": "answer with this index at least, as a write gave it; waits up to " + indexWait.String(),
+				"schema":      object{"type": "string"}})
 	}
 	if rt.kind == kindWrite {
-		params = append(params, object{"name": types.HeaderToken, "in": "header", "description": "client token, when the body holds none", "schema": object{"type": "string", "maxLength": maxClientToken}})
+		params = append(params,
+			object{"name": types.HeaderToken, "in": "header", "description": "client token, when the body holds none",
+				"schema": object{"type": "string", "maxLength": maxClientToken}})
 	}
 	return params
 }
@@ -155,7 +167,8 @@ func (rt route) responses(s *schemas) object {
 	}
 	responses := object{status: good}
 	if rt.kind != kindPlain {
-		responses["default"] = object{"description": "refused: what, why and what to do", "content": object{"application/json": object{"schema": s.ref(reflect.ValueOf(types.ErrorAnswer{}))}}}
+		responses["default"] = object{"description": "refused: what, why and what to do",
+			"content": object{"application/json": object{"schema": s.ref(reflect.ValueOf(types.ErrorAnswer{}))}}}
 	} else if rt.pattern == "/readyz" {
 		responses["503"] = object{"description": "not ready, and why", "content": content}
 	}
@@ -267,7 +280,8 @@ func (s *schemas) ecs(body ecsBody) object {
 		return object{"$ref": "#/components/schemas/" + name}
 	}
 	root := object{"type": "object", "properties": object{}, "additionalProperties": false,
-		"description": "As in ECS; every field says what becomes of it. Fields that are refused are listed so that nobody wonders."}
+		"description": "As in ECS; every field says what becomes of it. Fields that are refused are listed so that nobody " +
+			"wonders."}
 	places := map[string]object{"": root}
 	for _, f := range body.fields() {
 		at, leaf := "", f.Path
@@ -276,7 +290,9 @@ func (s *schemas) ecs(body ecsBody) object {
 		}
 		schema := object{"description": describe(f)}
 		leaf, list := strings.CutSuffix(leaf, "[]")
-		hasChildren := slices.ContainsFunc(body.fields(), func(o strictjson.Field) bool { return strings.HasPrefix(o.Path, f.Path+".") })
+		hasChildren := slices.ContainsFunc(body.fields(), func(o strictjson.Field) bool {
+			return strings.HasPrefix(o.Path, f.Path+".")
+		})
 		inner := schema
 		if list {
 			inner = object{}

@@ -100,7 +100,8 @@ func TestAnswersAreWhatTheDocumentSays(t *testing.T) {
 		status               int
 	}{
 		{"POST", "/v1/taskdefs", webDef, 201},
-		{"POST", "/v1/services", `{"serviceName": "api", "taskDefinition": "web", "desiredCount": 1, "clientToken": "x"}`, 201},
+		{"POST", "/v1/services", `{"serviceName": "api", "taskDefinition": "web", "desiredCount": 1, "clientToken": "x"}`,
+			201},
 		{"PATCH", "/v1/services/api", `{"desiredCount": 2}`, 200},
 		{"POST", "/v1/services/api/scale", `{"desiredCount": 3}`, 200},
 		{"POST", "/v1/tasks", `{"taskDefinition": "web"}`, 201},
@@ -145,7 +146,8 @@ func check(t *testing.T, router routers.Router, h http.Handler, method, target, 
 		return
 	}
 	in := &openapi3filter.RequestValidationInput{Request: r, PathParams: params, Route: found,
-		Options: &openapi3filter.Options{AuthenticationFunc: openapi3filter.NoopAuthenticationFunc, IncludeResponseStatus: true}}
+		Options: &openapi3filter.Options{AuthenticationFunc: openapi3filter.NoopAuthenticationFunc,
+			IncludeResponseStatus: true}}
 	if status < 300 && body != "" {
 		if err := openapi3filter.ValidateRequest(context.Background(), in); err != nil {
 			t.Errorf("%s %s: the request: %v", method, target, err)

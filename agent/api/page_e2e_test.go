@@ -89,19 +89,24 @@ func busyFleet(t *testing.T, x *testAPI) {
 	for i := 1; i <= 6; i++ {
 		x.members.members = append(x.members.members, Member{Host: hostID(i), Name: fmt.Sprintf("h%d", i), Alive: true})
 	}
-	want(t, 201, root, "POST", "/v1/taskdefs", strings.ReplaceAll(strings.ReplaceAll(webDef, `"web"`, `"checkout"`), `"memory": 64`, `"memory": 700`))
-	want(t, 201, root, "POST", "/v1/services", `{"serviceName": "checkout", "taskDefinition": "checkout", "desiredCount": 4}`)
+	want(t, 201, root, "POST", "/v1/taskdefs", strings.ReplaceAll(strings.ReplaceAll(webDef, `"web"`, `"checkout"`),
+		`"memory": 64`, `"memory": 700`))
+	want(t, 201, root, "POST", "/v1/services",
+		`{"serviceName": "checkout", "taskDefinition": "checkout", "desiredCount": 4}`)
 	running(t, x.voter, "checkout", 4, 4)
 	want(t, 201, root, "POST", "/v1/taskdefs", webDef)
 	want(t, 200, root, "PATCH", "/v1/services/web", `{"taskDefinition": "web:2"}`)
 	running(t, x.voter, "web", 2, 2)
 	st := x.voter.State()
 	x.voter.must(t, fleet.CreateTasks{Revision: st.Service("web").Revision, Tasks: []fleet.TaskID{"aa01", "aa02"}})
-	x.voter.must(t, fleet.AssignTasks{Host: hostID(5), Tasks: []fleet.TaskID{"aa01"}, Ports: [][]fleet.PortBinding{{{Container: "app", ContainerPort: 8080, HostPort: 50999, Protocol: fleet.TCP}}}})
-	want(t, 201, root, "POST", "/v1/taskdefs", strings.ReplaceAll(strings.ReplaceAll(webDef, `"web"`, `"report"`), `"memory": 64`, `"memory": 90000`))
+	x.voter.must(t, fleet.AssignTasks{Host: hostID(5), Tasks: []fleet.TaskID{"aa01"},
+		Ports: [][]fleet.PortBinding{{{Container: "app", ContainerPort: 8080, HostPort: 50999, Protocol: fleet.TCP}}}})
+	want(t, 201, root, "POST", "/v1/taskdefs", strings.ReplaceAll(strings.ReplaceAll(webDef, `"web"`, `"report"`),
+		`"memory": 64`, `"memory": 90000`))
 	want(t, 201, root, "POST", "/v1/services", `{"serviceName": "report", "taskDefinition": "report", "desiredCount": 1}`)
 	x.voter.must(t, fleet.CreateTasks{Revision: "report/1", Tasks: []fleet.TaskID{"bb01"}})
-	x.voter.must(t, fleet.PutCondition{Subject: fleet.ServiceSubject("report"), Code: "no-host-fits", Message: "no host has room for memory 90000 MiB", Counts: []fleet.Count{{Name: "memory", N: 6}}})
+	x.voter.must(t, fleet.PutCondition{Subject: fleet.ServiceSubject("report"), Code: "no-host-fits",
+		Message: "no host has room for memory 90000 MiB", Counts: []fleet.Count{{Name: "memory", N: 6}}})
 	want(t, 200, root, "POST", "/v1/hosts/h6/cordon", `{"why": "new disk"}`)
 	var oldest fleet.TaskID
 	for task := range x.voter.State().TasksOfService("web") {
@@ -125,7 +130,8 @@ func TestThePageShowsTheFleetAndWhatHappensInIt(t *testing.T) {
 		t.Fatal(err)
 	}
 	see(t, ctx, `document.querySelector("#host-h5 .chip") && document.querySelector('#live[data-is="live"]') !== null`)
-	got := ask[string](t, ctx, `[document.querySelectorAll(".host").length + " hosts", document.querySelectorAll(".host .chip").length + " tasks",
+	got := ask[string](t, ctx,
+		`[document.querySelectorAll(".host").length + " hosts", document.querySelectorAll(".host .chip").length + " tasks",
 		document.querySelectorAll(".service").length + " services", ...[...document.querySelectorAll(".zone h3 b")].map((e) => e.textContent),
 		document.querySelector("#host-h1 .badges").textContent.trim()].join(", ")`)
 	if want := "6 hosts, 13 tasks, 3 services, Zone a, Zone b, Zone c, this page leader"; got != want {
@@ -166,7 +172,8 @@ func TestThePageFitsAPhoneAndTheNight(t *testing.T) {
 	server := httptest.NewServer(x.Handler(TrustNone))
 	defer server.CloseClientConnections()
 	ctx := browser(t, 390, 844, true)
-	if err := chromedp.Do(ctx, chromedp.EmulateViewport(390, 844, chromedp.EmulateMobile), chromedp.Navigate(server.URL)); err != nil {
+	if err := chromedp.Do(ctx, chromedp.EmulateViewport(390, 844, chromedp.EmulateMobile),
+		chromedp.Navigate(server.URL)); err != nil {
 		t.Fatal(err)
 	}
 	see(t, ctx, `document.querySelector("#host-h5 .chip") !== null`)

@@ -29,8 +29,9 @@ var (
 	paramStrict     = param{"strict", "refuse every field that is not used, instead of warning", checkBoolean, true}
 	paramForce      = param{"force", "even though it is in use", checkBoolean, true}
 	paramExpect     = param{"expect", "refuse unless its modifyIndex is this", checkExpect, false}
-	paramAbout      = param{"service", "only those about this service: its last ones are kept in a busy fleet too", checkName, false}
-	paramAfter      = param{"after", "only what came after this number; 0 for the oldest kept", checkAfter, true}
+	paramAbout      = param{"service", "only those about this service: its last ones are kept in a busy fleet too",
+		checkName, false}
+	paramAfter = param{"after", "only what came after this number; 0 for the oldest kept", checkAfter, true}
 )
 
 func paramNext(list string) param {

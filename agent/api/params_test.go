@@ -40,7 +40,8 @@ func TestNoParameterTakesGarbage(t *testing.T) {
 				t.Errorf("%s %s: no garbage is tried for %s", rt.method, rt.pattern, p.name)
 			}
 			for _, value := range values {
-				target := strings.NewReplacer("{id}", "h1", "{name}", "web", "{$}", "").Replace(rt.pattern) + "?" + p.name + "=" + strings.ReplaceAll(value, " ", "%20")
+				target := strings.NewReplacer("{id}", "h1", "{name}", "web", "{$}", "").Replace(rt.pattern) + "?" + p.name + "=" +
+					strings.ReplaceAll(value, " ", "%20")
 				for who, x := range map[string]*testAPI{"a voter": voter, "a worker": worker, "a host that is cut off": cutOff} {
 					got := want(t, http.StatusBadRequest, x.Handler(TrustRoot), rt.method, target, "")
 					if field := at(t, got, "error", "field"); field != p.name {
@@ -56,7 +57,8 @@ func TestAParameterWithoutAValueIsNotGiven(t *testing.T) {
 	x := newTestAPI(t, nil)
 	root := webFleet(t, x)
 	x.voter.set(func(v *fakeVoter) { v.leads, v.leader = false, hostID(2) })
-	for _, target := range []string{"/v1/hosts?next=", "/v1/tasks?limit=", "/v1/events?after=", "/v1/status?consistent=false"} {
+	for _, target := range []string{"/v1/hosts?next=", "/v1/tasks?limit=", "/v1/events?after=",
+		"/v1/status?consistent=false"} {
 		want(t, http.StatusOK, root, "GET", target, "")
 	}
 }

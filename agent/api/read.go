@@ -18,7 +18,8 @@ func (a *API) serveRead(rt route, trust Trust, w http.ResponseWriter, r *http.Re
 		return
 	}
 	if rt.private && !secrets && a.Voter() != nil {
-		a.writeError(w, r, refuse(http.StatusUnauthorized, "token-needed", "this is shown to operators only", "send Authorization: Bearer with an operator token, or ask a voter over its unix socket"))
+		a.writeError(w, r, refuse(http.StatusUnauthorized, "token-needed", "this is shown to operators only",
+			"send Authorization: Bearer with an operator token, or ask a voter over its unix socket"))
 		return
 	}
 	if isSet(r.URL.Query(), paramConsistent.name) {
@@ -66,7 +67,8 @@ func (a *API) answer(rt route, v *view, w http.ResponseWriter) error {
 func (a *API) readAsWorker(rt route, trust Trust, w http.ResponseWriter, r *http.Request) error {
 	if hops(r, trust) > 0 {
 		// A peer took this host for a voter. Sending it on could go in circles.
-		return refuse(http.StatusServiceUnavailable, "not-a-voter", "this host holds no State", "ask another voter").after(time.Second)
+		return refuse(http.StatusServiceUnavailable, "not-a-voter", "this host holds no State",
+			"ask another voter").after(time.Second)
 	}
 	plain := r.Header.Get("Authorization") == ""
 	keep := &recorder{ResponseWriter: w}

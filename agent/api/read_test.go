@@ -16,12 +16,14 @@ import (
 func TestReadsShowTheFleet(t *testing.T) {
 	x := newTestAPI(t, nil)
 	root := webFleet(t, x)
-	x.members.reports = []fleet.CapacityReport{{Host: hostID(2), Used: fleet.Resources{CPU: 100, Memory: 200}, Starved: true, Runtime: "containerd 1.6"}}
+	x.members.reports = []fleet.CapacityReport{{Host: hostID(2), Used: fleet.Resources{CPU: 100, Memory: 200},
+		Starved: true, Runtime: "containerd 1.6"}}
 	x.members.members = []Member{{Host: hostID(2), Alive: true}, {Host: hostID(3)}}
 	want(t, 201, root, "POST", "/v1/tasks", `{"taskDefinition": "web", "startedBy": "cron"}`)
 	want(t, 200, root, "POST", "/v1/hosts/h5/cordon", `{"why": "new disk"}`)
 	x.voter.must(t, fleet.SilenceHost{Host: hostID(6), Session: 1})
-	x.voter.must(t, fleet.PutCondition{Subject: fleet.ServiceSubject("web"), Code: "no-host-fits", Message: "no room", Counts: []fleet.Count{{Name: "memory", N: 5}}})
+	x.voter.must(t, fleet.PutCondition{Subject: fleet.ServiceSubject("web"), Code: "no-host-fits", Message: "no room",
+		Counts: []fleet.Count{{Name: "memory", N: 5}}})
 
 	tests := []struct {
 		get  string
@@ -160,7 +162,8 @@ func TestPagesTogetherAreTheWhole(t *testing.T) {
 		t.Errorf("pages gave %v", all)
 	}
 	names := ""
-	for _, h := range at(t, want(t, 200, root, "GET", "/v1/hosts?limit=2&next="+newCursor("hosts", string(hostID(2))), ""), "hosts").([]any) {
+	for _, h := range at(t, want(t, 200, root, "GET", "/v1/hosts?limit=2&next="+newCursor("hosts", string(hostID(2))), ""),
+		"hosts").([]any) {
 		names += at(t, h, "name").(string)
 	}
 	if names != "h3h4" {
@@ -176,7 +179,8 @@ func TestATaskIsFoundByTheBeginningOfItsId(t *testing.T) {
 		t.Errorf("found %v", got)
 	}
 	x.voter.must(t, fleet.CreateTasks{Revision: "web/1", Tasks: []fleet.TaskID{"abcd1111", "abcd2222"}})
-	if got := want(t, 400, root, "GET", "/v1/tasks/abcd", ""); !strings.Contains(at(t, got, "error", "message").(string), "more than one") {
+	if got := want(t, 400, root, "GET", "/v1/tasks/abcd", ""); !strings.Contains(at(t, got, "error", "message").(string),
+		"more than one") {
 		t.Errorf("two tasks begin so, got %v", got)
 	}
 }
@@ -190,21 +194,28 @@ func TestWhyATaskStoppedAndWhyOneWaits(t *testing.T) {
 	for task := range x.voter.State().HeldBy(hostID(1)) {
 		id = task.ID
 	}
-	x.voter.must(t, fleet.Report{Host: hostID(1), Session: host.Session.N, Seq: host.ReportSeq + 1, Tasks: []fleet.TaskReport{{
-		Task: id, Status: fleet.TaskStopped, Health: fleet.HealthUnknown, Attempt: 1, StopCode: fleet.StopEssentialContainerExited,
-		Reason: "Essential container in task exited", Exits: []fleet.ContainerExit{{Container: "app", Code: &code, Reason: "OutOfMemoryError: above its limit"}},
-	}}})
+	x.voter.must(t, fleet.Report{Host: hostID(1), Session: host.Session.N, Seq: host.ReportSeq + 1,
+		Tasks: []fleet.TaskReport{{
+			Task: id, Status: fleet.TaskStopped, Health: fleet.HealthUnknown, Attempt: 1,
+			StopCode: fleet.StopEssentialContainerExited,
+			Reason:   "Essential container in task exited",
+			Exits:    []fleet.ContainerExit{{Container: "app", Code: &code, Reason: "OutOfMemoryError: above its limit"}},
+		}}})
 	got := want(t, 200, root, "GET", "/v1/tasks/"+string(id), "")
 	if at(t, got, "stopCode") != "EssentialContainerExited" || at(t, got, "containers", 0, "exitCode") != 137.0 ||
-		!strings.HasPrefix(at(t, got, "containers", 0, "reason").(string), "OutOfMemoryError") || at(t, got, "stoppedReason") == "" {
+		!strings.HasPrefix(at(t, got, "containers", 0, "reason").(string), "OutOfMemoryError") ||
+		at(t, got, "stoppedReason") == "" {
 		t.Errorf("a stopped task says %v", got)
 	}
-	if at(t, got, "containers", 0, "lastStatus") != "STOPPED" || at(t, got, "containers", 0, "runtimeId") != string(id)+".app" {
+	if at(t, got, "containers", 0, "lastStatus") != "STOPPED" || at(t, got, "containers", 0, "runtimeId") != string(id)+
+		".app" {
 		t.Errorf("its container says %v", at(t, got, "containers"))
 	}
 	x.voter.must(t, fleet.CreateTasks{Revision: "web/1", Tasks: []fleet.TaskID{"cccc0001"}})
-	x.voter.must(t, fleet.PutCondition{Subject: fleet.ServiceSubject("web"), Code: "no-host-fits", Message: "no host has room"})
-	if got := want(t, 200, root, "GET", "/v1/tasks/cccc0001", ""); at(t, got, "conditions", 0, "message") != "no host has room" {
+	x.voter.must(t, fleet.PutCondition{Subject: fleet.ServiceSubject("web"), Code: "no-host-fits",
+		Message: "no host has room"})
+	if got := want(t, 200, root, "GET", "/v1/tasks/cccc0001", ""); at(t, got, "conditions", 0,
+		"message") != "no host has room" {
 		t.Errorf("a pending task says %v", got)
 	}
 }
@@ -218,16 +229,19 @@ func TestATaskShowsEachOfItsContainers(t *testing.T) {
 		id = task.ID
 	}
 	code := 3
-	x.voter.must(t, fleet.Report{Host: hostID(1), Session: host.Session.N, Seq: host.ReportSeq + 1, Tasks: []fleet.TaskReport{{
-		Task: id, Status: fleet.TaskRunning, Health: fleet.HealthHealthy, Attempt: 1, Containers: []fleet.ContainerState{
-			{Name: "app", Status: fleet.TaskRunning, Health: fleet.HealthHealthy, Attempt: 1, StartedAt: 1_700_000_000_000},
-			{Name: "side", Status: fleet.TaskStopped, ExitCode: &code, Reason: "<script>", Attempt: 2},
-		},
-	}}})
+	x.voter.must(t, fleet.Report{Host: hostID(1), Session: host.Session.N, Seq: host.ReportSeq + 1,
+		Tasks: []fleet.TaskReport{{
+			Task: id, Status: fleet.TaskRunning, Health: fleet.HealthHealthy, Attempt: 1, Containers: []fleet.ContainerState{
+				{Name: "app", Status: fleet.TaskRunning, Health: fleet.HealthHealthy, Attempt: 1, StartedAt: 1_700_000_000_000},
+				{Name: "side", Status: fleet.TaskStopped, ExitCode: &code, Reason: "<script>", Attempt: 2},
+			},
+		}}})
 	got := want(t, 200, root, "GET", "/v1/tasks/"+string(id), "")
 	for i, fields := range []map[string]any{
-		{"name": "app", "lastStatus": "RUNNING", "healthStatus": "HEALTHY", "attempt": 1.0, "runtimeId": string(id) + ".app", "startedAt": "2023-11-14T22:13:20.000Z"},
-		{"name": "side", "lastStatus": "STOPPED", "healthStatus": "UNKNOWN", "attempt": 2.0, "runtimeId": string(id) + ".side", "exitCode": 3.0, "reason": "<script>"},
+		{"name": "app", "lastStatus": "RUNNING", "healthStatus": "HEALTHY", "attempt": 1.0, "runtimeId": string(id) + ".app",
+			"startedAt": "2023-11-14T22:13:20.000Z"},
+		{"name": "side", "lastStatus": "STOPPED", "healthStatus": "UNKNOWN", "attempt": 2.0, "runtimeId": string(id) +
+			".side", "exitCode": 3.0, "reason": "<script>"},
 	} {
 		for name, value := range fields {
 			if shown := at(t, got, "containers", i, name); shown != value {
@@ -298,8 +312,10 @@ func TestMetricsOfTheFleetAreOnVotersOnly(t *testing.T) {
 	webFleet(t, x)
 	got := scrape(x)
 	for _, line := range []string{
-		`skein_hosts{state="ready"} 6`, `skein_voters{phase="voting"} 3`, `skein_leader 1`, `skein_service_tasks{is="running",service="web"} 6`,
-		`skein_tasks{is="desired"} 6`, `skein_http_requests_total{route="POST /v1/services",status="201"} 1`, "skein_state_index ", "go_goroutines ",
+		`skein_hosts{state="ready"} 6`, `skein_voters{phase="voting"} 3`, `skein_leader 1`,
+		`skein_service_tasks{is="running",service="web"} 6`,
+		`skein_tasks{is="desired"} 6`, `skein_http_requests_total{route="POST /v1/services",status="201"} 1`,
+		"skein_state_index ", "go_goroutines ",
 	} {
 		if !strings.Contains(got, line) {
 			t.Errorf("no line %s", line)
@@ -322,7 +338,8 @@ func TestAnEmptyStateIsNoReasonToFail(t *testing.T) {
 		}
 	}
 	for _, rt := range x.writes() {
-		code, got, _ := do(t, root, rt.method, strings.NewReplacer("{name}", "voters", "{id}", "h5").Replace(rt.pattern), `{}`)
+		code, got, _ := do(t, root, rt.method, strings.NewReplacer("{name}", "voters", "{id}", "h5").Replace(rt.pattern),
+			`{}`)
 		if code < 400 || code == 500 {
 			t.Errorf("%s %s: status %d, %v", rt.method, rt.pattern, code, got)
 		}

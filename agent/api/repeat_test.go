@@ -18,7 +18,8 @@ func TestARepeatedWriteChangesNothing(t *testing.T) {
 	first := want(t, 201, root, "POST", "/v1/tasks", run)
 	index := x.voter.State().Index()
 	again := want(t, 201, root, "POST", "/v1/tasks", run)
-	if at(t, again, "tasks", 1, "taskId") != at(t, first, "tasks", 1, "taskId") || at(t, again, "index") != at(t, first, "index") {
+	if at(t, again, "tasks", 1, "taskId") != at(t, first, "tasks", 1, "taskId") ||
+		at(t, again, "index") != at(t, first, "index") {
 		t.Errorf("first %v\nagain %v", first, again)
 	}
 	if x.voter.State().Index() != index {
@@ -41,10 +42,12 @@ func TestARepeatedWriteChangesNothing(t *testing.T) {
 		body := `{"kind": "join", "clientToken": "t-3"}`
 		made := want(t, 201, root, "POST", "/v1/tokens", body)
 		again := want(t, 201, root, "POST", "/v1/tokens", body)
-		if !strings.HasPrefix(made["token"].(string), "join.") || again["token"] != nil || at(t, again, "id") != at(t, made, "id") || len(again["warnings"].([]any)) != 1 {
+		if !strings.HasPrefix(made["token"].(string), "join.") || again["token"] != nil ||
+			at(t, again, "id") != at(t, made, "id") || len(again["warnings"].([]any)) != 1 {
 			t.Errorf("made %v\nagain %v", made, again)
 		}
-		if row := x.voter.State().Token(fleet.TokenID(made["id"].(string))); row == nil || strings.Contains(string(row.Hash), "secret") {
+		if row := x.voter.State().Token(fleet.TokenID(made["id"].(string))); row == nil ||
+			strings.Contains(string(row.Hash), "secret") {
 			t.Errorf("stored: %v", row)
 		}
 	})
@@ -96,7 +99,8 @@ func TestDuringAnElectionWritesWaitBounded(t *testing.T) {
 			if took := time.Since(begin); took != electionWait {
 				t.Errorf("waited %v", took)
 			}
-			if code != 503 || h.Get("Retry-After") == "" || at(t, got, "error", "code") != "no-leader" || !strings.Contains(at(t, got, "error", "hint").(string), "client token") {
+			if code != 503 || h.Get("Retry-After") == "" || at(t, got, "error", "code") != "no-leader" ||
+				!strings.Contains(at(t, got, "error", "hint").(string), "client token") {
 				t.Errorf("status %d: %v", code, got)
 			}
 		})
@@ -137,7 +141,8 @@ func TestAChangeOfARowThatMovedIsMadeAgain(t *testing.T) {
 		x.voter.must(t, fleet.ScaleService{Name: "web", Desired: 10 + moves})
 		return sha, nil
 	})
-	if got = want(t, 409, root, "PATCH", "/v1/services/web", `{"forceNewDeployment": true}`); at(t, got, "error", "code") != "moved" {
+	if got = want(t, 409, root, "PATCH", "/v1/services/web", `{"forceNewDeployment": true}`); at(t, got, "error",
+		"code") != "moved" {
 		t.Errorf("got %v", got)
 	}
 }

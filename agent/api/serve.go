@@ -51,7 +51,8 @@ func (a *API) serve(rt route, trust Trust) http.Handler {
 		leave, full := g.enter(caller(r, trust))
 		if leave == nil {
 			a.metrics.refused.Inc()
-			a.writeError(w, r, refuse(http.StatusTooManyRequests, "busy", "too many requests of "+full+" are in flight", "wait and repeat").after(time.Second))
+			a.writeError(w, r, refuse(http.StatusTooManyRequests, "busy", "too many requests of "+full+" are in flight",
+				"wait and repeat").after(time.Second))
 			return
 		}
 		defer leave()
@@ -88,7 +89,8 @@ func (a *API) dispatch(rt route, trust Trust, w http.ResponseWriter, r *http.Req
 // misspelt filter must not be an answer about everything.
 func (rt route) checkQuery(r *http.Request) error {
 	if len(r.URL.RawQuery) > maxQuery {
-		return refuse(http.StatusRequestURITooLong, "too-large", fmt.Sprintf("the query has %d bytes, at most %d", len(r.URL.RawQuery), maxQuery), "")
+		return refuse(http.StatusRequestURITooLong, "too-large",
+			fmt.Sprintf("the query has %d bytes, at most %d", len(r.URL.RawQuery), maxQuery), "")
 	}
 	values, err := url.ParseQuery(r.URL.RawQuery)
 	if err != nil {
@@ -100,7 +102,8 @@ func (rt route) checkQuery(r *http.Request) error {
 			return refuse(http.StatusBadRequest, "query", fmt.Sprintf("unknown parameter %q", clean(name)), rt.knownQuery())
 		}
 		if len(given) > 1 {
-			return refuse(http.StatusBadRequest, "query", fmt.Sprintf("parameter %q is given %d times", name, len(given)), "give it once")
+			return refuse(http.StatusBadRequest, "query", fmt.Sprintf("parameter %q is given %d times", name, len(given)),
+				"give it once")
 		}
 		if err := rt.query[at].refuse(given[0]); err != nil {
 			return err
@@ -138,12 +141,15 @@ func (a *API) unknown(trust Trust) http.Handler {
 		switch {
 		case readOnly:
 			w.Header().Set("Allow", strings.Join(append(allowed, http.MethodHead), ", "))
-			a.writeError(w, r, refuse(http.StatusMethodNotAllowed, "read-only", "this listener only shows", "write over the unix socket (the skein command does) or over TLS"))
+			a.writeError(w, r, refuse(http.StatusMethodNotAllowed, "read-only", "this listener only shows",
+				"write over the unix socket (the skein command does) or over TLS"))
 		case len(allowed) > 0:
 			w.Header().Set("Allow", strings.Join(allowed, ", "))
-			a.writeError(w, r, refuse(http.StatusMethodNotAllowed, "method", r.Method+" is not known here", "allowed are "+strings.Join(allowed, ", ")))
+			a.writeError(w, r, refuse(http.StatusMethodNotAllowed, "method", r.Method+" is not known here",
+				"allowed are "+strings.Join(allowed, ", ")))
 		default:
-			a.writeError(w, r, refuse(http.StatusNotFound, "no-such-address", "nothing is at "+clean(r.URL.Path), "see /openapi.json for all addresses"))
+			a.writeError(w, r, refuse(http.StatusNotFound, "no-such-address", "nothing is at "+clean(r.URL.Path),
+				"see /openapi.json for all addresses"))
 		}
 	})
 }

@@ -10,13 +10,15 @@ import (
 )
 
 // bookkeeping are the fields of a service that no request sets.
-var bookkeeping = []string{"ModifyIndex", "Status", "LastRevision", "Failures", "NotBefore", "LastFailure", "CreatedAt", "UpdatedAt"}
+var bookkeeping = []string{"ModifyIndex", "Status", "LastRevision", "Failures", "NotBefore", "LastFailure", "CreatedAt",
+	"UpdatedAt"}
 
 // changed names the fields, bookkeeping aside, in which two services differ.
 func changed(a, b fleet.Service) (fields []string) {
 	for i := range reflect.TypeFor[fleet.Service]().NumField() {
 		name := reflect.TypeFor[fleet.Service]().Field(i).Name
-		if !slices.Contains(bookkeeping, name) && !reflect.DeepEqual(reflect.ValueOf(a).Field(i).Interface(), reflect.ValueOf(b).Field(i).Interface()) {
+		if !slices.Contains(bookkeeping, name) && !reflect.DeepEqual(reflect.ValueOf(a).Field(i).Interface(),
+			reflect.ValueOf(b).Field(i).Interface()) {
 			fields = append(fields, name)
 		}
 	}
@@ -68,7 +70,8 @@ func TestAnUpdateOfOneFieldKeepsAllOthers(t *testing.T) {
 		})
 	}
 	for i := range reflect.TypeFor[fleet.Service]().NumField() {
-		if name := reflect.TypeFor[fleet.Service]().Field(i).Name; !slices.Contains(bookkeeping, name) && !slices.Contains(covered, name) {
+		if name := reflect.TypeFor[fleet.Service]().Field(i).Name; !slices.Contains(bookkeeping, name) &&
+			!slices.Contains(covered, name) {
 			t.Errorf("no update changes %s", name)
 		}
 	}

@@ -35,7 +35,8 @@ func (a *API) view(r *http.Request, v Voter, secrets bool) *view {
 	if !known && age > cutOffAfter {
 		meta.CutOff, meta.AloneSince = true, types.Stamp(fleet.TimeOf(now.Add(-age)))
 	}
-	return &view{Request: r, api: a, st: st, leader: leader, now: max(fleet.TimeOf(now), st.Now()), meta: meta, secrets: secrets}
+	return &view{Request: r, api: a, st: st, leader: leader, now: max(fleet.TimeOf(now), st.Now()), meta: meta,
+		secrets: secrets}
 }
 
 // report returns a host's newest word, or nil. Gossip is asked once a request.
@@ -102,7 +103,8 @@ func (v *view) conditions(subject fleet.Subject) []types.Condition {
 }
 
 func conditionOf(w *fleet.Condition) types.Condition {
-	return types.Condition{By: w.By, Code: w.Code, Message: clean(w.Message), Counts: counts(w.Counts), Since: types.Stamp(w.Since), Until: types.Stamp(w.Until)}
+	return types.Condition{By: w.By, Code: w.Code, Message: clean(w.Message), Counts: counts(w.Counts),
+		Since: types.Stamp(w.Since), Until: types.Stamp(w.Until)}
 }
 
 func counts(given []fleet.Count) []types.Count {

@@ -57,7 +57,8 @@ func (v *view) eventsOfService(name string) (any, error) {
 }
 
 func eventOf(e *fleet.Event) types.Event {
-	return types.Event{Seq: e.Seq, Index: e.Index, At: types.Stamp(e.At), By: clean(e.By), Code: clean(e.Code), Subject: clean(e.Subject.String()), Message: clean(e.Message), Counts: counts(e.Counts), Cause: e.Cause.String()}
+	return types.Event{Seq: e.Seq, Index: e.Index, At: types.Stamp(e.At), By: clean(e.By), Code: clean(e.Code),
+		Subject: clean(e.Subject.String()), Message: clean(e.Message), Counts: counts(e.Counts), Cause: e.Cause.String()}
 }
 
 // limit is how many rows a page may have.

@@ -38,16 +38,19 @@ func (v *view) hostRow(h *fleet.Host) types.Host {
 		Placeable:  h.Placeable(), Draining: h.Draining(), Addr: h.Addr.String(), StatusURL: safeURL(h.Status),
 		Capacity: resources(h.Capacity), Reserved: resources(v.st.Reserved(h.ID)), Free: resources(v.st.Free(h.ID)),
 		Gossip: v.heard(h.ID), Attributes: cleanMap(h.Attributes), SelfCheck: checks(h.SelfCheck),
-		Version: clean(h.Version), OSImage: clean(h.OSImage), Boot: clean(h.Session.Boot), Session: h.Session.N, JoinedAt: types.Stamp(h.JoinedAt),
+		Version: clean(h.Version), OSImage: clean(h.OSImage), Boot: clean(h.Session.Boot), Session: h.Session.N,
+		JoinedAt: types.Stamp(h.JoinedAt),
 	}
 	if h.Cordon != nil {
 		row.Cordon = &types.Cordon{By: clean(h.Cordon.By), At: types.Stamp(h.Cordon.At), Why: clean(h.Cordon.Why)}
 	}
 	if d := h.Drain; d != nil {
-		row.Drain = &types.Drain{Cause: d.Cause.String(), By: clean(d.By), Since: types.Stamp(d.Since), Deadline: types.Stamp(d.Deadline)}
+		row.Drain = &types.Drain{Cause: d.Cause.String(), By: clean(d.By), Since: types.Stamp(d.Since),
+			Deadline: types.Stamp(d.Deadline)}
 	}
 	if c := h.ClonedNow(v.st.Now()); c != nil {
-		row.Clone = &types.Clone{Addr: c.Addr.String(), Boot: clean(c.Boot), Since: types.Stamp(c.Since), Last: types.Stamp(c.Last)}
+		row.Clone = &types.Clone{Addr: c.Addr.String(), Boot: clean(c.Boot), Since: types.Stamp(c.Since),
+			Last: types.Stamp(c.Last)}
 	}
 	if voter := v.st.VoterOf(h.ID); voter != nil {
 		row.VoterPhase = voter.Phase.String()

@@ -35,8 +35,9 @@ func (v *view) serviceRow(s *fleet.Service) types.Service {
 	all, newest := v.st.Counts(s.Name, ""), v.st.Counts(s.Name, s.Revision)
 	row := types.Service{
 		Name: s.Name, ModifyIndex: s.ModifyIndex, Status: s.Status.String(), Desired: s.Desired, Revision: string(s.Revision),
-		Running: all.Running, Pending: all.Pending, Stopping: all.Stopping, Unreachable: all.Unreachable, Healthy: all.Healthy,
-		Old: all.Total - newest.Total, Steady: service.Steady(v.st, s),
+		Running: all.Running, Pending: all.Pending, Stopping: all.Stopping, Unreachable: all.Unreachable,
+		Healthy: all.Healthy,
+		Old:     all.Total - newest.Total, Steady: service.Steady(v.st, s),
 		Deployment: types.DeploymentConfig{MinPercent: s.MinPercent, MaxPercent: s.MaxPercent}, GraceS: s.GraceS,
 		OnDisconnect: types.OnDisconnect{StopAfterS: s.OnDisconnect.StopAfterMs / 1000}, Zones: v.st.TasksByZone(s.Name),
 		Conditions: v.conditions(fleet.ServiceSubject(s.Name)),

@@ -173,11 +173,14 @@ func formatNotes(s *types.Status) (notes []string) {
 		for i, a := range s.Agents {
 			texts[i] = fmt.Sprintf("%d of %s (reads format %d)", a.Hosts, a.Version, a.Format)
 		}
-		notes = append(notes, fmt.Sprintf("agents differ: %s; the fleet is at format %d", strings.Join(texts, ", "), s.Fleet.Format))
+		notes = append(notes, fmt.Sprintf("agents differ: %s; the fleet is at format %d", strings.Join(texts, ", "),
+			s.Fleet.Format))
 	}
 	if s.Fleet.NextFormat > 0 {
-		notes = append(notes, fmt.Sprintf("every agent reads format %d: the fleet is raised to it at %s, until then agents may go back; skein fleet finalize raises it now",
-			s.Fleet.NextFormat, fleet.Time(s.Fleet.NextFormatAt)))
+		notes = append(notes,
+			fmt.Sprintf("every agent reads format %d: the fleet is raised to it at %s, until then agents may go back; skein "+
+				"fleet finalize raises it now",
+				s.Fleet.NextFormat, fleet.Time(s.Fleet.NextFormatAt)))
 	}
 	return notes
 }
@@ -186,7 +189,8 @@ func (v *view) notes(s *types.Status) {
 	note := func(format string, args ...any) { s.Notes = append(s.Notes, fmt.Sprintf(format, args...)) }
 	if s.CutOff {
 		if s.Voters.QuorumLost {
-			note("QUORUM LOST: of %d voters this host hears %d, and %d are needed", s.Voters.Voting, s.Voters.Alive, s.Voters.Needed)
+			note("QUORUM LOST: of %d voters this host hears %d, and %d are needed", s.Voters.Voting, s.Voters.Alive,
+				s.Voters.Needed)
 		}
 		note("this host hears no leader: it shows what it last knew, and keeps its tasks running")
 		return
@@ -200,17 +204,21 @@ func (v *view) notes(s *types.Status) {
 		}
 	}
 	if s.Hosts.Silent+s.Hosts.Lost > 0 {
-		note("%d of %d hosts cannot be reached; their tasks are replaced elsewhere", s.Hosts.Silent+s.Hosts.Lost, s.Hosts.Total)
+		note("%d of %d hosts cannot be reached; their tasks are replaced elsewhere", s.Hosts.Silent+s.Hosts.Lost,
+			s.Hosts.Total)
 	}
 	switch {
 	case s.Voters.QuorumLost:
-		note("QUORUM LOST: of %d voters this host hears %d, and %d are needed; nothing can be changed, tasks keep running; start the agents of the others", s.Voters.Voting, s.Voters.Alive, s.Voters.Needed)
+		note("QUORUM LOST: of %d voters this host hears %d, and %d are needed; nothing can be changed, tasks keep running; "+
+			"start the agents of the others", s.Voters.Voting, s.Voters.Alive, s.Voters.Needed)
 	case s.Voters.Alive < s.Voters.Voting && s.Voters.Tolerates == 0:
-		note("%d of %d voters are alive: if another is lost, nothing can be changed until one is back", s.Voters.Alive, s.Voters.Voting)
+		note("%d of %d voters are alive: if another is lost, nothing can be changed until one is back", s.Voters.Alive,
+			s.Voters.Voting)
 	case s.Voters.Voting == 1 && s.Hosts.Total == 1:
 		note("one host: what is lost with it is lost")
 	case s.Voters.Voting == 1:
-		note("one voter: while its host is away nothing can be changed, tasks keep running; from three hosts on there are three")
+		note("one voter: while its host is away nothing can be changed, tasks keep running; from three hosts on there " +
+			"are three")
 	case s.Voters.Voting < s.Voters.Target:
 		note("%d of %d voters: the next ones are on their way as hosts are ready", s.Voters.Voting, s.Voters.Target)
 	}
@@ -226,7 +234,8 @@ func (v *view) voters() (any, error) {
 		if h := v.st.Host(row.Host); h != nil {
 			life = h.State.String()
 		}
-		answer.Voters = append(answer.Voters, types.VoterRow{ID: string(row.ID), Host: *v.hostRef(row.Host), Phase: row.Phase.String(), Since: types.Stamp(row.Since), Alive: v.alive(row.Host), State: life})
+		answer.Voters = append(answer.Voters, types.VoterRow{ID: string(row.ID), Host: *v.hostRef(row.Host),
+			Phase: row.Phase.String(), Since: types.Stamp(row.Since), Alive: v.alive(row.Host), State: life})
 	}
 	return answer, nil
 }

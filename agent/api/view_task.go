@@ -151,7 +151,8 @@ func ports(given []fleet.PortBinding) []types.Port {
 	}
 	out := make([]types.Port, len(given))
 	for i, p := range given {
-		out[i] = types.Port{Container: p.Container, ContainerPort: p.ContainerPort, HostPort: p.HostPort, Protocol: p.Protocol.String()}
+		out[i] = types.Port{Container: p.Container, ContainerPort: p.ContainerPort, HostPort: p.HostPort,
+			Protocol: p.Protocol.String()}
 	}
 	return out
 }

@@ -49,7 +49,8 @@ func (v *view) taskDefRow(d *fleet.TaskDef) types.TaskDef {
 	family, revision := d.ID.Split()
 	row := types.TaskDef{
 		ID: string(d.ID), Family: family, Revision: revision, Network: d.NetworkMode.String(),
-		Reservation: resources(d.Reservation()), Containers: make([]types.ContainerDef, len(d.Containers)), RegisteredAt: types.Stamp(d.RegisteredAt),
+		Reservation: resources(d.Reservation()), Containers: make([]types.ContainerDef, len(d.Containers)),
+		RegisteredAt: types.Stamp(d.RegisteredAt),
 	}
 	if d.CPU > 0 {
 		row.CPU = strconv.FormatInt(d.CPU, 10)
@@ -68,7 +69,8 @@ func (v *view) taskDefRow(d *fleet.TaskDef) types.TaskDef {
 
 func (v *view) containerDef(c *fleet.Container) types.ContainerDef {
 	def := types.ContainerDef{
-		Name: c.Name, Image: c.Image, CPU: c.CPU, Memory: c.Memory, MemoryReservation: c.MemoryReservation, Essential: !c.NotEssential,
+		Name: c.Name, Image: c.Image, CPU: c.CPU, Memory: c.Memory, MemoryReservation: c.MemoryReservation,
+		Essential:  !c.NotEssential,
 		EntryPoint: c.EntryPoint, Command: c.Command, WorkingDirectory: c.WorkingDirectory, User: c.User,
 		StopTimeout: c.StopTimeoutS, ReadonlyRootFS: c.ReadonlyRootFS,
 	}
@@ -80,10 +82,12 @@ func (v *view) containerDef(c *fleet.Container) types.ContainerDef {
 		}
 	}
 	for _, p := range c.PortMappings {
-		def.Ports = append(def.Ports, types.PortMapping{Name: p.Name, ContainerPort: p.ContainerPort, HostPort: p.HostPort, Protocol: p.Protocol.String()})
+		def.Ports = append(def.Ports, types.PortMapping{Name: p.Name, ContainerPort: p.ContainerPort, HostPort: p.HostPort,
+			Protocol: p.Protocol.String()})
 	}
 	if h := c.HealthCheck; h != nil {
-		def.HealthCheck = &types.HealthCheck{Interval: h.IntervalS, Timeout: h.TimeoutS, Retries: h.Retries, StartPeriod: h.StartPeriodS}
+		def.HealthCheck = &types.HealthCheck{Interval: h.IntervalS, Timeout: h.TimeoutS, Retries: h.Retries,
+			StartPeriod: h.StartPeriodS}
 		if h.HTTP != nil {
 			def.HealthCheck.HTTP = &types.HTTPGet{Port: h.HTTP.Port, Path: h.HTTP.Path}
 		} else {

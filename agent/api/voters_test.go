@@ -29,9 +29,11 @@ func TestVotersAreCountedByTheLiving(t *testing.T) {
 		alive  int
 		metric string
 	}{
-		{"all alive", func(x *testAPI) { gossip(x, true, true, true) }, "3 of 3 alive (may lose 1)", false, 3, "skein_voters_alive 3"},
+		{"all alive", func(x *testAPI) { gossip(x, true, true, true) }, "3 of 3 alive (may lose 1)", false, 3,
+			"skein_voters_alive 3"},
 		{"nothing heard by gossip yet", func(*testAPI) {}, "3 of 3 alive (may lose 1)", false, 3, "skein_voters_alive 3"},
-		{"one dead by gossip", func(x *testAPI) { gossip(x, true, true, false) }, "2 of 3 alive (may lose none)", false, 2, "skein_voters_alive 2"},
+		{"one dead by gossip", func(x *testAPI) { gossip(x, true, true, false) }, "2 of 3 alive (may lose none)", false, 2,
+			"skein_voters_alive 2"},
 		{"one silent by the leader's word", func(x *testAPI) {
 			gossip(x, true, true, true)
 			x.voter.must(t, fleet.SilenceHost{Host: hostID(2), Session: 1})
@@ -86,7 +88,8 @@ func TestACutOffWorkerCountsTheVotersThatItHears(t *testing.T) {
 	h := worker.Handler(TrustNone)
 	want(t, http.StatusOK, h, "GET", "/v1/status", "")
 	cut()
-	worker.members.members = []Member{{Host: hostID(1), Role: "voter", Alive: true}, {Host: hostID(2), Role: "voter"}, {Host: hostID(4), Role: "worker", Alive: true}}
+	worker.members.members = []Member{{Host: hostID(1), Role: "voter", Alive: true}, {Host: hostID(2), Role: "voter"},
+		{Host: hostID(4), Role: "worker", Alive: true}}
 	got := want(t, http.StatusOK, h, "GET", "/v1/status", "")
 	if at(t, got, "voters", "summary") != "1 of 3 alive (QUORUM LOST, 2 needed)" {
 		t.Errorf("voters %v", got["voters"])

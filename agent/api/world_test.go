@@ -50,9 +50,11 @@ func newTestAPI(t testing.TB, change func(*Config)) *testAPI {
 func fleetOf(t testing.TB, v *fakeVoter, n int) {
 	t.Helper()
 	blob := make([]byte, 32)
-	v.must(t, fleet.InitFleet{ID: "f-1", Name: "test", CABundle: blob, SealedKeys: fleet.SealedKeys{Version: 1, CA: blob, Gossip: blob},
-		Host: admission(1), RaftID: fleet.MakeRaftID(hostID(1), 1)})
-	v.must(t, fleet.PutToken{ID: "join", TokenKind: fleet.TokenJoin, Hash: blob, Uses: 1000, NotAfter: fleet.TimeOf(v.at()).Add(time.Hour)})
+	v.must(t, fleet.InitFleet{ID: "f-1", Name: "test", CABundle: blob,
+		SealedKeys: fleet.SealedKeys{Version: 1, CA: blob, Gossip: blob},
+		Host:       admission(1), RaftID: fleet.MakeRaftID(hostID(1), 1)})
+	v.must(t, fleet.PutToken{ID: "join", TokenKind: fleet.TokenJoin, Hash: blob, Uses: 1000,
+		NotAfter: fleet.TimeOf(v.at()).Add(time.Hour)})
 	for i := 1; i <= n; i++ {
 		if i > 1 {
 			v.must(t, fleet.AdmitHost{Token: "join", SecretHash: blob, Host: admission(i)})
@@ -69,16 +71,20 @@ func fleetOf(t testing.TB, v *fakeVoter, n int) {
 func openSession(t testing.TB, v *fakeVoter, i int, nonce uint64) {
 	t.Helper()
 	a := admission(i)
-	ids := v.must(t, fleet.OpenSession{Host: a.ID, Boot: fmt.Sprintf("boot-%d", i), Nonce: nonce, Addr: a.Addr, Gossip: a.Addr, Zone: a.Zone,
-		Status: fmt.Sprintf("http://10.0.0.%d:7780/", i), Capacity: fleet.Resources{CPU: 4096, Memory: 8192}, Version: "0.1.0", OSImage: "debian-12"})
+	ids := v.must(t, fleet.OpenSession{Host: a.ID, Boot: fmt.Sprintf("boot-%d", i), Nonce: nonce, Addr: a.Addr,
+		Gossip: a.Addr, Zone: a.Zone,
+		Status: fmt.Sprintf("http://10.0.0.%d:7780/", i), Capacity: fleet.Resources{CPU: 4096, Memory: 8192},
+		Version: "0.1.0", OSImage: "debian-12"})
 	n := uint64(1)
 	fmt.Sscan(ids[0], &n)
-	v.must(t, fleet.Report{Host: a.ID, Session: n, Seq: 1, SelfCheck: []fleet.Check{{Name: "disk", OK: true, Required: true}}})
+	v.must(t, fleet.Report{Host: a.ID, Session: n, Seq: 1,
+		SelfCheck: []fleet.Check{{Name: "disk", OK: true, Required: true}}})
 }
 
 func admission(n int) fleet.Admission {
 	return fleet.Admission{ID: hostID(n), Name: fmt.Sprintf("h%d", n), Zone: string("abc"[(n-1)%3]),
-		Addr: netip.AddrPortFrom(netip.AddrFrom4([4]byte{10, 0, byte(n >> 8), byte(n)}), 7700), PublicKey: fmt.Sprintf("key%d", n)}
+		Addr:      netip.AddrPortFrom(netip.AddrFrom4([4]byte{10, 0, byte(n >> 8), byte(n)}), 7700),
+		PublicKey: fmt.Sprintf("key%d", n)}
 }
 
 // webDef is a definition as a client sends it.
@@ -101,10 +107,12 @@ func running(t testing.TB, v *fakeVoter, service string, n, hosts int) {
 		h := i%hosts + 1
 		var bindings []fleet.PortBinding
 		for j, m := range def.Containers[0].PortMappings {
-			bindings = append(bindings, fleet.PortBinding{Container: def.Containers[0].Name, ContainerPort: m.ContainerPort, HostPort: 49200 + int(st.Index())%5000 + i*7 + j, Protocol: m.Protocol})
+			bindings = append(bindings, fleet.PortBinding{Container: def.Containers[0].Name, ContainerPort: m.ContainerPort,
+				HostPort: 49200 + int(st.Index())%5000 + i*7 + j, Protocol: m.Protocol})
 		}
 		v.must(t, fleet.AssignTasks{Host: hostID(h), Tasks: []fleet.TaskID{id}, Ports: [][]fleet.PortBinding{bindings}})
-		byHost[h] = append(byHost[h], fleet.TaskReport{Task: id, Status: fleet.TaskRunning, Health: fleet.HealthHealthy, Attempt: 1, StartedAt: fleet.TimeOf(v.at())})
+		byHost[h] = append(byHost[h], fleet.TaskReport{Task: id, Status: fleet.TaskRunning, Health: fleet.HealthHealthy,
+			Attempt: 1, StartedAt: fleet.TimeOf(v.at())})
 	}
 	for h := 1; h <= hosts; h++ {
 		if len(byHost[h]) > 0 {
@@ -115,7 +123,9 @@ func running(t testing.TB, v *fakeVoter, service string, n, hosts int) {
 }
 
 // do sends a request and returns the status and the decoded body.
-func do(t testing.TB, h http.Handler, method, target, body string, header ...string) (int, map[string]any, http.Header) {
+func do(
+	t testing.TB, h http.Handler, method, target, body string, header ...string,
+) (int, map[string]any, http.Header) {
 	t.Helper()
 	r := httptest.NewRequest(method, target, strings.NewReader(body))
 	r.Host = "127.0.0.1:7780"
@@ -182,6 +192,8 @@ func webFleet(t testing.TB, x *testAPI) http.Handler {
 func newRecorder() *httptest.ResponseRecorder { return httptest.NewRecorder() }
 
 func capacityReport(i int) fleet.CapacityReport {
-	return fleet.CapacityReport{Host: hostID(i), At: fleet.TimeOf(testNow), Capacity: fleet.Resources{CPU: 4096, Memory: 8192},
-		Used: fleet.Resources{CPU: 100, Memory: 200}, Protected: "yes", Runtime: "containerd 2.0", Pressure: fleet.Pressure{CPU: -1, Memory: -1, IO: -1}}
+	return fleet.CapacityReport{Host: hostID(i), At: fleet.TimeOf(testNow),
+		Capacity: fleet.Resources{CPU: 4096, Memory: 8192},
+		Used:     fleet.Resources{CPU: 100, Memory: 200}, Protected: "yes", Runtime: "containerd 2.0",
+		Pressure: fleet.Pressure{CPU: -1, Memory: -1, IO: -1}}
 }

@@ -56,9 +56,10 @@ func (a *API) serveWrite(rt route, trust Trust, w http.ResponseWriter, r *http.R
 		if err != nil {
 			return err
 		}
-		return a.withLeader(w, r, forwardedCall{trust: trust, by: by, token: receipt.Token, body: body, here: func(v Voter) error {
-			return a.carryOut(rt, o, v, fleet.Item{Receipt: &receipt, By: by}, w, r)
-		}})
+		return a.withLeader(w, r, forwardedCall{trust: trust, by: by, token: receipt.Token, body: body,
+			here: func(v Voter) error {
+				return a.carryOut(rt, o, v, fleet.Item{Receipt: &receipt, By: by}, w, r)
+			}})
 	}()
 	if err != nil {
 		a.writeError(w, r, err)
@@ -79,9 +80,13 @@ func (a *API) authorize(trust Trust, r *http.Request) (by string, err error) {
 	case trust == TrustRoot && v != nil:
 		return "operator", nil
 	case !given && trust == TrustRoot:
-		return "", refuse(http.StatusUnauthorized, "token-needed", "this host is a worker, and the voters do not take its word for a write", "give an operator token (--token, SKEIN_TOKEN, or operator.token in the configuration folder), or ask a voter; skein token create --operator on a voter makes one")
+		return "", refuse(http.StatusUnauthorized, "token-needed",
+			"this host is a worker, and the voters do not take its word for a write",
+			"give an operator token (--token, SKEIN_TOKEN, or operator.token in the configuration folder), or ask a voter; "+
+				"skein token create --operator on a voter makes one")
 	case !given:
-		return "", refuse(http.StatusUnauthorized, "token-needed", "writes need an operator token", "send Authorization: Bearer with one; skein token create --operator on a voter makes one")
+		return "", refuse(http.StatusUnauthorized, "token-needed", "writes need an operator token",
+			"send Authorization: Bearer with one; skein token create --operator on a voter makes one")
 	case v == nil && hops(r, trust) > 0:
 		return "", refuse(http.StatusServiceUnavailable, "not-a-voter", "this host holds no State", "ask another voter")
 	case v == nil:
@@ -93,7 +98,8 @@ func (a *API) authorize(trust Trust, r *http.Request) (by string, err error) {
 // operator checks the operator token of a request against State.
 func (a *API) operator(r *http.Request, st *fleet.State) (by string, err error) {
 	text, ok := strings.CutPrefix(r.Header.Get("Authorization"), "Bearer ")
-	refused := refuse(http.StatusForbidden, "token-refused", "the operator token is not one of this fleet's", "make one on a voter: skein token create --operator")
+	refused := refuse(http.StatusForbidden, "token-refused", "the operator token is not one of this fleet's",
+		"make one on a voter: skein token create --operator")
 	if !ok || a.Tokens == nil {
 		return "", refused
 	}
@@ -106,7 +112,8 @@ func (a *API) operator(r *http.Request, st *fleet.State) (by string, err error) 
 		return "", refused
 	}
 	if now := max(fleet.TimeOf(a.Now()), st.Now()); row.NotAfter <= now {
-		return "", refuse(http.StatusForbidden, "token-expired", "the operator token ended at "+row.NotAfter.String(), "make another on a voter: skein token create --operator")
+		return "", refuse(http.StatusForbidden, "token-expired", "the operator token ended at "+row.NotAfter.String(),
+			"make another on a voter: skein token create --operator")
 	}
 	return "operator " + string(id), nil
 }
@@ -115,14 +122,17 @@ func (a *API) operator(r *http.Request, st *fleet.State) (by string, err error) 
 func readBody(w http.ResponseWriter, r *http.Request) ([]byte, error) {
 	if kind := r.Header.Get("Content-Type"); kind != "" {
 		media, _, err := mime.ParseMediaType(kind)
-		if err != nil || media != "application/json" && !strings.HasSuffix(media, "+json") && !strings.HasPrefix(media, "application/x-amz-json") {
-			return nil, refuse(http.StatusUnsupportedMediaType, "media-type", "the body is "+clean(kind), "send application/json")
+		if err != nil || media != "application/json" && !strings.HasSuffix(media, "+json") &&
+			!strings.HasPrefix(media, "application/x-amz-json") {
+			return nil, refuse(http.StatusUnsupportedMediaType, "media-type", "the body is "+clean(kind),
+				"send application/json")
 		}
 	}
 	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, maxBody))
 	var over *http.MaxBytesError
 	if errors.As(err, &over) {
-		return nil, refuse(http.StatusRequestEntityTooLarge, "too-large", fmt.Sprintf("the body has more than %d bytes", maxBody), "")
+		return nil, refuse(http.StatusRequestEntityTooLarge, "too-large",
+			fmt.Sprintf("the body has more than %d bytes", maxBody), "")
 	}
 	if err != nil {
 		return nil, refuse(http.StatusBadRequest, "body", "the body could not be read: "+err.Error(), "")
@@ -136,7 +146,8 @@ func (a *API) receipt(r *http.Request, body []byte, fromBody string) (fleet.Rece
 	token := r.Header.Get(types.HeaderToken)
 	switch {
 	case token != "" && fromBody != "" && token != fromBody:
-		return fleet.Receipt{}, &fleet.FieldError{Field: "clientToken", Why: "differs from the header " + types.HeaderToken + "; keep one"}
+		return fleet.Receipt{}, &fleet.FieldError{Field: "clientToken", Why: "differs from the header " + types.HeaderToken +
+			"; keep one"}
 	case token == "":
 		token = fromBody
 	}
@@ -144,7 +155,9 @@ func (a *API) receipt(r *http.Request, body []byte, fromBody string) (fleet.Rece
 		token = a.random(16)
 	}
 	if len(token) > maxClientToken || strings.ContainsFunc(token, func(c rune) bool { return c <= ' ' || c > '~' }) {
-		return fleet.Receipt{}, &fleet.FieldError{Field: "clientToken", Why: fmt.Sprintf("1 to %d printable ASCII characters without spaces", maxClientToken)}
+		return fleet.Receipt{},
+			&fleet.FieldError{Field: "clientToken", Why: fmt.Sprintf("1 to %d printable ASCII characters without spaces",
+				maxClientToken)}
 	}
 	h := sha256.New()
 	fmt.Fprintf(h, "%s\n%s\n%s\n", r.Method, r.URL.Path, r.URL.RawQuery)
@@ -191,7 +204,9 @@ func (a *API) carryOut(rt route, o *order, v Voter, item fleet.Item, w http.Resp
 
 // commit proposes a write once, unless its receipt says that it was made
 // before. Index is where it was committed.
-func (a *API) commit(ctx context.Context, o *order, v Voter, item fleet.Item) ([]string, uint64, []strictjson.Warning, error) {
+func (a *API) commit(
+	ctx context.Context, o *order, v Voter, item fleet.Item,
+) ([]string, uint64, []strictjson.Warning, error) {
 	st := v.State()
 	if row := st.Receipt(item.Receipt.Token); row != nil {
 		if subtle.ConstantTimeCompare(row.BodyHash, item.Receipt.BodyHash) != 1 {

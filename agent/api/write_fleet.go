@@ -22,7 +22,8 @@ const (
 func (v *view) tokens() (any, error) {
 	answer := &types.TokenList{Meta: v.meta, Tokens: []types.TokenRow{}}
 	for t := range v.st.Tokens() {
-		answer.Tokens = append(answer.Tokens, types.TokenRow{ID: string(t.ID), Kind: t.Kind.String(), Uses: t.Uses, By: clean(t.By), CreatedAt: types.Stamp(t.CreatedAt), NotAfter: types.Stamp(t.NotAfter)})
+		answer.Tokens = append(answer.Tokens, types.TokenRow{ID: string(t.ID), Kind: t.Kind.String(), Uses: t.Uses,
+			By: clean(t.By), CreatedAt: types.Stamp(t.CreatedAt), NotAfter: types.Stamp(t.NotAfter)})
 	}
 	return answer, nil
 }
@@ -40,7 +41,8 @@ func (c *call) makeToken() (*order, error) {
 			o.Refuse("uses", "is for join tokens; an operator token is good until it ends")
 		}
 	}
-	life := time.Duration(o.Int("validSeconds", int64(defaultTokenLifetime/time.Second), 1, int64(longest/time.Second))) * time.Second
+	life := time.Duration(o.Int("validSeconds", int64(defaultTokenLifetime/time.Second), 1,
+		int64(longest/time.Second))) * time.Second
 	token := clientToken(o)
 	if err := p.Err(); err != nil {
 		return nil, err
@@ -83,7 +85,10 @@ func (m *tokenCreation) answer(v *view, ids []string, w types.Written) any {
 	if answer.ID == string(m.id) {
 		answer.Token = m.text
 	} else {
-		answer.Warnings = append(answer.Warnings, types.Warning{Field: "token", Message: "an earlier request with this client token made it, and its text is shown only once: delete it and make another if that answer was lost"})
+		answer.Warnings = append(answer.Warnings,
+			types.Warning{Field: "token",
+				Message: "an earlier request with this client token made it, and its text is shown only once: delete it and make " +
+					"another if that answer was lost"})
 	}
 	if row := v.st.Token(fleet.TokenID(answer.ID)); row != nil {
 		answer.Uses, answer.NotAfter = row.Uses, types.Stamp(row.NotAfter)
@@ -136,7 +141,8 @@ func (c *call) finalize() (*order, error) {
 				}
 			}
 			if read <= f.Format {
-				return nil, nil, fmt.Errorf("raise format: the fleet is at %d, and no agent reads more: %w", f.Format, fleet.ErrConflict)
+				return nil, nil, fmt.Errorf("raise format: the fleet is at %d, and no agent reads more: %w", f.Format,
+					fleet.ErrConflict)
 			}
 			return fleet.RaiseFormat{Format: read, Force: force}, nil, nil
 		},
@@ -169,7 +175,8 @@ func (c *call) putSetting() (*order, error) {
 		return nil, err
 	}
 	if !slices.Contains(fleet.SettingNames(), name) {
-		return nil, fmt.Errorf("setting %q, known are %s: %w", clean(name), strings.Join(fleet.SettingNames(), ", "), fleet.ErrNotFound)
+		return nil, fmt.Errorf("setting %q, known are %s: %w", clean(name), strings.Join(fleet.SettingNames(), ", "),
+			fleet.ErrNotFound)
 	}
 	return &order{
 		token: token,

@@ -44,7 +44,8 @@ func (c *call) updateService() (*order, error) {
 		return nil, err
 	}
 	if in.Name != "" && in.Name != name {
-		return nil, &fleet.FieldError{Field: "serviceName", Why: fmt.Sprintf("%q differs from the address, which names %q", in.Name, clean(name))}
+		return nil, &fleet.FieldError{Field: "serviceName", Why: fmt.Sprintf("%q differs from the address, which names %q",
+			in.Name, clean(name))}
 	}
 	return &order{
 		token:    in.Token,
@@ -57,7 +58,9 @@ func (c *call) updateService() (*order, error) {
 }
 
 // updateCommand lays the fields given over the service as it is.
-func (c *call) updateCommand(ctx context.Context, st *fleet.State, name string, in ecs.Service) (fleet.Command, []strictjson.Warning, error) {
+func (c *call) updateCommand(
+	ctx context.Context, st *fleet.State, name string, in ecs.Service,
+) (fleet.Command, []strictjson.Warning, error) {
 	s, err := findService(st, name)
 	if err != nil {
 		return nil, nil, err
@@ -67,8 +70,10 @@ func (c *call) updateCommand(ctx context.Context, st *fleet.State, name string, 
 	}
 	revision := st.Revision(s.Revision)
 	put := fleet.PutService{
-		Name: name, ExpectedModifyIndex: s.ModifyIndex, TaskDef: revision.TaskDef, Images: revision.Images, Desired: s.Desired,
-		MinPercent: s.MinPercent, MaxPercent: s.MaxPercent, GraceS: s.GraceS, OnDisconnect: s.OnDisconnect, Force: in.Force, Tags: s.Tags,
+		Name: name, ExpectedModifyIndex: s.ModifyIndex, TaskDef: revision.TaskDef, Images: revision.Images,
+		Desired:    s.Desired,
+		MinPercent: s.MinPercent, MaxPercent: s.MaxPercent, GraceS: s.GraceS, OnDisconnect: s.OnDisconnect, Force: in.Force,
+		Tags: s.Tags,
 	}
 	over(&put.Desired, in.Desired)
 	over(&put.MinPercent, in.MinPercent)
@@ -98,7 +103,9 @@ func over[T any](field *T, given *T) {
 	}
 }
 
-func (c *call) withImages(ctx context.Context, st *fleet.State, put fleet.PutService, def *fleet.TaskDef) (fleet.Command, []strictjson.Warning, error) {
+func (c *call) withImages(
+	ctx context.Context, st *fleet.State, put fleet.PutService, def *fleet.TaskDef,
+) (fleet.Command, []strictjson.Warning, error) {
 	pins, warnings := c.api.pin(ctx, def)
 	put.Images = pins
 	return put, append(warnings, c.serviceWarnings(st, put, def)...), nil
@@ -139,7 +146,8 @@ func (c *call) scaleService() (*order, error) {
 			if r := st.Revision(s.Revision); r != nil {
 				def = st.TaskDef(r.TaskDef)
 			}
-			return fleet.ScaleService{Name: name, Desired: desired, ExpectedModifyIndex: c.expect()}, c.serviceWarnings(st, put, def), nil
+			return fleet.ScaleService{Name: name, Desired: desired, ExpectedModifyIndex: c.expect()},
+				c.serviceWarnings(st, put, def), nil
 		},
 		answer: func(v *view, _ []string, w types.Written) any { return serviceWritten(v, name, w, nil) },
 	}, nil
@@ -195,7 +203,8 @@ func serviceWritten(v *view, name string, w types.Written, defaults []ecs.Defaul
 func definition(st *fleet.State, ref string) (*fleet.TaskDef, error) {
 	def, err := findTaskDef(st, ref)
 	if err != nil {
-		return nil, &fleet.FieldError{Field: "taskDefinition", Why: fmt.Sprintf("%q does not exist; register it first", clean(ref))}
+		return nil, &fleet.FieldError{Field: "taskDefinition",
+			Why: fmt.Sprintf("%q does not exist; register it first", clean(ref))}
 	}
 	return def, nil
 }

@@ -29,7 +29,8 @@ func (c *call) runTasks() (*order, error) {
 				return nil, nil, err
 			}
 			pins, warnings := c.api.pin(ctx, def)
-			run := fleet.RunTasks{TaskDef: def.ID, Tasks: slices.Clone(ids), StartedBy: in.StartedBy, Group: in.Group, Images: pins}
+			run := fleet.RunTasks{TaskDef: def.ID, Tasks: slices.Clone(ids), StartedBy: in.StartedBy, Group: in.Group,
+				Images: pins}
 			return run, append(warnings, tooLarge(st, def)...), nil
 		},
 		answer: tasksWritten,
@@ -70,7 +71,9 @@ func (c *call) stopTask() (*order, error) {
 			if t.Desired == fleet.TaskStopped {
 				warnings = append(warnings, strictjson.Warning{Field: "task", Message: "it was asked to stop before"})
 			} else if t.Service != "" {
-				warnings = append(warnings, strictjson.Warning{Field: "task", Message: "service " + t.Service + " will start another in its place; scale the service to have fewer"})
+				warnings = append(warnings,
+					strictjson.Warning{Field: "task", Message: "service " + t.Service +
+						" will start another in its place; scale the service to have fewer"})
 			}
 			return fleet.StopTasks{Tasks: []fleet.TaskID{t.ID}, Cause: fleet.CauseOperator, Reason: reason}, warnings, nil
 		},

@@ -18,11 +18,13 @@ func TestWritesAreAnsweredOnceCommitted(t *testing.T) {
 	root := x.Handler(TrustRoot)
 
 	got := want(t, 201, root, "POST", "/v1/taskdefs", webDef)
-	if at(t, got, "taskDefinition", "taskDefinition") != "web:1" || at(t, got, "clientToken") == "" || at(t, got, "index") != float64(x.voter.State().Index()) {
+	if at(t, got, "taskDefinition", "taskDefinition") != "web:1" || at(t, got, "clientToken") == "" ||
+		at(t, got, "index") != float64(x.voter.State().Index()) {
 		t.Errorf("registered: %v", got)
 	}
 	got = want(t, 201, root, "POST", "/v1/services", webService)
-	if at(t, got, "service", "desiredCount") != 6.0 || at(t, got, "service", "containerImages", 0, "imageDigest") != sha || len(got["defaults"].([]any)) != 9 {
+	if at(t, got, "service", "desiredCount") != 6.0 || at(t, got, "service", "containerImages", 0, "imageDigest") != sha ||
+		len(got["defaults"].([]any)) != 9 {
 		t.Errorf("created: %v", got)
 	}
 	got = want(t, 200, root, "POST", "/v1/services/web/scale", `{"desiredCount": 2}`)
@@ -30,9 +32,12 @@ func TestWritesAreAnsweredOnceCommitted(t *testing.T) {
 		t.Errorf("scaled: %v", got)
 	}
 	want(t, 201, root, "POST", "/v1/taskdefs", webDef)
-	got = want(t, 200, root, "PATCH", "/v1/services/web", `{"taskDefinition": "web", "deploymentConfiguration": {"maximumPercent": 150}}`)
-	if at(t, got, "service", "taskDefinition") != "web:2" || at(t, got, "service", "revision") != "web/2" || at(t, got, "service", "desiredCount") != 2.0 ||
-		at(t, got, "service", "deploymentConfiguration", "maximumPercent") != 150.0 || at(t, got, "service", "deploymentConfiguration", "minimumHealthyPercent") != 100.0 {
+	got = want(t, 200, root, "PATCH", "/v1/services/web",
+		`{"taskDefinition": "web", "deploymentConfiguration": {"maximumPercent": 150}}`)
+	if at(t, got, "service", "taskDefinition") != "web:2" || at(t, got, "service", "revision") != "web/2" ||
+		at(t, got, "service", "desiredCount") != 2.0 ||
+		at(t, got, "service", "deploymentConfiguration", "maximumPercent") != 150.0 ||
+		at(t, got, "service", "deploymentConfiguration", "minimumHealthyPercent") != 100.0 {
 		t.Errorf("updated: %v", got)
 	}
 	got = want(t, 200, root, "PATCH", "/v1/services/web", `{"forceNewDeployment": true}`)
@@ -45,7 +50,8 @@ func TestWritesAreAnsweredOnceCommitted(t *testing.T) {
 	}
 	id := at(t, got, "tasks", 0, "taskId").(string)
 	got = want(t, 200, root, "DELETE", "/v1/tasks/"+id[:8]+"?reason=enough", "")
-	if at(t, got, "tasks", 0, "taskId") != id || at(t, got, "tasks", 0, "stopCode") != "UserInitiated" || at(t, got, "tasks", 0, "stoppedReason") != "enough" {
+	if at(t, got, "tasks", 0, "taskId") != id || at(t, got, "tasks", 0, "stopCode") != "UserInitiated" ||
+		at(t, got, "tasks", 0, "stoppedReason") != "enough" {
 		t.Errorf("stopped: %v", got)
 	}
 	got = want(t, 200, root, "POST", "/v1/hosts/h3/cordon", `{"why": "disk"}`)
@@ -132,9 +138,12 @@ func TestRefusedWritesSayWhatAndWhy(t *testing.T) {
 		status               int
 		code, field, say     string
 	}{
-		{"POST", "/v1/services", `{"serviceName": "web", "taskDefinition": "web", "desiredCount": 1}`, 409, "exists", "", "create service web"},
-		{"POST", "/v1/services", `{"serviceName": "api", "taskDefinition": "api", "desiredCount": 1}`, 400, "invalid", "taskDefinition", `"api" does not exist`},
-		{"POST", "/v1/services", `{"serviceName": "api", "taskDefinition": "web"}`, 400, "invalid", "desiredCount", "missing"},
+		{"POST", "/v1/services", `{"serviceName": "web", "taskDefinition": "web", "desiredCount": 1}`, 409, "exists", "",
+			"create service web"},
+		{"POST", "/v1/services", `{"serviceName": "api", "taskDefinition": "api", "desiredCount": 1}`, 400, "invalid",
+			"taskDefinition", `"api" does not exist`},
+		{"POST", "/v1/services", `{"serviceName": "api", "taskDefinition": "web"}`, 400, "invalid", "desiredCount",
+			"missing"},
 		{"PATCH", "/v1/services/nope", `{"desiredCount": 1}`, 404, "not-found", "", `service "nope"`},
 		{"PATCH", "/v1/services/web", `{"serviceName": "other"}`, 400, "invalid", "serviceName", "differs from the address"},
 		{"POST", "/v1/services/nope/scale", `{"desiredCount": 1}`, 404, "not-found", "", "nope"},
@@ -154,9 +163,13 @@ func TestRefusedWritesSayWhatAndWhy(t *testing.T) {
 		{"DELETE", "/v1/tokens/nope", "", 404, "not-found", "", "nope"},
 		{"PUT", "/v1/settings/voters", `{"value": 4}`, 400, "invalid", "voters", "3, 5 and 7"},
 		{"PUT", "/v1/settings/colour", `{"value": 4}`, 404, "not-found", "", "lostAfterMs"},
-		{"POST", "/v1/taskdefs?strict", strings.Replace(webDef, `"family"`, `"taskRoleArn": "x", "family"`, 1), 400, "invalid", "taskRoleArn", "strict accepts only"},
-		{"POST", "/v1/taskdefs", strings.Replace(webDef, `"containerPort": 8080}`, `"containerPort": 8080, "hostPort": 7700}`, 1), 400, "invalid", "containerDefinitions[0].portMappings[0].hostPort", "the agent's own"},
-		{"POST", "/v1/taskdefs", strings.Replace(webDef, `"containerPort": 8080}`, `"containerPort": 8080, "hostPort": 50000}`, 1), 400, "invalid", "containerDefinitions[0].portMappings[0].hostPort", "range given out"},
+		{"POST", "/v1/taskdefs?strict", strings.Replace(webDef, `"family"`, `"taskRoleArn": "x", "family"`, 1), 400,
+			"invalid", "taskRoleArn", "strict accepts only"},
+		{"POST", "/v1/taskdefs", strings.Replace(webDef, `"containerPort": 8080}`, `"containerPort": 8080, "hostPort": 7700}`,
+			1), 400, "invalid", "containerDefinitions[0].portMappings[0].hostPort", "the agent's own"},
+		{"POST", "/v1/taskdefs",
+			strings.Replace(webDef, `"containerPort": 8080}`, `"containerPort": 8080, "hostPort": 50000}`, 1), 400, "invalid",
+			"containerDefinitions[0].portMappings[0].hostPort", "range given out"},
 	}
 	for _, tt := range tests {
 		t.Run(tt.method+" "+tt.target+" "+tt.say, func(t *testing.T) {
@@ -211,7 +224,8 @@ func TestHostileBodiesAreRefusedOnEveryWrite(t *testing.T) {
 				t.Errorf("%s %s: %s says nothing: %v", rt.method, target, name, got)
 			}
 		}
-		if code, got, _ := do(t, root, rt.method, target, "a=b", "Content-Type", "application/x-www-form-urlencoded"); code != 415 {
+		if code, got, _ := do(t, root, rt.method, target, "a=b", "Content-Type",
+			"application/x-www-form-urlencoded"); code != 415 {
 			t.Errorf("%s %s: a form gave %d: %v", rt.method, target, code, got)
 		}
 	}
@@ -228,7 +242,8 @@ func TestImagesThatCannotBePinnedAreWarnedOf(t *testing.T) {
 		"a registry that is down": {func(context.Context, string) (string, error) {
 			return "", fmt.Errorf("dial: %w", port.ErrRegistry)
 		}, "could not be found within 2s"},
-		"an image that does not exist": {func(context.Context, string) (string, error) { return "", port.ErrImageNotFound }, "does not exist; no task can start"},
+		"an image that does not exist": {func(context.Context, string) (string, error) { return "", port.ErrImageNotFound },
+			"does not exist; no task can start"},
 		"a registry that hangs": {func(ctx context.Context, _ string) (string, error) {
 			<-ctx.Done()
 			return "", ctx.Err()
@@ -257,7 +272,8 @@ func TestImagesThatCannotBePinnedAreWarnedOf(t *testing.T) {
 		fleetOf(t, x.voter, 1)
 		root := x.Handler(TrustRoot)
 		want(t, 201, root, "POST", "/v1/taskdefs", strings.Replace(webDef, "web:1", "web:1@"+sha, 1))
-		if got := want(t, 201, root, "POST", "/v1/services", webService); len(got["warnings"].([]any)) != 0 || at(t, got, "service", "containerImages", 0, "imageDigest") != sha {
+		if got := want(t, 201, root, "POST", "/v1/services", webService); len(got["warnings"].([]any)) != 0 ||
+			at(t, got, "service", "containerImages", 0, "imageDigest") != sha {
 			t.Errorf("got %v", got)
 		}
 	})
@@ -272,12 +288,18 @@ func TestAdviceAboutWhatCannotWork(t *testing.T) {
 			t.Errorf("no warning of %q in %s", say, all)
 		}
 	}
-	warned(want(t, 201, root, "POST", "/v1/taskdefs", strings.Replace(webDef, `"memory": 64`, `"memory": 9000`, 1)), "no host of this fleet could ever take such a task")
-	warned(want(t, 200, root, "PATCH", "/v1/services/web", `{"deploymentConfiguration": {"maximumPercent": 100}}`), "updates and drains will be stuck")
-	want(t, 201, root, "POST", "/v1/taskdefs", strings.Replace(strings.Replace(webDef, `"web"`, `"fixed"`, 1), `"containerPort": 8080}`, `"containerPort": 8080, "hostPort": 80}`, 1))
-	warned(want(t, 201, root, "POST", "/v1/services", `{"serviceName": "fixed", "taskDefinition": "fixed", "desiredCount": 7}`), "host port 80 is free once on each host: of 7 tasks, those beyond the 6 hosts")
+	warned(want(t, 201, root, "POST", "/v1/taskdefs", strings.Replace(webDef, `"memory": 64`, `"memory": 9000`, 1)),
+		"no host of this fleet could ever take such a task")
+	warned(want(t, 200, root, "PATCH", "/v1/services/web", `{"deploymentConfiguration": {"maximumPercent": 100}}`),
+		"updates and drains will be stuck")
+	want(t, 201, root, "POST", "/v1/taskdefs", strings.Replace(strings.Replace(webDef, `"web"`, `"fixed"`, 1),
+		`"containerPort": 8080}`, `"containerPort": 8080, "hostPort": 80}`, 1))
+	warned(want(t, 201, root, "POST", "/v1/services",
+		`{"serviceName": "fixed", "taskDefinition": "fixed", "desiredCount": 7}`),
+		"host port 80 is free once on each host: of 7 tasks, those beyond the 6 hosts")
 	id := at(t, want(t, 200, root, "GET", "/v1/tasks?service=web&limit=1", ""), "tasks", 0, "taskId").(string)
 	warned(want(t, 200, root, "DELETE", "/v1/tasks/"+id, ""), "service web will start another")
 	warned(want(t, 200, root, "DELETE", "/v1/tasks/"+id, ""), "asked to stop before")
-	warned(want(t, 201, root, "POST", "/v1/taskdefs", strings.Replace(webDef, `"family"`, `"executionRoleArn": "x", "family"`, 1)), "no AWS roles")
+	warned(want(t, 201, root, "POST", "/v1/taskdefs",
+		strings.Replace(webDef, `"family"`, `"executionRoleArn": "x", "family"`, 1)), "no AWS roles")
 }

@@ -39,6 +39,7 @@ func (r *Reports) Next(now time.Duration, report fleet.CapacityReport) (fleet.Ca
 func differs(a, b *fleet.CapacityReport) bool {
 	far := func(x, y int64) bool { return x-y >= changedBy || y-x >= changedBy }
 	return a.Nonce != b.Nonce || a.Reserved != b.Reserved ||
-		a.TasksRunning != b.TasksRunning || a.TasksPending != b.TasksPending || a.PortsUsed != b.PortsUsed || a.Starved != b.Starved || a.Protected != b.Protected || a.Voter != b.Voter ||
+		a.TasksRunning != b.TasksRunning || a.TasksPending != b.TasksPending || a.PortsUsed != b.PortsUsed ||
+		a.Starved != b.Starved || a.Protected != b.Protected || a.Voter != b.Voter ||
 		a.Runtime != b.Runtime || far(a.Used.CPU, b.Used.CPU) || far(a.Used.Memory, b.Used.Memory)
 }

@@ -61,6 +61,8 @@ func BenchmarkSnapshot(b *testing.B) {
 	for b.Loop() {
 		index++
 		now.Mono++
-		r.m.Step(now, []converge.Event{converge.Frame{Fleet: "f1", Epoch: 1, Index: index, Session: r.session, Complete: true, Tasks: tasks, TaskDefs: defsFor(tasks)}})
+		r.m.Step(now,
+			[]converge.Event{converge.Frame{Fleet: "f1", Epoch: 1, Index: index, Session: r.session, Complete: true,
+				Tasks: tasks, TaskDefs: defsFor(tasks)}})
 	}
 }

@@ -166,7 +166,8 @@ func (m *Machine) coldStartAt() time.Duration {
 // runAgain releases a service's task of another boot. Standalone tasks are never
 // run again, nor those that a cut-off host must not run.
 func (m *Machine) runAgain(t *task) {
-	if t.deferral != deferRan && t.deferral != deferNew || !t.service() || t.spec.def == nil || t.asked() || t.spec.wanted.StopAfterMs > 0 {
+	if t.deferral != deferRan && t.deferral != deferNew || !t.service() || t.spec.def == nil || t.asked() ||
+		t.spec.wanted.StopAfterMs > 0 {
 		return
 	}
 	if t.deferral == deferNew && m.wants.behind {
@@ -180,7 +181,8 @@ func (m *Machine) runAgain(t *task) {
 		}
 	}
 	t.start.rerun = true
-	m.recordNote(t.id, NoteTaskRerun, fmt.Sprintf("attempt %d, no voter for %s", max(t.start.attempt, 1), m.now.Mono-m.began))
+	m.recordNote(t.id, NoteTaskRerun, fmt.Sprintf("attempt %d, no voter for %s", max(t.start.attempt, 1),
+		m.now.Mono-m.began))
 	m.release(t)
 }
 

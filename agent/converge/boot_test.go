@@ -27,7 +27,9 @@ func TestARestartOfTheAgentTouchesNoContainer(t *testing.T) {
 		}
 	}
 	after, _ := r.containers.List(t.Context())
-	if len(after) != 3 || !slices.EqualFunc(before, after, func(a, b port.ContainerStatus) bool { return a.ID == b.ID && a.PID == b.PID && a.State == b.State }) {
+	if len(after) != 3 ||
+		!slices.EqualFunc(before, after,
+			func(a, b port.ContainerStatus) bool { return a.ID == b.ID && a.PID == b.PID && a.State == b.State }) {
 		t.Errorf("containers were %+v, are %+v", before, after)
 	}
 	r.meet()
@@ -102,7 +104,8 @@ func TestAfterARebootAReachableVoterIsToldThatTheTasksAreGone(t *testing.T) {
 	r.snapshot(tasks...)
 	r.heard(time.Minute)
 	for _, w := range tasks {
-		if got := r.level[w.ID]; got.Status != fleet.TaskStopped || got.StopCode != fleet.StopInfrastructureHealth || got.Reason != "host rebooted" {
+		if got := r.level[w.ID]; got.Status != fleet.TaskStopped || got.StopCode != fleet.StopInfrastructureHealth ||
+			got.Reason != "host rebooted" {
 			t.Errorf("reported %+v", got)
 		}
 	}
@@ -216,7 +219,8 @@ func TestAHostThatLostItsRecordOfATaskDoesNotStartIt(t *testing.T) {
 	r.snapshot(with(web(1), func(w *fleet.WantedTask) { w.Last = fleet.TaskRunning }))
 	r.heard(time.Minute)
 	got := r.level[taskID(1)]
-	if got.Status != fleet.TaskStopped || got.StopCode != fleet.StopInfrastructureHealth || got.Attempt != 1 || len(r.starts) != 0 {
+	if got.Status != fleet.TaskStopped || got.StopCode != fleet.StopInfrastructureHealth || got.Attempt != 1 ||
+		len(r.starts) != 0 {
 		t.Errorf("reported %+v, starts %v", got, r.starts)
 	}
 }
@@ -297,7 +301,8 @@ func TestATaskThatMustNotRunCutOffStopsAfterItsTime(t *testing.T) {
 	}
 	r.wall = r.wall.Add(-time.Hour) // a jump of the wall clock changes nothing
 	r.pass(3 * time.Second)
-	if got := r.task(taskID(1)); got.Status != fleet.TaskStopped || got.StopCode != fleet.StopInfrastructureHealth || !strings.Contains(got.Reason, "onDisconnect") {
+	if got := r.task(taskID(1)); got.Status != fleet.TaskStopped || got.StopCode != fleet.StopInfrastructureHealth ||
+		!strings.Contains(got.Reason, "onDisconnect") {
 		t.Errorf("after 62 s it is %s: %s", got.Status, got.Reason)
 	}
 	if got := r.task(taskID(2)); got.Status != fleet.TaskRunning {

@@ -120,7 +120,8 @@ func TestAContainerThatIsMissingAfterARestartIsNotRunTwice(t *testing.T) {
 			r.snapshot(pair(1))
 			tt.before(r)
 			if tt.old {
-				r.journal = []converge.Record{{Kind: converge.RecordStart, Task: taskID(1), Attempt: 1, Boot: r.bootID(), At: r.now().Wall}}
+				r.journal = []converge.Record{{Kind: converge.RecordStart, Task: taskID(1), Attempt: 1, Boot: r.bootID(),
+					At: r.now().Wall}}
 			}
 			r.hangs = nil
 			r.up()
@@ -151,7 +152,8 @@ func TestACallThatHangsKeepsOnlyItsContainerWaiting(t *testing.T) {
 	if c := r.find(container(1, "app")); c == nil || c.State != port.ContainerExited {
 		t.Errorf("app waits for side's signal: %+v", c)
 	}
-	if got := r.task(taskID(1)); got.Status != fleet.TaskStopping || !strings.Contains(got.Why, "step of container side is in flight") {
+	if got := r.task(taskID(1)); got.Status != fleet.TaskStopping ||
+		!strings.Contains(got.Why, "step of container side is in flight") {
 		t.Errorf("it is %s: %q", got.Status, got.Why)
 	}
 	r.thaw()
@@ -205,7 +207,8 @@ func TestRemainsOfAnEarlierAttemptOfAContainerAreKnownByTheirNumber(t *testing.T
 	r.kill()
 	r.containers.Exit(container(1, "app"), 3, false)
 	r.journal = append(r.journal, converge.Record{
-		Kind: converge.RecordStart, Task: taskID(1), Attempt: 1, Boot: r.bootID(), At: r.now().Wall, Container: "app", ContainerAttempt: 2,
+		Kind: converge.RecordStart, Task: taskID(1), Attempt: 1, Boot: r.bootID(), At: r.now().Wall, Container: "app",
+		ContainerAttempt: 2,
 	})
 	r.starts = map[string]int{} // the second attempt is counted alone
 	r.up()
@@ -246,12 +249,14 @@ func TestAReportCarriesTheStateOfEachContainer(t *testing.T) {
 	r.snapshot(task)
 	r.until("activating", 5*time.Second, r.is(taskID(1), fleet.TaskActivating))
 	r.pass(time.Second)
-	if got := reported(); got["app"].Status != fleet.TaskRunning || got["app"].StartedAt == 0 || got["side"].Status != fleet.TaskPending || got["side"].Attempt != 1 {
+	if got := reported(); got["app"].Status != fleet.TaskRunning || got["app"].StartedAt == 0 ||
+		got["side"].Status != fleet.TaskPending || got["side"].Attempt != 1 {
 		t.Errorf("while the second start hangs: %+v", got)
 	}
 	r.thaw()
 	r.heard(10 * time.Second)
-	if got := reported(); got["side"].Status != fleet.TaskRunning || got["app"].Health != fleet.HealthHealthy || got["side"].Health > fleet.HealthUnknown {
+	if got := reported(); got["side"].Status != fleet.TaskRunning || got["app"].Health != fleet.HealthHealthy ||
+		got["side"].Health > fleet.HealthUnknown {
 		t.Errorf("when both run: %+v", got)
 	}
 	started := reported()["app"].StartedAt
@@ -259,16 +264,19 @@ func TestAReportCarriesTheStateOfEachContainer(t *testing.T) {
 	r.containers.Exit(container(1, "side"), 3, false)
 	r.heard(2 * time.Second)
 	got := reported()
-	if side := got["side"]; side.Status != fleet.TaskStopped || side.ExitCode == nil || *side.ExitCode != 3 || side.StoppedAt <= side.StartedAt {
+	if side := got["side"]; side.Status != fleet.TaskStopped || side.ExitCode == nil || *side.ExitCode != 3 ||
+		side.StoppedAt <= side.StartedAt {
 		t.Errorf("the sidecar has ended: %+v", side)
 	}
-	if app := got["app"]; app.Status != fleet.TaskRunning || app.StartedAt != started || r.level[taskID(1)].Status != fleet.TaskRunning {
+	if app := got["app"]; app.Status != fleet.TaskRunning || app.StartedAt != started ||
+		r.level[taskID(1)].Status != fleet.TaskRunning {
 		t.Errorf("the other goes on: %+v", app)
 	}
 
 	r.snapshot(stopped(task))
 	r.until("stopped", 5*time.Second, r.is(taskID(1), fleet.TaskStopped))
-	if app := reported()["app"]; app.Status != fleet.TaskStopped || app.ExitCode == nil || *app.ExitCode != 143 || app.StoppedAt < started || app.Health != 0 {
+	if app := reported()["app"]; app.Status != fleet.TaskStopped || app.ExitCode == nil || *app.ExitCode != 143 ||
+		app.StoppedAt < started || app.Health != 0 {
 		t.Errorf("at the end: %+v", app)
 	}
 	if view := r.task(taskID(1)).Containers[1]; view.Told.ExitCode == nil || *view.Told.ExitCode != 3 {
@@ -296,11 +304,14 @@ func TestTheStateOfAContainerSurvivesARestartOfTheAgent(t *testing.T) {
 
 func TestAContainerThatNeverRanIsStoppedWithoutATimeOfStart(t *testing.T) {
 	r := newRig(t).up()
-	task := with(of(web(1), define("none:1", func(d *fleet.TaskDef) { d.Containers[0].Image = "registry.lab:5000/none:3" })), func(w *fleet.WantedTask) { w.Images = nil })
+	task := with(
+		of(web(1), define("none:1", func(d *fleet.TaskDef) { d.Containers[0].Image = "registry.lab:5000/none:3" })),
+		func(w *fleet.WantedTask) { w.Images = nil })
 	r.snapshot(task)
 	r.until("stopped", 20*time.Second, r.is(taskID(1), fleet.TaskStopped))
 	got := r.level[taskID(1)].Containers
-	if len(got) != 1 || got[0].Status != fleet.TaskStopped || got[0].StartedAt != 0 || got[0].ExitCode != nil || !strings.HasPrefix(got[0].Reason, "CannotPullContainerError") {
+	if len(got) != 1 || got[0].Status != fleet.TaskStopped || got[0].StartedAt != 0 || got[0].ExitCode != nil ||
+		!strings.HasPrefix(got[0].Reason, "CannotPullContainerError") {
 		t.Errorf("reported %+v", got)
 	}
 }

@@ -144,7 +144,8 @@ const (
 // Warn reports whether the note is of something degraded.
 func (c NoteCode) Warn() bool {
 	switch c {
-	case NoteTaskStuck, NoteOrphan, NoteRetry, NoteRuntimeDown, NoteFrameRefused, NoteMassStop, NoteReportRefused, NoteAlone, NoteDiskFailing:
+	case NoteTaskStuck, NoteOrphan, NoteRetry, NoteRuntimeDown, NoteFrameRefused, NoteMassStop, NoteReportRefused,
+		NoteAlone, NoteDiskFailing:
 		return true
 	default:
 		return false

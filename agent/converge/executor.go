@@ -155,7 +155,8 @@ func (x *executor) removeLogs(task fleet.TaskID) error {
 func (x *executor) end(ctx context.Context, task fleet.TaskID, action Action) error {
 	switch do := action.(type) {
 	case Signal:
-		return errors.Join(x.cfg.Containers.Signal(ctx, do.Container, do.Number, do.All), failpoint.Hit("converge/after-signal"))
+		return errors.Join(x.cfg.Containers.Signal(ctx, do.Container, do.Number, do.All),
+			failpoint.Hit("converge/after-signal"))
 	case Delete:
 		return errors.Join(x.cfg.Containers.Delete(ctx, do.Container), failpoint.Hit("converge/after-delete"))
 	case TeardownNetwork:

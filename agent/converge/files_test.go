@@ -24,7 +24,8 @@ func sampleRecords() []Record {
 	return []Record{
 		{Kind: RecordStart, Task: "a", Attempt: 1, Boot: "b1", At: 7},
 		{Kind: RecordStart, Task: "b", Attempt: 2, Boot: "b1", At: 8, Container: "app", ContainerAttempt: 3},
-		{Kind: RecordStop, Task: "a", Attempt: 1, At: 9, Code: fleet.StopEssentialContainerExited, Reason: "r", Exits: []fleet.ContainerExit{{Container: "app", Code: &code, Reason: "x"}}},
+		{Kind: RecordStop, Task: "a", Attempt: 1, At: 9, Code: fleet.StopEssentialContainerExited, Reason: "r",
+			Exits: []fleet.ContainerExit{{Container: "app", Code: &code, Reason: "x"}}},
 		{Kind: RecordForget, Task: "b"},
 	}
 }
@@ -32,7 +33,8 @@ func sampleRecords() []Record {
 func sampleWanted(index uint64) SavedWanted {
 	return SavedWanted{Boot: "b1", Wanted: fleet.Wanted{
 		Fleet: "f1", Epoch: 1, Index: index, Session: 3,
-		Tasks:    []fleet.WantedTask{{ID: fleet.TaskID(strings.Repeat("0a", 16)), TaskDef: "web:1", Desired: fleet.TaskRunning}},
+		Tasks: []fleet.WantedTask{{ID: fleet.TaskID(strings.Repeat("0a", 16)), TaskDef: "web:1",
+			Desired: fleet.TaskRunning}},
 		TaskDefs: []fleet.TaskDef{{ID: "web:1", Containers: []fleet.Container{{Name: "app"}}}},
 	}}
 }
@@ -96,7 +98,8 @@ type newTask struct {
 func TestFilesOfANewerAgentAreReadAfterARollback(t *testing.T) {
 	var err error
 	b := []byte(journalHeader)
-	for _, r := range []any{newRecord{sampleRecords()[0], "x"}, Record{Kind: RecordForget + 1, Task: "a"}, newRecord{sampleRecords()[1], "y"}} {
+	for _, r := range []any{newRecord{sampleRecords()[0], "x"}, Record{Kind: RecordForget + 1, Task: "a"},
+		newRecord{sampleRecords()[1], "y"}} {
 		if b, err = appendFrame(b, r); err != nil {
 			t.Fatal(err)
 		}
@@ -109,7 +112,8 @@ func TestFilesOfANewerAgentAreReadAfterARollback(t *testing.T) {
 	want := sampleWanted(5)
 	w := &want.Wanted
 	b = []byte(wantedHeader)
-	head := wantedHead{Boot: want.Boot, Fleet: w.Fleet, Epoch: w.Epoch, Index: w.Index, Session: w.Session, TaskDefs: 1, Tasks: 1}
+	head := wantedHead{Boot: want.Boot, Fleet: w.Fleet, Epoch: w.Epoch, Index: w.Index, Session: w.Session, TaskDefs: 1,
+		Tasks: 1}
 	for _, v := range []any{head, w.TaskDefs[0], newTask{w.Tasks[0], []string{"x"}}} {
 		if b, err = appendFrame(b, v); err != nil {
 			t.Fatal(err)
@@ -144,7 +148,8 @@ func TestAJournalIsWrittenAnewWhenItHasGrownAndAfterAnError(t *testing.T) {
 	big := strings.Repeat("x", 1000)
 	for i := range 3000 {
 		id := fleet.TaskID(fmt.Sprint(i))
-		if err = j.Append([]Record{{Kind: RecordStart, Task: id, Attempt: 1}, {Kind: RecordStop, Task: id, Reason: big}, {Kind: RecordForget, Task: id}}); err != nil {
+		if err = j.Append([]Record{{Kind: RecordStart, Task: id, Attempt: 1}, {Kind: RecordStop, Task: id, Reason: big},
+			{Kind: RecordForget, Task: id}}); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -258,7 +263,8 @@ func heavyWanted(n int) SavedWanted {
 			Name: "app", Environment: []fleet.EnvVar{{Name: "LARGE", Value: strings.Repeat("x", fleet.MaxTaskDefMem-64)}},
 		}}}
 		w.TaskDefs = append(w.TaskDefs, def)
-		w.Tasks = append(w.Tasks, fleet.WantedTask{ID: fleet.TaskID(fmt.Sprintf("%032x", i)), TaskDef: def.ID, Desired: fleet.TaskRunning})
+		w.Tasks = append(w.Tasks, fleet.WantedTask{ID: fleet.TaskID(fmt.Sprintf("%032x", i)), TaskDef: def.ID,
+			Desired: fleet.TaskRunning})
 	}
 	return s
 }
@@ -375,7 +381,8 @@ func FuzzWanted(f *testing.F) {
 	body, _ := wire.Marshal(sampleWanted(2))
 	f.Add(body)
 	sample := sampleWanted(3)
-	head, _ := wire.Marshal(wantedHead{Boot: sample.Boot, Fleet: sample.Wanted.Fleet, Epoch: 1, Index: 3, Session: 1, TaskDefs: 1, Tasks: 1})
+	head, _ := wire.Marshal(wantedHead{Boot: sample.Boot, Fleet: sample.Wanted.Fleet, Epoch: 1, Index: 3, Session: 1,
+		TaskDefs: 1, Tasks: 1})
 	def, _ := wire.Marshal(sample.Wanted.TaskDefs[0])
 	wanted, _ := wire.Marshal(sample.Wanted.Tasks[0])
 	f.Add(bytes.Join([][]byte{head, def, wanted}, []byte(sealMark)))
@@ -389,7 +396,8 @@ func FuzzWanted(f *testing.F) {
 				t.Fatal(err)
 			}
 			w := s.Wanted
-			wakeWith(t, Saved{Wanted: &s}, &Frame{Fleet: w.Fleet, Epoch: w.Epoch, Index: w.Index, Session: 1, Complete: true, Tasks: w.Tasks, TaskDefs: w.TaskDefs})
+			wakeWith(t, Saved{Wanted: &s}, &Frame{Fleet: w.Fleet, Epoch: w.Epoch, Index: w.Index, Session: 1, Complete: true,
+				Tasks: w.Tasks, TaskDefs: w.TaskDefs})
 		}
 	})
 }
@@ -442,7 +450,8 @@ func TestALogThatHasGrownIsCutAndKeepsOneOlderFile(t *testing.T) {
 		return info.Size()
 	}
 	write("first ", maxLog/2)
-	if err = rotateLogs(t.Context(), fsys, []string{dir + "/app.log", dir + "/not-there.log"}); err != nil || size("app.log") != maxLog/2/6*6 {
+	if err = rotateLogs(t.Context(), fsys, []string{dir + "/app.log", dir + "/not-there.log"}); err != nil ||
+		size("app.log") != maxLog/2/6*6 {
 		t.Fatalf("a short log was touched: %d, %v", size("app.log"), err)
 	}
 	write("second ", maxLog)
@@ -457,7 +466,8 @@ func TestALogThatHasGrownIsCutAndKeepsOneOlderFile(t *testing.T) {
 		t.Errorf("the shim's next line went to %q", got)
 	}
 	write("fourth ", 2*maxLog)
-	if err = rotateLogs(t.Context(), fsys, []string{dir + "/app.log", dir + "/not-there.log"}); err != nil || size("app.log.1") != maxLog {
+	if err = rotateLogs(t.Context(), fsys, []string{dir + "/app.log", dir + "/not-there.log"}); err != nil ||
+		size("app.log.1") != maxLog {
 		t.Errorf("older %d, %v", size("app.log.1"), err)
 	}
 	found, err := logFolders(fsys, "/log")
@@ -466,7 +476,8 @@ func TestALogThatHasGrownIsCutAndKeepsOneOlderFile(t *testing.T) {
 	}
 	write("fifth ", 2*maxLog)
 	fsys.SetCapacity(100)
-	if err := rotateLogs(t.Context(), fsys, []string{dir + "/app.log", dir + "/not-there.log"}); err == nil || size("app.log") != 0 {
+	if err := rotateLogs(t.Context(), fsys, []string{dir + "/app.log", dir + "/not-there.log"}); err == nil ||
+		size("app.log") != 0 {
 		t.Errorf("on a full disk the log keeps %d bytes, %v", size("app.log"), err)
 	}
 }

@@ -18,7 +18,8 @@ func orphan(t *testing.T, r *rig, n int) string {
 	}
 	id := string(taskID(n)) + ".app"
 	_, err := r.containers.Create(context.Background(), port.ContainerSpec{
-		ID: id, Task: taskID(n), Attempt: 1, Def: webDef().Containers[0], Image: port.ImageRef{Image: "registry.lab:5000/web:1"},
+		ID: id, Task: taskID(n), Attempt: 1, Def: webDef().Containers[0],
+		Image:  port.ImageRef{Image: "registry.lab:5000/web:1"},
 		Labels: map[string]string{converge.LabelBoot: r.bootID()},
 	})
 	if err != nil {
@@ -69,11 +70,14 @@ func TestAnUnknownContainerIsRemovedAfterTenMinutesOfAVotersWord(t *testing.T) {
 // before a voter has said in this session what is wanted.
 func TestAnUnknownContainerIsNotEndedWithoutAVotersWord(t *testing.T) {
 	for name, hear := range map[string]func(r *rig){
-		"no voter was ever heard":                    func(r *rig) { r.agent() },
-		"voters are heard and open no session":       func(r *rig) { r.agent(); r.heard(time.Minute) },
-		"a session is open and no list has come":     func(r *rig) { r.up() },
-		"the list was of the session before":         func(r *rig) { r.up(); r.snapshot(); r.heard(time.Minute); r.meet() },
-		"the list was refused":                       func(r *rig) { r.up(); _ = r.send(converge.Frame{Fleet: "f2", Index: 9, Complete: true}) },
+		"no voter was ever heard":                func(r *rig) { r.agent() },
+		"voters are heard and open no session":   func(r *rig) { r.agent(); r.heard(time.Minute) },
+		"a session is open and no list has come": func(r *rig) { r.up() },
+		"the list was of the session before":     func(r *rig) { r.up(); r.snapshot(); r.heard(time.Minute); r.meet() },
+		"the list was refused": func(r *rig) {
+			r.up()
+			_ = r.send(converge.Frame{Fleet: "f2", Index: 9, Complete: true})
+		},
 		"the list was given to the agent before":     func(r *rig) { r.up(); r.snapshot(); r.kill(); r.agent() },
 		"only a change has come, which needs a list": func(r *rig) { r.up(); _ = r.send(converge.Frame{Index: 9, Since: 8}) },
 	} {

@@ -121,7 +121,8 @@ func (m *Machine) probed(t *task, id string, f flight, d Done) {
 	switch {
 	case good:
 		m.probeGood(t, p)
-	case errors.Is(d.Err, port.ErrRuntimeDown), errors.Is(d.Err, port.ErrNotFound), m.now.Mono-f.at > probeTimeout(h)+lateProbe:
+	case errors.Is(d.Err, port.ErrRuntimeDown), errors.Is(d.Err, port.ErrNotFound),
+		m.now.Mono-f.at > probeTimeout(h)+lateProbe:
 		// Nothing was learned about the container: the runtime was away, or this
 		// agent was not running when the answer came.
 	default:
@@ -194,7 +195,9 @@ func (m *Machine) showHealth(t *task) {
 // is not what is shown.
 func (t *task) healthDiffers() bool {
 	return t.worstHealth() != t.reportedHealth() ||
-		slices.ContainsFunc(t.containers, func(c *container) bool { return c.health() != max(c.probe.shown, fleet.HealthUnknown) })
+		slices.ContainsFunc(t.containers, func(c *container) bool {
+			return c.health() != max(c.probe.shown, fleet.HealthUnknown)
+		})
 }
 
 // health is the container's own; that of one without a check is UNKNOWN.

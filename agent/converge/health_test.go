@@ -27,7 +27,8 @@ func checkedTask(t *testing.T, h fleet.HealthCheck, answer func(at time.Duration
 }
 
 func http(interval int) fleet.HealthCheck {
-	return fleet.HealthCheck{HTTP: &fleet.HTTPCheck{Port: 80, Path: "/health"}, IntervalS: interval, TimeoutS: 2, Retries: 3}
+	return fleet.HealthCheck{HTTP: &fleet.HTTPCheck{Port: 80, Path: "/health"}, IntervalS: interval, TimeoutS: 2,
+		Retries: 3}
 }
 
 func exec(interval int) fleet.HealthCheck {
@@ -81,15 +82,27 @@ func TestHealthFollowsChecks(t *testing.T) {
 		look  time.Duration
 		want  fleet.Health
 	}{
-		{"it is UNKNOWN before the first success", http(5), func(time.Duration) bool { return true }, 4 * time.Second, fleet.HealthUnknown},
-		{"it is HEALTHY within 60 ms of the start", http(30), func(time.Duration) bool { return false }, 60 * time.Millisecond, fleet.HealthHealthy},
-		{"failures of the first 5 s do not count", http(30), func(at time.Duration) bool { return at < 4900*time.Millisecond }, 5 * time.Second, fleet.HealthHealthy},
-		{"failures inside the start period do not count", startPeriod(http(5), 60), func(time.Duration) bool { return true }, 59 * time.Second, fleet.HealthUnknown},
-		{"three failures after it make it UNHEALTHY", startPeriod(http(5), 60), func(time.Duration) bool { return true }, 76 * time.Second, fleet.HealthUnhealthy},
-		{"failures after a first success count inside the start period", startPeriod(http(5), 300), func(at time.Duration) bool { return at > time.Second }, 20 * time.Second, fleet.HealthUnhealthy},
-		{"two failures do not make it UNHEALTHY", http(5), func(at time.Duration) bool { return at > time.Second && at < 11*time.Second }, 30 * time.Second, fleet.HealthHealthy},
-		{"one success does not make it HEALTHY again", http(5), func(at time.Duration) bool { return at > time.Second && (at < 19*time.Second || at > 21*time.Second) }, 23 * time.Second, fleet.HealthUnhealthy},
-		{"two successes make it HEALTHY again, the second asked for soon", http(30), func(at time.Duration) bool { return at > time.Second && at < 100*time.Second }, 125 * time.Second, fleet.HealthHealthy},
+		{"it is UNKNOWN before the first success", http(5), func(time.Duration) bool { return true }, 4 * time.Second,
+			fleet.HealthUnknown},
+		{"it is HEALTHY within 60 ms of the start", http(30), func(time.Duration) bool { return false },
+			60 * time.Millisecond, fleet.HealthHealthy},
+		{"failures of the first 5 s do not count", http(30),
+			func(at time.Duration) bool { return at < 4900*time.Millisecond }, 5 * time.Second, fleet.HealthHealthy},
+		{"failures inside the start period do not count", startPeriod(http(5), 60), func(time.Duration) bool { return true },
+			59 * time.Second, fleet.HealthUnknown},
+		{"three failures after it make it UNHEALTHY", startPeriod(http(5), 60), func(time.Duration) bool { return true },
+			76 * time.Second, fleet.HealthUnhealthy},
+		{"failures after a first success count inside the start period", startPeriod(http(5), 300),
+			func(at time.Duration) bool { return at > time.Second }, 20 * time.Second, fleet.HealthUnhealthy},
+		{"two failures do not make it UNHEALTHY", http(5),
+			func(at time.Duration) bool { return at > time.Second && at < 11*time.Second }, 30 * time.Second,
+			fleet.HealthHealthy},
+		{"one success does not make it HEALTHY again", http(5),
+			func(at time.Duration) bool { return at > time.Second && (at < 19*time.Second || at > 21*time.Second) },
+			23 * time.Second, fleet.HealthUnhealthy},
+		{"two successes make it HEALTHY again, the second asked for soon", http(30),
+			func(at time.Duration) bool { return at > time.Second && at < 100*time.Second }, 125 * time.Second,
+			fleet.HealthHealthy},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
@@ -124,7 +137,8 @@ func TestHealthChangesAtMostOnceASecond(t *testing.T) {
 		switch {
 		case r.mono < 10*time.Second && (first || r.mono > 450*time.Millisecond):
 			return 0
-		case first && at < 500*time.Millisecond, !first && at > 2200*time.Millisecond && at < 2800*time.Millisecond, r.mono < time.Second:
+		case first && at < 500*time.Millisecond, !first && at > 2200*time.Millisecond && at < 2800*time.Millisecond,
+			r.mono < time.Second:
 			return 1
 		}
 		return 0

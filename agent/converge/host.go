@@ -63,7 +63,8 @@ type Host struct {
 // New reads what this host left on its disk. Files that cannot be read are set
 // aside, with a line in the log: the containers that run are found anyway.
 func New(cfg Config) (*Host, error) {
-	if cfg.FS == nil || cfg.Clock == nil || cfg.Containers == nil || cfg.Network == nil || cfg.Cgroups == nil || cfg.Send == nil || cfg.Log == nil {
+	if cfg.FS == nil || cfg.Clock == nil || cfg.Containers == nil || cfg.Network == nil || cfg.Cgroups == nil ||
+		cfg.Send == nil || cfg.Log == nil {
 		return nil, errors.New("host loop: a port, Send or Log is missing")
 	}
 	if cfg.Machine.Host == "" || cfg.Machine.Boot == "" || cfg.Dir == "" || cfg.Machine.LogDir == "" {

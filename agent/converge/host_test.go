@@ -63,7 +63,8 @@ func (b *bench) agent() {
 		b.runtime = b.containers
 	}
 	h, err := converge.New(converge.Config{
-		Machine:    converge.MachineConfig{Fleet: "f1", Host: "h-1", HostName: hostName, Zone: "a", Boot: b.boot, LogDir: "/var/log/skein", Limits: b.limits},
+		Machine: converge.MachineConfig{Fleet: "f1", Host: "h-1", HostName: hostName, Zone: "a", Boot: b.boot,
+			LogDir: "/var/log/skein", Limits: b.limits},
 		Dir:        "/var/lib/skein/host",
 		FS:         b.fs,
 		Clock:      clock.System(),
@@ -152,12 +153,15 @@ func TestAHostCarriesATaskThroughItsLife(t *testing.T) {
 		b := newBench(t)
 		b.agent()
 		b.snapshot(web(1), web(2))
-		b.await("running", 10*time.Second, func() bool { return b.is(taskID(1), fleet.TaskRunning)() && b.is(taskID(2), fleet.TaskRunning)() })
+		b.await("running", 10*time.Second, func() bool {
+			return b.is(taskID(1), fleet.TaskRunning)() && b.is(taskID(2), fleet.TaskRunning)()
+		})
 		if got := b.h.Reserved(); got.Memory != 64 || got.CPU != 256 {
 			t.Errorf("reserved %+v", got)
 		}
 		s := b.h.Status()
-		if s.Running != 2 || !s.RuntimeUp || s.RuntimeVersion != "twin" || s.Index != 1 || s.Tasks[0].Containers[0].PID == 0 || !s.Tasks[0].Address.IsValid() {
+		if s.Running != 2 || !s.RuntimeUp || s.RuntimeVersion != "twin" || s.Index != 1 ||
+			s.Tasks[0].Containers[0].PID == 0 || !s.Tasks[0].Address.IsValid() {
 			t.Errorf("status %+v", s)
 		}
 		if path, err := b.h.LogPath(taskID(1), "app"); err != nil || path != "/var/log/skein/"+string(taskID(1))+"/app.log" {
@@ -279,7 +283,9 @@ func TestARuntimeThatHangsIsReportedDownAndComesBack(t *testing.T) {
 			t.Errorf("the running task was reported %s", got)
 		}
 		b.containers.Inject(func(f *fake.Faults) { f.Hang = false })
-		b.await("both running", time.Minute, func() bool { return b.h.Status().Running == 2 && len(b.h.Status().Conditions) == 0 })
+		b.await("both running", time.Minute, func() bool {
+			return b.h.Status().Running == 2 && len(b.h.Status().Conditions) == 0
+		})
 	})
 }
 
@@ -314,7 +320,8 @@ func answering(status func() int) func(context.Context, string, string) (net.Con
 		go func() {
 			defer server.Close()
 			if _, err := nethttp.ReadRequest(bufio.NewReader(server)); err == nil {
-				fmt.Fprintf(server, "HTTP/1.1 %d x\r\nLocation: http://10.0.0.1/\r\nContent-Length: 0\r\nConnection: close\r\n\r\n", code)
+				fmt.Fprintf(server, "HTTP/1.1 %d x\r\nLocation: http://10.0.0.1/\r\nContent-Length: 0\r\nConnection: close\r\n\r\n",
+					code)
 			}
 		}()
 		return client, nil
@@ -322,7 +329,8 @@ func answering(status func() int) func(context.Context, string, string) (net.Con
 }
 
 func TestHTTPChecksTakeTwoAndThreeHundredsForHealthy(t *testing.T) {
-	for code, want := range map[int]fleet.Health{200: fleet.HealthHealthy, 302: fleet.HealthHealthy, 404: fleet.HealthUnhealthy, 500: fleet.HealthUnhealthy, 0: fleet.HealthUnhealthy} {
+	for code, want := range map[int]fleet.Health{200: fleet.HealthHealthy, 302: fleet.HealthHealthy,
+		404: fleet.HealthUnhealthy, 500: fleet.HealthUnhealthy, 0: fleet.HealthUnhealthy} {
 		t.Run(fmt.Sprint(code), func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				b := newBench(t)
@@ -349,7 +357,8 @@ func TestFilesThatCannotBeReadAreSetAsideAndNothingIsTouched(t *testing.T) {
 				dir := "/var/lib/skein/host"
 				for _, file := range []string{"journal", "wanted.a", "wanted.b"} {
 					if name == file || name == "all" {
-						if err := vfs.WriteFileAtomic(b.fs, dir+"/"+file, []byte("skein-journal/1\n\x00\x00\x00\x02garbage that is no record"), 0o600); err != nil {
+						if err := vfs.WriteFileAtomic(b.fs, dir+"/"+file,
+							[]byte("skein-journal/1\n\x00\x00\x00\x02garbage that is no record"), 0o600); err != nil {
 							t.Fatal(err)
 						}
 					}
@@ -442,7 +451,8 @@ func TestAnyCallOnTheDiskMayFail(t *testing.T) {
 			b.snapshot(web(1))
 			b.await("an end", time.Minute, func() bool {
 				got := b.reported(taskID(1))
-				return got.Status == fleet.TaskRunning || got.StopCode == fleet.StopTaskFailedToStart && strings.Contains(got.Reason, "injected")
+				return got.Status == fleet.TaskRunning || got.StopCode == fleet.StopTaskFailedToStart &&
+					strings.Contains(got.Reason, "injected")
 			})
 			b.snapshot(stopped(web(1)))
 			b.await("stopped", time.Minute, b.is(taskID(1), fleet.TaskStopped))

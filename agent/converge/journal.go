@@ -57,7 +57,7 @@ func decodeJournal(b []byte) ([]Record, error) {
 	rest, ok := bytes.CutPrefix(b, []byte(journalHeader))
 	if !ok {
 		if bytes.HasPrefix([]byte(journalHeader), b) {
-			return nil, nil // torn at birth
+			return nil, nil // torn as it was made
 		}
 		return nil, fmt.Errorf("journal has no header: %w", errDamaged)
 	}

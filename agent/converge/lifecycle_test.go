@@ -18,7 +18,8 @@ func TestATaskGoesFromWantedToRunningToStoppedToForgotten(t *testing.T) {
 	r.snapshot(stopped(web(1)))
 	r.until("stopped", 5*time.Second, r.is(taskID(1), fleet.TaskStopped))
 	got := r.level[taskID(1)]
-	if got.Status != fleet.TaskStopped || len(got.Exits) != 1 || got.Exits[0].Code == nil || *got.Exits[0].Code != 143 || got.StopCode != 0 {
+	if got.Status != fleet.TaskStopped || len(got.Exits) != 1 || got.Exits[0].Code == nil || *got.Exits[0].Code != 143 ||
+		got.StopCode != 0 {
 		t.Errorf("reported %+v", got)
 	}
 	r.snapshot()

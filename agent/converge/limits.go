@@ -59,7 +59,8 @@ const (
 const (
 	slowStart       = 10 * time.Second // a step this old waits, it does not compute: it no longer takes a start slot
 	hungStartFactor = 8                // but so many x Starts tasks may be starting at most, hung ones included
-	unknownSettle   = 10 * time.Second // after an unanswered Create the runtime may still finish it: absence counts only later
+	// after an unanswered Create the runtime may still finish it: absence counts only later
+	unknownSettle   = 10 * time.Second
 	unansweredTries = 3                // calls to make or start a container whose outcome stays unknown
 	stepTries       = 3                // cgroup and network steps of a start (a netlink dump may be interrupted)
 	journalTries    = 5                // with back-off 31 s: the disk is sick, the task belongs elsewhere
@@ -101,7 +102,8 @@ const (
 
 // Looking.
 const (
-	listShare      = 4                        // wait this many times what a list took: at most a fifth of the time is spent listing
+	// wait this many times what a list took: at most a fifth of the time is spent listing
+	listShare      = 4
 	listGapMin     = 20 * time.Millisecond    // coalesces a burst of changes
 	listGapMax     = 2 * time.Second          // and bounds how late an exit is seen
 	listRetry      = time.Second              // after a list that failed

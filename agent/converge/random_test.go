@@ -92,7 +92,7 @@ func (w *wild) fault(e converge.Effect) error {
 		}
 		return nil
 	case converge.Pull, converge.FindImage:
-		return nil // the registry has deeds of its own
+		return nil // the registry has operations of its own
 	}
 	switch p := w.rnd.Float64(); {
 	case p < w.faulty:
@@ -252,7 +252,8 @@ func (w *wild) heal(t *testing.T) {
 		case got.Status == fleet.TaskStopped && local.Task == "":
 		case task.Desired == fleet.TaskRunning && got.Status == fleet.TaskRunning && local.Status == fleet.TaskRunning:
 		default:
-			t.Errorf("task %s desired %s: the fleet heard %s, the host says %s: %s", task.ID[:4], task.Desired, got.Status, local.Status, local.Why)
+			t.Errorf("task %s desired %s: the fleet heard %s, the host says %s: %s", task.ID[:4], task.Desired, got.Status,
+				local.Status, local.Why)
 		}
 	}
 	all, _ := w.containers.List(t.Context())
@@ -261,7 +262,9 @@ func (w *wild) heal(t *testing.T) {
 			t.Errorf("container %s of a stopped task is left, %v", c.ID, c.State)
 		}
 	}
-	alive := slices.DeleteFunc(w.m.Status().Tasks, func(s converge.TaskStatus) bool { return s.Status == fleet.TaskRunning })
+	alive := slices.DeleteFunc(w.m.Status().Tasks, func(s converge.TaskStatus) bool {
+		return s.Status == fleet.TaskRunning
+	})
 	if len(alive) > 0 {
 		t.Errorf("the host still works on:\n%s", w.describe())
 	}

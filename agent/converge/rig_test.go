@@ -100,8 +100,9 @@ func (r *rig) now() converge.Now {
 // agent starts an agent on what the disk holds.
 func (r *rig) agent() *rig {
 	r.m = converge.NewMachine(converge.MachineConfig{
-		Fleet: "f1", Host: "h-1", HostName: hostName, Zone: "a", Boot: r.bootID(), LogDir: "/log", ResolvConf: "/etc/resolv.conf",
-		Limits: r.limits,
+		Fleet: "f1", Host: "h-1", HostName: hostName, Zone: "a", Boot: r.bootID(), LogDir: "/log",
+		ResolvConf: "/etc/resolv.conf",
+		Limits:     r.limits,
 	}, converge.Saved{Journal: slices.Clone(r.journal), Wanted: r.wanted}, r.now())
 	r.pending, r.hung, r.dead = nil, nil, false
 	r.session = 0
@@ -357,7 +358,8 @@ func (r *rig) until(what string, within time.Duration, ok func() bool) {
 func (r *rig) describe() string {
 	var b strings.Builder
 	for _, t := range r.m.Status().Tasks {
-		fmt.Fprintf(&b, "%s %s desired %s health %s attempt %d why %q reason %q exits %v\n", t.Task[:4], t.Status, t.Desired, t.Health, t.Attempt, t.Why, t.Reason, t.Exits)
+		fmt.Fprintf(&b, "%s %s desired %s health %s attempt %d why %q reason %q exits %v\n", t.Task[:4], t.Status, t.Desired,
+			t.Health, t.Attempt, t.Why, t.Reason, t.Exits)
 	}
 	for _, c := range r.m.Status().Conditions {
 		fmt.Fprintf(&b, "condition %s: %s\n", c.Code, c.Reason)

@@ -25,7 +25,8 @@ func (m *Machine) takeSlot(t *task) bool {
 	if !slices.Contains(s.queue, t.id) {
 		s.queue = append(s.queue, t.id)
 	}
-	if s.closing || s.queue[0] != t.id || m.slotsBusy() >= m.cfg.Limits.Starts || len(s.held) >= hungStartFactor*m.cfg.Limits.Starts {
+	if s.closing || s.queue[0] != t.id || m.slotsBusy() >= m.cfg.Limits.Starts ||
+		len(s.held) >= hungStartFactor*m.cfg.Limits.Starts {
 		return false
 	}
 	s.queue = s.queue[1:]

@@ -47,7 +47,8 @@ func TestAListOlderThanAStartTakesNothingBack(t *testing.T) {
 	r.until("running", time.Second, r.is(taskID(2), fleet.TaskRunning))
 	deliver()
 	r.heard(time.Minute)
-	if r.task(taskID(1)).Status != fleet.TaskRunning || r.task(taskID(2)).Status != fleet.TaskRunning || len(did[converge.Start](r)) != 2 {
+	if r.task(taskID(1)).Status != fleet.TaskRunning || r.task(taskID(2)).Status != fleet.TaskRunning ||
+		len(did[converge.Start](r)) != 2 {
 		t.Errorf("after a list from before the start:\n%s", r.describe())
 	}
 }

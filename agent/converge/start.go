@@ -101,7 +101,8 @@ func (m *Machine) keep(t *task) {
 	if t.status.last < fleet.TaskRunning {
 		m.freeSlot(t)
 	}
-	if t.sandbox.ready || t.mode() == fleet.NetworkHost || m.now.Mono < t.sandbox.retryAt || !m.runtime.up || t.joinPID() == 0 || !t.idle() {
+	if t.sandbox.ready || t.mode() == fleet.NetworkHost || m.now.Mono < t.sandbox.retryAt || !m.runtime.up ||
+		t.joinPID() == 0 || !t.idle() {
 		return
 	}
 	m.setupNetwork(t) // found again: repair, and learn the address
@@ -218,7 +219,8 @@ func (m *Machine) startContainers(t *task) {
 
 func (m *Machine) setupNetwork(t *task) {
 	t.sandbox.network = networkMade
-	m.doSandbox(t, withinNetwork, SetupNetwork{Spec: port.NetworkSpec{Task: t.id, PID: t.joinPID(), Mode: t.mode(), Ports: t.ports()}})
+	m.doSandbox(t, withinNetwork,
+		SetupNetwork{Spec: port.NetworkSpec{Task: t.id, PID: t.joinPID(), Mode: t.mode(), Ports: t.ports()}})
 }
 
 func (t *task) ports() []fleet.PortBinding {
@@ -317,7 +319,8 @@ func (m *Machine) failContainer(t *task, c *container, name string, err error) {
 
 // unknown reports whether a call may have had its effect although it failed.
 func unknown(err error) bool {
-	return errors.Is(err, context.DeadlineExceeded) || errors.Is(err, context.Canceled) || errors.Is(err, port.ErrRuntimeDown)
+	return errors.Is(err, context.DeadlineExceeded) || errors.Is(err, context.Canceled) ||
+		errors.Is(err, port.ErrRuntimeDown)
 }
 
 // clip bounds a reason and makes it text: runtimes quote what programs print.

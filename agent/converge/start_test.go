@@ -39,7 +39,8 @@ func TestAJournalThatCannotBeWrittenGivesTheTaskBack(t *testing.T) {
 	r.snapshot(web(1))
 	r.until("given back", 2*time.Minute, func() bool { return r.level[taskID(1)].Status == fleet.TaskDeprovisioning })
 	got := r.level[taskID(1)]
-	if got.StopCode != fleet.StopTaskFailedToStart || !strings.Contains(got.Reason, "journal") || len(did[converge.Create](r)) != 0 {
+	if got.StopCode != fleet.StopTaskFailedToStart || !strings.Contains(got.Reason, "journal") ||
+		len(did[converge.Create](r)) != 0 {
 		t.Errorf("reported %+v", got)
 	}
 	r.snapshot(stopped(web(1))) // the list on disk does not want it any more
@@ -141,7 +142,8 @@ func TestAnImageThatDoesNotExistFailsAtOnceNamingIt(t *testing.T) {
 	got := r.level[taskID(1)]
 	if got.StopCode != fleet.StopTaskFailedToStart || len(got.Exits) != 1 ||
 		!strings.HasPrefix(got.Exits[0].Reason, "CannotPullContainerError") ||
-		!strings.Contains(got.Exits[0].Reason, "registry.lab:5000/none:3") || !strings.Contains(got.Reason, "image not found") {
+		!strings.Contains(got.Exits[0].Reason, "registry.lab:5000/none:3") ||
+		!strings.Contains(got.Reason, "image not found") {
 		t.Errorf("reported %+v", got)
 	}
 	if n := len(did[converge.Pull](r)); n != 1 {
@@ -259,7 +261,8 @@ func TestStepsThatFailSayWhichAndWhy(t *testing.T) {
 			r.snapshot(web(1))
 			r.until("stopped", time.Minute, r.is(taskID(1), fleet.TaskStopped))
 			got := r.level[taskID(1)]
-			if got.StopCode != fleet.StopTaskFailedToStart || !strings.Contains(got.Reason, tt.error) || !strings.Contains(got.Reason, "injected") {
+			if got.StopCode != fleet.StopTaskFailedToStart || !strings.Contains(got.Reason, tt.error) ||
+				!strings.Contains(got.Reason, "injected") {
 				t.Errorf("reported %+v", got)
 			}
 			tries := 0
@@ -376,7 +379,8 @@ func TestAnEssentialContainerThatExitsEndsTheTask(t *testing.T) {
 	r.containers.Exit(string(taskID(1))+".app", 9, false)
 	r.until("stopped", 5*time.Second, r.is(taskID(1), fleet.TaskStopped))
 	got = r.level[taskID(1)]
-	if got.StopCode != fleet.StopEssentialContainerExited || !strings.HasPrefix(got.Reason, "Essential container in task exited") ||
+	if got.StopCode != fleet.StopEssentialContainerExited ||
+		!strings.HasPrefix(got.Reason, "Essential container in task exited") ||
 		len(got.Exits) != 2 || *got.Exits[0].Code != 9 || *got.Exits[1].Code != 3 {
 		t.Errorf("after an essential exit: %+v", got)
 	}
@@ -456,7 +460,8 @@ func TestACreateWithoutAnAnswerIsSettledByAList(t *testing.T) {
 			r.faults = tt.fault(r)
 			r.snapshot(web(1))
 			r.until(tt.want.String(), 2*time.Minute, r.is(taskID(1), tt.want))
-			if got := r.level[taskID(1)]; tt.want == fleet.TaskStopped && !strings.Contains(got.Reason, "CannotCreateContainerError") {
+			if got := r.level[taskID(1)]; tt.want == fleet.TaskStopped &&
+				!strings.Contains(got.Reason, "CannotCreateContainerError") {
 				t.Errorf("reported %+v", got)
 			}
 			r.neverTwice()

@@ -136,7 +136,8 @@ func (m *Machine) taskStatus(t *task) TaskStatus {
 		Exits:     r.Exits,
 	}
 	if t.spec.wanted != nil {
-		v.Service, v.Revision, v.TaskDef, v.Desired = t.spec.wanted.Service, t.spec.wanted.Revision, t.spec.wanted.TaskDef, t.spec.wanted.Desired
+		v.Service, v.Revision, v.TaskDef, v.Desired = t.spec.wanted.Service, t.spec.wanted.Revision, t.spec.wanted.TaskDef,
+			t.spec.wanted.Desired
 	}
 	if t.spec.def != nil {
 		v.TaskDef = t.spec.def.ID

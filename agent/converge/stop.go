@@ -44,7 +44,8 @@ func (m *Machine) fall(t *task, s *stopState) {
 	}
 	m.freeSlot(t)
 	if t.traced() || !t.spec.orphan {
-		t.stop.record = m.journal(Record{Kind: RecordStop, Task: t.id, Attempt: t.start.attempt, At: s.at, Code: s.code, Reason: s.reason, Exits: t.exitList()})
+		t.stop.record = m.journal(Record{Kind: RecordStop, Task: t.id, Attempt: t.start.attempt, At: s.at, Code: s.code,
+			Reason: s.reason, Exits: t.exitList()})
 	}
 	m.recordNote(t.id, NoteTaskStopping, s.reason)
 	m.touch(t)

@@ -49,7 +49,8 @@ func TestAStopAsksThenKillsEachContainerInReverseOrder(t *testing.T) {
 		t.Errorf("after 21 s: %s", got)
 	}
 	r.heard(10 * time.Second)
-	if got := r.level[taskID(1)]; got.Status != fleet.TaskStopped || *got.Exits[0].Code != 137 || !strings.Contains(got.Exits[0].Reason, "within 30s") {
+	if got := r.level[taskID(1)]; got.Status != fleet.TaskStopped || *got.Exits[0].Code != 137 ||
+		!strings.Contains(got.Exits[0].Reason, "within 30s") {
 		t.Errorf("after 31 s: %+v", got)
 	}
 	if got := did[converge.Signal](r)[5]; !got.All {
@@ -80,7 +81,8 @@ func TestATaskThatCannotBeKilledIsReportedAndHoldsItsReservation(t *testing.T) {
 		t.Errorf("50 s after SIGKILL: %+v", got)
 	}
 	r.heard(15 * time.Second)
-	if got := r.level[taskID(1)]; got.Status != fleet.TaskStopping || !strings.Contains(got.Reason, "stuck") || !strings.Contains(got.Reason, "app") {
+	if got := r.level[taskID(1)]; got.Status != fleet.TaskStopping || !strings.Contains(got.Reason, "stuck") ||
+		!strings.Contains(got.Reason, "app") {
 		t.Errorf("65 s after SIGKILL: %+v", got)
 	}
 	if got := r.m.Reserved(); got.Memory != 32 || got.CPU != 128 {

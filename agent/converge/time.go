@@ -73,7 +73,8 @@ func (m *Machine) cutOff(t *task) {
 	if at == noTime || m.now.Mono < at {
 		return
 	}
-	m.end(t, fleet.StopInfrastructureHealth, fmt.Sprintf("no voter with a leader heard for %s (onDisconnect)", time.Duration(t.spec.wanted.StopAfterMs)*time.Millisecond))
+	m.end(t, fleet.StopInfrastructureHealth, fmt.Sprintf("no voter with a leader heard for %s (onDisconnect)",
+		time.Duration(t.spec.wanted.StopAfterMs)*time.Millisecond))
 }
 
 func (m *Machine) cutOffAt(t *task) time.Duration {
@@ -175,9 +176,13 @@ func (m *Machine) giveUpDue(t *task) time.Duration {
 func (m *Machine) arm() {
 	next := ArmTimer{
 		Work: m.timers.next(func(due timer) bool { t := m.tasks[due.task]; return t != nil && t.wake.due == due.at }),
-		At:   m.maintenance.next(func(due timer) bool { t := m.tasks[due.task]; return t != nil && t.wake.maintenance == due.at }),
+		At: m.maintenance.next(func(due timer) bool {
+			t := m.tasks[due.task]
+			return t != nil && t.wake.maintenance == due.at
+		}),
 	}
-	for _, at := range []time.Duration{m.imagesDue(), m.slotDue(), m.resendDue(), m.bootDue(), m.runtimeDue(), m.saveDue(), m.journalDue()} {
+	for _, at := range []time.Duration{m.imagesDue(), m.slotDue(), m.resendDue(), m.bootDue(), m.runtimeDue(), m.saveDue(),
+		m.journalDue()} {
 		next.Work = min(next.Work, at)
 	}
 	if m.relist.want {

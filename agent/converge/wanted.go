@@ -164,7 +164,8 @@ func (m *Machine) validate(f Frame, defs map[fleet.TaskDefID]*fleet.TaskDef) err
 	for _, id := range f.Removed {
 		t := m.tasks[id]
 		if !f.Complete && t != nil && t.spec.wanted != nil && t.phase < phaseStopped {
-			return fmt.Errorf("removes task %s, which has not stopped here: only a snapshot is evidence: %w", id, ErrNeedSnapshot)
+			return fmt.Errorf("removes task %s, which has not stopped here: only a snapshot is evidence: %w", id,
+				ErrNeedSnapshot)
 		}
 	}
 	return nil

@@ -43,7 +43,8 @@ func TestFramesAreTakenInOrderOfEpochAndIndex(t *testing.T) {
 			if err := r.send(converge.Frame{Epoch: 2, Index: 10, Complete: true}); err != nil {
 				t.Fatal(err)
 			}
-			err := r.send(converge.Frame{Epoch: tt.epoch, Index: tt.index, Complete: true, Tasks: []fleet.WantedTask{web(1)}, TaskDefs: []fleet.TaskDef{webDef()}})
+			err := r.send(converge.Frame{Epoch: tt.epoch, Index: tt.index, Complete: true, Tasks: []fleet.WantedTask{web(1)},
+				TaskDefs: []fleet.TaskDef{webDef()}})
 			if !errors.Is(err, tt.want) {
 				t.Errorf("got %v, want %v", err, tt.want)
 			}
@@ -73,16 +74,23 @@ func TestFramesOfOthersAreRefused(t *testing.T) {
 		frame converge.Frame
 		want  error
 	}{
-		"another fleet":      {converge.Frame{Fleet: "f2", Index: 100, Complete: true}, converge.ErrOtherFleet},
-		"an older session":   {converge.Frame{Session: r.session - 1 + 100, Index: 100, Complete: true}, converge.ErrSession},
-		"a session to come":  {converge.Frame{Session: r.session + 1, Index: 100, Complete: true}, converge.ErrSession},
-		"a bad id":           {converge.Frame{Index: 100, Complete: true, Tasks: []fleet.WantedTask{with(web(1), func(w *fleet.WantedTask) { w.ID = "../../etc" })}}, converge.ErrBadFrame},
-		"a task twice":       {converge.Frame{Index: 100, Complete: true, Tasks: []fleet.WantedTask{web(1), web(1)}}, converge.ErrBadFrame},
-		"no definition":      {converge.Frame{Index: 100, Complete: true, Tasks: []fleet.WantedTask{of(web(2), "none:1")}}, converge.ErrBadFrame},
-		"a path for a name":  {converge.Frame{Index: 100, Complete: true, TaskDefs: []fleet.TaskDef{{ID: "x:1", Containers: []fleet.Container{{Name: "../x"}}}}}, converge.ErrBadFrame},
-		"no container":       {converge.Frame{Index: 100, Complete: true, TaskDefs: []fleet.TaskDef{{ID: "x:1"}}}, converge.ErrBadFrame},
-		"an unknown desired": {converge.Frame{Index: 100, Complete: true, Tasks: []fleet.WantedTask{with(web(1), func(w *fleet.WantedTask) { w.Desired = 99 })}}, converge.ErrBadFrame},
-		"too many tasks":     {converge.Frame{Index: 100, Complete: true, Tasks: make([]fleet.WantedTask, converge.MaxTasks+1)}, converge.ErrBadFrame},
+		"another fleet":     {converge.Frame{Fleet: "f2", Index: 100, Complete: true}, converge.ErrOtherFleet},
+		"an older session":  {converge.Frame{Session: r.session - 1 + 100, Index: 100, Complete: true}, converge.ErrSession},
+		"a session to come": {converge.Frame{Session: r.session + 1, Index: 100, Complete: true}, converge.ErrSession},
+		"a bad id": {converge.Frame{Index: 100, Complete: true,
+			Tasks: []fleet.WantedTask{with(web(1), func(w *fleet.WantedTask) { w.ID = "../../etc" })}}, converge.ErrBadFrame},
+		"a task twice": {converge.Frame{Index: 100, Complete: true, Tasks: []fleet.WantedTask{web(1), web(1)}},
+			converge.ErrBadFrame},
+		"no definition": {converge.Frame{Index: 100, Complete: true, Tasks: []fleet.WantedTask{of(web(2), "none:1")}},
+			converge.ErrBadFrame},
+		"a path for a name": {converge.Frame{Index: 100, Complete: true,
+			TaskDefs: []fleet.TaskDef{{ID: "x:1", Containers: []fleet.Container{{Name: "../x"}}}}}, converge.ErrBadFrame},
+		"no container": {converge.Frame{Index: 100, Complete: true, TaskDefs: []fleet.TaskDef{{ID: "x:1"}}},
+			converge.ErrBadFrame},
+		"an unknown desired": {converge.Frame{Index: 100, Complete: true,
+			Tasks: []fleet.WantedTask{with(web(1), func(w *fleet.WantedTask) { w.Desired = 99 })}}, converge.ErrBadFrame},
+		"too many tasks": {converge.Frame{Index: 100, Complete: true, Tasks: make([]fleet.WantedTask, converge.MaxTasks+1)},
+			converge.ErrBadFrame},
 	} {
 		t.Run(name, func(t *testing.T) {
 			if err := r.send(tt.frame); !errors.Is(err, tt.want) {
@@ -251,7 +259,8 @@ func TestAHostThatCannotSaveGivesItsTasksBack(t *testing.T) {
 	}
 	r.snapshot(web(1))
 	r.until("stopped", 3*time.Minute, r.is(taskID(1), fleet.TaskStopped))
-	if got := r.level[taskID(1)]; got.StopCode != fleet.StopTaskFailedToStart || !strings.Contains(got.Reason, "injected") {
+	if got := r.level[taskID(1)]; got.StopCode != fleet.StopTaskFailedToStart ||
+		!strings.Contains(got.Reason, "injected") {
 		t.Errorf("reported %+v", got)
 	}
 	if len(did[converge.Create](r)) != 0 {

@@ -93,7 +93,8 @@ func decodeWanted2(b []byte) (SavedWanted, error) {
 	if err != nil {
 		return SavedWanted{}, fmt.Errorf("head: %w", err)
 	}
-	s := SavedWanted{Boot: h.Boot, Host: h.Host, Wanted: fleet.Wanted{Fleet: h.Fleet, Epoch: h.Epoch, Index: h.Index, Session: h.Session}}
+	s := SavedWanted{Boot: h.Boot, Host: h.Host, Wanted: fleet.Wanted{Fleet: h.Fleet, Epoch: h.Epoch, Index: h.Index,
+		Session: h.Session}}
 	if s.Wanted.TaskDefs, b, err = cutFrames[fleet.TaskDef](b, h.TaskDefs); err != nil {
 		return SavedWanted{}, fmt.Errorf("definitions: %w", err)
 	}

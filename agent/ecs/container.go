@@ -112,6 +112,7 @@ func readLog(o *strictjson.Object) {
 	case "":
 		log.Refuse("logDriver", "missing: awslogs and json-file are mapped to a file on the task's host")
 	default:
-		log.Refuse("logDriver", "%q is not offered; awslogs and json-file are mapped to a file on the task's host", strictjson.Show(driver))
+		log.Refuse("logDriver", "%q is not offered; awslogs and json-file are mapped to a file on the task's host",
+			strictjson.Show(driver))
 	}
 }

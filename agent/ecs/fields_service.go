@@ -45,7 +45,8 @@ var serviceTable = table("service", []row{
 	{"tags[].value", used, ""},
 
 	{"cluster", ignored, oneFleet},
-	{"availabilityZoneRebalancing", ignored, "new tasks are spread over zones; moving running ones comes with rebalancing"},
+	{"availabilityZoneRebalancing", ignored,
+		"new tasks are spread over zones; moving running ones comes with rebalancing"},
 	{"launchType", ignored, "every task runs on the fleet's hosts"},
 	{"platformVersion", ignored, onlyAWS},
 	{"role", ignored, onlyAWS},

@@ -46,7 +46,8 @@ func readCapabilities(o *strictjson.Object, field string) []string {
 		if slices.Contains(capabilityNames, name) {
 			continue
 		}
-		if bare, prefixed := strings.CutPrefix(strings.ToUpper(name), "CAP_"); slices.Contains(capabilityNames, bare) && (prefixed || bare != name) {
+		if bare, prefixed := strings.CutPrefix(strings.ToUpper(name), "CAP_"); slices.Contains(capabilityNames, bare) &&
+			(prefixed || bare != name) {
 			o.Refuse(field, "%q: write %s", strictjson.Show(name), bare)
 		} else {
 			o.Refuse(field, "%q is not a Linux capability", strictjson.Show(name))

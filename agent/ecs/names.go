@@ -46,7 +46,8 @@ func readImage(o *strictjson.Object) string {
 	if len(name) > maxName {
 		o.Refuse("image", "%d bytes before @, at most %d", len(name), maxName)
 	} else if image != "" && !imageForm.MatchString(image) || o.Empty("image") {
-		o.Refuse("image", "%q is not an image reference: [host[:port]/]path[:tag][@sha256:digest], path in lower case", strictjson.Show(image))
+		o.Refuse("image", "%q is not an image reference: [host[:port]/]path[:tag][@sha256:digest], path in lower case",
+			strictjson.Show(image))
 	}
 	return image
 }

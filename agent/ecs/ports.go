@@ -63,7 +63,8 @@ func (r *reader) portMapping(m *strictjson.Object) fleet.PortMapping {
 func (r *reader) hostPort(m *strictjson.Object, pm *fleet.PortMapping) {
 	if r.mode == fleet.NetworkHost {
 		if pm.HostPort != 0 && pm.HostPort != pm.ContainerPort {
-			m.Refuse("hostPort", "%d differs from containerPort %d; with networkMode host they are one: leave hostPort out", pm.HostPort, pm.ContainerPort)
+			m.Refuse("hostPort", "%d differs from containerPort %d; with networkMode host they are one: leave hostPort out",
+				pm.HostPort, pm.ContainerPort)
 		}
 		pm.HostPort = pm.ContainerPort
 	}
@@ -75,7 +76,8 @@ func (r *reader) hostPort(m *strictjson.Object, pm *fleet.PortMapping) {
 	case slices.Contains(r.opts.ReservedPorts, pm.HostPort):
 		m.Refuse(field, "%d is the agent's own on every host (%v)", pm.HostPort, r.opts.ReservedPorts)
 	case dynamic && r.mode == fleet.NetworkBridge:
-		m.Refuse(field, "%d lies in the range given out to others (%d to %d); leave hostPort out or choose one outside", pm.HostPort, r.opts.DynamicFirst, r.opts.DynamicLast)
+		m.Refuse(field, "%d lies in the range given out to others (%d to %d); leave hostPort out or choose one outside",
+			pm.HostPort, r.opts.DynamicFirst, r.opts.DynamicLast)
 	}
 }
 
@@ -91,7 +93,8 @@ func (r *reader) claim(m *strictjson.Object, pm fleet.PortMapping) {
 		r.used = ports{map[int]string{}, map[hostPort]string{}}
 	}
 	if owner, taken := r.used.container[pm.ContainerPort]; taken && pm.ContainerPort != 0 {
-		m.Refuse("containerPort", "%d is mapped already at %s; containers of a task share one network", pm.ContainerPort, owner)
+		m.Refuse("containerPort", "%d is mapped already at %s; containers of a task share one network", pm.ContainerPort,
+			owner)
 	}
 	r.used.container[pm.ContainerPort] = m.Path("containerPort")
 	if pm.HostPort == 0 {

@@ -136,8 +136,10 @@ func (s Service) WithDefaults() (Service, []Default) {
 			taken = append(taken, Default{name, text, why})
 		}
 	}
-	number(&s.MinPercent, "deploymentConfiguration.minimumHealthyPercent", DefaultMinPercent, "100", "an update never takes a healthy task away before its replacement is healthy")
-	number(&s.MaxPercent, "deploymentConfiguration.maximumPercent", DefaultMaxPercent, "200", "an update may start as many new tasks as there are old ones")
+	number(&s.MinPercent, "deploymentConfiguration.minimumHealthyPercent", DefaultMinPercent, "100",
+		"an update never takes a healthy task away before its replacement is healthy")
+	number(&s.MaxPercent, "deploymentConfiguration.maximumPercent", DefaultMaxPercent, "200",
+		"an update may start as many new tasks as there are old ones")
 	number(&s.GraceS, "healthCheckGracePeriodSeconds", 0, "0", "failed health checks count from the first")
 	if s.OnDisconnect == nil {
 		s.OnDisconnect = &fleet.OnDisconnect{}
@@ -149,7 +151,8 @@ func (s Service) WithDefaults() (Service, []Default) {
 // alwaysTaken are defaults that cannot be turned off yet.
 var alwaysTaken = []Default{
 	{"placement", "spread over zones, then hosts", "losing a zone or a host takes as few tasks as possible"},
-	{"versionConsistency", "enabled", "images are fixed to their digests once, so that all tasks of a revision run the same bytes"},
+	{"versionConsistency", "enabled",
+		"images are fixed to their digests once, so that all tasks of a revision run the same bytes"},
 	{"schedulingStrategy", "REPLICA", "the desired count is kept wherever there is room"},
 	{"deploymentConfiguration.strategy", "ROLLING", "new tasks start before old ones stop"},
 	{"restarts", "back off", "starts that keep failing are tried again after growing pauses and say why"},
@@ -163,5 +166,6 @@ func StuckWhy(desired, minPercent, maxPercent int) string {
 	if desired == 0 || upper > desired || lower < desired {
 		return ""
 	}
-	return "with this desiredCount no task may start above it and none may stop below it, so updates and drains will be stuck: raise maximumPercent or lower minimumHealthyPercent"
+	return "with this desiredCount no task may start above it and none may stop below it, so updates and drains will be " +
+		"stuck: raise maximumPercent or lower minimumHealthyPercent"
 }

@@ -12,7 +12,8 @@ import (
 )
 
 func TestTheDefaultsOfAServiceThatNamesAnImageAndACount(t *testing.T) {
-	s, err := ReadCreate([]byte(`{"serviceName": "web", "taskDefinition": "web", "desiredCount": 6}`), Options{Strict: true})
+	s, err := ReadCreate([]byte(`{"serviceName": "web", "taskDefinition": "web", "desiredCount": 6}`),
+		Options{Strict: true})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -38,13 +39,15 @@ func TestTheDefaultsOfAServiceThatNamesAnImageAndACount(t *testing.T) {
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("defaults, -want +got\n%s", diff)
 	}
-	if *s.Desired != 6 || *s.MinPercent != 100 || *s.MaxPercent != 200 || *s.GraceS != 0 || s.OnDisconnect.StopAfterMs != 0 {
+	if *s.Desired != 6 || *s.MinPercent != 100 || *s.MaxPercent != 200 || *s.GraceS != 0 ||
+		s.OnDisconnect.StopAfterMs != 0 {
 		t.Errorf("the values are not the defaults: %+v", s)
 	}
 }
 
 func TestAFullServiceTakesNoDefaultThatCouldBeGiven(t *testing.T) {
-	s, err := ReadCreate([]byte(`{"serviceName": "web", "taskDefinition": "arn:aws:ecs:eu-west-1:123:task-definition/web:7", "desiredCount": 0,
+	s, err := ReadCreate(
+		[]byte(`{"serviceName": "web", "taskDefinition": "arn:aws:ecs:eu-west-1:123:task-definition/web:7", "desiredCount": 0,
 		"deploymentConfiguration": {"minimumHealthyPercent": 50, "maximumPercent": 150, "strategy": "ROLLING"}, "deploymentController": {"type": "ECS"},
 		"healthCheckGracePeriodSeconds": 30, "onDisconnect": {"stopAfterSeconds": 60}, "schedulingStrategy": "REPLICA",
 		"tags": [{"key": "a", "value": "b"}], "clientToken": "t-1"}`), Options{Strict: true})
@@ -80,25 +83,39 @@ func TestServiceRefusals(t *testing.T) {
 		return `{"serviceName": "web", "taskDefinition": "web", "desiredCount": 1, ` + fields + `}`
 	}
 	tests := map[string]struct{ doc, want string }{
-		"no name":                          {`{"taskDefinition": "web", "desiredCount": 1}`, "serviceName: missing"},
-		"an empty name":                    {`{"serviceName": "", "taskDefinition": "web", "desiredCount": 1}`, `serviceName: ""`},
-		"a name for updates":               {`{"service": "web", "taskDefinition": "web", "desiredCount": 1}`, "service: names a service to update"},
-		"no definition":                    {`{"serviceName": "web", "desiredCount": 1}`, "taskDefinition: missing"},
-		"a definition that cannot be":      {`{"serviceName": "web", "taskDefinition": "web:0", "desiredCount": 1}`, `taskDefinition: "web:0"`},
-		"no count":                         {`{"serviceName": "web", "taskDefinition": "web"}`, "desiredCount: missing"},
-		"a negative count":                 {create(`"healthCheckGracePeriodSeconds": -1`), "healthCheckGracePeriodSeconds: -1 is below 0"},
-		"a minimum above all":              {create(`"deploymentConfiguration": {"minimumHealthyPercent": 101}`), "deploymentConfiguration.minimumHealthyPercent: 101 is above 100"},
-		"a maximum below all":              {create(`"deploymentConfiguration": {"maximumPercent": 99}`), "deploymentConfiguration.maximumPercent: 99 is below 100"},
-		"a strategy of later":              {create(`"deploymentConfiguration": {"strategy": "CANARY"}`), `deploymentConfiguration.strategy: "CANARY" is not known; allowed are ROLLING`},
-		"a daemon":                         {create(`"schedulingStrategy": "DAEMON"`), `schedulingStrategy: "DAEMON" is not known`},
-		"a balancer":                       {create(`"loadBalancers": [{"containerName": "a"}]`), "loadBalancers: comes with the built-in ingress"},
-		"a token with a space":             {create(`"clientToken": "a b"`), `clientToken: "a b"`},
-		"a token that is too long":         {create(`"clientToken": "` + strings.Repeat("a", 37) + `"`), "clientToken: 37 bytes, at most 36"},
-		"a misspelt field":                 {create(`"desiredcount": 2`), "desiredcount: unknown field; names are camelCase: write desiredCount"},
-		"an onDisconnect that never ends":  {create(`"onDisconnect": {"stopAfterSeconds": 99999999}`), "onDisconnect.stopAfterSeconds: 99999999 is above"},
-		"an ignored field, when strict":    {`{"STRICT": 0,` + create(`"cluster": "default"`)[1:], "cluster: ignored: an agent knows one cluster"},
-		"a number where a list belongs":    {create(`"tags": 3`), "tags: is a number, must be a list"},
-		"a string where a count belongs":   {strings.Replace(create(`"tags": []`), "1", `"1"`, 1), "desiredCount: is a string, must be a whole number"},
+		"no name": {`{"taskDefinition": "web", "desiredCount": 1}`, "serviceName: missing"},
+		"an empty name": {`{"serviceName": "", "taskDefinition": "web", "desiredCount": 1}`,
+			`serviceName: ""`},
+		"a name for updates": {`{"service": "web", "taskDefinition": "web", "desiredCount": 1}`,
+			"service: names a service to update"},
+		"no definition": {`{"serviceName": "web", "desiredCount": 1}`, "taskDefinition: missing"},
+		"a definition that cannot be": {`{"serviceName": "web", "taskDefinition": "web:0", "desiredCount": 1}`,
+			`taskDefinition: "web:0"`},
+		"no count": {`{"serviceName": "web", "taskDefinition": "web"}`, "desiredCount: missing"},
+		"a negative count": {create(`"healthCheckGracePeriodSeconds": -1`),
+			"healthCheckGracePeriodSeconds: -1 is below 0"},
+		"a minimum above all": {create(`"deploymentConfiguration": {"minimumHealthyPercent": 101}`),
+			"deploymentConfiguration.minimumHealthyPercent: 101 is above 100"},
+		"a maximum below all": {create(`"deploymentConfiguration": {"maximumPercent": 99}`),
+			"deploymentConfiguration.maximumPercent: 99 is below 100"},
+		"a strategy of later": {create(`"deploymentConfiguration": {"strategy": "CANARY"}`),
+			`deploymentConfiguration.strategy: "CANARY" is not known; allowed are ROLLING`},
+		"a daemon": {create(`"schedulingStrategy": "DAEMON"`),
+			`schedulingStrategy: "DAEMON" is not known`},
+		"a balancer": {create(`"loadBalancers": [{"containerName": "a"}]`),
+			"loadBalancers: comes with the built-in ingress"},
+		"a token with a space": {create(`"clientToken": "a b"`), `clientToken: "a b"`},
+		"a token that is too long": {create(`"clientToken": "` + strings.Repeat("a", 37) + `"`),
+			"clientToken: 37 bytes, at most 36"},
+		"a misspelt field": {create(`"desiredcount": 2`),
+			"desiredcount: unknown field; names are camelCase: write desiredCount"},
+		"an onDisconnect that never ends": {create(`"onDisconnect": {"stopAfterSeconds": 99999999}`),
+			"onDisconnect.stopAfterSeconds: 99999999 is above"},
+		"an ignored field, when strict": {`{"STRICT": 0,` + create(`"cluster": "default"`)[1:],
+			"cluster: ignored: an agent knows one cluster"},
+		"a number where a list belongs": {create(`"tags": 3`), "tags: is a number, must be a list"},
+		"a string where a count belongs": {strings.Replace(create(`"tags": []`), "1", `"1"`, 1),
+			"desiredCount: is a string, must be a whole number"},
 		"an exec into containers of later": {create(`"enableExecuteCommand": true`), "enableExecuteCommand: comes with exec"},
 	}
 	for name, tt := range tests {
@@ -116,11 +133,14 @@ func TestServiceRefusals(t *testing.T) {
 }
 
 func TestRunAndStop(t *testing.T) {
-	run, err := ReadRun([]byte(`{"taskDefinition": "job:2", "count": 10, "startedBy": "cron/night", "group": "batch", "clientToken": "x"}`), Options{Strict: true})
+	run, err := ReadRun(
+		[]byte(`{"taskDefinition": "job:2", "count": 10, "startedBy": "cron/night", "group": "batch", "clientToken": "x"}`),
+		Options{Strict: true})
 	if err != nil {
 		t.Fatal(err)
 	}
-	if diff := cmp.Diff(Run{TaskDef: "job:2", Count: 10, StartedBy: "cron/night", Group: "batch", Token: "x"}, run); diff != "" {
+	if diff := cmp.Diff(Run{TaskDef: "job:2", Count: 10, StartedBy: "cron/night", Group: "batch", Token: "x"},
+		run); diff != "" {
 		t.Errorf("-want +got\n%s", diff)
 	}
 	if run, err = ReadRun([]byte(`{"taskDefinition": "job"}`), Options{}); err != nil || run.Count != 1 {
@@ -143,7 +163,8 @@ func TestRunAndStop(t *testing.T) {
 			t.Errorf("%s: got %v, want %s", doc, err, want)
 		}
 	}
-	if _, err := ReadStop([]byte(`{"reason": "a\u001b[2J"}`), Options{}); err == nil || !strings.Contains(err.Error(), "control characters") {
+	if _, err := ReadStop([]byte(`{"reason": "a\u001b[2J"}`), Options{}); err == nil ||
+		!strings.Contains(err.Error(), "control characters") {
 		t.Errorf("an escape sequence must be refused, got %v", err)
 	}
 }

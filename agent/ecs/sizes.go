@@ -73,7 +73,8 @@ func (r *reader) memory(o *strictjson.Object, c *fleet.Container, taskMemory int
 	case !o.Has("memory") && !o.Has("memoryReservation") && !r.root.Has("memory"):
 		o.Refuse("memory", "missing: give memory, memoryReservation, or memory of the whole task, in MiB")
 	case c.Memory > 0 && c.MemoryReservation >= c.Memory:
-		o.Refuse("memoryReservation", "%d is not below memory %d: the reservation is what is kept free, memory the limit", c.MemoryReservation, c.Memory)
+		o.Refuse("memoryReservation", "%d is not below memory %d: the reservation is what is kept free, memory the limit",
+			c.MemoryReservation, c.Memory)
 	case taskMemory > 0 && c.Memory > taskMemory:
 		o.Refuse("memory", "%d is above the whole task's memory %d", c.Memory, taskMemory)
 	case c.Memory > 0 && c.Memory < lowMemory:

@@ -15,7 +15,8 @@ var tables = map[string]*strictjson.Table{
 
 // skeinsOwn are fields that ECS does not have.
 var skeinsOwn = map[string][]string{
-	"taskdef": {"containerDefinitions.healthCheck.httpGet", "containerDefinitions.healthCheck.httpGet.port", "containerDefinitions.healthCheck.httpGet.path"},
+	"taskdef": {"containerDefinitions.healthCheck.httpGet", "containerDefinitions.healthCheck.httpGet.port",
+		"containerDefinitions.healthCheck.httpGet.path"},
 	"service": {"onDisconnect", "onDisconnect.stopAfterSeconds"},
 	"stop":    {"clientToken"},
 }

@@ -34,7 +34,8 @@ func ReadTaskDef(data []byte, opts Options) (TaskDef, error) {
 		return TaskDef{}, err
 	}
 	if size := compactSize(data); size > maxTaskDef {
-		return TaskDef{}, fmt.Errorf("%w: %d bytes without white space, a task definition has at most %d", strictjson.ErrTooLarge, size, maxTaskDef)
+		return TaskDef{}, fmt.Errorf("%w: %d bytes without white space, a task definition has at most %d",
+			strictjson.ErrTooLarge, size, maxTaskDef)
 	}
 	p := &strictjson.Problems{}
 	doc = unwrap(doc, p)

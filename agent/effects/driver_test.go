@@ -368,7 +368,8 @@ func TestARefusedProposalIsMadeAgainAfterAPause(t *testing.T) {
 
 func TestADriverIsSteppedForEffectsAndWhileThereAreAnyForHosts(t *testing.T) {
 	b := newBench(t)
-	host, effect := fleet.ChangeSetOf(fleet.HostSubject("h-1")), fleet.ChangeSetOf(fleet.Subject{Kind: fleet.SubjectEffects})
+	host, effect := fleet.ChangeSetOf(fleet.HostSubject("h-1")),
+		fleet.ChangeSetOf(fleet.Subject{Kind: fleet.SubjectEffects})
 	if Concerns(b.state, host) || Concerns(b.state, fleet.ChangeSet{}) || !Concerns(b.state, effect) {
 		t.Error("without effects, it is stepped for a host, or not for the first effect")
 	}

@@ -36,7 +36,8 @@ type costFleet struct {
 // task; a host takes perHost tasks.
 func newCostFleet(tb testing.TB, hosts, services, desired, perHost int) *costFleet {
 	tb.Helper()
-	f := &costFleet{tb: tb, s: fleet.New(), now: Instant{Wall: start, Mono: time.Hour}, liveness: map[fleet.HostID]plan.HostLiveness{}, seqs: map[fleet.HostID]uint64{}}
+	f := &costFleet{tb: tb, s: fleet.New(), now: Instant{Wall: start, Mono: time.Hour},
+		liveness: map[fleet.HostID]plan.HostLiveness{}, seqs: map[fleet.HostID]uint64{}}
 	var timed []Planner
 	for _, p := range Planners() {
 		timed = append(timed, Planner{By: p.By, Next: func(in plan.Input) plan.Plan {
@@ -52,9 +53,11 @@ func newCostFleet(tb testing.TB, hosts, services, desired, perHost int) *costFle
 		addr := netip.AddrPortFrom(netip.AddrFrom4([4]byte{10, byte(i >> 16), byte(i >> 8), byte(i)}), 7000)
 		return fleet.Admission{ID: fleet.HostID(id), Name: id, Zone: string(rune('a' + i%3)), Addr: addr, PublicKey: id}
 	}
-	f.do(fleet.InitFleet{ID: "f-1", CABundle: []byte("ca"), SealedKeys: fleet.SealedKeys{Version: 1, CA: make([]byte, 8), Gossip: make([]byte, 8)},
+	f.do(fleet.InitFleet{ID: "f-1", CABundle: []byte("ca"), SealedKeys: fleet.SealedKeys{Version: 1, CA: make([]byte, 8),
+		Gossip: make([]byte, 8)},
 		Host: admission(0), RaftID: fleet.MakeRaftID(admission(0).ID, 1)})
-	f.do(fleet.PutToken{ID: "join", TokenKind: fleet.TokenJoin, Hash: make([]byte, 32), Uses: fleet.MaxTokenUses, NotAfter: start.Add(time.Hour)})
+	f.do(fleet.PutToken{ID: "join", TokenKind: fleet.TokenJoin, Hash: make([]byte, 32), Uses: fleet.MaxTokenUses,
+		NotAfter: start.Add(time.Hour)})
 	for i := range hosts {
 		a := admission(i)
 		if i > 0 {
@@ -77,12 +80,15 @@ func costService(i int) string { return fmt.Sprintf("service-%05d", i) }
 // service is one of three kinds, with room to start its tasks twice.
 func (f *costFleet) service(i, desired int) {
 	name := costService(i)
-	c := fleet.Container{Name: "app", Image: "x", CPU: int64(16 << (i % 2)), MemoryReservation: int64(16 << (i % 2)), StopTimeoutS: 30}
+	c := fleet.Container{Name: "app", Image: "x", CPU: int64(16 << (i % 2)), MemoryReservation: int64(16 << (i % 2)),
+		StopTimeoutS: 30}
 	if i%3 == 0 {
 		c.PortMappings = []fleet.PortMapping{{ContainerPort: 80, Protocol: fleet.TCP}}
 	}
-	f.do(fleet.RegisterTaskDef{Family: name, Def: fleet.TaskDef{NetworkMode: fleet.NetworkBridge, Containers: []fleet.Container{c}}},
-		fleet.PutService{Name: name, TaskDef: fleet.MakeTaskDefID(name, 1), Desired: desired, MinPercent: 100, MaxPercent: 200})
+	f.do(fleet.RegisterTaskDef{Family: name,
+		Def: fleet.TaskDef{NetworkMode: fleet.NetworkBridge, Containers: []fleet.Container{c}}},
+		fleet.PutService{Name: name, TaskDef: fleet.MakeTaskDefID(name, 1), Desired: desired, MinPercent: 100,
+			MaxPercent: 200})
 }
 
 func (f *costFleet) newID() fleet.TaskID {
@@ -280,7 +286,9 @@ func BenchmarkEvents(b *testing.B) {
 	f := largeFleet(b)
 	nothing := func(int) {}
 	b.Run("new-leader's-first-full-pass", func(b *testing.B) {
-		measure(b, "cpu-ms", time.Millisecond, nothing, func(int) { f.step([]Event{LostLeadership{}, BecameLeader{State: f.s.Clone()}}) })
+		measure(b, "cpu-ms", time.Millisecond, nothing, func(int) {
+			f.step([]Event{LostLeadership{}, BecameLeader{State: f.s.Clone()}})
+		})
 	})
 	f.run()
 	b.Run("scale-by-one", func(b *testing.B) {

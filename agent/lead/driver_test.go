@@ -26,7 +26,8 @@ type bench struct {
 func newBench(t *testing.T, told bool) *bench {
 	t.Helper()
 	w := newWorld(t, 3)
-	def := fleet.TaskDef{NetworkMode: fleet.NetworkBridge, Containers: []fleet.Container{{Name: "app", Image: "x", CPU: 256, MemoryReservation: 128}}}
+	def := fleet.TaskDef{NetworkMode: fleet.NetworkBridge,
+		Containers: []fleet.Container{{Name: "app", Image: "x", CPU: 256, MemoryReservation: 128}}}
 	b := &bench{t: t, in: Input{Now: Instant{Wall: start, Mono: time.Hour}, State: w.s}}
 	b.driver = NewDriver(DriverConfig{
 		NewID: w.newID, Told: told, NotProposed: func(err error) bool { return errors.Is(err, errBusy) },

@@ -63,7 +63,7 @@ type (
 		N       uint64
 		Entries [][]fleet.Item
 	}
-	// Probe asks witnesses for hosts; what they say comes with Sights.
+	// Probe asks witnesses for hosts; what they say comes with LivenessChanged.
 	Probe struct{ Hosts []fleet.HostID }
 	// StepDown gives leadership away; the loop has stopped planning.
 	StepDown struct{ Why string }

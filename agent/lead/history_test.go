@@ -64,7 +64,8 @@ func TestRandomHistories(t *testing.T) {
 }
 
 func newHistory(t *testing.T, r *rand.Rand) *history {
-	h := &history{r: r, dead: map[fleet.HostID]bool{}, service: []string{"api", "job", "web"}, full: map[string]func(plan.Input) plan.Plan{}}
+	h := &history{r: r, dead: map[fleet.HostID]bool{}, service: []string{"api", "job", "web"},
+		full: map[string]func(plan.Input) plan.Plan{}}
 	var compared []Planner
 	for i, p := range Planners() {
 		h.full[p.By] = Planners()[i].Next
@@ -125,7 +126,8 @@ func (h *history) happen() {
 	case 4:
 		h.fail(id)
 	case 5:
-		d := []time.Duration{time.Millisecond, 20 * time.Millisecond, time.Second, 15 * time.Second, 41 * time.Second, 6 * time.Minute}[h.r.IntN(6)]
+		d := []time.Duration{time.Millisecond, 20 * time.Millisecond, time.Second, 15 * time.Second, 41 * time.Second,
+			6 * time.Minute}[h.r.IntN(6)]
 		h.note("%v pass", d)
 		h.advance(d)
 	case 6:
@@ -177,7 +179,8 @@ func (h *history) update(name string) {
 		def.Containers = []fleet.Container{c}
 		h.do(fleet.RegisterTaskDef{Family: name, Def: def})
 	}
-	h.do(fleet.PutService{Name: name, ExpectedModifyIndex: old.ModifyIndex, TaskDef: h.s.LatestTaskDef(name).ID, Desired: old.Desired,
+	h.do(fleet.PutService{Name: name, ExpectedModifyIndex: old.ModifyIndex, TaskDef: h.s.LatestTaskDef(name).ID,
+		Desired:    old.Desired,
 		MinPercent: bounds[0], MaxPercent: bounds[1], Force: h.r.IntN(2) == 0, GraceS: h.r.IntN(2) * 20,
 		OnDisconnect: fleet.OnDisconnect{StopAfterMs: cutOff}})
 }

@@ -60,7 +60,8 @@ type flight struct {
 // NewLoop returns a Loop over the given planners, in the order in which they
 // run; see Planners. newID makes task ids.
 func NewLoop(newID func() fleet.TaskID, planners ...Planner) *Loop {
-	return &Loop{planners: planners, newID: newID, handedOver: -HandOverEvery, stats: Stats{FoldRefused: map[string]uint64{}}}
+	return &Loop{planners: planners, newID: newID, handedOver: -HandOverEvery,
+		stats: Stats{FoldRefused: map[string]uint64{}}}
 }
 
 // Leading reports whether the loop plans.

@@ -18,10 +18,12 @@ func clockCondition(in plan.Input) plan.Plan {
 	switch {
 	case clockOff(in.Liveness):
 		if row := in.State.Condition(leaderSubject, By); row == nil || row.Code != plan.CodeClock {
-			p.SetCondition(in, By, fleet.PutCondition{Subject: leaderSubject, Code: plan.CodeClock, Message: whyClock(in.Liveness)})
+			p.SetCondition(in, By, fleet.PutCondition{Subject: leaderSubject, Code: plan.CodeClock,
+				Message: whyClock(in.Liveness)})
 		}
 	case in.Liveness.ClockSamples >= ClockSamples:
-		p.EndCondition(in, By, fleet.PutCondition{Subject: leaderSubject, Code: plan.CodeClockAgrees, Message: "the leader's clock agrees with the hosts'"})
+		p.EndCondition(in, By, fleet.PutCondition{Subject: leaderSubject, Code: plan.CodeClockAgrees,
+			Message: "the leader's clock agrees with the hosts'"})
 	}
 	return p
 }
@@ -36,7 +38,8 @@ func whyClock(liveness plan.FleetLiveness) string {
 	if off < 0 {
 		side, off = "ahead of", -off
 	}
-	return fmt.Sprintf("the leader's clock is %s %s the median of %d hosts: it hands leadership over", off.Round(100*time.Millisecond), side, liveness.ClockSamples)
+	return fmt.Sprintf("the leader's clock is %s %s the median of %d hosts: it hands leadership over",
+		off.Round(100*time.Millisecond), side, liveness.ClockSamples)
 }
 
 // checkClock hands leadership over once a pass has said why.
@@ -49,9 +52,10 @@ func (l *Loop) checkClock(now Instant) []Effect {
 }
 
 // clockConditionStale reports whether State says something else about the leader's
-// clock than the sights do.
+// clock than liveness does.
 func (l *Loop) clockConditionStale() bool {
-	return l.liveness.ClockSamples >= ClockSamples && clockOff(l.liveness) != (l.term.state.Condition(leaderSubject, By) != nil)
+	return l.liveness.ClockSamples >= ClockSamples &&
+		clockOff(l.liveness) != (l.term.state.Condition(leaderSubject, By) != nil)
 }
 
 // prune drops what nobody needs to know any more; a fleet in which nothing

@@ -127,7 +127,7 @@ func servicesFrom(scope fleet.ChangeSet, name string) (from fleet.ChangeSet) {
 	return from
 }
 
-// addSuspects adds the hosts of which State and sight disagree, or that may have to
+// addSuspects adds the hosts of which State and the detector disagree, or that may have to
 // be lost: what a host is seen to be is not an event that is repeated.
 func (l *Loop) addSuspects(scope *fleet.ChangeSet) {
 	for _, id := range l.suspects {
@@ -194,7 +194,8 @@ func (f *fold) run(by string, next func(plan.Input) plan.Plan) {
 	subject := fleet.PlannerSubject(by)
 	if len(refused) > 0 {
 		own.SetCondition(f.in, By, fleet.PutCondition{Subject: subject, Code: plan.CodeRefused,
-			Message: fmt.Sprintf("%d commands of the planner were dropped, the first: %s", len(refused), strings.ToValidUTF8(refused[0].Error(), "?"))})
+			Message: fmt.Sprintf("%d commands of the planner were dropped, the first: %s", len(refused),
+				strings.ToValidUTF8(refused[0].Error(), "?"))})
 	} else if f.full {
 		own.ClearCondition(f.in, By, subject)
 	}

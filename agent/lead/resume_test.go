@@ -17,10 +17,12 @@ func backlog(t *testing.T, n int, planners ...Planner) *world {
 	t.Helper()
 	w := newWorld(t, 3, planners...)
 	c := fleet.Container{Name: "app", Image: "x", CPU: 1, MemoryReservation: 4, StopTimeoutS: 30}
-	w.do(fleet.RegisterTaskDef{Family: "app", Def: fleet.TaskDef{NetworkMode: fleet.NetworkBridge, Containers: []fleet.Container{c}}})
+	w.do(fleet.RegisterTaskDef{Family: "app",
+		Def: fleet.TaskDef{NetworkMode: fleet.NetworkBridge, Containers: []fleet.Container{c}}})
 	var commands []fleet.Command
 	for i := range n {
-		commands = append(commands, fleet.PutService{Name: fmt.Sprintf("s%05d", i), TaskDef: "app:1", Desired: 1, MinPercent: 100, MaxPercent: 200})
+		commands = append(commands, fleet.PutService{Name: fmt.Sprintf("s%05d", i), TaskDef: "app:1", Desired: 1,
+			MinPercent: 100, MaxPercent: 200})
 	}
 	w.do(commands...)
 	return w
@@ -55,7 +57,8 @@ func TestPassesThatWereCutLeaveNothingOut(t *testing.T) {
 			w.loop.stats = Stats{FoldRefused: map[string]uint64{}}
 			var commands []fleet.Command
 			for i := range 3_000 {
-				commands = append(commands, fleet.PutService{Name: fmt.Sprintf("s%05d", i), TaskDef: "app:1", Desired: 1, MinPercent: 100, MaxPercent: 200})
+				commands = append(commands, fleet.PutService{Name: fmt.Sprintf("s%05d", i), TaskDef: "app:1", Desired: 1,
+					MinPercent: 100, MaxPercent: 200})
 			}
 			w.do(commands...)
 			if full {
@@ -65,7 +68,8 @@ func TestPassesThatWereCutLeaveNothingOut(t *testing.T) {
 			if got := w.loop.Stats().FullPasses; full && got != 1 || !full && got != 0 {
 				t.Errorf("%d full passes", got)
 			}
-			in := plan.Input{State: w.s.Clone(), Liveness: w.sights(), Now: w.now.Wall, NewID: w.newID, Scope: plan.Scope{Full: true}}
+			in := plan.Input{State: w.s.Clone(), Liveness: w.livenessOfAll(), Now: w.now.Wall, NewID: w.newID,
+				Scope: plan.Scope{Full: true}}
 			for by, p := range map[string]plan.Plan{service.By: service.Next(in), placement.By: new(placement.Index).Next(in)} {
 				if len(p.Items) > 0 {
 					t.Errorf("%s has %d commands more to say, the first: %+v", by, len(p.Items), p.Items[0])
@@ -99,7 +103,8 @@ func TestAResumedFullPassVisitsWhatChangesBehindIt(t *testing.T) {
 // A planner whose commands go into no entry, as the ones before it fill all, is
 // asked again in its scope, and those before it are not.
 func TestAPlannerThatIsCrowdedOutIsAskedAgain(t *testing.T) {
-	def := fleet.TaskDef{NetworkMode: fleet.NetworkBridge, Containers: []fleet.Container{{Name: "app", Image: "x", CPU: 1, MemoryReservation: 4}}}
+	def := fleet.TaskDef{NetworkMode: fleet.NetworkBridge,
+		Containers: []fleet.Container{{Name: "app", Image: "x", CPU: 1, MemoryReservation: 4}}}
 	register := func(name string) fleet.Item {
 		return fleet.Item{By: name, Command: fleet.RegisterTaskDef{Family: name, Def: def}}
 	}

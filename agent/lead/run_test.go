@@ -34,7 +34,8 @@ type fakeLog struct {
 }
 
 func newFakeLog(s *fleet.State) *fakeLog {
-	return &fakeLog{leadership: make(chan bool, 1), work: s, published: s.Clone(), subscribers: map[int]func(uint64, fleet.ChangeSet){}}
+	return &fakeLog{leadership: make(chan bool, 1), work: s, published: s.Clone(),
+		subscribers: map[int]func(uint64, fleet.ChangeSet){}}
 }
 
 func (l *fakeLog) State() *fleet.State {

@@ -15,11 +15,14 @@ func TestWhatMayMakeRoom(t *testing.T) {
 		"a cordon ends":       {fleet.UncordonHost{Host: "h2"}, true},
 		"a host is cordoned":  {fleet.CordonHost{Host: "h1"}, true},
 		"a host falls silent": {fleet.SilenceHost{Host: "h1", Session: 1}, true},
-		"a host grows":        {fleet.Report{Host: "h1", Session: 1, Seq: 9, Capacity: &fleet.Resources{CPU: 1 << 20, Memory: 1 << 20}}, true},
-		"a task stops":        {fleet.Report{Host: "h1", Session: 1, Seq: 9, Tasks: []fleet.TaskReport{{Task: "t1", Status: fleet.TaskStopped, Attempt: 1}}}, true},
-		"a task is to stop":   {fleet.StopTasks{Tasks: []fleet.TaskID{"t1"}, Cause: fleet.CauseOperator, Reason: "x"}, false},
-		"a task runs":         {fleet.Report{Host: "h1", Session: 1, Seq: 9, Tasks: []fleet.TaskReport{{Task: "t1", Status: fleet.TaskRunning, Attempt: 1}}}, false},
-		"a service scales":    {fleet.ScaleService{Name: "web", Desired: 5}, false},
+		"a host grows": {fleet.Report{Host: "h1", Session: 1, Seq: 9,
+			Capacity: &fleet.Resources{CPU: 1 << 20, Memory: 1 << 20}}, true},
+		"a task stops": {fleet.Report{Host: "h1", Session: 1, Seq: 9,
+			Tasks: []fleet.TaskReport{{Task: "t1", Status: fleet.TaskStopped, Attempt: 1}}}, true},
+		"a task is to stop": {fleet.StopTasks{Tasks: []fleet.TaskID{"t1"}, Cause: fleet.CauseOperator, Reason: "x"}, false},
+		"a task runs": {fleet.Report{Host: "h1", Session: 1, Seq: 9,
+			Tasks: []fleet.TaskReport{{Task: "t1", Status: fleet.TaskRunning, Attempt: 1}}}, false},
+		"a service scales": {fleet.ScaleService{Name: "web", Desired: 5}, false},
 	}
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {
@@ -42,7 +45,8 @@ func TestWhatMayMakeRoom(t *testing.T) {
 func TestAChangeOfWhatNoPlannerVisitsAsksForNoPass(t *testing.T) {
 	idle := []fleet.SubjectKind{
 		fleet.SubjectFleet, // asks for a full pass
-		fleet.SubjectVoters, fleet.SubjectEvents, fleet.SubjectEffects, fleet.SubjectPlanner, fleet.SubjectTaskDef, fleet.SubjectToken,
+		fleet.SubjectVoters, fleet.SubjectEvents, fleet.SubjectEffects, fleet.SubjectPlanner, fleet.SubjectTaskDef,
+		fleet.SubjectToken,
 	}
 	for _, k := range fleet.SubjectKinds() {
 		if slices.Contains(planned, k) == slices.Contains(idle, k) {
@@ -67,7 +71,8 @@ func TestAChangeOfWhatNoPlannerVisitsAsksForNoPass(t *testing.T) {
 			w.advance(2 * GatherMost)
 		}
 		after := w.loop.Stats()
-		if passes, full := after.Passes-before.Passes, after.FullPasses-before.FullPasses; passes != tt.passes || full != tt.full {
+		if passes, full := after.Passes-before.Passes, after.FullPasses-before.FullPasses; passes != tt.passes ||
+			full != tt.full {
 			t.Errorf("changes of %v: %d passes, %d of them full, want %d and %d", tt.kinds, passes, full, tt.passes, tt.full)
 		}
 	}

@@ -19,7 +19,8 @@ func TestWakesComeOncePerSubjectAtTheEarliestTime(t *testing.T) {
 	if got := w.next(); got != start.Add(time.Second) {
 		t.Errorf("next is %s", got)
 	}
-	if got := w.due(start.Add(2 * time.Second)); !slices.Equal(got, []fleet.Subject{fleet.ServiceSubject("a"), fleet.HostSubject("b")}) {
+	if got := w.due(start.Add(2 * time.Second)); !slices.Equal(got,
+		[]fleet.Subject{fleet.ServiceSubject("a"), fleet.HostSubject("b")}) {
 		t.Errorf("due are %v", got)
 	}
 	if got := w.due(start.Add(time.Hour)); len(got) > 0 {

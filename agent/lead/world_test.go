@@ -25,7 +25,7 @@ type world struct {
 	liveness map[fleet.HostID]plan.HostLiveness
 	seqs     map[fleet.HostID]uint64
 	ids      int
-	clock    time.Duration // what the sights say of the leader's clock
+	clock    time.Duration // what liveness says of the leader's clock
 
 	wake      time.Duration
 	stepDown  string
@@ -44,16 +44,20 @@ func newWorld(t testing.TB, n int, planners ...Planner) *world {
 
 func newWorldAt(t testing.TB, at fleet.Time, n int, planners ...Planner) *world {
 	t.Helper()
-	w := &world{t: t, s: fleet.New(), now: Instant{Wall: at, Mono: time.Hour}, liveness: map[fleet.HostID]plan.HostLiveness{}, seqs: map[fleet.HostID]uint64{}}
+	w := &world{t: t, s: fleet.New(), now: Instant{Wall: at, Mono: time.Hour},
+		liveness: map[fleet.HostID]plan.HostLiveness{}, seqs: map[fleet.HostID]uint64{}}
 	if planners == nil {
 		planners = Planners()
 	}
 	w.loop = NewLoop(w.newID, planners...)
 	for i := 1; i <= n; i++ {
-		a := fleet.Admission{ID: hostID(i), Name: string(hostID(i)), Zone: string(rune('a' + (i-1)%3)), Addr: address(i), PublicKey: fmt.Sprint("key", i)}
+		a := fleet.Admission{ID: hostID(i), Name: string(hostID(i)), Zone: string(rune('a' + (i-1)%3)), Addr: address(i),
+			PublicKey: fmt.Sprint("key", i)}
 		if i == 1 {
-			w.do(fleet.InitFleet{ID: "f-1", CABundle: []byte("ca"), SealedKeys: fleet.SealedKeys{Version: 1, CA: make([]byte, 8), Gossip: make([]byte, 8)}, Host: a, RaftID: fleet.MakeRaftID(a.ID, 1)})
-			w.do(fleet.PutToken{ID: "join", TokenKind: fleet.TokenJoin, Hash: make([]byte, 32), Uses: 100, NotAfter: at.Add(time.Hour)})
+			w.do(fleet.InitFleet{ID: "f-1", CABundle: []byte("ca"), SealedKeys: fleet.SealedKeys{Version: 1, CA: make([]byte, 8),
+				Gossip: make([]byte, 8)}, Host: a, RaftID: fleet.MakeRaftID(a.ID, 1)})
+			w.do(fleet.PutToken{ID: "join", TokenKind: fleet.TokenJoin, Hash: make([]byte, 32), Uses: 100,
+				NotAfter: at.Add(time.Hour)})
 		} else {
 			w.do(fleet.AdmitHost{Token: "join", SecretHash: make([]byte, 32), Host: a})
 		}
@@ -77,10 +81,10 @@ func (w *world) newID() fleet.TaskID {
 // lead makes the loop leader.
 func (w *world) lead() {
 	w.t.Helper()
-	w.step(LivenessChanged{w.sights()}, BecameLeader{State: w.s.Clone()})
+	w.step(LivenessChanged{w.livenessOfAll()}, BecameLeader{State: w.s.Clone()})
 }
 
-func (w *world) sights() plan.FleetLiveness {
+func (w *world) livenessOfAll() plan.FleetLiveness {
 	return plan.FleetLiveness{Hosts: maps.Clone(w.liveness), ClockOffset: w.clock, ClockSamples: len(w.liveness)}
 }
 
@@ -97,7 +101,7 @@ func (w *world) see(id fleet.HostID, liveness plan.Liveness) {
 func (w *world) seeIn(id fleet.HostID, liveness plan.Liveness, session uint64) {
 	w.t.Helper()
 	w.liveness[id] = plan.HostLiveness{Liveness: liveness, Session: session, For: time.Second, Age: time.Second}
-	w.step(LivenessChanged{w.sights()})
+	w.step(LivenessChanged{w.livenessOfAll()})
 }
 
 // apply puts commands into the log as from elsewhere and tells the loop.
@@ -220,7 +224,8 @@ func (w *world) open(id fleet.HostID, boot string) {
 	w.do(fleet.OpenSession{Host: id, Boot: boot, Nonce: host.Session.Nonce + 1, Addr: host.Addr, Zone: host.Zone,
 		Capacity: fleet.Resources{CPU: 4096, Memory: 8192}})
 	w.seqs[id] = 1
-	w.do(fleet.Report{Host: id, Session: w.s.Host(id).Session.N, Seq: w.seqs[id], SelfCheck: []fleet.Check{{Name: "disk", OK: true, Required: true}}})
+	w.do(fleet.Report{Host: id, Session: w.s.Host(id).Session.N, Seq: w.seqs[id],
+		SelfCheck: []fleet.Check{{Name: "disk", OK: true, Required: true}}})
 }
 
 func (w *world) report(id fleet.HostID, tasks ...fleet.TaskReport) {
@@ -273,8 +278,10 @@ func (w *world) service(name string, desired int, checked bool) {
 	if checked {
 		c.HealthCheck = &fleet.HealthCheck{Command: []string{"true"}, IntervalS: 30, TimeoutS: 5, Retries: 3}
 	}
-	w.do(fleet.RegisterTaskDef{Family: name, Def: fleet.TaskDef{NetworkMode: fleet.NetworkBridge, Containers: []fleet.Container{c}}})
-	w.do(fleet.PutService{Name: name, TaskDef: w.s.LatestTaskDef(name).ID, Desired: desired, MinPercent: 100, MaxPercent: 200})
+	w.do(fleet.RegisterTaskDef{Family: name,
+		Def: fleet.TaskDef{NetworkMode: fleet.NetworkBridge, Containers: []fleet.Container{c}}})
+	w.do(fleet.PutService{Name: name, TaskDef: w.s.LatestTaskDef(name).ID, Desired: desired, MinPercent: 100,
+		MaxPercent: 200})
 }
 
 // running is how many tasks of a service run on hosts that are seen.

@@ -24,9 +24,10 @@ import (
 
 func (a *rigAgent) counts(t *testing.T, reason string, want uint64) {
 	t.Helper()
-	eventually(t, fmt.Sprintf("%d connections counted as %q", want, reason), func() string { return fmt.Sprint(a.port.Counts()) }, func() bool {
-		return a.port.Counts()[reason] >= want
-	})
+	eventually(t, fmt.Sprintf("%d connections counted as %q", want, reason),
+		func() string { return fmt.Sprint(a.port.Counts()) }, func() bool {
+			return a.port.Counts()[reason] >= want
+		})
 }
 
 func knock(t *testing.T, a *rigAgent) net.Conn {
@@ -140,9 +141,12 @@ func TestAJoinConnectionCountsUntilItCloses(t *testing.T) {
 
 func TestTheJoinDoorIsOnlyADoor(t *testing.T) {
 	r := newRig(t)
-	for _, path := range []string{PathPing, PathSession, PathPropose, PathWanted, APIPrefix + "/v1/status", "/", "/v1/join/../peer/ping"} {
-		conn := tls.Client(knock(t, r.agents[0]), &tls.Config{InsecureSkipVerify: true, NextProtos: []string{trust.ProtocolJoin}})
-		if _, err := fmt.Fprintf(conn, "POST %s HTTP/1.1\r\nHost: x\r\nContent-Length: 0\r\nConnection: close\r\n\r\n", path); err != nil {
+	for _, path := range []string{PathPing, PathSession, PathPropose, PathWanted, APIPrefix + "/v1/status", "/",
+		"/v1/join/../peer/ping"} {
+		conn := tls.Client(knock(t, r.agents[0]),
+			&tls.Config{InsecureSkipVerify: true, NextProtos: []string{trust.ProtocolJoin}})
+		if _, err := fmt.Fprintf(conn, "POST %s HTTP/1.1\r\nHost: x\r\nContent-Length: 0\r\nConnection: close\r\n\r\n",
+			path); err != nil {
 			t.Fatal(err)
 		}
 		response, err := http.ReadResponse(bufio.NewReader(conn), nil)
@@ -166,7 +170,8 @@ func TestJoinBodiesAreBounded(t *testing.T) {
 		"an empty one":                 {},
 		"no UTF-8 in an unknown field": {0xa1, 0x18, 0x63, 0x61, 0xff},
 	} {
-		conn := tls.Client(knock(t, r.agents[0]), &tls.Config{InsecureSkipVerify: true, NextProtos: []string{trust.ProtocolJoin}})
+		conn := tls.Client(knock(t, r.agents[0]),
+			&tls.Config{InsecureSkipVerify: true, NextProtos: []string{trust.ProtocolJoin}})
 		request, err := http.NewRequest(http.MethodPost, "https://x"+trust.JoinPath, bytes.NewReader(body))
 		if err != nil {
 			t.Fatal(err)
@@ -201,7 +206,8 @@ func TestASlowReaderIsCutAndHoldsUpNobody(t *testing.T) {
 	deaf := &deafLink{agent: slow, session: session}
 	conn := deaf.open(t)
 	defer conn.Close()
-	eventually(t, "the deaf stream is open", func() string { return fmt.Sprint(r.agents[0].port.Streams()) }, func() bool { return r.agents[0].port.Streams() == 2 })
+	eventually(t, "the deaf stream is open", func() string { return fmt.Sprint(r.agents[0].port.Streams()) },
+		func() bool { return r.agents[0].port.Streams() == 2 })
 	for i := 0; i < 400 && r.agents[0].port.Streams() == 2; i++ {
 		r.runFat(sh, i)
 		r.run(qh, 1)
@@ -221,7 +227,10 @@ func (r *rig) runFat(h *rigHost, n int) {
 	for i := range 40 {
 		env = append(env, fleet.EnvVar{Name: fmt.Sprintf("E%d", i), Value: strings.Repeat("x", 1000)})
 	}
-	def := r.must(fleet.RegisterTaskDef{Family: fmt.Sprintf("fat%d", n), Def: fleet.TaskDef{NetworkMode: fleet.NetworkBridge, Containers: []fleet.Container{{Name: "app", Image: "app:1", CPU: 1, MemoryReservation: 4, StopTimeoutS: 30, Environment: env}}}})[0]
+	def := r.must(fleet.RegisterTaskDef{Family: fmt.Sprintf("fat%d", n),
+		Def: fleet.TaskDef{NetworkMode: fleet.NetworkBridge,
+			Containers: []fleet.Container{{Name: "app", Image: "app:1", CPU: 1, MemoryReservation: 4, StopTimeoutS: 30,
+				Environment: env}}}})[0]
 	ids := []fleet.TaskID{fleet.TaskID(fmt.Sprintf("%032x", taskNumber.Add(1)))}
 	r.must(fleet.RunTasks{TaskDef: fleet.TaskDefID(def), Tasks: ids})
 	r.must(fleet.AssignTasks{Host: h.a.id(), Tasks: ids})
@@ -237,18 +246,21 @@ func (d *deafLink) open(t *testing.T) net.Conn {
 	t.Helper()
 	d.agent.cut.Store(nil)
 	voter := d.agent.r.agents[0]
-	eventually(t, "the voter takes a stream again", func() string { return "" }, func() bool { return !voter.port.hub.tooSoon(d.agent.id()) })
+	eventually(t, "the voter takes a stream again", func() string { return "" },
+		func() bool { return !voter.port.hub.tooSoon(d.agent.id()) })
 	raw, err := net.Dial("tcp", voter.raw.Addr().String())
 	if err != nil {
 		t.Fatal(err)
 	}
 	_ = raw.(*net.TCPConn).SetReadBuffer(4096)
-	conn, err := trust.Handshake(t.Context(), raw, d.agent.identity.ClientConfig(voter.id(), trust.ProtocolRPC, d.agent.r.clock.Now, d.agent.port.authority))
+	conn, err := trust.Handshake(t.Context(), raw, d.agent.identity.ClientConfig(voter.id(), trust.ProtocolRPC,
+		d.agent.r.clock.Now, d.agent.port.authority))
 	if err != nil {
 		t.Fatal(err)
 	}
 	at := stream.Position{Session: d.session}
-	if _, err := fmt.Fprintf(conn, "GET %s?%s HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: %s\r\n\r\n", PathWanted, at.Query(), StreamProtocol); err != nil {
+	if _, err := fmt.Fprintf(conn, "GET %s?%s HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: %s\r\n\r\n",
+		PathWanted, at.Query(), StreamProtocol); err != nil {
 		t.Fatal(err)
 	}
 	ctx, cancel := context.WithCancel(context.Background())
@@ -270,7 +282,8 @@ func TestAFrameTooLargeFromAHostEndsItsStream(t *testing.T) {
 	h.stop()
 	conn := (&deafLink{agent: h.a, session: session}).open(t)
 	defer conn.Close()
-	eventually(t, "the stream is open", func() string { return fmt.Sprint(r.agents[0].port.Streams()) }, func() bool { return r.agents[0].port.Streams() == 1 })
+	eventually(t, "the stream is open", func() string { return fmt.Sprint(r.agents[0].port.Streams()) },
+		func() bool { return r.agents[0].port.Streams() == 1 })
 	if _, err := conn.Write([]byte{0x7f, 0xff, 0xff, 0xff, 1, 2, 3}); err != nil {
 		t.Fatal(err)
 	}

@@ -23,7 +23,8 @@ func TestAJoinedWorkerTriesEveryVoterCallAndGets403(t *testing.T) {
 	r, agents := three(t)
 	worker := r.join("h4", agents[0])
 	leader := agents[0].id()
-	entry, err := wire.EncodeEntry(fleet.Entry{Items: []fleet.Item{{Command: fleet.ForgetHost{Host: agents[1].id(), Force: true}}}})
+	entry, err := wire.EncodeEntry(
+		fleet.Entry{Items: []fleet.Item{{Command: fleet.ForgetHost{Host: agents[1].id(), Force: true}}}})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -100,14 +101,16 @@ func TestAWorkerSpeaksOnlyOfItself(t *testing.T) {
 		body any
 		want error
 	}{
-		"another's session":      {PathSession, fleet.OpenSession{Host: other.id(), Nonce: 99, Boot: "b", Addr: other.addr(), Zone: "a"}, ErrForbidden},
+		"another's session": {PathSession, fleet.OpenSession{Host: other.id(), Nonce: 99, Boot: "b", Addr: other.addr(),
+			Zone: "a"}, ErrForbidden},
 		"another's report":       {PathReports, fleet.Report{Host: other.id(), Session: h.session(), Seq: 99}, ErrForbidden},
 		"a voter's report":       {PathReports, fleet.Report{Host: voter, Session: 1, Seq: 99}, ErrForbidden},
 		"a report in no session": {PathReports, fleet.Report{Host: worker.id(), Session: 7, Seq: 1}, ErrBehind},
 		"a body that is no CBOR": {PathSession, []byte("{}"), ErrMalformed},
 		"an unknown field twice": {PathSession, []byte{0xa2, 0x18, 0x63, 0x01, 0x18, 0x63, 0x01}, ErrMalformed},
-		"a report too large":     {PathReports, fleet.Report{Host: worker.id(), Session: 1, Tasks: make([]fleet.TaskReport, maxReportTasks+1)}, ErrTooLarge},
-		"a body too large":       {PathSession, make([]byte, smallBody+1), ErrTooLarge},
+		"a report too large": {PathReports,
+			fleet.Report{Host: worker.id(), Session: 1, Tasks: make([]fleet.TaskReport, maxReportTasks+1)}, ErrTooLarge},
+		"a body too large": {PathSession, make([]byte, smallBody+1), ErrTooLarge},
 	}
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {
@@ -254,9 +257,14 @@ func TestJoinsAreRefusedAndBothSidesLogWhy(t *testing.T) {
 			r.clock.offset.Add(int64(2 * time.Hour))
 			return token
 		}, fleet.ErrTokenRefused, "expired"},
-		"a name already taken":  {r.agents[0], "h2", func() trust.Token { return r.token(1) }, fleet.ErrNameTaken, "h2"},
-		"an unknown token":      {r.agents[0], "h5", func() trust.Token { token := r.token(1); r.must(fleet.DeleteToken{ID: token.ID}); return token }, fleet.ErrTokenRefused, "unknown"},
-		"another fleet's token": {r.agents[0], "h6", func() trust.Token { return foreign.token(1) }, trust.ErrForeignAuthority, ""},
+		"a name already taken": {r.agents[0], "h2", func() trust.Token { return r.token(1) }, fleet.ErrNameTaken, "h2"},
+		"an unknown token": {r.agents[0], "h5", func() trust.Token {
+			token := r.token(1)
+			r.must(fleet.DeleteToken{ID: token.ID})
+			return token
+		}, fleet.ErrTokenRefused, "unknown"},
+		"another fleet's token": {r.agents[0], "h6", func() trust.Token { return foreign.token(1) },
+			trust.ErrForeignAuthority, ""},
 	}
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {
@@ -308,7 +316,8 @@ func TestForwardedAPIRequests(t *testing.T) {
 	r, agents := three(t)
 	worker := r.join("h4", agents[0])
 	send := func(from, to *rigAgent, method, auth string) (string, error) {
-		request, err := http.NewRequestWithContext(t.Context(), method, "http://local/v1/services/web%2F3?x=1", strings.NewReader("body"))
+		request, err := http.NewRequestWithContext(t.Context(), method, "http://local/v1/services/web%2F3?x=1",
+			strings.NewReader("body"))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -335,16 +344,19 @@ func TestForwardedAPIRequests(t *testing.T) {
 		want     error
 		caller   Caller
 	}{
-		"a worker reads":                           {worker, agents[0], "GET", "", nil, Caller{Host: worker.id()}},
-		"a worker writes without a token":          {worker, agents[0], "POST", "", ErrForbidden, Caller{}},
-		"a worker writes with an operator token":   {worker, agents[0], "POST", r.op, nil, Caller{Host: worker.id(), Operator: operatorID(t, r.op)}},
-		"a worker deletes without a token":         {worker, agents[0], "DELETE", "", ErrForbidden, Caller{}},
-		"a worker writes with a join token":        {worker, agents[0], "POST", join.Text(), fleet.ErrTokenRefused, Caller{}},
-		"a worker writes with a token nobody made": {worker, agents[0], "POST", stale.Text(), fleet.ErrTokenRefused, Caller{}},
-		"a worker writes with garbage":             {worker, agents[0], "POST", "x", fleet.ErrTokenRefused, Caller{}},
-		"a worker reads with garbage for a token":  {worker, agents[0], "GET", "x", fleet.ErrTokenRefused, Caller{}},
-		"a voter writes":                           {agents[1], agents[0], "POST", "", nil, Caller{Host: agents[1].id(), Voter: true}},
-		"a worker is no place to forward to":       {agents[1], worker, "GET", "", ErrNotHere, Caller{}},
+		"a worker reads":                  {worker, agents[0], "GET", "", nil, Caller{Host: worker.id()}},
+		"a worker writes without a token": {worker, agents[0], "POST", "", ErrForbidden, Caller{}},
+		"a worker writes with an operator token": {worker, agents[0], "POST", r.op, nil,
+			Caller{Host: worker.id(), Operator: operatorID(t, r.op)}},
+		"a worker deletes without a token":  {worker, agents[0], "DELETE", "", ErrForbidden, Caller{}},
+		"a worker writes with a join token": {worker, agents[0], "POST", join.Text(), fleet.ErrTokenRefused, Caller{}},
+		"a worker writes with a token nobody made": {worker, agents[0], "POST", stale.Text(), fleet.ErrTokenRefused,
+			Caller{}},
+		"a worker writes with garbage":            {worker, agents[0], "POST", "x", fleet.ErrTokenRefused, Caller{}},
+		"a worker reads with garbage for a token": {worker, agents[0], "GET", "x", fleet.ErrTokenRefused, Caller{}},
+		"a voter writes": {agents[1], agents[0], "POST", "", nil,
+			Caller{Host: agents[1].id(), Voter: true}},
+		"a worker is no place to forward to": {agents[1], worker, "GET", "", ErrNotHere, Caller{}},
 	}
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {

@@ -32,8 +32,11 @@ type committed struct {
 	err    error
 }
 
-func newBatcher(propose func(context.Context, []fleet.Item) ([]fleet.Result, uint64, error), leads func() bool) *batcher {
-	return &batcher{propose: propose, leads: leads, in: make(chan batchedItem, maxGathering), slots: make(chan struct{}, batchesInFlight)}
+func newBatcher(
+	propose func(context.Context, []fleet.Item) ([]fleet.Result, uint64, error), leads func() bool,
+) *batcher {
+	return &batcher{propose: propose, leads: leads, in: make(chan batchedItem, maxGathering),
+		slots: make(chan struct{}, batchesInFlight)}
 }
 
 // add has an item of about size bytes committed with others and returns its own
@@ -149,7 +152,8 @@ func (b *batcher) settle(ctx context.Context, batch []batchedItem) {
 // again may be taken later, or elsewhere.
 func passes(err error) bool {
 	return NotSent(err) || slices.ContainsFunc(
-		[]error{ErrNotLeader, ErrNoLeader, ErrUnknown, ErrStalled, ErrBusy, ErrBehind, ErrNotHere, context.Canceled, context.DeadlineExceeded},
+		[]error{ErrNotLeader, ErrNoLeader, ErrUnknown, ErrStalled, ErrBusy, ErrBehind, ErrNotHere, context.Canceled,
+			context.DeadlineExceeded},
 		func(e error) bool { return errors.Is(err, e) })
 }
 

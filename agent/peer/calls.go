@@ -235,7 +235,8 @@ func copyAnswer(w http.ResponseWriter, response *http.Response) {
 
 // dropHopByHop drops the headers of one connection. Source: RFC 9110, 7.6.1.
 func dropHopByHop(h http.Header) {
-	for _, name := range []string{"Connection", "Keep-Alive", "Proxy-Connection", "Te", "Trailer", "Transfer-Encoding", "Upgrade", deadlineHeader} {
+	for _, name := range []string{"Connection", "Keep-Alive", "Proxy-Connection", "Te", "Trailer", "Transfer-Encoding",
+		"Upgrade", deadlineHeader} {
 		h.Del(name)
 	}
 }

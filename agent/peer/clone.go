@@ -94,7 +94,8 @@ func (p *Port) keepFence(ctx context.Context) {
 		p.relaying.Go(func() { p.fence.end(p.cfg.Clock.Mono(), former, p.answersAt(ctx, former)) })
 	}
 	if p.fenced(log) {
-		p.limitedLog.warn("clone", "another machine has this host's identity: cloned disk? The log here does not vote", "addr", p.cfg.Addr)
+		p.limitedLog.warn("clone", "another machine has this host's identity: cloned disk? The log here does not vote",
+			"addr", p.cfg.Addr)
 		p.fence.hangUp()
 	}
 }
@@ -123,7 +124,8 @@ func (f *fence) end(now time.Duration, former netip.AddrPort, answers bool) {
 func (p *Port) answersAt(ctx context.Context, addr netip.AddrPort) bool {
 	ctx, cancel := context.WithTimeout(ctx, formerTry)
 	defer cancel()
-	transport := &http.Transport{DisableKeepAlives: true, DialTLSContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
+	transport := &http.Transport{DisableKeepAlives: true, DialTLSContext: func(ctx context.Context, _, _ string) (net.Conn,
+		error) {
 		return p.dialAt(ctx, addr, p.self, trust.ProtocolRPC)
 	}}
 	request, err := http.NewRequestWithContext(ctx, http.MethodPost, "https://"+string(p.self)+PathPing, http.NoBody)

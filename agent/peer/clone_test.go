@@ -99,9 +99,11 @@ func TestAMachineWithAnotherAddressIsNoCopyOfItself(t *testing.T) {
 		t.Error("it takes itself for another")
 	}
 	other := netip.MustParseAddrPort("127.0.0.1:1")
-	r.must(fleet.OpenSession{Host: a.id(), Boot: "b", Nonce: 1, Addr: other, Zone: "a", Capacity: fleet.Resources{CPU: 1, Memory: 1}})
+	r.must(fleet.OpenSession{Host: a.id(), Boot: "b", Nonce: 1, Addr: other, Zone: "a",
+		Capacity: fleet.Resources{CPU: 1, Memory: 1}})
 	if a.port.log() != nil {
 		t.Error("it votes before it has asked at the address where it was")
 	}
-	eventually(t, "nobody answers there, so it votes", func() string { return "" }, func() bool { return a.port.log() != nil })
+	eventually(t, "nobody answers there, so it votes", func() string { return "" },
+		func() bool { return a.port.log() != nil })
 }

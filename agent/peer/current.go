@@ -85,7 +85,8 @@ func (p *Port) surely(ctx context.Context, check func() error) error {
 		return fmt.Errorf("over %d unknown tokens a second: %w", doubtsPerSecond, ErrBusy)
 	}
 	if behind := p.becomeCurrent(ctx); behind != nil {
-		return fmt.Errorf("the token is unknown here, and whether the fleet knows it cannot be told now: %w: %w", ErrBusy, behind)
+		return fmt.Errorf("the token is unknown here, and whether the fleet knows it cannot be told now: %w: %w", ErrBusy,
+			behind)
 	}
 	return check()
 }

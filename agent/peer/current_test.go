@@ -22,7 +22,8 @@ func (r *rig) askToJoin(through *rigAgent, token trust.Token) error {
 	ctx, cancel := context.WithTimeout(r.ctx, 10*time.Second)
 	defer cancel()
 	shown := token.Present("")
-	ask := trust.JoinRequest{Fleet: shown.Fleet, Token: shown.ID, Secret: shown.Secret, Name: fmt.Sprint("new-", r.cluster.state().Index()), Zone: "a", Addr: through.addr(), CSR: request(r.t)}
+	ask := trust.JoinRequest{Fleet: shown.Fleet, Token: shown.ID, Secret: shown.Secret,
+		Name: fmt.Sprint("new-", r.cluster.state().Index()), Zone: "a", Addr: through.addr(), CSR: request(r.t)}
 	_, err := through.port.admitHere(ctx, ask)
 	return err
 }
@@ -69,7 +70,8 @@ func TestAVoterThatIsBehindDoesNotRefuseATokenForGood(t *testing.T) {
 		}
 	}
 	agents[1].log.Load().held.Store(r.cluster.state())
-	r.must(fleet.PutToken{ID: "later", TokenKind: fleet.TokenJoin, Hash: make([]byte, 32), Uses: 1, NotAfter: fleet.TimeOf(r.clock.Now().Add(time.Hour))})
+	r.must(fleet.PutToken{ID: "later", TokenKind: fleet.TokenJoin, Hash: make([]byte, 32), Uses: 1,
+		NotAfter: fleet.TimeOf(r.clock.Now().Add(time.Hour))})
 	r.cluster.lead("")
 	if err := r.askToJoin(agents[1], unknown); !errors.Is(err, ErrBusy) || errors.Is(err, fleet.ErrTokenRefused) {
 		t.Errorf("without a leader a voter answers %v", err)

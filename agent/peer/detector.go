@@ -33,7 +33,7 @@ type FailureDetector struct {
 	known       time.Duration // when Know was last told
 	liveness    plan.FleetLiveness
 	livenessAt  time.Duration
-	livenessNew bool          // a sight changed since seen was made
+	livenessNew bool          // liveness changed since seen was made
 	clockOff    *int64        // ms, this voter's clock minus the fleet's median, as the leader told; nil: not known
 	clockOffAt  time.Duration // when the leader told
 	await       fleet.Served  // see Await
@@ -53,7 +53,8 @@ type agesResult struct {
 
 func newFailureDetector(p *Port) *FailureDetector {
 	return &FailureDetector{
-		p: p, changed: make(chan struct{}, 1), woken: make(chan struct{}, 1), slots: make(chan struct{}, detector.MaxExamined),
+		p: p, changed: make(chan struct{}, 1), woken: make(chan struct{}, 1),
+		slots: make(chan struct{}, detector.MaxExamined),
 		watch: detector.NewWatch(p.self),
 	}
 }
@@ -280,7 +281,9 @@ func (e *FailureDetector) follow(ctx context.Context, log Log) {
 
 var errNeedFull = errors.New("the leader asks for all")
 
-func (e *FailureDetector) sendAges(ctx context.Context, log Log, leader fleet.HostID, ages detector.Ages) (t agesResult) {
+func (e *FailureDetector) sendAges(
+	ctx context.Context, log Log, leader fleet.HostID, ages detector.Ages,
+) (t agesResult) {
 	ctx, cancel := leaderContext(ctx)
 	defer cancel()
 	var ack detector.AgesAck
@@ -398,13 +401,15 @@ func (e *FailureDetector) heard(host fleet.HostID, session uint64) (bool, error)
 	defer e.mu.Unlock()
 	now := e.now()
 	if !e.leading || now-e.began < protocol.NeverSeenAfter {
-		return false, fmt.Errorf("this leader has led for less than %s and does not know yet who is heard: %w", protocol.NeverSeenAfter, ErrBusy)
+		return false, fmt.Errorf("this leader has led for less than %s and does not know yet who is heard: %w",
+			protocol.NeverSeenAfter, ErrBusy)
 	}
 	liveness, known := e.watch.Liveness(now, nil).Hosts[host]
-	return known && session != 0 && liveness.Session == session && liveness.Age >= 0 && liveness.Age < detector.HeardWithin, nil
+	return known && session != 0 && liveness.Session == session && liveness.Age >= 0 &&
+		liveness.Age < detector.HeardWithin, nil
 }
 
-// Changed receives after a host's sight has changed, while this voter leads. For
+// Changed receives after a host's liveness has changed, while this voter leads. For
 // one receiver.
 func (e *FailureDetector) Changed() <-chan struct{} { return e.changed }
 

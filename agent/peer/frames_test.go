@@ -13,9 +13,12 @@ import (
 // Everything that a caller can send is decoded by one codec into these.
 func FuzzBodies(f *testing.F) {
 	for _, v := range []any{
-		fleet.OpenSession{Host: "h-1", Nonce: 1}, fleet.Report{Host: "h-1", Session: 1, Seq: 1, Tasks: []fleet.TaskReport{{Task: "t"}}},
-		detector.Ages{Seq: 1, Full: true, Open: []detector.OpenAge{{Host: "h-1", Session: 2}}, Clocks: []detector.HostClock{{Host: "h-1", OffMs: -1 << 60}}, Gone: []detector.GoneAge{{Host: "h-2", AgeMs: 5}}},
-		handover{RaftID: "h-1.1"}, probeRequest{Host: "h-1"}, stream.VoterFrame{Kind: stream.KindSnapshot, Tasks: []fleet.WantedTask{{ID: "t"}}},
+		fleet.OpenSession{Host: "h-1", Nonce: 1},
+		fleet.Report{Host: "h-1", Session: 1, Seq: 1, Tasks: []fleet.TaskReport{{Task: "t"}}},
+		detector.Ages{Seq: 1, Full: true, Open: []detector.OpenAge{{Host: "h-1", Session: 2}},
+			Clocks: []detector.HostClock{{Host: "h-1", OffMs: -1 << 60}}, Gone: []detector.GoneAge{{Host: "h-2", AgeMs: 5}}},
+		handover{RaftID: "h-1.1"}, probeRequest{Host: "h-1"},
+		stream.VoterFrame{Kind: stream.KindSnapshot, Tasks: []fleet.WantedTask{{ID: "t"}}},
 	} {
 		b, err := wire.Marshal(v)
 		if err != nil {
@@ -24,7 +27,8 @@ func FuzzBodies(f *testing.F) {
 		f.Add(b)
 	}
 	f.Fuzz(func(t *testing.T, b []byte) {
-		for _, v := range []any{&fleet.OpenSession{}, &fleet.Report{}, &detector.Ages{}, &handover{}, &probeRequest{}, &stream.VoterFrame{}, &stream.HostFrame{}, &ProposeAnswer{}} {
+		for _, v := range []any{&fleet.OpenSession{}, &fleet.Report{}, &detector.Ages{}, &handover{}, &probeRequest{},
+			&stream.VoterFrame{}, &stream.HostFrame{}, &ProposeAnswer{}} {
 			_ = wire.Unmarshal(b, v)
 		}
 		var ages detector.Ages

@@ -63,7 +63,8 @@ func TestAReportDoesNotWaitForAVoterThatIsGone(t *testing.T) {
 			r.ready(h)
 			ids := r.run(h, 1)
 			h.up()
-			report := fleet.Report{Session: h.session(), Seq: 8, Tasks: []fleet.TaskReport{{Task: ids[0], Status: fleet.TaskRunning, Health: fleet.HealthUnknown}}}
+			report := fleet.Report{Session: h.session(), Seq: 8,
+				Tasks: []fleet.TaskReport{{Task: ids[0], Status: fleet.TaskRunning, Health: fleet.HealthUnknown}}}
 			h.link.Report(report) // leaves a connection to use again
 			h.ackedSoon(8, time.Now())
 
@@ -94,7 +95,8 @@ func TestAReportDoesNotWaitForALeaderThatStandsStill(t *testing.T) {
 	others := slices.DeleteFunc(slices.Clone(r.agents[:3]), func(a *rigAgent) bool { return a.id() == streamed })
 	leader, next := others[0], others[1]
 	r.cluster.lead(leader.id())
-	report := fleet.Report{Session: h.session(), Seq: 8, Tasks: []fleet.TaskReport{{Task: ids[0], Status: fleet.TaskRunning, Health: fleet.HealthUnknown}}}
+	report := fleet.Report{Session: h.session(), Seq: 8,
+		Tasks: []fleet.TaskReport{{Task: ids[0], Status: fleet.TaskRunning, Health: fleet.HealthUnknown}}}
 	h.link.Report(report) // its voter has a connection to the leader now
 	h.ackedSoon(8, time.Now())
 

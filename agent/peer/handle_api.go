@@ -27,7 +27,8 @@ func (p *Port) serveAPI(w http.ResponseWriter, r *http.Request) {
 	}
 	read := r.Method == http.MethodGet || r.Method == http.MethodHead
 	if !read && !caller.MayWrite() {
-		p.refuse(w, r, peer, fmt.Errorf("a worker's write needs an operator token (Authorization: Bearer skein1o...): %w", ErrForbidden))
+		p.refuse(w, r, peer, fmt.Errorf("a worker's write needs an operator token (Authorization: Bearer skein1o...): %w",
+			ErrForbidden))
 		return
 	}
 	if err := p.flight.enter(peer.Host, authorization.Voter); err != nil {

@@ -22,7 +22,8 @@ type PingAnswer struct {
 	Roster  trust.Roster `cbor:"7,keyasint"`
 	Nonce   uint64       `cbor:"8,keyasint,omitempty"`  // of the caller's newest session
 	Agent   uint64       `cbor:"10,keyasint,omitempty"` // tells one agent from another with its identity
-	Away    int          `cbor:"9,keyasint,omitempty"`  // calls from the caller to the leader, by way of this voter; 0: no way is known
+	// calls from the caller to the leader, by way of this voter; 0: no way is known
+	Away int `cbor:"9,keyasint,omitempty"`
 }
 
 func (p *Port) ping(c *call) (any, error) {
@@ -77,7 +78,8 @@ func (p *Port) openSession(c *call) (any, error) {
 		return nil, results[0].Err
 	}
 	if open.Contested && len(results[0].IDs) == 0 {
-		p.limitedLog.warn("clone", "another machine shows a host's identity", "host", h.Name, "at", h.Addr, "clone", open.Addr)
+		p.limitedLog.warn("clone", "another machine shows a host's identity", "host", h.Name, "at", h.Addr, "clone",
+			open.Addr)
 		return nil, clonedError(h, open)
 	}
 	n, err := strconv.ParseUint(first(results[0].IDs), 10, 64)
@@ -89,7 +91,8 @@ func (p *Port) openSession(c *call) (any, error) {
 }
 
 func clonedError(h *fleet.Host, open fleet.OpenSession) error {
-	return fmt.Errorf("session of %s at %s: that host is heard at %s: %w: wipe the data folder of one of both machines and join it anew",
+	return fmt.Errorf("session of %s at %s: that host is heard at %s: %w: wipe the data folder of one of both machines "+
+		"and join it anew",
 		h.Name, open.Addr, h.Addr, ErrCloned)
 }
 

@@ -108,7 +108,9 @@ func elsewhere(err error) bool {
 	if NotSent(err) {
 		return true
 	}
-	for _, e := range []error{ErrUnknown, ErrNoLeader, ErrNotLeader, ErrNotHere, ErrBusy, ErrBehind, ErrStalled, trust.ErrTryAgain, trust.ErrNoFleetKey, trust.ErrUnknownHost, fleet.ErrNoFleet, trust.ErrExpired, trust.ErrNotYetValid, trust.ErrClock} {
+	for _, e := range []error{ErrUnknown, ErrNoLeader, ErrNotLeader, ErrNotHere, ErrBusy, ErrBehind, ErrStalled,
+		trust.ErrTryAgain, trust.ErrNoFleetKey, trust.ErrUnknownHost, fleet.ErrNoFleet, trust.ErrExpired,
+		trust.ErrNotYetValid, trust.ErrClock} {
 		if errors.Is(err, e) {
 			return true
 		}

@@ -79,7 +79,8 @@ func hijack(w http.ResponseWriter) (net.Conn, *bufio.Reader, error) {
 		_ = conn.Close()
 		return nil, nil, err
 	}
-	_, err = fmt.Fprintf(conn, "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: %s\r\n\r\n", StreamProtocol)
+	_, err = fmt.Fprintf(conn, "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: %s\r\n\r\n",
+		StreamProtocol)
 	if err != nil {
 		_ = conn.Close()
 		return nil, nil, err

@@ -69,7 +69,8 @@ func upgrade(conn net.Conn, do link.Dial) (*bufio.Reader, error) {
 	if err := conn.SetDeadline(time.Now().Add(protocol.HandshakeTime + stream.CatchUp)); err != nil {
 		return nil, err
 	}
-	_, err := fmt.Fprintf(conn, "GET %s?%s HTTP/1.1\r\nHost: %s\r\nConnection: Upgrade\r\nUpgrade: %s\r\n\r\n", PathWanted, do.At.Query(), do.Voter, StreamProtocol)
+	_, err := fmt.Fprintf(conn, "GET %s?%s HTTP/1.1\r\nHost: %s\r\nConnection: Upgrade\r\nUpgrade: %s\r\n\r\n", PathWanted,
+		do.At.Query(), do.Voter, StreamProtocol)
 	if err != nil {
 		return nil, fmt.Errorf("ask %s for a stream: %w", do.Voter, err)
 	}
@@ -192,7 +193,8 @@ func (l *Link) sendReport(ctx context.Context, s link.Send) {
 			l.cfg.Refused(report.Session, report.Seq, err)
 		}
 	case link.Pending:
-		l.limitedLog.warn("report", "report not delivered", "voter", s.Voter, "session", report.Session, "seq", report.Seq, "err", err)
+		l.limitedLog.warn("report", "report not delivered", "voter", s.Voter, "session", report.Session, "seq", report.Seq,
+			"err", err)
 	}
 }
 

@@ -59,8 +59,10 @@ func TestARefusalKeepsItsSentinelOnTheWay(t *testing.T) {
 		}
 	}
 	for _, sentinel := range []error{
-		fleet.ErrNoFleet, fleet.ErrFleetExists, fleet.ErrNotFound, fleet.ErrExists, fleet.ErrInvalid, fleet.ErrMoved, fleet.ErrOldSession,
-		fleet.ErrForgotten, fleet.ErrTokenRefused, fleet.ErrNameTaken, fleet.ErrNotPlaceable, fleet.ErrDoesNotFit, fleet.ErrPortTaken,
+		fleet.ErrNoFleet, fleet.ErrFleetExists, fleet.ErrNotFound, fleet.ErrExists, fleet.ErrInvalid, fleet.ErrMoved,
+		fleet.ErrOldSession,
+		fleet.ErrForgotten, fleet.ErrTokenRefused, fleet.ErrNameTaken, fleet.ErrNotPlaceable, fleet.ErrDoesNotFit,
+		fleet.ErrPortTaken,
 		fleet.ErrBound, fleet.ErrNoGoals, fleet.ErrNotInGoals,
 		fleet.ErrTooEarly, fleet.ErrConflict, fleet.ErrReceiptReused, fleet.ErrLimit,
 	} {

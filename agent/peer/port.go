@@ -91,7 +91,8 @@ func New(cfg Config, raw net.Listener) *Port {
 	p := &Port{cfg: cfg, self: cfg.Identity.Host(), agent: rand.Uint64()}
 	p.authority = trust.NewAuthority(p.state, cfg.Identity.Roster)
 	p.issuer = trust.NewIssuer(cfg.Identity, p.state)
-	p.admission = &trust.Admission{State: p.state, Propose: p.proposeJoin, Issuer: p.issuer, Now: cfg.Clock.Now, MaySign: p.maySign}
+	p.admission = &trust.Admission{State: p.state, Propose: p.proposeJoin, Issuer: p.issuer, Now: cfg.Clock.Now,
+		MaySign: p.maySign}
 	p.listener = NewListener(raw, cfg.Identity.ServerConfig(cfg.Clock.Now, p.authority), cfg.Logs)
 	p.transport = p.newTransport()
 	p.flight = newFlight()

@@ -25,10 +25,13 @@ func TestAHostFollowsItsPartOfState(t *testing.T) {
 	}
 	r.must(fleet.StopTasks{Tasks: ids[:1], Cause: fleet.CauseOperator, Reason: "test"})
 	h.up()
-	if got := h.wanted().Tasks[slices.IndexFunc(h.wanted().Tasks, func(t fleet.WantedTask) bool { return t.ID == ids[0] })]; got.Desired != fleet.TaskStopped {
+	if got := h.wanted().Tasks[slices.IndexFunc(h.wanted().Tasks,
+		func(t fleet.WantedTask) bool { return t.ID == ids[0] })]; got.Desired != fleet.TaskStopped {
 		t.Errorf("first task is wanted %s", got.Desired)
 	}
-	h.link.Report(fleet.Report{Session: h.session(), Seq: 50, Tasks: []fleet.TaskReport{{Task: ids[0], Status: fleet.TaskStopped, Health: fleet.HealthUnknown, StopCode: fleet.StopUserInitiated}}})
+	h.link.Report(fleet.Report{Session: h.session(), Seq: 50,
+		Tasks: []fleet.TaskReport{{Task: ids[0], Status: fleet.TaskStopped, Health: fleet.HealthUnknown,
+			StopCode: fleet.StopUserInitiated}}})
 	h.is("told that its report is committed", func() (ok bool) {
 		h.note(func() { ok = slices.Contains(h.acks, 50) })
 		return ok
@@ -164,12 +167,14 @@ func TestACloneIsRefusedByEveryVoterWhileTheOriginalIsHeard(t *testing.T) {
 			err = a.port.call(t.Context(), asked.id(), PathSession, clone, nil)
 			return !errors.Is(err, ErrBusy)
 		})
-		if !errors.Is(err, ErrCloned) || !strings.Contains(err.Error(), a.addr().String()) || !strings.Contains(err.Error(), clone.Addr.String()) {
+		if !errors.Is(err, ErrCloned) || !strings.Contains(err.Error(), a.addr().String()) ||
+			!strings.Contains(err.Error(), clone.Addr.String()) {
 			t.Fatalf("%s answers the clone: %v", asked.name, err)
 		}
 	}
 	row := r.cluster.state().Host(a.id())
-	if row.Session.N != session || row.Addr != a.addr() || original.link.Status().Session != session || !original.link.Status().Up {
+	if row.Session.N != session || row.Addr != a.addr() || original.link.Status().Session != session ||
+		!original.link.Status().Up {
 		t.Errorf("host %+v, link %+v", row, original.link.Status())
 	}
 	if c := row.ClonedNow(r.cluster.state().Now()); c == nil || c.Addr != clone.Addr {

@@ -16,9 +16,9 @@ type ProposeAnswer struct {
 }
 
 // Propose commits items from any voter: here when this one leads, else by the
-// leader, through another voter where there is no link to it. It waits for a leader for proposeWait at most. Errors: ErrNotHere
-// on workers, ErrNoLeader when there was none in time, ErrUnknown when the items
-// may have been committed (or may still be), ErrBusy, ErrStalled.
+// leader, through another voter where there is no link to it. It waits for a leader for proposeWait
+// at most. Errors: ErrNotHere on workers, ErrNoLeader when there was none in time, ErrUnknown when
+// the items may have been committed (or may still be), ErrBusy, ErrStalled.
 func (p *Port) Propose(ctx context.Context, items []fleet.Item) ([]fleet.Result, uint64, error) {
 	waiting, cancel := context.WithTimeout(ctx, proposeWait)
 	defer cancel()
@@ -82,7 +82,8 @@ func (p *Port) proposeBy(ctx context.Context, log Log, items []fleet.Item, calls
 		return nil, 0, err
 	}
 	if len(out.Results) != len(items) {
-		return nil, 0, fmt.Errorf("%w: %d results for %d commands: %w", ErrUnknown, len(out.Results), len(items), ErrMalformed)
+		return nil, 0, fmt.Errorf("%w: %d results for %d commands: %w", ErrUnknown, len(out.Results), len(items),
+			ErrMalformed)
 	}
 	return decodeResults(out.Results), out.Index, nil
 }
@@ -106,7 +107,9 @@ func (p *Port) proposeThrough(ctx context.Context, voter fleet.HostID, in relaye
 // untilDeposed ends a call to a leader that stands still once another leads: it
 // will not answer before the caller has given up. answered ends the watch, so that
 // what has begun to come is taken to its end.
-func untilDeposed(ctx context.Context, log Log, leader fleet.HostID) (_ context.Context, answered func(), _ context.CancelFunc) {
+func untilDeposed(
+	ctx context.Context, log Log, leader fleet.HostID,
+) (_ context.Context, answered func(), _ context.CancelFunc) {
 	ctx, cancel := context.WithCancel(ctx)
 	watching, stop := context.WithCancel(ctx)
 	go func() {

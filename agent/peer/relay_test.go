@@ -20,11 +20,13 @@ func (r *rig) cutOff(a, b *rigAgent) { r.memnet.cut(a.addr().Addr(), b.addr().Ad
 // has it propose.
 func (a *rigAgent) proposes(away int) {
 	a.r.t.Helper()
-	eventually(a.r.t, a.name+" knows a way to the leader", func() string { return fmt.Sprint(a.port.relay.way(a.clock.Mono())) }, func() bool {
-		_, got, ok := a.port.relay.way(a.clock.Mono())
-		return ok && got == away
-	})
-	results, index, err := a.port.Propose(a.r.ctx, []fleet.Item{setting(5), {Command: fleet.PutSetting{Name: "nonsense", Value: 1}}})
+	eventually(a.r.t, a.name+" knows a way to the leader",
+		func() string { return fmt.Sprint(a.port.relay.way(a.clock.Mono())) }, func() bool {
+			_, got, ok := a.port.relay.way(a.clock.Mono())
+			return ok && got == away
+		})
+	results, index, err := a.port.Propose(a.r.ctx,
+		[]fleet.Item{setting(5), {Command: fleet.PutSetting{Name: "nonsense", Value: 1}}})
 	if err != nil || len(results) != 2 || results[0].Err != nil || index != a.r.cluster.state().Index() {
 		a.r.t.Fatalf("%s: %+v at %d: %v", a.name, results, index, err)
 	}
@@ -86,7 +88,8 @@ func TestAProposalPassesTwoVotersOnItsWay(t *testing.T) {
 func TestARelayedProposalEnds(t *testing.T) {
 	r, agents := three(t)
 	send := func(left int) error {
-		return agents[0].port.call(t.Context(), agents[1].id(), PathRelay, relayed{Left: left, Entry: mustEntry(t, setting(5))}, nil)
+		return agents[0].port.call(t.Context(), agents[1].id(), PathRelay,
+			relayed{Left: left, Entry: mustEntry(t, setting(5))}, nil)
 	}
 	wantErr(t, send(maxAway+1), ErrMalformed)
 	wantErr(t, send(-1), ErrMalformed)

@@ -23,10 +23,11 @@ func measured(t *testing.T, off time.Duration) (*rig, []*rigAgent, []*rigHost) {
 		r.ready(hosts[len(hosts)-1])
 	}
 	standing := func() trust.ClockStanding { return agents[2].port.detector.clockStanding() }
-	eventually(t, "the third knows how far its clock is off", func() string { return fmt.Sprint(standing()) }, func() bool {
-		got := standing()
-		return got.Known && (got.Off-off).Abs() < time.Second
-	})
+	eventually(t, "the third knows how far its clock is off", func() string { return fmt.Sprint(standing()) },
+		func() bool {
+			got := standing()
+			return got.Known && (got.Off-off).Abs() < time.Second
+		})
 	return r, agents, hosts
 }
 
@@ -34,7 +35,8 @@ func TestAVoterOffTheMedianSignsNothing(t *testing.T) {
 	const off = 2 * time.Hour
 	r, agents, hosts := measured(t, off)
 	worker := r.join("h4", agents[0])
-	wantErr(t, worker.port.call(t.Context(), agents[2].id(), PathRenew, RenewRequest{ClockMs: r.clock.Now().UnixMilli()}, nil), trust.ErrClock)
+	wantErr(t, worker.port.call(t.Context(), agents[2].id(), PathRenew, RenewRequest{ClockMs: r.clock.Now().UnixMilli()},
+		nil), trust.ErrClock)
 	wantErr(t, r.askToJoin(agents[2], r.token(1)), trust.ErrClock)
 
 	right := func(what string, end time.Time) {

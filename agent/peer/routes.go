@@ -188,8 +188,10 @@ func writeProblem(w http.ResponseWriter, err error) {
 // refuse answers with the reason, and logs what somebody may have to look into.
 func (p *Port) refuse(w http.ResponseWriter, r *http.Request, peer trust.Peer, err error) {
 	writeProblem(w, err)
-	if _, status := trust.ProblemOf(err, protocol.Codes); status == http.StatusServiceUnavailable || status == http.StatusMisdirectedRequest {
+	if _, status := trust.ProblemOf(err, protocol.Codes); status == http.StatusServiceUnavailable ||
+		status == http.StatusMisdirectedRequest {
 		return
 	}
-	p.limitedLog.warn("peer call refused", "peer call refused", "host", peer.Host, "call", r.URL.Path, "from", r.RemoteAddr, "err", err)
+	p.limitedLog.warn("peer call refused", "peer call refused", "host", peer.Host, "call", r.URL.Path, "from",
+		r.RemoteAddr, "err", err)
 }

@@ -62,7 +62,8 @@ func (p *Port) send(s *hostStream, log Log, sender *stream.Sender) error {
 	if err := p.mayStream(s, log); err != nil {
 		return err
 	}
-	frame, err := sender.Next(s.clock.Mono(), stream.View{State: log.State(), LeaderAge: p.detector.age(), Streams: p.hub.len()})
+	frame, err := sender.Next(s.clock.Mono(), stream.View{State: log.State(), LeaderAge: p.detector.age(),
+		Streams: p.hub.len()})
 	if err != nil || frame == nil {
 		return err
 	}

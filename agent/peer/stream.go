@@ -32,7 +32,8 @@ type hostStream struct {
 }
 
 func newStream(host fleet.HostID, session uint64, peer trust.Peer, conn net.Conn, c clock.Clock) *hostStream {
-	return &hostStream{host: host, session: session, peer: peer, conn: conn, clock: c, woken: make(chan struct{}, 1), done: make(chan struct{})}
+	return &hostStream{host: host, session: session, peer: peer, conn: conn, clock: c, woken: make(chan struct{}, 1),
+		done: make(chan struct{})}
 }
 
 // nudge has the writer look at State.

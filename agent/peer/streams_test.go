@@ -32,9 +32,12 @@ func (p *pipes) open(t *testing.T, r *rig, n int) (hosts []fleet.HostID) {
 	for i := range n {
 		host := fleet.HostID(fmt.Sprintf("h-%016x", i+1))
 		key := fmt.Sprintf("key%d", i)
-		r.must(fleet.AdmitHost{Token: token.ID, SecretHash: token.Hash(), Host: fleet.Admission{ID: host, Name: fmt.Sprintf("n%d", i), Zone: "a", Addr: r.agents[0].addr(), PublicKey: key}})
-		r.must(fleet.OpenSession{Host: host, Boot: "b", Nonce: 1, Addr: r.agents[0].addr(), Zone: "a", Capacity: fleet.Resources{CPU: 4096, Memory: 8192}})
-		r.must(fleet.Report{Host: host, Session: 1, Seq: 1, SelfCheck: []fleet.Check{{Name: "disk", OK: true, Required: true}}})
+		r.must(fleet.AdmitHost{Token: token.ID, SecretHash: token.Hash(),
+			Host: fleet.Admission{ID: host, Name: fmt.Sprintf("n%d", i), Zone: "a", Addr: r.agents[0].addr(), PublicKey: key}})
+		r.must(fleet.OpenSession{Host: host, Boot: "b", Nonce: 1, Addr: r.agents[0].addr(), Zone: "a",
+			Capacity: fleet.Resources{CPU: 4096, Memory: 8192}})
+		r.must(fleet.Report{Host: host, Session: 1, Seq: 1,
+			SelfCheck: []fleet.Check{{Name: "disk", OK: true, Required: true}}})
 		hosts = append(hosts, host)
 		here, there := net.Pipe()
 		peer := trust.Peer{Host: host, Key: key, NotAfter: r.clock.Now().Add(time.Hour)}
@@ -47,7 +50,8 @@ func (p *pipes) open(t *testing.T, r *rig, n int) (hosts []fleet.HostID) {
 		r.agents[0].kill()
 		all.Wait()
 	})
-	eventually(t, "every stream has its first frame", func() string { return fmt.Sprint(len(p.counts())) }, func() bool { return len(p.counts()) == n })
+	eventually(t, "every stream has its first frame", func() string { return fmt.Sprint(len(p.counts())) },
+		func() bool { return len(p.counts()) == n })
 	return hosts
 }
 
@@ -93,12 +97,15 @@ func TestOfTwoHundredStreamsOnlyTheTouchedAreWoken(t *testing.T) {
 	r := newRig(t)
 	p := &pipes{}
 	hosts := p.open(t, r, 200)
-	def := r.must(fleet.RegisterTaskDef{Family: "app", Def: fleet.TaskDef{NetworkMode: fleet.NetworkBridge, Containers: []fleet.Container{{Name: "app", Image: "app:1", CPU: 1, MemoryReservation: 4, StopTimeoutS: 30}}}})[0]
+	def := r.must(fleet.RegisterTaskDef{Family: "app",
+		Def: fleet.TaskDef{NetworkMode: fleet.NetworkBridge,
+			Containers: []fleet.Container{{Name: "app", Image: "app:1", CPU: 1, MemoryReservation: 4, StopTimeoutS: 30}}}})[0]
 	before, woken := p.counts(), r.agents[0].port.hub.wakes.Load()
 	ids := []fleet.TaskID{fleet.TaskID(fmt.Sprintf("%032x", taskNumber.Add(1)))}
 	r.must(fleet.RunTasks{TaskDef: fleet.TaskDefID(def), Tasks: ids})
 	r.must(fleet.AssignTasks{Host: hosts[17], Tasks: ids})
-	eventually(t, "the touched host has its task", func() string { return fmt.Sprint(p.counts()[hosts[17]]) }, func() bool { return p.counts()[hosts[17]] == before[hosts[17]]+1 })
+	eventually(t, "the touched host has its task", func() string { return fmt.Sprint(p.counts()[hosts[17]]) },
+		func() bool { return p.counts()[hosts[17]] == before[hosts[17]]+1 })
 	if got := r.agents[0].port.hub.wakes.Load() - woken; got > 2 {
 		t.Errorf("%d streams were woken", got)
 	}
@@ -119,7 +126,9 @@ func TestManyChangesOfOneHostComeInFewFrames(t *testing.T) {
 	r := newRig(t)
 	p := &pipes{}
 	hosts := p.open(t, r, 1)
-	def := r.must(fleet.RegisterTaskDef{Family: "app", Def: fleet.TaskDef{NetworkMode: fleet.NetworkBridge, Containers: []fleet.Container{{Name: "app", Image: "app:1", CPU: 1, MemoryReservation: 4, StopTimeoutS: 30}}}})[0]
+	def := r.must(fleet.RegisterTaskDef{Family: "app",
+		Def: fleet.TaskDef{NetworkMode: fleet.NetworkBridge,
+			Containers: []fleet.Container{{Name: "app", Image: "app:1", CPU: 1, MemoryReservation: 4, StopTimeoutS: 30}}}})[0]
 	before := p.counts()[hosts[0]]
 	start := time.Now()
 	for range 100 {

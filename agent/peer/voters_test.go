@@ -26,7 +26,8 @@ func setting(n int64) fleet.Item {
 func TestAProposalReachesTheLeaderFromAnyVoter(t *testing.T) {
 	r, agents := three(t)
 	for _, a := range agents {
-		results, index, err := a.port.Propose(t.Context(), []fleet.Item{setting(5), {Command: fleet.PutSetting{Name: "nonsense", Value: 1}}})
+		results, index, err := a.port.Propose(t.Context(),
+			[]fleet.Item{setting(5), {Command: fleet.PutSetting{Name: "nonsense", Value: 1}}})
 		if err != nil || len(results) != 2 || results[0].Err != nil || index != r.cluster.state().Index() {
 			t.Fatalf("%s: %+v at %d: %v", a.name, results, index, err)
 		}
@@ -235,7 +236,8 @@ func TestOnlyTheReportThatCannotBeCommittedIsRefused(t *testing.T) {
 }
 
 func TestABatchIsNotPartedForWhatSaysNothingOfIt(t *testing.T) {
-	for _, err := range []error{ErrNotLeader, ErrNoLeader, ErrUnknown, ErrStalled, ErrBusy, ErrBehind, ErrNotHere, &dialError{errors.New("no route")}} {
+	for _, err := range []error{ErrNotLeader, ErrNoLeader, ErrUnknown, ErrStalled, ErrBusy, ErrBehind, ErrNotHere,
+		&dialError{errors.New("no route")}} {
 		calls := 0
 		b := newBatcher(func(context.Context, []fleet.Item) ([]fleet.Result, uint64, error) {
 			calls++
@@ -268,7 +270,8 @@ func TestAReportFindsAnotherVoter(t *testing.T) {
 			a.kill()
 		}
 	}
-	h.link.Report(fleet.Report{Session: h.session(), Seq: 9, Tasks: []fleet.TaskReport{{Task: ids[0], Status: fleet.TaskRunning, Health: fleet.HealthUnknown}}})
+	h.link.Report(fleet.Report{Session: h.session(), Seq: 9,
+		Tasks: []fleet.TaskReport{{Task: ids[0], Status: fleet.TaskRunning, Health: fleet.HealthUnknown}}})
 	h.is("told that its report is committed", func() (ok bool) {
 		h.note(func() { ok = slices.Contains(h.acks, 9) })
 		return ok
@@ -353,10 +356,13 @@ func TestAHandOverIsRefused(t *testing.T) {
 		body any
 		want error
 	}{
-		"of another host's raft id":   {PathPrepare, handover{RaftID: fleet.MakeRaftID("h-other", 1), FleetKey: key, Sealed: sealed}, ErrForbidden},
-		"with another fleet's key":    {PathPrepare, handover{RaftID: fleet.MakeRaftID(a.id(), 1), FleetKey: wrong, Sealed: sealed}, trust.ErrSealed},
-		"with a key and its own seal": {PathPrepare, handover{RaftID: fleet.MakeRaftID(a.id(), 1), FleetKey: wrong, Sealed: foreign.cluster.state().Fleet().SealedKeys}, trust.ErrSealed},
-		"retiring another host's id":  {PathRetire, retirement{RaftID: fleet.MakeRaftID("h-other", 1)}, ErrForbidden},
+		"of another host's raft id": {PathPrepare, handover{RaftID: fleet.MakeRaftID("h-other", 1), FleetKey: key,
+			Sealed: sealed}, ErrForbidden},
+		"with another fleet's key": {PathPrepare, handover{RaftID: fleet.MakeRaftID(a.id(), 1), FleetKey: wrong,
+			Sealed: sealed}, trust.ErrSealed},
+		"with a key and its own seal": {PathPrepare, handover{RaftID: fleet.MakeRaftID(a.id(), 1), FleetKey: wrong,
+			Sealed: foreign.cluster.state().Fleet().SealedKeys}, trust.ErrSealed},
+		"retiring another host's id": {PathRetire, retirement{RaftID: fleet.MakeRaftID("h-other", 1)}, ErrForbidden},
 	}
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {
@@ -477,9 +483,10 @@ func (a *rigAgent) liveness(host fleet.HostID) plan.HostLiveness {
 func (a *rigAgent) sees(t *testing.T, host fleet.HostID, want plan.Liveness) time.Duration {
 	t.Helper()
 	start := time.Now()
-	eventually(t, fmt.Sprintf("%s sees %s as %d", a.name, host, want), func() string { return fmt.Sprintf("%+v", a.liveness(host)) }, func() bool {
-		return a.liveness(host).Liveness == want
-	})
+	eventually(t, fmt.Sprintf("%s sees %s as %d", a.name, host, want),
+		func() string { return fmt.Sprintf("%+v", a.liveness(host)) }, func() bool {
+			return a.liveness(host).Liveness == want
+		})
 	return time.Since(start)
 }
 
@@ -546,14 +553,17 @@ func TestAVoterThatHoldsLessThanItsLeaderToldIsNotFresh(t *testing.T) {
 	eventually(t, "h2 is fresh", func() string { return age().String() }, fresh)
 	agents[1].log.Load().held.Store(r.cluster.state()) // nothing is applied from here on
 	r.must(setting(5).Command)
-	eventually(t, "its age grows though the leader answers", func() string { return age().String() }, func() bool { return age() > 4*protocol.AgesEvery })
+	eventually(t, "its age grows though the leader answers", func() string { return age().String() },
+		func() bool { return age() > 4*protocol.AgesEvery })
 	agents[1].log.Load().held.Store(nil)
 	eventually(t, "h2 is fresh again", func() string { return age().String() }, fresh)
 }
 
 func TestAVoterThatLedIsAsOldAsItsLeadership(t *testing.T) {
 	r, agents := three(t)
-	eventually(t, "h1 has led for a while", func() string { return "" }, func() bool { return agents[0].port.detector.fresh.Age(0, 0) >= 0 })
+	eventually(t, "h1 has led for a while", func() string { return "" }, func() bool {
+		return agents[0].port.detector.fresh.Age(0, 0) >= 0
+	})
 	r.cluster.lead("")
 	if age := agents[0].port.LeaderAge(); age < 0 || age > waitTime {
 		t.Errorf("it led a moment ago, and is %s old", age)

@@ -29,7 +29,8 @@ func (p *Plan) SetCondition(in Input, by string, w fleet.PutCondition) {
 // subject back then.
 func (p *Plan) SetConditionCounts(in Input, by string, w fleet.PutCondition) {
 	w.Message = clean(w.Message)
-	if row := in.State.Condition(w.Subject, by); row != nil && row.Code == w.Code && (row.Until > in.Now || sameCounts(row, w)) {
+	if row := in.State.Condition(w.Subject, by); row != nil && row.Code == w.Code &&
+		(row.Until > in.Now || sameCounts(row, w)) {
 		return
 	}
 	w.Until = in.Now.Add(ConditionRefresh)

@@ -103,7 +103,7 @@ func (p *Plan) WakeAt(at fleet.Time, subject fleet.Subject) {
 // Liveness is what observers agree on about a host.
 type Liveness uint8
 
-// The sights. LivenessUnknown is never a reason to act (a new leader starts there).
+// The values of Liveness. LivenessUnknown is never a reason to act (a new leader starts there).
 const (
 	LivenessUnknown Liveness = iota
 	LivenessAlive            // a byte on its stream, or a witness was answered
@@ -171,7 +171,7 @@ type HostLiveness struct {
 	// stream of it flows (it may be alive by the word of a witness), or not known
 	// yet. A machine that runs again is alive before State knows of its session.
 	Session  uint64
-	For      time.Duration // how long the sight has held
+	For      time.Duration // how long the liveness has held
 	Age      time.Duration // since the last byte from the host; negative: never heard by this fleet view
 	Pressure float64       // 0..1, highest of cpu, memory and io stall shares; 0 where the kernel has none
 	Starved  bool          // it said it is late: no witness, no voter, slower timers

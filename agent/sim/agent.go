@@ -119,7 +119,8 @@ func (a *agent) dropNode() {
 func (a *agent) checkSelf() {
 	ok := a.runtime == runtimeUp && a.disk == diskWell
 	capacity := a.capacity
-	a.step(converge.HostChecked{Checks: []fleet.Check{{Name: "containerd and disk", OK: ok, Required: true}}, Capacity: &capacity})
+	a.step(converge.HostChecked{Checks: []fleet.Check{{Name: "containerd and disk", OK: ok, Required: true}},
+		Capacity: &capacity})
 	if !ok {
 		a.life.After(5*time.Second, a.checkSelf)
 	}
@@ -183,7 +184,7 @@ func (a *agent) carry(e converge.Effect) {
 func (a *agent) hear(task fleet.TaskID, n converge.Note) {
 	switch n.Code {
 	case converge.NoteTaskRerun:
-		a.w.sometimes("a task is run again after a black start")
+		a.w.sometimes("a task is run again after a cold start")
 	case converge.NoteTaskStuck:
 		a.w.sometimes("a task cannot be killed")
 	case converge.NoteMassStop:
@@ -197,7 +198,7 @@ func (a *agent) hear(task fleet.TaskID, n converge.Note) {
 	a.w.note("%s: %s %s %s", a.name, n.Code, short(task), n.Reason)
 }
 
-// arm has the loop woken. A host on which all is well sleeps through its chores
+// arm has the loop woken. A host on which all is well sleeps through its maintenance
 // in a large world.
 func (a *agent) arm(t converge.ArmTimer) {
 	at := t.At

@@ -39,7 +39,8 @@ func init() {
 			do: func(w *World, d words) error { return w.rebuild(d, buildNext) }},
 		"rollback": {use: "HOST...: its agent restarts with the present build", least: 1, most: -1,
 			do: func(w *World, d words) error { return w.rebuild(d, buildNow) }},
-		"finalize": {use: ": the fleet's format is raised to what all agents read", options: []string{"via"}, do: (*World).finalize},
+		"finalize": {use: ": the fleet's format is raised to what all agents read", options: []string{"via"},
+			do: (*World).finalize},
 	})
 }
 
@@ -136,7 +137,8 @@ func read[T any](w *World, v T, wrote, reads int) T {
 		err = w.decode(data, &out, wrote > reads)
 	}
 	if err != nil {
-		w.watch.fail("codec", fmt.Sprintf("a build that reads format %d cannot read %s of one that reads %d: %v", reads, reflect.TypeFor[T](), wrote, err))
+		w.watch.fail("codec", fmt.Sprintf("a build that reads format %d cannot read %s of one that reads %d: %v", reads,
+			reflect.TypeFor[T](), wrote, err))
 		return v
 	}
 	return out

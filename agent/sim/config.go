@@ -10,7 +10,7 @@ import (
 )
 
 // Config is what a world is made of. Worlds of equal configurations that are
-// given the same deeds are equal.
+// given the same operations are equal.
 type Config struct {
 	Seed  uint64
 	Hosts []Machine
@@ -18,7 +18,7 @@ type Config struct {
 	Network virtual.NetworkConditions
 	// Tuning are sizes and times that production fixes and a run may turn.
 	Tuning Tuning
-	// Large has voters share one State and hosts that are well do no chores: both
+	// Large has voters share one State and hosts that are well do no maintenance: both
 	// change only what a run costs.
 	Large bool
 	// Mixed takes some of this build's commands for what a newer build has brought.

@@ -6,7 +6,7 @@
 // containers and a registry (twins), a network, the replicated log and the
 // membership (simlog, simdetector), operators, and a checker that watches all of it
 // (invariant). What happens to a world is a list of [Operation]s, which people can
-// write and a seed can draw; the same seed, deeds and code give the same trace,
+// write and a seed can draw; the same seed, operations and code give the same trace,
 // byte for byte.
 //
 // The package owns the executors that carry effects out in virtual time and the

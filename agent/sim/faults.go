@@ -13,7 +13,7 @@ import (
 	"skein/runtime/port"
 )
 
-// hostVerb is a deed that is done to each of some hosts.
+// hostVerb is an operation that is done to each of some hosts.
 func hostVerb(do func(*World, *host)) verb {
 	return verb{use: "HOST...", least: 1, most: -1, do: func(w *World, words words) error {
 		return w.each(words.objects, func(h *host) {
@@ -54,19 +54,25 @@ func init() {
 		"feed":            hostVerb(func(w *World, h *host) { w.starve(h, false) }),
 		"slow":            {use: "HOST TIMES", least: 2, most: 2, do: (*World).slow},
 		"clock":           {use: "HOST DURATION: its wall clock is off by so much", least: 2, most: 2, do: (*World).setClock},
-		"cut":             {use: "HOST[,HOST] HOST[,HOST]: both ways", least: 2, most: 2, do: func(w *World, d words) error { return w.cut(d.objects, true) }},
-		"cut-oneway":      {use: "FROM[,FROM] TO[,TO]", least: 2, most: 2, do: func(w *World, d words) error { return w.cut(d.objects, false) }},
-		"isolate":         {use: "HOST[,HOST]: from all others", least: 1, most: 1, do: (*World).isolate},
-		"heal":            {use: "[the words of a cut]: it, or all cuts", most: 3, do: (*World).heal},
-		"weather":         {use: "", options: []string{"delay", "jitter", "loss", "dup", "tail"}, do: (*World).setNetworkConditions},
-		"registry-down":   {do: func(w *World, _ words) error { w.registryDown = true; return nil }},
-		"registry-up":     {do: func(w *World, _ words) error { w.registryDown = false; return nil }},
-		"exit":            {use: "[CODE]: a running container, by chance", most: 1, options: []string{"service"}, do: (*World).exitOne},
-		"sicken":          {use: ": a running task, by chance, fails its checks for a while", options: []string{"service", "for"}, do: (*World).breakDefinition},
-		"sick-definition": {use: "FAMILY:N: every task of it fails its checks", least: 1, most: 1, do: func(w *World, d words) error {
-			w.brokenDefs[fleet.TaskDefID(d.objects[0])] = true
-			return nil
-		}},
+		"cut": {use: "HOST[,HOST] HOST[,HOST]: both ways", least: 2, most: 2,
+			do: func(w *World, d words) error { return w.cut(d.objects, true) }},
+		"cut-oneway": {use: "FROM[,FROM] TO[,TO]", least: 2, most: 2,
+			do: func(w *World, d words) error { return w.cut(d.objects, false) }},
+		"isolate": {use: "HOST[,HOST]: from all others", least: 1, most: 1, do: (*World).isolate},
+		"heal":    {use: "[the words of a cut]: it, or all cuts", most: 3, do: (*World).heal},
+		"network-conditions": {use: "", options: []string{"delay", "jitter", "loss", "dup", "tail"},
+			do: (*World).setNetworkConditions},
+		"registry-down": {do: func(w *World, _ words) error { w.registryDown = true; return nil }},
+		"registry-up":   {do: func(w *World, _ words) error { w.registryDown = false; return nil }},
+		"exit": {use: "[CODE]: a running container, by chance", most: 1, options: []string{"service"},
+			do: (*World).exitOne},
+		"fail-checks": {use: ": a running task, by chance, fails its checks for a while", options: []string{"service", "for"},
+			do: (*World).breakDefinition},
+		"sick-definition": {use: "FAMILY:N: every task of it fails its checks", least: 1, most: 1,
+			do: func(w *World, d words) error {
+				w.brokenDefs[fleet.TaskDefID(d.objects[0])] = true
+				return nil
+			}},
 	})
 }
 
@@ -233,20 +239,22 @@ func (w *World) disturbAll(ids []fleet.HostID) {
 
 func (w *World) setNetworkConditions(d words) error {
 	networkConditions := virtual.NetworkConditions{Delay: 500 * time.Microsecond, Jitter: 500 * time.Microsecond}
-	for key, into := range map[string]*time.Duration{"delay": &networkConditions.Delay, "jitter": &networkConditions.Jitter} {
+	for key, into := range map[string]*time.Duration{"delay": &networkConditions.Delay,
+		"jitter": &networkConditions.Jitter} {
 		if text, ok := d.options[key]; ok {
 			v, err := time.ParseDuration(text)
 			if err != nil || v < 0 || v > time.Minute {
-				return fmt.Errorf("weather: %s=%s is not a duration up to 1m", key, text)
+				return fmt.Errorf("network-conditions: %s=%s is not a duration up to 1m", key, text)
 			}
 			*into = v
 		}
 	}
-	for key, into := range map[string]*float64{"loss": &networkConditions.Loss, "dup": &networkConditions.Duplicate, "tail": &networkConditions.SlowTail} {
+	for key, into := range map[string]*float64{"loss": &networkConditions.Loss, "dup": &networkConditions.Duplicate,
+		"tail": &networkConditions.SlowTail} {
 		if text, ok := d.options[key]; ok {
 			v, err := strconv.ParseFloat(text, 64)
 			if err != nil || v < 0 || v > 1 {
-				return fmt.Errorf("weather: %s=%s is not a share from 0 to 1", key, text)
+				return fmt.Errorf("network-conditions: %s=%s is not a share from 0 to 1", key, text)
 			}
 			*into = v
 		}
@@ -272,7 +280,8 @@ func (w *World) victim(service string) (*host, port.ContainerStatus, bool) {
 		from := w.chance.IntN(len(all))
 		for j := range all {
 			c := all[(from+j)%len(all)]
-			if task := w.truth.Task(c.Task); c.State == port.ContainerRunning && (service == "" || task != nil && task.Service == service) {
+			if task := w.truth.Task(c.Task); c.State == port.ContainerRunning &&
+				(service == "" || task != nil && task.Service == service) {
 				return h, c, true
 			}
 		}
@@ -303,13 +312,13 @@ func (w *World) breakDefinition(d words) error {
 	if text, ok := d.options["for"]; ok {
 		v, err := time.ParseDuration(text)
 		if err != nil {
-			return fmt.Errorf("sicken: %w", err)
+			return fmt.Errorf("fail-checks: %w", err)
 		}
 		lasts = v
 	}
 	h, c, ok := w.victim(d.options["service"])
 	if !ok {
-		return fmt.Errorf("sicken: no container runs")
+		return fmt.Errorf("fail-checks: no container runs")
 	}
 	w.note("task %s on %s is sick for %s", short(c.Task), h.name, lasts)
 	h.faulty[c.Task] = true
@@ -321,7 +330,7 @@ func (w *World) breakDefinition(d words) error {
 	return nil
 }
 
-// wakeUp has a loop that sleeps through its chores do them.
+// wakeUp has a loop that sleeps through its maintenance do it.
 func (h *host) wakeUp() {
 	if a := h.agent; a != nil {
 		a.life.After(h.w.chance.Between(0, time.Second), a.tick)

@@ -209,7 +209,9 @@ func (h *host) changed() {
 	if len(ids) > 0 {
 		h.w.watch.look(h, ids)
 		if a := h.agent; a != nil {
-			a.life.After(h.w.chance.Between(time.Millisecond, 5*time.Millisecond), func() { a.step(converge.ContainerChanged{ID: ids[0]}) })
+			a.life.After(h.w.chance.Between(time.Millisecond, 5*time.Millisecond), func() {
+				a.step(converge.ContainerChanged{ID: ids[0]})
+			})
 		}
 	}
 	h.armEnds()

@@ -30,9 +30,10 @@ func init() {
 				}
 			})
 		}),
-		"cut-stream":  {use: "HOST...: the connection of its stream breaks", least: 1, most: -1, do: (*World).cutStream},
-		"revoke":      {use: "HOST", least: 1, most: 1, options: []string{"via"}, do: (*World).revoke},
-		"rejoin":      {use: "HOST: it joins again with its key", least: 1, most: 1, options: []string{"via"}, do: (*World).rejoin},
+		"cut-stream": {use: "HOST...: the connection of its stream breaks", least: 1, most: -1, do: (*World).cutStream},
+		"revoke":     {use: "HOST", least: 1, most: 1, options: []string{"via"}, do: (*World).revoke},
+		"rejoin": {use: "HOST: it joins again with its key", least: 1, most: 1, options: []string{"via"},
+			do: (*World).rejoin},
 		"rotate-keys": {use: ": the sealed keys are replaced", options: []string{"via"}, do: (*World).rotateKeys},
 	})
 }
@@ -99,13 +100,15 @@ func (w *World) rejoin(d words) error {
 	}
 	w.requests++
 	token, hash := fleet.TokenID(fmt.Sprintf("rejoin-%d", w.requests)), make([]byte, 32)
-	put := fleet.PutToken{ID: token, TokenKind: fleet.TokenJoin, Hash: hash, Uses: 1, NotAfter: w.wall().Add(24 * time.Hour)}
-	w.write(via, "token for "+d.objects[0], func(*fleet.State) fleet.Command { return put }, func(r fleet.Result, _ uint64, err error) {
-		if err == nil && r.Err == nil {
-			admit := fleet.AdmitHost{Token: token, SecretHash: hash, Host: w.hosts[id].admission()}
-			w.write(via, "join "+d.objects[0]+" again", func(*fleet.State) fleet.Command { return admit }, nil)
-		}
-	})
+	put := fleet.PutToken{ID: token, TokenKind: fleet.TokenJoin, Hash: hash, Uses: 1,
+		NotAfter: w.wall().Add(24 * time.Hour)}
+	w.write(via, "token for "+d.objects[0], func(*fleet.State) fleet.Command { return put },
+		func(r fleet.Result, _ uint64, err error) {
+			if err == nil && r.Err == nil {
+				admit := fleet.AdmitHost{Token: token, SecretHash: hash, Host: w.hosts[id].admission()}
+				w.write(via, "join "+d.objects[0]+" again", func(*fleet.State) fleet.Command { return admit }, nil)
+			}
+		})
 	return nil
 }
 
@@ -115,7 +118,8 @@ func (w *World) rotateKeys(d words) error {
 			return nil // this voter has just begun to learn
 		}
 		was := s.Fleet().SealedKeys
-		return fleet.PutSealedKeys{Keys: fleet.SealedKeys{Version: was.Version + 1, CA: was.CA, Gossip: make([]byte, 8+was.Version)}}
+		return fleet.PutSealedKeys{Keys: fleet.SealedKeys{Version: was.Version + 1, CA: was.CA,
+			Gossip: make([]byte, 8+was.Version)}}
 	})
 }
 

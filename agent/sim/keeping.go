@@ -67,7 +67,8 @@ func (k *keeping) input() keeper.Input {
 		return keeper.Input{}
 	}
 	in := keeper.Input{
-		State: node.State(), Self: node.ID(), Commit: node.CommitIndex(), Installs: map[fleet.RaftID]int{}, Leaving: k.a.disk != diskWell,
+		State: node.State(), Self: node.ID(), Commit: node.CommitIndex(), Installs: map[fleet.RaftID]int{},
+		Leaving: k.a.disk != diskWell,
 		Starved: func(id fleet.HostID) bool { return w.hosts[id].starved },
 	}
 	for v := range in.State.Voters() {

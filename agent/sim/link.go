@@ -125,7 +125,9 @@ func (l *hostLink) keep(r trust.Roster) {
 
 // ask calls a voter. failed is told when no connection comes up, or no answer
 // within the time that is left for it.
-func (l *hostLink) ask(voter fleet.HostID, within time.Duration, f func(v *agent, reply func(func())), failed func(error)) {
+func (l *hostLink) ask(
+	voter fleet.HostID, within time.Duration, f func(v *agent, reply func(func())), failed func(error),
+) {
 	w := l.a.w
 	dial := w.net.Dial(l.a.id, voter)
 	switch {
@@ -181,7 +183,9 @@ func (l *hostLink) dial(do link.Dial) {
 		if v.node != nil && do.At.Resume && v.node.State().Host(l.a.id).WantedModifyIndex > do.At.Index {
 			l.a.w.sometimes("wanted tasks change while a stream resumes")
 		}
-		v.serves.begin(l.a, do.Attempt, do.At, func(s *voterStream, err error) { reply(func() { l.dialled(do.Attempt, s, err) }) })
+		v.serves.begin(l.a, do.Attempt, do.At, func(s *voterStream, err error) {
+			reply(func() { l.dialled(do.Attempt, s, err) })
+		})
 	}, func(err error) { l.dialled(do.Attempt, nil, err) })
 }
 
@@ -226,8 +230,10 @@ func (l *hostLink) deliver(f stream.VoterFrame) error {
 func (l *hostLink) deliverAs(d stream.VoterFrame) error {
 	l.frames++
 	f := l.a.w.mutateFrame(l.a.host, converge.Frame{
-		Ref: l.frames, Fleet: d.Fleet, Epoch: d.Epoch, Index: d.Index, Session: d.Session, Complete: d.Kind == stream.KindSnapshot,
-		Tasks: d.Tasks, Removed: d.Removed, TaskDefs: d.TaskDefs, LeaderAge: time.Duration(d.LeaderAgeMs) * time.Millisecond,
+		Ref: l.frames, Fleet: d.Fleet, Epoch: d.Epoch, Index: d.Index, Session: d.Session,
+		Complete: d.Kind == stream.KindSnapshot,
+		Tasks:    d.Tasks, Removed: d.Removed, TaskDefs: d.TaskDefs,
+		LeaderAge: time.Duration(d.LeaderAgeMs) * time.Millisecond,
 	})
 	l.a.step(f)
 	err := l.a.answers[f.Ref]

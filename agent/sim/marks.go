@@ -57,7 +57,7 @@ var SometimesMarks = []string{
 	"a running task is found again",
 	"a silent host returns in its session",
 	"a stream breaks after a frame",
-	"a task is run again after a black start",
+	"a task is run again after a cold start",
 	"a voter is behind what a host has seen",
 	"a voter is removed",
 	"a voter's log is deleted",

@@ -48,7 +48,8 @@ func (m *Month) Report(out io.Writer) {
 
 // NewMonth makes the world of a workload, which ends early when done is closed; see Run.
 func NewMonth(seed uint64, load *workload.World, done <-chan struct{}) *Month {
-	cfg := Config{Seed: seed, Large: true, Done: done, Network: virtual.NetworkConditions{Delay: 300 * time.Microsecond, Jitter: 300 * time.Microsecond}}
+	cfg := Config{Seed: seed, Large: true, Done: done, Network: virtual.NetworkConditions{Delay: 300 * time.Microsecond,
+		Jitter: 300 * time.Microsecond}}
 	for _, m := range load.Machines {
 		cfg.Hosts = append(cfg.Hosts, Machine{Name: m.Name, Zone: m.Zone, Capacity: m.Capacity})
 	}
@@ -116,11 +117,12 @@ func (m *Month) create() {
 		k := &m.Load.Kinds[i]
 		c := k.Register()
 		m.push(c.Def)
-		m.World.write(m.anyHost(), "register "+c.Family, func(*fleet.State) fleet.Command { return c }, func(r fleet.Result, _ uint64, err error) {
-			if err == nil && r.Err == nil {
-				m.defs[c.Family] = fleet.TaskDefID(r.IDs[0])
-			}
-		})
+		m.World.write(m.anyHost(), "register "+c.Family, func(*fleet.State) fleet.Command { return c },
+			func(r fleet.Result, _ uint64, err error) {
+				if err == nil && r.Err == nil {
+					m.defs[c.Family] = fleet.TaskDefID(r.IDs[0])
+				}
+			})
 	}
 }
 
@@ -138,24 +140,25 @@ func (m *Month) deploy(i, version int, c fleet.RegisterTaskDef, fails bool, then
 	w, s, via := m.World, &m.Load.Services[i], m.anyHost()
 	m.push(c.Def)
 	pins := w.pins(&c.Def)
-	w.write(via, fmt.Sprintf("register %s version %d", s.Name, version), func(*fleet.State) fleet.Command { return c }, func(r fleet.Result, _ uint64, err error) {
-		if err != nil || r.Err != nil {
-			m.Skipped++
-			then()
-			return
-		}
-		id := fleet.TaskDefID(r.IDs[0])
-		if fails {
-			w.brokenDefs[id] = true
-			// Nobody leaves a deployment that never gets healthy for long.
-			w.time.After(20*time.Minute, func() { delete(w.brokenDefs, id) })
-		}
-		w.write(via, fmt.Sprintf("deploy %s of %s", s.Name, id), func(st *fleet.State) fleet.Command {
-			put := s.Put(id, st.Service(s.Name))
-			put.Images = slices.Clone(pins)
-			return put
-		}, func(fleet.Result, uint64, error) { then() })
-	})
+	w.write(via, fmt.Sprintf("register %s version %d", s.Name, version), func(*fleet.State) fleet.Command { return c },
+		func(r fleet.Result, _ uint64, err error) {
+			if err != nil || r.Err != nil {
+				m.Skipped++
+				then()
+				return
+			}
+			id := fleet.TaskDefID(r.IDs[0])
+			if fails {
+				w.brokenDefs[id] = true
+				// Nobody leaves a deployment that never gets healthy for long.
+				w.time.After(20*time.Minute, func() { delete(w.brokenDefs, id) })
+			}
+			w.write(via, fmt.Sprintf("deploy %s of %s", s.Name, id), func(st *fleet.State) fleet.Command {
+				put := s.Put(id, st.Service(s.Name))
+				put.Images = slices.Clone(pins)
+				return put
+			}, func(fleet.Result, uint64, error) { then() })
+		})
 }
 
 // next has the next event of the workload happen at its time.
@@ -282,7 +285,8 @@ func (m *Month) look() {
 	m.tasks["running"].Set(at, float64(running))
 	m.tasks["pending"].Set(at, float64(pending))
 	m.tasks["jobs"].Set(at, float64(len(m.lives)))
-	for i, used := range []float64{float64(reserved.CPU) / float64(max(room.CPU, 1)), float64(reserved.Memory) / float64(max(room.Memory, 1))} {
+	for i, used := range []float64{float64(reserved.CPU) / float64(max(room.CPU, 1)),
+		float64(reserved.Memory) / float64(max(room.Memory, 1))} {
 		m.utilisation[i].add(100 * used)
 		m.used[[]string{"cpu", "memory"}[i]].Set(at, 100*used)
 	}

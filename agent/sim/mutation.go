@@ -19,8 +19,9 @@ type Mutation string
 
 // The mutations, by the rule that each breaks.
 const (
-	MutationStopBeforeStart  Mutation = "stop-before-start"  // I2: old tasks stop before new ones run
-	MutationExtraStop        Mutation = "extra-stop"         // I1, I2: the service planner stops a healthy task for nothing
+	MutationStopBeforeStart Mutation = "stop-before-start" // I2: old tasks stop before new ones run
+	// I1, I2: the service planner stops a healthy task for nothing
+	MutationExtraStop        Mutation = "extra-stop"
 	MutationGoalsBeyondMax   Mutation = "goals-beyond-max"   // goals: the service planner allows one task too many
 	MutationUnreachableRuns  Mutation = "unreachable-runs"   // liveness: tasks of a silent host count as running
 	MutationSilentForever    Mutation = "silent-forever"     // liveness: a silent host is never declared so
@@ -145,7 +146,8 @@ func allowMore(p plan.Plan) plan.Plan {
 }
 
 func stopItem(id fleet.TaskID, why string) fleet.Item {
-	return fleet.Item{By: service.By, Command: fleet.StopTasks{Tasks: []fleet.TaskID{id}, Cause: fleet.CauseScaleIn, Reason: why}}
+	return fleet.Item{By: service.By, Command: fleet.StopTasks{Tasks: []fleet.TaskID{id}, Cause: fleet.CauseScaleIn,
+		Reason: why}}
 }
 
 // withoutSilence shows a planner a State in which no host is silent or lost.
@@ -153,7 +155,8 @@ func withoutSilence(in plan.Input) plan.Input {
 	s := in.State.Clone()
 	for h := range in.State.Hosts() {
 		if h.State == fleet.HostSilent {
-			s.Apply(s.Index(), fleet.Entry{At: in.Now, Items: []fleet.Item{{Command: fleet.ReturnHost{Host: h.ID, Session: h.Session.N}}}})
+			s.Apply(s.Index(),
+				fleet.Entry{At: in.Now, Items: []fleet.Item{{Command: fleet.ReturnHost{Host: h.ID, Session: h.Session.N}}}})
 		}
 	}
 	in.State = s
@@ -171,7 +174,8 @@ func withoutSilenceHost(p plan.Plan) plan.Plan {
 // chatter says something at every full pass.
 func chatter(in plan.Input, p plan.Plan) plan.Plan {
 	if in.Scope.Full {
-		p.Add(fleet.Item{By: hosts.By, Command: fleet.PutCondition{Subject: fleet.PlannerSubject("chatter"), Code: "chatter", Message: in.Now.String()}})
+		p.Add(fleet.Item{By: hosts.By, Command: fleet.PutCondition{Subject: fleet.PlannerSubject("chatter"), Code: "chatter",
+			Message: in.Now.String()}})
 	}
 	return p
 }
@@ -227,7 +231,8 @@ func (w *World) forgeStopped(id fleet.TaskID) {
 			return
 		}
 		w.watch.checker.ReportSent(t.Host, row.Session.N, row.ReportSeq+1)
-		forged := fleet.Report{Host: t.Host, Session: row.Session.N, Seq: row.ReportSeq + 1, Tasks: []fleet.TaskReport{{Task: id, Status: fleet.TaskStopped, Attempt: t.Attempt}}}
+		forged := fleet.Report{Host: t.Host, Session: row.Session.N, Seq: row.ReportSeq + 1,
+			Tasks: []fleet.TaskReport{{Task: id, Status: fleet.TaskStopped, Attempt: t.Attempt}}}
 		leaders[0].agent.node.Propose([]fleet.Item{{Command: forged}}, w.wall(), func([]fleet.Result, uint64, error) {})
 	})
 }

@@ -50,7 +50,8 @@ func stopUnhealthy(in plan.Input, p plan.Plan) plan.Plan {
 	services(in, func(v *fleet.Service) {
 		for t := range in.State.LiveTasksOfService(v.Name) {
 			if t.Desired == fleet.TaskRunning && t.Last == fleet.TaskRunning && t.Health == fleet.HealthUnhealthy {
-				p.Add(fleet.Item{By: service.By, Command: fleet.StopTasks{Tasks: []fleet.TaskID{t.ID}, Cause: fleet.CauseTaskFailed, Reason: "unhealthy"}})
+				p.Add(fleet.Item{By: service.By, Command: fleet.StopTasks{Tasks: []fleet.TaskID{t.ID}, Cause: fleet.CauseTaskFailed,
+					Reason: "unhealthy"}})
 			}
 		}
 	})
@@ -86,7 +87,8 @@ func (k *keeping) retireSilent() {
 	s := k.a.node.State()
 	for v := range s.Voters() {
 		if h := s.Host(v.Host); v.Phase == fleet.VoterVoting && h != nil && h.State == fleet.HostSilent {
-			k.a.node.Propose([]fleet.Item{{By: "keeper", Command: fleet.SetVoter{ID: v.ID, Phase: fleet.VoterRetiring}}}, k.a.fleetTime(),
+			k.a.node.Propose([]fleet.Item{{By: "keeper", Command: fleet.SetVoter{ID: v.ID, Phase: fleet.VoterRetiring}}},
+				k.a.fleetTime(),
 				func([]fleet.Result, uint64, error) {})
 			return
 		}

@@ -18,7 +18,7 @@ type Operation struct {
 
 func (d Operation) String() string { return d.At.String() + " " + d.Text }
 
-// ParseOperations reads deeds, one a line: a time and words. Empty lines and those
+// ParseOperations reads operations, one a line: a time and words. Empty lines and those
 // that begin with # say nothing.
 func ParseOperations(text string) ([]Operation, error) {
 	var operations []Operation
@@ -40,7 +40,7 @@ func ParseOperations(text string) ([]Operation, error) {
 	return operations, nil
 }
 
-// words are a deed taken apart: its verb, what it is done to, and key=value.
+// words are an operation taken apart: its verb, what it is done to, and key=value.
 type words struct {
 	verb    string
 	objects []string
@@ -50,12 +50,12 @@ type words struct {
 func parseWords(text string) (words, error) {
 	fields := strings.Fields(text)
 	if len(fields) == 0 {
-		return words{}, fmt.Errorf("a deed has no verb; there are: %s", strings.Join(Verbs(), ", "))
+		return words{}, fmt.Errorf("an operation has no verb; there are: %s", strings.Join(Verbs(), ", "))
 	}
 	w := words{verb: fields[0], options: map[string]string{}}
 	v, ok := verbs[w.verb]
 	if !ok {
-		return words{}, fmt.Errorf("%q is no deed; there are: %s", w.verb, strings.Join(Verbs(), ", "))
+		return words{}, fmt.Errorf("%q is no operation; there are: %s", w.verb, strings.Join(Verbs(), ", "))
 	}
 	for _, field := range fields[1:] {
 		if key, value, ok := strings.Cut(field, "="); ok {
@@ -88,7 +88,7 @@ func (w words) number(key string, otherwise int64) (int64, error) {
 	return n, nil
 }
 
-// verb is a kind of deed.
+// verb is a kind of operation.
 type verb struct {
 	use         string
 	least, most int // objects; most -1: any number
@@ -96,13 +96,13 @@ type verb struct {
 	do          func(*World, words) error
 }
 
-// verbs are all kinds of deeds. They are added by the files that do them.
+// verbs are all kinds of operations. They are added by the files that do them.
 var verbs = map[string]verb{}
 
-// Verbs lists the kinds of deeds by name.
+// Verbs lists the kinds of operations by name.
 func Verbs() []string { return slices.Sorted(maps.Keys(verbs)) }
 
-// Usage lists the kinds of deeds with what they take.
+// Usage lists the kinds of operations with what they take.
 func Usage() string {
 	var b strings.Builder
 	for _, name := range Verbs() {
@@ -132,7 +132,7 @@ func (w *World) Plan(operations []Operation) {
 	for _, d := range operations {
 		w.time.After(d.At, func() {
 			if err := w.Do(d.Text); err != nil {
-				w.note("deed %q: %v", d.Text, err)
+				w.note("operation %q: %v", d.Text, err)
 			}
 		})
 	}

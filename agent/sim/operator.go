@@ -29,7 +29,9 @@ const (
 )
 
 // write has an operator ask a host for a change of the fleet.
-func (w *World) write(via *host, what string, build func(*fleet.State) fleet.Command, done func(fleet.Result, uint64, error)) {
+func (w *World) write(
+	via *host, what string, build func(*fleet.State) fleet.Command, done func(fleet.Result, uint64, error),
+) {
 	w.requests++
 	token := fmt.Sprintf("request-%d", w.requests)
 	sum := sha256.Sum256([]byte(what))

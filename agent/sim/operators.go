@@ -13,22 +13,28 @@ import (
 )
 
 // serviceOptions are the options of a service and of its task definition.
-var serviceOptions = []string{"cpu", "mem", "port", "check", "command", "min", "max", "grace", "stop-after", "stop-timeout", "image", "containers", "via", "force"}
+var serviceOptions = []string{"cpu", "mem", "port", "check", "command", "min", "max", "grace", "stop-after",
+	"stop-timeout", "image", "containers", "via", "force"}
 
 func init() {
 	maps.Copy(verbs, map[string]verb{
-		"service":  {use: "NAME DESIRED", least: 2, most: 2, options: serviceOptions, do: (*World).createService},
-		"update":   {use: "NAME", least: 1, most: 1, options: serviceOptions, do: (*World).updateService},
-		"scale":    {use: "NAME DESIRED", least: 2, most: 2, options: []string{"via"}, do: (*World).scaleService},
-		"delete":   {use: "NAME", least: 1, most: 1, options: []string{"via"}, do: (*World).deleteService},
-		"run":      {use: "FAMILY [COUNT]", least: 1, most: 2, options: serviceOptions, do: (*World).runTasks},
-		"replace":  {use: "SERVICE [cause=C]: one of its tasks must move", least: 1, most: 1, options: []string{"via", "cause"}, do: (*World).replaceTask},
-		"stop":     {use: "SERVICE: one of its tasks, by chance", least: 1, most: 1, options: []string{"via"}, do: (*World).stopTask},
+		"service": {use: "NAME DESIRED", least: 2, most: 2, options: serviceOptions, do: (*World).createService},
+		"update":  {use: "NAME", least: 1, most: 1, options: serviceOptions, do: (*World).updateService},
+		"scale":   {use: "NAME DESIRED", least: 2, most: 2, options: []string{"via"}, do: (*World).scaleService},
+		"delete":  {use: "NAME", least: 1, most: 1, options: []string{"via"}, do: (*World).deleteService},
+		"run":     {use: "FAMILY [COUNT]", least: 1, most: 2, options: serviceOptions, do: (*World).runTasks},
+		"replace": {use: "SERVICE [cause=C]: one of its tasks must move", least: 1, most: 1,
+			options: []string{"via", "cause"}, do: (*World).replaceTask},
+		"stop": {use: "SERVICE: one of its tasks, by chance", least: 1, most: 1, options: []string{"via"},
+			do: (*World).stopTask},
 		"cordon":   {use: "HOST", least: 1, most: 1, options: []string{"via"}, do: (*World).cordon},
 		"uncordon": {use: "HOST", least: 1, most: 1, options: []string{"via"}, do: (*World).uncordon},
 		"forget":   {use: "HOST", least: 1, most: 1, options: []string{"via"}, do: (*World).forget},
 		"set":      {use: "SETTING VALUE", least: 2, most: 2, options: []string{"via"}, do: (*World).set},
-		"image":    {use: "NAME: the registry has it from now on", least: 1, most: 1, do: func(w *World, d words) error { w.pushImage(d.objects[0]); return nil }},
+		"image": {use: "NAME: the registry has it from now on", least: 1, most: 1, do: func(w *World, d words) error {
+			w.pushImage(d.objects[0])
+			return nil
+		}},
 		"no-image": {use: "NAME: the registry has it no more", least: 1, most: 1, do: func(w *World, d words) error {
 			delete(w.images, d.objects[0])
 			return nil
@@ -58,7 +64,8 @@ func (w *World) pushImage(name string) string {
 
 // definition is what words say of a task definition.
 func (w *World) definition(d words, before *fleet.TaskDef) (fleet.TaskDef, error) {
-	c := fleet.Container{Name: "app", Image: "app:1", CPU: 256, MemoryReservation: 256, StopTimeoutS: 30, Command: []string{"stay"}}
+	c := fleet.Container{Name: "app", Image: "app:1", CPU: 256, MemoryReservation: 256, StopTimeoutS: 30,
+		Command: []string{"stay"}}
 	def := fleet.TaskDef{NetworkMode: fleet.NetworkBridge}
 	if before != nil {
 		def, c = *before, before.Containers[0]
@@ -120,8 +127,9 @@ func (w *World) definition(d words, before *fleet.TaskDef) (fleet.TaskDef, error
 func withSidecars(c fleet.Container, n int) []fleet.Container {
 	all := []fleet.Container{c}
 	for i := 1; i < n; i++ {
-		all = append(all, fleet.Container{Name: fmt.Sprintf("side%d", i), Image: c.Image, CPU: 32, MemoryReservation: 32, StopTimeoutS: 5,
-			Command: []string{"stay"}, NotEssential: i%2 == 0})
+		all = append(all, fleet.Container{Name: fmt.Sprintf("side%d", i), Image: c.Image, CPU: 32, MemoryReservation: 32,
+			StopTimeoutS: 5,
+			Command:      []string{"stay"}, NotEssential: i%2 == 0})
 	}
 	return all
 }
@@ -141,7 +149,8 @@ func (w *World) pins(def *fleet.TaskDef) []fleet.ImagePin {
 // register has a definition registered and goes on with its id.
 func (w *World) register(via *host, family string, def fleet.TaskDef, then func(fleet.TaskDefID)) {
 	c := def.Containers[0]
-	w.write(via, fmt.Sprintf("register %s cpu %d memory %d %v of %s", family, c.CPU, c.MemoryReservation, c.Command, c.Image), func(*fleet.State) fleet.Command {
+	w.write(via, fmt.Sprintf("register %s cpu %d memory %d %v of %s", family, c.CPU, c.MemoryReservation, c.Command,
+		c.Image), func(*fleet.State) fleet.Command {
 		return fleet.RegisterTaskDef{Family: family, Def: cloneDef(def)}
 	}, func(r fleet.Result, _ uint64, err error) {
 		if err == nil && r.Err == nil {
@@ -176,7 +185,8 @@ func (w *World) createService(d words) error {
 	}
 	w.register(via, name, def, func(id fleet.TaskDefID) {
 		put.TaskDef, put.Images = id, w.pins(&def)
-		w.write(via, fmt.Sprintf("create service %s of %s, desired %d", name, id, desired), func(*fleet.State) fleet.Command { return put }, nil)
+		w.write(via, fmt.Sprintf("create service %s of %s, desired %d", name, id, desired),
+			func(*fleet.State) fleet.Command { return put }, nil)
 	})
 	return nil
 }
@@ -223,9 +233,10 @@ func (w *World) updateService(d words) error {
 			if v == nil {
 				return nil
 			}
-			c := fleet.PutService{Name: name, ExpectedModifyIndex: v.ModifyIndex, TaskDef: id, Images: pins, Desired: v.Desired, MinPercent: v.MinPercent,
+			c := fleet.PutService{Name: name, ExpectedModifyIndex: v.ModifyIndex, TaskDef: id, Images: pins, Desired: v.Desired,
+				MinPercent: v.MinPercent,
 				MaxPercent: v.MaxPercent, GraceS: v.GraceS, OnDisconnect: v.OnDisconnect, Force: force, Tags: v.Tags}
-			_ = d.bounds(&c) // checked when the deed was
+			_ = d.bounds(&c) // checked when the operation was
 			return c
 		}
 	}
@@ -272,7 +283,9 @@ func (w *World) scaleService(d words) error {
 }
 
 func (w *World) deleteService(d words) error {
-	return w.simple(d, "delete service "+d.objects[0], func(*fleet.State) fleet.Command { return fleet.DeleteService{Name: d.objects[0]} })
+	return w.simple(d, "delete service "+d.objects[0], func(*fleet.State) fleet.Command {
+		return fleet.DeleteService{Name: d.objects[0]}
+	})
 }
 
 func (w *World) runTasks(d words) error {
@@ -360,7 +373,9 @@ func (w *World) cordon(d words) error {
 	if err != nil {
 		return err
 	}
-	return w.simple(d, "cordon "+d.objects[0], func(*fleet.State) fleet.Command { return fleet.CordonHost{Host: id, Why: "by a deed"} })
+	return w.simple(d, "cordon "+d.objects[0], func(*fleet.State) fleet.Command {
+		return fleet.CordonHost{Host: id, Why: "by an operation"}
+	})
 }
 
 func (w *World) uncordon(d words) error {

@@ -82,7 +82,8 @@ func (a *agent) takes(do converge.Action) (d time.Duration, disk bool) {
 
 func usesRuntime(do converge.Action) bool {
 	switch do.(type) {
-	case converge.FindImage, converge.Pull, converge.Create, converge.Start, converge.Signal, converge.Delete, converge.ExecCheck, converge.List:
+	case converge.FindImage, converge.Pull, converge.Create, converge.Start, converge.Signal, converge.Delete,
+		converge.ExecCheck, converge.List:
 		return true
 	}
 	return false

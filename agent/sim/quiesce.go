@@ -50,7 +50,8 @@ func (f *Failure) Error() string {
 const traceShown = 60
 
 func (w *World) failure(name, detail string) *Failure {
-	return &Failure{Seed: w.cfg.Seed, Name: name, Detail: detail, At: w.time.Now(), Index: w.truth.Index(), Trace: w.trace.last(traceShown)}
+	return &Failure{Seed: w.cfg.Seed, Name: name, Detail: detail, At: w.time.Now(), Index: w.truth.Index(),
+		Trace: w.trace.last(traceShown)}
 }
 
 // broken is the first rule that was broken, or nil.
@@ -143,7 +144,8 @@ func (w *World) Quiesce(dead ...string) *Failure {
 			continue
 		}
 		if len(why) == 0 {
-			return w.failure("quiescence", fmt.Sprintf("planners have something to say at least each %s, %s after all faults ended", settleFor, quiesceWithin))
+			return w.failure("quiescence",
+				fmt.Sprintf("planners have something to say at least each %s, %s after all faults ended", settleFor, quiesceWithin))
 		}
 		return w.failure("liveness", strings.Join(why, "; "))
 	}

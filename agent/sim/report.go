@@ -14,10 +14,13 @@ import (
 func (w *World) Report(out io.Writer) {
 	s, state := w.stats, w.truth
 	var b strings.Builder
-	fmt.Fprintf(&b, "simulated   %s, %d events, log index %d, %d voters' terms\n", stamp(w.time.Now()), w.time.Ran(), state.Index(), s.Elections)
-	fmt.Fprintf(&b, "tasks       %d created, %d asked to stop, %d of services ended unasked and were replaced, %d kept now\n", s.Created, s.Stopped, s.Replaced, state.TaskCount())
+	fmt.Fprintf(&b, "simulated   %s, %d events, log index %d, %d voters' terms\n", stamp(w.time.Now()), w.time.Ran(),
+		state.Index(), s.Elections)
+	fmt.Fprintf(&b, "tasks       %d created, %d asked to stop, %d of services ended unasked and were replaced, %d "+
+		"kept now\n", s.Created, s.Stopped, s.Replaced, state.TaskCount())
 	if s.GapOf != "" {
-		fmt.Fprintf(&b, "worst gap   %s had fewer tasks running than its lower bound for %s\n", s.GapOf, s.Gap.Round(time.Millisecond))
+		fmt.Fprintf(&b, "worst gap   %s had fewer tasks running than its lower bound for %s\n", s.GapOf,
+			s.Gap.Round(time.Millisecond))
 	}
 	fmt.Fprintf(&b, "\nwhat happened\n%s", counts(s.Operations))
 	fmt.Fprintf(&b, "\ndecisions\n%s", counts(s.Events))

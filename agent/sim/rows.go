@@ -49,7 +49,8 @@ func (r *rows) applied(a *agent) {
 	delete(r.unproven, other)
 	w.sometimes("the rows of a voter that was opened anew are compared")
 	if hashOf(a.node.State()) != hashOf(w.truth) {
-		w.watch.fail("rows", fmt.Sprintf("%s and %s have other rows at index %d, and one of them was opened anew", id, other, w.truth.Index()))
+		w.watch.fail("rows", fmt.Sprintf("%s and %s have other rows at index %d, and one of them was opened anew", id, other,
+			w.truth.Index()))
 	}
 }
 

@@ -13,7 +13,7 @@ import (
 // they print, in the lines below. Lines that begin with # are for people.
 //
 //	> fleet h1=a h2=b h3=c cpu=2048 mem=4096 seed=1    a new world, complete
-//	> kill h2                                          any deed; see Verbs
+//	> kill h2                                          any operation; see Verbs
 //	> run 10s                                          time passes; prints decisions
 //	> steady web 1m                                    the same, until a service is
 //	> show hosts|tasks|services|voters|effects         what State has
@@ -179,12 +179,14 @@ func (p *player) show(fields []string) error {
 		}
 	case "tasks":
 		for t := range s.Tasks() {
-			p.line("%s %-8s %-10s %-12s to be %-8s %-9s %s", short(t.ID), t.Revision, p.hostName(t.Host), t.Last, t.Desired, t.Health, t.Reason)
+			p.line("%s %-8s %-10s %-12s to be %-8s %-9s %s", short(t.ID), t.Revision, p.hostName(t.Host), t.Last, t.Desired,
+				t.Health, t.Reason)
 		}
 	case "services":
 		for v := range s.Services() {
 			n := s.Counts(v.Name, "")
-			p.line("%s %s desired %d: running %d healthy %d pending %d stopping %d unreachable %d zones %v", v.Name, v.Revision, v.Desired,
+			p.line("%s %s desired %d: running %d healthy %d pending %d stopping %d unreachable %d zones %v", v.Name, v.Revision,
+				v.Desired,
 				n.Running, n.Healthy, n.Pending, n.Stopping, n.Unreachable, s.TasksByZone(v.Name))
 		}
 		for w := range s.Conditions() {
@@ -196,7 +198,8 @@ func (p *player) show(fields []string) error {
 		}
 	case "effects":
 		for e := range s.Effects() {
-			p.line("%s for %s: %s, attempt %d on %s: %s%s", e.ID, e.Role.Kind, e.Status, e.Attempt, p.hostName(e.Runner), e.Outcome, e.Why)
+			p.line("%s for %s: %s, attempt %d on %s: %s%s", e.ID, e.Role.Kind, e.Status, e.Attempt, p.hostName(e.Runner),
+				e.Outcome, e.Why)
 		}
 	default:
 		return fmt.Errorf("show what? hosts, tasks, services, voters or effects")

@@ -49,7 +49,7 @@ func TestAScenarioThatCannotBePlayedSaysWhy(t *testing.T) {
 		"> kill h1":               "begins with a fleet",
 		"> fleet":                 "has hosts",
 		"> fleet h1=a\n> kill h9": "line 2: kill h9: there is no host \"h9\"",
-		"> fleet h1=a\n> dance":   "no deed",
+		"> fleet h1=a\n> dance":   "no operation",
 		"> fleet h1=a cpu=many":   "no number",
 		"> fleet h1=a\n> run":     "how long",
 	} {
@@ -73,7 +73,7 @@ func FuzzParseOperations(f *testing.F) {
 		}
 		again, err := sim.ParseOperations(b.String())
 		if err != nil || len(again) != len(operations) {
-			t.Errorf("%q reads as %d deeds, which do not read back: %v", text, len(operations), err)
+			t.Errorf("%q reads as %d operations, which do not read back: %v", text, len(operations), err)
 		}
 	})
 }

@@ -47,7 +47,9 @@ func (a *agent) leaderAge() time.Duration {
 	return a.node.LeaderAge()
 }
 
-func (s *serving) openSession(from *agent, open fleet.OpenSession, done func(g protocol.SessionGrant, nonce uint64, err error)) {
+func (s *serving) openSession(
+	from *agent, open fleet.OpenSession, done func(g protocol.SessionGrant, nonce uint64, err error),
+) {
 	node := s.a.node
 	if node == nil {
 		done(protocol.SessionGrant{}, 0, protocol.ErrNotHere)
@@ -113,7 +115,8 @@ func (s *serving) begin(from *agent, attempt uint64, at stream.Position, done fu
 			return
 		}
 		old := s.streams[from.id]
-		st := &voterStream{voter: s.a, to: from, attempt: attempt, session: at.Session, sender: stream.NewSender(from.id, node.State(), at)}
+		st := &voterStream{voter: s.a, to: from, attempt: attempt, session: at.Session,
+			sender: stream.NewSender(from.id, node.State(), at)}
 		s.streams[from.id] = st
 		if old != nil {
 			old.closed = true
@@ -261,7 +264,8 @@ func (s *serving) propose(items []fleet.Item, done func([]fleet.Result, uint64, 
 	}
 	var try func()
 	again := func(r []fleet.Result, index uint64, err error) {
-		if err == nil || !errors.Is(err, protocol.ErrNotLeader) && !errors.Is(err, simlog.ErrNotLeader) && !errors.Is(err, protocol.ErrNoLeader) {
+		if err == nil || !errors.Is(err, protocol.ErrNotLeader) && !errors.Is(err, simlog.ErrNotLeader) &&
+			!errors.Is(err, protocol.ErrNoLeader) {
 			answer(r, index, err)
 			return
 		}

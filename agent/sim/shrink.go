@@ -9,7 +9,7 @@ import (
 // shrinkMost bounds the lives that a shrinker tries.
 const shrinkMost = 400
 
-// Shrink drops deeds, hosts and knobs from a life for as long as a failure of the
+// Shrink drops operations, hosts and knobs from a life for as long as a failure of the
 // same name stays, and returns the smallest life found with its failure. say is
 // told of progress.
 func Shrink(l Run, f *Failure, say func(string)) (Run, *Failure) {
@@ -39,11 +39,12 @@ func (s *shrinker) still(l Run) bool {
 		return false
 	}
 	s.run, s.failure = l, f
-	s.say(fmt.Sprintf("try %d: still %s with %d deeds on %d hosts", s.tries, f.Name, len(l.Operations), len(l.Config.Hosts)))
+	s.say(fmt.Sprintf("try %d: still %s with %d operations on %d hosts", s.tries, f.Name, len(l.Operations),
+		len(l.Config.Hosts)))
 	return true
 }
 
-// operations drops runs of deeds, long ones first (delta debugging).
+// operations drops runs of operations, long ones first (delta debugging).
 func (s *shrinker) operations() {
 	s.cutEnd()
 	for size := max(len(s.run.Operations)/2, 1); size >= 1; size /= 2 {
@@ -67,14 +68,16 @@ func (s *shrinker) cutEnd() {
 	}
 }
 
-// hosts drops hosts from the end, and the deeds that name them.
+// hosts drops hosts from the end, and the operations that name them.
 func (s *shrinker) hosts() {
 	for len(s.run.Config.Hosts) > 1 {
 		l := s.run
 		last := l.Config.Hosts[len(l.Config.Hosts)-1].Name
 		l.Config.Hosts = l.Config.Hosts[:len(l.Config.Hosts)-1]
 		l.Dead = slices.DeleteFunc(slices.Clone(l.Dead), func(name string) bool { return name == last })
-		l.Operations = slices.DeleteFunc(slices.Clone(l.Operations), func(d Operation) bool { return slices.Contains(strings.Fields(d.Text), last) })
+		l.Operations = slices.DeleteFunc(slices.Clone(l.Operations), func(d Operation) bool {
+			return slices.Contains(strings.Fields(d.Text), last)
+		})
 		if !s.still(l) {
 			return
 		}

@@ -30,7 +30,8 @@ type Stats struct {
 }
 
 func newStats() Stats {
-	return Stats{Commands: map[string]uint64{}, Refused: map[string]uint64{}, Operations: map[string]uint64{}, Events: map[string]uint64{}, below: map[string]time.Duration{}}
+	return Stats{Commands: map[string]uint64{}, Refused: map[string]uint64{}, Operations: map[string]uint64{},
+		Events: map[string]uint64{}, below: map[string]time.Duration{}}
 }
 
 func (s *Stats) committed(w *World, c simlog.Commit) {
@@ -89,7 +90,8 @@ func (s *Stats) count(w *World, item fleet.Item) {
 // ended counts a task that its host says has ended.
 func (s *Stats) ended(w *World, id fleet.TaskID) {
 	delete(w.lifetimes, id)
-	if t := w.truth.Task(id); t != nil && t.Service != "" && t.StopCode != fleet.StopServiceSchedulerInitiated && t.StopCode != fleet.StopUserInitiated {
+	if t := w.truth.Task(id); t != nil && t.Service != "" && t.StopCode != fleet.StopServiceSchedulerInitiated &&
+		t.StopCode != fleet.StopUserInitiated {
 		s.Replaced++
 	}
 }

@@ -98,7 +98,8 @@ func (d *drawing) services() {
 			virtual.Pick(d.c, "", "", " min=50 max=100", " max=150", " min=0 max=100", " min=100 max=100") +
 			virtual.Pick(d.c, "", "", "", " containers=2", " containers=3") +
 			virtual.Pick(d.c, "", "", "", " command=deaf stop-timeout=5", " grace=20")
-		d.operation(time.Duration(i)*time.Second, "service %s %d cpu=%d mem=%d%s", name, 1+d.c.IntN(6), 64<<d.c.IntN(3), 64<<d.c.IntN(3), options)
+		d.operation(time.Duration(i)*time.Second, "service %s %d cpu=%d mem=%d%s", name, 1+d.c.IntN(6), 64<<d.c.IntN(3),
+			64<<d.c.IntN(3), options)
 	}
 }
 
@@ -106,7 +107,7 @@ func (d *drawing) operation(at time.Duration, format string, args ...any) {
 	d.run.Operations = append(d.run.Operations, Operation{At: at, Text: fmt.Sprintf(format, args...)})
 }
 
-// kind is a kind of event; it adds deeds at d.at.
+// kind is a kind of event; it adds operations at d.at.
 type kind struct {
 	name string
 	draw func(d *drawing)
@@ -325,12 +326,13 @@ var fleetKinds = []kind{
 		d.operation(d.at, "registry-down")
 		d.operation(d.at+d.lasts(), "registry-up")
 	}},
-	{"bad weather", func(d *drawing) {
-		d.operation(d.at, "weather %s", virtual.Pick(d.c, "loss=0.05", "loss=0.2", "delay=50ms jitter=20ms", "dup=0.2", "delay=1ms jitter=30ms tail=0.01", "delay=200ms jitter=100ms loss=0.02"))
-		d.operation(d.at+d.lasts(), "weather")
+	{"bad network", func(d *drawing) {
+		d.operation(d.at, "network-conditions %s", virtual.Pick(d.c, "loss=0.05", "loss=0.2", "delay=50ms jitter=20ms",
+			"dup=0.2", "delay=1ms jitter=30ms tail=0.01", "delay=200ms jitter=100ms loss=0.02"))
+		d.operation(d.at+d.lasts(), "network-conditions")
 	}},
 	{"container exits", func(d *drawing) { d.operation(d.at, "exit %d", d.c.IntN(3)) }},
-	{"task sick", func(d *drawing) { d.operation(d.at, "sicken for=%s", d.lasts()) }},
+	{"task fails checks", func(d *drawing) { d.operation(d.at, "fail-checks for=%s", d.lasts()) }},
 }
 
 // operatorKinds are what people ask for, contradictions included.
@@ -342,8 +344,10 @@ var operatorKinds = []kind{
 		d.operation(d.at+d.c.Between(0, 20*time.Millisecond), "scale %s %d", name, d.c.IntN(8))
 	}},
 	{"update", func(d *drawing) {
-		d.operation(d.at, "update %s %s", d.service(), virtual.Pick(d.c, "force=1", "cpu=128", "cpu=64 check=5", "mem=128 port=none", "min=50 max=200", "check=none", "max=125",
-			"grace=60", "grace=0", "stop-after=45s", "stop-after=0s", "containers=2", "containers=1"))
+		d.operation(d.at, "update %s %s", d.service(),
+			virtual.Pick(d.c, "force=1", "cpu=128", "cpu=64 check=5", "mem=128 port=none", "min=50 max=200", "check=none",
+				"max=125",
+				"grace=60", "grace=0", "stop-after=45s", "stop-after=0s", "containers=2", "containers=1"))
 	}},
 	{"bad update", func(d *drawing) {
 		name := d.service()
@@ -355,7 +359,8 @@ var operatorKinds = []kind{
 	}},
 	{"stop", func(d *drawing) { d.operation(d.at, "stop %s", d.service()) }},
 	{"replace", func(d *drawing) {
-		d.operation(d.at, "replace %s cause=%s", d.service(), virtual.Pick(d.c, "drain", "rebalance", "consolidation", "deadline"))
+		d.operation(d.at, "replace %s cause=%s", d.service(),
+			virtual.Pick(d.c, "drain", "rebalance", "consolidation", "deadline"))
 	}},
 	{"cordon", func(d *drawing) {
 		name := d.names[d.c.IntN(len(d.names))]
@@ -393,7 +398,8 @@ var operatorKinds = []kind{
 	}},
 	{"setting", func(d *drawing) {
 		d.operation(d.at, "set %s", virtual.Pick(d.c, "lostAfterMs 10000", "lostAfterMs 300000", "voters 5", "voters 3",
-			"agentDownAfterMs 20000", "agentDownAfterMs 600000", "dynamicPortFirst 65400", "dynamicPortFirst 49153", "dynamicPortLast 65534",
+			"agentDownAfterMs 20000", "agentDownAfterMs 600000", "dynamicPortFirst 65400", "dynamicPortFirst 49153",
+			"dynamicPortLast 65534",
 			"dynamicPortLast 65535"))
 	}},
 	{"keys", func(d *drawing) { d.operation(d.at, "rotate-keys") }},

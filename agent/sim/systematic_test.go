@@ -96,7 +96,8 @@ func outcome(t *testing.T, run sim.Run) string {
 			spread = append(spread, n)
 		}
 		slices.Sort(spread)
-		all = append(all, fmt.Sprintf("%s %s desired %d running %d healthy %d zones %v", v.Name, v.Revision, v.Desired, n.Running, n.Healthy, spread))
+		all = append(all, fmt.Sprintf("%s %s desired %d running %d healthy %d zones %v", v.Name, v.Revision, v.Desired,
+			n.Running, n.Healthy, spread))
 	}
 	return strings.Join(all, "; ")
 }
@@ -105,9 +106,11 @@ func outcome(t *testing.T, run sim.Run) string {
 func TestWhatMustNotMatterDoesNot(t *testing.T) {
 	want := outcome(t, traceLines(6))
 	for name, change := range map[string]func(*sim.Run){
-		"another seed":                        func(l *sim.Run) { l.Config.Seed = 4242 },
-		"hosts in another order":              func(l *sim.Run) { slices.Reverse(l.Config.Hosts) },
-		"an idle host that takes no tasks":    func(l *sim.Run) { l.Config.Hosts = append(l.Config.Hosts, sim.Machine{Name: "idle", Zone: "a"}) },
+		"another seed":           func(l *sim.Run) { l.Config.Seed = 4242 },
+		"hosts in another order": func(l *sim.Run) { slices.Reverse(l.Config.Hosts) },
+		"an idle host that takes no tasks": func(l *sim.Run) {
+			l.Config.Hosts = append(l.Config.Hosts, sim.Machine{Name: "idle", Zone: "a"})
+		},
 		"one start at a time on each host":    func(l *sim.Run) { l.Config.Tuning.Starts = 1 },
 		"snapshots all the time":              func(l *sim.Run) { l.Config.Tuning.Snapshot = 3 },
 		"shared States, sleeping hosts":       func(l *sim.Run) { l.Config.Large = true },

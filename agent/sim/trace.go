@@ -67,7 +67,8 @@ func (l line) String() string { return stamp(l.at) + " " + fmt.Sprintf(l.format,
 func stamp(at time.Duration) string {
 	days := at / (24 * time.Hour)
 	at -= days * 24 * time.Hour
-	clock := fmt.Sprintf("%02d:%02d:%02d.%03d", at/time.Hour, at/time.Minute%60, at/time.Second%60, at/time.Millisecond%1000)
+	clock := fmt.Sprintf("%02d:%02d:%02d.%03d", at/time.Hour, at/time.Minute%60, at/time.Second%60,
+		at/time.Millisecond%1000)
 	if days > 0 {
 		return fmt.Sprintf("%dd %s", days, clock)
 	}

@@ -64,7 +64,8 @@ func (x *watch) committed(c simlog.Commit) {
 			x.fail("State", err.Error())
 		}
 	}
-	x.checker.Committed(invariant.Entry{Index: c.Index, Term: c.Term, Leader: c.Leader, Planned: c.Planned, Entry: c.Entry, Results: c.Outcome.Results, After: c.State})
+	x.checker.Committed(invariant.Entry{Index: c.Index, Term: c.Term, Leader: c.Leader, Planned: c.Planned, Entry: c.Entry,
+		Results: c.Outcome.Results, After: c.State})
 	if x.commits%(checkFullEvery*uint64(1+len(w.order)/100)) == 0 || !w.cfg.Large && x.commits%100 == 0 {
 		x.full()
 	}
@@ -247,7 +248,8 @@ func (x *watch) acked(r *request, index uint64, result fleet.Result) {
 // faults says whether something is wrong with a host that lasts.
 func (x *watch) faults(h *host) {
 	x.checker.Impaired(h.id, h.runtime != runtimeUp || h.disk != diskWell || h.starved || h.slow > 1)
-	x.checker.SetFaults(h.id, h.runtime != runtimeUp || h.disk != diskWell || h.starved || h.slow > 1 || h.skew != 0 || h.cuts > 0 || h.pairs > 1 || h.frozen())
+	x.checker.SetFaults(h.id, h.runtime != runtimeUp || h.disk != diskWell || h.starved || h.slow > 1 || h.skew != 0 ||
+		h.cuts > 0 || h.pairs > 1 || h.frozen())
 }
 
 // disturbed says that a fault touches a host, and for so long after.

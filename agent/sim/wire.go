@@ -26,7 +26,8 @@ func (w *World) logConfig() simlog.Config {
 		Voted:      w.watch.checker.Voted,
 		Broken:     func(name, detail string) { w.watch.fail("log: "+name, detail) },
 		Rules: simlog.Rules{
-			AckBeforeCommit: m.is(MutationAckBeforeCommit), WipedMayVote: m.is(MutationWipedVotes), ForgetVote: m.is(MutationForgottenVote),
+			AckBeforeCommit: m.is(MutationAckBeforeCommit), WipedMayVote: m.is(MutationWipedVotes),
+			ForgetVote:   m.is(MutationForgottenVote),
 			TermsIgnored: m.is(MutationTwoLeaders), CommitWithoutMajority: m.is(MutationMinorityCommits),
 			SnapshotBehind: m.is(MutationSnapshotBehind), GateIgnored: m.is(MutationGateIgnored),
 		},

@@ -64,7 +64,8 @@ func New(cfg Config) *World {
 		cfg: cfg, time: virtual.NewTime(cfg.Seed),
 		chance: virtual.NewChance(cfg.Seed, "executors"), people: virtual.NewChance(cfg.Seed, "operators"),
 		hosts: map[fleet.HostID]*host{}, byName: map[string]*host{}, truth: fleet.New(),
-		images: map[string]fake.Image{}, brokenDefs: map[fleet.TaskDefID]bool{}, heals: map[string]func(){}, stats: newStats(),
+		images: map[string]fake.Image{}, brokenDefs: map[fleet.TaskDefID]bool{}, heals: map[string]func(){},
+		stats: newStats(),
 		trace: newTrace(cfg.Trace), marks: Marks{},
 	}
 	w.net = virtual.NewNetwork(w.time, cfg.Seed, cfg.Network)
@@ -120,7 +121,8 @@ func (w *World) Bring(limit time.Duration) error {
 	}
 	first.roster = trust.Roster{Voters: []trust.RosterVoter{{Host: first.id, Addr: first.addr(), Voting: true}}}
 	until := w.time.Now() + limit
-	if !w.runUntil(until, func() bool { return first.agent != nil && first.agent.node != nil && first.agent.node.IsLeader() }) {
+	if !w.runUntil(until,
+		func() bool { return first.agent != nil && first.agent.node != nil && first.agent.node.IsLeader() }) {
 		return fmt.Errorf("%s does not lead after %s", first.name, limit)
 	}
 	if err := w.admit(first, until); err != nil {
@@ -140,14 +142,17 @@ func (w *World) Bring(limit time.Duration) error {
 // admit makes the fleet and lets the other hosts in.
 func (w *World) admit(first *host, until time.Duration) error {
 	items := []fleet.Item{
-		{Command: fleet.InitFleet{ID: fleetID, CABundle: []byte("ca"), SealedKeys: fleet.SealedKeys{Version: 1, CA: make([]byte, 8), Gossip: make([]byte, 8)},
-			Host: first.admission(), RaftID: first.log.ID(), Format: buildNow}},
+		{Command: fleet.InitFleet{ID: fleetID, CABundle: []byte("ca"),
+			SealedKeys: fleet.SealedKeys{Version: 1, CA: make([]byte, 8), Gossip: make([]byte, 8)},
+			Host:       first.admission(), RaftID: first.log.ID(), Format: buildNow}},
 	}
 	hash := make([]byte, 32)
 	for i, h := range w.order[1:] {
 		token := fleet.TokenID(fmt.Sprintf("t%d", i/1000))
 		if i%1000 == 0 {
-			items = append(items, fleet.Item{Command: fleet.PutToken{ID: token, TokenKind: fleet.TokenJoin, Hash: hash, Uses: 1000, NotAfter: began.Add(time.Hour)}})
+			items = append(items,
+				fleet.Item{Command: fleet.PutToken{ID: token, TokenKind: fleet.TokenJoin, Hash: hash, Uses: 1000,
+					NotAfter: began.Add(time.Hour)}})
 		}
 		items = append(items, fleet.Item{Command: fleet.AdmitHost{Token: token, SecretHash: hash, Host: h.admission()}})
 	}
@@ -259,7 +264,8 @@ func (w *World) lookLater(h *host) {
 	if a == nil || a.link == nil {
 		return
 	}
-	for _, d := range []time.Duration{time.Millisecond, link.StaleLeader + time.Second, 3 * link.StaleLeader, link.HomeAgain + time.Second} {
+	for _, d := range []time.Duration{time.Millisecond, link.StaleLeader + time.Second, 3 * link.StaleLeader,
+		link.HomeAgain + time.Second} {
 		a.life.After(d, a.link.look)
 	}
 }

@@ -116,11 +116,13 @@ func (r *JoinRequest) check() error {
 		return &fleet.FieldError{Field: "addr", Why: "want the address and port that others dial"}
 	}
 	if len(r.Attributes) > MaxAttributes {
-		return &fleet.FieldError{Field: "attributes", Why: fmt.Sprintf("%d of them, at most %d", len(r.Attributes), MaxAttributes)}
+		return &fleet.FieldError{Field: "attributes", Why: fmt.Sprintf("%d of them, at most %d", len(r.Attributes),
+			MaxAttributes)}
 	}
 	for name, value := range r.Attributes {
 		if name == "" || len(name) > MaxAttribute || len(value) > MaxAttribute {
-			return &fleet.FieldError{Field: "attributes", Why: fmt.Sprintf("names and values have at most %d characters", MaxAttribute)}
+			return &fleet.FieldError{Field: "attributes", Why: fmt.Sprintf("names and values have at most %d characters",
+				MaxAttribute)}
 		}
 	}
 	return nil
@@ -138,7 +140,9 @@ func checkName(field, name string) error {
 		ok = letter || i > 0 && (c == '-' || c == '_' || c == '.')
 	}
 	if !ok {
-		return &fleet.FieldError{Field: field, Why: fmt.Sprintf("%.*q: want 1 to %d letters, digits, '-', '_' or '.', beginning with a letter or digit", maxName, name, maxName)}
+		return &fleet.FieldError{Field: field,
+			Why: fmt.Sprintf("%.*q: want 1 to %d letters, digits, '-', '_' or '.', beginning with a letter or digit", maxName,
+				name, maxName)}
 	}
 	return nil
 }

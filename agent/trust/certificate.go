@@ -201,7 +201,8 @@ func checkPublicKey(public crypto.PublicKey) error {
 
 // newRequest makes the CSR a joining host sends: proof that it holds the key.
 func newRequest(key *ecdsa.PrivateKey, name string) ([]byte, error) {
-	der, err := x509.CreateCertificateRequest(rand.Reader, &x509.CertificateRequest{Subject: pkix.Name{CommonName: name}}, key)
+	der, err := x509.CreateCertificateRequest(rand.Reader, &x509.CertificateRequest{Subject: pkix.Name{CommonName: name}},
+		key)
 	if err != nil {
 		return nil, fmt.Errorf("make certificate request: %w", err)
 	}

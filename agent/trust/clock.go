@@ -25,12 +25,14 @@ func (s ClockStanding) MaySign(now, caller time.Time) error {
 	case s.Known && s.Off.Abs() <= MaxClockSkew:
 		return nil
 	case s.Known:
-		return fmt.Errorf("%w: this voter's, at %s, is %s the median of the fleet, so it signs nothing; set it right, or ask another voter",
+		return fmt.Errorf("%w: this voter's, at %s, is %s the median of the fleet, so it signs nothing; set it right, or "+
+			"ask another voter",
 			ErrClock, clockText(now), aheadOrBehind(s.Off))
 	case caller.IsZero() || now.Sub(caller).Abs() <= Backdate:
 		return nil
 	}
-	return fmt.Errorf("%w: this host's is at %s, the voter's at %s, %s it, and no other hosts tell which is right; set both right",
+	return fmt.Errorf("%w: this host's is at %s, the voter's at %s, %s it, and no other hosts tell which is right; set "+
+		"both right",
 		ErrClock, clockText(caller), clockText(now), aheadOrBehind(now.Sub(caller)))
 }
 

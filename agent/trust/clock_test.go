@@ -21,8 +21,10 @@ func TestWhoMaySignByItsClock(t *testing.T) {
 		refused  bool
 	}{
 		"at the median": {ClockStanding{Known: true}, noon, false},
-		"at the median, whatever the caller's clock says":      {ClockStanding{Known: true, Off: time.Minute}, noon.Add(10 * 24 * time.Hour), false},
-		"ten days ahead of the median":                         {ClockStanding{Known: true, Off: 10 * 24 * time.Hour}, noon, true},
+		"at the median, whatever the caller's clock says": {ClockStanding{Known: true, Off: time.Minute},
+			noon.Add(10 * 24 * time.Hour), false},
+		"ten days ahead of the median": {ClockStanding{Known: true, Off: 10 * 24 * time.Hour}, noon,
+			true},
 		"an hour behind the median":                            {ClockStanding{Known: true, Off: -time.Hour}, noon, true},
 		"median not known, clocks agree":                       {ClockStanding{}, noon.Add(time.Minute), false},
 		"median not known, the caller is ten days behind":      {ClockStanding{}, noon.Add(-10 * 24 * time.Hour), true},

@@ -22,7 +22,8 @@ var sampleRoster = Roster{Epoch: 1, Index: 9, Voters: []RosterVoter{
 func sampleJoin() JoinRequest {
 	return JoinRequest{
 		Fleet: "f-1", Token: "tok", Secret: Secret("0123456789abcdef"), CSR: []byte("request"), Name: "h2", Zone: "b",
-		Addr: netip.MustParseAddrPort("10.0.0.2:7700"), Attributes: map[string]string{"disk": "ssd"}, Format: 1, ClockMs: 1_700_000_000_000,
+		Addr: netip.MustParseAddrPort("10.0.0.2:7700"), Attributes: map[string]string{"disk": "ssd"}, Format: 1,
+		ClockMs: 1_700_000_000_000,
 	}
 }
 

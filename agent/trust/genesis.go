@@ -80,8 +80,10 @@ func (b *genesis) commands(o InitOptions, sealed fleet.SealedKeys) error {
 	}
 	b.RaftID = fleet.MakeRaftID(b.grant.Host, firstLog)
 	b.Init = fleet.Item{By: "operator", Command: fleet.InitFleet{
-		ID: b.grant.Fleet, Name: o.FleetName, CABundle: b.grant.CABundle, SealedKeys: sealed, RaftID: b.RaftID, Format: fleet.FormatVersion,
-		Host: fleet.Admission{ID: b.grant.Host, Name: o.Name, Zone: o.Zone, Addr: o.Addr, Attributes: o.Attributes, PublicKey: public},
+		ID: b.grant.Fleet, Name: o.FleetName, CABundle: b.grant.CABundle, SealedKeys: sealed, RaftID: b.RaftID,
+		Format: fleet.FormatVersion,
+		Host: fleet.Admission{ID: b.grant.Host, Name: o.Name, Zone: o.Zone, Addr: o.Addr, Attributes: o.Attributes,
+			PublicKey: public},
 	}}
 	token, err := NewOperatorToken(b.grant.Fleet, o.Chance)
 	if err != nil {

@@ -111,7 +111,8 @@ func (f *IdentityStore) read() (*material, error) {
 		return nil, err
 	}
 	var m material
-	if err = json.Unmarshal(text, &m.identity); err != nil || !validID(string(m.identity.Fleet)) || !validID(string(m.identity.Host)) {
+	if err = json.Unmarshal(text, &m.identity); err != nil || !validID(string(m.identity.Fleet)) ||
+		!validID(string(m.identity.Host)) {
 		return nil, fmt.Errorf("read %s: not an identity: %w", f.path(hostFile), ErrIdentityStore)
 	}
 	read := func(name string, into func([]byte) error) {
@@ -172,7 +173,8 @@ func (m *material) setCertificate(text []byte) error {
 	case peer.Key != m.keyHash:
 		return fmt.Errorf("it is not for this host's key: %w", ErrWrongKey)
 	}
-	opts := x509.VerifyOptions{Roots: m.roots, CurrentTime: leaf.NotAfter, KeyUsages: []x509.ExtKeyUsage{x509.ExtKeyUsageAny}}
+	opts := x509.VerifyOptions{Roots: m.roots, CurrentTime: leaf.NotAfter,
+		KeyUsages: []x509.ExtKeyUsage{x509.ExtKeyUsageAny}}
 	if _, err := leaf.Verify(opts); err != nil {
 		return ErrForeignAuthority
 	}

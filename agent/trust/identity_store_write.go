@@ -56,7 +56,8 @@ func create(fsys vfs.FS, dataDir string, key *ecdsa.PrivateKey, g Grant) (*Ident
 // grantMaterial checks a grant against this host's key before anything of it is
 // written: a wrong one must not replace a good one.
 func grantMaterial(old *material, g Grant) (*material, error) {
-	m := &material{identity: Identity{Fleet: g.Fleet, Host: g.Host, Name: g.Name, Zone: g.Zone, Roster: g.Roster}, key: old.key}
+	m := &material{identity: Identity{Fleet: g.Fleet, Host: g.Host, Name: g.Name, Zone: g.Zone, Roster: g.Roster},
+		key: old.key}
 	if !validID(string(g.Fleet)) || !validID(string(g.Host)) {
 		return nil, fmt.Errorf("grant names no fleet or host: %w", ErrBadCertificate)
 	}
@@ -92,7 +93,8 @@ func (f *IdentityStore) PutGrant(g Grant) error {
 	if err != nil {
 		return fmt.Errorf("renew: %w", err)
 	}
-	opts := x509.VerifyOptions{Roots: old.roots, CurrentTime: m.cert.Leaf.NotAfter, KeyUsages: []x509.ExtKeyUsage{x509.ExtKeyUsageAny}}
+	opts := x509.VerifyOptions{Roots: old.roots, CurrentTime: m.cert.Leaf.NotAfter,
+		KeyUsages: []x509.ExtKeyUsage{x509.ExtKeyUsageAny}}
 	if _, err := m.cert.Leaf.Verify(opts); err != nil {
 		return fmt.Errorf("renew: %w", ErrForeignAuthority)
 	}

@@ -62,7 +62,8 @@ func TestOpenFolderReadsWhatInitWrote(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if diff := cmp.Diff(f.store.Identity(), got.Identity(), cmp.Comparer(func(a, b Roster) bool { return a.Same(b) })); diff != "" {
+	if diff := cmp.Diff(f.store.Identity(), got.Identity(),
+		cmp.Comparer(func(a, b Roster) bool { return a.Same(b) })); diff != "" {
 		t.Error(diff)
 	}
 	if got.Key() != f.store.Key() || !bytes.Equal(got.GossipKeys()[0], f.store.GossipKeys()[0]) {
@@ -75,7 +76,11 @@ func TestOpenFolderReadsWhatInitWrote(t *testing.T) {
 	if boot.RaftID != f.boot.RaftID || boot.OperatorText != "" {
 		t.Errorf("pending bootstrap is %+v", boot)
 	}
-	if diff := cmp.Diff(f.boot.Init.Command, boot.Init.Command, cmp.Comparer(func(a, b fleet.InitFleet) bool { return a.ID == b.ID && bytes.Equal(a.SealedKeys.CA, b.SealedKeys.CA) })); diff != "" {
+	if diff := cmp.Diff(f.boot.Init.Command, boot.Init.Command,
+		cmp.Comparer(
+			func(a, b fleet.InitFleet) bool {
+				return a.ID == b.ID && bytes.Equal(a.SealedKeys.CA, b.SealedKeys.CA)
+			})); diff != "" {
 		t.Error(diff)
 	}
 	if err := got.Bootstrapped(); err != nil {
@@ -154,7 +159,8 @@ func TestNoSecretIsInTheLogTheSnapshotOrTheWrongFile(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	secrets := map[string][]byte{"fleet key": fleetKey, "authority key": caKey, "authority scalar": scalar, "gossip key": gossip[0], "operator secret": operatorToken(t, f).secret}
+	secrets := map[string][]byte{"fleet key": fleetKey, "authority key": caKey, "authority scalar": scalar,
+		"gossip key": gossip[0], "operator secret": operatorToken(t, f).secret}
 
 	entry, err := wire.EncodeEntry(fleet.Entry{Items: []fleet.Item{f.boot.Init, f.boot.OperatorToken}})
 	if err != nil {
@@ -212,12 +218,13 @@ func TestOpenFolderNamesTheFileThatIsWrong(t *testing.T) {
 		text []byte
 		want error
 	}{
-		"host.json is garbage":              {hostFile, []byte("{"), ErrIdentityStore},
-		"host.json names no fleet":          {hostFile, []byte(`{"host":"h-1"}`), ErrIdentityStore},
-		"host.json is huge":                 {hostFile, bytes.Repeat([]byte(" "), maxFileBytes+1), ErrIdentityStore},
-		"the key is garbage":                {keyFile, []byte("x"), ErrIdentityStore},
-		"the key is another host's":         {keyFile, foreign(keyFile), ErrWrongKey},
-		"the authority is garbage":          {caFile, []byte("-----BEGIN CERTIFICATE-----\nAA==\n-----END CERTIFICATE-----\n"), ErrBadCertificate},
+		"host.json is garbage":      {hostFile, []byte("{"), ErrIdentityStore},
+		"host.json names no fleet":  {hostFile, []byte(`{"host":"h-1"}`), ErrIdentityStore},
+		"host.json is huge":         {hostFile, bytes.Repeat([]byte(" "), maxFileBytes+1), ErrIdentityStore},
+		"the key is garbage":        {keyFile, []byte("x"), ErrIdentityStore},
+		"the key is another host's": {keyFile, foreign(keyFile), ErrWrongKey},
+		"the authority is garbage": {caFile,
+			[]byte("-----BEGIN CERTIFICATE-----\nAA==\n-----END CERTIFICATE-----\n"), ErrBadCertificate},
 		"the authority is empty":            {caFile, nil, ErrBadCertificate},
 		"the authority is another fleet's":  {caFile, foreign(caFile), ErrForeignAuthority},
 		"the certificate is another host's": {certFile, foreign(certFile), ErrWrongHost},

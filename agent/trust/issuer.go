@@ -13,7 +13,9 @@ import (
 
 // openSigner opens the authority: its key is sealed in State, its certificate
 // is the one of cas that carries the same key.
-func openSigner(fleetKey Secret, id fleet.FleetID, sealed fleet.SealedKeys, cas []*x509.Certificate) (*signer, []Secret, error) {
+func openSigner(
+	fleetKey Secret, id fleet.FleetID, sealed fleet.SealedKeys, cas []*x509.Certificate,
+) (*signer, []Secret, error) {
 	der, gossip, err := OpenKeys(fleetKey, id, sealed)
 	if err != nil {
 		return nil, nil, err
@@ -105,7 +107,7 @@ func (i *Issuer) open(row *fleet.Fleet) (*signer, []Secret, error) {
 }
 
 // Renew gives a peer a new certificate for the key it has proven to hold. It is
-// the renew door: a certificate that expired less than RenewWindow ago, or is not
+// the renewal route: a certificate that expired less than RenewWindow ago, or is not
 // valid yet, is good enough, provided the host is not forgotten, its certificate not revoked, and
 // its key the one admitted.
 func (i *Issuer) Renew(peer Peer, now time.Time) (Grant, error) {

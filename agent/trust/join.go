@@ -178,7 +178,8 @@ func (j *Joiner) askOnce(ctx context.Context, addr string, token Token, ask Join
 
 // isRefusal holds for what another try would not change.
 func isRefusal(err error) bool {
-	for _, verdict := range []error{ErrForeignAuthority, ErrForeignFleet, ErrBadCertificate, ErrExpired, ErrNotYetValid, ErrWrongHost} {
+	for _, verdict := range []error{ErrForeignAuthority, ErrForeignFleet, ErrBadCertificate, ErrExpired, ErrNotYetValid,
+		ErrWrongHost} {
 		if errors.Is(err, verdict) {
 			return true
 		}

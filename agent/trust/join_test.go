@@ -26,28 +26,29 @@ func serveJoin(t *testing.T, f *testFleet, before func(n int64) error) (addr str
 	}
 	config := f.store.ServerConfig(f.clock, f.authority())
 	var n atomic.Int64
-	server := &http.Server{ReadHeaderTimeout: time.Second, Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		body, _ := io.ReadAll(io.LimitReader(r.Body, MaxJoinBody))
-		var ask JoinRequest
-		grant, err := Grant{}, wire.Unmarshal(body, &ask)
-		if err == nil {
-			grant, err = f.admission().Admit(r.Context(), ask)
-		}
-		if before != nil {
-			if injected := before(n.Add(1)); injected != nil {
-				err = injected // after the commit: the answer is lost
+	server := &http.Server{ReadHeaderTimeout: time.Second,
+		Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			body, _ := io.ReadAll(io.LimitReader(r.Body, MaxJoinBody))
+			var ask JoinRequest
+			grant, err := Grant{}, wire.Unmarshal(body, &ask)
+			if err == nil {
+				grant, err = f.admission().Admit(r.Context(), ask)
 			}
-		}
-		var text []byte
-		if err != nil {
-			problem, status := ProblemOf(err, Codes)
-			text, _ = wire.Marshal(problem)
-			w.WriteHeader(status)
-		} else {
-			text, _ = wire.Marshal(grant)
-		}
-		_, _ = w.Write(text)
-	})}
+			if before != nil {
+				if injected := before(n.Add(1)); injected != nil {
+					err = injected // after the commit: the answer is lost
+				}
+			}
+			var text []byte
+			if err != nil {
+				problem, status := ProblemOf(err, Codes)
+				text, _ = wire.Marshal(problem)
+				w.WriteHeader(status)
+			} else {
+				text, _ = wire.Marshal(grant)
+			}
+			_, _ = w.Write(text)
+		})}
 	listener := &tlsListener{Listener: raw, config: config}
 	go func() { _ = server.Serve(listener) }()
 	t.Cleanup(func() { _ = server.Close() })
@@ -174,13 +175,19 @@ func TestJoinIsRefused(t *testing.T) {
 		want   error
 		why    string
 	}{
-		"an expired token":        {func(f *testFleet, token *Token, _ *Request) { f.wait(time.Hour + time.Minute) }, fleet.ErrTokenRefused, "expired"},
-		"a token used by another": {func(f *testFleet, token *Token, _ *Request) { s := token.Present(""); use(f, &s, "other") }, fleet.ErrTokenRefused, "used up"},
+		"an expired token": {func(f *testFleet, token *Token, _ *Request) { f.wait(time.Hour + time.Minute) },
+			fleet.ErrTokenRefused, "expired"},
+		"a token used by another": {func(f *testFleet, token *Token, _ *Request) {
+			s := token.Present("")
+			use(f, &s, "other")
+		}, fleet.ErrTokenRefused, "used up"},
 		"a token nobody made": {func(f *testFleet, token *Token, _ *Request) {
 			*token, _ = NewJoinToken(token.Fleet, token.CA, nil)
 		}, fleet.ErrTokenRefused, "unknown"},
-		"another fleet's token": {func(_ *testFleet, token *Token, _ *Request) { *token = foreign.joinToken(1, 0) }, ErrForeignAuthority, "authority named in the token"},
-		"another fleet's name":  {func(_ *testFleet, token *Token, _ *Request) { token.Fleet = "f-other" }, ErrForeignFleet, "another fleet"},
+		"another fleet's token": {func(_ *testFleet, token *Token, _ *Request) { *token = foreign.joinToken(1, 0) },
+			ErrForeignAuthority, "authority named in the token"},
+		"another fleet's name": {func(_ *testFleet, token *Token, _ *Request) { token.Fleet = "f-other" }, ErrForeignFleet,
+			"another fleet"},
 		"a name already taken":  {func(_ *testFleet, _ *Token, r *Request) { r.Name = "h1" }, fleet.ErrNameTaken, "h1"},
 		"a name with a slash":   {func(_ *testFleet, _ *Token, r *Request) { r.Name = "a/b" }, fleet.ErrInvalid, "name"},
 		"an empty zone":         {func(_ *testFleet, _ *Token, r *Request) { r.Zone = "" }, fleet.ErrInvalid, "zone"},
@@ -256,7 +263,8 @@ func TestAWrongGrantBecomesNoIdentity(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	good, err := f.admission().Admit(t.Context(), JoinRequest{Fleet: token.Fleet, Token: token.ID, Secret: token.secret, CSR: csr, Name: "h2", Zone: "b", Addr: addr1})
+	good, err := f.admission().Admit(t.Context(), JoinRequest{Fleet: token.Fleet, Token: token.ID, Secret: token.secret,
+		CSR: csr, Name: "h2", Zone: "b", Addr: addr1})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -21,15 +21,33 @@ func TestTheRenewDoor(t *testing.T) {
 		change func(f *testFleet, host *IdentityStore, p *Peer)
 		want   error
 	}{
-		"a good certificate":            {func(*testFleet, *IdentityStore, *Peer) {}, nil},
-		"one over for a day":            {func(f *testFleet, _ *IdentityStore, _ *Peer) { f.wait(CertLifetime + 24*time.Hour) }, nil},
-		"one over for 29 days":          {func(f *testFleet, _ *IdentityStore, _ *Peer) { f.wait(CertLifetime + 29*24*time.Hour) }, nil},
-		"one over for 31 days":          {func(f *testFleet, _ *IdentityStore, _ *Peer) { f.wait(CertLifetime + 31*24*time.Hour) }, ErrExpired},
-		"a host that was forgotten":     {func(f *testFleet, h *IdentityStore, _ *Peer) { f.must(fleet.ForgetHost{Host: h.Host(), Force: true}) }, fleet.ErrForgotten},
-		"a certificate that is revoked": {func(f *testFleet, h *IdentityStore, _ *Peer) { f.must(fleet.RevokeCert{Host: h.Host()}) }, ErrRevoked},
-		"a key that was not admitted":   {func(_ *testFleet, _ *IdentityStore, p *Peer) { p.Key = "other" }, ErrWrongKey},
-		"a host that State lacks":       {func(_ *testFleet, _ *IdentityStore, p *Peer) { p.Host = "h-0" }, ErrUnknownHost},
-		"a voter without the key":       {func(f *testFleet, _ *IdentityStore, _ *Peer) { mustNot(f, f.store.DeleteFleetKey()) }, ErrNoFleetKey},
+		"a good certificate": {func(*testFleet, *IdentityStore, *Peer) {}, nil},
+		"one over for a day": {func(f *testFleet, _ *IdentityStore,
+			_ *Peer) {
+			f.wait(CertLifetime + 24*time.Hour)
+		}, nil},
+		"one over for 29 days": {func(f *testFleet, _ *IdentityStore,
+			_ *Peer) {
+			f.wait(CertLifetime + 29*24*time.Hour)
+		}, nil},
+		"one over for 31 days": {func(f *testFleet, _ *IdentityStore,
+			_ *Peer) {
+			f.wait(CertLifetime + 31*24*time.Hour)
+		}, ErrExpired},
+		"a host that was forgotten": {func(f *testFleet, h *IdentityStore,
+			_ *Peer) {
+			f.must(fleet.ForgetHost{Host: h.Host(), Force: true})
+		}, fleet.ErrForgotten},
+		"a certificate that is revoked": {func(f *testFleet, h *IdentityStore,
+			_ *Peer) {
+			f.must(fleet.RevokeCert{Host: h.Host()})
+		}, ErrRevoked},
+		"a key that was not admitted": {func(_ *testFleet, _ *IdentityStore, p *Peer) { p.Key = "other" }, ErrWrongKey},
+		"a host that State lacks":     {func(_ *testFleet, _ *IdentityStore, p *Peer) { p.Host = "h-0" }, ErrUnknownHost},
+		"a voter without the key": {func(f *testFleet, _ *IdentityStore,
+			_ *Peer) {
+			mustNot(f, f.store.DeleteFleetKey())
+		}, ErrNoFleetKey},
 	}
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {
@@ -167,10 +185,16 @@ func TestCheck(t *testing.T) {
 		change func(f *testFleet, h *IdentityStore, p *Peer)
 		want   error
 	}{
-		"an admitted host":            {func(*testFleet, *IdentityStore, *Peer) {}, nil},
-		"one that State lacks":        {func(_ *testFleet, _ *IdentityStore, p *Peer) { p.Host = "h-0" }, ErrUnknownHost},
-		"one forgotten a moment ago":  {func(f *testFleet, h *IdentityStore, _ *Peer) { f.must(fleet.ForgetHost{Host: h.Host(), Force: true}) }, fleet.ErrForgotten},
-		"one revoked a moment ago":    {func(f *testFleet, h *IdentityStore, _ *Peer) { f.must(fleet.RevokeCert{Host: h.Host()}) }, ErrRevoked},
+		"an admitted host":     {func(*testFleet, *IdentityStore, *Peer) {}, nil},
+		"one that State lacks": {func(_ *testFleet, _ *IdentityStore, p *Peer) { p.Host = "h-0" }, ErrUnknownHost},
+		"one forgotten a moment ago": {func(f *testFleet, h *IdentityStore,
+			_ *Peer) {
+			f.must(fleet.ForgetHost{Host: h.Host(), Force: true})
+		}, fleet.ErrForgotten},
+		"one revoked a moment ago": {func(f *testFleet, h *IdentityStore,
+			_ *Peer) {
+			f.must(fleet.RevokeCert{Host: h.Host()})
+		}, ErrRevoked},
 		"the right name, another key": {func(_ *testFleet, _ *IdentityStore, p *Peer) { p.Key = "other" }, ErrWrongKey},
 	}
 	for name, tt := range tests {
@@ -215,12 +239,14 @@ func TestStandingWithoutOrBehindState(t *testing.T) {
 		known  bool
 		voter  bool
 	}{
-		"a worker trusts the chain of any host":                   {none, roster(5, "h-9"), "h-8", true, false},
-		"a worker knows its voters":                               {none, roster(5, "h-9"), "h-9", true, true},
-		"a log that is still empty goes by the roster":            {func() *fleet.State { return fleet.New() }, roster(5, "h-9"), "h-9", true, true},
-		"an older roster does not count":                          {have, roster(0, worker), worker, true, false},
-		"a newer roster makes a voter":                            {have, roster(st.Index()+1, worker), worker, true, true},
-		"a newer roster unmakes a voter":                          {have, roster(st.Index()+1, worker), f.store.Host(), true, false},
+		"a worker trusts the chain of any host": {none, roster(5, "h-9"), "h-8", true, false},
+		"a worker knows its voters":             {none, roster(5, "h-9"), "h-9", true, true},
+		"a log that is still empty goes by the roster": {func() *fleet.State { return fleet.New() },
+			roster(5, "h-9"), "h-9", true, true},
+		"an older roster does not count": {have, roster(0, worker), worker, true, false},
+		"a newer roster makes a voter":   {have, roster(st.Index()+1, worker), worker, true, true},
+		"a newer roster unmakes a voter": {have, roster(st.Index()+1, worker), f.store.Host(), true,
+			false},
 		"a newer roster names a host State has not seen admitted": {have, roster(st.Index()+1, "h-9"), "h-9", true, true},
 		"an older roster's host that State lacks is unknown":      {have, roster(0, "h-9"), "h-9", false, true},
 	}

@@ -63,7 +63,9 @@ func about(id fleet.FleetID, version int, field string) []byte {
 
 // SealKeys seals the CA's private key (PKCS 8, DER) and the gossip keys, the one
 // in use first.
-func SealKeys(fleetKey Secret, id fleet.FleetID, version int, caKey Secret, gossip []Secret, chance io.Reader) (fleet.SealedKeys, error) {
+func SealKeys(
+	fleetKey Secret, id fleet.FleetID, version int, caKey Secret, gossip []Secret, chance io.Reader,
+) (fleet.SealedKeys, error) {
 	ca, err := seal(fleetKey, caKey, about(id, version, "ca"), chance)
 	if err != nil {
 		return fleet.SealedKeys{}, fmt.Errorf("seal authority key: %w", err)
@@ -99,7 +101,8 @@ func OpenKeys(fleetKey Secret, id fleet.FleetID, keys fleet.SealedKeys) (caKey S
 
 func splitRing(ring Secret) ([]Secret, error) {
 	if len(ring) == 0 || len(ring)%keySize != 0 || len(ring) > maxGossipKeys*keySize {
-		return nil, fmt.Errorf("gossip keys have %d bytes, want 1 to %d times %d: %w", len(ring), maxGossipKeys, keySize, ErrSealed)
+		return nil, fmt.Errorf("gossip keys have %d bytes, want 1 to %d times %d: %w", len(ring), maxGossipKeys, keySize,
+			ErrSealed)
 	}
 	var keys []Secret
 	for at := 0; at < len(ring); at += keySize {

@@ -72,7 +72,9 @@ func (f *IdentityStore) chain() *tls.Certificate {
 	return &c
 }
 
-func (f *IdentityStore) verifyClient(state tls.ConnectionState, protocol string, now time.Time, authority Authority) error {
+func (f *IdentityStore) verifyClient(
+	state tls.ConnectionState, protocol string, now time.Time, authority Authority,
+) error {
 	m := f.now.Load()
 	peer, err := verifyPeer(state.PeerCertificates, m.roots, m.identity.Fleet, x509.ExtKeyUsageClientAuth, now)
 	if err != nil {
@@ -93,7 +95,9 @@ func (f *IdentityStore) verifyClient(state tls.ConnectionState, protocol string,
 
 // ClientConfig dials a host by its id: the certificate it shows must be that
 // host's, whatever the address. For raft it must be a voter's as well.
-func (f *IdentityStore) ClientConfig(host fleet.HostID, protocol string, now func() time.Time, authority Authority) *tls.Config {
+func (f *IdentityStore) ClientConfig(
+	host fleet.HostID, protocol string, now func() time.Time, authority Authority,
+) *tls.Config {
 	return &tls.Config{
 		MinVersion: tls.VersionTLS13,
 		NextProtos: []string{protocol},
@@ -108,7 +112,9 @@ func (f *IdentityStore) ClientConfig(host fleet.HostID, protocol string, now fun
 	}
 }
 
-func (f *IdentityStore) verifyServer(state tls.ConnectionState, host fleet.HostID, protocol string, now time.Time, authority Authority) error {
+func (f *IdentityStore) verifyServer(
+	state tls.ConnectionState, host fleet.HostID, protocol string, now time.Time, authority Authority,
+) error {
 	m := f.now.Load()
 	peer, err := verifyPeer(state.PeerCertificates, m.roots, m.identity.Fleet, x509.ExtKeyUsageServerAuth, now)
 	switch {

@@ -74,15 +74,22 @@ func TestServerConfigLetsIn(t *testing.T) {
 		"a forgotten host for rpc, to be told": {f.clock, client(forgotten, ProtocolRPC), "", ""},
 		"a forgotten host for blobs":           {f.clock, client(forgotten, ProtocolBlob), "forgotten", "bad certificate"},
 		"an expired worker for rpc":            {late(CertLifetime + time.Hour), client(worker, ProtocolRPC), "", ""},
-		"an expired worker for blobs":          {late(CertLifetime + time.Hour), client(worker, ProtocolBlob), "expired", "bad certificate"},
-		"a worker expired for 31 days":         {late(CertLifetime + 31*24*time.Hour), client(worker, ProtocolRPC), "join again", "bad certificate"},
-		"another fleet's host":                 {f.clock, client(stranger, ProtocolRPC), "not of this fleet's authority", "bad certificate"},
-		"nobody, for rpc":                      {f.clock, without(client(worker, ProtocolRPC)), "didn't provide a certificate", "certificate required"},
-		"nobody, for raft":                     {f.clock, without(client(worker, ProtocolRaft)), "didn't provide a certificate", "certificate required"},
-		"nobody, for joining":                  {f.clock, without(client(worker, ProtocolJoin)), "", ""},
-		"a protocol of the web":                {f.clock, client(worker, "h2"), "no protocol of the peer port", "internal error"},
-		"no protocol at all":                   {f.clock, noProtocol(client(worker, "")), "no protocol of the peer port", "internal error"},
-		"a host that speaks TLS 1.2 only":      {f.clock, oldTLS(client(worker, ProtocolRPC)), "unsupported versions", "protocol version"},
+		"an expired worker for blobs": {late(CertLifetime + time.Hour), client(worker, ProtocolBlob), "expired",
+			"bad certificate"},
+		"a worker expired for 31 days": {late(CertLifetime + 31*24*time.Hour), client(worker, ProtocolRPC), "join again",
+			"bad certificate"},
+		"another fleet's host": {f.clock, client(stranger, ProtocolRPC), "not of this fleet's authority",
+			"bad certificate"},
+		"nobody, for rpc": {f.clock, without(client(worker, ProtocolRPC)), "didn't provide a certificate",
+			"certificate required"},
+		"nobody, for raft": {f.clock, without(client(worker, ProtocolRaft)), "didn't provide a certificate",
+			"certificate required"},
+		"nobody, for joining":   {f.clock, without(client(worker, ProtocolJoin)), "", ""},
+		"a protocol of the web": {f.clock, client(worker, "h2"), "no protocol of the peer port", "internal error"},
+		"no protocol at all": {f.clock, noProtocol(client(worker, "")), "no protocol of the peer port",
+			"internal error"},
+		"a host that speaks TLS 1.2 only": {f.clock, oldTLS(client(worker, ProtocolRPC)), "unsupported versions",
+			"protocol version"},
 	}
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {
@@ -155,7 +162,8 @@ func TestClientConfigBelievesOnlyTheHostItDialled(t *testing.T) {
 	}
 	t.Run("a host forgotten a moment ago", func(t *testing.T) {
 		f.must(fleet.ForgetHost{Host: h3.Host(), Force: true})
-		_, clientErr := meet(t, h3.ServerConfig(f.clock, all), f.store.ClientConfig(h3.Host(), ProtocolRPC, f.clock, f.authority()))
+		_, clientErr := meet(t, h3.ServerConfig(f.clock, all),
+			f.store.ClientConfig(h3.Host(), ProtocolRPC, f.clock, f.authority()))
 		wantErr(t, clientErr, fleet.ErrForgotten)
 	})
 }

@@ -79,7 +79,8 @@ func ParseToken(text string) (Token, error) {
 	case parts[0] == operatorPrefix && len(parts) == 4:
 		t.Kind = fleet.TokenOperator
 	default:
-		return Token{}, fmt.Errorf("want %s.<fleet>.<digest>.<id>.<secret> or %s.<fleet>.<id>.<secret>: %w", joinPrefix, operatorPrefix, ErrMalformedToken)
+		return Token{}, fmt.Errorf("want %s.<fleet>.<digest>.<id>.<secret> or %s.<fleet>.<id>.<secret>: %w", joinPrefix,
+			operatorPrefix, ErrMalformedToken)
 	}
 	t.Fleet, t.ID = fleet.FleetID(parts[1]), fleet.TokenID(parts[len(parts)-2])
 	if !validID(string(t.Fleet)) || !validID(string(t.ID)) {
@@ -175,7 +176,8 @@ func VerifyToken(st *fleet.State, shown PresentedToken, now time.Time) error {
 	case token == nil || !same:
 		return fmt.Errorf("token %s is unknown or its secret is wrong: %w", shown.ID, fleet.ErrTokenRefused)
 	case token.Kind != shown.Kind:
-		return fmt.Errorf("token %s is a %s token, not a %s token: %w", shown.ID, token.Kind, shown.Kind, fleet.ErrTokenRefused)
+		return fmt.Errorf("token %s is a %s token, not a %s token: %w", shown.ID, token.Kind, shown.Kind,
+			fleet.ErrTokenRefused)
 	case token.Kind == fleet.TokenJoin && slices.Contains(token.BoundKeys, shown.Key):
 		return nil
 	case max(st.Now(), fleet.TimeOf(now)) >= token.NotAfter:

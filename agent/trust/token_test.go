@@ -19,7 +19,8 @@ func TestATokenReadsBackFromItsText(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if got.Text() != token.Text() || got.Kind != token.Kind || got.Fleet != token.Fleet || got.ID != token.ID || got.CA != token.CA {
+		if got.Text() != token.Text() || got.Kind != token.Kind || got.Fleet != token.Fleet || got.ID != token.ID ||
+			got.CA != token.CA {
 			t.Errorf("read back %+v from %+v", got, token)
 		}
 	}
@@ -80,8 +81,10 @@ func TestNoWayOfPrintingATokenShowsItsSecret(t *testing.T) {
 	text := token.Text()
 	secret := text[strings.LastIndex(text, ".")+1:]
 	var log bytes.Buffer
-	slog.New(slog.NewJSONHandler(&log, nil)).Info("token", "token", token, "secret", token.secret, "shown", token.Present("k"))
-	slog.New(slog.NewTextHandler(&log, nil)).Info("token", "token", token, "secret", token.secret, "shown", token.Present("k"))
+	slog.New(slog.NewJSONHandler(&log, nil)).Info("token", "token", token, "secret", token.secret, "shown",
+		token.Present("k"))
+	slog.New(slog.NewTextHandler(&log, nil)).Info("token", "token", token, "secret", token.secret, "shown",
+		token.Present("k"))
 	js, err := json.Marshal([]any{token, token.secret, token.Present("k")})
 	if err != nil {
 		t.Fatal(err)
@@ -93,7 +96,8 @@ func TestNoWayOfPrintingATokenShowsItsSecret(t *testing.T) {
 		fmt.Fprintf(&log, verb, token.Present("k"))
 		fmt.Fprintf(&log, verb, &token)
 	}
-	for name, form := range map[string]string{"base64url": secret, "hex": fmt.Sprintf("%x", []byte(token.secret)), "decimal": strings.Trim(fmt.Sprint([]byte(token.secret)), "[]")} {
+	for name, form := range map[string]string{"base64url": secret, "hex": fmt.Sprintf("%x", []byte(token.secret)),
+		"decimal": strings.Trim(fmt.Sprint([]byte(token.secret)), "[]")} {
 		if strings.Contains(log.String(), form) {
 			t.Errorf("the secret is shown as %s", name)
 		}
@@ -105,9 +109,10 @@ func TestVerifyToken(t *testing.T) {
 		change func(f *testFleet, s *PresentedToken)
 		want   string // part of the reason; empty: it holds
 	}{
-		"a fresh token holds":   {func(*testFleet, *PresentedToken) {}, ""},
-		"an unknown id":         {func(_ *testFleet, s *PresentedToken) { s.ID = "t-0" }, "unknown or its secret is wrong"},
-		"a wrong secret":        {func(_ *testFleet, s *PresentedToken) { s.Secret = bytes.Repeat([]byte{1}, 32) }, "unknown or its secret is wrong"},
+		"a fresh token holds": {func(*testFleet, *PresentedToken) {}, ""},
+		"an unknown id":       {func(_ *testFleet, s *PresentedToken) { s.ID = "t-0" }, "unknown or its secret is wrong"},
+		"a wrong secret": {func(_ *testFleet, s *PresentedToken) { s.Secret = bytes.Repeat([]byte{1}, 32) },
+			"unknown or its secret is wrong"},
 		"another fleet's":       {func(_ *testFleet, s *PresentedToken) { s.Fleet = "f-other" }, "of another fleet"},
 		"shown as another kind": {func(_ *testFleet, s *PresentedToken) { s.Kind = fleet.TokenOperator }, "is a join token"},
 		"over by the clock":     {func(f *testFleet, _ *PresentedToken) { f.wait(time.Hour) }, "expired"},
@@ -143,7 +148,8 @@ func TestVerifyToken(t *testing.T) {
 }
 
 func use(f *testFleet, s *PresentedToken, key string) {
-	f.must(fleet.AdmitHost{Token: s.ID, SecretHash: hashSecret(s.Secret), Host: fleet.Admission{ID: "h-" + fleet.HostID(key), Name: key, Zone: "a", Addr: addr1, PublicKey: key}})
+	f.must(fleet.AdmitHost{Token: s.ID, SecretHash: hashSecret(s.Secret),
+		Host: fleet.Admission{ID: "h-" + fleet.HostID(key), Name: key, Zone: "a", Addr: addr1, PublicKey: key}})
 }
 
 func TestAnOperatorTokenDoesNotCountUses(t *testing.T) {

@@ -28,7 +28,8 @@ func (p Peer) Valid(now time.Time) error {
 	case now.After(p.NotAfter):
 		return fmt.Errorf("%s: %w", p.Host, ErrExpired)
 	case now.Before(p.NotBefore):
-		return fmt.Errorf("%s: %w: from %s, and it is %s here; are the clocks right?", p.Host, ErrNotYetValid, clockText(p.NotBefore), clockText(now))
+		return fmt.Errorf("%s: %w: from %s, and it is %s here; are the clocks right?", p.Host, ErrNotYetValid,
+			clockText(p.NotBefore), clockText(now))
 	}
 	return nil
 }
@@ -36,7 +37,9 @@ func (p Peer) Valid(now time.Time) error {
 // verifyPeer checks a peer's certificates against the fleet's authority. One that
 // expired less than RenewWindow ago passes, and so does one that is not valid yet:
 // whoever calls must ask Valid before it answers anything but a renewal.
-func verifyPeer(certs []*x509.Certificate, roots *x509.CertPool, id fleet.FleetID, usage x509.ExtKeyUsage, now time.Time) (Peer, error) {
+func verifyPeer(
+	certs []*x509.Certificate, roots *x509.CertPool, id fleet.FleetID, usage x509.ExtKeyUsage, now time.Time,
+) (Peer, error) {
 	if len(certs) == 0 {
 		return Peer{}, ErrNoCertificate
 	}

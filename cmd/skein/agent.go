@@ -53,7 +53,8 @@ func (c *agentCommand) Run(ctx context.Context) error {
 		},
 	})
 	if errors.Is(err, trust.ErrNoIdentity) {
-		return fmt.Errorf("this host is in no fleet yet: `skein init` makes one, `skein join ADDR TOKEN` joins one, `skein agent --dev` is one by itself")
+		return fmt.Errorf("this host is in no fleet yet: `skein init` makes one, `skein join ADDR TOKEN` joins one, `skein " +
+			"agent --dev` is one by itself")
 	}
 	return err
 }

@@ -19,7 +19,8 @@ import (
 func (f *fleetUnderTest) skein(via string, args ...string) (stdout, stderr string, exit int) {
 	f.Helper()
 	var out, complaints bytes.Buffer
-	cmd := exec.CommandContext(f.Context(), os.Getenv("SKEIN_BINARY"), append(args, "--lab", f.lab.Name(), "--via", via)...)
+	cmd := exec.CommandContext(f.Context(), os.Getenv("SKEIN_BINARY"),
+		append(args, "--lab", f.lab.Name(), "--via", via)...)
 	cmd.Stdout, cmd.Stderr = &out, &complaints
 	err := cmd.Run()
 	var exited *exec.ExitError
@@ -69,10 +70,12 @@ func (f *fleetUnderTest) workerCarriesCommands() {
 	f.steps(worker,
 		step{"hosts", 0, []string{worker, "worker"}},
 		step{"taskdef register --strict " + file, 1, []string{"logConfiguration: mapped", "strict"}},
-		step{"taskdef register --client-token once " + file, 0, []string{"cli:1", "warning: containerDefinitions[0].logConfiguration"}},
+		step{"taskdef register --client-token once " + file, 0,
+			[]string{"cli:1", "warning: containerDefinitions[0].logConfiguration"}},
 		step{"taskdef register --client-token once " + file, 0, []string{"cli:1"}},
 		step{"service create cli --task-definition cli -n 2", 0, []string{
-			"created cli/1", "defaults taken:", "deploymentConfiguration.minimumHealthyPercent", "100", "deploymentConfiguration.maximumPercent", "200", "spread over zones"}},
+			"created cli/1", "defaults taken:", "deploymentConfiguration.minimumHealthyPercent", "100",
+			"deploymentConfiguration.maximumPercent", "200", "spread over zones"}},
 		step{"service create cli --task-definition cli -n 2", 1, []string{"exists"}},
 		step{"service scale cli 3", 0, []string{"desired count is 3"}},
 		step{"service update cli --min-percent 50 --force", 0, []string{"cli is now cli/2"}},
@@ -95,7 +98,8 @@ func (f *fleetUnderTest) workerCarriesCommands() {
 	)
 	f.eventually("the stopped task says why", func() (string, bool) {
 		task, err := get[types.Task](f, "h1", "/v1/tasks/"+ids[0])
-		return fmt.Sprintf("%+v %v", task, err), err == nil && task.Last == "STOPPED" && strings.Contains(task.Reason, "enough")
+		return fmt.Sprintf("%+v %v", task, err), err == nil && task.Last == "STOPPED" &&
+			strings.Contains(task.Reason, "enough")
 	})
 	f.must(f.lab.Kill(f.Context(), worker))
 	f.steps("h1", step{"hosts forget --force " + worker, 0, []string{"joins anew"}})

@@ -44,7 +44,8 @@ func TestOnlyConnectionOutputAndConfigurationHaveVariables(t *testing.T) {
 	for path, leaf := range leaves(t) {
 		for _, flag := range leaf.Flags {
 			var want []string
-			if slices.Contains(configured, path) && slices.Contains(keys, flag.Name) || !slices.Contains(configured, path) && slices.Contains(connection, flag.Name) {
+			if slices.Contains(configured, path) && slices.Contains(keys, flag.Name) || !slices.Contains(configured, path) &&
+				slices.Contains(connection, flag.Name) {
 				want = []string{config.Env(flag.Name)}
 			}
 			if !slices.Equal(flag.Envs, want) {
@@ -55,7 +56,8 @@ func TestOnlyConnectionOutputAndConfigurationHaveVariables(t *testing.T) {
 }
 
 func TestAVariableSkipsNoGuardAndNarrowsNoList(t *testing.T) {
-	for name, value := range map[string]string{"SKEIN_FORCE": "true", "SKEIN_HOST": "h3", "SKEIN_ALL": "true", "SKEIN_CLIENT_TOKEN": "again", "SKEIN_STRICT": "true"} {
+	for name, value := range map[string]string{"SKEIN_FORCE": "true", "SKEIN_HOST": "h3", "SKEIN_ALL": "true",
+		"SKEIN_CLIENT_TOKEN": "again", "SKEIN_STRICT": "true"} {
 		t.Setenv(name, value)
 	}
 	t.Setenv("SKEIN_SOCKET", "/from/the/environment.sock")

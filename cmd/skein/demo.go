@@ -80,7 +80,8 @@ func createDemo(ctx context.Context, agent *client.Client, image string) error {
 		return fmt.Errorf("register task definition: the answer names none")
 	}
 	fmt.Printf("registered %s; creating service %s with %d tasks\n", answer.TaskDef.ID, demoService, demoTasks)
-	body := map[string]any{"serviceName": demoService, "taskDefinition": answer.TaskDef.ID, "desiredCount": demoTasks, "clientToken": client.NewToken()}
+	body := map[string]any{"serviceName": demoService, "taskDefinition": answer.TaskDef.ID, "desiredCount": demoTasks,
+		"clientToken": client.NewToken()}
 	err := agent.Send(ctx, http.MethodPost, "/v1/services", body, nil)
 	var refused *client.Error
 	if errors.As(err, &refused) && refused.Code == "exists" {
@@ -99,7 +100,8 @@ func webTaskDefinition(image string) map[string]any {
 			"name": "web", "image": image, "cpu": 64, "memoryReservation": 32, "memory": 128, "stopTimeout": 5,
 			"command":      []string{"web", "--listen", ":8080"},
 			"portMappings": []any{map[string]any{"containerPort": 8080}},
-			"healthCheck":  map[string]any{"httpGet": map[string]any{"port": 8080, "path": "/healthz"}, "interval": 5, "timeout": 2},
+			"healthCheck": map[string]any{"httpGet": map[string]any{"port": 8080, "path": "/healthz"}, "interval": 5,
+				"timeout": 2},
 		}},
 	}
 }
@@ -110,7 +112,8 @@ func fleetReady(ctx context.Context, agent *client.Client) (now string, done boo
 	if _, err := agent.Get(ctx, "/v1/status", &status); err != nil {
 		return err.Error(), false
 	}
-	now = fmt.Sprintf("%d of %d hosts ready, %d of %d voters", status.Hosts.Ready, status.Hosts.Total, status.Voters.Voting, status.Voters.Target)
+	now = fmt.Sprintf("%d of %d hosts ready, %d of %d voters", status.Hosts.Ready, status.Hosts.Total,
+		status.Voters.Voting, status.Voters.Target)
 	return now, status.Hosts.Ready == status.Hosts.Total && status.Voters.Voting == status.Voters.Target
 }
 

@@ -26,7 +26,8 @@ func TestE2EDevAgentIsAFleetOfOneHost(t *testing.T) {
 		go func() {
 			defer close(ended)
 			_, _ = f.lab.Exec(ctx, "h1", []string{os.Getenv("SKEIN_BINARY"), "agent", "--dev", "--name", "laptop",
-				"--data-dir", filepath.Join(folder, "data"), "--operator-token-file", filepath.Join(folder, "operator.token")}, nil, nil, log)
+				"--data-dir", filepath.Join(folder, "data"), "--operator-token-file", filepath.Join(folder, "operator.token")}, nil,
+				nil, log)
 		}()
 		f.eventually(start+" start: the host is ready and leads", func() (string, bool) {
 			out, err := os.Create(filepath.Join(folder, "status"))
@@ -35,7 +36,8 @@ func TestE2EDevAgentIsAFleetOfOneHost(t *testing.T) {
 			f.must(err)
 			text, err := os.ReadFile(out.Name())
 			f.must(err)
-			return string(text), exit == 0 && strings.Contains(string(text), "leader laptop") && strings.Contains(string(text), "1 ready of 1")
+			return string(text), exit == 0 && strings.Contains(string(text), "leader laptop") &&
+				strings.Contains(string(text), "1 ready of 1")
 		})
 		stop()
 		select {

@@ -26,7 +26,8 @@ func (c *fleetFinalizeCommand) Run(ctx context.Context) error {
 		return err
 	}
 	var answer types.FleetWritten
-	if err := agent.Send(ctx, http.MethodPost, "/v1/fleet/finalize", types.ForceBody{Force: c.Force}, &answer); err != nil {
+	if err := agent.Send(ctx, http.MethodPost, "/v1/fleet/finalize", types.ForceBody{Force: c.Force},
+		&answer); err != nil {
 		return err
 	}
 	fmt.Printf("the fleet is at format %d: agents that read less are refused\n", answer.Fleet.Format)

@@ -95,7 +95,8 @@ func (b *twoBuilds) three() (tasks []types.Task) {
 	b.Helper()
 	b.eventually("three tasks run", func() (string, bool) {
 		tasks = b.tasks("h2", "web")
-		return fmt.Sprintf("%+v", tasks), len(tasks) == 3 && !slices.ContainsFunc(tasks, func(t types.Task) bool { return t.Last != "RUNNING" })
+		return fmt.Sprintf("%+v", tasks), len(tasks) == 3 &&
+			!slices.ContainsFunc(tasks, func(t types.Task) bool { return t.Last != "RUNNING" })
 	})
 	return tasks
 }
@@ -137,7 +138,8 @@ func (b *twoBuilds) writesFromEverywhere() {
 	b.Helper()
 	for i, host := range []string{"h1", "h2", "h3"} {
 		desired := 4 + i%2
-		b.must(b.at(host).Send(b.Context(), http.MethodPost, "/v1/services/web/scale", types.ScaleBody{Desired: desired}, nil))
+		b.must(b.at(host).Send(b.Context(), http.MethodPost, "/v1/services/web/scale", types.ScaleBody{Desired: desired},
+			nil))
 		b.awaitHealthy(host, "web", desired)
 	}
 	b.must(b.at("h1").Send(b.Context(), http.MethodPost, "/v1/services/web/scale", types.ScaleBody{Desired: 3}, nil))
@@ -233,7 +235,8 @@ func (b *twoBuilds) olderIsRefused() {
 	b.eventually("the older agent says that it is too old", func() (string, bool) {
 		var log strings.Builder
 		b.must(b.lab.Logs(b.Context(), &log, "h2", lab.LogOptions{Lines: 200}))
-		return log.String(), strings.Contains(log.String(), "the fleet is at") && strings.Contains(log.String(), "reads format") ||
+		return log.String(), strings.Contains(log.String(), "the fleet is at") &&
+			strings.Contains(log.String(), "reads format") ||
 			strings.Contains(log.String(), "this build reads")
 	})
 	if now := b.session("h2"); now != before {

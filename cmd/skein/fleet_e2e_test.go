@@ -38,7 +38,8 @@ func TestE2EFleet(t *testing.T) {
 		{"a host cut off keeps its tasks and says so", (*fleetUnderTest).cutOff},
 		{"a fleet that lost power comes back without registry and one host", (*fleetUnderTest).blackStart},
 	} {
-		if !t.Run(part.name, func(t *testing.T) { part.run(&fleetUnderTest{TB: t, lab: f.lab, dir: f.dir, image: f.image}) }) {
+		if !t.Run(part.name,
+			func(t *testing.T) { part.run(&fleetUnderTest{TB: t, lab: f.lab, dir: f.dir, image: f.image}) }) {
 			return // the next part starts from where this one ends
 		}
 	}
@@ -69,6 +70,7 @@ func TestE2EFleetOverIPv6(t *testing.T) {
 	other := map[string]string{"h1": "h2", "h2": "h3", "h3": "h1"}[leader.Leader.Name]
 	f.eventually("another leads", func() (string, bool) {
 		s, err := get[types.Status](f, other, "/v1/status")
-		return fmt.Sprintf("%+v %v", s, err), err == nil && s.Leader != nil && s.Leader.Name != leader.Leader.Name && s.Hosts.Silent == 1
+		return fmt.Sprintf("%+v %v", s, err), err == nil && s.Leader != nil && s.Leader.Name != leader.Leader.Name &&
+			s.Hosts.Silent == 1
 	})
 }

@@ -81,7 +81,8 @@ func TestE2EACopiedDisk(t *testing.T) {
 	if after.Leader == nil || after.Leader.Name != status.Leader.Name {
 		t.Errorf("%+v leads, want %s", after.Leader, status.Leader.Name)
 	}
-	if notes := strings.Join(after.Notes, " "); !strings.Contains(notes, original.Addr) || !strings.Contains(notes, said().Clone.Addr) {
+	if notes := strings.Join(after.Notes, " "); !strings.Contains(notes, original.Addr) ||
+		!strings.Contains(notes, said().Clone.Addr) {
 		t.Errorf("status notes %q, want both addresses", notes)
 	}
 }
@@ -135,7 +136,8 @@ func TestE2EAWipedVoterComesBackUnderItsName(t *testing.T) {
 	f.must(err)
 	defer out.Close()
 	config := filepath.Join(f.dir, "h3", "etc", "agent.toml")
-	exit, err := f.lab.Exec(f.Context(), "h3", []string{os.Getenv("SKEIN_BINARY"), "join", h1.Addr, token.Token, "--config", config}, nil, out, out)
+	exit, err := f.lab.Exec(f.Context(), "h3", []string{os.Getenv("SKEIN_BINARY"), "join", h1.Addr, token.Token,
+		"--config", config}, nil, out, out)
 	f.must(err)
 	if text, _ := os.ReadFile(out.Name()); exit != 0 {
 		t.Fatalf("join ended with %d: %s", exit, text)

@@ -33,7 +33,8 @@ func (f *fleetUnderTest) spreadAndAnswer() {
 func (f *fleetUnderTest) everyNodeAnswers() {
 	for _, host := range []string{"h1", "h2", "h3"} {
 		url := f.hostURL(host)
-		for path, want := range map[string]string{"": "<html", "v1/services": `"desiredCount":6`, "metrics": "skein_", "openapi.json": `"openapi"`, "readyz": ""} {
+		for path, want := range map[string]string{"": "<html", "v1/services": `"desiredCount":6`, "metrics": "skein_",
+			"openapi.json": `"openapi"`, "readyz": ""} {
 			response, err := http.Get(url + path)
 			f.must(err)
 			body, err := io.ReadAll(response.Body)
@@ -42,7 +43,8 @@ func (f *fleetUnderTest) everyNodeAnswers() {
 			if response.StatusCode != http.StatusOK || !strings.Contains(string(body), want) {
 				f.Errorf("%s%s: %s without %q", url, path, response.Status, want)
 			}
-			if strings.HasPrefix(path, "v1/") && (response.Header.Get("X-Skein-Index") == "" || response.Header.Get("X-Skein-Stale-Ms") == "") {
+			if strings.HasPrefix(path, "v1/") &&
+				(response.Header.Get("X-Skein-Index") == "" || response.Header.Get("X-Skein-Stale-Ms") == "") {
 				f.Errorf("%s%s does not say how stale it is: %v", url, path, response.Header)
 			}
 		}
@@ -89,9 +91,10 @@ func (f *fleetUnderTest) reasons() {
 		change func(map[string]any)
 		want   []string
 	}{
-		"missing": {func(c map[string]any) { c["image"] = f.image + "-of-nobody" }, []string{"CannotPullContainerError", "-of-nobody"}},
-		"exits":   {func(c map[string]any) { c["command"] = []string{"web", "--listen", "nonsense"} }, []string{"exit", "1"}},
-		"huge":    {func(c map[string]any) { c["cpu"] = 100000 }, []string{"cpu"}},
+		"missing": {func(c map[string]any) { c["image"] = f.image + "-of-nobody" },
+			[]string{"CannotPullContainerError", "-of-nobody"}},
+		"exits": {func(c map[string]any) { c["command"] = []string{"web", "--listen", "nonsense"} }, []string{"exit", "1"}},
+		"huge":  {func(c map[string]any) { c["cpu"] = 100000 }, []string{"cpu"}},
 	} {
 		f.create("h1", name, f.register("h1", name, tt.change), 1)
 		f.eventually(name+" says why it does not run", func() (string, bool) {
@@ -131,7 +134,8 @@ func (f *fleetUnderTest) stubborn() {
 	})
 	task, err := status()
 	f.must(err)
-	if task.StopCode != "UserInitiated" || len(task.Containers) != 1 || task.Containers[0].ExitCode == nil || *task.Containers[0].ExitCode != 137 {
+	if task.StopCode != "UserInitiated" || len(task.Containers) != 1 || task.Containers[0].ExitCode == nil ||
+		*task.Containers[0].ExitCode != 137 {
 		f.Errorf("stopped as %+v, want UserInitiated and exit code 137", task)
 	}
 }

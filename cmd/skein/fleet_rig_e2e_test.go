@@ -50,7 +50,8 @@ func newFleetOf(t testing.TB, binary string, o lab.UpOptions) *fleetUnderTest {
 func tryFleet(t testing.TB, binary string, o lab.UpOptions) (*fleetUnderTest, error) {
 	t.Helper()
 	dir := filepath.Join(t.TempDir(), "lab")
-	l, err := lab.New(lab.Options{Name: fmt.Sprintf("e%d", os.Getpid()%1_000_000), Dir: dir, Binary: binary, Say: func(text string) { t.Log(text) }})
+	l, err := lab.New(lab.Options{Name: fmt.Sprintf("e%d", os.Getpid()%1_000_000), Dir: dir, Binary: binary,
+		Say: func(text string) { t.Log(text) }})
 	if err != nil {
 		t.Fatal(err)
 	}

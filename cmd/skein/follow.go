@@ -25,7 +25,9 @@ const (
 
 // followEvents hands over each event after a number until ctx ends, across streams
 // that are cut. About is a filter of the query, like "&service=web", or empty.
-func followEvents(ctx context.Context, agent *client.Client, about string, after uint64, each func(types.Event) error) error {
+func followEvents(
+	ctx context.Context, agent *client.Client, about string, after uint64, each func(types.Event) error,
+) error {
 	for {
 		err := followOnce(ctx, agent, about, &after, each)
 		var refused *client.Error
@@ -43,7 +45,9 @@ func followEvents(ctx context.Context, agent *client.Client, about string, after
 	}
 }
 
-func followOnce(ctx context.Context, agent *client.Client, about string, after *uint64, each func(types.Event) error) error {
+func followOnce(
+	ctx context.Context, agent *client.Client, about string, after *uint64, each func(types.Event) error,
+) error {
 	stream, err := agent.Stream(ctx, fmt.Sprintf("/v1/events/stream?after=%d%s", *after, about))
 	if err != nil {
 		return err

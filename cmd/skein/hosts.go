@@ -75,7 +75,9 @@ func listHosts(ctx context.Context, agent *client.Client) (all []types.Host, hea
 }
 
 func printHosts(hosts []types.Host) error {
-	slices.SortFunc(hosts, func(a, b types.Host) int { return cmp.Or(cmp.Compare(a.Name, b.Name), cmp.Compare(a.ID, b.ID)) })
+	slices.SortFunc(hosts, func(a, b types.Host) int {
+		return cmp.Or(cmp.Compare(a.Name, b.Name), cmp.Compare(a.ID, b.ID))
+	})
 	now := time.Now()
 	t := newTable(os.Stdout, "HOST", "ZONE", "STATE", "SINCE", "ROLE", "TASKS", "CPU FREE", "MEMORY FREE", "STATUS PAGE")
 	for _, h := range hosts {
@@ -84,7 +86,8 @@ func printHosts(hosts []types.Host) error {
 			role = "leader"
 		}
 		t.row(h.Name, h.Zone, hostState(&h), ago(h.StateSince, now), role, strconv.Itoa(h.Running+h.Pending),
-			fmt.Sprintf("%d/%d", h.Free.CPU, h.Capacity.CPU), fmt.Sprintf("%d/%d MiB", h.Free.Memory, h.Capacity.Memory), orDash(h.StatusURL))
+			fmt.Sprintf("%d/%d", h.Free.CPU, h.Capacity.CPU), fmt.Sprintf("%d/%d MiB", h.Free.Memory, h.Capacity.Memory),
+			orDash(h.StatusURL))
 	}
 	return t.flush()
 }

@@ -35,9 +35,11 @@ var rules = []struct {
 	{"skein/gossip", "adapters know pure packages, never each other or agent", only(pure...)},
 	{"skein/runtime", "adapters know pure packages, never each other or agent", only(pure...)},
 	{"skein/agent/plan/plantest", "fixtures know plan and the core", only("skein/raftfsm/fleet", "skein/agent/plan")},
-	{"skein/agent/plan", "planners know plan and the core", only("skein/raftfsm/fleet", "skein/raftfsm/fleet/text", "skein/agent/plan")},
+	{"skein/agent/plan", "planners know plan and the core",
+		only("skein/raftfsm/fleet", "skein/raftfsm/fleet/text", "skein/agent/plan")},
 	{"skein/agent/sim", "the simulator stands on twins, and steps what is pure", func(imported string) bool {
-		return slices.Contains(pure, imported) || strings.HasPrefix(imported, "skein/agent/") || imported == "skein/raftfsm/keeper" || imported == "skein/runtime/fake"
+		return slices.Contains(pure, imported) || strings.HasPrefix(imported, "skein/agent/") ||
+			imported == "skein/raftfsm/keeper" || imported == "skein/runtime/fake"
 	}},
 	{"skein/agent/api/types", "a client and the server share it: it knows the nouns only", only("skein/raftfsm/fleet")},
 	{"skein/agent", "agent declares the interfaces it needs; only cmd names an adapter", func(imported string) bool {
@@ -77,7 +79,8 @@ func TestImportsRunOneWay(t *testing.T) {
 // The core and the planners must not reach for a clock, chance or a file, or
 // replicas and replays would differ.
 func TestTheCoreKnowsNoClockChanceOrFile(t *testing.T) {
-	forbidden := []string{"math/rand", "math/rand/v2", "crypto/rand", "os", "net", "net/http", "syscall", "log", "log/slog"}
+	forbidden := []string{"math/rand", "math/rand/v2", "crypto/rand", "os", "net", "net/http", "syscall", "log",
+		"log/slog"}
 	for _, pkg := range listPackages(t) {
 		if pkg.ImportPath != "skein/raftfsm/fleet" && !strings.HasPrefix(pkg.ImportPath, "skein/agent/plan") &&
 			pkg.ImportPath != "skein/raftfsm/keeper" && pkg.ImportPath != "skein/agent/peer/detector" {
@@ -99,7 +102,8 @@ func TestTopLevelIsFixed(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	allowed := []string{"agent", "raftfsm", "runtime", "gossip", "cmd", "packaging", "go.mod", "go.sum", "Makefile", "README.md", "bin"}
+	allowed := []string{"agent", "raftfsm", "runtime", "gossip", "cmd", "packaging", "go.mod", "go.sum", "Makefile",
+		"README.md", "bin"}
 	for _, entry := range entries {
 		if !strings.HasPrefix(entry.Name(), ".") && !slices.Contains(allowed, entry.Name()) {
 			t.Errorf("%s does not belong at the top level", entry.Name())
@@ -135,7 +139,8 @@ type listedPackage struct {
 
 func listPackages(t *testing.T) []listedPackage {
 	t.Helper()
-	out, err := exec.CommandContext(t.Context(), "go", "list", "-json=ImportPath,Doc,GoFiles,Imports", "skein/...").Output()
+	out, err := exec.CommandContext(t.Context(), "go", "list", "-json=ImportPath,Doc,GoFiles,Imports",
+		"skein/...").Output()
 	if err != nil {
 		t.Fatalf("go list: %v", err)
 	}

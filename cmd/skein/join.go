@@ -30,8 +30,10 @@ func (c *joinCommand) Run(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	joiner := trust.Joiner{FS: vfs.OS, DataDir: c.DataDir, Clock: clock.System(), Log: newLogger(os.Stderr, slog.LevelWarn)}
-	identity, err := joiner.Join(ctx, c.Addr, token, trust.Request{Name: c.Name, Zone: c.Zone, Addr: addr, Attributes: c.Attributes})
+	joiner := trust.Joiner{FS: vfs.OS, DataDir: c.DataDir, Clock: clock.System(),
+		Log: newLogger(os.Stderr, slog.LevelWarn)}
+	identity, err := joiner.Join(ctx, c.Addr, token,
+		trust.Request{Name: c.Name, Zone: c.Zone, Addr: addr, Attributes: c.Attributes})
 	if err != nil {
 		return err
 	}

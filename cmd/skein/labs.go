@@ -110,11 +110,14 @@ type labKillCommand struct {
 func (c *labKillCommand) Run(ctx context.Context) error {
 	switch {
 	case c.Agent:
-		return c.act(func(l *lab.Lab) error { return l.KillAgent(ctx, c.Host) }, "%s: agent ended; its containers run on. skein lab start %s starts it again", c.Host, c.Host)
+		return c.act(func(l *lab.Lab) error { return l.KillAgent(ctx, c.Host) },
+			"%s: agent ended; its containers run on. skein lab start %s starts it again", c.Host, c.Host)
 	case c.Runtime:
-		return c.act(func(l *lab.Lab) error { return l.KillRuntime(ctx, c.Host) }, "%s: containerd ended; its containers run on. skein lab start %s starts it again", c.Host, c.Host)
+		return c.act(func(l *lab.Lab) error { return l.KillRuntime(ctx, c.Host) },
+			"%s: containerd ended; its containers run on. skein lab start %s starts it again", c.Host, c.Host)
 	}
-	return c.act(func(l *lab.Lab) error { return l.Kill(ctx, c.Host) }, "%s is dead; skein lab start %s boots it", c.Host, c.Host)
+	return c.act(func(l *lab.Lab) error { return l.Kill(ctx, c.Host) }, "%s is dead; skein lab start %s boots it", c.Host,
+		c.Host)
 }
 
 type labStartCommand struct {
@@ -134,7 +137,8 @@ type labFreezeCommand struct {
 
 // Run stalls a disk.
 func (c *labFreezeCommand) Run(ctx context.Context) error {
-	return c.act(func(l *lab.Lab) error { return l.FreezeDisk(ctx, c.Host) }, "the data disk of %s stalls; skein lab thaw %s ends it", c.Host, c.Host)
+	return c.act(func(l *lab.Lab) error { return l.FreezeDisk(ctx, c.Host) },
+		"the data disk of %s stalls; skein lab thaw %s ends it", c.Host, c.Host)
 }
 
 type labThawCommand struct {
@@ -155,7 +159,8 @@ type labUpgradeCommand struct {
 
 // Run changes the program of an agent.
 func (c *labUpgradeCommand) Run(ctx context.Context) error {
-	return c.act(func(l *lab.Lab) error { return l.Upgrade(ctx, c.Host, c.Program) }, "the agent of %s runs %s", c.Host, c.Program)
+	return c.act(func(l *lab.Lab) error { return l.Upgrade(ctx, c.Host, c.Program) }, "the agent of %s runs %s", c.Host,
+		c.Program)
 }
 
 type labPauseCommand struct {
@@ -245,7 +250,8 @@ func (c *labHealCommand) Run(ctx context.Context) error {
 	case 0:
 		return c.act(func(l *lab.Lab) error { return l.HealAll(ctx) }, "no cuts")
 	case 2:
-		return c.act(func(l *lab.Lab) error { return l.Heal(ctx, c.Hosts[0], c.Hosts[1], false) }, "%s are healed", strings.Join(c.Hosts, " and "))
+		return c.act(func(l *lab.Lab) error { return l.Heal(ctx, c.Hosts[0], c.Hosts[1], false) }, "%s are healed",
+			strings.Join(c.Hosts, " and "))
 	}
 	return &usageError{fmt.Errorf("name two hosts, or none for all")}
 }

@@ -28,7 +28,8 @@ func TestNamesCannotSteerTheTerminal(t *testing.T) {
 
 func TestAges(t *testing.T) {
 	now := time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
-	for want, since := range map[string]time.Duration{"0s": -time.Minute, "90s": 90 * time.Second, "3m": 3 * time.Minute, "5h": 5 * time.Hour, "3d": 75 * time.Hour} {
+	for want, since := range map[string]time.Duration{"0s": -time.Minute, "90s": 90 * time.Second, "3m": 3 * time.Minute,
+		"5h": 5 * time.Hour, "3d": 75 * time.Hour} {
 		if got := ago(types.Stamp(fleet.TimeOf(now.Add(-since))), now); got != want {
 			t.Errorf("%s ago reads %q, want %q", since, got, want)
 		}
@@ -44,9 +45,11 @@ func TestWhyATaskIsAsItIs(t *testing.T) {
 		task types.Task
 		want string
 	}{
-		"a pending task says all that it waits for": {types.Task{Last: "PENDING", Conditions: []types.Condition{{Message: "no room"}, {Message: "starts fail"}}}, "no room; starts fail"},
+		"a pending task says all that it waits for": {types.Task{Last: "PENDING",
+			Conditions: []types.Condition{{Message: "no room"}, {Message: "starts fail"}}}, "no room; starts fail"},
 		"a stopped task says code, reason and exit": {
-			types.Task{Last: "STOPPED", StopCode: "UserInitiated", Reason: "by hand", Containers: []types.Container{{Name: "web", ExitCode: &code}}},
+			types.Task{Last: "STOPPED", StopCode: "UserInitiated", Reason: "by hand",
+				Containers: []types.Container{{Name: "web", ExitCode: &code}}},
 			"UserInitiated: by hand [web exit 137]"},
 		"a running task says nothing": {types.Task{Last: "RUNNING"}, ""},
 	}
@@ -61,8 +64,10 @@ func TestWhyATaskIsAsItIs(t *testing.T) {
 
 func TestAnAlarmNamesBothMachines(t *testing.T) {
 	var out bytes.Buffer
-	printAlarms(&out, types.Host{Name: "h1"}, types.Host{Name: "h4", Addr: "10.0.0.4:7700", Clone: &types.Clone{Addr: "10.0.0.9:7700"}})
-	if got := out.String(); strings.Count(got, "\n") != 1 || !strings.Contains(got, "h4 runs at 10.0.0.4:7700") || !strings.Contains(got, "at 10.0.0.9:7700") {
+	printAlarms(&out, types.Host{Name: "h1"},
+		types.Host{Name: "h4", Addr: "10.0.0.4:7700", Clone: &types.Clone{Addr: "10.0.0.9:7700"}})
+	if got := out.String(); strings.Count(got, "\n") != 1 || !strings.Contains(got, "h4 runs at 10.0.0.4:7700") ||
+		!strings.Contains(got, "at 10.0.0.9:7700") {
 		t.Errorf("printed %q", got)
 	}
 }
@@ -72,11 +77,13 @@ func TestTheStateOfAHost(t *testing.T) {
 		host types.Host
 		want string
 	}{
-		"a host that is well":                       {types.Host{State: "ready", Gossip: "alive"}, "ready"},
-		"a host whose agent is down":                {types.Host{State: "ready", Gossip: "failed"}, "ready, not heard"},
-		"a host that is dead is not said twice":     {types.Host{State: "silent", Gossip: "failed"}, "silent"},
-		"a cordoned host whose agent stands still":  {types.Host{State: "ready", Gossip: "failed", Cordon: &types.Cordon{}}, "ready, not heard, cordoned"},
-		"a host whose disk was copied":              {types.Host{State: "ready", Clone: &types.Clone{}}, "ready, cloned disk?"},
+		"a host that is well":                   {types.Host{State: "ready", Gossip: "alive"}, "ready"},
+		"a host whose agent is down":            {types.Host{State: "ready", Gossip: "failed"}, "ready, not heard"},
+		"a host that is dead is not said twice": {types.Host{State: "silent", Gossip: "failed"}, "silent"},
+		"a cordoned host whose agent stands still": {types.Host{State: "ready", Gossip: "failed", Cordon: &types.Cordon{}},
+			"ready, not heard, cordoned"},
+		"a host whose disk was copied": {types.Host{State: "ready", Clone: &types.Clone{}},
+			"ready, cloned disk?"},
 		"a host that gossip knows nothing of (yet)": {types.Host{State: "ready", Gossip: "unknown"}, "ready"},
 	}
 	for name, tt := range tests {

@@ -57,7 +57,8 @@ func (c *serviceListCommand) Run(ctx context.Context) error {
 }
 
 func printServices(services []types.Service) error {
-	t := newTable(os.Stdout, "SERVICE", "STATE", "DESIRED", "RUNNING", "HEALTHY", "PENDING", "REVISION", "ZONES", "WAITS FOR")
+	t := newTable(os.Stdout, "SERVICE", "STATE", "DESIRED", "RUNNING", "HEALTHY", "PENDING", "REVISION", "ZONES",
+		"WAITS FOR")
 	for _, s := range services {
 		state := "changing"
 		switch {
@@ -66,7 +67,8 @@ func printServices(services []types.Service) error {
 		case s.Steady:
 			state = "steady"
 		}
-		t.row(s.Name, state, strconv.Itoa(s.Desired), strconv.Itoa(s.Running), strconv.Itoa(s.Healthy), strconv.Itoa(s.Pending), s.Revision, zoneCounts(s.Zones), waits(s.Conditions))
+		t.row(s.Name, state, strconv.Itoa(s.Desired), strconv.Itoa(s.Running), strconv.Itoa(s.Healthy),
+			strconv.Itoa(s.Pending), s.Revision, zoneCounts(s.Zones), waits(s.Conditions))
 	}
 	return t.flush()
 }

@@ -143,7 +143,8 @@ func (c *simCommand) soak(ctx context.Context) error {
 // keep writes a failure down: what broke, the smallest life that breaks it, the
 // story.
 func (c *simCommand) keep(s sim.Soaked) {
-	text := fmt.Sprintf("# %v\n# again: skein sim --life --seed %d, or with the operations below: --operations FILE\n%v\n# %s\n",
+	text := fmt.Sprintf("# %v\n# again: skein sim --life --seed %d, or with the operations below: --operations "+
+		"FILE\n%v\n# %s\n",
 		s.Failure, s.Seed, s.Run, strings.Join(s.Failure.Trace, "\n# "))
 	name := filepath.Join(c.Soak, fmt.Sprintf("seed-%d.txt", s.Seed))
 	if err := os.WriteFile(name, []byte(text), 0o644); err != nil {
@@ -190,7 +191,8 @@ func (c *simCommand) month(ctx context.Context) error {
 	}
 	month.Report(os.Stdout)
 	ran := month.World.Events()
-	fmt.Printf("\ntook %s for %.1f simulated days: %.1f us an event\n", took.Round(time.Second), c.Days, float64(took.Microseconds())/float64(max(ran, 1)))
+	fmt.Printf("\ntook %s for %.1f simulated days: %.1f us an event\n", took.Round(time.Second), c.Days,
+		float64(took.Microseconds())/float64(max(ran, 1)))
 	if c.Plot == "" {
 		return nil
 	}
@@ -203,7 +205,8 @@ func progress(m *sim.Month, done, span, took time.Duration) {
 	if done > 0 {
 		left = time.Duration(float64(took) * float64(span-done) / float64(done))
 	}
-	fmt.Fprintf(os.Stderr, "\r%5.1f %%  day %.1f of %.1f  %d events  %s left        ", 100*float64(done)/float64(span), done.Hours()/24, span.Hours()/24, m.World.Events(), left.Round(time.Second))
+	fmt.Fprintf(os.Stderr, "\r%5.1f %%  day %.1f of %.1f  %d events  %s left        ", 100*float64(done)/float64(span),
+		done.Hours()/24, span.Hours()/24, m.World.Events(), left.Round(time.Second))
 }
 
 func (c *simCommand) draw(month *sim.Month, load *workload.World, took time.Duration) (err error) {
@@ -214,5 +217,7 @@ func (c *simCommand) draw(month *sim.Month, load *workload.World, took time.Dura
 	defer func() { err = errors.Join(err, file.Close()) }()
 	all, _ := load.Tasks()
 	title := fmt.Sprintf("%d hosts, %d service tasks, %g days", c.Hosts, all, c.Days)
-	return chart.Draw(file, month.Picture(title, fmt.Sprintf("seed %d, workload %s, simulated in %s", c.Seed, c.Workload, took.Round(time.Second))))
+	return chart.Draw(file,
+		month.Picture(title, fmt.Sprintf("seed %d, workload %s, simulated in %s", c.Seed, c.Workload,
+			took.Round(time.Second))))
 }

@@ -34,11 +34,13 @@ func printed(t *testing.T, ctx context.Context, args ...string) (string, error) 
 
 func TestSimLivesAMonthAndDrawsIt(t *testing.T) {
 	plot := filepath.Join(t.TempDir(), "month.svg")
-	out, err := printed(t, t.Context(), "sim", "--hosts", "6", "--tasks", "30", "--days", "0.5", "--seed", "7", "--plot", plot)
+	out, err := printed(t, t.Context(), "sim", "--hosts", "6", "--tasks", "30", "--days", "0.5", "--seed", "7", "--plot",
+		plot)
 	if err != nil {
 		t.Fatalf("%v\n%s", err, out)
 	}
-	for _, want := range []string{"machines    6", "decisions", "tasks-placed", "rules checked", "worst gap", "simulated days"} {
+	for _, want := range []string{"machines    6", "decisions", "tasks-placed", "rules checked", "worst gap",
+		"simulated days"} {
 		if !strings.Contains(out, want) {
 			t.Errorf("%q is not in the report:\n%s", want, out)
 		}
@@ -66,16 +68,19 @@ func TestSimPlaysScenariosAndOperations(t *testing.T) {
 	dir := t.TempDir()
 	scenario, operations, wrong := filepath.Join(dir, "s.txt"), filepath.Join(dir, "d.txt"), filepath.Join(dir, "w.txt")
 	for name, text := range map[string]string{
-		scenario: "> fleet h1=a h2=b\n> service web 2\n> steady web 1m\n", operations: "1s service web 1\n10s kill h1\n20s start h1\n", wrong: "1s dance h1\n",
+		scenario:   "> fleet h1=a h2=b\n> service web 2\n> steady web 1m\n",
+		operations: "1s service web 1\n10s kill h1\n20s start h1\n", wrong: "1s dance h1\n",
 	} {
 		if err := os.WriteFile(name, []byte(text), 0o600); err != nil {
 			t.Fatal(err)
 		}
 	}
-	if out, err := printed(t, t.Context(), "sim", "--scenario", scenario); err != nil || !strings.Contains(out, "web: placed") {
+	if out, err := printed(t, t.Context(), "sim", "--scenario", scenario); err != nil ||
+		!strings.Contains(out, "web: placed") {
 		t.Errorf("%v\n%s", err, out)
 	}
-	if out, err := printed(t, t.Context(), "sim", "--life", "--seed", "3", "--operations", operations); err != nil || !strings.Contains(out, "kill") {
+	if out, err := printed(t, t.Context(), "sim", "--life", "--seed", "3", "--operations", operations); err != nil ||
+		!strings.Contains(out, "kill") {
 		t.Errorf("%v\n%s", err, out)
 	}
 	if out, err := printed(t, t.Context(), "sim", "--verbs"); err != nil || !strings.Contains(out, "isolate HOST") {
@@ -83,7 +88,8 @@ func TestSimPlaysScenariosAndOperations(t *testing.T) {
 	}
 	var usage *usageError
 	for _, args := range [][]string{
-		{"--life", "--operations", wrong}, {"--life", "--operations", filepath.Join(dir, "none")}, {"--scenario", filepath.Join(dir, "none")},
+		{"--life", "--operations", wrong}, {"--life", "--operations", filepath.Join(dir, "none")},
+		{"--scenario", filepath.Join(dir, "none")},
 		{"--hosts", "0"}, {"--days", "0"}, {"--workload", "mine"},
 	} {
 		if _, err := printed(t, t.Context(), append([]string{"sim"}, args...)...); !errors.As(err, &usage) {

@@ -165,6 +165,7 @@ func (c *eventsCommand) print(d types.Event) error {
 	for _, count := range d.Counts {
 		counts += fmt.Sprintf("  %s=%d", count.Name, count.Count)
 	}
-	_, err := fmt.Printf("%s  %-10s %s%s\n", clockTime(d.At), printable(d.By), printable(firstOf(d.Message, d.Code+" "+d.Subject)), printable(counts))
+	_, err := fmt.Printf("%s  %-10s %s%s\n", clockTime(d.At), printable(d.By),
+		printable(firstOf(d.Message, d.Code+" "+d.Subject)), printable(counts))
 	return err
 }

@@ -79,7 +79,8 @@ func printTasks(tasks []types.Task) error {
 		if task.Unreachable {
 			status += " (unreachable)"
 		}
-		t.row(short(task.ID), firstOf(task.Revision, task.TaskDef), host, status, task.Health, ago(task.CreatedAt, now), ports(task.Ports), why(&task))
+		t.row(short(task.ID), firstOf(task.Revision, task.TaskDef), host, status, task.Health, ago(task.CreatedAt, now),
+			ports(task.Ports), why(&task))
 	}
 	return t.flush()
 }

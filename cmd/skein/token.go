@@ -51,7 +51,8 @@ type tokenRevokeCommand struct {
 
 // Run revokes a token.
 func (c *tokenRevokeCommand) Run(ctx context.Context) error {
-	return c.do(ctx, &c.target, http.MethodDelete, "/v1/tokens/"+url.PathEscape(c.ID), types.PlainBody{}, "token %s is revoked", c.ID)
+	return c.do(ctx, &c.target, http.MethodDelete, "/v1/tokens/"+url.PathEscape(c.ID), types.PlainBody{},
+		"token %s is revoked", c.ID)
 }
 
 // settingCommand changes a setting of the fleet.
@@ -64,5 +65,6 @@ type settingCommand struct {
 
 // Run changes a setting.
 func (c *settingCommand) Run(ctx context.Context) error {
-	return c.do(ctx, &c.target, http.MethodPut, "/v1/settings/"+url.PathEscape(c.Name), types.SettingBody{Value: c.Value}, "%s is %d", c.Name, c.Value)
+	return c.do(ctx, &c.target, http.MethodPut, "/v1/settings/"+url.PathEscape(c.Name), types.SettingBody{Value: c.Value},
+		"%s is %d", c.Name, c.Value)
 }

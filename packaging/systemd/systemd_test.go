@@ -41,7 +41,8 @@ func TestE2EUnitsAreValid(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	out, err := analyze(t, "verify", "--man=no", filepath.Join(folder, "skein.service"), filepath.Join(folder, "skein.slice"))
+	out, err := analyze(t, "verify", "--man=no", filepath.Join(folder, "skein.service"),
+		filepath.Join(folder, "skein.slice"))
 	if err != nil || strings.Contains(out, folder) {
 		t.Fatalf("systemd finds fault: %v\n%s", err, out)
 	}

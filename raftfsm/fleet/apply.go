@@ -54,7 +54,8 @@ func (s *State) applyItem(item *Item, out *Outcome) Result {
 		return Result{Err: refuse(ErrNoFleet, "%s", item.Command.Kind())}
 	}
 	if n := (Gate{}).Needs(item.Command); s.fleet != nil && n > s.format() {
-		return Result{Err: refuse(ErrFormatAhead, "%s needs format %d, the fleet is at %d", item.Command.Kind(), n, s.format())}
+		return Result{Err: refuse(ErrFormatAhead, "%s needs format %d, the fleet is at %d", item.Command.Kind(), n,
+			s.format())}
 	}
 	ids, err := item.Command.apply(s, x)
 	if err != nil {

@@ -16,13 +16,15 @@ func TestAssignTasks(t *testing.T) {
 	t.Run("gives a run of tasks to a host and reserves there", func(t *testing.T) {
 		w := ready(t)
 		w.assign(2, "web-1", "web-3")
-		if task := w.task("web-1"); task.Host != hostID(2) || task.Last != TaskPending || task.AssignedAt != w.at || task.ModifyIndex != w.Index() {
+		if task := w.task("web-1"); task.Host != hostID(2) || task.Last != TaskPending || task.AssignedAt != w.at ||
+			task.ModifyIndex != w.Index() {
 			t.Errorf("task %+v", task)
 		}
 		if r := w.Reserved(hostID(2)); r != (Resources{512, 256}) || w.Free(hostID(2)) != (Resources{3584, 7936}) {
 			t.Errorf("reserved %v", r)
 		}
-		if w.TasksOnHost("web", hostID(2)) != 2 || w.UnassignedCount() != 2 || w.Host(hostID(2)).WantedModifyIndex != w.Index() {
+		if w.TasksOnHost("web", hostID(2)) != 2 || w.UnassignedCount() != 2 ||
+			w.Host(hostID(2)).WantedModifyIndex != w.Index() {
 			t.Errorf("on host %d", w.TasksOnHost("web", hostID(2)))
 		}
 		if got := slices.Collect(w.outcome.ChangeSet.WantedHosts()); len(got) != 1 || got[0] != hostID(2) {
@@ -65,7 +67,8 @@ func TestAssignTasks(t *testing.T) {
 
 func TestAssignPorts(t *testing.T) {
 	def := webDef()
-	def.Containers[0].PortMappings = []PortMapping{{ContainerPort: 80, HostPort: 8080, Protocol: TCP}, {ContainerPort: 81, Protocol: TCP}}
+	def.Containers[0].PortMappings = []PortMapping{{ContainerPort: 80, HostPort: 8080, Protocol: TCP},
+		{ContainerPort: 81, Protocol: TCP}}
 	w := fleetOf(t, 2)
 	w.must(RegisterTaskDef{Family: "web", Def: def})
 	w.must(PutService{Name: "web", TaskDef: "web:1", Desired: 4, MaxPercent: 100})

@@ -117,7 +117,8 @@ func TestBackoff(t *testing.T) {
 		w := setup(t)
 		w.create("web", 1, 1)
 		fail(w, "web-1")
-		w.must(PutService{Name: "web", ExpectedModifyIndex: w.Service("web").ModifyIndex, TaskDef: "web:1", Desired: 3, MinPercent: 100, MaxPercent: 200, Force: true})
+		w.must(PutService{Name: "web", ExpectedModifyIndex: w.Service("web").ModifyIndex, TaskDef: "web:1", Desired: 3,
+			MinPercent: 100, MaxPercent: 200, Force: true})
 		if v := w.Service("web"); v.Failures != 0 || v.NotBefore != 0 {
 			t.Errorf("service %+v", v)
 		}

@@ -54,13 +54,15 @@ func benchFleet(t testing.TB, hosts, services, tasks int) *bench {
 	t.Helper()
 	b := &bench{fleet.New(), 1_700_000_000_000}
 	host := func(n int) fleet.Admission {
-		return fleet.Admission{ID: benchHost(n), Name: fmt.Sprint("h", n), Zone: fmt.Sprint("z", n%3), PublicKey: fmt.Sprint("k", n)}
+		return fleet.Admission{ID: benchHost(n), Name: fmt.Sprint("h", n), Zone: fmt.Sprint("z", n%3),
+			PublicKey: fmt.Sprint("k", n)}
 	}
 	b.play(t, fleet.InitFleet{
 		ID: "f", CABundle: []byte("c"), SealedKeys: fleet.SealedKeys{Version: 1, CA: []byte("c"), Gossip: []byte("g")},
 		Host: host(0), RaftID: fleet.MakeRaftID(benchHost(0), 1),
 	})
-	b.play(t, fleet.PutToken{ID: "t", TokenKind: fleet.TokenJoin, Hash: make([]byte, 32), Uses: hosts, NotAfter: b.at + 1000})
+	b.play(t, fleet.PutToken{ID: "t", TokenKind: fleet.TokenJoin, Hash: make([]byte, 32), Uses: hosts,
+		NotAfter: b.at + 1000})
 	for n := range hosts {
 		if n > 0 {
 			b.play(t, fleet.AdmitHost{Token: "t", SecretHash: make([]byte, 32), Host: host(n)})
@@ -72,15 +74,18 @@ func benchFleet(t testing.TB, hosts, services, tasks int) *bench {
 	}
 	for n := range services {
 		name := fmt.Sprint("service-", n)
-		def := fleet.TaskDef{NetworkMode: fleet.NetworkBridge, Containers: []fleet.Container{{Name: "app", Image: "web:1", CPU: 64, Memory: 64}}}
+		def := fleet.TaskDef{NetworkMode: fleet.NetworkBridge,
+			Containers: []fleet.Container{{Name: "app", Image: "web:1", CPU: 64, Memory: 64}}}
 		b.play(t, fleet.RegisterTaskDef{Family: name, Def: def},
-			fleet.PutService{Name: name, TaskDef: fleet.MakeTaskDefID(name, 1), Desired: 2 * tasks / services, MinPercent: 100, MaxPercent: 200})
+			fleet.PutService{Name: name, TaskDef: fleet.MakeTaskDefID(name, 1), Desired: 2 * tasks / services, MinPercent: 100,
+				MaxPercent: 200})
 		b.play(t, b.Service(name).DefaultGoals())
 	}
 	shares := make([][]fleet.AssignTasks, services)
 	for n := range tasks {
 		service := (n + n/hosts) % services
-		shares[service] = append(shares[service], fleet.AssignTasks{Host: benchHost(n % hosts), Tasks: []fleet.TaskID{benchTask(n)}})
+		shares[service] = append(shares[service],
+			fleet.AssignTasks{Host: benchHost(n % hosts), Tasks: []fleet.TaskID{benchTask(n)}})
 	}
 	for n, all := range shares {
 		revision := fleet.MakeRevisionID(fmt.Sprint("service-", n), 1)
@@ -319,10 +324,13 @@ func BenchmarkCodec(b *testing.B) {
 	e := fleet.Entry{At: 1_700_000_000_000}
 	code := 137
 	for n := range 50 {
-		e.Items = append(e.Items, fleet.Item{Command: fleet.Report{Host: benchHost(n), Session: 3, Seq: 99, Tasks: []fleet.TaskReport{{
-			Task: benchTask(n), Status: fleet.TaskStopped, Health: fleet.HealthUnknown, Attempt: 1, StopCode: fleet.StopEssentialContainerExited,
-			Reason: "Essential container in task exited", Exits: []fleet.ContainerExit{{Container: "app", Code: &code, Reason: "OutOfMemoryError"}},
-		}}}})
+		e.Items = append(e.Items,
+			fleet.Item{Command: fleet.Report{Host: benchHost(n), Session: 3, Seq: 99, Tasks: []fleet.TaskReport{{
+				Task: benchTask(n), Status: fleet.TaskStopped, Health: fleet.HealthUnknown, Attempt: 1,
+				StopCode: fleet.StopEssentialContainerExited,
+				Reason:   "Essential container in task exited",
+				Exits:    []fleet.ContainerExit{{Container: "app", Code: &code, Reason: "OutOfMemoryError"}},
+			}}}})
 	}
 	b2, err := wire.EncodeEntry(e)
 	if err != nil {

@@ -20,11 +20,14 @@ func (d *TaskDef) checkBindings(path string, ports []PortBinding, set Settings) 
 		delete(want, key)
 		switch {
 		case !ok:
-			return field(path, "port %d/%s of %s is not in the definition, or is there twice", p.ContainerPort, p.Protocol, quoted(p.Container))
+			return field(path, "port %d/%s of %s is not in the definition, or is there twice", p.ContainerPort, p.Protocol,
+				quoted(p.Container))
 		case m.HostPort != 0 && p.HostPort != m.HostPort:
-			return field(path, "port %d/%s is given as %d: the definition fixes %d", p.ContainerPort, p.Protocol, p.HostPort, m.HostPort)
+			return field(path, "port %d/%s is given as %d: the definition fixes %d", p.ContainerPort, p.Protocol, p.HostPort,
+				m.HostPort)
 		case m.HostPort == 0 && !set.dynamic(p.HostPort):
-			return field(path, "port %d/%s is given as %d: dynamic ports are %d to %d", p.ContainerPort, p.Protocol, p.HostPort, set.DynamicPortFirst, set.DynamicPortLast)
+			return field(path, "port %d/%s is given as %d: dynamic ports are %d to %d", p.ContainerPort, p.Protocol, p.HostPort,
+				set.DynamicPortFirst, set.DynamicPortLast)
 		}
 	}
 	return nil

@@ -17,7 +17,8 @@ const (
 	CauseTaskFailed                     // it never started, ended by itself, or is unhealthy
 )
 
-var causeNames = names{"", "operator", "scale-in", "rollout", "drain", "deadline", "rebalance", "consolidation", "host-lost", "task-failed"}
+var causeNames = names{"", "operator", "scale-in", "rollout", "drain", "deadline", "rebalance", "consolidation",
+	"host-lost", "task-failed"}
 
 // String is the name; empty for the zero value, which is no cause.
 func (c Cause) String() string {

@@ -10,16 +10,26 @@ func TestACauseIsKept(t *testing.T) {
 		cause Cause
 		code  StopCode
 	}{
-		"an operator's":        {Item{Command: StopTasks{Cause: CauseOperator}, By: "operator ada"}, CauseOperator, StopUserInitiated},
-		"a scale-in":           {Item{Command: StopTasks{Cause: CauseScaleIn}, By: "service"}, CauseScaleIn, StopServiceSchedulerInitiated},
-		"a roll-out":           {Item{Command: StopTasks{Cause: CauseRollout}, By: "deploy"}, CauseRollout, StopServiceSchedulerInitiated},
-		"a drain":              {Item{Command: StopTasks{Cause: CauseDrain}, By: "drain"}, CauseDrain, StopServiceSchedulerInitiated},
-		"a deadline":           {Item{Command: StopTasks{Cause: CauseDeadline}, By: "drain"}, CauseDeadline, StopTerminationNotice},
-		"a move to balance":    {Item{Command: StopTasks{Cause: CauseRebalance}, By: "balance"}, CauseRebalance, StopServiceSchedulerInitiated},
-		"a move to save":       {Item{Command: StopTasks{Cause: CauseConsolidation}, By: "consolidate"}, CauseConsolidation, StopServiceSchedulerInitiated},
-		"a lost host":          {Item{Command: StopTasks{Cause: CauseHostLost}, By: "hosts"}, CauseHostLost, StopInfrastructureHealth},
-		"an unhealthy task":    {Item{Command: StopTasks{Cause: CauseTaskFailed}, By: "service"}, CauseTaskFailed, StopServiceSchedulerInitiated},
-		"an operator's of old": {Item{Command: StopTasks{Code: StopUserInitiated}, By: "operator ada"}, CauseOperator, StopUserInitiated},
+		"an operator's": {Item{Command: StopTasks{Cause: CauseOperator}, By: "operator ada"}, CauseOperator,
+			StopUserInitiated},
+		"a scale-in": {Item{Command: StopTasks{Cause: CauseScaleIn}, By: "service"}, CauseScaleIn,
+			StopServiceSchedulerInitiated},
+		"a roll-out": {Item{Command: StopTasks{Cause: CauseRollout}, By: "deploy"}, CauseRollout,
+			StopServiceSchedulerInitiated},
+		"a drain": {Item{Command: StopTasks{Cause: CauseDrain}, By: "drain"}, CauseDrain,
+			StopServiceSchedulerInitiated},
+		"a deadline": {Item{Command: StopTasks{Cause: CauseDeadline}, By: "drain"}, CauseDeadline,
+			StopTerminationNotice},
+		"a move to balance": {Item{Command: StopTasks{Cause: CauseRebalance}, By: "balance"}, CauseRebalance,
+			StopServiceSchedulerInitiated},
+		"a move to save": {Item{Command: StopTasks{Cause: CauseConsolidation}, By: "consolidate"}, CauseConsolidation,
+			StopServiceSchedulerInitiated},
+		"a lost host": {Item{Command: StopTasks{Cause: CauseHostLost}, By: "hosts"}, CauseHostLost,
+			StopInfrastructureHealth},
+		"an unhealthy task": {Item{Command: StopTasks{Cause: CauseTaskFailed}, By: "service"}, CauseTaskFailed,
+			StopServiceSchedulerInitiated},
+		"an operator's of old": {Item{Command: StopTasks{Code: StopUserInitiated}, By: "operator ada"}, CauseOperator,
+			StopUserInitiated},
 	}
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {
@@ -49,7 +59,8 @@ func TestACauseThatTheLogDoesNotSayIsNone(t *testing.T) {
 	w := fleetOf(t, 1)
 	w.runs("web", 1)
 	w.must(StopTasks{Tasks: []TaskID{"web-1"}, Code: StopServiceSchedulerInitiated, Reason: "of old"})
-	if task := w.task("web-1"); task.StopCause() != 0 || task.Stop != nil || task.StopCode != StopServiceSchedulerInitiated {
+	if task := w.task("web-1"); task.StopCause() != 0 || task.Stop != nil ||
+		task.StopCode != StopServiceSchedulerInitiated {
 		t.Errorf("task %+v", task)
 	}
 }
@@ -64,9 +75,14 @@ func TestAnEndWithoutAnOrderHasACause(t *testing.T) {
 		cause  Cause
 		by     string
 	}{
-		"its container exits":   {ends(TaskReport{Task: "web-1", Status: TaskStopped, Attempt: 1}), CauseTaskFailed, string(host)},
-		"its host gives it up":  {ends(TaskReport{Task: "web-1", Status: TaskStopping, Attempt: 1, StopCode: StopInfrastructureHealth}), CauseHostLost, string(host)},
-		"its host is reclaimed": {ends(TaskReport{Task: "web-1", Status: TaskStopping, Attempt: 1, StopCode: StopSpotInterruption}), CauseDeadline, string(host)},
+		"its container exits": {ends(TaskReport{Task: "web-1", Status: TaskStopped, Attempt: 1}), CauseTaskFailed,
+			string(host)},
+		"its host gives it up": {
+			ends(TaskReport{Task: "web-1", Status: TaskStopping, Attempt: 1, StopCode: StopInfrastructureHealth}), CauseHostLost,
+			string(host)},
+		"its host is reclaimed": {
+			ends(TaskReport{Task: "web-1", Status: TaskStopping, Attempt: 1, StopCode: StopSpotInterruption}), CauseDeadline,
+			string(host)},
 		"its machine restarts": {func(w *world) {
 			again := session(1, 2)
 			again.Boot = "another"

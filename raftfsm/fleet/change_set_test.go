@@ -84,7 +84,8 @@ func TestHostsAreThoseOfRowsAndOfWhatTheyAreSent(t *testing.T) {
 	if got := fmt.Sprint(slices.Collect(c.Hosts())); got != "[a b c d e]" {
 		t.Errorf("hosts are %s", got)
 	}
-	if rows, wanted := fmt.Sprint(slices.Collect(c.HostRows())), fmt.Sprint(slices.Collect(c.WantedHosts())); rows != "[b d e]" || wanted != "[a b c]" {
+	if rows, wanted := fmt.Sprint(slices.Collect(c.HostRows())),
+		fmt.Sprint(slices.Collect(c.WantedHosts())); rows != "[b d e]" || wanted != "[a b c]" {
 		t.Errorf("rows of %s, sent %s", rows, wanted)
 	}
 }

@@ -95,7 +95,8 @@ func (s *State) checkFleet(b *violations) {
 	b.must(s.fleet.Epoch > 0 && s.fleet.Format > 0, "fleet: epoch %d, format %d", s.fleet.Epoch, s.fleet.Format)
 	b.must(s.effects.Len() <= MaxEffects, "%d effects", s.effects.Len())
 	b.must(s.receipts.Len() <= MaxReceipts, "%d receipts", s.receipts.Len())
-	b.must(s.events.Len() <= MaxEvents && s.eventMemory <= MaxEventMemory, "%d events, %d bytes", s.events.Len(), s.eventMemory)
+	b.must(s.events.Len() <= MaxEvents && s.eventMemory <= MaxEventMemory, "%d events, %d bytes", s.events.Len(),
+		s.eventMemory)
 	b.must(s.serviceEventMemory <= MaxServiceEventMemory, "%d bytes of events of services", s.serviceEventMemory)
 	if last, _, ok := s.events.Max(); ok {
 		b.must(last == s.lastEvent, "newest event is %d, not %d", last, s.lastEvent)
@@ -104,7 +105,8 @@ func (s *State) checkFleet(b *violations) {
 
 func (s *State) checkHost(b *violations, h *Host) {
 	b.must(h.State >= HostJoining && h.State <= HostForgotten, "host %s: %s", h.ID, h.State)
-	b.must(h.ModifyIndex <= s.index && h.WantedModifyIndex <= s.index, "host %s: mod %d, wanted %d above index %d", h.ID, h.ModifyIndex, h.WantedModifyIndex, s.index)
+	b.must(h.ModifyIndex <= s.index && h.WantedModifyIndex <= s.index, "host %s: mod %d, wanted %d above index %d", h.ID,
+		h.ModifyIndex, h.WantedModifyIndex, s.index)
 	b.must(h.BootSession <= h.Session.N, "host %s: boot began in session %d of %d", h.ID, h.BootSession, h.Session.N)
 	b.must(h.State != HostReady || h.ReadyAt != 0, "host %s is ready and never passed a self-check", h.ID)
 	b.must(h.Drain == nil || h.Drain.Cause.Known(), "host %s drains for no known cause", h.ID)
@@ -130,8 +132,10 @@ func (s *State) checkService(b *violations, v *Service) {
 	b.must(r != nil && serviceOf(v.Revision) == v.Name, "service %s: no current revision %s", v.Name, v.Revision)
 	_, n := v.Revision.Split()
 	b.must(n <= v.LastRevision, "service %s: revision %d is above the last, %d", v.Name, n, v.LastRevision)
-	b.must(v.Status == ServiceActive || v.Status == ServiceDraining && v.Desired == 0, "service %s: %s, desired %d", v.Name, v.Status, v.Desired)
-	b.must(v.MinPercent >= 0 && v.MinPercent <= 100 && v.MaxPercent >= 100, "service %s: %d/%d percent", v.Name, v.MinPercent, v.MaxPercent)
+	b.must(v.Status == ServiceActive || v.Status == ServiceDraining && v.Desired == 0, "service %s: %s, desired %d",
+		v.Name, v.Status, v.Desired)
+	b.must(v.MinPercent >= 0 && v.MinPercent <= 100 && v.MaxPercent >= 100, "service %s: %d/%d percent", v.Name,
+		v.MinPercent, v.MaxPercent)
 	b.must(get(s.former, v.Name) == nil, "service %s is among the removed ones", v.Name)
 	b.must(v.ModifyIndex <= s.index, "service %s: mod %d is above index %d", v.Name, v.ModifyIndex, s.index)
 }
@@ -143,11 +147,13 @@ func (s *State) checkSums() error {
 	for h := range s.Hosts() {
 		if h.State != HostForgotten {
 			living++
-			b.must(s.HostByName(h.Name) == h && s.HostByKey(h.Cert.PublicKey) == h, "hosts: name %s or its key is there twice", h.Name)
+			b.must(s.HostByName(h.Name) == h && s.HostByKey(h.Cert.PublicKey) == h, "hosts: name %s or its key is there twice",
+				h.Name)
 		}
 		s.checkReserved(&b, h)
 	}
-	b.must(living == s.hostByName.Len() && living == s.hostByKey.Len(), "%d hosts, %d names, %d keys", living, s.hostByName.Len(), s.hostByKey.Len())
+	b.must(living == s.hostByName.Len() && living == s.hostByKey.Len(), "%d hosts, %d names, %d keys", living,
+		s.hostByName.Len(), s.hostByKey.Len())
 	ports := 0
 	for t := range s.Tasks() {
 		if t.Held() {
@@ -182,7 +188,8 @@ func (s *State) checkIndices() error {
 		derived[i].compare(&b, &s.indices, &want.indices)
 	}
 	b.must(s.eventMemory == want.eventMemory, "events: %d bytes, counted %d", s.eventMemory, want.eventMemory)
-	b.must(s.serviceEventMemory == want.serviceEventMemory, "events of services: %d bytes, counted %d", s.serviceEventMemory, want.serviceEventMemory)
+	b.must(s.serviceEventMemory == want.serviceEventMemory, "events of services: %d bytes, counted %d",
+		s.serviceEventMemory, want.serviceEventMemory)
 	return b.err()
 }
 

@@ -104,7 +104,8 @@ func (n *Counts) count(s *State, t *Task) {
 		}
 		if s.Healthy(t, s.now) {
 			n.Serving++
-		} else if s.TaskDef(t.TaskDef).Checked() && t.Health == HealthUnhealthy && s.now >= t.graceEnds(s.Service(t.Service)) {
+		} else if s.TaskDef(t.TaskDef).Checked() && t.Health == HealthUnhealthy &&
+			s.now >= t.graceEnds(s.Service(t.Service)) {
 			n.Failing++
 		}
 	}

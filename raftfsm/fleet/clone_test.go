@@ -27,7 +27,8 @@ func TestPublishedStateIsClonedAndReadByMany(t *testing.T) {
 					mine.Reachable(task)
 				}
 				mine.Apply(index+1, fleet.Entry{Items: []fleet.Item{{Command: fleet.PutToken{
-					ID: fleet.TokenID(fmt.Sprint("mine-", i)), TokenKind: fleet.TokenOperator, Hash: make([]byte, 32), NotAfter: mine.Now() + 1,
+					ID: fleet.TokenID(fmt.Sprint("mine-", i)), TokenKind: fleet.TokenOperator, Hash: make([]byte, 32),
+					NotAfter: mine.Now() + 1,
 				}}}})
 				for h := range published.Hosts() {
 					published.Wanted(h.ID)

@@ -65,7 +65,9 @@ func (c AdmitHost) checkNew(s *State, x *applyContext, token *Token, known *Host
 		return refuse(ErrTokenRefused, "admit %s: the token was used up by other hosts", name)
 	}
 	if other := s.HostByName(name); other != nil && (known == nil || other.ID != known.ID) {
-		return refuse(ErrNameTaken, "admit %s: %s has that name; choose another, or, if that host is gone for good: skein hosts forget %s", name, other.ID, name)
+		return refuse(ErrNameTaken,
+			"admit %s: %s has that name; choose another, or, if that host is gone for good: skein hosts forget %s", name,
+			other.ID, name)
 	}
 	if known != nil {
 		return nil

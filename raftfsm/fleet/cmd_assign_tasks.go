@@ -103,7 +103,8 @@ func (c AssignTasks) checkTasks(s *State) ([]*Task, error) {
 			return nil, refuse(ErrConflict, "assign task %s: it has a host or is to stop", id)
 		}
 		if first := tasks[0].TaskDef; t.TaskDef != first {
-			return nil, field(fmt.Sprintf("tasks[%d]", i), "is of %s, the first is of %s: one command carries one definition", t.TaskDef, first)
+			return nil, field(fmt.Sprintf("tasks[%d]", i), "is of %s, the first is of %s: one command carries one definition",
+				t.TaskDef, first)
 		}
 	}
 	return tasks, nil

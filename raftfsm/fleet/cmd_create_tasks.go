@@ -42,7 +42,8 @@ func (c CreateTasks) apply(s *State, x *applyContext) ([]string, error) {
 		})
 	}
 	s.recordEvent(x, Event{By: "service", Code: "tasks-created", Subject: about,
-		Message: fmt.Sprintf("%s: started %s (%s)", name, plural(len(c.Tasks), "task"), r.ID), Counts: []Count{{"tasks", len(c.Tasks)}}})
+		Message: fmt.Sprintf("%s: started %s (%s)", name, plural(len(c.Tasks), "task"), r.ID),
+		Counts:  []Count{{"tasks", len(c.Tasks)}}})
 	return texts(c.Tasks), nil
 }
 

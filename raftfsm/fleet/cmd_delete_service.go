@@ -21,10 +21,12 @@ func (c DeleteService) apply(s *State, x *applyContext) ([]string, error) {
 		return nil, nil
 	}
 	if c.ExpectedModifyIndex != 0 && old.ModifyIndex != c.ExpectedModifyIndex {
-		return nil, refuse(ErrMoved, "delete service %s: it is at %d, not %d; read it again", c.Name, old.ModifyIndex, c.ExpectedModifyIndex)
+		return nil, refuse(ErrMoved, "delete service %s: it is at %d, not %d; read it again", c.Name, old.ModifyIndex,
+			c.ExpectedModifyIndex)
 	}
 	if old.Desired > 0 && !c.Force {
-		return nil, refuse(ErrConflict, "delete service %s: desired count is %d; scale it to 0 first, or force", c.Name, old.Desired)
+		return nil, refuse(ErrConflict, "delete service %s: desired count is %d; scale it to 0 first, or force", c.Name,
+			old.Desired)
 	}
 	v := *old
 	v.Status, v.Desired, v.UpdatedAt = ServiceDraining, 0, x.now

@@ -13,6 +13,7 @@ func (c DeleteToken) apply(s *State, x *applyContext) ([]string, error) {
 		return nil, nil
 	}
 	s.tokens.Delete(c.ID)
-	s.recordEvent(x, Event{Code: "token-deleted", Subject: Subject{SubjectToken, string(c.ID)}, Message: "deleted token " + string(c.ID)})
+	s.recordEvent(x, Event{Code: "token-deleted", Subject: Subject{SubjectToken, string(c.ID)}, Message: "deleted token " +
+		string(c.ID)})
 	return nil, nil
 }

@@ -24,7 +24,8 @@ func (c ExpireTasks) apply(s *State, x *applyContext) ([]string, error) {
 	}
 	if n := s.endTasks(x, host.ID, true, "host "+host.Name+" is lost"); n > 0 {
 		s.recordEvent(x, Event{By: "hosts", Code: "tasks-expired", Subject: subjectOf(host),
-			Message: fmt.Sprintf("%s on lost host %s count as stopped", plural(n, "task"), host.Name), Counts: []Count{{"tasks", n}}})
+			Message: fmt.Sprintf("%s on lost host %s count as stopped", plural(n, "task"), host.Name),
+			Counts:  []Count{{"tasks", n}}})
 	}
 	return nil, nil
 }

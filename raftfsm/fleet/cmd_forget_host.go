@@ -46,7 +46,8 @@ func (s *State) retireVotersOf(x *applyContext, host *Host) error {
 			continue
 		}
 		if host.Reachable() {
-			return refuse(ErrConflict, "forget host: %s is a voter (%s) and is heard; stop its machine first", host.Name, v.Phase)
+			return refuse(ErrConflict, "forget host: %s is a voter (%s) and is heard; stop its machine first", host.Name,
+				v.Phase)
 		}
 		if v.Phase == VoterVoting {
 			if heard, others := s.votersHeardWithout(host.ID); heard <= others/2 {

@@ -8,7 +8,8 @@ type InitFleet struct {
 	SealedKeys SealedKeys `cbor:"4,keyasint"`
 	Host       Admission  `cbor:"5,keyasint"` // the first host, admitted and voting at once
 	RaftID     RaftID     `cbor:"6,keyasint"`
-	Format     int        `cbor:"7,keyasint,omitempty"` // the fleet's from the start: that of the agent which makes it; 0 means 1
+	// the fleet's from the start: that of the agent which makes it; 0 means 1
+	Format int `cbor:"7,keyasint,omitempty"`
 }
 
 // Kind is the command's number in the log.
@@ -37,6 +38,7 @@ func (c InitFleet) apply(s *State, x *applyContext) ([]string, error) {
 	host.LastRaft = c.RaftID.Number()
 	s.putHost(x, host)
 	s.putVoter(x, Voter{ID: c.RaftID, Host: c.Host.ID, Phase: VoterVoting, Since: x.now})
-	s.recordEvent(x, Event{Code: "fleet-made", Subject: subjectOf(&host), Message: "fleet made, " + host.Name + " is its first voter"})
+	s.recordEvent(x, Event{Code: "fleet-made", Subject: subjectOf(&host), Message: "fleet made, " + host.Name +
+		" is its first voter"})
 	return []string{string(c.ID)}, nil
 }

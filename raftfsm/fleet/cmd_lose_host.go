@@ -26,7 +26,8 @@ func (c LoseHost) apply(s *State, x *applyContext) ([]string, error) {
 	}
 	after := Time(s.fleet.Settings.LostAfterMs)
 	if x.now < old.StateSince+after {
-		return nil, refuse(ErrTooEarly, "lose host: %s is silent since %s, lost from %s on", old.Name, old.StateSince, old.StateSince+after)
+		return nil, refuse(ErrTooEarly, "lose host: %s is silent since %s, lost from %s on", old.Name, old.StateSince,
+			old.StateSince+after)
 	}
 	host := *old
 	host.become(HostLost, x.now)

@@ -45,7 +45,8 @@ func (c NoteLeader) apply(s *State, x *applyContext) ([]string, error) {
 	switch {
 	case without >= QuorumLostAfter:
 		s.recordEvent(x, Event{By: "keeper", Code: "quorum-back", Subject: FleetSubject(), Message: fmt.Sprintf(
-			"%s leads; for %s no leader was elected, and nothing that needs one was done", host.Name, without.Round(time.Second))})
+			"%s leads; for %s no leader was elected, and nothing that needs one was done", host.Name,
+			without.Round(time.Second))})
 	case former != nil && (v.LeadsSince == 0 || x.now.Sub(v.LeadsSince) >= leaderNewsAfter):
 		s.recordEvent(x, Event{By: "keeper", Code: "leader-changed", Subject: FleetSubject(),
 			Message: fmt.Sprintf("%s leads, after %s", host.Name, s.Host(former.Host).Name)})

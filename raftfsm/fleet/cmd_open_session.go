@@ -7,10 +7,10 @@ import (
 )
 
 // OpenSession begins a new life of an agent: refused when the host is forgotten,
-// its agent is too old for the fleet's format, or the nonce is not newer. A changed boot id makes every task of the host
-// that was not stopped unreachable until reported; a host that was silent or
-// lost is ready again (joining when it never passed a self-check), unless it was
-// silent and has come and gone of late (Host.Flaps).
+// its agent is too old for the fleet's format, or the nonce is not newer. A changed boot id makes
+// every task of the host that was not stopped unreachable until reported; a host that was silent or
+// lost is ready again (joining when it never passed a self-check), unless it was silent and has
+// come and gone of late (Host.Flaps).
 //
 // Of two live agents with one identity on one machine the newer wins: the agent
 // restarted. Another machine (see SameMachine) opens no session while the former
@@ -30,8 +30,9 @@ type OpenSession struct {
 	Version    string            `cbor:"10,keyasint,omitempty"`
 	OSImage    string            `cbor:"11,keyasint,omitempty"`
 	RaftID     RaftID            `cbor:"12,keyasint,omitempty"` // the log it holds, empty for none
-	Contested  bool              `cbor:"13,keyasint,omitempty"` // the present session was heard while this one was asked for
-	Format     int               `cbor:"14,keyasint,omitempty"` // highest entry format the agent reads; 0 means 1
+	// the present session was heard while this one was asked for
+	Contested bool `cbor:"13,keyasint,omitempty"`
+	Format    int  `cbor:"14,keyasint,omitempty"` // highest entry format the agent reads; 0 means 1
 }
 
 // Kind is the command's number in the log.
@@ -46,7 +47,8 @@ func (c OpenSession) apply(s *State, x *applyContext) ([]string, error) {
 		return nil, refuse(ErrConflict, "open session of %s: its certificate is revoked; it must join again", old.Name)
 	}
 	if c.Nonce <= old.Session.Nonce {
-		return nil, refuse(ErrOldSession, "open session of %s: nonce %d is not above %d", old.Name, c.Nonce, old.Session.Nonce)
+		return nil, refuse(ErrOldSession, "open session of %s: nonce %d is not above %d", old.Name, c.Nonce,
+			old.Session.Nonce)
 	}
 	if err := c.check(); err != nil {
 		return nil, err
@@ -131,7 +133,8 @@ func (c OpenSession) noteClone(s *State, x *applyContext, old *Host) {
 	s.putHost(x, h)
 	if standing == nil {
 		s.recordEvent(x, Event{By: "host " + h.Name, Code: "host-cloned", Subject: subjectOf(&h), Message: fmt.Sprintf(
-			"%s runs at %s, and another machine at %s shows its identity: cloned disk? The second is not let in; wipe its data folder and join it anew",
+			"%s runs at %s, and another machine at %s shows its identity: cloned disk? The second is not let in; wipe its "+
+				"data folder and join it anew",
 			h.Name, h.Addr, c.Addr)})
 	}
 }

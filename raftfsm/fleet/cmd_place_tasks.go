@@ -38,7 +38,8 @@ func (c PlaceTasks) apply(s *State, x *applyContext) ([]string, error) {
 		share := &c.Shares[i]
 		host, run, err := share.check(s)
 		if err == nil && first != nil && run[0].TaskDef != first.TaskDef {
-			err = field(fmt.Sprintf("shares[%d]", i), "is of %s, the first is of %s: one command carries one definition", run[0].TaskDef, first.TaskDef)
+			err = field(fmt.Sprintf("shares[%d]", i), "is of %s, the first is of %s: one command carries one definition",
+				run[0].TaskDef, first.TaskDef)
 		}
 		if err != nil {
 			x.refused = append(x.refused, ShareRefusal{i, err})

@@ -71,7 +71,9 @@ func (s *State) prunableHosts(before Time, most int) []*Host {
 	for v := range s.Voters() {
 		voters[v.Host] = true
 	}
-	return collect(s.Hosts(), most, func(h *Host) bool { return h.State == HostForgotten && h.StateSince < before && !voters[h.ID] })
+	return collect(s.Hosts(), most, func(h *Host) bool {
+		return h.State == HostForgotten && h.StateSince < before && !voters[h.ID]
+	})
 }
 
 func (s *State) prunableTokens(before Time, most int) []*Token {

@@ -54,7 +54,8 @@ func (c PutCondition) apply(s *State, x *applyContext) ([]string, error) {
 	}
 	s.putCondition(x, w)
 	if old == nil || old.Code != w.Code {
-		s.recordEvent(x, Event{By: "planner", Code: w.Code, Subject: s.named(w.Subject), Message: w.Message, Counts: w.Counts})
+		s.recordEvent(x, Event{By: "planner", Code: w.Code, Subject: s.named(w.Subject), Message: w.Message,
+			Counts: w.Counts})
 	}
 	return nil, nil
 }

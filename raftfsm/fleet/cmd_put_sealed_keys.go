@@ -22,7 +22,9 @@ func (c PutSealedKeys) apply(s *State, x *applyContext) ([]string, error) {
 	f := *s.fleet
 	f.SealedKeys = c.Keys
 	s.putFleet(x, f)
-	s.recordEvent(x, Event{Code: "keys-replaced", Subject: FleetSubject(), Message: fmt.Sprintf("sealed keys replaced, version %d", c.Keys.Version)})
+	s.recordEvent(x,
+		Event{Code: "keys-replaced", Subject: FleetSubject(),
+			Message: fmt.Sprintf("sealed keys replaced, version %d", c.Keys.Version)})
 	return nil, nil
 }
 

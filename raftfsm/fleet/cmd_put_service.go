@@ -56,7 +56,8 @@ func (c PutService) checkPresent(old *Service) error {
 	case old == nil:
 		return refuse(ErrNotFound, "update service %s", quoted(c.Name))
 	case old.ModifyIndex != c.ExpectedModifyIndex:
-		return refuse(ErrMoved, "update service %s: it is at %d, not %d; read it again", c.Name, old.ModifyIndex, c.ExpectedModifyIndex)
+		return refuse(ErrMoved, "update service %s: it is at %d, not %d; read it again", c.Name, old.ModifyIndex,
+			c.ExpectedModifyIndex)
 	case old.Status != ServiceActive:
 		return refuse(ErrConflict, "update service %s: it is %s", c.Name, old.Status)
 	}

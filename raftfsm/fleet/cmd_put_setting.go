@@ -31,7 +31,8 @@ func (c PutSetting) apply(s *State, x *applyContext) ([]string, error) {
 	for _, h := range silent {
 		s.addDue(s.hostDeadline(h))
 	}
-	s.recordEvent(x, Event{Code: "setting-changed", Subject: FleetSubject(), Message: fmt.Sprintf("%s: %d -> %d", c.Name, was, c.Value)})
+	s.recordEvent(x,
+		Event{Code: "setting-changed", Subject: FleetSubject(), Message: fmt.Sprintf("%s: %d -> %d", c.Name, was, c.Value)})
 	return nil, nil
 }
 

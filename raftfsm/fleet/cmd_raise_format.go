@@ -59,7 +59,8 @@ func (c RaiseFormat) plan(s *State, x *applyContext, f Fleet) error {
 	f.NextFormat, f.NextFormatAt = c.Format, c.At
 	s.putFleet(x, f)
 	s.recordEvent(x, Event{By: "keeper", Code: "format-planned", Subject: FleetSubject(),
-		Message: fmt.Sprintf("every agent reads format %d: it is raised from %d at %s; until then agents may go back", c.Format, f.Format, c.At)})
+		Message: fmt.Sprintf("every agent reads format %d: it is raised from %d at %s; until then agents may go back",
+			c.Format, f.Format, c.At)})
 	return nil
 }
 
@@ -71,7 +72,8 @@ func (s *State) unplanFormat(x *applyContext, h *Host) bool {
 	}
 	f := *s.fleet
 	s.recordEvent(x, Event{By: "host " + h.Name, Code: "format-kept", Subject: FleetSubject(),
-		Message: fmt.Sprintf("format stays at %d: the agent of %s reads %d, not %d", f.Format, h.Name, h.ReadsFormat(), f.NextFormat)})
+		Message: fmt.Sprintf("format stays at %d: the agent of %s reads %d, not %d", f.Format, h.Name, h.ReadsFormat(),
+			f.NextFormat)})
 	f.NextFormat, f.NextFormatAt = 0, 0
 	s.putFleet(x, f)
 	return true

@@ -31,6 +31,7 @@ func (c RegisterTaskDef) apply(s *State, x *applyContext) ([]string, error) {
 	def := c.Def
 	def.ID, def.ModifyIndex, def.RegisteredAt = MakeTaskDefID(c.Family, number), x.index, x.now
 	s.defs.Set(itemOfDef(&def))
-	s.recordEvent(x, Event{Code: "taskdef-registered", Subject: Subject{SubjectTaskDef, c.Family}, Message: "registered " + string(def.ID)})
+	s.recordEvent(x, Event{Code: "taskdef-registered", Subject: Subject{SubjectTaskDef, c.Family}, Message: "registered " +
+		string(def.ID)})
 	return []string{string(def.ID)}, nil
 }

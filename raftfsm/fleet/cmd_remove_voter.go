@@ -20,7 +20,8 @@ func (c RemoveVoter) apply(s *State, x *applyContext) ([]string, error) {
 	s.voters.Delete(c.ID)
 	x.touch(Subject{Kind: SubjectVoters})
 	if host := s.Host(v.Host); host != nil {
-		s.recordEvent(x, Event{By: "keeper", Code: "voter-removed", Subject: subjectOf(host), Message: host.Name + " is no voter any more"})
+		s.recordEvent(x, Event{By: "keeper", Code: "voter-removed", Subject: subjectOf(host),
+			Message: host.Name + " is no voter any more"})
 	}
 	return nil, nil
 }

@@ -68,7 +68,8 @@ func (c ReplaceTasks) check(s *State) error {
 			return refuse(ErrNotFound, "replace task %s", quoted(string(id)))
 		}
 		if t.Standalone() {
-			return refuse(ErrConflict, "replace task %s: it is standalone, and nobody starts another; stop it, and run it again", id)
+			return refuse(ErrConflict, "replace task %s: it is standalone, and nobody starts another; stop it, and run it again",
+				id)
 		}
 		if c.ExpectedModifyIndex != nil && t.ModifyIndex != c.ExpectedModifyIndex[i] {
 			return refuse(ErrMoved, "replace task %s: it is at %d, not %d", id, t.ModifyIndex, c.ExpectedModifyIndex[i])

@@ -31,7 +31,8 @@ func (c Report) apply(s *State, x *applyContext) ([]string, error) {
 		return nil, err
 	}
 	if host.State == HostLost {
-		return nil, refuse(ErrOldSession, "report: %s was declared lost, which ended session %d; open another", host.Name, c.Session)
+		return nil, refuse(ErrOldSession, "report: %s was declared lost, which ended session %d; open another", host.Name,
+			c.Session)
 	}
 	if c.Seq <= host.ReportSeq {
 		return nil, nil

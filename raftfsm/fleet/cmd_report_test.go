@@ -40,7 +40,8 @@ func TestReport(t *testing.T) {
 			t.Errorf("task %+v", task)
 		}
 		w.report(1, TaskReport{Task: "web-1", Status: TaskRunning, Health: HealthUnhealthy, Attempt: 1})
-		if task := w.task("web-1"); task.Last != TaskRunning || task.StartedAt != w.at || task.Health != HealthUnhealthy || task.HealthyAt != 0 || task.Reason != "" {
+		if task := w.task("web-1"); task.Last != TaskRunning || task.StartedAt != w.at || task.Health != HealthUnhealthy ||
+			task.HealthyAt != 0 || task.Reason != "" {
 			t.Errorf("task %+v", task)
 		}
 		w.wait(10)
@@ -48,7 +49,8 @@ func TestReport(t *testing.T) {
 		if task := w.task("web-1"); task.HealthyAt != w.at || task.StartedAt != w.at-10 {
 			t.Errorf("task %+v", task)
 		}
-		if res := w.report(1, TaskReport{Task: "web-1", Status: TaskActivating, Attempt: 1}); res.Dropped != 1 || w.task("web-1").Last != TaskRunning {
+		if res := w.report(1, TaskReport{Task: "web-1", Status: TaskActivating, Attempt: 1}); res.Dropped != 1 ||
+			w.task("web-1").Last != TaskRunning {
 			t.Error("status fell")
 		}
 		w.report(1, TaskReport{Task: "web-1", Status: TaskStopped})
@@ -60,14 +62,16 @@ func TestReport(t *testing.T) {
 		w := fleetOf(t, 1)
 		w.runs("web", 1)
 		modifyIndex := w.task("web-1").ModifyIndex
-		if res := w.report(1, running("web-1")); res.Dropped != 0 || w.task("web-1").ModifyIndex != modifyIndex || w.outcome.ChangeSet.Any(SubjectTask) {
+		if res := w.report(1, running("web-1")); res.Dropped != 0 || w.task("web-1").ModifyIndex != modifyIndex ||
+			w.outcome.ChangeSet.Any(SubjectTask) {
 			t.Errorf("task %+v", w.task("web-1"))
 		}
 	})
 	t.Run("speaks only of the host's own tasks", func(t *testing.T) {
 		w := fleetOf(t, 2)
 		w.runs("web", 2)
-		if res := w.report(1, stopped("web-2", 1), stopped("nope", 1)); res.Dropped != 2 || w.task("web-2").Last != TaskRunning {
+		if res := w.report(1, stopped("web-2", 1), stopped("nope", 1)); res.Dropped != 2 ||
+			w.task("web-2").Last != TaskRunning {
 			t.Error("a host reported another's task")
 		}
 	})
@@ -79,16 +83,22 @@ func TestReport(t *testing.T) {
 			"tasks[0].exits":              {Task: "x", Status: TaskRunning, Exits: make([]ContainerExit, 11)},
 			"tasks[0].exits[0].container": {Task: "x", Status: TaskRunning, Exits: make([]ContainerExit, 1)},
 
-			"tasks[0].containers: has 11":               {Task: "x", Status: TaskRunning, Containers: make([]ContainerState, 11)},
-			"tasks[0].containers[0].name":               {Task: "x", Status: TaskRunning, Containers: make([]ContainerState, 1)},
-			"tasks[0].containers[0].status":             {Task: "x", Status: TaskRunning, Containers: []ContainerState{{Name: "app", Status: TaskActivating}}},
-			"tasks[0].containers[0]: has an unknown he": {Task: "x", Status: TaskRunning, Containers: []ContainerState{{Name: "app", Status: TaskRunning, Health: 9}}},
-			"tasks[0].containers[0]: has an unknown h":  {Task: "x", Status: TaskRunning, Containers: []ContainerState{{Name: "app", Status: TaskRunning, Attempt: -1}}},
+			"tasks[0].containers: has 11": {Task: "x", Status: TaskRunning,
+				Containers: make([]ContainerState, 11)},
+			"tasks[0].containers[0].name": {Task: "x", Status: TaskRunning, Containers: make([]ContainerState, 1)},
+			"tasks[0].containers[0].status": {Task: "x", Status: TaskRunning,
+				Containers: []ContainerState{{Name: "app", Status: TaskActivating}}},
+			"tasks[0].containers[0]: has an unknown he": {Task: "x", Status: TaskRunning,
+				Containers: []ContainerState{{Name: "app", Status: TaskRunning, Health: 9}}},
+			"tasks[0].containers[0]: has an unknown h": {Task: "x", Status: TaskRunning,
+				Containers: []ContainerState{{Name: "app", Status: TaskRunning, Attempt: -1}}},
 		} {
 			w.refused(Report{Host: hostID(1), Session: 1, Seq: 9, Tasks: []TaskReport{r}}, ErrInvalid, want)
 		}
-		w.refused(Report{Host: hostID(1), Session: 1, Seq: 9, Tasks: make([]TaskReport, MaxReportTasks+1)}, ErrInvalid, "tasks")
-		w.refused(Report{Host: hostID(1), Session: 1, Seq: 9, Capacity: &Resources{Memory: -1}}, ErrInvalid, "capacity.memory")
+		w.refused(Report{Host: hostID(1), Session: 1, Seq: 9, Tasks: make([]TaskReport, MaxReportTasks+1)}, ErrInvalid,
+			"tasks")
+		w.refused(Report{Host: hostID(1), Session: 1, Seq: 9, Capacity: &Resources{Memory: -1}}, ErrInvalid,
+			"capacity.memory")
 	})
 	t.Run("a capacity below what is reserved is taken as it is", func(t *testing.T) {
 		w := fleetOf(t, 1)
@@ -118,7 +128,8 @@ func TestStopsInReports(t *testing.T) {
 		w.runs("web", 1)
 		w.report(1, TaskReport{Task: "web-1", Status: TaskStopping, Attempt: 1})
 		task := w.task("web-1")
-		if task.Desired != TaskStopped || task.StopCode != StopEssentialContainerExited || task.StoppingAt != w.at || task.Stopped() {
+		if task.Desired != TaskStopped || task.StopCode != StopEssentialContainerExited || task.StoppingAt != w.at ||
+			task.Stopped() {
 			t.Errorf("task %+v", task)
 		}
 		if c := w.counts("web"); c.Stopping != 1 || c.Running != 0 {
@@ -126,9 +137,11 @@ func TestStopsInReports(t *testing.T) {
 		}
 		code := 137
 		w.report(1, TaskReport{Task: "web-1", Status: TaskStopped, Attempt: 1, StopCode: StopEssentialContainerExited,
-			Reason: "Essential container in task exited", Exits: []ContainerExit{{"app", &code, "OutOfMemoryError: memory limit 128 MiB"}}})
+			Reason: "Essential container in task exited",
+			Exits:  []ContainerExit{{"app", &code, "OutOfMemoryError: memory limit 128 MiB"}}})
 		task = w.task("web-1")
-		if !task.Stopped() || task.StoppedAt != w.at || task.Reason != "Essential container in task exited" || w.Reserved(hostID(1)) != (Resources{}) {
+		if !task.Stopped() || task.StoppedAt != w.at || task.Reason != "Essential container in task exited" ||
+			w.Reserved(hostID(1)) != (Resources{}) {
 			t.Errorf("task %+v", task)
 		}
 	})
@@ -141,7 +154,8 @@ func TestStopsInReports(t *testing.T) {
 		if task := w.task("web-1"); task.StopCode != StopTaskFailedToStart || task.StartedAt != 0 {
 			t.Errorf("task %+v", task)
 		}
-		if e := w.lastEvent(); e.Message != "task web-1 of web stopped: CannotPullContainerError: no such image" || e.By != "host h1" {
+		if e := w.lastEvent(); e.Message != "task web-1 of web stopped: CannotPullContainerError: no such image" ||
+			e.By != "host h1" {
 			t.Errorf("decision %+v", e)
 		}
 	})
@@ -150,7 +164,8 @@ func TestStopsInReports(t *testing.T) {
 		w.runs("web", 1)
 		w.must(StopTasks{Tasks: []TaskID{"web-1"}, Cause: CauseScaleIn, Reason: "scaled in"})
 		n := w.LastEvent()
-		w.report(1, TaskReport{Task: "web-1", Status: TaskStopped, Attempt: 1, StopCode: StopEssentialContainerExited, Reason: "exited"})
+		w.report(1, TaskReport{Task: "web-1", Status: TaskStopped, Attempt: 1, StopCode: StopEssentialContainerExited,
+			Reason: "exited"})
 		if task := w.task("web-1"); task.StopCode != StopServiceSchedulerInitiated || task.Reason != "scaled in" {
 			t.Errorf("task %+v", task)
 		}
@@ -165,7 +180,8 @@ func TestStopsInReports(t *testing.T) {
 		w.assign(1, "web-1", "web-2")
 		n := w.LastEvent()
 		w.report(1, stopped("web-1", 1), stopped("web-2", 2))
-		if e := w.lastEvent(); w.LastEvent() != n+1 || e.Message != "2 tasks on h1 stopped, the first, web-1 of web: app exit 1" || e.Counts[0].N != 2 {
+		if e := w.lastEvent(); w.LastEvent() != n+1 ||
+			e.Message != "2 tasks on h1 stopped, the first, web-1 of web: app exit 1" || e.Counts[0].N != 2 {
 			t.Errorf("decision %+v", e)
 		}
 	})
@@ -178,7 +194,8 @@ func TestStopsInReports(t *testing.T) {
 		r := stopped("web-1", 1)
 		r.StartedAt, r.StoppedAt = 1000, 31_000
 		w.report(1, r)
-		if task := w.task("web-1"); task.StartedAt != w.at-30_000 || task.StopCode != StopEssentialContainerExited || w.Service("web").Failures != 0 {
+		if task := w.task("web-1"); task.StartedAt != w.at-30_000 || task.StopCode != StopEssentialContainerExited ||
+			w.Service("web").Failures != 0 {
 			t.Errorf("task %+v", task)
 		}
 	})

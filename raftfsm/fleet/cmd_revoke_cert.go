@@ -19,6 +19,7 @@ func (c RevokeCert) apply(s *State, x *applyContext) ([]string, error) {
 	host := *old
 	host.Cert.Revoked = true
 	s.putHost(x, host)
-	s.recordEvent(x, Event{Code: "cert-revoked", Subject: subjectOf(&host), Message: "certificate of " + host.Name + " revoked"})
+	s.recordEvent(x, Event{Code: "cert-revoked", Subject: subjectOf(&host), Message: "certificate of " + host.Name +
+		" revoked"})
 	return nil, nil
 }

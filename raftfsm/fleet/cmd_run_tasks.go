@@ -41,7 +41,8 @@ func (c RunTasks) apply(s *State, x *applyContext) ([]string, error) {
 		})
 	}
 	s.recordEvent(x, Event{Code: "tasks-run", Subject: Subject{SubjectTaskDef, family},
-		Message: "run " + plural(len(c.Tasks), "standalone task") + " of " + string(def.ID), Counts: []Count{{"tasks", len(c.Tasks)}}})
+		Message: "run " + plural(len(c.Tasks), "standalone task") + " of " + string(def.ID),
+		Counts:  []Count{{"tasks", len(c.Tasks)}}})
 	return texts(c.Tasks), nil
 }
 

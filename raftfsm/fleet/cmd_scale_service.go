@@ -21,7 +21,8 @@ func (c ScaleService) apply(s *State, x *applyContext) ([]string, error) {
 		return nil, refuse(ErrNotFound, "scale service %s", quoted(c.Name))
 	}
 	if c.ExpectedModifyIndex != 0 && old.ModifyIndex != c.ExpectedModifyIndex {
-		return nil, refuse(ErrMoved, "scale service %s: it is at %d, not %d; read it again", c.Name, old.ModifyIndex, c.ExpectedModifyIndex)
+		return nil, refuse(ErrMoved, "scale service %s: it is at %d, not %d; read it again", c.Name, old.ModifyIndex,
+			c.ExpectedModifyIndex)
 	}
 	if old.Status != ServiceActive {
 		return nil, refuse(ErrConflict, "scale service %s: it is %s", c.Name, old.Status)
@@ -36,6 +37,7 @@ func (c ScaleService) apply(s *State, x *applyContext) ([]string, error) {
 	v.Desired, v.UpdatedAt = c.Desired, x.now
 	s.putService(x, v)
 	s.recordEvent(x, Event{Code: "service-scaled", Subject: ServiceSubject(c.Name),
-		Message: fmt.Sprintf("%s: desired %d -> %d", c.Name, old.Desired, c.Desired), Counts: []Count{{"desired", c.Desired}}})
+		Message: fmt.Sprintf("%s: desired %d -> %d", c.Name, old.Desired, c.Desired),
+		Counts:  []Count{{"desired", c.Desired}}})
 	return nil, nil
 }

@@ -55,13 +55,15 @@ func (s *State) voterHost(id RaftID) (*Host, error) {
 
 func (s *State) checkNewVoter(id RaftID, host *Host) error {
 	if id.Number() <= host.LastRaft {
-		return refuse(ErrExists, "set voter %s: raft ids of %s up to %d were used; a new log needs a new one", id, host.Name, host.LastRaft)
+		return refuse(ErrExists, "set voter %s: raft ids of %s up to %d were used; a new log needs a new one", id, host.Name,
+			host.LastRaft)
 	}
 	if other := s.VoterOf(host.ID); other != nil {
 		return refuse(ErrConflict, "set voter %s: %s is a voter already as %s (%s)", id, host.Name, other.ID, other.Phase)
 	}
 	if host.ReadsFormat() < s.fleet.Format {
-		return refuse(ErrAgentTooOld, "set voter %s: %s reads format %d, the fleet is at %d", id, host.Name, host.ReadsFormat(), s.fleet.Format)
+		return refuse(ErrAgentTooOld, "set voter %s: %s reads format %d, the fleet is at %d", id, host.Name,
+			host.ReadsFormat(), s.fleet.Format)
 	}
 	return nil
 }

@@ -26,6 +26,7 @@ func (c SilenceHost) apply(s *State, x *applyContext) ([]string, error) {
 	host.become(HostSilent, x.now)
 	host.SilentSince, host.Flaps = x.now, c.Flaps
 	s.putHost(x, host)
-	s.recordEvent(x, Event{By: "hosts", Code: "host-silent", Subject: subjectOf(&host), Message: host.Name + " went silent"})
+	s.recordEvent(x, Event{By: "hosts", Code: "host-silent", Subject: subjectOf(&host),
+		Message: host.Name + " went silent"})
 	return nil, nil
 }

@@ -19,6 +19,7 @@ func (c UncordonHost) apply(s *State, x *applyContext) ([]string, error) {
 	host := *old
 	host.Cordon = nil
 	s.putHost(x, host)
-	s.recordEvent(x, Event{Code: "host-uncordoned", Subject: subjectOf(&host), Message: host.Name + " takes new tasks again"})
+	s.recordEvent(x,
+		Event{Code: "host-uncordoned", Subject: subjectOf(&host), Message: host.Name + " takes new tasks again"})
 	return nil, nil
 }

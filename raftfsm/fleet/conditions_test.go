@@ -9,12 +9,14 @@ import (
 )
 
 func TestPutWait(t *testing.T) {
-	condition := PutCondition{Subject: ServiceSubject("web"), Code: "no-host-fits", Message: "3 hosts: memory", Counts: []Count{{"memory", 3}}, Until: start + 5000}
+	condition := PutCondition{Subject: ServiceSubject("web"), Code: "no-host-fits", Message: "3 hosts: memory",
+		Counts: []Count{{"memory", 3}}, Until: start + 5000}
 	t.Run("changes only when the reason does", func(t *testing.T) {
 		w := fleetOf(t, 1)
 		w.service("web", 1)
 		w.must(condition)
-		if got := w.Condition(ServiceSubject("web"), ""); got.Since != w.at || got.ModifyIndex != w.Index() || w.lastEvent().Code != "no-host-fits" {
+		if got := w.Condition(ServiceSubject("web"), ""); got.Since != w.at || got.ModifyIndex != w.Index() ||
+			w.lastEvent().Code != "no-host-fits" {
 			t.Errorf("wait %+v", got)
 		}
 		w.wait(10)
@@ -65,7 +67,8 @@ func TestPutWait(t *testing.T) {
 	t.Run("is one of each planner", func(t *testing.T) {
 		w := fleetOf(t, 1)
 		w.service("web", 1)
-		failing := PutCondition{Subject: ServiceSubject("web"), Code: "crash-back-off", Message: "starts fail", Until: start + 9000}
+		failing := PutCondition{Subject: ServiceSubject("web"), Code: "crash-back-off", Message: "starts fail",
+			Until: start + 9000}
 		w.item(Item{By: "placement", Command: condition})
 		w.item(Item{By: "service", Command: failing})
 		codes := func() string {
@@ -78,7 +81,8 @@ func TestPutWait(t *testing.T) {
 		if got := codes(); got != "placement no-host-fits, service crash-back-off" {
 			t.Errorf("two planners say %s", got)
 		}
-		if got := slices.Collect(w.Due(start, start+9000)); !slices.Equal(got, []Subject{ServiceSubject("web")}) || w.NextDue(start+5000) != start+9000 {
+		if got := slices.Collect(w.Due(start, start+9000)); !slices.Equal(got, []Subject{ServiceSubject("web")}) ||
+			w.NextDue(start+5000) != start+9000 {
 			t.Errorf("due %v, then at %s", got, w.NextDue(start+5000))
 		}
 		w.checked()

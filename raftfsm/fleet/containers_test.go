@@ -94,12 +94,15 @@ func TestContainersFollowFromTheRowWhereItHasNone(t *testing.T) {
 		t.Errorf("before it starts: %+v", got)
 	}
 	w.report(1, TaskReport{Task: "one", Status: TaskRunning, Health: HealthUnhealthy, Attempt: 1})
-	if got := show(); got[0].Status != TaskRunning || got[0].StartedAt != w.at || got[0].Health != HealthUnhealthy || got[1].Health != 0 {
+	if got := show(); got[0].Status != TaskRunning || got[0].StartedAt != w.at || got[0].Health != HealthUnhealthy ||
+		got[1].Health != 0 {
 		t.Errorf("while it runs: %+v", got)
 	}
 	code := 7
-	w.report(1, TaskReport{Task: "one", Status: TaskRunning, Attempt: 1, Exits: []ContainerExit{{Container: "side", Code: &code, Reason: "x"}}})
-	if got := show(); got[0].Status != TaskRunning || got[1].Status != TaskStopped || *got[1].ExitCode != 7 || got[1].Reason != "x" {
+	w.report(1, TaskReport{Task: "one", Status: TaskRunning, Attempt: 1,
+		Exits: []ContainerExit{{Container: "side", Code: &code, Reason: "x"}}})
+	if got := show(); got[0].Status != TaskRunning || got[1].Status != TaskStopped || *got[1].ExitCode != 7 ||
+		got[1].Reason != "x" {
 		t.Errorf("when the sidecar has ended: %+v", got)
 	}
 	w.report(1, TaskReport{Task: "one", Status: TaskStopped, Attempt: 1})
@@ -116,7 +119,8 @@ func TestContainersOfATaskDeclaredStoppedAreConfirmedWithIt(t *testing.T) {
 	w.must(LoseHost{Host: hostID(1), Session: 1})
 	w.must(ExpireTasks{Host: hostID(1)})
 	w.must(session(1, 2))
-	states := []ContainerState{{Name: "app", Status: TaskStopped, Attempt: 1}, {Name: "side", Status: TaskStopped, Attempt: 1}}
+	states := []ContainerState{{Name: "app", Status: TaskStopped, Attempt: 1},
+		{Name: "side", Status: TaskStopped, Attempt: 1}}
 	w.report(1, TaskReport{Task: "one", Status: TaskStopped, Attempt: 1, Containers: states})
 	if diff := cmp.Diff(states, w.task("one").Containers); diff != "" || w.task("one").Unconfirmed {
 		t.Errorf("unconfirmed %v: %s", w.task("one").Unconfirmed, diff)

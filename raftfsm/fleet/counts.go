@@ -114,7 +114,8 @@ func serviceOf(id RevisionID) string {
 }
 
 func (s *State) countTask(old, t *Task) {
-	if old != nil && t != nil && old.Host == t.Host && old.Revision == t.Revision && (old.Replace == nil) == (t.Replace == nil) && s.Reachable(old) == s.Reachable(t) {
+	if old != nil && t != nil && old.Host == t.Host && old.Revision == t.Revision &&
+		(old.Replace == nil) == (t.Replace == nil) && s.Reachable(old) == s.Reachable(t) {
 		s.addTaskCounts(t, s.taskCountsAt(t, s.now).add(s.taskCountsAt(old, s.now).minus())) // one step instead of two
 		return
 	}

@@ -38,7 +38,8 @@ func (s *State) dropPastDue() {
 }
 
 func (s *State) dueTask(old, t *Task) {
-	if old != nil && t != nil && old.Last == t.Last && old.Desired == t.Desired && old.Health == t.Health && old.StartedAt == t.StartedAt {
+	if old != nil && t != nil && old.Last == t.Last && old.Desired == t.Desired && old.Health == t.Health &&
+		old.StartedAt == t.StartedAt {
 		return
 	}
 	was, is := s.taskDeadline(old), s.taskDeadline(t)

@@ -38,7 +38,8 @@ const (
 	TaskStopped
 )
 
-var taskStatusNames = names{"", "PROVISIONING", "PENDING", "ACTIVATING", "RUNNING", "DEACTIVATING", "STOPPING", "DEPROVISIONING", "STOPPED"}
+var taskStatusNames = names{"", "PROVISIONING", "PENDING", "ACTIVATING", "RUNNING", "DEACTIVATING", "STOPPING",
+	"DEPROVISIONING", "STOPPED"}
 
 func (s TaskStatus) String() string { return taskStatusNames.text(uint8(s), "task status") }
 
@@ -107,7 +108,8 @@ const (
 	StopInfrastructureHealth
 )
 
-var stopCodeNames = names{"", "TaskFailedToStart", "EssentialContainerExited", "UserInitiated", "ServiceSchedulerInitiated", "SpotInterruption", "TerminationNotice", "InfrastructureHealth"}
+var stopCodeNames = names{"", "TaskFailedToStart", "EssentialContainerExited", "UserInitiated",
+	"ServiceSchedulerInitiated", "SpotInterruption", "TerminationNotice", "InfrastructureHealth"}
 
 // String is the ECS name; empty for the zero value, since a running task has none.
 func (c StopCode) String() string {

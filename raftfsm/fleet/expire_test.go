@@ -49,7 +49,8 @@ func TestExpireAndForget(t *testing.T) {
 	t.Run("forgetting the host ends its tasks for good", func(t *testing.T) {
 		w := lost(t)
 		w.must(ForgetHost{Host: hostID(2)})
-		if task := w.task("web-2"); task.Unconfirmed || len(w.Wanted(hostID(2)).Tasks) != 0 || w.Reserved(hostID(2)) != (Resources{}) {
+		if task := w.task("web-2"); task.Unconfirmed || len(w.Wanted(hostID(2)).Tasks) != 0 ||
+			w.Reserved(hostID(2)) != (Resources{}) {
 			t.Errorf("task %+v", task)
 		}
 		w.checked()

@@ -80,7 +80,8 @@ func TestTheFormatIsRaised(t *testing.T) {
 		w.refused(RaiseFormat{Format: 2, Force: true, At: w.at + 1000}, ErrInvalid, "force")
 		w.refused(RaiseFormat{Format: 3, Force: true}, ErrConflict, "h1 (reads 2)")
 		w.must(RaiseFormat{Format: 2, Force: true})
-		if event := w.lastEvent(); !strings.Contains(event.Message, "by force") || !strings.Contains(event.Message, "h2 (reads 1)") {
+		if event := w.lastEvent(); !strings.Contains(event.Message, "by force") ||
+			!strings.Contains(event.Message, "h2 (reads 1)") {
 			t.Errorf("event %+v", event)
 		}
 		w.checked()
@@ -169,13 +170,14 @@ func TestACommandNeedsTheFormatOfItsNewestField(t *testing.T) {
 		c    Command
 		want int
 	}{
-		"a command of the first format":       {Gate{}, CordonHost{Host: "h"}, 1},
-		"new fields that are not set":         {Gate{}, cordonV2{Rows: []cordonV3{{Name: "x"}}}, 1},
-		"a new field":                         {Gate{}, cordonV2{Until: 1}, 2},
-		"one in a list":                       {Gate{}, cordonV2{Until: 1, Rows: []cordonV3{{}, {Note: "x"}}}, 3},
-		"one in a map, behind a pointer":      {Gate{}, cordonV2{ByKey: map[string]*cordonV3{"a": nil, "b": {Note: "x"}}}, 3},
-		"a new kind":                          {Gate{Kinds: map[Kind]int{KindCordonHost: 4}}, CordonHost{}, 4},
-		"an old kind with a newer field":      {Gate{Kinds: map[Kind]int{KindCordonHost: 2}}, cordonV2{Rows: []cordonV3{{Note: "x"}}}, 3},
+		"a command of the first format":  {Gate{}, CordonHost{Host: "h"}, 1},
+		"new fields that are not set":    {Gate{}, cordonV2{Rows: []cordonV3{{Name: "x"}}}, 1},
+		"a new field":                    {Gate{}, cordonV2{Until: 1}, 2},
+		"one in a list":                  {Gate{}, cordonV2{Until: 1, Rows: []cordonV3{{}, {Note: "x"}}}, 3},
+		"one in a map, behind a pointer": {Gate{}, cordonV2{ByKey: map[string]*cordonV3{"a": nil, "b": {Note: "x"}}}, 3},
+		"a new kind":                     {Gate{Kinds: map[Kind]int{KindCordonHost: 4}}, CordonHost{}, 4},
+		"an old kind with a newer field": {Gate{Kinds: map[Kind]int{KindCordonHost: 2}},
+			cordonV2{Rows: []cordonV3{{Note: "x"}}}, 3},
 		"a kind that is older than the field": {Gate{Kinds: map[Kind]int{}}, cordonV2{Until: 1}, 2},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -305,7 +307,8 @@ func TestWhatAHostMaySkipNeedsNoNewerAgent(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			v := reflect.ValueOf(tt.v)
-			if host, log := fieldsNeed(v, true), fieldsNeed(v, false); max(1, host) != max(1, tt.host) || max(1, log) != max(1, tt.want) {
+			if host, log := fieldsNeed(v, true), fieldsNeed(v, false); max(1, host) != max(1, tt.host) ||
+				max(1, log) != max(1, tt.want) {
 				t.Errorf("a host needs %d, the log %d", host, log)
 			}
 		})

@@ -25,7 +25,8 @@ func newScenario(t testing.TB, seed uint64) *scenario {
 	t.Logf("seed %d", seed)
 	g := &scenario{t: t, State: fleet.New(), Rand: rand.New(rand.NewPCG(seed, 0)), seed: seed, at: 1_700_000_000_000}
 	g.play(fleet.InitFleet{
-		ID: "f", CABundle: make([]byte, 4), SealedKeys: fleet.SealedKeys{Version: 1, CA: make([]byte, 4), Gossip: make([]byte, 4)},
+		ID: "f", CABundle: make([]byte, 4), SealedKeys: fleet.SealedKeys{Version: 1, CA: make([]byte, 4),
+			Gossip: make([]byte, 4)},
 		Host: g.admission(1), RaftID: fleet.MakeRaftID(g.host(1), 1),
 	})
 	g.play(fleet.PutToken{ID: "first", TokenKind: fleet.TokenJoin, Hash: make([]byte, 32), Uses: 9, NotAfter: g.at + 1000})
@@ -58,7 +59,8 @@ func (g *scenario) play(c fleet.Command) {
 func (g *scenario) host(n int) fleet.HostID { return fleet.HostID(fmt.Sprint("h-", n)) }
 
 func (g *scenario) admission(n int) fleet.Admission {
-	return fleet.Admission{ID: g.host(n), Name: fmt.Sprint("h", n%9), Zone: string(rune('a' + n%3)), PublicKey: fmt.Sprint("key", n)}
+	return fleet.Admission{ID: g.host(n), Name: fmt.Sprint("h", n%9), Zone: string(rune('a' + n%3)),
+		PublicKey: fmt.Sprint("key", n)}
 }
 
 func (g *scenario) items() []fleet.Item {
@@ -142,8 +144,11 @@ func (g *scenario) report() fleet.Command {
 		c.Capacity = &fleet.Resources{CPU: int64(g.IntN(8000)), Memory: int64(g.IntN(8000))}
 	}
 	for range g.IntN(4) {
-		id := g.someTask(func(t *fleet.Task) bool { return t.Host == h.ID && !t.Stopped() || t.Unconfirmed || g.IntN(50) == 0 })
-		r := fleet.TaskReport{Task: id, Status: fleet.TaskStatus(2 + g.IntN(7)), Health: fleet.Health(g.IntN(4)), Attempt: 1 + g.IntN(2)}
+		id := g.someTask(func(t *fleet.Task) bool {
+			return t.Host == h.ID && !t.Stopped() || t.Unconfirmed || g.IntN(50) == 0
+		})
+		r := fleet.TaskReport{Task: id, Status: fleet.TaskStatus(2 + g.IntN(7)), Health: fleet.Health(g.IntN(4)),
+			Attempt: 1 + g.IntN(2)}
 		if g.IntN(2) == 0 {
 			r.Status, r.Attempt = fleet.TaskRunning, 1
 		}
@@ -191,7 +196,8 @@ func (g *scenario) assign() fleet.Command {
 		return c
 	}
 	for range c.Tasks {
-		c.Ports = append(c.Ports, []fleet.PortBinding{{Container: "app", ContainerPort: 80, HostPort: 49153 + g.IntN(40), Protocol: fleet.TCP}})
+		c.Ports = append(c.Ports,
+			[]fleet.PortBinding{{Container: "app", ContainerPort: 80, HostPort: 49153 + g.IntN(40), Protocol: fleet.TCP}})
 	}
 	return c
 }
@@ -314,7 +320,8 @@ func (g *scenario) serviceCommand() fleet.Command {
 	name := g.someService()
 	switch g.IntN(8) {
 	case 0, 1:
-		d := fleet.TaskDef{NetworkMode: fleet.NetworkBridge, Containers: []fleet.Container{{Name: "app", Image: "x", CPU: int64(g.IntN(300)), Memory: int64(g.IntN(300))}}}
+		d := fleet.TaskDef{NetworkMode: fleet.NetworkBridge,
+			Containers: []fleet.Container{{Name: "app", Image: "x", CPU: int64(g.IntN(300)), Memory: int64(g.IntN(300))}}}
 		if g.IntN(2) == 0 {
 			d.Containers[0].PortMappings = []fleet.PortMapping{{ContainerPort: 80, Protocol: fleet.TCP}}
 		}
@@ -324,8 +331,9 @@ func (g *scenario) serviceCommand() fleet.Command {
 		return fleet.RegisterTaskDef{Family: name, Def: d}
 	case 2, 3, 4:
 		c := fleet.PutService{
-			Name: name, TaskDef: fleet.MakeTaskDefID(name, 1+g.IntN(3)), Desired: 2 + g.IntN(8), MinPercent: 50, MaxPercent: 100 + g.IntN(150),
-			GraceS: g.IntN(3) * 30, Force: g.IntN(4) == 0,
+			Name: name, TaskDef: fleet.MakeTaskDefID(name, 1+g.IntN(3)), Desired: 2 + g.IntN(8), MinPercent: 50,
+			MaxPercent: 100 + g.IntN(150),
+			GraceS:     g.IntN(3) * 30, Force: g.IntN(4) == 0,
 		}
 		if v := g.Service(name); v != nil && g.IntN(10) > 0 {
 			c.ExpectedModifyIndex = v.ModifyIndex
@@ -336,7 +344,8 @@ func (g *scenario) serviceCommand() fleet.Command {
 	case 6:
 		return fleet.DeleteService{Name: name, Force: g.IntN(5) == 0}
 	default:
-		c := fleet.PutCondition{Subject: fleet.ServiceSubject(name), Code: []string{"", "no-host-fits", "crash-back-off"}[g.IntN(3)], Until: g.at + fleet.Time(g.IntN(10_000))}
+		c := fleet.PutCondition{Subject: fleet.ServiceSubject(name),
+			Code: []string{"", "no-host-fits", "crash-back-off"}[g.IntN(3)], Until: g.at + fleet.Time(g.IntN(10_000))}
 		if g.IntN(2) == 0 {
 			c.Subject = fleet.TaskSubject(g.someTask(func(t *fleet.Task) bool { return t.Host == "" }))
 		}
@@ -361,18 +370,21 @@ func (g *scenario) effectCommand() fleet.Command {
 		return fleet.WithdrawEffect{ID: e.ID, Why: "game"}
 	}
 	return fleet.FinishEffect{
-		ID: e.ID, Attempt: max(0, e.Attempt-g.IntN(20)/19), Verdict: fleet.EffectVerdict(g.IntN(8)), Outcome: []byte("game"), Why: "game",
+		ID: e.ID, Attempt: max(0, e.Attempt-g.IntN(20)/19), Verdict: fleet.EffectVerdict(g.IntN(8)), Outcome: []byte("game"),
+		Why: "game",
 	}
 }
 
 func (g *scenario) intend() fleet.Command {
 	g.next++
-	subjects := []fleet.Subject{fleet.ServiceSubject(g.someService()), fleet.HostSubject(g.someHost().ID), fleet.FleetSubject()}
+	subjects := []fleet.Subject{fleet.ServiceSubject(g.someService()), fleet.HostSubject(g.someHost().ID),
+		fleet.FleetSubject()}
 	subjects = append(subjects, fleet.TaskSubject(g.someTask(func(*fleet.Task) bool { return true })))
 	return fleet.IntendEffect{
 		ID: fleet.EffectID(fmt.Sprint("e-", g.next)), EffectKind: "webhook", Subject: subjects[g.IntN(4)],
 		Role:  []fleet.Role{fleet.VoterRole(), fleet.DriverRole("aws"), fleet.HostRole(g.someHost().ID)}[g.IntN(3)],
-		Input: []byte("game"), Deadline: g.at + fleet.Time(g.IntN(100_000)), TimeoutMs: int64(g.IntN(20_000)), MaxAttempts: g.IntN(4),
+		Input: []byte("game"), Deadline: g.at + fleet.Time(g.IntN(100_000)), TimeoutMs: int64(g.IntN(20_000)),
+		MaxAttempts: g.IntN(4),
 	}
 }
 
@@ -380,13 +392,15 @@ func (g *scenario) fleetCommand() fleet.Command {
 	switch g.IntN(9) {
 	case 0:
 		g.next++
-		return fleet.PutToken{ID: fleet.TokenID(fmt.Sprint("tok-", g.next)), TokenKind: fleet.TokenJoin, Hash: make([]byte, 32), Uses: 1 + g.IntN(3), NotAfter: g.at + fleet.Time(g.IntN(7_200_000))}
+		return fleet.PutToken{ID: fleet.TokenID(fmt.Sprint("tok-", g.next)), TokenKind: fleet.TokenJoin,
+			Hash: make([]byte, 32), Uses: 1 + g.IntN(3), NotAfter: g.at + fleet.Time(g.IntN(7_200_000))}
 	case 1:
 		return fleet.DeleteToken{ID: g.someToken()}
 	case 2, 3, 4:
 		return g.voterCommand()
 	case 5:
-		return fleet.PutSealedKeys{Keys: fleet.SealedKeys{Version: g.Fleet().SealedKeys.Version + 1, CA: make([]byte, 4), Gossip: make([]byte, 4)}}
+		return fleet.PutSealedKeys{Keys: fleet.SealedKeys{Version: g.Fleet().SealedKeys.Version + 1, CA: make([]byte, 4),
+			Gossip: make([]byte, 4)}}
 	case 6:
 		return fleet.PutSetting{Name: fleet.SettingNames()[g.IntN(3)], Value: []int64{3, 5, 10_000, 60_000}[g.IntN(4)]}
 	case 7:

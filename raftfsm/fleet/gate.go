@@ -45,7 +45,8 @@ func (g Gate) Fit(items []Item, format int) ([]Item, error) {
 		}
 		trimmed, ok := trim(item.Command, format)
 		if !ok || g.Needs(trimmed) > format {
-			return nil, refuse(ErrFormatAhead, "%s needs format %d, the fleet is at %d", item.Command.Kind(), g.Needs(item.Command), format)
+			return nil, refuse(ErrFormatAhead, "%s needs format %d, the fleet is at %d", item.Command.Kind(),
+				g.Needs(item.Command), format)
 		}
 		if fitted == nil {
 			fitted = append(fitted, items...)

@@ -67,7 +67,8 @@ func TestOpenSession(t *testing.T) {
 			t.Errorf("ids %v", ids)
 		}
 		h := w.Host(hostID(2))
-		if h.Session != (Session{Boot: "boot-2", Nonce: 2, N: 2, Since: w.at}) || h.Capacity != c.Capacity || h.CapacityAt != w.at || h.Version != "v2" || h.Zone != "z" || h.ReportSeq != 0 {
+		if h.Session != (Session{Boot: "boot-2", Nonce: 2, N: 2, Since: w.at}) || h.Capacity != c.Capacity ||
+			h.CapacityAt != w.at || h.Version != "v2" || h.Zone != "z" || h.ReportSeq != 0 {
 			t.Errorf("host %+v", h)
 		}
 		if h.BootSession != 1 || h.LastBoot != "boot-2" || h.WantedModifyIndex != w.Index() {
@@ -115,11 +116,13 @@ func TestOpenSession(t *testing.T) {
 			if h.Session != before.Session || h.Addr != before.Addr || h.State != before.State {
 				t.Errorf("host %+v, was %+v", h, before)
 			}
-			if c := h.ClonedNow(w.at); c == nil || c.Addr != clone.Addr || c.Boot != clone.Boot || c.Last.Sub(c.Since) < 90*CloneNotedEvery {
+			if c := h.ClonedNow(w.at); c == nil || c.Addr != clone.Addr || c.Boot != clone.Boot ||
+				c.Last.Sub(c.Since) < 90*CloneNotedEvery {
 				t.Errorf("clone %+v", h.Clone)
 			}
 			e := w.lastEvent()
-			if e.Seq != events+1 || e.Code != "host-cloned" || !strings.Contains(e.Message, h.Addr.String()) || !strings.Contains(e.Message, clone.Addr.String()) {
+			if e.Seq != events+1 || e.Code != "host-cloned" || !strings.Contains(e.Message, h.Addr.String()) ||
+				!strings.Contains(e.Message, clone.Addr.String()) {
 				t.Errorf("decision %+v, %d since", e, e.Seq-events)
 			}
 			w.wait(CloneStands.Milliseconds())
@@ -145,10 +148,12 @@ func TestOpenSession(t *testing.T) {
 		c := session(2, 2)
 		c.Boot = "boot-2b"
 		w.must(c)
-		if h := w.Host(hostID(2)); h.State != HostReady || h.StateSince != w.at || h.LastBoot != "boot-2" || h.BootSession != 2 {
+		if h := w.Host(hostID(2)); h.State != HostReady || h.StateSince != w.at || h.LastBoot != "boot-2" ||
+			h.BootSession != 2 {
 			t.Errorf("host %+v", h)
 		}
-		if e := w.lastEvent(); e.Code != "host-returned" || e.Message != "h2 is back after a reboot (it was lost)" || e.Subject.String() != "host:h2" {
+		if e := w.lastEvent(); e.Code != "host-returned" || e.Message != "h2 is back after a reboot (it was lost)" ||
+			e.Subject.String() != "host:h2" {
 			t.Errorf("decision %+v", e)
 		}
 	})

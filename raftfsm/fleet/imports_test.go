@@ -23,7 +23,8 @@ func TestCoreImportsOnlyPurePackages(t *testing.T) {
 	for _, dir := range []string{".", "wire"} {
 		also := []string{}
 		if dir == "wire" {
-			also = []string{"crypto/sha256", "encoding/binary", "hash", "io", "reflect", "github.com/fxamacker/cbor/v2", "skein/raftfsm/fleet"}
+			also = []string{"crypto/sha256", "encoding/binary", "hash", "io", "reflect", "github.com/fxamacker/cbor/v2",
+				"skein/raftfsm/fleet"}
 		}
 		names, err := filepath.Glob(filepath.Join(dir, "*.go"))
 		if err != nil || len(names) == 0 {
@@ -59,7 +60,9 @@ func clockUses(file *ast.File) []string {
 	ast.Inspect(file, func(n ast.Node) bool {
 		if sel, ok := n.(*ast.SelectorExpr); ok {
 			pkg, ok := sel.X.(*ast.Ident)
-			if ok && pkg.Name == "time" && slices.Contains([]string{"Now", "Since", "Until", "After", "Sleep", "NewTimer", "NewTicker", "Tick", "AfterFunc", "Local"}, sel.Sel.Name) {
+			if ok && pkg.Name == "time" &&
+				slices.Contains([]string{"Now", "Since", "Until", "After", "Sleep", "NewTimer", "NewTicker", "Tick", "AfterFunc",
+					"Local"}, sel.Sel.Name) {
 				found = append(found, sel.Sel.Name)
 			}
 		}

@@ -209,7 +209,9 @@ func (x *taskIndexing) loadTimes() {
 	for _, t := range x.stopped {
 		x.s.stopped.Load(t)
 	}
-	slices.SortStableFunc(x.due, func(a, b deadline) int { return cmp.Or(cmp.Compare(a.at, b.at), a.subject.compare(b.subject)) })
+	slices.SortStableFunc(x.due, func(a, b deadline) int {
+		return cmp.Or(cmp.Compare(a.at, b.at), a.subject.compare(b.subject))
+	})
 	for _, d := range x.due {
 		x.s.due.Load(d)
 	}

@@ -48,9 +48,11 @@ var derived = []index{
 	mapIndex("counts by revision", func(x *indices) **btree.Map[RevisionID, revisionCounts] { return &x.ofRevision }),
 	treeIndex("counts by zone", func(x *indices) **btree.BTreeG[zoneCounts] { return &x.zones }, lessZoneCounts),
 	treeIndex("deadlines", func(x *indices) **btree.BTreeG[deadline] { return &x.due }, lessDeadline),
-	treeIndex("events of services by age", func(x *indices) **btree.BTreeG[*Event] { return &x.serviceEventsByAge }, lessEventAge),
+	treeIndex("events of services by age", func(x *indices) **btree.BTreeG[*Event] { return &x.serviceEventsByAge },
+		lessEventAge),
 	treeIndex("effects by time", func(x *indices) **btree.BTreeG[*Effect] { return &x.effectsByTime }, lessEffectTime),
-	treeIndex("effects by subject", func(x *indices) **btree.BTreeG[*Effect] { return &x.effectsBySubject }, lessEffectSubject),
+	treeIndex("effects by subject", func(x *indices) **btree.BTreeG[*Effect] { return &x.effectsBySubject },
+		lessEffectSubject),
 	treeIndex("receipts by age", func(x *indices) **btree.BTreeG[*ReceiptRow] { return &x.receiptsByAge }, lessReceipt),
 }
 

@@ -113,7 +113,8 @@ func (g *scenario) checkHistory(step int, before []any) {
 		case now == nil && (!old.Stopped() || old.Unconfirmed):
 			g.t.Fatalf("seed %d, step %d: %+v was removed", g.seed, step, old)
 		case now == nil:
-		case now.Last < old.Last || now.Attempt < old.Attempt || now.Desired < old.Desired || old.Host != "" && now.Host != old.Host:
+		case now.Last < old.Last || now.Attempt < old.Attempt || now.Desired < old.Desired || old.Host != "" &&
+			now.Host != old.Host:
 			g.t.Fatalf("seed %d, step %d: %s", g.seed, step, cmp.Diff(old, now))
 		case old.Stopped() && (now.StopCode != old.StopCode || now.StoppedAt != old.StoppedAt):
 			g.t.Fatalf("seed %d, step %d: stopped is final: %s", g.seed, step, cmp.Diff(old, now))
@@ -187,7 +188,8 @@ func (g *scenario) countTask(n fleet.Counts, t *fleet.Task, h *fleet.Host) fleet
 		if checked && t.Health == fleet.HealthHealthy || !checked && g.Now() >= t.StartedAt.Add(fleet.HealthySettle) {
 			n.Serving++
 		}
-		if checked && t.Health == fleet.HealthUnhealthy && g.Now() >= t.StartedAt+fleet.Time(g.Service(t.Service).GraceS)*1000 {
+		if checked && t.Health == fleet.HealthUnhealthy &&
+			g.Now() >= t.StartedAt+fleet.Time(g.Service(t.Service).GraceS)*1000 {
 			n.Failing++
 		}
 	default:

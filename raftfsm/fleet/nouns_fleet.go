@@ -2,16 +2,17 @@ package fleet
 
 // Fleet is the one row about the fleet as a whole.
 type Fleet struct {
-	ID          FleetID    `cbor:"1,keyasint"`
-	ModifyIndex uint64     `cbor:"2,keyasint"`
-	Name        string     `cbor:"3,keyasint,omitempty"`
-	Epoch       uint64     `cbor:"4,keyasint"` // only recover and restore raise it
-	Now         Time       `cbor:"5,keyasint"` // highest stamp applied: fleet time never goes back
-	Format      int        `cbor:"6,keyasint"` // of what may be proposed: every voter, and every host with a session, reads it
-	Settings    Settings   `cbor:"7,keyasint"`
-	SealedKeys  SealedKeys `cbor:"8,keyasint"`
-	CABundle    []byte     `cbor:"9,keyasint"` // PEM certificates hosts trust
-	CreatedAt   Time       `cbor:"10,keyasint"`
+	ID          FleetID `cbor:"1,keyasint"`
+	ModifyIndex uint64  `cbor:"2,keyasint"`
+	Name        string  `cbor:"3,keyasint,omitempty"`
+	Epoch       uint64  `cbor:"4,keyasint"` // only recover and restore raise it
+	Now         Time    `cbor:"5,keyasint"` // highest stamp applied: fleet time never goes back
+	// of what may be proposed: every voter, and every host with a session, reads it
+	Format     int        `cbor:"6,keyasint"`
+	Settings   Settings   `cbor:"7,keyasint"`
+	SealedKeys SealedKeys `cbor:"8,keyasint"`
+	CABundle   []byte     `cbor:"9,keyasint"` // PEM certificates hosts trust
+	CreatedAt  Time       `cbor:"10,keyasint"`
 
 	// NextFormat is the format that is planned, and NextFormatAt when it is to be
 	// raised; zero for none. Until then every agent may go back.
@@ -27,7 +28,8 @@ type Settings struct {
 	AgentDownAfterMs int64 `cbor:"3,keyasint"` // refused this long counts as silent
 	DynamicPortFirst int   `cbor:"4,keyasint"` // bridge mode host ports
 	DynamicPortLast  int   `cbor:"5,keyasint"`
-	FormatSoakMs     int64 `cbor:"6,keyasint,omitempty"` // how long all agents read a higher format before it is raised; see FormatSoak
+	// how long all agents read a higher format before it is raised; see FormatSoak
+	FormatSoakMs int64 `cbor:"6,keyasint,omitempty"`
 }
 
 // DefaultFormatSoakMs is a day: time to see what an upgrade does under a day's

@@ -24,29 +24,32 @@ func (r Resources) Fits(room Resources) bool { return r.CPU <= room.CPU && r.Mem
 
 // Host is a machine with an agent.
 type Host struct {
-	ID                HostID            `cbor:"1,keyasint"`
-	ModifyIndex       uint64            `cbor:"2,keyasint"` // log index of the last change, ReportSeq and WantedModifyIndex aside
-	Name              string            `cbor:"3,keyasint"` // unique among hosts not forgotten
-	Zone              string            `cbor:"4,keyasint"`
-	Addr              netip.AddrPort    `cbor:"5,keyasint"` // peer port
-	Gossip            netip.AddrPort    `cbor:"6,keyasint,omitempty"`
-	Status            string            `cbor:"7,keyasint,omitempty"` // URL of the status page, for people
-	Attributes        map[string]string `cbor:"8,keyasint,omitempty"`
-	Capacity          Resources         `cbor:"9,keyasint,omitempty"` // what tasks may reserve in total
-	Session           Session           `cbor:"10,keyasint,omitempty"`
-	State             HostState         `cbor:"11,keyasint"`
-	StateSince        Time              `cbor:"12,keyasint"` // when State last changed; for silent hosts SilentSince
-	Cordon            *Cordon           `cbor:"13,keyasint,omitempty"`
-	WasDrain          bool              `cbor:"14,keyasint,omitempty"` // what Drain was before it had parts; read, never set
-	Cert              Cert              `cbor:"15,keyasint,omitempty"`
-	ReportSeq         uint64            `cbor:"16,keyasint,omitempty"` // highest report applied in this session
-	WantedModifyIndex uint64            `cbor:"17,keyasint,omitempty"` // log index of the last change to its wanted tasks
-	Version           string            `cbor:"18,keyasint,omitempty"` // agent version
-	OSImage           string            `cbor:"19,keyasint,omitempty"`
-	SelfCheck         []Check           `cbor:"20,keyasint,omitempty"` // last self-check, in order; see Report
-	JoinedAt          Time              `cbor:"21,keyasint"`
-	RaftID            RaftID            `cbor:"22,keyasint,omitempty"` // the log it said it holds when it opened its session; empty for none
-	LastBoot          string            `cbor:"23,keyasint,omitempty"` // boot id of the session before this one, for "returned after a reboot"
+	ID HostID `cbor:"1,keyasint"`
+	// log index of the last change, ReportSeq and WantedModifyIndex aside
+	ModifyIndex uint64            `cbor:"2,keyasint"`
+	Name        string            `cbor:"3,keyasint"` // unique among hosts not forgotten
+	Zone        string            `cbor:"4,keyasint"`
+	Addr        netip.AddrPort    `cbor:"5,keyasint"` // peer port
+	Gossip      netip.AddrPort    `cbor:"6,keyasint,omitempty"`
+	Status      string            `cbor:"7,keyasint,omitempty"` // URL of the status page, for people
+	Attributes  map[string]string `cbor:"8,keyasint,omitempty"`
+	Capacity    Resources         `cbor:"9,keyasint,omitempty"` // what tasks may reserve in total
+	Session     Session           `cbor:"10,keyasint,omitempty"`
+	State       HostState         `cbor:"11,keyasint"`
+	StateSince  Time              `cbor:"12,keyasint"` // when State last changed; for silent hosts SilentSince
+	Cordon      *Cordon           `cbor:"13,keyasint,omitempty"`
+	// what Drain was before it had parts; read, never set
+	WasDrain          bool    `cbor:"14,keyasint,omitempty"`
+	Cert              Cert    `cbor:"15,keyasint,omitempty"`
+	ReportSeq         uint64  `cbor:"16,keyasint,omitempty"` // highest report applied in this session
+	WantedModifyIndex uint64  `cbor:"17,keyasint,omitempty"` // log index of the last change to its wanted tasks
+	Version           string  `cbor:"18,keyasint,omitempty"` // agent version
+	OSImage           string  `cbor:"19,keyasint,omitempty"`
+	SelfCheck         []Check `cbor:"20,keyasint,omitempty"` // last self-check, in order; see Report
+	JoinedAt          Time    `cbor:"21,keyasint"`
+	// the log it said it holds when it opened its session; empty for none
+	RaftID   RaftID `cbor:"22,keyasint,omitempty"`
+	LastBoot string `cbor:"23,keyasint,omitempty"` // boot id of the session before this one, for "returned after a reboot"
 	// BootSession is the first session of the present boot. A task whose Session
 	// is lower was last heard of before the machine restarted (see State.Reachable).
 	BootSession uint64 `cbor:"24,keyasint,omitempty"`
@@ -118,5 +121,6 @@ type Voter struct {
 	Host        HostID     `cbor:"3,keyasint"`
 	Phase       VoterPhase `cbor:"4,keyasint"`
 	Since       Time       `cbor:"5,keyasint"`
-	LeadsSince  Time       `cbor:"6,keyasint,omitempty"` // when it was last noted as a leader that another had not been: see NoteLeader
+	// when it was last noted as a leader that another had not been: see NoteLeader
+	LeadsSince Time `cbor:"6,keyasint,omitempty"`
 }

@@ -22,7 +22,7 @@ type Task struct {
 	Ports       []PortBinding   `cbor:"12,keyasint,omitempty"`
 	Reason      string          `cbor:"14,keyasint,omitempty"`
 	Exits       []ContainerExit `cbor:"15,keyasint,omitempty"`
-	Attempt     int             `cbor:"16,keyasint,omitempty"` // starts on its host; above 1 only after black starts
+	Attempt     int             `cbor:"16,keyasint,omitempty"` // starts on its host; above 1 only after cold starts
 	CreatedAt   Time            `cbor:"17,keyasint"`
 	AssignedAt  Time            `cbor:"18,keyasint,omitempty"`
 	StartedAt   Time            `cbor:"19,keyasint,omitempty"` // reached RUNNING

@@ -55,7 +55,8 @@ type PortMapping struct {
 // HealthCheck says how a container proves itself. Exactly one of Command and
 // HTTP is set. Source: ECS API, HealthCheck; HTTP is Skein's own.
 type HealthCheck struct {
-	Command      []string   `cbor:"1,keyasint,omitempty"` // run inside the container, CMD or CMD-SHELL already resolved to argv
+	// run inside the container, CMD or CMD-SHELL already resolved to argv
+	Command      []string   `cbor:"1,keyasint,omitempty"`
 	HTTP         *HTTPCheck `cbor:"2,keyasint,omitempty"`
 	IntervalS    int        `cbor:"3,keyasint"`
 	TimeoutS     int        `cbor:"4,keyasint"`

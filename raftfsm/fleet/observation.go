@@ -18,12 +18,13 @@ type CapacityReport struct {
 	TasksPending int       `cbor:"11,keyasint,omitempty"`
 	Pressure     Pressure  `cbor:"12,keyasint,omitempty"`
 	Starved      bool      `cbor:"13,keyasint,omitempty"` // late by its own measure: no witness
-	Protected    string    `cbor:"14,keyasint,omitempty"` // "yes", "partly: ...", "no: ..." (cmd/skein/DESIGN.md "Host layout")
-	OSImage      string    `cbor:"15,keyasint,omitempty"`
-	Version      string    `cbor:"16,keyasint,omitempty"`
-	Voter        bool      `cbor:"17,keyasint,omitempty"`
-	DiskFreeMiB  int64     `cbor:"18,keyasint,omitempty"`
-	Runtime      string    `cbor:"19,keyasint,omitempty"` // container runtime and version, or why it does not answer
+	// "yes", "partly: ...", "no: ..." (cmd/skein/DESIGN.md "Host layout")
+	Protected   string `cbor:"14,keyasint,omitempty"`
+	OSImage     string `cbor:"15,keyasint,omitempty"`
+	Version     string `cbor:"16,keyasint,omitempty"`
+	Voter       bool   `cbor:"17,keyasint,omitempty"`
+	DiskFreeMiB int64  `cbor:"18,keyasint,omitempty"`
+	Runtime     string `cbor:"19,keyasint,omitempty"` // container runtime and version, or why it does not answer
 }
 
 // Pressure is the share of time (0 to 100) in which some work stalled over the

@@ -24,7 +24,8 @@ func TestPlaceTasks(t *testing.T) {
 				t.Errorf("%s is on %q, want %q", id, got, host)
 			}
 		}
-		if e := w.lastEvent(); w.LastEvent() != before+1 || !strings.Contains(e.Message, "placed 3 tasks on h1, h3") || e.Subject != ServiceSubject("web") {
+		if e := w.lastEvent(); w.LastEvent() != before+1 || !strings.Contains(e.Message, "placed 3 tasks on h1, h3") ||
+			e.Subject != ServiceSubject("web") {
 			t.Errorf("%d events, the last %+v", w.LastEvent()-before, e)
 		}
 		if got := slices.Collect(w.outcome.ChangeSet.WantedHosts()); !slices.Equal(got, []HostID{hostID(1), hostID(3)}) {
@@ -34,11 +35,13 @@ func TestPlaceTasks(t *testing.T) {
 	t.Run("judges share by share: what is refused says why, the others stand", func(t *testing.T) {
 		w := ready(t)
 		w.must(CordonHost{Host: hostID(2)})
-		r := w.do(PlaceTasks{Shares: []AssignTasks{share(1, "web-1"), share(2, "web-2"), share(3, "web-1"), share(3, "web-3")}})
+		r := w.do(PlaceTasks{Shares: []AssignTasks{share(1, "web-1"), share(2, "web-2"), share(3, "web-1"),
+			share(3, "web-3")}})
 		if r.Err != nil || len(r.Refused) != 2 {
 			t.Fatalf("result %+v", r)
 		}
-		if a, b := r.Refused[0], r.Refused[1]; a.Share != 1 || !errors.Is(a.Err, ErrNotPlaceable) || b.Share != 2 || !errors.Is(b.Err, ErrConflict) {
+		if a, b := r.Refused[0], r.Refused[1]; a.Share != 1 || !errors.Is(a.Err, ErrNotPlaceable) || b.Share != 2 ||
+			!errors.Is(b.Err, ErrConflict) {
 			t.Errorf("refused %+v", r.Refused)
 		}
 		if w.task("web-2").Host != "" || w.task("web-3").Host != hostID(3) {

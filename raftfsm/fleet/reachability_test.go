@@ -54,10 +54,11 @@ func TestReachability(t *testing.T) {
 			t.Errorf("touched services %v", got)
 		}
 		w.report(1, stopped("web-1", 0))
-		if task := w.task("web-1"); task.StopCode != StopInfrastructureHealth || task.Reason != "host h1 rebooted" || w.Service("web").Failures != 0 {
+		if task := w.task("web-1"); task.StopCode != StopInfrastructureHealth || task.Reason != "host h1 rebooted" ||
+			w.Service("web").Failures != 0 {
 			t.Errorf("task %+v", task)
 		}
-		// Black start: the second is run again, under another attempt.
+		// Cold start: the second is run again, under another attempt.
 		again := TaskReport{Task: "web-2", Status: TaskActivating, Attempt: 2}
 		if res := w.report(1, again); res.Dropped != 1 {
 			t.Error("a status behind the recorded one was taken")
@@ -113,7 +114,8 @@ func TestHealthy(t *testing.T) {
 	if strings.Join(due, " ") != "service:web service:api" || w.NextDue(began) != began+40_000 {
 		t.Errorf("due %v", due)
 	}
-	w.must(PutService{Name: "api", ExpectedModifyIndex: w.Service("api").ModifyIndex, TaskDef: "api:1", Desired: 1, MaxPercent: 100, GraceS: 90})
+	w.must(PutService{Name: "api", ExpectedModifyIndex: w.Service("api").ModifyIndex, TaskDef: "api:1", Desired: 1,
+		MaxPercent: 100, GraceS: 90})
 	if due := w.NextDue(began + 40_000); due != began+90_000 {
 		t.Errorf("another grace period: due %s", due)
 	}

@@ -52,7 +52,9 @@ func TestReceipts(t *testing.T) {
 	t.Run("past the limit the oldest goes", func(t *testing.T) {
 		w := fleetOf(t, 1)
 		for i := range MaxReceipts + 3 {
-			w.Apply(w.Index()+1, Entry{At: w.at + Time(i), Items: []Item{{Command: UncordonHost{Host: hostID(1)}, Receipt: &Receipt{fmt.Sprint("t", i), blob(32)}}}})
+			w.Apply(w.Index()+1,
+				Entry{At: w.at + Time(i),
+					Items: []Item{{Command: UncordonHost{Host: hostID(1)}, Receipt: &Receipt{fmt.Sprint("t", i), blob(32)}}}})
 		}
 		if w.receipts.Len() != MaxReceipts || w.Receipt("t2") != nil || w.Receipt("t3") == nil {
 			t.Errorf("%d kept", w.receipts.Len())
@@ -78,7 +80,8 @@ func TestEvents(t *testing.T) {
 	t.Run("carry who asked and why", func(t *testing.T) {
 		w := fleetOf(t, 1)
 		w.item(Item{Command: CordonHost{Host: hostID(1)}, By: "patch", Reason: "image is 21 days old"})
-		if e := w.lastEvent(); e.By != "patch" || e.Message != "image is 21 days old" || e.Index != w.Index() || e.At != w.at || !w.outcome.ChangeSet.Any(SubjectEvents) {
+		if e := w.lastEvent(); e.By != "patch" || e.Message != "image is 21 days old" || e.Index != w.Index() ||
+			e.At != w.at || !w.outcome.ChangeSet.Any(SubjectEvents) {
 			t.Errorf("decision %+v", e)
 		}
 	})

@@ -14,7 +14,8 @@ func TestReplaceTasks(t *testing.T) {
 			t.Fatalf("%+v", res)
 		}
 		task := w.task("web-1")
-		if task.Replace == nil || *task.Replace != (Request{CauseDrain, "drain", w.at}) || task.Desired != TaskRunning || task.Stop != nil {
+		if task.Replace == nil || *task.Replace != (Request{CauseDrain, "drain", w.at}) || task.Desired != TaskRunning ||
+			task.Stop != nil {
 			t.Errorf("task %+v, replace %+v", task, task.Replace)
 		}
 		if e := w.lastEvent(); e.Message != "web: to be replaced: 1 task (drain)" || e.Cause != CauseDrain {
@@ -54,7 +55,9 @@ func TestReplaceTasks(t *testing.T) {
 		w.refused(ReplaceTasks{Tasks: []TaskID{"nope"}, Cause: CauseDrain}, ErrNotFound, "nope")
 		w.refused(ReplaceTasks{Cause: CauseDrain}, ErrInvalid, "tasks")
 		w.refused(ReplaceTasks{Tasks: []TaskID{"web-1"}, Cause: CauseTaskFailed + 1}, ErrInvalid, "cause")
-		w.refused(ReplaceTasks{Tasks: []TaskID{"web-1"}, Cause: CauseDrain, ExpectedModifyIndex: []uint64{1}}, ErrMoved, "web-1")
-		w.refused(ReplaceTasks{Tasks: []TaskID{"web-1"}, Cause: CauseDrain, ExpectedModifyIndex: []uint64{1, 2}}, ErrInvalid, "expectedModifyIndex")
+		w.refused(ReplaceTasks{Tasks: []TaskID{"web-1"}, Cause: CauseDrain, ExpectedModifyIndex: []uint64{1}}, ErrMoved,
+			"web-1")
+		w.refused(ReplaceTasks{Tasks: []TaskID{"web-1"}, Cause: CauseDrain, ExpectedModifyIndex: []uint64{1, 2}}, ErrInvalid,
+			"expectedModifyIndex")
 	})
 }

@@ -177,7 +177,8 @@ func (s *State) decideEnded(x *applyContext, host *Host, ended []*Task) {
 		return
 	}
 	t := ended[0]
-	e := Event{By: "host " + host.Name, Code: "task-ended", Subject: t.subject(), Cause: t.StopCause(), Counts: []Count{{"tasks", len(ended)}}}
+	e := Event{By: "host " + host.Name, Code: "task-ended", Subject: t.subject(), Cause: t.StopCause(),
+		Counts: []Count{{"tasks", len(ended)}}}
 	e.Message = fmt.Sprintf("task %s of %s stopped: %s", t.ID.short(), t.of(), endMessage(t))
 	if len(ended) > 1 {
 		e.Message = fmt.Sprintf("%s on %s stopped, the first, %s of %s: %s",

@@ -116,6 +116,7 @@ func (s *State) checkServiceEvent(b *violations, e *Event) {
 	name, about := e.service()
 	b.must(about && s.namesService(name), "event %d is kept for %s, which is no service", e.Seq, e.Subject)
 	if own, size := s.serviceRing(name); own[0] == e {
-		b.must(len(own) <= MaxServiceEvents && size <= MaxServiceEventBytes, "service %s: %d events of %d bytes are kept", name, len(own), size)
+		b.must(len(own) <= MaxServiceEvents && size <= MaxServiceEventBytes, "service %s: %d events of %d bytes are kept",
+			name, len(own), size)
 	}
 }

@@ -57,7 +57,8 @@ func TestEventsOfAServiceSurviveABusyFleet(t *testing.T) {
 			t.Errorf("of the other service: %v", got)
 		}
 		say(w, "web", "newest")
-		if got := seqs(w, "web", 0); len(got) != MaxServiceEvents || !slices.IsSorted(got) || got[len(got)-1] != w.LastEvent() {
+		if got := seqs(w, "web", 0); len(got) != MaxServiceEvents || !slices.IsSorted(got) ||
+			got[len(got)-1] != w.LastEvent() {
 			t.Errorf("with a new one: %v, the newest is %d", got, w.LastEvent())
 		}
 		w.checked()

@@ -9,7 +9,8 @@ func (s *State) addRevisionTo(x *applyContext, v *Service, def TaskDefID, images
 	v.Failures, v.NotBefore, v.LastFailure = 0, 0, ""
 	s.former.Delete(v.Name)
 	def = s.TaskDef(def).ID // the same text in all rows: it is kept once
-	s.revisions.Set(itemOfRevision(&Revision{ID: v.Revision, ModifyIndex: x.index, TaskDef: def, Images: images, CreatedAt: x.now}))
+	s.revisions.Set(itemOfRevision(&Revision{ID: v.Revision, ModifyIndex: x.index, TaskDef: def, Images: images,
+		CreatedAt: x.now}))
 	all := s.revisionItems(v.Name)
 	for _, r := range all[:max(0, len(all)-MaxRevisions)] {
 		if _, live := s.ofRevision.Get(r.row.ID); !live {

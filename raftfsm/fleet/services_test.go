@@ -22,17 +22,25 @@ func TestPutService(t *testing.T) {
 		c    PutService
 		want string
 	}{
-		"a name with a slash is refused":                    {bad(func(c *PutService) { c.Name = "a/b" }), "serviceName"},
-		"a name that is too long is refused":                {bad(func(c *PutService) { c.Name = strings.Repeat("x", 256) }), "serviceName"},
-		"a negative count is refused":                       {bad(func(c *PutService) { c.Desired = -1 }), "desiredCount"},
-		"a count past the limit is refused":                 {bad(func(c *PutService) { c.Desired = MaxDesired + 1 }), "desiredCount"},
-		"a minimum above 100 percent is refused":            {bad(func(c *PutService) { c.MinPercent = 101 }), "minimumHealthyPercent"},
-		"a maximum below 100 percent is refused":            {bad(func(c *PutService) { c.MaxPercent = 99 }), "maximumPercent"},
-		"a negative grace period is refused":                {bad(func(c *PutService) { c.GraceS = -1 }), "healthCheckGracePeriodSeconds"},
-		"a pin of a container that is not there is refused": {bad(func(c *PutService) { c.Images = []ImagePin{{"x", "sha256:00"}} }), "images[0].container"},
-		"a pin that is no digest is refused":                {bad(func(c *PutService) { c.Images = []ImagePin{{"app", "latest"}} }), "images[0].digest"},
-		"a negative stop-after is refused":                  {bad(func(c *PutService) { c.OnDisconnect.StopAfterMs = -1 }), "onDisconnect.stopAfterMs"},
-		"an empty tag name is refused":                      {bad(func(c *PutService) { c.Tags = map[string]string{"": "x"} }), "tags"},
+		"a name with a slash is refused": {bad(func(c *PutService) { c.Name = "a/b" }), "serviceName"},
+		"a name that is too long is refused": {bad(func(c *PutService) { c.Name = strings.Repeat("x", 256) }),
+			"serviceName"},
+		"a negative count is refused": {bad(func(c *PutService) { c.Desired = -1 }), "desiredCount"},
+		"a count past the limit is refused": {bad(func(c *PutService) { c.Desired = MaxDesired + 1 }),
+			"desiredCount"},
+		"a minimum above 100 percent is refused": {bad(func(c *PutService) { c.MinPercent = 101 }),
+			"minimumHealthyPercent"},
+		"a maximum below 100 percent is refused": {bad(func(c *PutService) { c.MaxPercent = 99 }),
+			"maximumPercent"},
+		"a negative grace period is refused": {bad(func(c *PutService) { c.GraceS = -1 }),
+			"healthCheckGracePeriodSeconds"},
+		"a pin of a container that is not there is refused": {
+			bad(func(c *PutService) { c.Images = []ImagePin{{"x", "sha256:00"}} }), "images[0].container"},
+		"a pin that is no digest is refused": {bad(func(c *PutService) { c.Images = []ImagePin{{"app", "latest"}} }),
+			"images[0].digest"},
+		"a negative stop-after is refused": {bad(func(c *PutService) { c.OnDisconnect.StopAfterMs = -1 }),
+			"onDisconnect.stopAfterMs"},
+		"an empty tag name is refused": {bad(func(c *PutService) { c.Tags = map[string]string{"": "x"} }), "tags"},
 	} {
 		t.Run(name, func(t *testing.T) { with(t).refused(tt.c, ErrInvalid, tt.want) })
 	}
@@ -45,7 +53,8 @@ func TestPutService(t *testing.T) {
 			t.Errorf("ids %v", ids)
 		}
 		v, r := w.Service("web"), w.Revision("web/1")
-		if v.Status != ServiceActive || v.Desired != 2 || v.Revision != "web/1" || r.TaskDef != "web:1" || v.CreatedAt != w.at {
+		if v.Status != ServiceActive || v.Desired != 2 || v.Revision != "web/1" || r.TaskDef != "web:1" ||
+			v.CreatedAt != w.at {
 			t.Errorf("service %+v, revision %+v", v, r)
 		}
 		w.refused(good, ErrExists, "web")

@@ -14,7 +14,8 @@ const (
 
 // SettingNames lists the settings that PutSetting knows.
 func SettingNames() []string {
-	return []string{SettingVoters, SettingLostAfter, SettingAgentDownAfter, SettingDynamicPortFirst, SettingDynamicPortLast, SettingFormatSoak}
+	return []string{SettingVoters, SettingLostAfter, SettingAgentDownAfter, SettingDynamicPortFirst,
+		SettingDynamicPortLast, SettingFormatSoak}
 }
 
 // Get returns a setting by its name; ok is false for an unknown one.

@@ -38,7 +38,8 @@ func init() {
 		metaNoun(),
 		fleetNoun(),
 		mapNoun(TableHosts, func(t *tables) **btree.Map[HostID, *Host] { return &t.hosts }, hooks[Host, HostID]{
-			key: func(h *Host) HostID { return h.ID }, check: (*State).checkHost, index: func(s *State, h *Host) { s.indexHost(nil, h) },
+			key: func(h *Host) HostID { return h.ID }, check: (*State).checkHost,
+			index: func(s *State, h *Host) { s.indexHost(nil, h) },
 		}),
 		mapNoun(TableVoters, func(t *tables) **btree.Map[RaftID, *Voter] { return &t.voters }, hooks[Voter, RaftID]{
 			key: func(v *Voter) RaftID { return v.ID }, check: (*State).checkVoter,
@@ -47,14 +48,17 @@ func init() {
 			key: itemOfDef, check: (*State).checkTaskDefRow,
 		}),
 		mapNoun(TableServices, func(t *tables) **btree.Map[string, *Service] { return &t.services }, hooks[Service, string]{
-			key: func(v *Service) string { return v.Name }, check: (*State).checkService, index: func(s *State, v *Service) { s.dueService(nil, v) },
+			key: func(v *Service) string { return v.Name }, check: (*State).checkService,
+			index: func(s *State, v *Service) { s.dueService(nil, v) },
 		}),
-		mapNoun(TableFormerServices, func(t *tables) **btree.Map[string, *FormerService] { return &t.former }, hooks[FormerService, string]{
-			key: func(v *FormerService) string { return v.Name },
-		}),
-		treeNoun(TableRevisions, func(t *tables) **btree.BTreeG[revisionItem] { return &t.revisions }, lessRevision, hooks[Revision, revisionItem]{
-			key: itemOfRevision, check: (*State).checkRevision,
-		}),
+		mapNoun(TableFormerServices, func(t *tables) **btree.Map[string, *FormerService] { return &t.former },
+			hooks[FormerService, string]{
+				key: func(v *FormerService) string { return v.Name },
+			}),
+		treeNoun(TableRevisions, func(t *tables) **btree.BTreeG[revisionItem] { return &t.revisions }, lessRevision,
+			hooks[Revision, revisionItem]{
+				key: itemOfRevision, check: (*State).checkRevision,
+			}),
 		mapNoun(TableTasks, func(t *tables) **btree.Map[TaskID, *Task] { return &t.tasks }, hooks[Task, TaskID]{
 			key: func(t *Task) TaskID { return t.ID }, check: (*State).checkTaskRow, indexAll: (*State).indexTasks,
 			share: (*sharedTexts).shareTask,
@@ -62,20 +66,25 @@ func init() {
 		mapNoun(TableTokens, func(t *tables) **btree.Map[TokenID, *Token] { return &t.tokens }, hooks[Token, TokenID]{
 			key: func(t *Token) TokenID { return t.ID },
 		}),
-		mapNoun(TableReceipts, func(t *tables) **btree.Map[string, *ReceiptRow] { return &t.receipts }, hooks[ReceiptRow, string]{
-			key: func(r *ReceiptRow) string { return r.Token }, index: func(s *State, r *ReceiptRow) { s.receiptsByAge.Set(r) },
-		}),
+		mapNoun(TableReceipts, func(t *tables) **btree.Map[string, *ReceiptRow] { return &t.receipts },
+			hooks[ReceiptRow, string]{
+				key: func(r *ReceiptRow) string { return r.Token }, index: func(s *State, r *ReceiptRow) { s.receiptsByAge.Set(r) },
+			}),
 		mapNoun(TableEvents, func(t *tables) **btree.Map[uint64, *Event] { return &t.events }, hooks[Event, uint64]{
 			key: func(e *Event) uint64 { return e.Seq }, index: func(s *State, e *Event) { s.eventMemory += eventSize(e) },
 		}),
-		treeNoun(TableConditions, func(t *tables) **btree.BTreeG[conditionItem] { return &t.conditions }, lessCondition, hooks[Condition, conditionItem]{
-			key: itemOfCondition, check: (*State).checkCondition, index: func(s *State, w *Condition) { s.dueCondition(nil, w) },
-		}),
-		treeNoun(TableServiceEvents, func(t *tables) **btree.BTreeG[serviceEventItem] { return &t.serviceEvents }, lessServiceEvent, hooks[Event, serviceEventItem]{
-			key: itemOfServiceEvent, check: (*State).checkServiceEvent, index: (*State).indexServiceEvent,
-		}),
+		treeNoun(TableConditions, func(t *tables) **btree.BTreeG[conditionItem] { return &t.conditions }, lessCondition,
+			hooks[Condition, conditionItem]{
+				key: itemOfCondition, check: (*State).checkCondition,
+				index: func(s *State, w *Condition) { s.dueCondition(nil, w) },
+			}),
+		treeNoun(TableServiceEvents, func(t *tables) **btree.BTreeG[serviceEventItem] { return &t.serviceEvents },
+			lessServiceEvent, hooks[Event, serviceEventItem]{
+				key: itemOfServiceEvent, check: (*State).checkServiceEvent, index: (*State).indexServiceEvent,
+			}),
 		mapNoun(TableEffects, func(t *tables) **btree.Map[EffectID, *Effect] { return &t.effects }, hooks[Effect, EffectID]{
-			key: func(e *Effect) EffectID { return e.ID }, check: (*State).checkEffect, index: func(s *State, e *Effect) { s.indexEffect(nil, e) },
+			key: func(e *Effect) EffectID { return e.ID }, check: (*State).checkEffect,
+			index: func(s *State, e *Effect) { s.indexEffect(nil, e) },
 		}),
 		mapNoun(TableGoals, func(t *tables) **btree.Map[string, *Goals] { return &t.goals }, hooks[Goals, string]{
 			key: func(g *Goals) string { return g.Service }, check: (*State).checkGoals,
@@ -124,7 +133,9 @@ func mapNoun[K ordered, R any](table Table, tree func(*tables) **btree.Map[K, *R
 type item[R any] interface{ rowOf() *R }
 
 // treeNoun describes a table of rows by an order of their own.
-func treeNoun[R any, I item[R]](table Table, tree func(*tables) **btree.BTreeG[I], less func(a, b I) bool, h hooks[R, I]) noun {
+func treeNoun[R any, I item[R]](
+	table Table, tree func(*tables) **btree.BTreeG[I], less func(a, b I) bool, h hooks[R, I],
+) noun {
 	return rowNoun(table, h, func(s *State, visit func(*R) bool) bool {
 		whole := true
 		(*tree(&s.tables)).Scan(func(i I) bool {
@@ -139,7 +150,9 @@ func treeNoun[R any, I item[R]](table Table, tree func(*tables) **btree.BTreeG[I
 }
 
 // rowNoun completes n for rows of type R.
-func rowNoun[R, K any](table Table, h hooks[R, K], scan func(*State, func(*R) bool) bool, n noun, put func(*State, *R)) noun {
+func rowNoun[R, K any](
+	table Table, h hooks[R, K], scan func(*State, func(*R) bool) bool, n noun, put func(*State, *R),
+) noun {
 	n.table = table
 	n.newRow = func() any { return new(R) }
 	n.rows = func(s *State, yield func(any) bool) bool {

@@ -15,7 +15,8 @@ func TestRegisterTaskDef(t *testing.T) {
 			}
 		}
 		w.must(RegisterTaskDef{Family: "web-x", Def: webDef()})
-		if w.LatestTaskDef("web").ID != "web:11" || w.LatestTaskDef("we") != nil || w.TaskDef("web:12") != nil || w.TaskDef("web") != nil {
+		if w.LatestTaskDef("web").ID != "web:11" || w.LatestTaskDef("we") != nil || w.TaskDef("web:12") != nil ||
+			w.TaskDef("web") != nil {
 			t.Errorf("latest %s", w.LatestTaskDef("web").ID)
 		}
 		var ids []string
@@ -42,53 +43,104 @@ func TestRegisterTaskDef(t *testing.T) {
 		def  TaskDef
 		want string // field of the refusal; empty: accepted
 	}{
-		"the plain one is accepted":                        {webDef(), ""},
-		"an id with a revision is refused":                 {change(func(d *TaskDef) { d.ID = "web:3" }), "id: "},
-		"no network mode is refused":                       {change(func(d *TaskDef) { d.NetworkMode = 0 }), "networkMode: "},
-		"no containers are refused":                        {change(func(d *TaskDef) { d.Containers = nil }), "containerDefinitions: "},
-		"eleven containers are refused":                    {change(func(d *TaskDef) { d.Containers = make([]Container, 11) }), "containerDefinitions: "},
-		"task cpu below 128 is refused":                    {change(func(d *TaskDef) { d.CPU = 127 }), "cpu: "},
-		"too many tags are refused":                        {change(func(d *TaskDef) { d.Tags = manyTags(51) }), "tags: "},
-		"constraints are refused, not dropped":             {change(func(d *TaskDef) { d.Constraints = []string{"x"} }), "placementConstraints: "},
-		"a container without a name is refused":            {one(func(c *Container) { c.Name = "" }), "containerDefinitions[0].name: "},
-		"two containers of one name are refused":           {sidecar(webDef().Containers[0]), "containerDefinitions[1].name: "},
-		"no essential container is refused":                {one(func(c *Container) { c.NotEssential = true }), "containerDefinitions: "},
-		"no image is refused":                              {one(func(c *Container) { c.Image = "" }), "containerDefinitions[0].image: "},
-		"an image with a space is refused":                 {one(func(c *Container) { c.Image = "a b" }), "containerDefinitions[0].image: "},
-		"a cpu share that is negative is refused":          {one(func(c *Container) { c.CPU = -1 }), "containerDefinitions[0].cpu: "},
-		"no memory at all is refused":                      {one(func(c *Container) { c.MemoryReservation = 0 }), "containerDefinitions[0].memory: "},
-		"task memory alone is enough":                      {change(func(d *TaskDef) { d.Memory = 256; d.Containers[0].MemoryReservation = 0 }), ""},
-		"3 MiB are refused":                                {one(func(c *Container) { c.Memory, c.MemoryReservation = 3, 0 }), "containerDefinitions[0].memory: "},
-		"a hard limit at the soft one is refused":          {one(func(c *Container) { c.Memory = 128 }), "containerDefinitions[0].memory: "},
-		"a hard limit above the soft one is accepted":      {one(func(c *Container) { c.Memory = 129 }), ""},
-		"a limit above the task's is refused":              {change(func(d *TaskDef) { d.Memory = 200; d.Containers[0].Memory = 201 }), "containerDefinitions[0].memory: "},
+		"the plain one is accepted":        {webDef(), ""},
+		"an id with a revision is refused": {change(func(d *TaskDef) { d.ID = "web:3" }), "id: "},
+		"no network mode is refused":       {change(func(d *TaskDef) { d.NetworkMode = 0 }), "networkMode: "},
+		"no containers are refused": {change(func(d *TaskDef) { d.Containers = nil }),
+			"containerDefinitions: "},
+		"eleven containers are refused": {
+			change(func(d *TaskDef) { d.Containers = make([]Container, 11) }), "containerDefinitions: "},
+		"task cpu below 128 is refused": {change(func(d *TaskDef) { d.CPU = 127 }), "cpu: "},
+		"too many tags are refused":     {change(func(d *TaskDef) { d.Tags = manyTags(51) }), "tags: "},
+		"constraints are refused, not dropped": {change(func(d *TaskDef) { d.Constraints = []string{"x"} }),
+			"placementConstraints: "},
+		"a container without a name is refused": {one(func(c *Container) { c.Name = "" }),
+			"containerDefinitions[0].name: "},
+		"two containers of one name are refused": {sidecar(webDef().Containers[0]),
+			"containerDefinitions[1].name: "},
+		"no essential container is refused": {one(func(c *Container) { c.NotEssential = true }),
+			"containerDefinitions: "},
+		"no image is refused": {one(func(c *Container) { c.Image = "" }),
+			"containerDefinitions[0].image: "},
+		"an image with a space is refused": {one(func(c *Container) { c.Image = "a b" }),
+			"containerDefinitions[0].image: "},
+		"a cpu share that is negative is refused": {one(func(c *Container) { c.CPU = -1 }),
+			"containerDefinitions[0].cpu: "},
+		"no memory at all is refused": {one(func(c *Container) { c.MemoryReservation = 0 }),
+			"containerDefinitions[0].memory: "},
+		"task memory alone is enough": {change(func(d *TaskDef) {
+			d.Memory = 256
+			d.Containers[0].MemoryReservation = 0
+		}), ""},
+		"3 MiB are refused": {one(func(c *Container) { c.Memory, c.MemoryReservation = 3, 0 }),
+			"containerDefinitions[0].memory: "},
+		"a hard limit at the soft one is refused": {one(func(c *Container) { c.Memory = 128 }),
+			"containerDefinitions[0].memory: "},
+		"a hard limit above the soft one is accepted": {one(func(c *Container) { c.Memory = 129 }), ""},
+		"a limit above the task's is refused": {change(func(d *TaskDef) {
+			d.Memory = 200
+			d.Containers[0].Memory = 201
+		}), "containerDefinitions[0].memory: "},
 		"reservations above the task's memory are refused": {change(func(d *TaskDef) { d.Memory = 127 }), "memory: "},
-		"a fixed port is accepted":                         {port(NetworkBridge, PortMapping{ContainerPort: 80, HostPort: 80, Protocol: TCP}), ""},
-		"a fixed port in the dynamic range is refused":     {port(NetworkBridge, PortMapping{ContainerPort: 80, HostPort: 50000, Protocol: TCP}), "containerDefinitions[0].portMappings[0].hostPort: "},
-		"a host network's port in that range is accepted":  {port(NetworkHost, PortMapping{ContainerPort: 50000, HostPort: 50000, Protocol: TCP}), ""},
-		"host networking with two ports in one is refused": {port(NetworkHost, PortMapping{ContainerPort: 80, HostPort: 81, Protocol: TCP}), "containerDefinitions[0].portMappings[0].hostPort: "},
-		"ports without a network are refused":              {port(NetworkNone, PortMapping{ContainerPort: 80, Protocol: TCP}), "containerDefinitions[0].portMappings[0]: "},
-		"a port without a protocol is refused":             {port(NetworkBridge, PortMapping{ContainerPort: 80}), "containerDefinitions[0].portMappings[0].protocol: "},
-		"container port 0 is refused":                      {port(NetworkBridge, PortMapping{Protocol: TCP}), "containerDefinitions[0].portMappings[0].containerPort: "},
-		"a container port for two protocols is refused":    {port(NetworkBridge, PortMapping{ContainerPort: 80, Protocol: TCP}, PortMapping{ContainerPort: 80, Protocol: UDP}), "containerDefinitions[0].portMappings[1].containerPort: "},
-		"a host port twice is refused":                     {port(NetworkBridge, PortMapping{ContainerPort: 80, HostPort: 80, Protocol: TCP}, PortMapping{ContainerPort: 81, HostPort: 80, Protocol: TCP}), "containerDefinitions[0].portMappings[1].hostPort: "},
-		"a check by command is accepted":                   {health(okCheck), ""},
-		"a check by HTTP is accepted":                      {health(HealthCheck{HTTP: &HTTPCheck{Port: 80, Path: "/"}, IntervalS: 5, TimeoutS: 2, Retries: 1}), ""},
-		"a check by both is refused":                       {health(HealthCheck{Command: []string{"x"}, HTTP: &HTTPCheck{Port: 80, Path: "/"}, IntervalS: 5, TimeoutS: 2, Retries: 1}), "containerDefinitions[0].healthCheck: "},
-		"a check by neither is refused":                    {health(HealthCheck{IntervalS: 5, TimeoutS: 2, Retries: 1}), "containerDefinitions[0].healthCheck: "},
-		"a check each second is refused":                   {health(HealthCheck{Command: []string{"x"}, IntervalS: 1, TimeoutS: 2, Retries: 1}), "containerDefinitions[0].healthCheck.interval: "},
-		"a path without a slash is refused":                {health(HealthCheck{HTTP: &HTTPCheck{Port: 80, Path: "x"}, IntervalS: 5, TimeoutS: 2, Retries: 1}), "containerDefinitions[0].healthCheck.http.path: "},
-		"a stop that takes longer than a day is refused":   {one(func(c *Container) { c.StopTimeoutS = 86401 }), "containerDefinitions[0].stopTimeout: "},
-		"a relative directory is refused":                  {one(func(c *Container) { c.WorkingDirectory = "x" }), "containerDefinitions[0].workingDirectory: "},
-		"a variable with = in its name is refused":         {one(func(c *Container) { c.Environment = []EnvVar{{"a=b", ""}} }), "containerDefinitions[0].environment[0].name: "},
-		"a value with a zero byte is refused":              {one(func(c *Container) { c.Environment = []EnvVar{{"a", "\x00"}} }), "containerDefinitions[0].environment[0].value: "},
-		"a value of several lines is accepted":             {one(func(c *Container) { c.Environment = []EnvVar{{"a", "x\ny"}} }), ""},
-		"an argument that is no text is refused":           {one(func(c *Container) { c.Command = []string{"\xff"} }), "containerDefinitions[0].command[0]: "},
-		"an unknown ulimit is refused":                     {one(func(c *Container) { c.Ulimits = []Ulimit{{"x", 1, 1}} }), "containerDefinitions[0].ulimits[0].name: "},
-		"a soft limit above the hard one is refused":       {one(func(c *Container) { c.Ulimits = []Ulimit{{"nofile", 2, 1}} }), "containerDefinitions[0].ulimits[0].softLimit: "},
-		"a capability with its prefix is refused":          {one(func(c *Container) { c.Capabilities = &Capabilities{Add: []string{"CAP_KILL"}} }), "containerDefinitions[0].linuxParameters.capabilities: "},
-		"dependencies are refused, not dropped":            {one(func(c *Container) { c.DependsOn = []Dependency{{"x", "START"}} }), "containerDefinitions[0].dependsOn: "},
-		"more than 64 KiB of texts are refused":            {one(func(c *Container) { c.Command = []string{strings.Repeat("x", 40_000), strings.Repeat("x", 30_000)} }), "containerDefinitions: "},
+		"a fixed port is accepted": {
+			port(NetworkBridge, PortMapping{ContainerPort: 80, HostPort: 80, Protocol: TCP}), ""},
+		"a fixed port in the dynamic range is refused": {
+			port(NetworkBridge, PortMapping{ContainerPort: 80, HostPort: 50000, Protocol: TCP}),
+			"containerDefinitions[0].portMappings[0].hostPort: "},
+		"a host network's port in that range is accepted": {
+			port(NetworkHost, PortMapping{ContainerPort: 50000, HostPort: 50000, Protocol: TCP}), ""},
+		"host networking with two ports in one is refused": {
+			port(NetworkHost, PortMapping{ContainerPort: 80, HostPort: 81, Protocol: TCP}),
+			"containerDefinitions[0].portMappings[0].hostPort: "},
+		"ports without a network are refused": {port(NetworkNone, PortMapping{ContainerPort: 80, Protocol: TCP}),
+			"containerDefinitions[0].portMappings[0]: "},
+		"a port without a protocol is refused": {port(NetworkBridge, PortMapping{ContainerPort: 80}),
+			"containerDefinitions[0].portMappings[0].protocol: "},
+		"container port 0 is refused": {port(NetworkBridge, PortMapping{Protocol: TCP}),
+			"containerDefinitions[0].portMappings[0].containerPort: "},
+		"a container port for two protocols is refused": {port(NetworkBridge, PortMapping{ContainerPort: 80, Protocol: TCP},
+			PortMapping{ContainerPort: 80, Protocol: UDP}), "containerDefinitions[0].portMappings[1].containerPort: "},
+		"a host port twice is refused": {
+			port(NetworkBridge, PortMapping{ContainerPort: 80, HostPort: 80, Protocol: TCP},
+				PortMapping{ContainerPort: 81, HostPort: 80, Protocol: TCP}), "containerDefinitions[0].portMappings[1].hostPort: "},
+		"a check by command is accepted": {health(okCheck), ""},
+		"a check by HTTP is accepted": {
+			health(HealthCheck{HTTP: &HTTPCheck{Port: 80, Path: "/"}, IntervalS: 5, TimeoutS: 2, Retries: 1}), ""},
+		"a check by both is refused": {
+			health(HealthCheck{Command: []string{"x"}, HTTP: &HTTPCheck{Port: 80, Path: "/"}, IntervalS: 5, TimeoutS: 2,
+				Retries: 1}), "containerDefinitions[0].healthCheck: "},
+		"a check by neither is refused": {health(HealthCheck{IntervalS: 5, TimeoutS: 2, Retries: 1}),
+			"containerDefinitions[0].healthCheck: "},
+		"a check each second is refused": {
+			health(HealthCheck{Command: []string{"x"}, IntervalS: 1, TimeoutS: 2, Retries: 1}),
+			"containerDefinitions[0].healthCheck.interval: "},
+		"a path without a slash is refused": {
+			health(HealthCheck{HTTP: &HTTPCheck{Port: 80, Path: "x"}, IntervalS: 5, TimeoutS: 2, Retries: 1}),
+			"containerDefinitions[0].healthCheck.http.path: "},
+		"a stop that takes longer than a day is refused": {one(func(c *Container) { c.StopTimeoutS = 86401 }),
+			"containerDefinitions[0].stopTimeout: "},
+		"a relative directory is refused": {one(func(c *Container) { c.WorkingDirectory = "x" }),
+			"containerDefinitions[0].workingDirectory: "},
+		"a variable with = in its name is refused": {one(func(c *Container) { c.Environment = []EnvVar{{"a=b", ""}} }),
+			"containerDefinitions[0].environment[0].name: "},
+		"a value with a zero byte is refused": {one(func(c *Container) { c.Environment = []EnvVar{{"a", "\x00"}} }),
+			"containerDefinitions[0].environment[0].value: "},
+		"a value of several lines is accepted": {one(func(c *Container) { c.Environment = []EnvVar{{"a", "x\ny"}} }),
+			""},
+		"an argument that is no text is refused": {one(func(c *Container) { c.Command = []string{"\xff"} }),
+			"containerDefinitions[0].command[0]: "},
+		"an unknown ulimit is refused": {one(func(c *Container) { c.Ulimits = []Ulimit{{"x", 1, 1}} }),
+			"containerDefinitions[0].ulimits[0].name: "},
+		"a soft limit above the hard one is refused": {one(func(c *Container) { c.Ulimits = []Ulimit{{"nofile", 2, 1}} }),
+			"containerDefinitions[0].ulimits[0].softLimit: "},
+		"a capability with its prefix is refused": {
+			one(func(c *Container) { c.Capabilities = &Capabilities{Add: []string{"CAP_KILL"}} }),
+			"containerDefinitions[0].linuxParameters.capabilities: "},
+		"dependencies are refused, not dropped": {one(func(c *Container) { c.DependsOn = []Dependency{{"x", "START"}} }),
+			"containerDefinitions[0].dependsOn: "},
+		"more than 64 KiB of texts are refused": {
+			one(func(c *Container) { c.Command = []string{strings.Repeat("x", 40_000), strings.Repeat("x", 30_000)} }),
+			"containerDefinitions: "},
 	} {
 		t.Run(name, func(t *testing.T) {
 			w := fleetOf(t, 1)

@@ -12,7 +12,8 @@ func TestRunTasks(t *testing.T) {
 	if !slices.Equal(ids, []string{"b", "a"}) {
 		t.Errorf("ids %v", ids)
 	}
-	if task := w.task("a"); !task.Standalone() || task.Group != "family:job" || task.Last != TaskProvisioning || task.StartedBy != "ada" {
+	if task := w.task("a"); !task.Standalone() || task.Group != "family:job" || task.Last != TaskProvisioning ||
+		task.StartedBy != "ada" {
 		t.Errorf("task %+v", task)
 	}
 	w.refused(RunTasks{TaskDef: "job:1", Tasks: []TaskID{"a"}}, ErrExists, "a")
@@ -82,12 +83,14 @@ func TestStopTasks(t *testing.T) {
 		if e := w.lastEvent(); e.Message != "web: stopping 1 task: because" {
 			t.Errorf("decision %+v", e)
 		}
-		if got := slices.Collect(w.outcome.ChangeSet.WantedHosts()); !slices.Equal(got, []HostID{hostID(1)}) || w.Host(hostID(1)).WantedModifyIndex != w.Index() {
+		if got := slices.Collect(w.outcome.ChangeSet.WantedHosts()); !slices.Equal(got, []HostID{hostID(1)}) ||
+			w.Host(hostID(1)).WantedModifyIndex != w.Index() {
 			t.Errorf("its host does not hear of it: wanted %v", got)
 		}
 		w.noop(StopTasks{Tasks: []TaskID{"web-1"}, Cause: CauseScaleIn, Reason: "again"})
 		task := w.task("web-1")
-		if task.Desired != TaskStopped || task.Last != TaskRunning || task.StopCode != StopUserInitiated || task.Reason != "because" || task.StoppingAt != w.at {
+		if task.Desired != TaskStopped || task.Last != TaskRunning || task.StopCode != StopUserInitiated ||
+			task.Reason != "because" || task.StoppingAt != w.at {
 			t.Errorf("task %+v", task)
 		}
 	})
@@ -140,7 +143,8 @@ func TestWanted(t *testing.T) {
 	if !slices.Equal(ids, []string{"db-1", "job", "web-1", "web-2"}) || !slices.Equal(defs, []string{"db:1", "web:1"}) {
 		t.Errorf("tasks %v, definitions %v", ids, defs)
 	}
-	if got.Fleet != "f-1" || got.Epoch != 1 || got.Index != w.Index() || got.Session != 1 || len(got.Tasks[1].Images) != 1 {
+	if got.Fleet != "f-1" || got.Epoch != 1 || got.Index != w.Index() || got.Session != 1 ||
+		len(got.Tasks[1].Images) != 1 {
 		t.Errorf("wanted %+v", got)
 	}
 	modifyIndex := w.Host(hostID(1)).WantedModifyIndex

@@ -109,7 +109,8 @@ func checkCapabilities(path string, c *Capabilities) error {
 		return nil
 	}
 	for _, name := range slices.Concat(c.Add, c.Drop) {
-		if name == "" || len(name) > MaxID || strings.Trim(name, "ABCDEFGHIJKLMNOPQRSTUVWXYZ_") != "" || strings.HasPrefix(name, "CAP_") {
+		if name == "" || len(name) > MaxID || strings.Trim(name, "ABCDEFGHIJKLMNOPQRSTUVWXYZ_") != "" ||
+			strings.HasPrefix(name, "CAP_") {
 			return field(path, "%s is no capability: names are like NET_ADMIN, or ALL", quoted(name))
 		}
 	}
@@ -123,7 +124,8 @@ func checkUlimits(path string, limits []Ulimit) error {
 			return field(at+".name", "is %s: allowed are %q", quoted(u.Name), ulimitNames)
 		}
 		if u.Soft < -1 || u.Hard < -1 || u.Hard != -1 && (u.Soft == -1 || u.Soft > u.Hard) {
-			return field(at+".softLimit", "is %d with hardLimit %d: the soft one may not be above, -1 is no limit", u.Soft, u.Hard)
+			return field(at+".softLimit", "is %d with hardLimit %d: the soft one may not be above, -1 is no limit", u.Soft,
+				u.Hard)
 		}
 	}
 	return nil

@@ -177,10 +177,12 @@ func (s *State) checkPort(path string, mode NetworkMode, p PortMapping) error {
 		return err
 	}
 	if mode == NetworkHost && p.HostPort != p.ContainerPort {
-		return field(path+".hostPort", "is %d: with networkMode host it equals containerPort (%d)", p.HostPort, p.ContainerPort)
+		return field(path+".hostPort", "is %d: with networkMode host it equals containerPort (%d)", p.HostPort,
+			p.ContainerPort)
 	}
 	if set := s.fleet.Settings; mode == NetworkBridge && set.dynamic(p.HostPort) {
-		return field(path+".hostPort", "%d is in the range of dynamic ports (%d to %d): use one outside, or 0 for a dynamic one",
+		return field(path+".hostPort",
+			"%d is in the range of dynamic ports (%d to %d): use one outside, or 0 for a dynamic one",
 			p.HostPort, set.DynamicPortFirst, set.DynamicPortLast)
 	}
 	return nil

@@ -107,7 +107,8 @@ func (s *State) removeService(x *applyContext, v *Service) {
 	for _, r := range s.revisionItems(v.Name) {
 		s.revisions.Delete(r)
 	}
-	s.former.Set(v.Name, &FormerService{Name: v.Name, ModifyIndex: x.index, LastRevision: v.LastRevision, RemovedAt: x.now})
+	s.former.Set(v.Name, &FormerService{Name: v.Name, ModifyIndex: x.index, LastRevision: v.LastRevision,
+		RemovedAt: x.now})
 	x.touch(ServiceSubject(v.Name))
 }
 

@@ -327,7 +327,8 @@ func TestADriverThatLooksSeldomRaisesTheFormatOnTime(t *testing.T) {
 	before := len(d.log)
 	d.run(at.Sub(d.now) + time.Second)
 	if d.state.Fleet().Format != 2 {
-		t.Errorf("the format is %d at %v, planned for %v\n%s", d.state.Fleet().Format, d.now, at, strings.Join(d.log[before:], "\n"))
+		t.Errorf("the format is %d at %v, planned for %v\n%s", d.state.Fleet().Format, d.now, at,
+			strings.Join(d.log[before:], "\n"))
 	}
 	if asked := strings.Count(strings.Join(d.log[before:], "\n"), "Ask"); asked > 2*(4+2) {
 		t.Errorf("%d questions were asked meanwhile", asked)

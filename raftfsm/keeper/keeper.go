@@ -1,10 +1,10 @@
 // Package keeper decides who votes: how many voters a fleet has, on which hosts,
 // and how one is replaced when it goes.
 //
-// [Step] is a pure function that [Driver] calls while this agent leads, about every half second. What it wants is first an intent in State, the phase of a
-// voter's row; an effect outside the log is only asked for once State holds the
-// intent. Everything it needs is in State, in the Raft configuration, and in
-// what hosts answer now, so a new leader goes on where the last one stopped;
+// [Step] is a pure function that [Driver] calls while this agent leads, about every half second.
+// What it wants is first an intent in State, the phase of a voter's row; an effect outside the log
+// is only asked for once State holds the intent. Everything it needs is in State, in the Raft
+// configuration, and in what hosts answer now, so a new leader goes on where the last one stopped;
 // [Memory] only spares waiting twice and is safe to lose.
 //
 // The rules, in cmd/skein/DESIGN.md "Voters": silence never shrinks the configuration, a dead
@@ -213,8 +213,10 @@ type step struct {
 
 func newStep(now fleet.Time, in Input, old Memory) *step {
 	s := &step{
-		Input: in, now: now, rows: slices.Collect(in.State.Voters()), members: map[fleet.RaftID]bool{}, target: Target(in.State),
-		memory: Memory{Near: map[fleet.RaftID]fleet.Time{}, Avoid: map[fleet.HostID]fleet.Time{}, Troubles: map[fleet.RaftID]Trouble{}, Led: old.Led},
+		Input: in, now: now, rows: slices.Collect(in.State.Voters()), members: map[fleet.RaftID]bool{},
+		target: Target(in.State),
+		memory: Memory{Near: map[fleet.RaftID]fleet.Time{}, Avoid: map[fleet.HostID]fleet.Time{},
+			Troubles: map[fleet.RaftID]Trouble{}, Led: old.Led},
 	}
 	if s.memory.Led == nil {
 		s.memory.Led = new(fleet.Time)

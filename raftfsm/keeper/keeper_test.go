@@ -353,7 +353,8 @@ func TestScenarios(t *testing.T) {
 			w := newWorld(t, strings.Split(tc.zones, "")...)
 			tc.play(w)
 			if got := w.voters(); got != tc.voters {
-				t.Errorf("voters %q, want %q (%s; waiting for %q)\n%s", got, tc.voters, w.rows(), w.plan.Why, strings.Join(w.trace, "\n"))
+				t.Errorf("voters %q, want %q (%s; waiting for %q)\n%s", got, tc.voters, w.rows(), w.plan.Why,
+					strings.Join(w.trace, "\n"))
 			}
 		})
 	}
@@ -500,7 +501,8 @@ func TestRandomFleetsSettle(t *testing.T) {
 			t.Fatalf("round %d: not quiet:\n%s", round, strings.Join(w.trace[settled:], "\n"))
 		}
 		if got := len(strings.Fields(w.voters())); got != keeper.Target(w.state) {
-			t.Fatalf("round %d: voters %q, want %d (%s; %q)\n%s", round, w.voters(), keeper.Target(w.state), w.rows(), w.plan.Why, strings.Join(w.trace, "\n"))
+			t.Fatalf("round %d: voters %q, want %d (%s; %q)\n%s", round, w.voters(), keeper.Target(w.state), w.rows(),
+				w.plan.Why, strings.Join(w.trace, "\n"))
 		}
 	}
 }

@@ -195,9 +195,10 @@ func (s *step) replaced() bool {
 			return s.intend(s.retiring(v), "%s leaves", s.name(v))
 		case s.dead(v):
 			return s.intend(s.retiring(v), "%s is gone and has been replaced", s.name(v))
-		case s.ails(v):
+		case s.diskInTrouble(v):
 			s.memory.Avoid[v.Host] = s.now.Add(AvoidFor)
-			return s.intend(s.retiring(v), "the disk of %s is in trouble (%s) and it has been replaced", s.name(v), s.memory.Troubles[v.ID].Reason)
+			return s.intend(s.retiring(v), "the disk of %s is in trouble (%s) and it has been replaced", s.name(v),
+				s.memory.Troubles[v.ID].Reason)
 		case s.lasting() > s.target:
 			return s.intend(s.retiring(v), "%d voters are enough", s.target)
 		}
@@ -224,7 +225,8 @@ func (s *step) pick() bool {
 		return false
 	}
 	id := fleet.MakeRaftID(h.ID, s.nextNumber(h))
-	return s.intend(fleet.SetVoter{ID: id, Phase: fleet.VoterPreparing}, "%d of %d voters, %s is to be one", lasting, s.target, h.Name)
+	return s.intend(fleet.SetVoter{ID: id, Phase: fleet.VoterPreparing}, "%d of %d voters, %s is to be one", lasting,
+		s.target, h.Name)
 }
 
 // raise follows the agents with the fleet's format: it plans to raise it when all
@@ -240,7 +242,8 @@ func (s *step) raise() bool {
 		return s.intend(fleet.RaiseFormat{Format: read, At: at},
 			"every agent reads format %d: the fleet is raised to it at %s, until then agents may go back", read, at)
 	case f.NextFormatAt <= s.now:
-		return s.intend(fleet.RaiseFormat{Format: read}, "every agent has read format %d for long enough: older agents are refused from now on", read)
+		return s.intend(fleet.RaiseFormat{Format: read},
+			"every agent has read format %d for long enough: older agents are refused from now on", read)
 	}
 	s.plan.At = f.NextFormatAt
 	return false
@@ -273,7 +276,8 @@ func (s *step) candidate() (best *fleet.Host) {
 		if taken[h.ID] || !s.fit(h) {
 			continue
 		}
-		if best == nil || cmp.Or(cmp.Compare(zones[h.Zone], zones[best.Zone]), cmp.Compare(h.StateSince, best.StateSince)) < 0 {
+		if best == nil ||
+			cmp.Or(cmp.Compare(zones[h.Zone], zones[best.Zone]), cmp.Compare(h.StateSince, best.StateSince)) < 0 {
 			best = h
 		}
 	}

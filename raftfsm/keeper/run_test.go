@@ -119,7 +119,8 @@ func keep(t *testing.T, zones ...string) (l *live, end func()) {
 	w := newWorld(t, zones...)
 	l = &live{world: w, began: time.Now(), first: w.now}
 	k := keeper.Keeper{
-		Log: l, Voters: l, Starved: func(fleet.HostID) bool { return false }, Mono: func() time.Duration { return time.Since(l.began) },
+		Log: l, Voters: l, Starved: func(fleet.HostID) bool { return false },
+		Mono: func() time.Duration { return time.Since(l.began) },
 		Warn: slog.New(slog.DiscardHandler).Warn,
 	}
 	ctx, cancel := context.WithCancel(t.Context())

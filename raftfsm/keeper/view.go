@@ -40,9 +40,9 @@ func (s *step) answers(id fleet.RaftID) bool {
 	return id == s.Self || s.Answers[id].Now && !s.Answers[id].Stalled
 }
 
-// ails reports whether a voter has said for long, or again and again, that its disk
+// diskInTrouble reports whether a voter has said for long, or again and again, that its disk
 // is in trouble. It is replaced as a dead one is. This node hands over instead.
-func (s *step) ails(v *fleet.Voter) bool {
+func (s *step) diskInTrouble(v *fleet.Voter) bool {
 	answer := s.Answers[v.ID]
 	if v.ID == s.Self || !answer.Now {
 		return false
@@ -68,7 +68,7 @@ func (s *step) leaves(v *fleet.Voter) bool { return out(s.host(v)) }
 
 // lasts reports whether a voter is to stay.
 func (s *step) lasts(v *fleet.Voter) bool {
-	return v.Phase != fleet.VoterRetiring && !s.dead(v) && !s.ails(v) && !s.leaves(v)
+	return v.Phase != fleet.VoterRetiring && !s.dead(v) && !s.diskInTrouble(v) && !s.leaves(v)
 }
 
 func (s *step) inPhase(phase fleet.VoterPhase) (rows []*fleet.Voter) {

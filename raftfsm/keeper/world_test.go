@@ -64,7 +64,8 @@ func newWorld(t testing.TB, zones ...string) *world {
 		ID: "f", CABundle: []byte("ca"), RaftID: first,
 		SealedKeys: fleet.SealedKeys{Version: 1, CA: []byte("s"), Gossip: []byte("s")}, Host: admission(1, zones[0]),
 	})
-	w.do(fleet.PutToken{ID: "t", TokenKind: fleet.TokenJoin, Hash: make([]byte, 32), Uses: 1000, NotAfter: 4_000_000_000_000})
+	w.do(fleet.PutToken{ID: "t", TokenKind: fleet.TokenJoin, Hash: make([]byte, 32), Uses: 1000,
+		NotAfter: 4_000_000_000_000})
 	w.do(fleet.NoteLeader{ID: first})
 	w.config[first], w.used[first] = true, true
 	w.hosts[id(1)] = &machine{up: true, holds: first}
@@ -115,7 +116,8 @@ func (w *world) ready(n int) {
 		Host: h.ID, Boot: fmt.Sprint("boot-", nonce), Nonce: nonce, Addr: h.Addr, Zone: h.Zone,
 		Capacity: fleet.Resources{CPU: 1024, Memory: 1024}, RaftID: w.hosts[h.ID].holds, Format: w.hosts[h.ID].reads,
 	})
-	w.do(fleet.Report{Host: h.ID, Session: w.state.Host(h.ID).Session.N, Seq: 1, SelfCheck: []fleet.Check{{Name: "disk", OK: true, Required: true}}})
+	w.do(fleet.Report{Host: h.ID, Session: w.state.Host(h.ID).Session.N, Seq: 1,
+		SelfCheck: []fleet.Check{{Name: "disk", OK: true, Required: true}}})
 	w.now++ // so that who came first is known
 }
 
@@ -167,7 +169,8 @@ func (w *world) self() fleet.RaftID { return w.hosts[w.leader].holds }
 func (w *world) input() keeper.Input {
 	in := keeper.Input{
 		State: w.state, Self: w.self(), Commit: w.commit(), Answers: map[fleet.RaftID]keeper.Answer{},
-		Starved: func(id fleet.HostID) bool { return w.starved[id] }, Installs: w.installs, Leaving: w.leaving, Leaderless: w.alone,
+		Starved: func(id fleet.HostID) bool { return w.starved[id] }, Installs: w.installs, Leaving: w.leaving,
+		Leaderless: w.alone,
 	}
 	for _, rid := range slices.Sorted(maps.Keys(w.config)) {
 		in.Members = append(in.Members, keeper.Member{ID: rid, Voting: w.config[rid]})
@@ -320,7 +323,8 @@ func (w *world) voters() string {
 func (w *world) rows() string {
 	var rows []string
 	for v := range w.state.Voters() {
-		rows = append(rows, fmt.Sprintf("%s.%d %s", strings.TrimPrefix(w.state.Host(v.Host).Name, "h"), v.ID.Number(), v.Phase))
+		rows = append(rows, fmt.Sprintf("%s.%d %s", strings.TrimPrefix(w.state.Host(v.Host).Name, "h"), v.ID.Number(),
+			v.Phase))
 	}
 	return strings.Join(rows, ", ")
 }

@@ -60,7 +60,8 @@ func (unified) prepare(t *Tree, mount, group string) error {
 		if !slices.Contains(strings.Fields(available), c) || slices.Contains(strings.Fields(enabled), c) {
 			continue
 		}
-		if err := writeControl(filepath.Join(above, "cgroup.subtree_control"), "+"+c); err != nil && (c == "cpu" || c == "memory") {
+		if err := writeControl(filepath.Join(above, "cgroup.subtree_control"), "+"+c); err != nil &&
+			(c == "cpu" || c == "memory") {
 			return fmt.Errorf("enable %s below %s (no process may sit in it): %w", c, above, err)
 		}
 	}

@@ -109,7 +109,8 @@ func detect(config Config) (*Tree, error) {
 	t.layout = perController{}
 	for _, needed := range []string{"cpu", "memory"} {
 		if !slices.Contains(t.mounts, needed) {
-			return nil, fmt.Errorf("cgroup root %s: no %s controller mounted; mount cgroup v2, or v1 with one folder per controller", t.root, needed)
+			return nil, fmt.Errorf("cgroup root %s: no %s controller mounted; mount cgroup v2, or v1 with one folder per "+
+				"controller", t.root, needed)
 		}
 	}
 	return t, nil

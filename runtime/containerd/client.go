@@ -74,7 +74,8 @@ const (
 
 // reconnect soon: the daemon is on this host, and a restart of it takes a second.
 var reconnect = grpc.ConnectParams{
-	Backoff:           backoff.Config{BaseDelay: 100 * time.Millisecond, Multiplier: 1.6, Jitter: 0.2, MaxDelay: time.Second},
+	Backoff: backoff.Config{BaseDelay: 100 * time.Millisecond, Multiplier: 1.6, Jitter: 0.2,
+		MaxDelay: time.Second},
 	MinConnectTimeout: dialTimeout,
 }
 

@@ -82,7 +82,8 @@ func TestAFlightThatNobodyWaitsForEnds(t *testing.T) {
 		}
 		<-ended
 		// A newcomer starts anew.
-		if got, err := f.do(t.Context(), "web", func(context.Context) (string, error) { return "again", nil }); got != "again" || err != nil {
+		if got, err := f.do(t.Context(), "web",
+			func(context.Context) (string, error) { return "again", nil }); got != "again" || err != nil {
 			t.Errorf("a newcomer got %q, %v", got, err)
 		}
 		if len(f.now) != 0 {
@@ -113,7 +114,8 @@ func TestASilentBodyIsCutOff(t *testing.T) {
 }
 
 func TestASlowReaderIsNotCutOff(t *testing.T) {
-	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { fmt.Fprint(w, "all of it") }))
+	server := httptest.NewServer(
+		http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { fmt.Fprint(w, "all of it") }))
 	defer server.Close()
 	client := &http.Client{Transport: stallGuard{http.DefaultTransport, 20 * time.Millisecond}}
 	response, err := client.Get(server.URL)
@@ -143,12 +145,15 @@ func TestOversizedImagesAreRefusedBeforeTheyAreRead(t *testing.T) {
 		t.Errorf("%d layers: %v", layers, err)
 	}
 	layers = 1
-	for _, kind := range []string{ocispec.MediaTypeImageManifest, ocispec.MediaTypeImageIndex, ocispec.MediaTypeImageConfig} {
-		if _, err := h.Handle(t.Context(), ocispec.Descriptor{MediaType: kind, Size: maxManifest + 1}); !errors.Is(err, port.ErrImageNotFound) {
+	for _, kind := range []string{ocispec.MediaTypeImageManifest, ocispec.MediaTypeImageIndex,
+		ocispec.MediaTypeImageConfig} {
+		if _, err := h.Handle(t.Context(), ocispec.Descriptor{MediaType: kind, Size: maxManifest + 1}); !errors.Is(err,
+			port.ErrImageNotFound) {
 			t.Errorf("a huge %s: %v", kind, err)
 		}
 	}
-	if _, err := h.Handle(t.Context(), ocispec.Descriptor{MediaType: ocispec.MediaTypeImageLayerGzip, Size: 1 << 33}); err != nil {
+	if _, err := h.Handle(t.Context(), ocispec.Descriptor{MediaType: ocispec.MediaTypeImageLayerGzip,
+		Size: 1 << 33}); err != nil {
 		t.Errorf("a large layer: %v", err)
 	}
 }
@@ -176,7 +181,8 @@ func TestWhatErrorsMean(t *testing.T) {
 	}
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
-	if got := c.fault(ctx, "x", status.Error(codes.Canceled, "x")); !errors.Is(got, context.Canceled) || errors.Is(got, port.ErrRuntimeDown) {
+	if got := c.fault(ctx, "x", status.Error(codes.Canceled, "x")); !errors.Is(got, context.Canceled) ||
+		errors.Is(got, port.ErrRuntimeDown) {
 		t.Errorf("a caller that gave up: %v", got)
 	}
 }
@@ -281,7 +287,7 @@ func TestWithoutADaemonCallsFailAndSaySo(t *testing.T) {
 		"List":     func() error { _, err := c.List(ctx); return err },
 		"Exec":     func() error { _, err := c.Exec(ctx, "t.main", []string{"x"}); return err },
 		"Watch":    func() error { return c.Watch(ctx, make(chan string)) },
-		"Strays":   func() error { _, err := c.Orphans(ctx, nil); return err },
+		"Orphans":  func() error { _, err := c.Orphans(ctx, nil); return err },
 	} {
 		if err := call(); !errors.Is(err, port.ErrRuntimeDown) {
 			t.Errorf("%s: %v, want ErrRuntimeDown", name, err)

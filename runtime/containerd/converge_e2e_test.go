@@ -98,8 +98,10 @@ func report(t *testing.B, raw, loop []cost) {
 		costs []cost
 	}{{"library", raw}, {"host loop", loop}} {
 		t.Logf("%s: %v a start; processor: client %v, containerd %v, all %v", arm.name,
-			median(arm.costs, func(c cost) time.Duration { return c.wall }), median(arm.costs, func(c cost) time.Duration { return c.client }),
-			median(arm.costs, func(c cost) time.Duration { return c.daemon }), median(arm.costs, func(c cost) time.Duration { return c.all }))
+			median(arm.costs, func(c cost) time.Duration { return c.wall }),
+			median(arm.costs, func(c cost) time.Duration { return c.client }),
+			median(arm.costs, func(c cost) time.Duration { return c.daemon }),
+			median(arm.costs, func(c cost) time.Duration { return c.all }))
 	}
 	t.ReportMetric(ratios[len(ratios)/2], "of-library")
 	t.ReportMetric(ratios[0], "of-library-least")
@@ -110,9 +112,11 @@ func report(t *testing.B, raw, loop []cost) {
 
 // measured runs f and returns what it took.
 func measured(b *bed, f func() error) (cost, error) {
-	begin, client, daemon, group := time.Now(), selfTime(b.t), processTime(b.t, b.daemon.cmd.Process.Pid), groupTime(b.t, b)
+	begin, client, daemon, group := time.Now(), selfTime(b.t), processTime(b.t, b.daemon.cmd.Process.Pid),
+		groupTime(b.t, b)
 	err := f()
-	c := cost{wall: time.Since(begin), client: selfTime(b.t) - client, daemon: processTime(b.t, b.daemon.cmd.Process.Pid) - daemon}
+	c := cost{wall: time.Since(begin), client: selfTime(b.t) - client,
+		daemon: processTime(b.t, b.daemon.cmd.Process.Pid) - daemon}
 	c.all = c.client + groupTime(b.t, b) - group
 	return c, err
 }
@@ -170,7 +174,8 @@ func rawStarts(t testing.TB, b *bed, round int) cost {
 				id := fmt.Sprintf("raw-%d-%d", round, i)
 				container, err := b.Client.daemon.NewContainer(ctx, id,
 					client.WithImage(image), client.WithNewSnapshot(id, image),
-					client.WithNewSpec(oci.WithImageConfig(image), oci.WithProcessArgs(porttest.Program, "wait"), oci.WithHostNamespace("network"), oci.WithCgroup(group+"/"+id)))
+					client.WithNewSpec(oci.WithImageConfig(image), oci.WithProcessArgs(porttest.Program, "wait"),
+						oci.WithHostNamespace("network"), oci.WithCgroup(group+"/"+id)))
 				if err != nil {
 					return err
 				}
@@ -273,7 +278,8 @@ func wantedTasks(round int) converge.Frame {
 	}}}
 	for i := range benchTasks {
 		f.Tasks = append(f.Tasks, fleet.WantedTask{
-			ID: porttest.TaskOf(fmt.Sprint("bench", round, "-", i)), TaskDef: "web:1", Desired: fleet.TaskRunning, Last: fleet.TaskPending,
+			ID: porttest.TaskOf(fmt.Sprint("bench", round, "-", i)), TaskDef: "web:1", Desired: fleet.TaskRunning,
+			Last:   fleet.TaskPending,
 			Images: []fleet.ImagePin{{Container: "main", Digest: theHub.digest["web"]}},
 		})
 	}

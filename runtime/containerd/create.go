@@ -100,7 +100,8 @@ func (c *Client) create(ctx context.Context, spec port.ContainerSpec) (pid int, 
 	if err != nil {
 		return 0, err
 	}
-	undo := []func(context.Context) error{func(ctx context.Context) error { return c.removeSnapshot(ctx, record.SnapshotKey) }}
+	undo := []func(context.Context) error{
+		func(ctx context.Context) error { return c.removeSnapshot(ctx, record.SnapshotKey) }}
 	defer func() {
 		if err != nil {
 			err = errors.Join(err, c.undo(ctx, undo))

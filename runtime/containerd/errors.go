@@ -30,7 +30,8 @@ func (c *Client) fault(ctx context.Context, doing string, err error) error {
 		return fmt.Errorf("%s: %w", doing, context.Canceled)
 	case over(ctx):
 		return fmt.Errorf("%s: %w: %w: %w", doing, port.ErrRuntimeDown, context.DeadlineExceeded, native)
-	case errdefs.IsUnavailable(native), errdefs.IsDeadlineExceeded(native), errors.Is(err, context.DeadlineExceeded), shimGone(native):
+	case errdefs.IsUnavailable(native), errdefs.IsDeadlineExceeded(native), errors.Is(err, context.DeadlineExceeded),
+		shimGone(native):
 		return fmt.Errorf("%s: %w: %w", doing, port.ErrRuntimeDown, native)
 	default:
 		return fmt.Errorf("%s: %w", doing, native)

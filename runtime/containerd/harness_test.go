@@ -166,8 +166,9 @@ func (d *daemon) clientWith(t testing.TB, namespace, ociRuntime string) *Client 
 		}
 	}
 	c, err := Open(Config{
-		Address: d.address(), Namespace: namespace, Runtime: ociRuntime, PlainHTTP: []string{theHub.address}, AllowPrivileged: true,
-		Log: slog.New(slog.NewTextHandler(testLog{t}, &slog.HandlerOptions{Level: slog.LevelDebug})),
+		Address: d.address(), Namespace: namespace, Runtime: ociRuntime, PlainHTTP: []string{theHub.address},
+		AllowPrivileged: true,
+		Log:             slog.New(slog.NewTextHandler(testLog{t}, &slog.HandlerOptions{Level: slog.LevelDebug})),
 	})
 	must(t, err)
 	t.Cleanup(func() { _ = c.Close() })

@@ -247,7 +247,8 @@ func readFacts(ctx context.Context, image client.Image) (imageFacts, error) {
 		return imageFacts{}, err
 	}
 	if !images.IsConfigType(descriptor.MediaType) || descriptor.Size > maxManifest {
-		return imageFacts{}, fmt.Errorf("image %s: configuration of type %q and %d bytes", image.Name(), descriptor.MediaType, descriptor.Size)
+		return imageFacts{}, fmt.Errorf("image %s: configuration of type %q and %d bytes", image.Name(), descriptor.MediaType,
+			descriptor.Size)
 	}
 	blob, err := content.ReadBlob(ctx, image.ContentStore(), descriptor)
 	if err != nil {
@@ -266,11 +267,13 @@ func limitImage(name string) func(images.Handler) images.Handler {
 		return images.HandlerFunc(func(ctx context.Context, d ocispec.Descriptor) ([]ocispec.Descriptor, error) {
 			document := images.IsManifestType(d.MediaType) || images.IsIndexType(d.MediaType) || images.IsConfigType(d.MediaType)
 			if document && d.Size > maxManifest {
-				return nil, fmt.Errorf("image %s: %w: %s of %d bytes, at most %d", name, port.ErrImageNotFound, d.MediaType, d.Size, maxManifest)
+				return nil, fmt.Errorf("image %s: %w: %s of %d bytes, at most %d", name, port.ErrImageNotFound, d.MediaType, d.Size,
+					maxManifest)
 			}
 			children, err := next.Handle(ctx, d)
 			if err == nil && images.IsManifestType(d.MediaType) && len(children) > maxLayers+1 {
-				return nil, fmt.Errorf("image %s: %w: %d layers, at most %d", name, port.ErrImageNotFound, len(children)-1, maxLayers)
+				return nil, fmt.Errorf("image %s: %w: %d layers, at most %d", name, port.ErrImageNotFound, len(children)-1,
+					maxLayers)
 			}
 			return children, err
 		})

@@ -67,7 +67,8 @@ func TestAContainersDefinitionWinsOverItsImage(t *testing.T) {
 	spec.Def.Ulimits = []fleet.Ulimit{{Name: "nofile", Soft: 100, Hard: 200}}
 	spec.Def.Capabilities = &fleet.Capabilities{Drop: []string{"ALL"}, Add: []string{"KILL"}}
 	wantLines(t, b.output(spec), []string{
-		"args=", "uid=0 gid=2001 groups=[2001]", "cwd=/etc", "nofile=200", "CapBnd: 0000000000000020", "CapEff: 0000000000000020",
+		"args=", "uid=0 gid=2001 groups=[2001]", "cwd=/etc", "nofile=200", "CapBnd: 0000000000000020",
+		"CapEff: 0000000000000020",
 	})
 }
 
@@ -83,10 +84,12 @@ func TestTheImagesOwnCommandRuns(t *testing.T) {
 func TestDefinitionsThatCannotBeMadeLeaveNothing(t *testing.T) {
 	b := newBed(t)
 	for want, change := range map[string]func(*port.ContainerSpec){
-		"may not lie in /proc":     func(s *port.ContainerSpec) { s.Def.WorkingDirectory = "/proc/self/fd/8" },
-		"no users found":           func(s *port.ContainerSpec) { s.Def.User = "nobody-here" },
-		"uid out of range":         func(s *port.ContainerSpec) { s.Def.User = "4294967296" },
-		"unknown capability":       func(s *port.ContainerSpec) { s.Def.Capabilities = &fleet.Capabilities{Add: []string{"MAGIC"}} },
+		"may not lie in /proc": func(s *port.ContainerSpec) { s.Def.WorkingDirectory = "/proc/self/fd/8" },
+		"no users found":       func(s *port.ContainerSpec) { s.Def.User = "nobody-here" },
+		"uid out of range":     func(s *port.ContainerSpec) { s.Def.User = "4294967296" },
+		"unknown capability": func(s *port.ContainerSpec) {
+			s.Def.Capabilities = &fleet.Capabilities{Add: []string{"MAGIC"}}
+		},
 		"no such file":             func(s *port.ContainerSpec) { s.Def.EntryPoint = []string{"/no/such/program"} },
 		"no init program":          func(s *port.ContainerSpec) { s.Def.InitProcess = true },
 		"want a clean absolute":    func(s *port.ContainerSpec) { s.CgroupPath = "skein/x" },
@@ -201,7 +204,8 @@ func TestNetworkNamespaces(t *testing.T) {
 		t.Error("a bridged container is in the host's namespace")
 	}
 	second := b.spec("web", "a", "wait")
-	second.ID, second.Def.Name, second.CgroupPath = string(second.Task)+".second", "second", path.Dir(second.CgroupPath)+"/second"
+	second.ID, second.Def.Name, second.CgroupPath = string(second.Task)+".second", "second", path.Dir(second.CgroupPath)+
+		"/second"
 	second.Network, second.JoinPID = fleet.NetworkBridge, pid
 	if joined := b.run(second); namespace(joined) != namespace(pid) {
 		t.Error("the second container of the task has a namespace of its own")

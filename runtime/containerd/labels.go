@@ -76,7 +76,8 @@ func (n *idNames) of(key string) string {
 }
 
 // written are the labels that are ours; a spec may have others of the same family.
-var written = []string{labelID, labelTask, labelContainer, labelAttempt, labelImage, labelDigest, labelCgroup, labelStop}
+var written = []string{labelID, labelTask, labelContainer, labelAttempt, labelImage, labelDigest, labelCgroup,
+	labelStop}
 
 // maxLabel is containerd's limit of key and value together.
 const maxLabel = 4096

@@ -53,8 +53,10 @@ func BenchmarkStart(t *testing.B) {
 	create, _ := percentiles(creates)
 	ctr50, _ := percentiles(ctr)
 	runc50, _ := percentiles(runc)
-	t.Logf("start p50 %v, p95 %v, best %v (create p50 %v); ctr run p50 %v, best %v, ratio %.2f; runc alone p50 %v, best %v, ratio %.2f; n=%d",
-		p50, p95, ours[0], create, ctr50, ctr[0], float64(p50)/float64(ctr50), runc50, runc[0], float64(p50)/float64(runc50), len(ours))
+	t.Logf("start p50 %v, p95 %v, best %v (create p50 %v); ctr run p50 %v, best %v, ratio %.2f; runc alone p50 %v, best "+
+		"%v, ratio %.2f; n=%d",
+		p50, p95, ours[0], create, ctr50, ctr[0], float64(p50)/float64(ctr50), runc50, runc[0], float64(p50)/float64(runc50),
+		len(ours))
 	t.ReportMetric(float64(p50.Microseconds())/1000, "start-p50-ms")
 	t.ReportMetric(float64(p50)/float64(ctr50), "of-ctr")
 	t.ReportMetric(float64(p50)/float64(runc50), "of-runc")

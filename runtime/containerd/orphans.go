@@ -18,7 +18,7 @@ import (
 // OrphanKind is what was left.
 type OrphanKind uint8
 
-// The kinds of strays.
+// The kinds of orphans.
 const (
 	OrphanContainer OrphanKind = iota + 1 // a container, with or without a process
 	OrphanTask                            // a process without a container's record
@@ -37,11 +37,11 @@ func (k OrphanKind) String() string {
 	case OrphanShim:
 		return "shim"
 	default:
-		return fmt.Sprintf("stray(%d)", uint8(k))
+		return fmt.Sprintf("orphan(%d)", uint8(k))
 	}
 }
 
-// Orphan is something in our namespace that nobody wants. Two are the same stray
+// Orphan is something in our namespace that nobody wants. Two are the same orphan
 // when they are equal.
 type Orphan struct {
 	Kind OrphanKind
@@ -54,17 +54,17 @@ type Orphan struct {
 
 // Orphans lists what is in our namespace and not wanted, by container id. What to
 // do about it, and how long it must have been so, is the caller's to say. A
-// container whose Create is under way is never a stray.
+// container whose Create is under way is never an orphan.
 func (c *Client) Orphans(ctx context.Context, wanted func(id string) bool) ([]Orphan, error) {
 	ctx, cancel := c.within(ctx, callTimeout)
 	defer cancel()
 	out, known, err := c.orphanContainers(ctx, wanted)
 	if err != nil {
-		return nil, c.fault(ctx, "list strays", err)
+		return nil, c.fault(ctx, "list orphans", err)
 	}
 	running, err := c.daemon.TaskService().List(ctx, &tasks.ListTasksRequest{})
 	if err != nil {
-		return nil, c.fault(ctx, "list strays", err)
+		return nil, c.fault(ctx, "list orphans", err)
 	}
 	for _, t := range running.Tasks {
 		if !known[t.ID] && !c.creating.has(c.ids.of(t.ID)) {
@@ -79,7 +79,7 @@ func (c *Client) Orphans(ctx context.Context, wanted func(id string) bool) ([]Or
 		return nil
 	}, fmt.Sprintf("labels.%q", labelID))
 	if err != nil {
-		return nil, c.fault(ctx, "list strays", err)
+		return nil, c.fault(ctx, "list orphans", err)
 	}
 	for _, s := range findShims("/proc", c.config.Namespace, c.config.Address) {
 		if !known[s.ID] && !c.creating.has(c.ids.of(s.ID)) {
@@ -110,7 +110,7 @@ func (c *Client) orphanContainers(ctx context.Context, wanted func(id string) bo
 	return out, known, nil
 }
 
-// Reap removes a stray, killing what runs of it.
+// Reap removes an orphan, killing what runs of it.
 func (c *Client) Reap(ctx context.Context, s Orphan) error {
 	defer c.locks.lock(s.ID)()
 	ctx, cancel := c.within(ctx, deleteTimeout)

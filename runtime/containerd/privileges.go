@@ -27,7 +27,8 @@ func capabilitiesOf(def fleet.Container, available []string) ([]string, error) {
 	}
 	for _, name := range slices.Concat(add, drop) {
 		if name != "ALL" && !slices.Contains(cap.Known(), "CAP_"+name) {
-			return nil, fmt.Errorf("container %s: linuxParameters.capabilities: unknown capability %q; names are as in SYS_PTRACE, or ALL", def.Name, name)
+			return nil, fmt.Errorf("container %s: linuxParameters.capabilities: unknown capability %q; names are as in "+
+				"SYS_PTRACE, or ALL", def.Name, name)
 		}
 	}
 	set := map[string]bool{}

@@ -32,7 +32,8 @@ func argsOf(image ocispec.ImageConfig, def fleet.Container) ([]string, error) {
 	}
 	args := slices.Concat(entry, command)
 	if len(args) == 0 {
-		return nil, fmt.Errorf("container %s: nothing to run: neither the image nor entryPoint nor command names a program", def.Name)
+		return nil, fmt.Errorf("container %s: nothing to run: neither the image nor entryPoint nor command names a program",
+			def.Name)
 	}
 	return args, nil
 }

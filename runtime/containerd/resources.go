@@ -51,7 +51,8 @@ func resourcesOf(def fleet.Container, unified bool) *specs.LinuxResources {
 // ulimitNames are those ECS knows. Source: ECS API, ContainerDefinition.
 var ulimitNames = map[string]bool{
 	"core": true, "cpu": true, "data": true, "fsize": true, "locks": true, "memlock": true, "msgqueue": true,
-	"nice": true, "nofile": true, "nproc": true, "rss": true, "rtprio": true, "rttime": true, "sigpending": true, "stack": true,
+	"nice": true, "nofile": true, "nproc": true, "rss": true, "rtprio": true, "rttime": true, "sigpending": true,
+	"stack": true,
 }
 
 func rlimitsOf(def fleet.Container) ([]specs.POSIXRlimit, error) {
@@ -62,7 +63,8 @@ func rlimitsOf(def fleet.Container) ([]specs.POSIXRlimit, error) {
 		}
 		one := specs.POSIXRlimit{Type: "RLIMIT_" + strings.ToUpper(u.Name), Soft: rlimit(u.Soft), Hard: rlimit(u.Hard)}
 		if one.Soft > one.Hard {
-			return nil, fmt.Errorf("container %s: ulimits: %s: soft limit %d above hard limit %d", def.Name, u.Name, u.Soft, u.Hard)
+			return nil, fmt.Errorf("container %s: ulimits: %s: soft limit %d above hard limit %d", def.Name, u.Name, u.Soft,
+				u.Hard)
 		}
 		if u.Name == "nofile" {
 			limits[0] = one

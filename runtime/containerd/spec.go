@@ -23,7 +23,9 @@ const initPath = "/dev/skein-init"
 
 // ociSpec turns a container's definition into what the OCI runtime reads. The
 // record names the snapshot, in which users and groups are looked up.
-func (c *Client) ociSpec(ctx context.Context, spec port.ContainerSpec, facts imageFacts, record *containers.Container) (*oci.Spec, error) {
+func (c *Client) ociSpec(
+	ctx context.Context, spec port.ContainerSpec, facts imageFacts, record *containers.Container,
+) (*oci.Spec, error) {
 	def := spec.Def
 	args, err := argsOf(facts.config, def)
 	if err != nil {
@@ -120,7 +122,8 @@ func mountsOf(spec port.ContainerSpec) []specs.Mount {
 }
 
 func readOnly(source, destination string) specs.Mount {
-	return specs.Mount{Destination: destination, Type: "bind", Source: source, Options: []string{"rbind", "ro", "nosuid", "nodev"}}
+	return specs.Mount{Destination: destination, Type: "bind", Source: source,
+		Options: []string{"rbind", "ro", "nosuid", "nodev"}}
 }
 
 // networkOf: the host's namespace, that of another container of the task, or a
@@ -170,7 +173,8 @@ func withUser(user string) oci.SpecOpts {
 	if strings.Contains(user, ":") {
 		return oci.WithUser(user)
 	}
-	return oci.Compose(oci.WithUser(user), func(ctx context.Context, client oci.Client, c *containers.Container, s *oci.Spec) error {
+	return oci.Compose(oci.WithUser(user), func(ctx context.Context, client oci.Client, c *containers.Container,
+		s *oci.Spec) error {
 		return oci.WithAdditionalGIDs(fmt.Sprint(s.Process.User.UID))(ctx, client, c, s)
 	})
 }

@@ -22,20 +22,27 @@ func TestWhatAContainerRuns(t *testing.T) {
 		def   fleet.Container
 		want  []string
 	}{
-		"the image's own":                                 {image, fleet.Container{}, []string{"/entry", "-e", "cmd"}},
-		"a command replaces the image's":                  {image, fleet.Container{Command: []string{"x"}}, []string{"/entry", "-e", "x"}},
-		"an entry point replaces the image's and its cmd": {image, fleet.Container{EntryPoint: []string{"/other"}}, []string{"/other"}},
-		"both":                                {image, fleet.Container{EntryPoint: []string{"/other"}, Command: []string{"x"}}, []string{"/other", "x"}},
-		"an image with a command alone":       {ocispec.ImageConfig{Cmd: []string{"/cmd"}}, fleet.Container{}, []string{"/cmd"}},
-		"a command for an image with nothing": {ocispec.ImageConfig{}, fleet.Container{Command: []string{"/cmd"}}, []string{"/cmd"}},
-		"an entry point does not bring back image's cmd 2": {image, fleet.Container{EntryPoint: []string{"/o"}, Command: nil}, []string{"/o"}},
+		"the image's own": {image, fleet.Container{}, []string{"/entry", "-e", "cmd"}},
+		"a command replaces the image's": {image, fleet.Container{Command: []string{"x"}},
+			[]string{"/entry", "-e", "x"}},
+		"an entry point replaces the image's and its cmd": {image, fleet.Container{EntryPoint: []string{"/other"}},
+			[]string{"/other"}},
+		"both": {image,
+			fleet.Container{EntryPoint: []string{"/other"}, Command: []string{"x"}}, []string{"/other", "x"}},
+		"an image with a command alone": {ocispec.ImageConfig{Cmd: []string{"/cmd"}}, fleet.Container{},
+			[]string{"/cmd"}},
+		"a command for an image with nothing": {ocispec.ImageConfig{},
+			fleet.Container{Command: []string{"/cmd"}}, []string{"/cmd"}},
+		"an entry point does not bring back image's cmd 2": {image, fleet.Container{EntryPoint: []string{"/o"}, Command: nil},
+			[]string{"/o"}},
 	} {
 		got, err := argsOf(c.image, c.def)
 		if err != nil || !slices.Equal(got, c.want) {
 			t.Errorf("%s: %q, %v; want %q", name, got, err, c.want)
 		}
 	}
-	if got, err := argsOf(ocispec.ImageConfig{}, fleet.Container{Name: "main"}); err == nil || !strings.Contains(err.Error(), "nothing to run") {
+	if got, err := argsOf(ocispec.ImageConfig{}, fleet.Container{Name: "main"}); err == nil ||
+		!strings.Contains(err.Error(), "nothing to run") {
 		t.Errorf("nothing at all runs %q, %v", got, err)
 	}
 	if !slices.Equal(image.Entrypoint, []string{"/entry", "-e"}) {
@@ -74,7 +81,8 @@ func TestTheFolderAContainerStartsIn(t *testing.T) {
 			t.Errorf("%s: %q, %v", name, got, err)
 		}
 	}
-	for _, dir := range []string{"/proc/self/fd/7", "/proc", "//proc/1", "/srv/../proc/self", "relative", "proc/self/fd/8"} {
+	for _, dir := range []string{"/proc/self/fd/7", "/proc", "//proc/1", "/srv/../proc/self", "relative",
+		"proc/self/fd/8"} {
 		if got, err := cwdOf(image, fleet.Container{WorkingDirectory: dir}); err == nil {
 			t.Errorf("%q was accepted as %q", dir, got)
 		}
@@ -82,7 +90,8 @@ func TestTheFolderAContainerStartsIn(t *testing.T) {
 }
 
 func TestStopSignals(t *testing.T) {
-	for text, want := range map[string]int{"": 15, "SIGINT": 2, "QUIT": 3, "37": 37, "SIGKILL": 15, "9": 15, "nonsense": 15, "0": 15} {
+	for text, want := range map[string]int{"": 15, "SIGINT": 2, "QUIT": 3, "37": 37, "SIGKILL": 15, "9": 15,
+		"nonsense": 15, "0": 15} {
 		if got := stopSignalOf(ocispec.ImageConfig{StopSignal: text}); got != want {
 			t.Errorf("%q is %d, want %d", text, got, want)
 		}
@@ -98,14 +107,21 @@ func TestCapabilities(t *testing.T) {
 		hasNot []string
 		n      int
 	}{
-		"the default cannot forge packets":   {nil, []string{"CAP_CHOWN", "CAP_NET_BIND_SERVICE"}, []string{"CAP_NET_RAW", "CAP_SYS_ADMIN"}, standard},
-		"add adds":                           {&fleet.Capabilities{Add: []string{"NET_ADMIN"}}, []string{"CAP_NET_ADMIN", "CAP_CHOWN"}, nil, standard + 1},
-		"drop drops":                         {&fleet.Capabilities{Drop: []string{"CHOWN", "NET_RAW"}}, nil, []string{"CAP_CHOWN"}, standard - 1},
-		"what is dropped and added is there": {&fleet.Capabilities{Add: []string{"CHOWN"}, Drop: []string{"CHOWN"}}, []string{"CAP_CHOWN"}, nil, standard},
-		"drop ALL leaves what is added":      {&fleet.Capabilities{Add: []string{"KILL"}, Drop: []string{"ALL"}}, []string{"CAP_KILL"}, nil, 1},
-		"drop ALL alone leaves nothing":      {&fleet.Capabilities{Drop: []string{"ALL"}}, nil, []string{"CAP_CHOWN"}, 0},
-		"add ALL is what the host has":       {&fleet.Capabilities{Add: []string{"ALL"}}, []string{"CAP_SYS_ADMIN"}, []string{"CAP_KILL"}, 3},
-		"add ALL less drop":                  {&fleet.Capabilities{Add: []string{"ALL"}, Drop: []string{"SYS_ADMIN"}}, []string{"CAP_NET_ADMIN"}, []string{"CAP_SYS_ADMIN"}, 2},
+		"the default cannot forge packets": {nil, []string{"CAP_CHOWN", "CAP_NET_BIND_SERVICE"},
+			[]string{"CAP_NET_RAW", "CAP_SYS_ADMIN"}, standard},
+		"add adds": {&fleet.Capabilities{Add: []string{"NET_ADMIN"}},
+			[]string{"CAP_NET_ADMIN", "CAP_CHOWN"}, nil, standard + 1},
+		"drop drops": {&fleet.Capabilities{Drop: []string{"CHOWN", "NET_RAW"}}, nil,
+			[]string{"CAP_CHOWN"}, standard - 1},
+		"what is dropped and added is there": {&fleet.Capabilities{Add: []string{"CHOWN"}, Drop: []string{"CHOWN"}},
+			[]string{"CAP_CHOWN"}, nil, standard},
+		"drop ALL leaves what is added": {&fleet.Capabilities{Add: []string{"KILL"}, Drop: []string{"ALL"}},
+			[]string{"CAP_KILL"}, nil, 1},
+		"drop ALL alone leaves nothing": {&fleet.Capabilities{Drop: []string{"ALL"}}, nil, []string{"CAP_CHOWN"}, 0},
+		"add ALL is what the host has": {&fleet.Capabilities{Add: []string{"ALL"}}, []string{"CAP_SYS_ADMIN"},
+			[]string{"CAP_KILL"}, 3},
+		"add ALL less drop": {&fleet.Capabilities{Add: []string{"ALL"}, Drop: []string{"SYS_ADMIN"}},
+			[]string{"CAP_NET_ADMIN"}, []string{"CAP_SYS_ADMIN"}, 2},
 	} {
 		got, err := capabilitiesOf(fleet.Container{Name: "main", Capabilities: c.caps}, host)
 		if err != nil || len(got) != c.n {
@@ -123,7 +139,8 @@ func TestCapabilities(t *testing.T) {
 		}
 	}
 	for _, bad := range []string{"net_admin", "CAP_CHOWN", "EVERYTHING", ""} {
-		if got, err := capabilitiesOf(fleet.Container{Capabilities: &fleet.Capabilities{Drop: []string{bad}}}, host); err == nil {
+		if got, err := capabilitiesOf(fleet.Container{Capabilities: &fleet.Capabilities{Drop: []string{bad}}},
+			host); err == nil {
 			t.Errorf("%q was accepted: %q", bad, got)
 		}
 	}
@@ -154,15 +171,19 @@ func TestSharesAndLimits(t *testing.T) {
 
 func TestUlimits(t *testing.T) {
 	got, err := rlimitsOf(fleet.Container{})
-	if want := []specs.POSIXRlimit{{Type: "RLIMIT_NOFILE", Soft: 1024, Hard: 4096}}; err != nil || !slices.Equal(got, want) {
+	if want := []specs.POSIXRlimit{{Type: "RLIMIT_NOFILE", Soft: 1024, Hard: 4096}}; err != nil ||
+		!slices.Equal(got, want) {
 		t.Errorf("by default: %+v, %v", got, err)
 	}
-	got, err = rlimitsOf(fleet.Container{Ulimits: []fleet.Ulimit{{Name: "memlock", Soft: -1, Hard: -1}, {Name: "nofile", Soft: 10, Hard: 20}}})
-	want := []specs.POSIXRlimit{{Type: "RLIMIT_NOFILE", Soft: 10, Hard: 20}, {Type: "RLIMIT_MEMLOCK", Soft: math.MaxUint64, Hard: math.MaxUint64}}
+	got, err = rlimitsOf(
+		fleet.Container{Ulimits: []fleet.Ulimit{{Name: "memlock", Soft: -1, Hard: -1}, {Name: "nofile", Soft: 10, Hard: 20}}})
+	want := []specs.POSIXRlimit{{Type: "RLIMIT_NOFILE", Soft: 10, Hard: 20},
+		{Type: "RLIMIT_MEMLOCK", Soft: math.MaxUint64, Hard: math.MaxUint64}}
 	if err != nil || !slices.Equal(got, want) {
 		t.Errorf("given: %+v, %v", got, err)
 	}
-	for _, bad := range []fleet.Ulimit{{Name: "NOFILE"}, {Name: "files"}, {Name: "core", Soft: 2, Hard: 1}, {Name: "core", Soft: -1, Hard: 1}} {
+	for _, bad := range []fleet.Ulimit{{Name: "NOFILE"}, {Name: "files"}, {Name: "core", Soft: 2, Hard: 1},
+		{Name: "core", Soft: -1, Hard: 1}} {
 		if got, err := rlimitsOf(fleet.Container{Ulimits: []fleet.Ulimit{bad}}); err == nil {
 			t.Errorf("%+v was accepted: %+v", bad, got)
 		}
@@ -186,7 +207,8 @@ func TestImageNames(t *testing.T) {
 			t.Errorf("%s: %+v, %v; want %s", name, got, err, c.want)
 		}
 	}
-	for _, bad := range []port.ImageRef{{}, {Image: "a b"}, {Image: "web", Digest: "latest"}, {Image: "web", Digest: "sha256:12"}, {Image: strings.Repeat("a", 300)}} {
+	for _, bad := range []port.ImageRef{{}, {Image: "a b"}, {Image: "web", Digest: "latest"},
+		{Image: "web", Digest: "sha256:12"}, {Image: strings.Repeat("a", 300)}} {
 		if got, err := parseReference(bad); !errors.Is(err, port.ErrImageNotFound) {
 			t.Errorf("%+v is %+v, %v", bad, got, err)
 		}
@@ -236,7 +258,8 @@ func TestIDsThatContainerdTakes(t *testing.T) {
 		t.Errorf("%s became %s", short, got)
 	}
 	seen := map[string]bool{}
-	for _, id := range []string{"t.a--b", "t.a_", "t." + strings.Repeat("x", 255), "t." + strings.Repeat("x", 254) + "y", ""} {
+	for _, id := range []string{"t.a--b", "t.a_", "t." + strings.Repeat("x", 255), "t." + strings.Repeat("x", 254) + "y",
+		""} {
 		got := runtimeID(id)
 		if got == id || len(got) > 76 || seen[got] {
 			t.Errorf("%s became %s", id, got)

@@ -105,7 +105,8 @@ func (c *Client) process(ctx context.Context, key string) (process, error) {
 func (p process) stopped() bool { return p.Status == tasktypes.Status_STOPPED }
 
 func (p process) running() bool {
-	return p.Status == tasktypes.Status_RUNNING || p.Status == tasktypes.Status_PAUSED || p.Status == tasktypes.Status_PAUSING
+	return p.Status == tasktypes.Status_RUNNING || p.Status == tasktypes.Status_PAUSED ||
+		p.Status == tasktypes.Status_PAUSING
 }
 
 func exitTime(p process) time.Time {

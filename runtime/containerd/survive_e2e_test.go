@@ -271,14 +271,14 @@ func TestOrphansAreFoundAndReaped(t *testing.T) {
 		kinds[s.Kind] = s.ID
 	}
 	if len(orphans) != 2 || kinds[OrphanContainer] != unwanted.ID || kinds[OrphanSnapshot] != left.ID {
-		t.Errorf("strays %+v", orphans)
+		t.Errorf("orphans %+v", orphans)
 	}
 	for _, s := range orphans {
 		must(t, b.Reap(t.Context(), s))
 		must(t, b.Reap(t.Context(), s)) // again is no error
 	}
 	if alive(pid) {
-		t.Error("the stray's process lives")
+		t.Error("the orphan's process lives")
 	}
 	if orphans, err := b.Orphans(t.Context(), keep); err != nil || len(orphans) > 0 {
 		t.Errorf("left: %+v, %v", orphans, err)

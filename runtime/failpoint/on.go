@@ -116,7 +116,8 @@ func parse(text string) (*action, error) {
 	case "off":
 		return nil, nil
 	}
-	return nil, fmt.Errorf("action %q: allowed are error, sleep(DURATION), panic, kill, off, each with a leading \"N*\"", text)
+	return nil, fmt.Errorf("action %q: allowed are error, sleep(DURATION), panic, kill, off, each with a leading \"N*\"",
+		text)
 }
 
 // Hit marks a place. It returns ErrInjected when the place is armed with error,

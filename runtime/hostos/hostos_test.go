@@ -30,7 +30,8 @@ func TestFactsOfAMachine(t *testing.T) {
 		"proc/sys/kernel/random/boot_id": "11111111-2222-3333-4444-555555555555\n",
 		"proc/sys/kernel/osrelease":      "6.1.0-28-amd64\n",
 		"proc/meminfo":                   "MemTotal:       16384000 kB\nMemFree:  1 kB\nMemAvailable:    8192000 kB\n",
-		"etc/os-release":                 "PRETTY_NAME=\"Debian GNU/Linux 12 (bookworm)\"\n# a comment\nVARIANT='skein'\nID=debian\n",
+		"etc/os-release": "PRETTY_NAME=\"Debian GNU/Linux 12 (bookworm)\"\n# a " +
+			"comment\nVARIANT='skein'\nID=debian\n",
 	})
 	boot, err := m.BootID()
 	if err != nil || boot != "11111111-2222-3333-4444-555555555555" {

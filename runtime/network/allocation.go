@@ -18,7 +18,8 @@ func (n *Network) reserve(spec port.NetworkSpec) (addr netip.Addr, fresh, change
 		key := portKey{b.Protocol, b.HostPort}
 		if other, taken := n.owner[key]; taken && other != spec.Task {
 			if linkExists(other) {
-				return addr, false, false, fmt.Errorf("host port %d/%s leads to task %s: %w", b.HostPort, b.Protocol, other, port.ErrExists)
+				return addr, false, false, fmt.Errorf("host port %d/%s leads to task %s: %w", b.HostPort, b.Protocol, other,
+					port.ErrExists)
 			}
 			n.release(other) // its namespace has gone, its link with it
 		}

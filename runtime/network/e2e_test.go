@@ -269,7 +269,8 @@ func TestMarksDoNotPileUp(t *testing.T) {
 	must(t, err)
 	var maps []mapping
 	for i := range 2 * maxMarks {
-		maps = append(maps, mapping{portKey{fleet.TCP, 1000 + i}, porttest.TaskOf("a"), netip.MustParseAddrPort("172.29.0.9:80")})
+		maps = append(maps,
+			mapping{portKey{fleet.TCP, 1000 + i}, porttest.TaskOf("a"), netip.MustParseAddrPort("172.29.0.9:80")})
 		must(t, p.replace(t.Context(), func() []mapping { return maps }))
 	}
 	got, err := readBack()

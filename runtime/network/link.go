@@ -174,13 +174,16 @@ func ensureAddress(bridge netlink.Link, gateway netip.Prefix, tasks int) error {
 		case a.LinkIndex == bridge.Attrs().Index && prefix == gateway:
 			present = true
 		case a.LinkIndex == bridge.Attrs().Index && tasks > 0:
-			return fmt.Errorf("bridge %s has %s and %d tasks, the configured subnet is %s: stop the tasks or set the subnet back", name, prefix, tasks, gateway.Masked())
+			return fmt.Errorf(
+				"bridge %s has %s and %d tasks, the configured subnet is %s: stop the tasks or set the subnet back", name, prefix,
+				tasks, gateway.Masked())
 		case a.LinkIndex == bridge.Attrs().Index:
 			if err = netlink.AddrDel(bridge, &a); err != nil {
 				return fmt.Errorf("remove address %s of bridge %s: %w", prefix, name, err)
 			}
 		case prefix.Overlaps(gateway.Masked()):
-			return fmt.Errorf("subnet %s overlaps %s of link %d: give the task network another subnet", gateway.Masked(), prefix, a.LinkIndex)
+			return fmt.Errorf("subnet %s overlaps %s of link %d: give the task network another subnet", gateway.Masked(), prefix,
+				a.LinkIndex)
 		}
 	}
 	if present {

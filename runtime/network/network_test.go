@@ -28,7 +28,8 @@ func TestAddressesOfASubnet(t *testing.T) {
 		if err != nil {
 			t.Fatalf("address %d: %v", i, err)
 		}
-		if seen[addr] || !n.config.Subnet.Contains(addr) || addr == n.gateway().Addr() || addr == netip.MustParseAddr("10.7.0.15") || addr == netip.MustParseAddr("10.7.0.0") {
+		if seen[addr] || !n.config.Subnet.Contains(addr) || addr == n.gateway().Addr() ||
+			addr == netip.MustParseAddr("10.7.0.15") || addr == netip.MustParseAddr("10.7.0.0") {
 			t.Errorf("address %d: %s", i, addr)
 		}
 		seen[addr] = true
@@ -49,7 +50,8 @@ func TestTheSameTaskGetsTheSameAddressWhenFree(t *testing.T) {
 
 func TestLinksNameTheirTask(t *testing.T) {
 	task := fleet.TaskID(strings.Repeat("0f", 16))
-	if name := linkName(task); len(name) > maxBridgeName || !strings.HasPrefix(name, linkPrefix) || name == linkName("other") {
+	if name := linkName(task); len(name) > maxBridgeName || !strings.HasPrefix(name, linkPrefix) ||
+		name == linkName("other") {
 		t.Errorf("link name %q", name)
 	}
 	addr := netip.MustParseAddr("10.7.0.9")
@@ -57,7 +59,8 @@ func TestLinksNameTheirTask(t *testing.T) {
 	if !ok || gotTask != task || gotAddr != addr {
 		t.Errorf("alias reads %q, %s, %v", gotTask, gotAddr, ok)
 	}
-	for _, text := range []string{"", "someone's link", aliasPrefix, aliasPrefix + "a", aliasPrefix + "a addr=", aliasPrefix + "a addr=::1", aliasPrefix + " addr=10.0.0.1"} {
+	for _, text := range []string{"", "someone's link", aliasPrefix, aliasPrefix + "a", aliasPrefix + "a addr=",
+		aliasPrefix + "a addr=::1", aliasPrefix + " addr=10.0.0.1"} {
 		if task, addr, ok := parseAlias(text); ok {
 			t.Errorf("alias %q reads %q, %s", text, task, addr)
 		}

@@ -68,7 +68,8 @@ func portSet(t *nftables.Table) *nftables.Set {
 }
 
 func generationSet(t *nftables.Table) *nftables.Set {
-	return &nftables.Set{Table: t, ID: generationID, Name: generationName, KeyType: nftables.TypeMark, KeyByteOrder: binaryutil.NativeEndian}
+	return &nftables.Set{Table: t, ID: generationID, Name: generationName, KeyType: nftables.TypeMark,
+		KeyByteOrder: binaryutil.NativeEndian}
 }
 
 // connection is fresh for each transaction: one that failed may hold answers to
@@ -163,7 +164,8 @@ func (p *portMap) commit(ctx context.Context, maps []mapping, rules bool) error 
 		p.held, rules = nil, rules || errors.Is(sent, unix.ENOENT)
 		last = errors.Join(sent, err)
 		if last == nil {
-			last = fmt.Errorf("kernel holds %d ports of generation %d, not %d of %d", len(got.maps), got.generation, len(maps), p.generation)
+			last = fmt.Errorf("kernel holds %d ports of generation %d, not %d of %d", len(got.maps), got.generation, len(maps),
+				p.generation)
 		}
 	}
 	return last

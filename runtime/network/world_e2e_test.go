@@ -158,7 +158,8 @@ func newWorld(t *testing.T) *world {
 			h.AddrAdd(peer, &netlink.Addr{IPNet: ipNet(netip.MustParsePrefix(metadataAddr + "/32"))}),
 			h.LinkSetUp(peer))
 	}))
-	must(t, netlink.RouteAdd(&netlink.Route{LinkIndex: link.Attrs().Index, Dst: ipNet(netip.MustParsePrefix(metadataAddr + "/32")), Scope: netlink.SCOPE_LINK}))
+	must(t, netlink.RouteAdd(&netlink.Route{LinkIndex: link.Attrs().Index,
+		Dst: ipNet(netip.MustParsePrefix(metadataAddr + "/32")), Scope: netlink.SCOPE_LINK}))
 	return &world{in, out}
 }
 

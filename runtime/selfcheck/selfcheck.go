@@ -34,7 +34,7 @@ const (
 )
 
 // SelfCheck makes the checks (cmd/skein/DESIGN.md "Host lifecycle").
-// Reaching a registry is reported but not required: a black start has none.
+// Reaching a registry is reported but not required: a cold start has none.
 type SelfCheck struct {
 	DataDir    string
 	DevDir     string // where the machine's devices are: /dev

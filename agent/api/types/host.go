@@ -56,7 +56,8 @@ func (h *Host) Alarm() string {
 	if h.Clone == nil {
 		return ""
 	}
-	return fmt.Sprintf("cloned disk? %s runs at %s, and another machine at %s shows its identity and is not let in: wipe the data folder of one of both and join it anew",
+	return fmt.Sprintf("cloned disk? %s runs at %s, and another machine at %s shows its identity and is not let in: "+
+		"wipe the data folder of one of both and join it anew",
 		h.Name, h.Addr, h.Clone.Addr)
 }
 

@@ -108,7 +108,8 @@ var cgroupCases = map[string]func(t *testing.T, f CgroupsFixture){
 		}
 	},
 	"an id that would leave the parent or meet a control file is refused": func(t *testing.T, f CgroupsFixture) {
-		for _, task := range []fleet.TaskID{"", ".", "..", "../x", "a/b", "tasks", "notify_on_release", "cgroup.procs", fleet.TaskID(strings.Repeat("x", 300))} {
+		for _, task := range []fleet.TaskID{"", ".", "..", "../x", "a/b", "tasks", "notify_on_release", "cgroup.procs",
+			fleet.TaskID(strings.Repeat("x", 300))} {
 			if path, err := f.Cgroups.Prepare(t.Context(), task, port.TaskBounds{Shares: 2}); err == nil {
 				t.Errorf("Prepare %q = %q", task, path)
 			}

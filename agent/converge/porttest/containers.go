@@ -233,7 +233,8 @@ var containerCases = []containerCase{
 		awaitState(t, b.Containers, b.Step, spec.ID, port.ContainerRunning)
 		ctx, cancel := context.WithTimeout(t.Context(), 500*time.Millisecond)
 		defer cancel()
-		if code, err := b.Containers.Exec(ctx, spec.ID, []string{Program, "hang"}); !errors.Is(err, context.DeadlineExceeded) {
+		if code, err := b.Containers.Exec(ctx, spec.ID, []string{Program, "hang"}); !errors.Is(err,
+			context.DeadlineExceeded) {
 			t.Errorf("Exec = %d, %v; want the context's error", code, err)
 		}
 		if s := find(t, b.Containers, spec.ID); s == nil || s.State != port.ContainerRunning {

@@ -37,7 +37,8 @@ var imageCases = []containerCase{
 		}
 	}},
 	{"an image that the registry does not have is not found", func(t *testing.T, b *containerBed) {
-		if _, err := b.Containers.Pull(t.Context(), b.Missing); !errors.Is(err, port.ErrImageNotFound) || errors.Is(err, port.ErrRegistry) {
+		if _, err := b.Containers.Pull(t.Context(), b.Missing); !errors.Is(err, port.ErrImageNotFound) ||
+			errors.Is(err, port.ErrRegistry) {
 			t.Errorf("Pull: %v, want ErrImageNotFound", err)
 		}
 		spec := b.spec(t, "a", "exit", "0")
@@ -59,7 +60,8 @@ var imageCases = []containerCase{
 	{"a registry that is down is not a missing image", func(t *testing.T, b *containerBed) {
 		b.Registry(false)
 		for _, ref := range []port.ImageRef{b.Image, b.Tagged} {
-			if _, err := b.Containers.Pull(t.Context(), ref); !errors.Is(err, port.ErrRegistry) || errors.Is(err, port.ErrImageNotFound) {
+			if _, err := b.Containers.Pull(t.Context(), ref); !errors.Is(err, port.ErrRegistry) ||
+				errors.Is(err, port.ErrImageNotFound) {
 				t.Errorf("Pull %+v: %v, want ErrRegistry", ref, err)
 			}
 		}

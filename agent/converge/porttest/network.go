@@ -50,7 +50,8 @@ func (f *NetworkFixture) setup(t *testing.T, name string, pid int, ports ...int)
 func bridged(name string, pid int, ports ...int) port.NetworkSpec {
 	spec := port.NetworkSpec{Task: TaskOf(name), PID: pid, Mode: fleet.NetworkBridge}
 	for _, p := range ports {
-		spec.Ports = append(spec.Ports, fleet.PortBinding{Container: "main", ContainerPort: 80, HostPort: p, Protocol: fleet.TCP})
+		spec.Ports = append(spec.Ports, fleet.PortBinding{Container: "main", ContainerPort: 80, HostPort: p,
+			Protocol: fleet.TCP})
 	}
 	return spec
 }
@@ -165,7 +166,8 @@ var networkCases = map[string]func(t *testing.T, f NetworkFixture){
 		f.setup(t, "b", f.Task(t, "b"))
 		f.Network = f.Reopen(t)
 		f.answers(t, 8080, "a")
-		if got, err := f.Network.Tasks(t.Context()); err != nil || !slices.Equal(got, []fleet.TaskID{TaskOf("a"), TaskOf("b")}) {
+		if got, err := f.Network.Tasks(t.Context()); err != nil ||
+			!slices.Equal(got, []fleet.TaskID{TaskOf("a"), TaskOf("b")}) {
 			t.Errorf("Tasks = %v, %v", got, err)
 		}
 		if got := f.setup(t, "a", pidA, 8080, 8081); got != addrA {

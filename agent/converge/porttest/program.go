@@ -30,7 +30,8 @@ const Program = "/prog"
 func BuildProgram(t testing.TB) string {
 	t.Helper()
 	out := filepath.Join(t.TempDir(), "prog")
-	build := exec.Command("go", "build", "-trimpath", "-ldflags", "-s -w", "-o", out, "skein/agent/converge/porttest/testdata/program")
+	build := exec.Command("go", "build", "-trimpath", "-ldflags", "-s -w", "-o", out,
+		"skein/agent/converge/porttest/testdata/program")
 	build.Env = append(os.Environ(), "CGO_ENABLED=0")
 	if text, err := build.CombinedOutput(); err != nil {
 		t.Fatalf("build test program: %v\n%s", err, text)

@@ -50,7 +50,9 @@ func find(t *testing.T, c converge.Containers, id string) *port.ContainerStatus 
 }
 
 // awaitState waits until the container is in a state and returns its status.
-func awaitState(t *testing.T, c converge.Containers, step func(), id string, want port.ContainerState) *port.ContainerStatus {
+func awaitState(
+	t *testing.T, c converge.Containers, step func(), id string, want port.ContainerState,
+) *port.ContainerStatus {
 	t.Helper()
 	var last *port.ContainerStatus
 	eventually(t, step, fmt.Sprintf("container %s in state %s", id, stateName(want)), func() (bool, string) {

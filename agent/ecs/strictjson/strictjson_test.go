@@ -36,7 +36,8 @@ func TestIdleValuesAskForNothing(t *testing.T) {
 
 var table = NewTable("test", []Field{
 	{"name", Used, ""}, {"ports[]", Used, ""}, {"ports[].number", Used, ""},
-	{"old", Ignored, "it is old"}, {"new", Refused, "it is new"}, {"log", Mapped, "it goes elsewhere"}, {"log.driver", Used, ""},
+	{"old", Ignored, "it is old"}, {"new", Refused, "it is new"}, {"log", Mapped, "it goes elsewhere"},
+	{"log.driver", Used, ""},
 })
 
 func TestAuditJudgesEveryFieldByItsRow(t *testing.T) {
@@ -46,22 +47,28 @@ func TestAuditJudgesEveryFieldByItsRow(t *testing.T) {
 		refused string
 		warned  string
 	}{
-		"all used":                          {`{"name": "x", "ports": [{"number": 1}]}`, true, "", ""},
-		"an unknown one with a near name":   {`{"nam": "x"}`, false, "nam: unknown field; did you mean name?", ""},
-		"an unknown one in another case":    {`{"Name": "x"}`, false, "Name: unknown field; names are camelCase: write name", ""},
-		"one that belongs elsewhere":        {`{"number": 1}`, false, "number: unknown field; it belongs at ports[].number", ""},
-		"one like nothing":                  {`{"zzzzzzzz": 1}`, false, "zzzzzzzz: unknown field; known here are name, ports, old, new, log", ""},
-		"one far too long":                  {`{"` + strings.Repeat("n", 5000) + `": 1}`, false, strings.Repeat("n", 80) + "...: unknown field", ""},
-		"unknown in a list, with its place": {`{"ports": [{"number": 1}, {"numer": 1}]}`, false, "ports[1].numer: unknown field; did you mean number?", ""},
-		"an ignored one":                    {`{"old": 1}`, false, "", "old: ignored: it is old"},
-		"an ignored one that asks nothing":  {`{"old": []}`, false, "", ""},
-		"a refused one":                     {`{"new": 1}`, false, "new: it is new", ""},
-		"a refused one that asks nothing":   {`{"new": false}`, false, "", ""},
-		"a mapped one":                      {`{"log": {"driver": "x"}}`, false, "", "log: it goes elsewhere"},
-		"unknown below a mapped one":        {`{"log": {"drive": "x"}}`, false, "log.drive: unknown field", "log: it goes elsewhere"},
-		"an ignored one, strict":            {`{"old": []}`, true, "old: ignored: it is old; strict accepts only", ""},
-		"a mapped one, strict":              {`{"log": {}}`, true, "log: mapped: it goes elsewhere; strict", ""},
-		"null, strict":                      {`{"old": null, "new": null}`, true, "", ""},
+		"all used":                        {`{"name": "x", "ports": [{"number": 1}]}`, true, "", ""},
+		"an unknown one with a near name": {`{"nam": "x"}`, false, "nam: unknown field; did you mean name?", ""},
+		"an unknown one in another case": {`{"Name": "x"}`, false, "Name: unknown field; names are camelCase: write name",
+			""},
+		"one that belongs elsewhere": {`{"number": 1}`, false, "number: unknown field; it belongs at ports[].number",
+			""},
+		"one like nothing": {`{"zzzzzzzz": 1}`, false,
+			"zzzzzzzz: unknown field; known here are name, ports, old, new, log", ""},
+		"one far too long": {`{"` + strings.Repeat("n", 5000) + `": 1}`, false, strings.Repeat("n", 80) +
+			"...: unknown field", ""},
+		"unknown in a list, with its place": {`{"ports": [{"number": 1}, {"numer": 1}]}`, false,
+			"ports[1].numer: unknown field; did you mean number?", ""},
+		"an ignored one":                   {`{"old": 1}`, false, "", "old: ignored: it is old"},
+		"an ignored one that asks nothing": {`{"old": []}`, false, "", ""},
+		"a refused one":                    {`{"new": 1}`, false, "new: it is new", ""},
+		"a refused one that asks nothing":  {`{"new": false}`, false, "", ""},
+		"a mapped one":                     {`{"log": {"driver": "x"}}`, false, "", "log: it goes elsewhere"},
+		"unknown below a mapped one": {`{"log": {"drive": "x"}}`, false, "log.drive: unknown field",
+			"log: it goes elsewhere"},
+		"an ignored one, strict": {`{"old": []}`, true, "old: ignored: it is old; strict accepts only", ""},
+		"a mapped one, strict":   {`{"log": {}}`, true, "log: mapped: it goes elsewhere; strict", ""},
+		"null, strict":           {`{"old": null, "new": null}`, true, "", ""},
 	}
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {
@@ -104,7 +111,8 @@ func TestATableWithAMistakePanics(t *testing.T) {
 
 func TestReadersCollectEveryProblem(t *testing.T) {
 	p := &Problems{}
-	o := Root(parse(t, `{"s": 1, "i": "x", "b": 0, "l": {}, "o": [], "f": 1.0, "big": 99999999999999999999, "low": 0, "c": "z", "long": "xxxx", "t": ["a", 1]}`), p)
+	o := Root(parse(t,
+		`{"s": 1, "i": "x", "b": 0, "l": {}, "o": [], "f": 1.0, "big": 99999999999999999999, "low": 0, "c": "z", "long": "xxxx", "t": ["a", 1]}`), p)
 	o.Text("s", 9)
 	o.Int("i", 0, 0, 9)
 	o.Bool("b", false)
@@ -161,7 +169,8 @@ func manyMembers(size int) string {
 }
 
 func FuzzParse(f *testing.F) {
-	for _, seed := range []string{`{"a": [1, "x", null, true, {"b": 1e9}]}`, `[`, `{"a": 1, "a": 2}`, "\"\\ud800\"", `1 2`, strings.Repeat("[", 70)} {
+	for _, seed := range []string{`{"a": [1, "x", null, true, {"b": 1e9}]}`, `[`, `{"a": 1, "a": 2}`, "\"\\ud800\"", `1 2`,
+		strings.Repeat("[", 70)} {
 		f.Add([]byte(seed))
 	}
 	f.Fuzz(func(t *testing.T, data []byte) {

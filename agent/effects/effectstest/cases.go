@@ -18,7 +18,8 @@ var cases = map[string]func(b *bed){
 			b.t.Errorf("effect %+v", e)
 		}
 		run := b.running(1)[0]
-		if !slices.Contains(b.Hosts[:3], run.host) || string(run.job.Input) != "in of e" || run.job.Subject != fleet.FleetSubject() {
+		if !slices.Contains(b.Hosts[:3], run.host) || string(run.job.Input) != "in of e" ||
+			run.job.Subject != fleet.FleetSubject() {
 			b.t.Errorf("begun: %+v", run)
 		}
 		b.total(1)

@@ -16,8 +16,8 @@ type Watcher interface {
 	Probe(hosts []fleet.HostID)
 }
 
-// Fixture is a fleet of five ready hosts in zones in turn. The first three vote, the first leads, and each streams from a voter. Machines that
-// are hurt stay so until Start or Heal.
+// Fixture is a fleet of five ready hosts in zones in turn. The first three vote, the first leads,
+// and each streams from a voter. Machines that are hurt stay so until Start or Heal.
 type Fixture struct {
 	Hosts []fleet.HostID
 	// Detector are those of the present leader; Changes counts how often they, or
@@ -436,7 +436,7 @@ type bed struct {
 
 func (b *bed) see(h fleet.HostID) plan.HostLiveness { return b.Detector().Liveness().Hosts[h] }
 
-// step lets a little time pass, and wants each change of a sight to be told: in
+// step lets a little time pass, and wants each change of liveness to be told: in
 // the step in which it is seen, or, where it is told after that, in the next.
 func (b *bed) step() {
 	b.t.Helper()

@@ -56,10 +56,11 @@ var cases = map[string]func(b *bed){
 		a := &answer{}
 		refused := fleet.Item{Command: fleet.SilenceHost{Host: "h-none", Session: 1}}
 		var there bool
-		b.Propose(leader, []fleet.Item{token("a"), refused, token("b")}, func(results []fleet.Result, index uint64, err error) {
-			there = b.State(leader).Index() >= index && b.State(leader).Token("b") != nil
-			a.give(results, index, err)
-		})
+		b.Propose(leader, []fleet.Item{token("a"), refused, token("b")},
+			func(results []fleet.Result, index uint64, err error) {
+				there = b.State(leader).Index() >= index && b.State(leader).Token("b") != nil
+				a.give(results, index, err)
+			})
 		b.got(a)
 		if a.err != nil || len(a.results) != 3 {
 			b.t.Fatalf("got %v, %v", a.results, a.err)

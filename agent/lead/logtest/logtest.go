@@ -221,6 +221,7 @@ func (b *bed) is(what string, err, want error) {
 // token is a small command with an effect that can be counted.
 func token(name string) fleet.Item {
 	return fleet.Item{Command: fleet.PutToken{
-		ID: fleet.TokenID(name), TokenKind: fleet.TokenOperator, Hash: make([]byte, 32), NotAfter: fleet.Time(4_000_000_000_000),
+		ID: fleet.TokenID(name), TokenKind: fleet.TokenOperator, Hash: make([]byte, 32),
+		NotAfter: fleet.Time(4_000_000_000_000),
 	}}
 }

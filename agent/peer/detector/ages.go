@@ -5,11 +5,12 @@ import "skein/raftfsm/fleet"
 // Ages is what a voter tells the leader about its own streams. A full one holds
 // all of them; one that is not holds what changed since the one before.
 type Ages struct {
-	Seq          uint64         `cbor:"1,keyasint"` // rises by one; a gap asks for a full one
-	Full         bool           `cbor:"2,keyasint,omitempty"`
-	Open         []OpenAge      `cbor:"3,keyasint,omitempty"` // streams opened
-	Gone         []GoneAge      `cbor:"4,keyasint,omitempty"` // streams that ended
-	Slow         []SlowAge      `cbor:"5,keyasint,omitempty"` // all open streams older than slowAge; all others are younger
+	Seq  uint64    `cbor:"1,keyasint"` // rises by one; a gap asks for a full one
+	Full bool      `cbor:"2,keyasint,omitempty"`
+	Open []OpenAge `cbor:"3,keyasint,omitempty"` // streams opened
+	Gone []GoneAge `cbor:"4,keyasint,omitempty"` // streams that ended
+	// all open streams older than slowAge; all others are younger
+	Slow         []SlowAge      `cbor:"5,keyasint,omitempty"`
 	Starved      bool           `cbor:"6,keyasint,omitempty"` // this voter is late itself
 	StarvedHosts []fleet.HostID `cbor:"7,keyasint,omitempty"` // all hosts with an open stream that say so
 	// Clocks are those of hosts with an open stream against this voter's, once

@@ -16,13 +16,16 @@ func TestAClockIsMeasuredByBeatsThatComeInStep(t *testing.T) {
 		beats []beat
 		want  int64
 	}{
-		"the first beat comes at once":     {[]beat{{}}, noClock},
-		"beats on time":                    {[]beat{{}, usual, usual}, off.Milliseconds()},
-		"a host that tells no time":        {[]beat{{gap: protocol.HostBeat, held: -1}}, noClock},
-		"beats of a reader that was held":  {[]beat{{}, usual, {10 * time.Second, 9 * time.Second}, {0, 8 * time.Second}, {0, 7 * time.Second}, {1, time.Second}}, off.Milliseconds()},
-		"only beats that were late":        {[]beat{{}, {time.Second, time.Second}, {time.Second, time.Second}}, noClock},
-		"in step again after it was held":  {[]beat{{10 * time.Second, 9 * time.Second}, {0, 8 * time.Second}, {100 * time.Millisecond, 0}, usual}, off.Milliseconds()},
-		"a little early and a little late": {[]beat{{gap: protocol.HostBeat - 100*time.Millisecond}, {gap: protocol.HostBeat + 100*time.Millisecond}}, off.Milliseconds()},
+		"the first beat comes at once": {[]beat{{}}, noClock},
+		"beats on time":                {[]beat{{}, usual, usual}, off.Milliseconds()},
+		"a host that tells no time":    {[]beat{{gap: protocol.HostBeat, held: -1}}, noClock},
+		"beats of a reader that was held": {[]beat{{}, usual, {10 * time.Second, 9 * time.Second}, {0, 8 * time.Second},
+			{0, 7 * time.Second}, {1, time.Second}}, off.Milliseconds()},
+		"only beats that were late": {[]beat{{}, {time.Second, time.Second}, {time.Second, time.Second}}, noClock},
+		"in step again after it was held": {[]beat{{10 * time.Second, 9 * time.Second}, {0, 8 * time.Second},
+			{100 * time.Millisecond, 0}, usual}, off.Milliseconds()},
+		"a little early and a little late": {[]beat{{gap: protocol.HostBeat - 100*time.Millisecond},
+			{gap: protocol.HostBeat + 100*time.Millisecond}}, off.Milliseconds()},
 	}
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {
@@ -108,7 +111,8 @@ func TestOnlyClocksThatMovedAreTold(t *testing.T) {
 
 func TestAVoterWhoseClockIsNotMeasuredYetSaysNothingOfItsHosts(t *testing.T) {
 	w := NewWatch("h1")
-	hosts := []Host{{ID: "h1", State: fleet.HostReady}, {ID: "h2", State: fleet.HostReady}, {ID: "h3", State: fleet.HostReady}}
+	hosts := []Host{{ID: "h1", State: fleet.HostReady}, {ID: "h2", State: fleet.HostReady},
+		{ID: "h3", State: fleet.HostReady}}
 	ages := Ages{Seq: 1, Full: true, Open: []OpenAge{{Host: "h2", Session: 1}, {Host: "h3", Session: 1}},
 		Clocks: []HostClock{{Host: "h2", OffMs: 5000}, {Host: "h3", OffMs: 5000}}}
 	look := func(off time.Duration, samples int) {

@@ -3,7 +3,7 @@
 // peer port runs it over connections, agent/sim over a simulated network.
 //
 // It owns the record of a voter's streams ([Streams]), when the leader is told of
-// them ([Teller]), the sight of each host ([Watch]) with its witnesses, and since when
+// them ([Teller]), the liveness of each host ([Watch]) with its witnesses, and since when
 // a State is known to be the newest ([Freshness]). It does not own connections, dials,
 // clocks or goroutines: times and answers come with each call, words and requests go
 // back, and one goroutine, or one lock, uses a value.

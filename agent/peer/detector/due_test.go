@@ -50,12 +50,14 @@ type dueVoter struct {
 }
 
 func newDueGame(seed uint64) *dueGame {
-	g := &dueGame{chance: rand.New(rand.NewPCG(seed, 7)), now: time.Hour, all: NewWatch("h00"), due: NewWatch("h00"), asked: map[*Watch][]WitnessRequest{}}
+	g := &dueGame{chance: rand.New(rand.NewPCG(seed, 7)), now: time.Hour, all: NewWatch("h00"), due: NewWatch("h00"),
+		asked: map[*Watch][]WitnessRequest{}}
 	for i := range 12 {
 		h := Host{ID: fleet.HostID(fmt.Sprintf("h%02d", i)), Zone: string(rune('a' + i%3)), State: fleet.HostReady}
 		g.hosts = append(g.hosts, h)
 		if i < 3 {
-			g.voters = append(g.voters, &dueVoter{id: h.ID, full: true, open: map[fleet.HostID]uint64{}, slow: map[fleet.HostID]time.Duration{}})
+			g.voters = append(g.voters, &dueVoter{id: h.ID, full: true, open: map[fleet.HostID]uint64{},
+				slow: map[fleet.HostID]time.Duration{}})
 		}
 	}
 	g.both(func(w *Watch) { w.Begin(g.now) })
@@ -92,7 +94,8 @@ func (g *dueGame) any() *Host { return &g.hosts[g.chance.IntN(len(g.hosts))] }
 // know changes a row now and then, and drops a voter or takes it back.
 func (g *dueGame) know() {
 	if g.chance.IntN(4) == 0 {
-		g.any().State = []fleet.HostState{fleet.HostReady, fleet.HostReady, fleet.HostSilent, fleet.HostLost}[g.chance.IntN(4)]
+		g.any().State = []fleet.HostState{fleet.HostReady, fleet.HostReady, fleet.HostSilent,
+			fleet.HostLost}[g.chance.IntN(4)]
 	}
 	voters := []fleet.HostID{"h00", "h01", "h02"}
 	if g.chance.IntN(10) == 0 {
@@ -132,7 +135,8 @@ func (g *dueGame) word(v *dueVoter) {
 	}
 	for host, heard := range v.slow {
 		age := g.now - heard
-		a.Slow = append(a.Slow, SlowAge{Host: host, AgeMs: age.Milliseconds(), SuspectMs: 600 + 700*int64(len(host)+int(host[2])%7)})
+		a.Slow = append(a.Slow,
+			SlowAge{Host: host, AgeMs: age.Milliseconds(), SuspectMs: 600 + 700*int64(len(host)+int(host[2])%7)})
 		if g.chance.IntN(8) == 0 {
 			a.StarvedHosts = append(a.StarvedHosts, host)
 		}

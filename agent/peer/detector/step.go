@@ -220,7 +220,7 @@ func (w *Watch) clock(s *watchedHost, now time.Duration) (off time.Duration, ok 
 	return e.clock + e.view.clock, true
 }
 
-// Changed reports whether any sight changed since it was last asked.
+// Changed reports whether any liveness changed since it was last asked.
 func (w *Watch) Changed() bool {
 	changed := w.changed
 	w.changed = false
@@ -241,7 +241,8 @@ func (w *Watch) Liveness(now time.Duration, report func(fleet.HostID) (fleet.Cap
 			}
 		}
 		heard, _, ever := w.last(s, now, false)
-		hs := plan.HostLiveness{Liveness: s.liveness, Session: s.session, For: now - s.since, Age: -1, Starved: s.starved, Served: s.served()}
+		hs := plan.HostLiveness{Liveness: s.liveness, Session: s.session, For: now - s.since, Age: -1, Starved: s.starved,
+			Served: s.served()}
 		if ever {
 			hs.Age = now - heard
 		}

@@ -10,7 +10,7 @@ import (
 )
 
 // Watch is what the leader makes of the ages that all voters tell it, of what
-// witnesses find and of gossip's word: a sight of each host. It is pure: time
+// witnesses find and of gossip's word: the liveness of each host. It is pure: time
 // comes with each call, on one monotonic clock, and whom to ask comes back. Not
 // safe for concurrent use.
 //

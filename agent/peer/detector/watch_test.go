@@ -64,7 +64,8 @@ func newScene(t *testing.T, n, voters int) *scene {
 		if i <= voters {
 			s.voters[id] = &sceneVoter{streams: NewStreams()}
 		}
-		s.hosts = append(s.hosts, &sceneHost{Host: Host{ID: id, Zone: string(rune('a' + i%3)), State: fleet.HostReady}, outcome: Connected})
+		s.hosts = append(s.hosts, &sceneHost{Host: Host{ID: id, Zone: string(rune('a' + i%3)), State: fleet.HostReady},
+			outcome: Connected})
 	}
 	for i, h := range s.hosts {
 		s.open(h.ID, fleet.HostID(fmt.Sprintf("h%d", 1+(i+1)%voters)))
@@ -202,7 +203,8 @@ func TestHostsThatBeatAreAlive(t *testing.T) {
 	}
 	s.run(5 * time.Second)
 	for _, h := range s.hosts {
-		if got := s.liveness(h.ID); got.Liveness != plan.LivenessAlive || got.Age < 0 || got.Age > protocol.SuspectAfter || got.For < 4*time.Second {
+		if got := s.liveness(h.ID); got.Liveness != plan.LivenessAlive || got.Age < 0 || got.Age > protocol.SuspectAfter ||
+			got.For < 4*time.Second {
 			t.Errorf("%s is %+v", h.ID, got)
 		}
 	}
@@ -267,7 +269,8 @@ func TestANewLeadersOwnWordIsNotEnough(t *testing.T) {
 	w.Take(time.Second, "h1", Ages{Seq: 1, Full: true, Gone: []GoneAge{{Host: "h4", AgeMs: 60_000}}})
 	w.Know(time.Second, hosts, []fleet.HostID{"h1"})
 	asks := w.Step(time.Second, false, 10)
-	if len(asks) != 1 || asks[0].Host != "h4" || !slices.Equal(asks[0].Witnesses, []fleet.HostID{"h1"}) || asks[0].Needed != 3 {
+	if len(asks) != 1 || asks[0].Host != "h4" || !slices.Equal(asks[0].Witnesses, []fleet.HostID{"h1"}) ||
+		asks[0].Needed != 3 {
 		t.Fatalf("asks %+v", asks)
 	}
 	w.Answer(time.Second, "h4", asks[0].Needed, []Vote{{Outcome: Silent}}, -1)
@@ -363,7 +366,8 @@ func TestANewLeaderNeverRestartsClocks(t *testing.T) {
 
 func TestAHostThatNoVoterEverHeardIsSuspectAfterThreeSeconds(t *testing.T) {
 	s := newScene(t, 9, 3)
-	s.hosts = append(s.hosts, &sceneHost{Host: Host{ID: "h10", Zone: "a", State: fleet.HostReady}, outcome: Silent, mute: true})
+	s.hosts = append(s.hosts, &sceneHost{Host: Host{ID: "h10", Zone: "a", State: fleet.HostReady}, outcome: Silent,
+		mute: true})
 	s.run(time.Second)
 	if got := s.liveness("h10"); got.Liveness != plan.LivenessUnknown || got.Age >= 0 {
 		t.Errorf("%+v", got)
@@ -440,7 +444,8 @@ func TestAStarvedObserverIsThreeTimesSlower(t *testing.T) {
 			starve(s)
 			s.run(2 * time.Second)
 			s.die("h9")
-			s.never("h9", plan.LivenessSuspect, protocol.StarvedFactor*protocol.SuspectAfter-protocol.HostBeat-protocol.WatchEvery)
+			s.never("h9", plan.LivenessSuspect,
+				protocol.StarvedFactor*protocol.SuspectAfter-protocol.HostBeat-protocol.WatchEvery)
 			s.until("h9", plan.LivenessSilent, time.Second)
 		})
 	}
@@ -469,21 +474,23 @@ func TestJudge(t *testing.T) {
 		want     plan.Liveness
 	}{
 		"all silent": {3, []Vote{n, n, n}, time.Second, -1, plan.LivenessSilent},
-		"two of three silent, one does not answer":   {3, []Vote{n, n}, time.Second, -1, plan.LivenessSilent},
-		"one of three silent, two do not answer":     {3, []Vote{n}, time.Second, -1, plan.LivenessUnknown},
-		"one of two silent":                          {2, []Vote{n}, time.Second, -1, plan.LivenessUnknown},
-		"the only one":                               {1, []Vote{n}, time.Second, -1, plan.LivenessSilent},
-		"nobody answers":                             {3, nil, time.Second, -1, plan.LivenessUnknown},
-		"nobody could be asked":                      {0, nil, time.Second, -1, plan.LivenessUnknown},
-		"one refused against two silent":             {3, []Vote{n, r, n}, time.Second, -1, plan.LivenessRefused},
-		"one connected against two silent":           {3, []Vote{n, c, n}, time.Second, -1, plan.LivenessAlive},
-		"connected and refused":                      {3, []Vote{c, r}, time.Second, -1, plan.LivenessAlive},
-		"connected, but says nothing for long":       {3, []Vote{c, c, c}, protocol.HungAfter, -1, plan.LivenessRefused},
-		"starved witnesses do not count":             {3, []Vote{starved, starved, n}, time.Second, -1, plan.LivenessUnknown},
-		"starved witnesses count in the end":         {3, []Vote{starved, starved, n}, protocol.HungAfter, -1, plan.LivenessSilent},
-		"a starved witness that was answered counts": {1, []Vote{{Outcome: Refused, Starved: true}}, time.Second, -1, plan.LivenessRefused},
-		"gossip was answered just now":               {3, []Vote{n, n, n}, time.Second, protocol.VetoWithin, plan.LivenessSuspect},
-		"gossip was answered before":                 {3, []Vote{n, n, n}, time.Second, protocol.VetoWithin + 1, plan.LivenessSilent},
+		"two of three silent, one does not answer": {3, []Vote{n, n}, time.Second, -1, plan.LivenessSilent},
+		"one of three silent, two do not answer":   {3, []Vote{n}, time.Second, -1, plan.LivenessUnknown},
+		"one of two silent":                        {2, []Vote{n}, time.Second, -1, plan.LivenessUnknown},
+		"the only one":                             {1, []Vote{n}, time.Second, -1, plan.LivenessSilent},
+		"nobody answers":                           {3, nil, time.Second, -1, plan.LivenessUnknown},
+		"nobody could be asked":                    {0, nil, time.Second, -1, plan.LivenessUnknown},
+		"one refused against two silent":           {3, []Vote{n, r, n}, time.Second, -1, plan.LivenessRefused},
+		"one connected against two silent":         {3, []Vote{n, c, n}, time.Second, -1, plan.LivenessAlive},
+		"connected and refused":                    {3, []Vote{c, r}, time.Second, -1, plan.LivenessAlive},
+		"connected, but says nothing for long":     {3, []Vote{c, c, c}, protocol.HungAfter, -1, plan.LivenessRefused},
+		"starved witnesses do not count":           {3, []Vote{starved, starved, n}, time.Second, -1, plan.LivenessUnknown},
+		"starved witnesses count in the end": {3, []Vote{starved, starved, n}, protocol.HungAfter, -1,
+			plan.LivenessSilent},
+		"a starved witness that was answered counts": {1, []Vote{{Outcome: Refused, Starved: true}}, time.Second, -1,
+			plan.LivenessRefused},
+		"gossip was answered just now": {3, []Vote{n, n, n}, time.Second, protocol.VetoWithin, plan.LivenessSuspect},
+		"gossip was answered before":   {3, []Vote{n, n, n}, time.Second, protocol.VetoWithin + 1, plan.LivenessSilent},
 	}
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {
@@ -571,7 +578,8 @@ func BenchmarkWatch(b *testing.B) {
 	w := NewWatch("h0")
 	var known []Host
 	for i := range 10_000 {
-		known = append(known, Host{ID: fleet.HostID(fmt.Sprintf("h%d", i)), Zone: string(rune('a' + i%3)), State: fleet.HostReady})
+		known = append(known, Host{ID: fleet.HostID(fmt.Sprintf("h%d", i)), Zone: string(rune('a' + i%3)),
+			State: fleet.HostReady})
 	}
 	for v := range 3 {
 		ages := Ages{Seq: 1, Full: true}

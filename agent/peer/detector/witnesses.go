@@ -9,7 +9,7 @@ import (
 )
 
 // witnessSets are the hosts that may bear witness, by zone: alive and ready, and
-// those that are starved only when there are no others. Kept as sights change, so
+// those that are starved only when there are no others. Kept as liveness changes, so
 // that a silent zone of thousands does not cost a look at all hosts for each.
 type witnessSets struct {
 	zones    []string                  // of hosts, sorted

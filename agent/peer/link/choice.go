@@ -34,7 +34,8 @@ func Preferred(self fleet.HostID, r trust.Roster) []fleet.HostID {
 			}
 			return -1
 		}
-		return cmp.Or(cmp.Compare(protocol.Hash(string(self), string(b)), protocol.Hash(string(self), string(a))), cmp.Compare(a, b))
+		return cmp.Or(cmp.Compare(protocol.Hash(string(self), string(b)), protocol.Hash(string(self), string(a))),
+			cmp.Compare(a, b))
 	})
 	return hosts
 }

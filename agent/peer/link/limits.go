@@ -21,8 +21,9 @@ const (
 	clonedPause    = 5 * time.Second        // another machine has our identity: until it falls silent
 	refusedBackoff = 10 * time.Second       // forgotten, revoked, too old: a person must act
 	notVoterPause  = 10 * time.Second       // it has left the voters
-	failedFor      = time.Minute            // a voter that failed comes after others for so long: a round of 7 that time out
-	staleFor       = 10 * time.Second       // how long a voter with an old leader is passed over
+	// a voter that failed comes after others for so long: a round of 7 that time out
+	failedFor = time.Minute
+	staleFor  = 10 * time.Second // how long a voter with an old leader is passed over
 	// reconnectJitter per stream of the voter that was lost: 3,333 hosts come back
 	// over 5 s, three at once.
 	reconnectJitter    = 1500 * time.Microsecond

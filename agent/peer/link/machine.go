@@ -194,7 +194,8 @@ func (m *Machine) fits(d stream.VoterFrame) error {
 	case d.Session != m.session:
 		return fmt.Errorf("frame of session %d, ours is %d: %w", d.Session, m.session, protocol.ErrMalformed)
 	case d.Epoch < m.epoch || d.Epoch == m.epoch && d.Index < m.index:
-		return fmt.Errorf("frame of epoch %d index %d, accepted %d and %d: %w", d.Epoch, d.Index, m.epoch, m.index, protocol.ErrBehind)
+		return fmt.Errorf("frame of epoch %d index %d, accepted %d and %d: %w", d.Epoch, d.Index, m.epoch, m.index,
+			protocol.ErrBehind)
 	case d.Kind != stream.KindSnapshot && !m.synced:
 		return fmt.Errorf("no snapshot to begin with: %w", protocol.ErrMalformed)
 	}

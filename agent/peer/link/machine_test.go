@@ -172,11 +172,12 @@ func TestALinkLeavesASilentVoter(t *testing.T) {
 
 func TestALinkRefusesFrames(t *testing.T) {
 	tests := map[string]stream.VoterFrame{
-		"of an older index":                 {Kind: stream.KindDelta, Epoch: 1, Index: 10, Session: 4},
-		"of an older epoch":                 {Kind: stream.KindSnapshot, Epoch: 0, Index: 99, Session: 4},
-		"of an earlier session":             {Kind: stream.KindSnapshot, Epoch: 1, Index: 99, Session: 3},
-		"of a later session":                {Kind: stream.KindSnapshot, Epoch: 1, Index: 99, Session: 5},
-		"that say goodbye":                  {Kind: stream.KindClose, Why: &trust.Problem{Code: "try-again", Message: "stops"}},
+		"of an older index":     {Kind: stream.KindDelta, Epoch: 1, Index: 10, Session: 4},
+		"of an older epoch":     {Kind: stream.KindSnapshot, Epoch: 0, Index: 99, Session: 4},
+		"of an earlier session": {Kind: stream.KindSnapshot, Epoch: 1, Index: 99, Session: 3},
+		"of a later session":    {Kind: stream.KindSnapshot, Epoch: 1, Index: 99, Session: 5},
+		"that say goodbye": {Kind: stream.KindClose,
+			Why: &trust.Problem{Code: "try-again", Message: "stops"}},
 		"that say goodbye without a reason": {Kind: stream.KindClose},
 	}
 	for name, frame := range tests {
@@ -216,7 +217,8 @@ func TestALinkFollowsTheFleetIntoTheNextEpoch(t *testing.T) {
 	if d.m.epoch != 2 || d.m.index != 5 {
 		d.fatal("it accepted epoch %d index %d", d.m.epoch, d.m.index)
 	}
-	d.step(FrameCame{Attempt: d.m.attempt, Frame: stream.VoterFrame{Kind: stream.KindSnapshot, Epoch: 1, Index: 99, Session: 4}})
+	d.step(FrameCame{Attempt: d.m.attempt, Frame: stream.VoterFrame{Kind: stream.KindSnapshot, Epoch: 1, Index: 99,
+		Session: 4}})
 	if has[Deliver](d) {
 		d.fatal("the epoch before was delivered")
 	}
@@ -247,7 +249,8 @@ func TestAnOldSessionIsOpenedAgainWithPatience(t *testing.T) {
 		start := d.now
 		open := find[OpenSession](d, 5*time.Second)
 		waits = append(waits, d.now-start)
-		d.step(SessionOpened{Attempt: open.Attempt, Grant: protocol.SessionGrant{Epoch: 1, Index: 20, Session: uint64(5 + i)}})
+		d.step(SessionOpened{Attempt: open.Attempt,
+			Grant: protocol.SessionGrant{Epoch: 1, Index: 20, Session: uint64(5 + i)}})
 		d.dialled(uint64(5+i), snapshot(uint64(5+i), uint64(21+i)))
 	}
 	if waits[0] > 300*time.Millisecond || waits[5] < time.Second || waits[5] > BackoffMost {
@@ -393,7 +396,8 @@ func TestResultsOfAnEarlierAttemptAreIgnored(t *testing.T) {
 	d.step(Dialled{Attempt: dial.Attempt})
 	for _, event := range []Event{
 		StreamEnded{Attempt: old, Err: errors.New("eof again")}, FrameCame{Attempt: old, Frame: snapshot(4, 99)},
-		FrameTaken{Attempt: old, Frame: snapshot(4, 99)}, Dialled{Attempt: old, Err: errors.New("late")}, SessionOpened{Attempt: old},
+		FrameTaken{Attempt: old, Frame: snapshot(4, 99)}, Dialled{Attempt: old, Err: errors.New("late")},
+		SessionOpened{Attempt: old},
 	} {
 		d.step(event)
 		if d.m.phase != phaseUp || d.m.index == 99 {
@@ -429,7 +433,8 @@ func TestPartsOfAFrameCountAsOne(t *testing.T) {
 	d := newDriver(t, "h", 3)
 	d.up(4)
 	part := func(index uint64, id fleet.TaskID, more bool) stream.VoterFrame {
-		return stream.VoterFrame{Kind: stream.KindSnapshot, Epoch: 1, Index: index, Session: 4, More: more, Tasks: []fleet.WantedTask{{ID: id}}}
+		return stream.VoterFrame{Kind: stream.KindSnapshot, Epoch: 1, Index: index, Session: 4, More: more,
+			Tasks: []fleet.WantedTask{{ID: id}}}
 	}
 	d.step(FrameCame{Attempt: d.m.attempt, Frame: part(12, "a", true)})
 	if has[Deliver](d) {

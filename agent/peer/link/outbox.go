@@ -109,7 +109,8 @@ func fateOf(err error) Fate {
 		return Committed
 	case errors.Is(err, fleet.ErrOldSession):
 		return OldSession
-	case errors.Is(err, fleet.ErrInvalid), errors.Is(err, protocol.ErrTooLarge), errors.Is(err, protocol.ErrMalformed), errors.Is(err, protocol.ErrForbidden):
+	case errors.Is(err, fleet.ErrInvalid), errors.Is(err, protocol.ErrTooLarge), errors.Is(err, protocol.ErrMalformed),
+		errors.Is(err, protocol.ErrForbidden):
 		return Refused
 	}
 	return Pending

@@ -131,7 +131,8 @@ func TestReportsGoToTheVoterStreamedFromFirst(t *testing.T) {
 		want   []fleet.HostID
 	}{
 		{"streamed from", Status{Up: true, Voter: "v2"}, []fleet.HostID{"v2", "v1", "v3"}},
-		{"streamed from one that is no voter by the roster", Status{Up: true, Voter: "v9"}, []fleet.HostID{"v9", "v1", "v2", "v3"}},
+		{"streamed from one that is no voter by the roster", Status{Up: true, Voter: "v9"},
+			[]fleet.HostID{"v9", "v1", "v2", "v3"}},
 		{"lost a moment ago", Status{Voter: "v1", Left: "v1"}, []fleet.HostID{"v2", "v3", "v1"}},
 		{"none yet", Status{}, []fleet.HostID{"v1", "v2", "v3"}},
 	} {

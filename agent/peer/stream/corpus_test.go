@@ -32,7 +32,8 @@ func TestTheCorpusIsReadAsEver(t *testing.T) {
 		}
 		return wire.Marshal(down)
 	})
-	beat := HostFrame{LateMs: 5, Starved: true, Capacity: &fleet.CapacityReport{Host: "h-1", Nonce: 7}, WallMs: 1_700_000_000_000}
+	beat := HostFrame{LateMs: 5, Starved: true, Capacity: &fleet.CapacityReport{Host: "h-1", Nonce: 7},
+		WallMs: 1_700_000_000_000}
 	kept("up", beat, func(b []byte) ([]byte, error) {
 		var up HostFrame
 		if err := ReadHostFrame(bufio.NewReader(bytes.NewReader(b)), &up); err != nil {

@@ -37,8 +37,9 @@ type VoterFrame struct {
 	Roster      *trust.Roster      `cbor:"10,keyasint,omitempty"` // when it changed, and in the first frame
 	Streams     int                `cbor:"11,keyasint,omitempty"` // hosts that would look for another voter with this one
 	Why         *trust.Problem     `cbor:"12,keyasint,omitempty"` // KindClose only
-	More        bool               `cbor:"13,keyasint,omitempty"` // the next frame goes on where this one ends; all pieces count as one
-	LogsOut     int                `cbor:"14,keyasint,omitempty"` // see fleet.State.LogsOut: an older log of the host's is to be deleted
+	// the next frame goes on where this one ends; all pieces count as one
+	More    bool `cbor:"13,keyasint,omitempty"`
+	LogsOut int  `cbor:"14,keyasint,omitempty"` // see fleet.State.LogsOut: an older log of the host's is to be deleted
 }
 
 // Pieces cuts a frame into frames that fit the wire, however large a host's part
@@ -63,10 +64,12 @@ func cut[T any](all []T, n int) (head, rest []T) {
 
 // Joined adds the next piece of a frame. protocol.ErrMalformed when it is of another.
 func (f VoterFrame) Joined(next VoterFrame) (VoterFrame, error) {
-	if next.Kind != f.Kind || next.Epoch != f.Epoch || next.Index != f.Index || next.Session != f.Session || next.Fleet != f.Fleet {
+	if next.Kind != f.Kind || next.Epoch != f.Epoch || next.Index != f.Index || next.Session != f.Session ||
+		next.Fleet != f.Fleet {
 		return f, fmt.Errorf("pieces of two frames: %w", protocol.ErrMalformed)
 	}
-	if len(f.Tasks)+len(next.Tasks) > maxFrameTasks || len(f.TaskDefs)+len(next.TaskDefs) > maxFrameTasks || len(f.Removed)+len(next.Removed) > maxFrameTasks {
+	if len(f.Tasks)+len(next.Tasks) > maxFrameTasks || len(f.TaskDefs)+len(next.TaskDefs) > maxFrameTasks ||
+		len(f.Removed)+len(next.Removed) > maxFrameTasks {
 		return f, fmt.Errorf("a frame of over %d tasks: %w", maxFrameTasks, protocol.ErrTooLarge)
 	}
 	next.TaskDefs = append(f.TaskDefs, next.TaskDefs...)

@@ -24,7 +24,8 @@ func TestReadHostFrameRefusesALargeFrameBeforeItReadsIt(t *testing.T) {
 
 func FuzzReadHostFrame(f *testing.F) {
 	var good bytes.Buffer
-	if err := wire.WriteFrame(&good, HostFrame{LateMs: 3, Starved: true, Capacity: &fleet.CapacityReport{Host: "h-1", Nonce: 1, Seq: 2}}); err != nil {
+	if err := wire.WriteFrame(&good,
+		HostFrame{LateMs: 3, Starved: true, Capacity: &fleet.CapacityReport{Host: "h-1", Nonce: 1, Seq: 2}}); err != nil {
 		f.Fatal(err)
 	}
 	f.Add(good.Bytes())

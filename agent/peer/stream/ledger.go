@@ -87,7 +87,8 @@ type taskVersion struct {
 }
 
 func taskVersionOf(t *fleet.WantedTask) taskVersion {
-	return taskVersion{modifyIndex: t.ModifyIndex, desired: t.Desired, last: t.Last, stopAfterMs: t.StopAfterMs, graceS: t.GraceS}
+	return taskVersion{modifyIndex: t.ModifyIndex, desired: t.Desired, last: t.Last, stopAfterMs: t.StopAfterMs,
+		graceS: t.GraceS}
 }
 
 func (p *taskPart) due(_ *fleet.State, h *fleet.Host) bool { return h.WantedModifyIndex != p.version }

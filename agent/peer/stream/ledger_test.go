@@ -86,7 +86,8 @@ func (r *randomWanted) change() {
 	default:
 		id := fleet.TaskID(fmt.Sprintf("t%03d", r.chance.IntN(40)))
 		if !slices.ContainsFunc(w.Tasks, func(t fleet.WantedTask) bool { return t.ID == id }) {
-			w.Tasks = append(w.Tasks, fleet.WantedTask{ID: id, ModifyIndex: w.Index, Desired: fleet.TaskRunning, Last: fleet.TaskPending,
+			w.Tasks = append(w.Tasks, fleet.WantedTask{ID: id, ModifyIndex: w.Index, Desired: fleet.TaskRunning,
+				Last:    fleet.TaskPending,
 				TaskDef: fleet.TaskDefID(fmt.Sprintf("app:%d", 1+r.chance.IntN(4)))})
 		}
 	}
@@ -125,10 +126,12 @@ func TestADeltaHoldsOnlyWhatChanged(t *testing.T) {
 		removed []fleet.TaskID
 		defs    int
 	}{
-		{"the first frame is everything", at(5, task("a", 4), task("b", 5)), stream.KindSnapshot, []fleet.TaskID{"a", "b"}, nil, 1},
+		{"the first frame is everything", at(5, task("a", 4), task("b", 5)), stream.KindSnapshot, []fleet.TaskID{"a", "b"},
+			nil, 1},
 		{"nothing changed is a beat", at(6, task("a", 4), task("b", 5)), stream.KindBeat, nil, nil, 0},
 		{"one changed", at(7, task("a", 7), task("b", 5)), stream.KindDelta, []fleet.TaskID{"a"}, nil, 0},
-		{"one came and one went", at(8, task("a", 7), task("c", 8)), stream.KindDelta, []fleet.TaskID{"c"}, []fleet.TaskID{"b"}, 0},
+		{"one came and one went", at(8, task("a", 7), task("c", 8)), stream.KindDelta, []fleet.TaskID{"c"},
+			[]fleet.TaskID{"b"}, 0},
 		{"all went", at(9), stream.KindDelta, nil, []fleet.TaskID{"a", "c"}, 0},
 		{"a definition that had gone is sent again", at(10, task("d", 10)), stream.KindDelta, []fleet.TaskID{"d"}, nil, 1},
 	}
@@ -138,7 +141,8 @@ func TestADeltaHoldsOnlyWhatChanged(t *testing.T) {
 		for _, t := range d.Tasks {
 			ids = append(ids, t.ID)
 		}
-		if d.Kind != step.kind || !slices.Equal(ids, step.tasks) || !slices.Equal(d.Removed, step.removed) || len(d.TaskDefs) != step.defs || d.Index != step.w.Index || d.Session != 3 {
+		if d.Kind != step.kind || !slices.Equal(ids, step.tasks) || !slices.Equal(d.Removed, step.removed) ||
+			len(d.TaskDefs) != step.defs || d.Index != step.w.Index || d.Session != 3 {
 			t.Errorf("%s: got %+v", step.name, d)
 		}
 	}
@@ -169,10 +173,12 @@ func rejoin(pieces []stream.VoterFrame) (d stream.VoterFrame, err error) {
 }
 
 func TestALargeFrameTravelsInPartsThatFitTheWire(t *testing.T) {
-	large := stream.VoterFrame{Kind: stream.KindSnapshot, Fleet: "f-1", Epoch: 1, Index: 9, Session: 2, Roster: &trust.Roster{Epoch: 1}}
+	large := stream.VoterFrame{Kind: stream.KindSnapshot, Fleet: "f-1", Epoch: 1, Index: 9, Session: 2,
+		Roster: &trust.Roster{Epoch: 1}}
 	for i := range 1000 {
 		id := fleet.TaskDefID(fmt.Sprintf("app:%04d", i))
-		large.TaskDefs = append(large.TaskDefs, fleet.TaskDef{ID: id, Containers: []fleet.Container{{Name: strings.Repeat("x", 64<<10)}}})
+		large.TaskDefs = append(large.TaskDefs,
+			fleet.TaskDef{ID: id, Containers: []fleet.Container{{Name: strings.Repeat("x", 64<<10)}}})
 		large.Tasks = append(large.Tasks, fleet.WantedTask{ID: fleet.TaskID(fmt.Sprintf("t%04d", i)), TaskDef: id})
 	}
 	pieces := large.Pieces()
@@ -200,14 +206,18 @@ func TestALargeFrameTravelsInPartsThatFitTheWire(t *testing.T) {
 func largestTask(n int) fleet.WantedTask {
 	long := strings.Repeat("n", fleet.MaxName-2)
 	t := fleet.WantedTask{
-		ID: fleet.TaskID(fmt.Sprintf("%032x", n)), ModifyIndex: math.MaxUint64, Service: long, Revision: fleet.RevisionID(long + "/1000000000"),
-		TaskDef: fleet.TaskDefID(long + ":1000000000"), Desired: fleet.TaskRunning, StopAfterMs: math.MaxInt64, GraceS: math.MaxInt32,
+		ID: fleet.TaskID(fmt.Sprintf("%032x", n)), ModifyIndex: math.MaxUint64, Service: long,
+		Revision: fleet.RevisionID(long + "/1000000000"),
+		TaskDef:  fleet.TaskDefID(long + ":1000000000"), Desired: fleet.TaskRunning, StopAfterMs: math.MaxInt64,
+		GraceS: math.MaxInt32,
 	}
 	for i := range 100 {
-		t.Ports = append(t.Ports, fleet.PortBinding{Container: fmt.Sprintf("%s%02d", long, i%10), ContainerPort: 65_535, HostPort: 65_535, Protocol: fleet.UDP})
+		t.Ports = append(t.Ports, fleet.PortBinding{Container: fmt.Sprintf("%s%02d", long, i%10), ContainerPort: 65_535,
+			HostPort: 65_535, Protocol: fleet.UDP})
 	}
 	for i := range fleet.MaxContainers {
-		t.Images = append(t.Images, fleet.ImagePin{Container: fmt.Sprintf("%s%02d", long, i), Digest: "sha256:" + strings.Repeat("a", 64)})
+		t.Images = append(t.Images,
+			fleet.ImagePin{Container: fmt.Sprintf("%s%02d", long, i), Digest: "sha256:" + strings.Repeat("a", 64)})
 	}
 	return t
 }

@@ -50,7 +50,8 @@ func Reached(st *fleet.State, host fleet.HostID, at Position) error {
 		return fmt.Errorf("%s is not known here yet: %w", host, protocol.ErrBehind)
 	}
 	if row.Epoch < at.Epoch || row.Epoch == at.Epoch && st.Index() < at.Index {
-		return fmt.Errorf("at epoch %d index %d, asked for %d and %d: %w", row.Epoch, st.Index(), at.Epoch, at.Index, protocol.ErrBehind)
+		return fmt.Errorf("at epoch %d index %d, asked for %d and %d: %w", row.Epoch, st.Index(), at.Epoch, at.Index,
+			protocol.ErrBehind)
 	}
 	if h.Session.N < at.Session {
 		return fmt.Errorf("session %d is not seen here yet: %w", at.Session, protocol.ErrBehind)

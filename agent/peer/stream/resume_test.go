@@ -18,11 +18,16 @@ func stateWithATask(t *testing.T) (st *fleet.State, do func(fleet.Command)) {
 			t.Fatalf("%T: %v", c, err)
 		}
 	}
-	host := fleet.Admission{ID: "h-1", Name: "h1", Zone: "a", Addr: netip.MustParseAddrPort("10.0.0.1:7700"), PublicKey: "key"}
-	do(fleet.InitFleet{ID: "f-1", CABundle: []byte("ca"), SealedKeys: fleet.SealedKeys{Version: 1, CA: make([]byte, 8), Gossip: make([]byte, 8)}, Host: host, RaftID: "h-1.1"})
-	do(fleet.OpenSession{Host: "h-1", Boot: "b", Nonce: 1, Addr: host.Addr, Zone: "a", Capacity: fleet.Resources{CPU: 4096, Memory: 8192}})
+	host := fleet.Admission{ID: "h-1", Name: "h1", Zone: "a", Addr: netip.MustParseAddrPort("10.0.0.1:7700"),
+		PublicKey: "key"}
+	do(fleet.InitFleet{ID: "f-1", CABundle: []byte("ca"), SealedKeys: fleet.SealedKeys{Version: 1, CA: make([]byte, 8),
+		Gossip: make([]byte, 8)}, Host: host, RaftID: "h-1.1"})
+	do(fleet.OpenSession{Host: "h-1", Boot: "b", Nonce: 1, Addr: host.Addr, Zone: "a",
+		Capacity: fleet.Resources{CPU: 4096, Memory: 8192}})
 	do(fleet.Report{Host: "h-1", Session: 1, Seq: 1, SelfCheck: []fleet.Check{{Name: "disk", OK: true, Required: true}}})
-	do(fleet.RegisterTaskDef{Family: "app", Def: fleet.TaskDef{NetworkMode: fleet.NetworkBridge, Containers: []fleet.Container{{Name: "app", Image: "app:1", CPU: 1, MemoryReservation: 4, StopTimeoutS: 30}}}})
+	do(fleet.RegisterTaskDef{Family: "app",
+		Def: fleet.TaskDef{NetworkMode: fleet.NetworkBridge,
+			Containers: []fleet.Container{{Name: "app", Image: "app:1", CPU: 1, MemoryReservation: 4, StopTimeoutS: 30}}}})
 	do(fleet.RunTasks{TaskDef: "app:1", Tasks: []fleet.TaskID{"00000000000000000000000000000001"}})
 	do(fleet.AssignTasks{Host: "h-1", Tasks: []fleet.TaskID{"00000000000000000000000000000001"}})
 	return st, do

@@ -60,7 +60,8 @@ func (s *Sender) Next(now time.Duration, v View) (*VoterFrame, error) {
 	if now < s.Due() {
 		return nil, nil
 	}
-	if err := Reached(v.State, s.host, Position{Epoch: s.sent.epoch, Index: s.sent.index, Session: s.session}); err != nil {
+	if err := Reached(v.State, s.host,
+		Position{Epoch: s.sent.epoch, Index: s.sent.index, Session: s.session}); err != nil {
 		return nil, err
 	}
 	h := v.State.Host(s.host)

@@ -26,14 +26,16 @@ func TestAHostThatOpenedASessionHasTimeToOpenItsStream(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			w := plantest.Parse(t, "h1:; h2 silent=1m:; h3:")
 			host := w.State.Host("h2")
-			w.Do(fleet.OpenSession{Host: "h2", Boot: "boot-2", Nonce: 2, Addr: host.Addr, Zone: host.Zone, Capacity: host.Capacity})
+			w.Do(fleet.OpenSession{Host: "h2", Boot: "boot-2", Nonce: 2, Addr: host.Addr, Zone: host.Zone,
+				Capacity: host.Capacity})
 			w.Wait(tt.after)
 			w.Liveness.Hosts["h2"] = plan.HostLiveness{Liveness: plan.LivenessSilent, For: tt.held, Age: tt.held}
 			p := hosts.Next(w.Input())
 			if got := plantest.Text(p); got != tt.want {
 				t.Errorf("%s, want %s", got, tt.want)
 			}
-			if due := w.Now.Add(hosts.ArrivalGrace - tt.after); tt.want == "nothing" && (len(p.Wakes) != 1 || p.Wakes[0].At != due) {
+			if due := w.Now.Add(hosts.ArrivalGrace - tt.after); tt.want == "nothing" &&
+				(len(p.Wakes) != 1 || p.Wakes[0].At != due) {
 				t.Errorf("wakes are %v, want one at %v", p.Wakes, due)
 			}
 		})
@@ -54,10 +56,12 @@ func TestARefusalFromBeforeTheSessionIsNotSilence(t *testing.T) {
 			w := plantest.Parse(t, "h1:; h2:; h3:")
 			w.Wait(10 * time.Minute)
 			if host := w.State.Host("h2"); tt.opened {
-				w.Do(fleet.OpenSession{Host: "h2", Boot: "boot-1", Nonce: 2, Addr: host.Addr, Zone: host.Zone, Capacity: host.Capacity})
+				w.Do(fleet.OpenSession{Host: "h2", Boot: "boot-1", Nonce: 2, Addr: host.Addr, Zone: host.Zone,
+					Capacity: host.Capacity})
 			}
 			w.Wait(2 * hosts.ArrivalGrace)
-			w.Liveness.Hosts["h2"] = plan.HostLiveness{Liveness: plan.LivenessRefused, For: 10 * time.Minute, Age: 10 * time.Minute}
+			w.Liveness.Hosts["h2"] = plan.HostLiveness{Liveness: plan.LivenessRefused, For: 10 * time.Minute,
+				Age: 10 * time.Minute}
 			if got := plantest.Text(hosts.Next(w.Input())); got != tt.want {
 				t.Errorf("%s, want %s", got, tt.want)
 			}
@@ -70,11 +74,13 @@ func TestARefusalFromBeforeTheSessionIsNotSilence(t *testing.T) {
 func TestAHostReturnsOnlyInTheSessionThatStateHas(t *testing.T) {
 	w := plantest.Parse(t, "h1:; h2:; h3:")
 	host := w.State.Host("h2")
-	w.Do(fleet.OpenSession{Host: "h2", Boot: "boot-2", Nonce: 2, Addr: host.Addr, Zone: host.Zone, Capacity: host.Capacity})
+	w.Do(fleet.OpenSession{Host: "h2", Boot: "boot-2", Nonce: 2, Addr: host.Addr, Zone: host.Zone,
+		Capacity: host.Capacity})
 	w.Do(fleet.SilenceHost{Host: "h2", Session: 2})
 	w.Wait(hosts.ReturnAfter)
 	for heard, want := range []string{"nothing", "nothing", "return h2", "nothing"} {
-		w.Liveness.Hosts["h2"] = plan.HostLiveness{Liveness: plan.LivenessAlive, Session: uint64(heard), For: hosts.ReturnAfter}
+		w.Liveness.Hosts["h2"] = plan.HostLiveness{Liveness: plan.LivenessAlive, Session: uint64(heard),
+			For: hosts.ReturnAfter}
 		if got := plantest.Text(hosts.Next(w.Input())); got != want {
 			t.Errorf("heard in session %d: %s, want %s", heard, got, want)
 		}

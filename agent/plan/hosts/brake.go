@@ -41,7 +41,8 @@ func (p *planner) cutOff(c hostCounts) {
 		return // the condition stays as it is
 	}
 	p.setCondition(fleet.PutCondition{Code: plan.CodeLeaderCutOff, Counts: sortedCounts(c.zones), Message: fmt.Sprintf(
-		"%d of %d hosts are silent: the leader assumes that it is the one cut off; no host is silenced or lost until half are heard (forget those that are gone for good)",
+		"%d of %d hosts are silent: the leader assumes that it is the one cut off; no host is silenced or lost until half "+
+			"are heard (forget those that are gone for good)",
 		c.unheard, c.hosts)})
 }
 
@@ -68,7 +69,8 @@ func (p *planner) pace(c hostCounts) {
 	}
 	p.act(n)
 	if n == len(p.silence) {
-		p.out.EndCondition(p.in, By, fleet.PutCondition{Subject: fleet.FleetSubject(), Code: plan.CodeSilenceOver, Message: "silence is back within bounds"})
+		p.out.EndCondition(p.in, By, fleet.PutCondition{Subject: fleet.FleetSubject(), Code: plan.CodeSilenceOver,
+			Message: "silence is back within bounds"})
 		return
 	}
 	p.setCondition(fleet.PutCondition{Code: plan.CodeMassSilence, Counts: sortedCounts(c.zones), Message: fmt.Sprintf(

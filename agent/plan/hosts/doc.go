@@ -6,7 +6,7 @@
 // It owns the brakes on mass silence. It does not replace tasks: a silent host
 // is one command, and agent/plan/service sees its tasks as unreachable.
 //
-// Everything it needs besides the sights stands in State: when a host fell
+// Everything it needs besides the liveness stands in State: when a host fell
 // silent, and how many did lately. A new leader goes on where the last stopped.
 //
 // Pure, no concurrency. Rules and bounds are in ../DESIGN.md.

@@ -187,11 +187,13 @@ func (p *planner) whySilent(host *fleet.Host) string {
 	liveness := p.in.Liveness.Of(host.ID)
 	switch {
 	case liveness.Liveness == plan.LivenessRefused:
-		return fmt.Sprintf("%s counts as silent: its agent has refused connections for %s", host.Name, liveness.For.Round(time.Second))
+		return fmt.Sprintf("%s counts as silent: its agent has refused connections for %s", host.Name,
+			liveness.For.Round(time.Second))
 	case liveness.Age < 0:
 		return host.Name + " went silent: never heard by this leader, and no witness reached it"
 	default:
-		return fmt.Sprintf("%s went silent: no byte for %s, and no witness reached it", host.Name, liveness.Age.Round(time.Millisecond))
+		return fmt.Sprintf("%s went silent: no byte for %s, and no witness reached it", host.Name,
+			liveness.Age.Round(time.Millisecond))
 	}
 }
 

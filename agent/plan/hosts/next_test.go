@@ -143,23 +143,28 @@ func TestNext(t *testing.T) {
 		},
 		"after a power return a new leader watches before it replaces": {
 			given: "leader age=10s; h1 rebooted=20s:; h2 rebooted:; h3 seen=silent:",
-			want:  "wait fleet power-returned: most hosts have just booted: hosts not heard yet are given time before they are replaced",
+			want: "wait fleet power-returned: most hosts have just booted: hosts not heard yet are given time before they " +
+				"are replaced",
 		},
 		"a leader of thirty seconds has watched enough": {
 			given: "leader age=30s; h1 rebooted=20s:; h2 rebooted:; h3 seen=silent:",
 			want:  "silence h3",
 		},
 		"some had fallen silent before the power went for all": {
-			given: "leader age=10s; h1 silent=3m rebooted=20s seen=alive:; h2 silent=2m rebooted=10s seen=alive:; h3 seen=silent:",
-			want:  "wait fleet power-returned: most hosts have just booted: hosts not heard yet are given time before they are replaced",
+			given: "leader age=10s; h1 silent=3m rebooted=20s seen=alive:; h2 silent=2m rebooted=10s seen=alive:; h3 " +
+				"seen=silent:",
+			want: "wait fleet power-returned: most hosts have just booted: hosts not heard yet are given time before they are " +
+				"replaced",
 		},
 		"hosts that rebooted one after the other had no outage in common": {
-			given: "leader age=10s; h1 silent=50s rebooted=40s seen=alive:; h2 silent=30s rebooted=20s seen=alive:; h3 seen=silent:",
-			want:  "silence h3",
+			given: "leader age=10s; h1 silent=50s rebooted=40s seen=alive:; h2 silent=30s rebooted=20s seen=alive:; h3 " +
+				"seen=silent:",
+			want: "silence h3",
 		},
 		"one reboot that was seen as silence, and one that nobody noticed later": {
 			given: "leader age=10s; h1 silent=50s rebooted=40s seen=alive:; h2 rebooted=20s:; h3 seen=silent:",
-			want:  "wait fleet power-returned: most hosts have just booted: hosts not heard yet are given time before they are replaced",
+			want: "wait fleet power-returned: most hosts have just booted: hosts not heard yet are given time before they " +
+				"are replaced",
 		},
 		"boots of more than a minute ago are no power return": {
 			given: "leader age=10s; h1 rebooted=61s:; h2 rebooted=70s:; h3 seen=silent:",
@@ -222,7 +227,8 @@ func TestAPowerReturnOfALargeFleetIsSeen(t *testing.T) {
 func TestReasonsAndWakes(t *testing.T) {
 	w := plantest.Parse(t, "h1:; h2 seen=silent/812ms:; h3 seen=refused/9m:; h4 seen=suspect:")
 	p := hosts.Next(w.Input())
-	if got, want := p.Items[len(p.Items)-1].Reason, "h2 went silent: no byte for 812ms, and no witness reached it"; got != want {
+	if got, want := p.Items[len(p.Items)-1].Reason,
+		"h2 went silent: no byte for 812ms, and no witness reached it"; got != want {
 		t.Errorf("reason is %q, want %q", got, want)
 	}
 	wakes := map[string]time.Duration{}

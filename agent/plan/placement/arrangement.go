@@ -6,7 +6,7 @@ import (
 	"skein/raftfsm/fleet"
 )
 
-// arrangement is an arrangement of a puzzle's tasks, whole or in the making: how many
+// arrangement is an arrangement of a problem's tasks, whole or in the making: how many
 // of each kind stand on each host.
 type arrangement struct {
 	z      *problem
@@ -73,7 +73,8 @@ func (l *arrangement) fit(k, h int) int {
 func (l *arrangement) fill(k int) {
 	l.each(k, func(a, b int) bool {
 		kind := &l.z.kinds[k]
-		za, zb := l.in(kind.zones[l.z.zone[a]], l.zones[k][l.z.zone[a]]), l.in(kind.zones[l.z.zone[b]], l.zones[k][l.z.zone[b]])
+		za, zb := l.in(kind.zones[l.z.zone[a]], l.zones[k][l.z.zone[a]]),
+			l.in(kind.zones[l.z.zone[b]], l.zones[k][l.z.zone[b]])
 		ha, hb := l.in(kind.hosts[a], l.n[k][a]), l.in(kind.hosts[b], l.n[k][b])
 		switch {
 		case za != zb:

@@ -22,9 +22,11 @@ func backlog(tb testing.TB, hosts, services, each int) plan.Input {
 		id := fmt.Sprintf("h-%016x", i)
 		return fleet.Admission{ID: fleet.HostID(id), Name: id, Zone: string(rune('a' + i%3)), Addr: b.addr(i), PublicKey: id}
 	}
-	b.do(fleet.InitFleet{ID: "f", CABundle: []byte("x"), SealedKeys: fleet.SealedKeys{Version: 1, CA: make([]byte, 8), Gossip: make([]byte, 8)},
+	b.do(fleet.InitFleet{ID: "f", CABundle: []byte("x"), SealedKeys: fleet.SealedKeys{Version: 1, CA: make([]byte, 8),
+		Gossip: make([]byte, 8)},
 		Host: admission(0), RaftID: fleet.MakeRaftID(admission(0).ID, 1)})
-	b.do(fleet.PutToken{ID: "t", TokenKind: fleet.TokenJoin, Hash: make([]byte, 32), Uses: fleet.MaxTokenUses, NotAfter: 1 << 40})
+	b.do(fleet.PutToken{ID: "t", TokenKind: fleet.TokenJoin, Hash: make([]byte, 32), Uses: fleet.MaxTokenUses,
+		NotAfter: 1 << 40})
 	seen := map[fleet.HostID]plan.HostLiveness{}
 	for i := range hosts {
 		a := admission(i)
@@ -43,8 +45,10 @@ func backlog(tb testing.TB, hosts, services, each int) plan.Input {
 		if i%5 < 3 {
 			c.PortMappings = []fleet.PortMapping{{ContainerPort: 80, Protocol: fleet.TCP}}
 		}
-		b.do(fleet.RegisterTaskDef{Family: name, Def: fleet.TaskDef{NetworkMode: fleet.NetworkBridge, Containers: []fleet.Container{c}}})
-		b.do(fleet.PutService{Name: name, TaskDef: fleet.MakeTaskDefID(name, 1), Desired: each, MinPercent: 100, MaxPercent: 200})
+		b.do(fleet.RegisterTaskDef{Family: name,
+			Def: fleet.TaskDef{NetworkMode: fleet.NetworkBridge, Containers: []fleet.Container{c}}})
+		b.do(fleet.PutService{Name: name, TaskDef: fleet.MakeTaskDefID(name, 1), Desired: each, MinPercent: 100,
+			MaxPercent: 200})
 		b.do(b.s.Service(name).DefaultGoals())
 		for made := 0; made < each; made += 500 {
 			run := fleet.CreateTasks{Revision: fleet.MakeRevisionID(name, 1)}
@@ -119,7 +123,8 @@ func BenchmarkOneTask(b *testing.B) {
 		in := backlog(b, hosts, 1, 1)
 		in.Scope = plan.Scope{ChangeSet: fleet.ChangeSetOf(fleet.ServiceSubject("s00000"))}
 		index := new(placement.Index)
-		for name, next := range map[string]func(plan.Input) plan.Plan{"index kept": index.Next, "new leader": placement.Next} {
+		for name, next := range map[string]func(plan.Input) plan.Plan{"index kept": index.Next,
+			"new leader": placement.Next} {
 			b.Run(fmt.Sprintf("%d hosts, %s", hosts, name), func(b *testing.B) {
 				for b.Loop() {
 					if p := next(in); len(p.Items) != 1 {
@@ -141,7 +146,8 @@ func BenchmarkCrowded(b *testing.B) {
 				fmt.Fprintf(&text, "h%03d zone=%c cpu=%d mem=%d:\n", i, 'a'+rune(i%3), 1000+37*i, 1000+29*(size[0]-i))
 			}
 			for i := range size[1] {
-				fmt.Fprintf(&text, "s%02d desired=64 cpu=%d mem=%d\nunassigned: s%02d/1 x%d\n", i, 130+61*i%400, 130+83*i%400, i, min(64, 6*size[0]/size[1]))
+				fmt.Fprintf(&text, "s%02d desired=64 cpu=%d mem=%d\nunassigned: s%02d/1 x%d\n", i, 130+61*i%400, 130+83*i%400, i,
+					min(64, 6*size[0]/size[1]))
 			}
 			in := plantest.Parse(b, text.String()).Input()
 			for b.Loop() {

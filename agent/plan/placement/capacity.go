@@ -29,7 +29,8 @@ type fleetCapacity struct {
 }
 
 func readCapacity(in plan.Input) *fleetCapacity {
-	r := &fleetCapacity{hosts: make([]hostCapacity, 0, in.State.HostCount()), byID: make(map[fleet.HostID]int32, in.State.HostCount())}
+	r := &fleetCapacity{hosts: make([]hostCapacity, 0, in.State.HostCount()),
+		byID: make(map[fleet.HostID]int32, in.State.HostCount())}
 	zones := map[string]int32{}
 	for host := range in.State.Hosts() {
 		if host.State == fleet.HostForgotten {

@@ -28,7 +28,8 @@ type hostPort struct {
 
 func newClass(s *fleet.State, tasks []*fleet.Task) class {
 	def := s.TaskDef(tasks[0].TaskDef)
-	c := class{format: s.NeedsFormat(tasks[0]), service: tasks[0].Service, revision: tasks[0].Revision, def: def, tasks: tasks, need: def.Reservation()}
+	c := class{format: s.NeedsFormat(tasks[0]), service: tasks[0].Service, revision: tasks[0].Revision, def: def,
+		tasks: tasks, need: def.Reservation()}
 	eachPort(def, func(_ *fleet.Container, m *fleet.PortMapping, port int) {
 		if port == 0 {
 			c.dynamic++

@@ -26,7 +26,8 @@ const (
 )
 
 // filterNames are the names of counts, part of the API.
-var filterNames = [filters]string{"", "not-ready", "cordoned", "draining", "not-heard", "agent-down", "needs-newer-agent", "cpu", "memory", "ports"}
+var filterNames = [filters]string{"", "not-ready", "cordoned", "draining", "not-heard", "agent-down",
+	"needs-newer-agent", "cpu", "memory", "ports"}
 
 // refusal returns the first filter that refuses a task of the class.
 func (r *fleetCapacity) refusal(h *hostCapacity, c *class) filter {
@@ -136,8 +137,10 @@ func (w refusals) parts(c *class) []string {
 			parts = append(parts, fmt.Sprintf(format, append([]any{w.by[f]}, more...)...))
 		}
 	}
-	say(lacksCPU, plural(w.by[lacksCPU], "%d host lacks cpu (largest free %d)", "%d hosts lack cpu (largest free %d)"), w.free.CPU)
-	say(lacksMemory, plural(w.by[lacksMemory], "%d host lacks memory (largest free %d)", "%d hosts lack memory (largest free %d)"), w.free.Memory)
+	say(lacksCPU, plural(w.by[lacksCPU], "%d host lacks cpu (largest free %d)", "%d hosts lack cpu (largest free %d)"),
+		w.free.CPU)
+	say(lacksMemory, plural(w.by[lacksMemory], "%d host lacks memory (largest free %d)",
+		"%d hosts lack memory (largest free %d)"), w.free.Memory)
 	say(lacksPort, plural(w.by[lacksPort], "%d host has ports taken", "%d hosts have ports taken"))
 	say(agentTooOld, plural(w.by[agentTooOld], "%d host needs a newer agent (one that reads format %d)",
 		"%d hosts need a newer agent (one that reads format %d)"), c.format)

@@ -13,7 +13,7 @@ import (
 // cache: its plans are those of Next (proven by test). The zero value is ready;
 // not for concurrent use.
 //
-// It relies on the scope: Scope.Hosts names every host whose row, tasks or sight
+// It relies on the scope: Scope.Hosts names every host whose row, tasks or liveness
 // changed since the last pass, and a new leader begins with a full one.
 type Index struct {
 	capacity *fleetCapacity

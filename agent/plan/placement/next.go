@@ -169,7 +169,8 @@ func (p *planner) setCondition(c *class, subject fleet.Subject, n int) {
 		return
 	}
 	w := p.capacity.why(c)
-	p.out.SetConditionCounts(p.in, By, fleet.PutCondition{Subject: subject, Code: plan.CodeNoHost, Message: w.message(c, n), Counts: w.counts()})
+	p.out.SetConditionCounts(p.in, By,
+		fleet.PutCondition{Subject: subject, Code: plan.CodeNoHost, Message: w.message(c, n), Counts: w.counts()})
 }
 
 // settle clears the waits of services that were visited and have nothing

@@ -68,14 +68,18 @@ func TestNext(t *testing.T) {
 			want:  "place job-1 job-3 on h1; place job-2 on h2",
 		},
 		"a standalone task that finds no room says so itself": {
-			given: "def job mem=9000; h1 mem=10000:; other desired=1 mem=2000; h2 mem=1024:; h3 mem=10000: other/1; unassigned: job x2",
-			want:  "place job-1 on h1; wait task:job-2 no-host-fits: 1 task needs 9000 MiB: 3 hosts lack memory (largest free 8000)",
+			given: "def job mem=9000; h1 mem=10000:; other desired=1 mem=2000; h2 mem=1024:; h3 mem=10000: other/1; " +
+				"unassigned: job x2",
+			want: "place job-1 on h1; wait task:job-2 no-host-fits: 1 task needs 9000 MiB: 3 hosts lack memory (largest " +
+				"free 8000)",
 		},
 		"every filter is named, with counts": {
 			given: "web desired=3 cpu=512 mem=4096 port=80; other desired=1 mem=4096 port=80; " +
-				"h1 mem=1024:; h2 mem=512:; h3 cordoned:; h4 joining:; h5 silent:; h6 seen=refused:; h7 cpu=256:; h8: other/1; unassigned: web/1 x3",
+				"h1 mem=1024:; h2 mem=512:; h3 cordoned:; h4 joining:; h5 silent:; h6 seen=refused:; h7 cpu=256:; h8: other/1; " +
+				"unassigned: web/1 x3",
 			want: "wait service:web no-host-fits: 3 tasks need 512 cpu units and 4096 MiB and port 80/tcp: " +
-				"1 host lacks cpu (largest free 256), 2 hosts lack memory (largest free 1024), 1 host has ports taken, 1 cordoned, 1 not answering, 2 not ready",
+				"1 host lacks cpu (largest free 256), 2 hosts lack memory (largest free 1024), 1 host has ports taken, 1 " +
+				"cordoned, 1 not answering, 2 not ready",
 		},
 		"hosts are counted for the first filter that refuses them": {
 			given: "web desired=3 mem=4096; h1 mem=1024:; h2 mem=512:; h3 mem=8192 cordoned:; unassigned: web/1 x3",
@@ -83,7 +87,8 @@ func TestNext(t *testing.T) {
 		},
 		"what can never fit says how much it is too large": {
 			given: "web desired=2 cpu=4160; h1 cpu=4096:; h2 cpu=2048:; unassigned: web/1 x2",
-			want:  "wait service:web no-host-fits: 2 tasks can never fit: each needs 64 cpu units more than the largest host has (4096)",
+			want: "wait service:web no-host-fits: 2 tasks can never fit: each needs 64 cpu units more than the largest host " +
+				"has (4096)",
 		},
 		"hosts that are seen otherwise than alive are shunned": {
 			given: "web desired=1; h1 cpu=8192 seen=suspect:; h2:; unassigned: web/1",
@@ -114,8 +119,10 @@ func TestNext(t *testing.T) {
 			want:  "place a-1 on h2; place b-1 on h1",
 		},
 		"tasks that have a host never move aside": {
-			given: "a desired=1 cpu=500; b desired=1 cpu=1000; c desired=1 cpu=100; h1 cpu=1000: a/1; h2 cpu=600:; unassigned: b/1, c/1",
-			want:  "wait service:b no-host-fits: 1 task needs 1000 cpu units: 2 hosts lack cpu (largest free 600); place c-1 on h2",
+			given: "a desired=1 cpu=500; b desired=1 cpu=1000; c desired=1 cpu=100; h1 cpu=1000: a/1; h2 cpu=600:; " +
+				"unassigned: b/1, c/1",
+			want: "wait service:b no-host-fits: 1 task needs 1000 cpu units: 2 hosts lack cpu (largest free 600); place " +
+				"c-1 on h2",
 		},
 		"two tasks are better than one": {
 			given: "a desired=1 cpu=1000; b desired=2 cpu=500; h1 cpu=1000:; unassigned: a/1, b/1 x2",
@@ -123,8 +130,9 @@ func TestNext(t *testing.T) {
 				"wait service:a no-host-fits: 1 task needs 1000 cpu units: 1 host lacks cpu (largest free 0)",
 		},
 		"a task moves aside for the spread of another service": {
-			given: "a desired=1 cpu=500; web desired=2 cpu=500; h1 zone=a cpu=600:; h2 zone=b cpu=500:; h3 zone=b cpu=500:; unassigned: a/1, web/1 x2",
-			want:  "place a-1 on h2; place web-1 on h1; place web-2 on h3",
+			given: "a desired=1 cpu=500; web desired=2 cpu=500; h1 zone=a cpu=600:; h2 zone=b cpu=500:; h3 zone=b cpu=500:; " +
+				"unassigned: a/1, web/1 x2",
+			want: "place a-1 on h2; place web-1 on h1; place web-2 on h3",
 		},
 		"a fleet without ready hosts": {
 			given: "web desired=1; unassigned: web/1",

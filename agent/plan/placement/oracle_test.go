@@ -33,7 +33,8 @@ func (s small) String() string {
 	if s.fixed {
 		port = " port=80"
 	}
-	fmt.Fprintf(&b, "web desired=%d cpu=%d mem=%d%s; unassigned: web/1 x%d; ", s.tasks, s.need.CPU, s.need.Memory, port, s.tasks)
+	fmt.Fprintf(&b, "web desired=%d cpu=%d mem=%d%s; unassigned: web/1 x%d; ", s.tasks, s.need.CPU, s.need.Memory, port,
+		s.tasks)
 	for i, h := range s.hosts {
 		shut := ""
 		if h.ineligible {
@@ -45,7 +46,8 @@ func (s small) String() string {
 }
 
 func randomSmall(r *rand.Rand) small {
-	s := small{need: fleet.Resources{CPU: 100 * (1 + r.Int64N(4)), Memory: 100 * (1 + r.Int64N(4))}, fixed: r.IntN(4) == 0, tasks: 1 + r.IntN(8)}
+	s := small{need: fleet.Resources{CPU: 100 * (1 + r.Int64N(4)), Memory: 100 * (1 + r.Int64N(4))}, fixed: r.IntN(4) == 0,
+		tasks: 1 + r.IntN(8)}
 	for range 1 + r.IntN(4) {
 		s.hosts = append(s.hosts, smallHost{zone: string(rune('a' + r.IntN(3))), ineligible: r.IntN(6) == 0,
 			capacity: fleet.Resources{CPU: 100 * r.Int64N(10), Memory: 100 * r.Int64N(10)}})
@@ -142,7 +144,8 @@ func TestNoTaskWaitsThatFits(t *testing.T) {
 			fmt.Fprintf(&text, "h%d zone=%c cpu=%d mem=%d:; ", i, 'a'+rune(r.IntN(3)), 100*r.IntN(20), 100*r.IntN(20))
 		}
 		for i := range 1 + r.IntN(4) {
-			fmt.Fprintf(&text, "s%d desired=9 cpu=%d mem=%d dynamic; unassigned: s%d/1 x%d; ", i, 100*(1+r.IntN(5)), 100*(1+r.IntN(5)), i, 1+r.IntN(6))
+			fmt.Fprintf(&text, "s%d desired=9 cpu=%d mem=%d dynamic; unassigned: s%d/1 x%d; ", i, 100*(1+r.IntN(5)),
+				100*(1+r.IntN(5)), i, 1+r.IntN(6))
 		}
 		w := plantest.Parse(t, text.String())
 		for _, item := range placement.Next(w.Input()).Items {
@@ -171,7 +174,8 @@ func TestChoiceIsThatOfAPlainScan(t *testing.T) {
 	for seed := range uint64(200) {
 		r := rand.New(rand.NewPCG(seed, 3))
 		var text strings.Builder
-		fmt.Fprintf(&text, "web desired=50 cpu=%d mem=%d; unassigned: web/%d x%d\n", 50*(1+r.IntN(4)), 50*(1+r.IntN(4)), 1+r.IntN(2), 1+r.IntN(20))
+		fmt.Fprintf(&text, "web desired=50 cpu=%d mem=%d; unassigned: web/%d x%d\n", 50*(1+r.IntN(4)), 50*(1+r.IntN(4)),
+			1+r.IntN(2), 1+r.IntN(20))
 		for i := range 2 + r.IntN(12) {
 			fmt.Fprintf(&text, "h%02d zone=%c cpu=%d mem=%d:", i, 'a'+rune(r.IntN(3)), 1000+500*r.IntN(4), 1000+500*r.IntN(4))
 			if n := r.IntN(4); n > 0 {
@@ -216,7 +220,8 @@ func plainScan(w *plantest.World) map[fleet.TaskID]fleet.HostID {
 		}
 		placed[task.ID] = best
 		if best != "" {
-			s.Apply(s.Index()+1, fleet.Entry{Items: []fleet.Item{{Command: fleet.AssignTasks{Host: best, Tasks: []fleet.TaskID{task.ID}}}}})
+			s.Apply(s.Index()+1,
+				fleet.Entry{Items: []fleet.Item{{Command: fleet.AssignTasks{Host: best, Tasks: []fleet.TaskID{task.ID}}}}})
 		}
 	}
 	return placed
@@ -271,7 +276,8 @@ func TestAKeptIndexPlansAsAFreshOne(t *testing.T) {
 			}
 			more := disturb(w, r)
 			w.Wait(plan.ConditionRefresh)
-			scope = plan.Scope{ChangeSet: fleet.ChangeSetOf(fleet.CapacitySubject(), fleet.ServiceSubject("job"), fleet.ServiceSubject("web"))}
+			scope = plan.Scope{ChangeSet: fleet.ChangeSetOf(fleet.CapacitySubject(), fleet.ServiceSubject("job"),
+				fleet.ServiceSubject("web"))}
 			scope.Merge(changeSet)
 			scope.Merge(more)
 		}
@@ -285,7 +291,8 @@ func TestAKeptIndexForgetsWhatDidNotCommit(t *testing.T) {
 	index := new(placement.Index)
 	folded := w.Input()
 	folded.State = w.State.Clone()
-	folded.State.Apply(folded.State.Index()+1, fleet.Entry{At: w.Now, Items: []fleet.Item{{Command: fleet.SilenceHost{Host: "h0", Session: 1}}}})
+	folded.State.Apply(folded.State.Index()+1,
+		fleet.Entry{At: w.Now, Items: []fleet.Item{{Command: fleet.SilenceHost{Host: "h0", Session: 1}}}})
 	folded.Scope = plan.Scope{ChangeSet: fleet.ChangeSetOf(fleet.CapacitySubject(), fleet.HostSubject("h0"))}
 	if got := plantest.Text(index.Next(folded)); !strings.Contains(got, "1 cordoned, 1 not ready") {
 		t.Fatalf("in the pass: %s", got)
@@ -337,7 +344,8 @@ func TestAServiceOnManyHostsIsPlacedAsByAPlainScan(t *testing.T) {
 		var text strings.Builder
 		fmt.Fprintf(&text, "web desired=400 cpu=64 mem=64\n")
 		for i := range 90 {
-			fmt.Fprintf(&text, "h%02d zone=%c cpu=%d mem=4096: web/1 running x%d\n", i, 'a'+rune(i%3), 1024+64*r.IntN(8), 1+r.IntN(3))
+			fmt.Fprintf(&text, "h%02d zone=%c cpu=%d mem=4096: web/1 running x%d\n", i, 'a'+rune(i%3), 1024+64*r.IntN(8),
+				1+r.IntN(3))
 		}
 		fmt.Fprintf(&text, "unassigned: web/1 x%d\n", 1+r.IntN(60))
 		w := plantest.Parse(t, text.String())

@@ -43,7 +43,8 @@ func (r *fleetCapacity) bind(h *hostCapacity, c *class, task fleet.TaskID) ([]fl
 			at = (at + 1) % max(1, span)
 		}
 		if port != 0 {
-			bindings = append(bindings, fleet.PortBinding{Container: container.Name, ContainerPort: m.ContainerPort, HostPort: port, Protocol: m.Protocol})
+			bindings = append(bindings, fleet.PortBinding{Container: container.Name, ContainerPort: m.ContainerPort,
+				HostPort: port, Protocol: m.Protocol})
 		}
 	})
 	return bindings, len(bindings) == c.ports()

@@ -23,7 +23,7 @@ type problem struct {
 	ideal           score // no arrangement is better: each kind as if it were alone
 }
 
-// kind is a class in a puzzle.
+// kind is a class in a problem.
 type kind struct {
 	class  *class
 	tasks  int

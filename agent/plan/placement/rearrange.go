@@ -26,7 +26,7 @@ func (p *planner) rearranged() *planner {
 	q := newPlanner(p.in, p.index)
 	q.capacity, q.small = p.capacity, true
 	q.follow(p.batches, of, found)
-	// Dynamic ports, which the puzzle does not count, may have run out.
+	// Dynamic ports, which the problem does not count, may have run out.
 	got, had := placed(q.batches), placed(p.batches)
 	if got > had || got == had && got == found.total() {
 		return q
@@ -36,7 +36,7 @@ func (p *planner) rearranged() *planner {
 
 // problem states the problem, or returns nil where there is none: fewer than two
 // classes that want the same room, or too many for a search. The batches are
-// those of the puzzle's kinds.
+// those of the problem's kinds.
 func (p *planner) problem() (*problem, []*batch) {
 	z := newProblem(p.capacity)
 	var of []*batch
@@ -60,7 +60,7 @@ func (p *planner) problem() (*problem, []*batch) {
 	return z, of
 }
 
-// follow places all batches again: those of the puzzle as found, then whatever
+// follow places all batches again: those of the problem as found, then whatever
 // still fits.
 func (q *planner) follow(all, of []*batch, found *arrangement) {
 	for _, b := range all {

@@ -5,7 +5,8 @@
 //
 //	web desired=6 min=100 max=200 cpu=256 mem=128 check grace=30s stop-after=1m port=8080 dynamic rev=2 failed=3 deleted
 //	def job cpu=64 mem=64
-//	h1 zone=a cpu=2048 mem=4096 cordoned joining silent=10s rebooted=5s lost seen=refused/30s reads=2 session=2: web/1 running healthy x2, job pending
+//	h1 zone=a cpu=2048 mem=4096 cordoned joining silent=10s rebooted=5s lost seen=refused/30s reads=2: job pending
+//	h2 session=2: web/1 running healthy x2, job
 //	unassigned: web/2 x3, job
 //	leader age=5s clock=3s/5 format=2 lostAfterMs=10000
 //

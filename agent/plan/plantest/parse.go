@@ -161,7 +161,8 @@ func (f *fixture) service(words []string) *serviceSpec {
 
 func (f *fixture) host(words []string, tasks string) *hostSpec {
 	f.t.Helper()
-	h := &hostSpec{name: words[0], zone: "a", cpu: 4096, mem: 8192, liveness: plan.LivenessAlive, session: -1, tasks: f.tasks(tasks)}
+	h := &hostSpec{name: words[0], zone: "a", cpu: 4096, mem: 8192, liveness: plan.LivenessAlive, session: -1,
+		tasks: f.tasks(tasks)}
 	for _, w := range words[1:] {
 		key, value, _ := strings.Cut(w, "=")
 		switch key {

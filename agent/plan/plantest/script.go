@@ -148,8 +148,10 @@ func (w *World) reboot(id fleet.HostID) {
 func (w *World) put(step, name string, words []string) {
 	w.t.Helper()
 	old := w.State.Service(name)
-	put := fleet.PutService{Name: name, ExpectedModifyIndex: old.ModifyIndex, TaskDef: w.State.LatestTaskDef(name).ID, Desired: old.Desired,
-		MinPercent: old.MinPercent, MaxPercent: old.MaxPercent, GraceS: old.GraceS, OnDisconnect: old.OnDisconnect, Force: step == "deploy"}
+	put := fleet.PutService{Name: name, ExpectedModifyIndex: old.ModifyIndex, TaskDef: w.State.LatestTaskDef(name).ID,
+		Desired:    old.Desired,
+		MinPercent: old.MinPercent, MaxPercent: old.MaxPercent, GraceS: old.GraceS, OnDisconnect: old.OnDisconnect,
+		Force: step == "deploy"}
 	for _, word := range words {
 		key, value, _ := strings.Cut(word, "=")
 		var n int
@@ -173,7 +175,8 @@ func (w *World) status() string {
 		fmt.Fprintf(&out, "%s desired %d:", v.Name, v.Desired)
 		for id := range w.State.LiveRevisions(v.Name) {
 			n := w.State.Counts(v.Name, id)
-			fmt.Fprintf(&out, " %s running %d pending %d stopping %d unreachable %d,", id, n.Running, n.Pending, n.Stopping, n.Unreachable)
+			fmt.Fprintf(&out, " %s running %d pending %d stopping %d unreachable %d,", id, n.Running, n.Pending, n.Stopping,
+				n.Unreachable)
 		}
 		for _, row := range plan.ConditionsOf(w.State, fleet.ServiceSubject(v.Name)) {
 			fmt.Fprintf(&out, " %s since %s", row.Code, w.Now.Sub(row.Since).Round(time.Second))

@@ -67,7 +67,8 @@ func (w *World) register(d *defSpec) fleet.TaskDefID {
 	if d.check {
 		c.HealthCheck = &fleet.HealthCheck{Command: []string{"true"}, IntervalS: 30, TimeoutS: 5, Retries: 3}
 	}
-	w.do(fleet.RegisterTaskDef{Family: d.name, Def: fleet.TaskDef{NetworkMode: fleet.NetworkBridge, Containers: []fleet.Container{c}}})
+	w.do(fleet.RegisterTaskDef{Family: d.name,
+		Def: fleet.TaskDef{NetworkMode: fleet.NetworkBridge, Containers: []fleet.Container{c}}})
 	return w.State.LatestTaskDef(d.name).ID
 }
 
@@ -180,7 +181,8 @@ func (w *World) assign(id fleet.TaskID, host fleet.HostID) {
 					port = next
 				}
 			}
-			ports = append(ports, fleet.PortBinding{Container: c.Name, ContainerPort: m.ContainerPort, HostPort: port, Protocol: m.Protocol})
+			ports = append(ports, fleet.PortBinding{Container: c.Name, ContainerPort: m.ContainerPort, HostPort: port,
+				Protocol: m.Protocol})
 		}
 	}
 	if ports != nil {
@@ -244,7 +246,8 @@ func (w *World) buildLife(h *hostSpec, later *timeline) {
 		later.add(w.Now.Add(-h.rebooted), func() {
 			host := w.State.Host(id)
 			w.reports[id] = 0
-			w.do(fleet.OpenSession{Host: id, Boot: "boot-2", Nonce: host.Session.Nonce + 1, Addr: host.Addr, Zone: host.Zone, Capacity: host.Capacity})
+			w.do(fleet.OpenSession{Host: id, Boot: "boot-2", Nonce: host.Session.Nonce + 1, Addr: host.Addr, Zone: host.Zone,
+				Capacity: host.Capacity})
 		})
 	}
 	if h.cordoned {

@@ -36,7 +36,8 @@ type World struct {
 func Parse(t testing.TB, text string) *World {
 	t.Helper()
 	w := &World{State: fleet.New(), t: t, at: Start, Now: Start.Add(life), made: map[string]int{},
-		reports: map[fleet.HostID]uint64{}, Liveness: plan.FleetLiveness{Hosts: map[fleet.HostID]plan.HostLiveness{}, LeaderAge: time.Hour}}
+		reports: map[fleet.HostID]uint64{}, Liveness: plan.FleetLiveness{Hosts: map[fleet.HostID]plan.HostLiveness{},
+			LeaderAge: time.Hour}}
 	w.build(parse(t, text))
 	w.at = w.Now
 	return w
@@ -149,12 +150,15 @@ func (w *World) buildHosts(hosts []*hostSpec) {
 	}
 	admission := func(i int) fleet.Admission {
 		h := hosts[i]
-		return fleet.Admission{ID: fleet.HostID(h.name), Name: h.name, Zone: h.zone, Addr: address(i), PublicKey: "key-" + h.name}
+		return fleet.Admission{ID: fleet.HostID(h.name), Name: h.name, Zone: h.zone, Addr: address(i),
+			PublicKey: "key-" + h.name}
 	}
 	first := admission(0)
-	w.do(fleet.InitFleet{ID: "f-1", CABundle: []byte("ca"), SealedKeys: fleet.SealedKeys{Version: 1, CA: make([]byte, 32), Gossip: make([]byte, 32)},
+	w.do(fleet.InitFleet{ID: "f-1", CABundle: []byte("ca"), SealedKeys: fleet.SealedKeys{Version: 1, CA: make([]byte, 32),
+		Gossip: make([]byte, 32)},
 		Host: first, RaftID: fleet.MakeRaftID(first.ID, 1)})
-	w.do(fleet.PutToken{ID: "join", TokenKind: fleet.TokenJoin, Hash: make([]byte, 32), Uses: max(1, len(hosts)), NotAfter: w.at.Add(time.Hour)})
+	w.do(fleet.PutToken{ID: "join", TokenKind: fleet.TokenJoin, Hash: make([]byte, 32), Uses: max(1, len(hosts)),
+		NotAfter: w.at.Add(time.Hour)})
 	for i, h := range hosts {
 		if i > 0 {
 			w.do(fleet.AdmitHost{Token: "join", SecretHash: make([]byte, 32), Host: admission(i)})
@@ -163,7 +167,8 @@ func (w *World) buildHosts(hosts []*hostSpec) {
 			Capacity: fleet.Resources{CPU: h.cpu, Memory: h.mem}, Format: h.reads})
 		if !h.joining {
 			w.reports[fleet.HostID(h.name)] = 1
-			w.do(fleet.Report{Host: fleet.HostID(h.name), Session: 1, Seq: 1, SelfCheck: []fleet.Check{{Name: "disk", OK: true, Required: true}}})
+			w.do(fleet.Report{Host: fleet.HostID(h.name), Session: 1, Seq: 1,
+				SelfCheck: []fleet.Check{{Name: "disk", OK: true, Required: true}}})
 		}
 	}
 }

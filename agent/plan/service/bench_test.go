@@ -27,12 +27,14 @@ func large(b *testing.B, n int, rolling bool) plan.Input {
 		id := fleet.HostID(fmt.Sprintf("h%03d", i))
 		a := fleet.Admission{ID: id, Name: string(id), Zone: string(rune('a' + i%3)), Addr: addr, PublicKey: string(id)}
 		if i == 0 {
-			do(fleet.InitFleet{ID: "f", CABundle: []byte("x"), SealedKeys: fleet.SealedKeys{Version: 1, CA: make([]byte, 8), Gossip: make([]byte, 8)}, Host: a, RaftID: fleet.MakeRaftID(id, 1)})
+			do(fleet.InitFleet{ID: "f", CABundle: []byte("x"), SealedKeys: fleet.SealedKeys{Version: 1, CA: make([]byte, 8),
+				Gossip: make([]byte, 8)}, Host: a, RaftID: fleet.MakeRaftID(id, 1)})
 			do(fleet.PutToken{ID: "t", TokenKind: fleet.TokenJoin, Hash: make([]byte, 32), Uses: hosts, NotAfter: 1 << 40})
 		} else {
 			do(fleet.AdmitHost{Token: "t", SecretHash: make([]byte, 32), Host: a})
 		}
-		do(fleet.OpenSession{Host: id, Boot: "b", Nonce: 1, Addr: addr, Zone: a.Zone, Capacity: fleet.Resources{CPU: 1 << 30, Memory: 1 << 30}})
+		do(fleet.OpenSession{Host: id, Boot: "b", Nonce: 1, Addr: addr, Zone: a.Zone,
+			Capacity: fleet.Resources{CPU: 1 << 30, Memory: 1 << 30}})
 		do(fleet.Report{Host: id, Session: 1, Seq: 1, SelfCheck: []fleet.Check{{Name: "disk", OK: true}}})
 	}
 	do(fleet.RegisterTaskDef{Family: "web", Def: fleet.TaskDef{NetworkMode: fleet.NetworkBridge,
@@ -44,14 +46,16 @@ func large(b *testing.B, n int, rolling bool) plan.Input {
 		for j := range n / hosts {
 			task := fleet.TaskID(fmt.Sprintf("%03d-%06d", i, j))
 			run = append(run, task)
-			report = append(report, fleet.TaskReport{Task: task, Status: fleet.TaskRunning, Health: fleet.HealthHealthy, Attempt: 1})
+			report = append(report, fleet.TaskReport{Task: task, Status: fleet.TaskRunning, Health: fleet.HealthHealthy,
+				Attempt: 1})
 		}
 		do(fleet.CreateTasks{Revision: "web/1", Tasks: run})
 		do(fleet.AssignTasks{Host: id, Tasks: run})
 		do(fleet.Report{Host: id, Session: 1, Seq: 2, Tasks: report})
 	}
 	if rolling {
-		do(fleet.PutService{Name: "web", ExpectedModifyIndex: s.Service("web").ModifyIndex, TaskDef: "web:1", Desired: n, MinPercent: 100, MaxPercent: 100, Force: true})
+		do(fleet.PutService{Name: "web", ExpectedModifyIndex: s.Service("web").ModifyIndex, TaskDef: "web:1", Desired: n,
+			MinPercent: 100, MaxPercent: 100, Force: true})
 	}
 	ids := 0
 	return plan.Input{State: s, Now: 120_000, Scope: plan.Scope{ChangeSet: fleet.ChangeSetOf(fleet.ServiceSubject("web"))},

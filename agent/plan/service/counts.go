@@ -73,7 +73,8 @@ func inputsOf(s *fleet.State, service *fleet.Service, goals *fleet.Goals, now fl
 }
 
 func countsOf(n fleet.Counts) taskCounts {
-	return taskCounts{pending: n.Pending, starting: n.Running - n.Serving - n.Failing, healthy: n.Serving, unhealthy: n.Failing}
+	return taskCounts{pending: n.Pending, starting: n.Running - n.Serving - n.Failing, healthy: n.Serving,
+		unhealthy: n.Failing}
 }
 
 // sorted looks at every live task of the service once.

@@ -50,7 +50,8 @@ func TestSumsCountAsALookAtEveryTaskDoes(t *testing.T) {
 					of := &all.old
 					old := taskCounts{len(of[oldPending]), len(of[oldStarting]), len(of[oldHealthy]), len(of[oldUnhealthy])}
 					if n.current != current || n.old != old {
-						t.Fatalf("seed %d, step %d: %s %s later: sums %+v, %+v; tasks %+v, %+v", seed, step, service.Name, later, n.current, n.old, current, old)
+						t.Fatalf("seed %d, step %d: %s %s later: sums %+v, %+v; tasks %+v, %+v", seed, step, service.Name, later,
+							n.current, n.old, current, old)
 					}
 				}
 			}
@@ -103,7 +104,8 @@ func randomStep(w *plantest.World, r *rand.Rand) {
 			}
 		}
 	default:
-		w.Do(fleet.PutService{Name: name, ExpectedModifyIndex: v.ModifyIndex, TaskDef: fleet.MakeTaskDefID(name, 1), Desired: 2 + r.IntN(8),
+		w.Do(fleet.PutService{Name: name, ExpectedModifyIndex: v.ModifyIndex, TaskDef: fleet.MakeTaskDefID(name, 1),
+			Desired:    2 + r.IntN(8),
 			MinPercent: v.MinPercent, MaxPercent: v.MaxPercent, GraceS: 30 * r.IntN(3), Force: r.IntN(2) == 0})
 	}
 }

@@ -90,7 +90,8 @@ func cutOffCondition(service *fleet.Service, n inputs) fleet.PutCondition {
 	return fleet.PutCondition{
 		Subject: fleet.ServiceSubject(service.Name), Code: plan.CodeTasksCutOff, Until: n.cutOffUntil,
 		Counts: []fleet.Count{{Name: "tasks", N: n.cutOff}},
-		Message: fmt.Sprintf("tasks of %s may still run on hosts that are cut off: %d; they end by themselves (onDisconnect: stop after %s) and are replaced from %s on",
+		Message: fmt.Sprintf("tasks of %s may still run on hosts that are cut off: %d; they end by themselves "+
+			"(onDisconnect: stop after %s) and are replaced from %s on",
 			service.Name, n.cutOff, after, n.cutOffUntil.Std().Format(time.RFC3339)),
 	}
 }

@@ -14,8 +14,10 @@ import (
 // stopAfter sets what hosts do with tasks of web once they hear no leader.
 func stopAfter(w *plantest.World, d time.Duration) {
 	v := w.State.Service("web")
-	w.Do(fleet.PutService{Name: v.Name, ExpectedModifyIndex: v.ModifyIndex, TaskDef: w.State.LatestTaskDef(v.Name).ID, Desired: v.Desired,
-		MinPercent: v.MinPercent, MaxPercent: v.MaxPercent, GraceS: v.GraceS, OnDisconnect: fleet.OnDisconnect{StopAfterMs: d.Milliseconds()}})
+	w.Do(fleet.PutService{Name: v.Name, ExpectedModifyIndex: v.ModifyIndex, TaskDef: w.State.LatestTaskDef(v.Name).ID,
+		Desired:    v.Desired,
+		MinPercent: v.MinPercent, MaxPercent: v.MaxPercent, GraceS: v.GraceS,
+		OnDisconnect: fleet.OnDisconnect{StopAfterMs: d.Milliseconds()}})
 	w.Plan("web")
 }
 
@@ -26,7 +28,8 @@ func TestATaskThatStopsCutOffIsReplacedWhenItHasStopped(t *testing.T) {
 	const started = "create web/1 x1; wait service:web not-steady: tasks of web/1 are starting or being replaced"
 	waits := func(n string, d time.Duration, until string) string {
 		return "wait service:web may-run-cut-off: tasks of web may still run on hosts that are cut off: " + n +
-			"; they end by themselves (onDisconnect: stop after " + d.String() + ") and are replaced from 2026-01-02T" + until + "Z on"
+			"; they end by themselves (onDisconnect: stop after " + d.String() + ") and are replaced from 2026-01-02T" + until +
+			"Z on"
 	}
 	tests := map[string]struct {
 		given string
@@ -83,8 +86,10 @@ func TestATaskThatStopsCutOffIsReplacedWhenItHasStopped(t *testing.T) {
 			then: func(w *plantest.World) {
 				w.Do(fleet.ExpireTasks{Host: "h1"})
 				h := w.State.Host("h1")
-				w.Do(fleet.OpenSession{Host: h.ID, Boot: h.Session.Boot, Nonce: 2, Addr: h.Addr, Zone: h.Zone, Capacity: h.Capacity},
-					fleet.Report{Host: h.ID, Session: 2, Seq: 1, Tasks: []fleet.TaskReport{{Task: "web-1", Status: fleet.TaskStopped, Attempt: 1}}})
+				w.Do(fleet.OpenSession{Host: h.ID, Boot: h.Session.Boot, Nonce: 2, Addr: h.Addr, Zone: h.Zone,
+					Capacity: h.Capacity},
+					fleet.Report{Host: h.ID, Session: 2, Seq: 1,
+						Tasks: []fleet.TaskReport{{Task: "web-1", Status: fleet.TaskStopped, Attempt: 1}}})
 			},
 			want: started,
 		},
@@ -136,7 +141,8 @@ func TestATaskThatStopsCutOffIsReplacedWhenItHasStopped(t *testing.T) {
 			if len(p.Wakes) != 1 || p.Wakes[0].At != w.Now.Add(tt.until) {
 				t.Errorf("asks to be woken %+v, want at %s", p.Wakes, w.Now.Add(tt.until))
 			}
-			if row := w.State.Condition(fleet.ServiceSubject("web"), service.By); row == nil || row.Until != w.Now.Add(tt.until) {
+			if row := w.State.Condition(fleet.ServiceSubject("web"), service.By); row == nil ||
+				row.Until != w.Now.Add(tt.until) {
 				t.Errorf("the wait is %+v", row)
 			}
 			w.Wait(tt.until - time.Millisecond)

@@ -95,7 +95,8 @@ func (p *planner) visit(service *fleet.Service) {
 // of a large service costs nothing.
 func Steady(s *fleet.State, service *fleet.Service) bool {
 	all, current := s.Counts(service.Name, ""), s.Counts(service.Name, service.Revision)
-	if service.Status != fleet.ServiceActive || all.Pending > 0 || all.ToReplace > 0 || all.Running != service.Desired || current.Running != service.Desired {
+	if service.Status != fleet.ServiceActive || all.Pending > 0 || all.ToReplace > 0 || all.Running != service.Desired ||
+		current.Running != service.Desired {
 		return false
 	}
 	revision := s.Revision(service.Revision)
@@ -206,8 +207,9 @@ func (p *planner) create(service *fleet.Service, r revisionInputs, a revisionAdj
 		}
 		left -= len(c.Tasks)
 		p.out.AddTasks(len(c.Tasks))
-		p.out.Add(fleet.Item{Command: c, By: By, Reason: fmt.Sprintf("%s: started %d of %s; %d of %d were healthy or starting",
-			service.Name, len(c.Tasks), r.goal.Revision, r.current.healthy+r.current.coming()-a.stopComing, r.goal.Desired)})
+		p.out.Add(fleet.Item{Command: c, By: By,
+			Reason: fmt.Sprintf("%s: started %d of %s; %d of %d were healthy or starting",
+				service.Name, len(c.Tasks), r.goal.Revision, r.current.healthy+r.current.coming()-a.stopComing, r.goal.Desired)})
 	}
 }
 
@@ -231,7 +233,8 @@ func (p *planner) explain(service *fleet.Service, goals *fleet.Goals, n inputs, 
 	case n.cutOff > 0 && n.current.healthy+n.current.coming() < desired:
 		p.out.SetCondition(p.in, By, cutOffCondition(service, n))
 	case failed > 0:
-		p.out.SetCondition(p.in, By, fleet.PutCondition{Subject: subject, Code: plan.CodeBackOff, Message: backOffMessage(service), Until: service.NotBefore})
+		p.out.SetCondition(p.in, By, fleet.PutCondition{Subject: subject, Code: plan.CodeBackOff,
+			Message: backOffMessage(service), Until: service.NotBefore})
 		if over > 0 {
 			p.out.WakeAt(over, subject) // it says something else once the newest starts last
 		}
@@ -247,7 +250,8 @@ func stuckMessage(service *fleet.Service, goals *fleet.Goals, n inputs) string {
 			"lower minimumHealthyPercent", bounds(service, goals), service.MinPercent, n.minHealthy)
 	}
 	return fmt.Sprintf("unable to start or stop tasks because of the deployment configuration: "+
-		"maximumPercent %d allows %d tasks of %d, minimumHealthyPercent %d keeps %d; raise maximumPercent or lower minimumHealthyPercent",
+		"maximumPercent %d allows %d tasks of %d, minimumHealthyPercent %d keeps %d; raise maximumPercent or lower "+
+		"minimumHealthyPercent",
 		service.MaxPercent, n.most, n.desired(), service.MinPercent, n.minHealthy)
 }
 
@@ -256,5 +260,6 @@ func backOffMessage(service *fleet.Service) string {
 	if service.NotBefore > 0 {
 		next = "next try at " + service.NotBefore.Std().Format(time.RFC3339)
 	}
-	return fmt.Sprintf("unable to consistently start tasks (failures in a row: %d), last: %s; %s", service.Failures, service.LastFailure, next)
+	return fmt.Sprintf("unable to consistently start tasks (failures in a row: %d), last: %s; %s", service.Failures,
+		service.LastFailure, next)
 }

@@ -60,7 +60,8 @@ func TestNext(t *testing.T) {
 		},
 		"scaling to zero stops all": {
 			given: "web desired=0; h1: web/1 x2; unassigned: web/1",
-			want:  "stop web-3 (scale-in): surplus: 0 tasks of web are wanted; stop web-1 web-2 (scale-in): surplus: 0 tasks of web are wanted; " + starting,
+			want: "stop web-3 (scale-in): surplus: 0 tasks of web are wanted; stop web-1 web-2 (scale-in): surplus: 0 tasks " +
+				"of web are wanted; " + starting,
 		},
 		"a host back from silence keeps its tasks, and replacements not yet healthy go": {
 			given: "web desired=3; h1 zone=a: web/1; h2 zone=b: web/1; h3 zone=c: web/1, web/1 pending; unassigned: web/1",
@@ -96,7 +97,8 @@ func TestNext(t *testing.T) {
 		},
 		"without room to start first, unhealthy tasks go one at a time within the lower bound": {
 			given: "web desired=4 min=50 max=100 check; h1: web/1 healthy, web/1 unhealthy x3",
-			want:  "stop web-4 (task-failed): unhealthy; maximumPercent 100 of 4 leaves no room to start its replacement first; create web/1 x1; " + starting,
+			want: "stop web-4 (task-failed): unhealthy; maximumPercent 100 of 4 leaves no room to start its replacement " +
+				"first; create web/1 x1; " + starting,
 		},
 		"without room to start first, the next unhealthy task waits for the replacement": {
 			given: "web desired=4 min=50 max=100 check; h1: web/1 healthy, web/1 unhealthy x2, web/1 pending",
@@ -128,7 +130,8 @@ func TestNext(t *testing.T) {
 		},
 		"rolling without room: as many stop as the lower bound allows, and as many start": {
 			given: "web desired=4 min=50 max=100 rev=2; h1: web/1 x4",
-			want: "stop web-4 web-3 (rollout): makes way for revision web/2: maximumPercent 100 of 4 leaves no room to start its replacement first; " +
+			want: "stop web-4 web-3 (rollout): makes way for revision web/2: maximumPercent 100 of 4 leaves no room to start " +
+				"its replacement first; " +
 				"create web/2 x2; " + rolling,
 		},
 		"rolling without room: the next two wait until the first two are healthy": {
@@ -137,12 +140,14 @@ func TestNext(t *testing.T) {
 		},
 		"rolling without room: then the next two": {
 			given: "web desired=4 min=50 max=100; h1: web/1 x2; h2: web/2 x2",
-			want: "stop web-1 web-2 (rollout): makes way for revision web/2: maximumPercent 100 of 4 leaves no room to start its replacement first; " +
+			want: "stop web-1 web-2 (rollout): makes way for revision web/2: maximumPercent 100 of 4 leaves no room to start " +
+				"its replacement first; " +
 				"create web/2 x2; " + rolling,
 		},
 		"rolling: bad new tasks are replaced, old ones stay": {
 			given: "web desired=2 check; h1: web/1 healthy x2; h2: web/2 unhealthy x2",
-			want:  "stop web-4 (task-failed): unhealthy; maximumPercent 200 of 2 leaves no room to start its replacement first; create web/2 x1; " + rolling,
+			want: "stop web-4 (task-failed): unhealthy; maximumPercent 200 of 2 leaves no room to start its replacement " +
+				"first; create web/2 x1; " + rolling,
 		},
 		"a task that is to be replaced: another starts first": {
 			given: "web desired=2; h1: web/1 replace=drain; h2: web/1",
@@ -158,7 +163,8 @@ func TestNext(t *testing.T) {
 		},
 		"tasks that are to be replaced for several causes stop for their own": {
 			given: "web desired=2; h1: web/1 replace=rebalance, web/1 replace=drain; h2: web/1 x2",
-			want:  "stop web-2 (drain): replaced by another task (drain); stop web-1 (rebalance): replaced by another task (rebalance); " + starting,
+			want: "stop web-2 (drain): replaced by another task (drain); stop web-1 (rebalance): replaced by another task " +
+				"(rebalance); " + starting,
 		},
 		"a task that is to be replaced and does not run yet goes at once": {
 			given: "web desired=1; h1: web/1 pending replace=drain",
@@ -174,7 +180,8 @@ func TestNext(t *testing.T) {
 		},
 		"without room to start first, a task that is to be replaced goes within the lower bound": {
 			given: "web desired=2 min=50 max=100; h1: web/1 replace=drain; h2: web/1",
-			want: "stop web-1 (drain): makes way for another task (drain): maximumPercent 100 of 2 leaves no room to start its replacement first; " +
+			want: "stop web-1 (drain): makes way for another task (drain): maximumPercent 100 of 2 leaves no room to start " +
+				"its replacement first; " +
 				"create web/1 x1; " + starting,
 		},
 		"tasks that are to be replaced on a silent host are just gone": {
@@ -183,8 +190,10 @@ func TestNext(t *testing.T) {
 		},
 		"100/100 is stuck and names the fields": {
 			given: "web desired=4 min=100 max=100 rev=2; h1: web/1 x4",
-			want: "wait service:web stuck-by-configuration: unable to start or stop tasks because of the deployment configuration: " +
-				"maximumPercent 100 allows 4 tasks of 4, minimumHealthyPercent 100 keeps 4; raise maximumPercent or lower minimumHealthyPercent",
+			want: "wait service:web stuck-by-configuration: unable to start or stop tasks because of the deployment " +
+				"configuration: " +
+				"maximumPercent 100 allows 4 tasks of 4, minimumHealthyPercent 100 keeps 4; raise maximumPercent or lower " +
+				"minimumHealthyPercent",
 		},
 		"100/100 whose old tasks do not run yet is not stuck": {
 			given: "web desired=2 max=100 rev=2; unassigned: web/1 x2",
@@ -223,14 +232,15 @@ func TestSteady(t *testing.T) {
 		given string
 		want  bool
 	}{
-		"as many healthy tasks as are desired":              {"web desired=2 check; h1: web/1 healthy x2", true},
-		"with another that is stopping":                     {"web desired=2; h1: web/1 x2, web/1 stopping", true},
-		"none are desired":                                  {"web desired=0; h1:", true},
-		"stuck at 100/100 with tasks that are not healthy":  {"web desired=2 min=100 max=100 check; h1: web/1 unhealthy x2", false},
+		"as many healthy tasks as are desired": {"web desired=2 check; h1: web/1 healthy x2", true},
+		"with another that is stopping":        {"web desired=2; h1: web/1 x2, web/1 stopping", true},
+		"none are desired":                     {"web desired=0; h1:", true},
+		"stuck at 100/100 with tasks that are not healthy": {"web desired=2 min=100 max=100 check; h1: web/1 unhealthy x2",
+			false},
 		"stuck at 100/100 with tasks of an earlier version": {"web desired=2 min=100 max=100 rev=2; h1: web/1 x2", false},
-		"one is pending":                                    {"web desired=2; h1: web/1 x2, web/1 pending", false},
-		"one is out of reach":                               {"web desired=2; h1: web/1; h2 silent: web/1", false},
-		"deleted":                                           {"web desired=2 deleted; h1: web/1 x2", false},
+		"one is pending":      {"web desired=2; h1: web/1 x2, web/1 pending", false},
+		"one is out of reach": {"web desired=2; h1: web/1; h2 silent: web/1", false},
+		"deleted":             {"web desired=2 deleted; h1: web/1 x2", false},
 	}
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {
@@ -240,7 +250,8 @@ func TestSteady(t *testing.T) {
 				t.Errorf("given %s: steady is %v", tt.given, got)
 			}
 			w.Apply(service.Next(w.Input()).Items...)
-			if v := w.State.Service("web"); v != nil && service.Steady(w.State, v) && w.State.HasCondition(fleet.ServiceSubject("web")) {
+			if v := w.State.Service("web"); v != nil && service.Steady(w.State, v) &&
+				w.State.HasCondition(fleet.ServiceSubject("web")) {
 				t.Errorf("given %s: steady, and something is waited for", tt.given)
 			}
 		})

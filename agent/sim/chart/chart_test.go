@@ -55,9 +55,11 @@ func month() chart.Month {
 		Title: "1,000 hosts, 20,000 tasks, 30 days", Note: "seed 7 · a < b & c", Span: 30 * day,
 		Panels: []chart.Panel{
 			{Title: "Hosts by state", Kind: chart.Stack, Lines: []chart.Line{
-				states[2].Line("silent", chart.Vermillion), states[1].Line("cordoned", chart.Orange), states[0].Line("ready", chart.Pale)}},
+				states[2].Line("silent", chart.Vermillion), states[1].Line("cordoned", chart.Orange),
+				states[0].Line("ready", chart.Pale)}},
 			{Title: "Tasks", Kind: chart.Lines, Lines: []chart.Line{
-				tasks[0].Line("desired", chart.Blue), tasks[1].Line("running", chart.Green), tasks[2].Line("pending", chart.Vermillion)}},
+				tasks[0].Line("desired", chart.Blue), tasks[1].Line("running", chart.Green),
+				tasks[2].Line("pending", chart.Vermillion)}},
 			{Title: "Reserved of what is up", Kind: chart.Lines, Unit: "%", Max: 100, Lines: []chart.Line{
 				use[0].Line("cpu", chart.Auto), use[1].Line("memory", chart.Auto)}},
 			{Title: "Events", Kind: chart.Bars, Lines: named(events)},
@@ -135,7 +137,8 @@ func textsOf(t *testing.T, picture []byte) (texts []string) {
 func TestWhatCannotBeDrawnIsRefused(t *testing.T) {
 	line := chart.Line{Name: "l", Points: []chart.Point{{At: 0, Value: 1}}}
 	with := func(change func(*chart.Month)) chart.Month {
-		m := chart.Month{Title: "m", Span: time.Hour, Panels: []chart.Panel{{Title: "p", Kind: chart.Lines, Lines: []chart.Line{line}}}}
+		m := chart.Month{Title: "m", Span: time.Hour,
+			Panels: []chart.Panel{{Title: "p", Kind: chart.Lines, Lines: []chart.Line{line}}}}
 		change(&m)
 		return m
 	}
@@ -145,8 +148,12 @@ func TestWhatCannotBeDrawnIsRefused(t *testing.T) {
 		`panel "p" is of kind`: with(func(m *chart.Month) { m.Panels[0].Kind = 0 }),
 		"has 0 lines":          with(func(m *chart.Month) { m.Panels[0].Lines = nil }),
 		"has 9 lines":          with(func(m *chart.Month) { m.Panels[0].Lines = slices.Repeat([]chart.Line{line}, 9) }),
-		"NaN at 0s":            with(func(m *chart.Month) { m.Panels[0].Lines[0].Points = []chart.Point{{Value: math.NaN()}} }),
-		"0s comes after 1s":    with(func(m *chart.Month) { m.Panels[0].Lines[0].Points = []chart.Point{{At: time.Second}, {}} }),
+		"NaN at 0s": with(func(m *chart.Month) {
+			m.Panels[0].Lines[0].Points = []chart.Point{{Value: math.NaN()}}
+		}),
+		"0s comes after 1s": with(func(m *chart.Month) {
+			m.Panels[0].Lines[0].Points = []chart.Point{{At: time.Second}, {}}
+		}),
 	} {
 		var b bytes.Buffer
 		if err := chart.Draw(&b, m); err == nil || !strings.Contains(err.Error(), want) || b.Len() > 0 {

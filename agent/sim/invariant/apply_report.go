@@ -43,9 +43,11 @@ func passed(checks []fleet.Check) bool {
 // fence says that an agent of an earlier life is not heard any more, nor one
 // that was declared lost. Source: cmd/skein/DESIGN.md I9.
 func (c *Checker) fence(h *host, cmd fleet.Report) {
-	c.hold(sessionFence, cmd.Session == h.session && h.state != fleet.HostLost && h.state != fleet.HostForgotten, func() string {
-		return fmt.Sprintf("a report of session %d of %s was taken in; it is in session %d, and %s", cmd.Session, h.name, h.session, h.state)
-	})
+	c.hold(sessionFence, cmd.Session == h.session && h.state != fleet.HostLost && h.state != fleet.HostForgotten,
+		func() string {
+			return fmt.Sprintf("a report of session %d of %s was taken in; it is in session %d, and %s", cmd.Session, h.name,
+				h.session, h.state)
+		})
 }
 
 // sending is a session with the newest report that its agent sent.
@@ -68,7 +70,8 @@ func (c *Checker) wasSent(h *host, cmd fleet.Report) {
 		return
 	}
 	c.hold(reportsAreSent, cmd.Session == last.session && cmd.Seq <= last.seq, func() string {
-		return fmt.Sprintf("report %d of session %d of %s was taken in; its agent is in session %d and has sent %d", cmd.Seq, cmd.Session, h.name, last.session, last.seq)
+		return fmt.Sprintf("report %d of session %d of %s was taken in; its agent is in session %d and has sent %d", cmd.Seq,
+			cmd.Session, h.name, last.session, last.seq)
 	})
 }
 

@@ -14,7 +14,8 @@ func (c *Checker) createTasks(ids []fleet.TaskID, s *service, revision fleet.Rev
 			return fmt.Sprintf("task %s is created, and a task of that id was there before", id)
 		})
 		c.model.everTask[hashOf(id)] = struct{}{}
-		t := &task{id: id, service: s, revision: revision, def: def, toRun: true, health: fleet.HealthUnknown, created: c.model.now}
+		t := &task{id: id, service: s, revision: revision, def: def, toRun: true, health: fleet.HealthUnknown,
+			created: c.model.now}
 		c.model.tasks[id], c.model.waiting[id] = t, t
 		c.status(t, fleet.TaskProvisioning)
 		if s != nil {
@@ -143,7 +144,8 @@ func (c *Checker) take(h *host, t *task) {
 		use := port{p.Protocol, p.HostPort}
 		other := h.ports[use]
 		c.hold(withinCapacity, other == nil, func() string {
-			return fmt.Sprintf("port %d/%s of %s is given to %s and held by %s", use.number, use.protocol, h.name, t.id, other.id)
+			return fmt.Sprintf("port %d/%s of %s is given to %s and held by %s", use.number, use.protocol, h.name, t.id,
+				other.id)
 		})
 		h.ports[use] = t
 	}

@@ -16,7 +16,9 @@ func large(b *testing.B, n int) (*rig, []fleet.TaskID) {
 	for i := 3; i <= n; i++ {
 		r.host(fleet.HostID(fmt.Sprintf("h%d", i)), string(rune('a'+i%3)))
 	}
-	r.do(fleet.RegisterTaskDef{Family: "small", Def: fleet.TaskDef{NetworkMode: fleet.NetworkNone, Containers: []fleet.Container{{Name: "app", Image: "x", CPU: 16, MemoryReservation: 16, StopTimeoutS: 30}}}})
+	r.do(fleet.RegisterTaskDef{Family: "small",
+		Def: fleet.TaskDef{NetworkMode: fleet.NetworkNone,
+			Containers: []fleet.Container{{Name: "app", Image: "x", CPU: 16, MemoryReservation: 16, StopTimeoutS: 30}}}})
 	var ids []fleet.TaskID
 	for i := range n * 20 {
 		service := fmt.Sprintf("s%d", i/100)
@@ -52,7 +54,8 @@ func BenchmarkReplacement(b *testing.B) {
 				n++
 				r.seqs[task.Host]++
 				entries := []fleet.Command{
-					fleet.Report{Host: task.Host, Session: 1, Seq: r.seqs[task.Host], Tasks: []fleet.TaskReport{{Task: old, Status: fleet.TaskStopped, Attempt: 1}}},
+					fleet.Report{Host: task.Host, Session: 1, Seq: r.seqs[task.Host],
+						Tasks: []fleet.TaskReport{{Task: old, Status: fleet.TaskStopped, Attempt: 1}}},
 					fleet.CreateTasks{Revision: task.Revision, Tasks: []fleet.TaskID{id}},
 					fleet.AssignTasks{Host: task.Host, Tasks: []fleet.TaskID{id}},
 				}
@@ -65,7 +68,8 @@ func BenchmarkReplacement(b *testing.B) {
 					if out.Results[0].Err != nil {
 						b.Fatal(out.Results[0].Err)
 					}
-					done = append(done, Entry{Index: r.s.Index(), Term: 1, Planned: r.s.Index() - 1, Entry: e, Results: out.Results, After: r.s.Clone()})
+					done = append(done, Entry{Index: r.s.Index(), Term: 1, Planned: r.s.Index() - 1, Entry: e, Results: out.Results,
+						After: r.s.Clone()})
 				}
 				b.StartTimer()
 				r.c.ContainerEnded(m, old, "app", Itself)
@@ -98,7 +102,9 @@ func BenchmarkReport(b *testing.B) {
 			for b.Loop() {
 				task := r.c.model.tasks[ids[n%len(ids)]]
 				e.Index++
-				e.Entry.Items = []fleet.Item{{Command: fleet.Report{Host: task.host.id, Session: 1, Seq: task.host.seq + 1, Tasks: []fleet.TaskReport{{Task: task.id, Status: fleet.TaskRunning, Health: task.health, Attempt: 1}}}}}
+				e.Entry.Items = []fleet.Item{
+					{Command: fleet.Report{Host: task.host.id, Session: 1, Seq: task.host.seq + 1,
+						Tasks: []fleet.TaskReport{{Task: task.id, Status: fleet.TaskRunning, Health: task.health, Attempt: 1}}}}}
 				r.c.Committed(e)
 				n++
 			}

@@ -87,7 +87,8 @@ func (c *Checker) hold(r rule, ok bool, why func() string) bool {
 func (c *Checker) Counters() []Counter {
 	all := make([]Counter, 0, rules)
 	for r := range rules {
-		all = append(all, Counter{Name: book[r].name, Rule: book[r].words, Evaluated: c.counters[r].evaluated, Broken: c.counters[r].broken})
+		all = append(all, Counter{Name: book[r].name, Rule: book[r].words, Evaluated: c.counters[r].evaluated,
+			Broken: c.counters[r].broken})
 	}
 	return all
 }

@@ -78,9 +78,11 @@ func hostDiffers(h *host, row *fleet.Host) string {
 	case row.State != h.state || row.StateSince != h.stateSince:
 		return fmt.Sprintf("it is %s since %s, want %s since %s", row.State, row.StateSince, h.state, h.stateSince)
 	case row.Session.N != h.session || row.Session.Boot != h.boot || row.BootSession != h.bootSession:
-		return fmt.Sprintf("its session is %+v (boot since %d), want %d of boot %q (since %d)", row.Session, row.BootSession, h.session, h.boot, h.bootSession)
+		return fmt.Sprintf("its session is %+v (boot since %d), want %d of boot %q (since %d)", row.Session, row.BootSession,
+			h.session, h.boot, h.bootSession)
 	case (row.Cordon != nil) != h.cordoned || row.Draining() != h.draining:
-		return fmt.Sprintf("cordoned is %v, draining %v; want %v, %v", row.Cordon != nil, row.Draining(), h.cordoned, h.draining)
+		return fmt.Sprintf("cordoned is %v, draining %v; want %v, %v", row.Cordon != nil, row.Draining(), h.cordoned,
+			h.draining)
 	case row.Capacity != h.capacity || row.Zone != h.zone:
 		return fmt.Sprintf("it has %+v in zone %s, want %+v in %s", row.Capacity, row.Zone, h.capacity, h.zone)
 	}

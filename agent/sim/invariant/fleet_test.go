@@ -82,7 +82,8 @@ func (f *fleetOf) entryOf(items []fleet.Item, planned uint64) (lead.Applied, []f
 	f.t.Helper()
 	e := fleet.Entry{At: dawn.Add(f.clock), Items: items}
 	out := f.s.Apply(f.s.Index()+1, e)
-	f.c.Committed(Entry{Index: f.s.Index(), Term: 1, Leader: "h1.1", Planned: planned, Entry: e, Results: out.Results, After: f.s})
+	f.c.Committed(Entry{Index: f.s.Index(), Term: 1, Leader: "h1.1", Planned: planned, Entry: e, Results: out.Results,
+		After: f.s})
 	return lead.Applied{State: f.s.Clone(), ChangeSet: out.ChangeSet}, out.Results
 }
 
@@ -150,10 +151,10 @@ func (f *fleetOf) advance(d time.Duration) {
 	}
 }
 
-func (f *fleetOf) see(id fleet.HostID, sight plan.Liveness) {
+func (f *fleetOf) see(id fleet.HostID, liveness plan.Liveness) {
 	f.t.Helper()
-	seen := plan.HostLiveness{Liveness: sight, For: time.Second, Age: time.Second}
-	if sight == plan.LivenessAlive {
+	seen := plan.HostLiveness{Liveness: liveness, For: time.Second, Age: time.Second}
+	if liveness == plan.LivenessAlive {
 		seen.Session = f.s.Host(id).Session.N
 	}
 	f.liveness[id] = seen
@@ -240,7 +241,8 @@ func (f *fleetOf) revive(id fleet.HostID) {
 		f.boots++
 		host := f.s.Host(id)
 		f.seqs[id] = 1
-		f.apply("host "+string(id), fleet.OpenSession{Host: id, Boot: fmt.Sprint("boot-", f.boots+1), Nonce: host.Session.Nonce + 1, Addr: host.Addr, Zone: host.Zone, Capacity: host.Capacity},
+		f.apply("host "+string(id), fleet.OpenSession{Host: id, Boot: fmt.Sprint("boot-", f.boots+1),
+			Nonce: host.Session.Nonce + 1, Addr: host.Addr, Zone: host.Zone, Capacity: host.Capacity},
 			fleet.Report{Host: id, Session: host.Session.N + 1, Seq: 1, SelfCheck: []fleet.Check{{Name: "disk", OK: true}}})
 	}
 	f.see(id, plan.LivenessAlive)

@@ -12,7 +12,8 @@ func TestFormats(t *testing.T) {
 	upgraded := func(r *rig, ids ...fleet.HostID) {
 		for _, id := range ids {
 			host := r.s.Host(id)
-			r.do(fleet.OpenSession{Host: id, Boot: host.Session.Boot, Nonce: host.Session.Nonce + 1, Addr: host.Addr, Zone: host.Zone,
+			r.do(fleet.OpenSession{Host: id, Boot: host.Session.Boot, Nonce: host.Session.Nonce + 1, Addr: host.Addr,
+				Zone:     host.Zone,
 				Capacity: fleet.Resources{CPU: 1024, Memory: 1024}, Format: next})
 		}
 	}
@@ -39,11 +40,13 @@ func TestFormats(t *testing.T) {
 		{"an older agent is refused after it", "", func(r *rig) {
 			upgraded(r, "h1", "h2")
 			r.do(raise)
-			r.commit(fleet.Item{Command: fleet.OpenSession{Host: "h2", Boot: "boot-1", Nonce: 99, Addr: r.s.Host("h2").Addr, Zone: "b",
+			r.commit(fleet.Item{Command: fleet.OpenSession{Host: "h2", Boot: "boot-1", Nonce: 99, Addr: r.s.Host("h2").Addr,
+				Zone:     "b",
 				Capacity: fleet.Resources{CPU: 1024, Memory: 1024}}})
 		}},
 		{"an agent is refused before it", "format", func(r *rig) { r.c.TooOld("h2", fleet.FormatVersion) }},
-		{"a voter stops at what its agent said that it reads", "format", func(r *rig) { r.c.Froze("h1.1", fleet.FormatVersion) }},
+		{"a voter stops at what its agent said that it reads", "format",
+			func(r *rig) { r.c.Froze("h1.1", fleet.FormatVersion) }},
 		{"a voter stops whose agent went back", "", func(r *rig) {
 			upgraded(r, "h1", "h2")
 			r.do(raise)

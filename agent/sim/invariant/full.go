@@ -51,7 +51,8 @@ func (c *Checker) fullHosts(s *fleet.State) error {
 			reserved = plus(reserved, t.def.need)
 		}
 		if reserved != h.reserved || reserved != s.Reserved(h.id) {
-			return fmt.Errorf("host %s: its tasks need %+v, State has reserved %+v, this checker %+v", h.name, reserved, s.Reserved(h.id), h.reserved)
+			return fmt.Errorf("host %s: its tasks need %+v, State has reserved %+v, this checker %+v", h.name, reserved,
+				s.Reserved(h.id), h.reserved)
 		}
 	}
 	if n != len(c.model.hosts) {
@@ -70,8 +71,10 @@ func (c *Checker) fullServices(s *fleet.State) error {
 			return fmt.Errorf("service %s: no command made it", row.Name)
 		}
 		want := v.newest()
-		if row.Desired != want.desired || row.Revision != v.revision || row.MinPercent != want.minPer || row.MaxPercent != want.maxPer || (row.Status == fleet.ServiceDraining) != v.draining {
-			return fmt.Errorf("service %s: State has %+v, want %+v of %s, draining: %v", v.name, *row, want, v.revision, v.draining)
+		if row.Desired != want.desired || row.Revision != v.revision || row.MinPercent != want.minPer ||
+			row.MaxPercent != want.maxPer || (row.Status == fleet.ServiceDraining) != v.draining {
+			return fmt.Errorf("service %s: State has %+v, want %+v of %s, draining: %v", v.name, *row, want, v.revision,
+				v.draining)
 		}
 		if why := v.goals.differs(s.Goals(v.name)); why != "" {
 			return fmt.Errorf("service %s: %s", v.name, why)

@@ -27,7 +27,9 @@ func (f *fleetOf) fail(id fleet.HostID) {
 	for t := range f.s.HeldBy(id) {
 		if t.Last == fleet.TaskRunning && t.Session >= f.s.Host(id).BootSession && f.r.IntN(2) == 0 {
 			f.c.ContainerEnded(f.machine(id), t.ID, "app", Itself)
-			f.reports(id, []fleet.TaskReport{{Task: t.ID, Status: fleet.TaskStopped, Attempt: 1, StopCode: fleet.StopEssentialContainerExited}})
+			f.reports(id,
+				[]fleet.TaskReport{{Task: t.ID, Status: fleet.TaskStopped, Attempt: 1,
+					StopCode: fleet.StopEssentialContainerExited}})
 			return
 		}
 	}
@@ -43,7 +45,8 @@ func (f *fleetOf) happen() {
 	case 4:
 		f.fail(id)
 	case 5, 6:
-		f.advance([]time.Duration{time.Millisecond, 20 * time.Millisecond, time.Second, 15 * time.Second, 41 * time.Second, 6 * time.Minute}[f.r.IntN(6)])
+		f.advance([]time.Duration{time.Millisecond, 20 * time.Millisecond, time.Second, 15 * time.Second, 41 * time.Second,
+			6 * time.Minute}[f.r.IntN(6)])
 	case 7:
 		f.die(id)
 	case 8:
@@ -67,7 +70,8 @@ func (f *fleetOf) happen() {
 func (f *fleetOf) runAlone() {
 	f.t.Helper()
 	token := fmt.Sprint("token-", f.r.IntN(40))
-	item := fleet.Item{Command: fleet.RunTasks{TaskDef: "app:1", Tasks: []fleet.TaskID{f.newID(), f.newID()}}, By: "operator",
+	item := fleet.Item{Command: fleet.RunTasks{TaskDef: "app:1", Tasks: []fleet.TaskID{f.newID(), f.newID()}},
+		By:      "operator",
 		Receipt: &fleet.Receipt{Token: token, BodyHash: make([]byte, 32)}}
 	applied, results := f.entryOf([]fleet.Item{item}, 0)
 	f.c.Acked(Ack{Index: f.s.Index(), Token: token, IDs: results[0].IDs, What: "run"})
@@ -86,7 +90,8 @@ func (f *fleetOf) update(name string) {
 		return
 	}
 	bounds := [][2]int{{100, 200}, {50, 100}, {100, 150}, {0, 100}, {100, 100}}[f.r.IntN(5)]
-	f.apply("operator", fleet.PutService{Name: name, ExpectedModifyIndex: old.ModifyIndex, TaskDef: []fleet.TaskDefID{"app:1", "plain:1", "free:1"}[f.r.IntN(3)], Desired: old.Desired,
+	f.apply("operator", fleet.PutService{Name: name, ExpectedModifyIndex: old.ModifyIndex,
+		TaskDef: []fleet.TaskDefID{"app:1", "plain:1", "free:1"}[f.r.IntN(3)], Desired: old.Desired,
 		MinPercent: bounds[0], MaxPercent: bounds[1], Force: f.r.IntN(2) == 0, GraceS: f.r.IntN(2) * 20})
 }
 
@@ -96,12 +101,14 @@ func (f *fleetOf) resize(id fleet.HostID) {
 		return
 	}
 	f.seqs[id]++
-	f.apply("host "+string(id), fleet.Report{Host: id, Session: f.s.Host(id).Session.N, Seq: f.seqs[id], Capacity: &fleet.Resources{CPU: 512 << f.r.IntN(3), Memory: 2048}})
+	f.apply("host "+string(id), fleet.Report{Host: id, Session: f.s.Host(id).Session.N, Seq: f.seqs[id],
+		Capacity: &fleet.Resources{CPU: 512 << f.r.IntN(3), Memory: 2048}})
 }
 
 // elsewhere are rules that these histories have no facts for.
 var elsewhere = []rule{
-	protectedStay, standaloneLast, lateContainersGo, oneVoteATerm, raftIDsAreNew, reportsAreSent, oneCopy, votersStay, surplusFromFullest,
+	protectedStay, standaloneLast, lateContainersGo, oneVoteATerm, raftIDsAreNew, reportsAreSent, oneCopy, votersStay,
+	surplusFromFullest,
 	raisedWhenRead, votersRead, effectIntended, effectFenced, effectOnce, effectEndsOnce,
 }
 
@@ -124,7 +131,9 @@ func TestLegalHistoriesBreakNothing(t *testing.T) {
 	for seed := from; seed <= to; seed++ {
 		t.Run(fmt.Sprintf("seed %d", seed), func(t *testing.T) {
 			f := newFleet(t, rand.New(rand.NewPCG(seed, 11)), 5)
-			f.apply("", fleet.RegisterTaskDef{Family: "free", Def: fleet.TaskDef{NetworkMode: fleet.NetworkNone, Containers: []fleet.Container{{Name: "app", Image: "x", CPU: 64, MemoryReservation: 64, StopTimeoutS: 30}}}})
+			f.apply("", fleet.RegisterTaskDef{Family: "free",
+				Def: fleet.TaskDef{NetworkMode: fleet.NetworkNone,
+					Containers: []fleet.Container{{Name: "app", Image: "x", CPU: 64, MemoryReservation: 64, StopTimeoutS: 30}}}})
 			f.racing = seed%2 == 0
 			for i := range 400 {
 				f.happen()

@@ -43,7 +43,8 @@ func TestTheModelFollowsEveryKindOfCommand(t *testing.T) {
 		}
 		name := reflect.TypeOf(command).Name()
 		if followed[name] == notModelled[kind] {
-			t.Errorf("%s: followed %v, named as one that changes nothing of the model %v", name, followed[name], notModelled[kind])
+			t.Errorf("%s: followed %v, named as one that changes nothing of the model %v", name, followed[name],
+				notModelled[kind])
 		}
 	}
 }

@@ -65,7 +65,8 @@ func TestMachinesHoldWhatLivesOnThem(t *testing.T) {
 		return [][]fleet.PortBinding{{{Container: "app", ContainerPort: 80, HostPort: n, Protocol: fleet.TCP}}}
 	}
 	plain := func(r *rig, host fleet.HostID, id fleet.TaskID) {
-		r.do(fleet.RunTasks{TaskDef: "plain:1", Tasks: []fleet.TaskID{id}}, fleet.AssignTasks{Host: host, Tasks: []fleet.TaskID{id}, Ports: port(8080)})
+		r.do(fleet.RunTasks{TaskDef: "plain:1", Tasks: []fleet.TaskID{id}},
+			fleet.AssignTasks{Host: host, Tasks: []fleet.TaskID{id}, Ports: port(8080)})
 	}
 	// freed has State free a task's reservation though its containers run, as a
 	// bug would.
@@ -76,7 +77,8 @@ func TestMachinesHoldWhatLivesOnThem(t *testing.T) {
 		{"four tasks of 256 fill 1024", "", func(r *rig) {
 			for i := range 4 {
 				id := fleet.TaskID(fmt.Sprint("t", i))
-				r.do(fleet.RunTasks{TaskDef: "app:1", Tasks: []fleet.TaskID{id}}, fleet.AssignTasks{Host: "h1", Tasks: []fleet.TaskID{id}})
+				r.do(fleet.RunTasks{TaskDef: "app:1", Tasks: []fleet.TaskID{id}},
+					fleet.AssignTasks{Host: "h1", Tasks: []fleet.TaskID{id}})
 				r.live(id)
 			}
 		}},
@@ -86,14 +88,16 @@ func TestMachinesHoldWhatLivesOnThem(t *testing.T) {
 				if i == 4 {
 					freed(r, "t0")
 				}
-				r.do(fleet.RunTasks{TaskDef: "app:1", Tasks: []fleet.TaskID{id}}, fleet.AssignTasks{Host: "h1", Tasks: []fleet.TaskID{id}})
+				r.do(fleet.RunTasks{TaskDef: "app:1", Tasks: []fleet.TaskID{id}},
+					fleet.AssignTasks{Host: "h1", Tasks: []fleet.TaskID{id}})
 				r.live(id)
 			}
 		}},
 		{"a machine that shrank holds more than it has", "", func(r *rig) {
 			for i := range 4 {
 				id := fleet.TaskID(fmt.Sprint("t", i))
-				r.do(fleet.RunTasks{TaskDef: "app:1", Tasks: []fleet.TaskID{id}}, fleet.AssignTasks{Host: "h1", Tasks: []fleet.TaskID{id}})
+				r.do(fleet.RunTasks{TaskDef: "app:1", Tasks: []fleet.TaskID{id}},
+					fleet.AssignTasks{Host: "h1", Tasks: []fleet.TaskID{id}})
 			}
 			r.seqs["h1"]++
 			r.do(fleet.Report{Host: "h1", Session: 1, Seq: r.seqs["h1"], Capacity: &fleet.Resources{CPU: 512, Memory: 512}})

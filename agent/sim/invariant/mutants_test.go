@@ -82,10 +82,11 @@ var mutants = []mutant{
 		f.c.ContainerEnded(m, t.ID, "app", Itself)
 		start(f, t, m, 1)
 	}},
-	{name: "a container is made before its journal line", breaks: "I6", machine: func(f *fleetOf, t *fleet.Task, m Machine) {
-		f.c.ContainerCreated(m, t.ID, "app", 1)
-		start(f, t, m, 1)
-	}},
+	{name: "a container is made before its journal line", breaks: "I6",
+		machine: func(f *fleetOf, t *fleet.Task, m Machine) {
+			f.c.ContainerCreated(m, t.ID, "app", 1)
+			start(f, t, m, 1)
+		}},
 	{name: "absence is read as a stop", breaks: "I10", machine: func(f *fleetOf, t *fleet.Task, m Machine) {
 		start(f, t, m, 1)
 		f.c.Signalled(Signal{On: m, Task: t.ID, Container: "app", Number: 15})

@@ -81,7 +81,8 @@ func TestTasksStartOnceInABoot(t *testing.T) {
 func TestTaskIDsAreNew(t *testing.T) {
 	tell(t, []story{
 		{"an id comes back after its task was pruned", "I6", func(r *rig) {
-			r.do(fleet.RunTasks{TaskDef: "app:1", Tasks: []fleet.TaskID{"one"}}, fleet.StopTasks{Tasks: []fleet.TaskID{"one"}, Cause: fleet.CauseOperator})
+			r.do(fleet.RunTasks{TaskDef: "app:1", Tasks: []fleet.TaskID{"one"}},
+				fleet.StopTasks{Tasks: []fleet.TaskID{"one"}, Cause: fleet.CauseOperator})
 			r.pass(2 * fleet.PruneKept)
 			r.do(fleet.Prune{Before: dawn.Add(fleet.PruneKept)}, fleet.RunTasks{TaskDef: "app:1", Tasks: []fleet.TaskID{"one"}})
 		}},

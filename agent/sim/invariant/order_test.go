@@ -38,7 +38,8 @@ func TestTheLogHasOneLeaderAtATime(t *testing.T) {
 			r.c.Wiped("h1.1")
 			r.c.Voted("h1.1", 4, "h2.1")
 		}},
-		{"a voter's new log has a new id", "", func(r *rig) { r.do(fleet.SetVoter{ID: "h2.1", Phase: fleet.VoterPreparing}) }},
+		{"a voter's new log has a new id", "",
+			func(r *rig) { r.do(fleet.SetVoter{ID: "h2.1", Phase: fleet.VoterPreparing}) }},
 		{"a voter's new log has an id that was there before", "I9", func(r *rig) {
 			r.c.setVoter("", fleet.SetVoter{ID: "h1.1", Phase: fleet.VoterPreparing})
 		}},
@@ -94,7 +95,8 @@ func TestHostsObeyTheNewestIntent(t *testing.T) {
 func TestAcknowledgedWritesStay(t *testing.T) {
 	receipt := &fleet.Receipt{Token: "abc", BodyHash: make([]byte, 32)}
 	run := func(r *rig, id fleet.TaskID) Ack {
-		res := r.commit(fleet.Item{Command: fleet.RunTasks{TaskDef: "app:1", Tasks: []fleet.TaskID{id}}, By: "operator", Receipt: receipt})[0]
+		res := r.commit(fleet.Item{Command: fleet.RunTasks{TaskDef: "app:1", Tasks: []fleet.TaskID{id}}, By: "operator",
+			Receipt: receipt})[0]
 		if res.Err != nil {
 			r.t.Fatal(res.Err)
 		}
@@ -145,7 +147,7 @@ func TestDeathsAreTrue(t *testing.T) {
 			r.pass(time.Minute)
 			silence(r)
 		}},
-		{"a host that ails", "", func(r *rig) {
+		{"a host that is in trouble", "", func(r *rig) {
 			r.c.SetFaults("h2", true)
 			r.pass(time.Hour)
 			silence(r)
@@ -157,7 +159,7 @@ func TestDeathsAreTrue(t *testing.T) {
 			r.pass(10 * time.Second)
 			silence(r)
 		}},
-		{"a fleet that ails", "", func(r *rig) {
+		{"a fleet that is in trouble", "", func(r *rig) {
 			r.c.AllFaulty(true)
 			r.pass(time.Hour)
 			silence(r)

@@ -21,10 +21,13 @@ func TestStopsSayWhy(t *testing.T) {
 		return fleet.StopTasks{Tasks: ids, Code: fleet.StopServiceSchedulerInitiated}
 	}
 	tell(t, []story{
-		{"an operator's stop is an operator's", "", func(r *rig) { r.by("operator alice", asked(r.service("web", 1, 100, 200)...)) }},
-		{"a planner's stop has a cause of planners", "", func(r *rig) { r.by("service", stop(r.service("web", 2, 0, 100)...)) }},
+		{"an operator's stop is an operator's", "",
+			func(r *rig) { r.by("operator alice", asked(r.service("web", 1, 100, 200)...)) }},
+		{"a planner's stop has a cause of planners", "",
+			func(r *rig) { r.by("service", stop(r.service("web", 2, 0, 100)...)) }},
 		{"a planner passes for an operator", "I10", func(r *rig) { r.by("service", asked(r.service("web", 2, 0, 100)...)) }},
-		{"an operator passes for a planner", "I10", func(r *rig) { r.by("operator alice", stop(r.service("web", 2, 0, 100)...)) }},
+		{"an operator passes for a planner", "I10",
+			func(r *rig) { r.by("operator alice", stop(r.service("web", 2, 0, 100)...)) }},
 		{"a planner says no cause", "I10", func(r *rig) { r.by("service", ofOld(r.service("web", 2, 0, 100)...)) }},
 	})
 }
@@ -105,8 +108,9 @@ func TestOwnStopsKeepTheMinimum(t *testing.T) {
 			r.do(fleet.PutService{Name: "web", TaskDef: "plain:1", Desired: 2, MinPercent: 50, MaxPercent: 100})
 			for i, id := range []fleet.TaskID{"a", "b"} {
 				host := []fleet.HostID{"h1", "h2"}[i]
-				r.do(fleet.CreateTasks{Revision: "web/1", Tasks: []fleet.TaskID{id}}, fleet.AssignTasks{Host: host, Tasks: []fleet.TaskID{id},
-					Ports: [][]fleet.PortBinding{{{Container: "app", ContainerPort: 80, HostPort: 8080, Protocol: fleet.TCP}}}})
+				r.do(fleet.CreateTasks{Revision: "web/1", Tasks: []fleet.TaskID{id}},
+					fleet.AssignTasks{Host: host, Tasks: []fleet.TaskID{id},
+						Ports: [][]fleet.PortBinding{{{Container: "app", ContainerPort: 80, HostPort: 8080, Protocol: fleet.TCP}}}})
 				r.run(id)
 				r.pass(30 * time.Second)
 			}

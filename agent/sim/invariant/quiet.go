@@ -19,7 +19,8 @@ const stubborn fleet.Time = 600_000
 // Patience is how long one step may take: what began later is left alone. Waits
 // are read from State; all else is the model's own. It looks at everything.
 func (c *Checker) Desired(s *fleet.State, patience time.Duration) []string {
-	q := quiescence{c: c, s: s, patience: patience, now: c.model.now + fleet.Time((c.now() - c.model.nowAt).Milliseconds())}
+	q := quiescence{c: c, s: s, patience: patience,
+		now: c.model.now + fleet.Time((c.now() - c.model.nowAt).Milliseconds())}
 	for _, name := range sorted(c.model.services) {
 		q.service(c.model.services[name])
 	}
@@ -111,7 +112,8 @@ func (q *quiescence) service(v *service) {
 	n, want := q.hostCounts(v), v.newest()
 	switch {
 	case n.healthy > want.desired || n.healthy == want.desired && n.present > want.desired:
-		q.say("service %s has %d tasks to run, %d of %s healthy; %d are wanted", v.name, n.present, n.healthy, v.revision, want.desired)
+		q.say("service %s has %d tasks to run, %d of %s healthy; %d are wanted", v.name, n.present, n.healthy, v.revision,
+			want.desired)
 	case n.healthy == want.desired:
 	case !q.s.HasCondition(fleet.ServiceSubject(v.name)):
 		q.say("service %s has %d of %d healthy, and nobody says why", v.name, n.healthy, want.desired)
@@ -119,7 +121,8 @@ func (q *quiescence) service(v *service) {
 	case n.coming > 0: // and each of them is listed when it takes too long
 	case q.stuck(n, want):
 	case q.room(v.defs[v.revision]) != nil:
-		q.say("service %s has %d of %d healthy, though %s has room for one more", v.name, n.healthy, want.desired, q.room(v.defs[v.revision]).name)
+		q.say("service %s has %d of %d healthy, though %s has room for one more", v.name, n.healthy, want.desired,
+			q.room(v.defs[v.revision]).name)
 	}
 }
 
@@ -141,7 +144,8 @@ func (q *quiescence) task(t *task) {
 	}
 	switch {
 	case !done && q.old(t.at):
-		q.say("task %s on %s is %s (to run: %v, unconfirmed: %v) since %s", t.id, t.host.name, t.last, t.toRun, t.unconfirmed, t.at)
+		q.say("task %s on %s is %s (to run: %v, unconfirmed: %v) since %s", t.id, t.host.name, t.last, t.toRun, t.unconfirmed,
+			t.at)
 	case t.toRun && t.def.checked && t.reaches() && t.health == fleet.HealthUnknown && q.old(t.at):
 		q.say("task %s on %s runs since %s, and its health is not known", t.id, t.host.name, t.at)
 	case t.toRun && t.reaches() && q.old(t.at) && q.alive(t) == 0:

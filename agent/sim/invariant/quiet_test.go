@@ -49,13 +49,16 @@ func TestWhatIsNotAsDesired(t *testing.T) {
 			r.do(fleet.RunTasks{TaskDef: "app:1", Tasks: []fleet.TaskID{"one"}}, wait("task:one", "no-host-fits"))
 		}},
 		{"a task waits for a host, and nobody says why", "nobody says why", func(r *rig) {
-			r.do(fleet.CordonHost{Host: "h1"}, fleet.CordonHost{Host: "h2"}, fleet.RunTasks{TaskDef: "app:1", Tasks: []fleet.TaskID{"one"}})
+			r.do(fleet.CordonHost{Host: "h1"}, fleet.CordonHost{Host: "h2"},
+				fleet.RunTasks{TaskDef: "app:1", Tasks: []fleet.TaskID{"one"}})
 		}},
 		{"a task is PENDING for too long", "is PENDING", func(r *rig) {
-			r.do(fleet.RunTasks{TaskDef: "app:1", Tasks: []fleet.TaskID{"one"}}, fleet.AssignTasks{Host: "h1", Tasks: []fleet.TaskID{"one"}})
+			r.do(fleet.RunTasks{TaskDef: "app:1", Tasks: []fleet.TaskID{"one"}},
+				fleet.AssignTasks{Host: "h1", Tasks: []fleet.TaskID{"one"}})
 		}},
 		{"a task is PENDING on a dead host that is known to be silent", "", func(r *rig) {
-			r.do(fleet.RunTasks{TaskDef: "app:1", Tasks: []fleet.TaskID{"one"}}, fleet.AssignTasks{Host: "h1", Tasks: []fleet.TaskID{"one"}})
+			r.do(fleet.RunTasks{TaskDef: "app:1", Tasks: []fleet.TaskID{"one"}},
+				fleet.AssignTasks{Host: "h1", Tasks: []fleet.TaskID{"one"}})
 			r.c.HostCondition("h1", virtual.Off)
 			r.do(fleet.SilenceHost{Host: "h1", Session: 1})
 		}},
@@ -69,7 +72,8 @@ func TestWhatIsNotAsDesired(t *testing.T) {
 		}},
 		{"a container lives though its task was forgotten", "nobody wants them", func(r *rig) {
 			steady(r, 1)
-			r.do(fleet.RunTasks{TaskDef: "app:1", Tasks: []fleet.TaskID{"one"}}, fleet.AssignTasks{Host: "h2", Tasks: []fleet.TaskID{"one"}})
+			r.do(fleet.RunTasks{TaskDef: "app:1", Tasks: []fleet.TaskID{"one"}},
+				fleet.AssignTasks{Host: "h2", Tasks: []fleet.TaskID{"one"}})
 			m := r.live("one")
 			r.c.ContainerEnded(m, "one", "app", Itself)
 			r.report(fleet.TaskReport{Task: "one", Status: fleet.TaskStopped, Attempt: 1})

@@ -71,9 +71,11 @@ func (m *model) rebuild(s *fleet.State) {
 
 func hostOf(row *fleet.Host, index uint64) *host {
 	return &host{
-		id: row.ID, name: row.Name, zone: row.Zone, state: row.State, stateSince: row.StateSince, flaps: row.Flaps, everReady: row.ReadyAt != 0,
-		cordoned: row.Cordon != nil, draining: row.Draining(), revoked: row.Cert.Revoked,
-		boot: row.Session.Boot, session: row.Session.N, reads: row.ReadsFormat(), bootSession: row.BootSession, seq: row.ReportSeq,
+		id: row.ID, name: row.Name, zone: row.Zone, state: row.State, stateSince: row.StateSince, flaps: row.Flaps,
+		everReady: row.ReadyAt != 0,
+		cordoned:  row.Cordon != nil, draining: row.Draining(), revoked: row.Cert.Revoked,
+		boot: row.Session.Boot, session: row.Session.N, reads: row.ReadsFormat(), bootSession: row.BootSession,
+		seq:      row.ReportSeq,
 		capacity: row.Capacity, shrunk: true, roomAt: index,
 		held: map[fleet.TaskID]*task{}, ports: map[port]*task{},
 	}
@@ -97,9 +99,12 @@ func serviceFrom(row *fleet.Service, s *fleet.State, defs map[fleet.TaskDefID]*d
 // taskFrom adds a task as its row has it. Whether its host said that it stopped
 // is not in the row, so nothing is concluded from that.
 func (m *model) taskFrom(row *fleet.Task) {
-	t := &task{id: row.ID, service: m.services[row.Service], revision: row.Revision, def: m.defs[row.TaskDef], host: m.hosts[row.Host],
-		toRun: row.Desired == fleet.TaskRunning, last: row.Last, health: row.Health, attempt: row.Attempt, session: row.Session, ports: row.Ports,
-		cause: row.StopCause(), ended: row.StopCode == fleet.StopTaskFailedToStart || row.StopCode == fleet.StopEssentialContainerExited,
+	t := &task{id: row.ID, service: m.services[row.Service], revision: row.Revision, def: m.defs[row.TaskDef],
+		host:  m.hosts[row.Host],
+		toRun: row.Desired == fleet.TaskRunning, last: row.Last, health: row.Health, attempt: row.Attempt,
+		session: row.Session, ports: row.Ports,
+		cause: row.StopCause(), ended: row.StopCode == fleet.StopTaskFailedToStart ||
+			row.StopCode == fleet.StopEssentialContainerExited,
 		created: row.CreatedAt, started: row.StartedAt, stoppedAt: row.StoppedAt, unconfirmed: row.Unconfirmed}
 	if row.Replace != nil {
 		t.replace = row.Replace.Cause

@@ -32,10 +32,14 @@ func newRig(t testing.TB) *rig {
 	r.c = New(func() time.Duration { return r.clock }, func(b Broken) { r.broken = append(r.broken, b) })
 	r.host("h1", "a")
 	r.host("h2", "b")
-	r.do(fleet.RegisterTaskDef{Family: "app", Def: fleet.TaskDef{NetworkMode: fleet.NetworkBridge, Containers: []fleet.Container{
-		{Name: "app", Image: "x", CPU: 256, MemoryReservation: 128, StopTimeoutS: 30, HealthCheck: &fleet.HealthCheck{Command: []string{"true"}, IntervalS: 30, TimeoutS: 5, Retries: 3}}}}})
-	r.do(fleet.RegisterTaskDef{Family: "plain", Def: fleet.TaskDef{NetworkMode: fleet.NetworkBridge, Containers: []fleet.Container{
-		{Name: "app", Image: "x", CPU: 256, MemoryReservation: 128, StopTimeoutS: 30, PortMappings: []fleet.PortMapping{{ContainerPort: 80, HostPort: 8080, Protocol: fleet.TCP}}}}}})
+	r.do(fleet.RegisterTaskDef{Family: "app",
+		Def: fleet.TaskDef{NetworkMode: fleet.NetworkBridge, Containers: []fleet.Container{
+			{Name: "app", Image: "x", CPU: 256, MemoryReservation: 128, StopTimeoutS: 30,
+				HealthCheck: &fleet.HealthCheck{Command: []string{"true"}, IntervalS: 30, TimeoutS: 5, Retries: 3}}}}})
+	r.do(fleet.RegisterTaskDef{Family: "plain",
+		Def: fleet.TaskDef{NetworkMode: fleet.NetworkBridge, Containers: []fleet.Container{
+			{Name: "app", Image: "x", CPU: 256, MemoryReservation: 128, StopTimeoutS: 30,
+				PortMappings: []fleet.PortMapping{{ContainerPort: 80, HostPort: 8080, Protocol: fleet.TCP}}}}}})
 	return r
 }
 
@@ -45,8 +49,10 @@ func (r *rig) host(id fleet.HostID, zone string) {
 	addr := netip.MustParseAddrPort("10.0.0.1:7000")
 	a := fleet.Admission{ID: id, Name: string(id), Zone: zone, Addr: addr, PublicKey: "key-" + string(id)}
 	if r.s.Fleet() == nil {
-		r.do(fleet.InitFleet{ID: "f-1", CABundle: []byte("ca"), SealedKeys: fleet.SealedKeys{Version: 1, CA: make([]byte, 8), Gossip: make([]byte, 8)}, Host: a, RaftID: fleet.MakeRaftID(id, 1)})
-		r.do(fleet.PutToken{ID: "join", TokenKind: fleet.TokenJoin, Hash: make([]byte, 32), Uses: 10_000, NotAfter: dawn.Add(time.Hour)})
+		r.do(fleet.InitFleet{ID: "f-1", CABundle: []byte("ca"), SealedKeys: fleet.SealedKeys{Version: 1, CA: make([]byte, 8),
+			Gossip: make([]byte, 8)}, Host: a, RaftID: fleet.MakeRaftID(id, 1)})
+		r.do(fleet.PutToken{ID: "join", TokenKind: fleet.TokenJoin, Hash: make([]byte, 32), Uses: 10_000,
+			NotAfter: dawn.Add(time.Hour)})
 	} else {
 		r.do(fleet.AdmitHost{Token: "join", SecretHash: make([]byte, 32), Host: a})
 	}
@@ -58,7 +64,8 @@ func (r *rig) host(id fleet.HostID, zone string) {
 func (r *rig) open(id fleet.HostID, boot string) {
 	r.t.Helper()
 	host := r.s.Host(id)
-	r.do(fleet.OpenSession{Host: id, Boot: boot, Nonce: host.Session.Nonce + 1, Addr: host.Addr, Zone: host.Zone, Capacity: fleet.Resources{CPU: 1024, Memory: 1024}})
+	r.do(fleet.OpenSession{Host: id, Boot: boot, Nonce: host.Session.Nonce + 1, Addr: host.Addr, Zone: host.Zone,
+		Capacity: fleet.Resources{CPU: 1024, Memory: 1024}})
 	r.seqs[id] = 1
 	r.do(fleet.Report{Host: id, Session: host.Session.N + 1, Seq: 1, SelfCheck: []fleet.Check{{Name: "disk", OK: true}}})
 }
@@ -68,7 +75,8 @@ func (r *rig) commit(items ...fleet.Item) []fleet.Result {
 	r.t.Helper()
 	e := fleet.Entry{At: dawn.Add(r.clock), Items: items}
 	out := r.s.Apply(r.s.Index()+1, e)
-	r.c.Committed(Entry{Index: r.s.Index(), Term: r.term, Leader: r.leader, Planned: r.planned, Entry: e, Results: out.Results, After: r.s})
+	r.c.Committed(Entry{Index: r.s.Index(), Term: r.term, Leader: r.leader, Planned: r.planned, Entry: e,
+		Results: out.Results, After: r.s})
 	return out.Results
 }
 
@@ -123,7 +131,8 @@ func (r *rig) service(name string, n, low, high int) []fleet.TaskID {
 
 func (r *rig) place(revision fleet.RevisionID, id fleet.TaskID, host fleet.HostID) {
 	r.t.Helper()
-	r.do(fleet.CreateTasks{Revision: revision, Tasks: []fleet.TaskID{id}}, fleet.AssignTasks{Host: host, Tasks: []fleet.TaskID{id}})
+	r.do(fleet.CreateTasks{Revision: revision, Tasks: []fleet.TaskID{id}},
+		fleet.AssignTasks{Host: host, Tasks: []fleet.TaskID{id}})
 }
 
 func (r *rig) run(id fleet.TaskID) {

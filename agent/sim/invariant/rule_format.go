@@ -21,7 +21,8 @@ func (c *Checker) format(item *fleet.Item, result *fleet.Result) {
 	}
 	since := max(c.newKinds[item.Command.Kind()], 1)
 	c.hold(formatKept, since <= c.model.format, func() string {
-		return fmt.Sprintf("%s by %s needs format %d, and the fleet is at %d", item.Command.Kind(), item.By, since, c.model.format)
+		return fmt.Sprintf("%s by %s needs format %d, and the fleet is at %d", item.Command.Kind(), item.By, since,
+			c.model.format)
 	})
 	open, ok := item.Command.(fleet.OpenSession)
 	if !ok {
@@ -32,7 +33,8 @@ func (c *Checker) format(item *fleet.Item, result *fleet.Result) {
 		c.TooOld(open.Host, open.Format)
 	case result.Err == nil:
 		c.hold(tooOldRefused, max(open.Format, 1) >= c.model.format, func() string {
-			return fmt.Sprintf("an agent of %s that reads format %d got a session; the fleet is at %d", open.Host, open.Format, c.model.format)
+			return fmt.Sprintf("an agent of %s that reads format %d got a session; the fleet is at %d", open.Host, open.Format,
+				c.model.format)
 		})
 	}
 }
@@ -41,7 +43,8 @@ func (c *Checker) format(item *fleet.Item, result *fleet.Result) {
 // Its host may be taken for dead in the end, since nobody can tell it anything.
 func (c *Checker) TooOld(id fleet.HostID, reads int) {
 	c.hold(tooOldRefused, reads < c.model.format, func() string {
-		return fmt.Sprintf("an agent of %s that reads format %d was refused, and the fleet is at %d", id, reads, c.model.format)
+		return fmt.Sprintf("an agent of %s that reads format %d was refused, and the fleet is at %d", id, reads,
+			c.model.format)
 	})
 	if h := c.model.hosts[id]; h != nil {
 		h.shunned = true

@@ -66,9 +66,11 @@ func (c *Checker) portsFree(r *remains) {
 	for _, p := range r.task.ports {
 		use := port{p.Protocol, p.HostPort}
 		other := r.on.ports[use]
-		free := other == nil || other == r || other.alive == 0 || other.task == nil || !other.task.held() && !other.task.hostSaid
+		free := other == nil || other == r || other.alive == 0 || other.task == nil || !other.task.held() &&
+			!other.task.hostSaid
 		c.hold(machinePorts, free, func() string {
-			return fmt.Sprintf("%s: task %s starts with port %d/%s, which task %s has", r.on.id.Host, r.id, use.number, use.protocol, other.id)
+			return fmt.Sprintf("%s: task %s starts with port %d/%s, which task %s has", r.on.id.Host, r.id, use.number,
+				use.protocol, other.id)
 		})
 		r.on.ports[use] = r
 	}
@@ -124,12 +126,13 @@ func (c *Checker) tick() {
 // Time counts only while the machine's agent was up and untouched by faults.
 func (c *Checker) lateGone(k *container) {
 	host := k.of.on.id.Host
-	if k.alive && (!c.known(host) || !c.calm(host, lateBound)) {
+	if k.alive && (!c.known(host) || !c.undisturbed(host, lateBound)) {
 		c.watchLate(k)
 		return
 	}
 	c.hold(lateContainersGo, !k.alive, func() string {
-		return fmt.Sprintf("%s: container %s of task %s was made after the task had stopped, and is there %s later", host, k.name, k.of.id, lateBound)
+		return fmt.Sprintf("%s: container %s of task %s was made after the task had stopped, and is there %s later", host,
+			k.name, k.of.id, lateBound)
 	})
 }
 

@@ -11,7 +11,8 @@ import (
 // cmd/skein/DESIGN.md I6, agent/converge/DESIGN.md.
 func (c *Checker) oneAttempt(r *remains, attempt int) {
 	c.hold(oneAttemptABoot, r.attempt == 0 || r.attempt == attempt, func() string {
-		return fmt.Sprintf("%s: attempt %d of task %s begins in boot %s, in which attempt %d had begun", r.on.id.Host, attempt, r.id, r.on.id.Boot, r.attempt)
+		return fmt.Sprintf("%s: attempt %d of task %s begins in boot %s, in which attempt %d had begun", r.on.id.Host,
+			attempt, r.id, r.on.id.Boot, r.attempt)
 	})
 }
 
@@ -24,7 +25,8 @@ func (c *Checker) alone(r *remains, attempt int) {
 		return
 	}
 	c.hold(standaloneOnce, attempt == 1 && (t.began == "" || t.began == r.on.id.Boot), func() string {
-		return fmt.Sprintf("%s: attempt %d of standalone task %s begins in boot %s; it had begun in boot %q", r.on.id.Host, attempt, r.id, r.on.id.Boot, t.began)
+		return fmt.Sprintf("%s: attempt %d of standalone task %s begins in boot %s; it had begun in boot %q", r.on.id.Host,
+			attempt, r.id, r.on.id.Boot, t.began)
 	})
 	t.began = r.on.id.Boot
 }
@@ -44,7 +46,8 @@ func (c *Checker) RecordsLost(id fleet.HostID) {
 // agent/converge/DESIGN.md "What is on disk".
 func (c *Checker) recordFirst(r *remains, k *container, attempt int) {
 	c.hold(recordBeforeCreate, k.attempt == attempt && attempt > 0, func() string {
-		return fmt.Sprintf("%s: container %s of task %s was created for attempt %d, and the durable record of this boot is of attempt %d", r.on.id.Host, k.name, r.id, attempt, k.attempt)
+		return fmt.Sprintf("%s: container %s of task %s was created for attempt %d, and the durable record of this boot is "+
+			"of attempt %d", r.on.id.Host, k.name, r.id, attempt, k.attempt)
 	})
 }
 
@@ -52,10 +55,12 @@ func (c *Checker) recordFirst(r *remains, k *container, attempt int) {
 // whatever the attempt.
 func (c *Checker) onceABoot(r *remains, k *container, attempt int) {
 	c.hold(startedOnce, !k.started, func() string {
-		return fmt.Sprintf("%s: container %s of task %s starts a second time in boot %s (attempt %d)", r.on.id.Host, k.name, r.id, r.on.id.Boot, attempt)
+		return fmt.Sprintf("%s: container %s of task %s starts a second time in boot %s (attempt %d)", r.on.id.Host, k.name,
+			r.id, r.on.id.Boot, attempt)
 	})
 	c.hold(recordBeforeCreate, k.alive && k.attempt == attempt, func() string {
-		return fmt.Sprintf("%s: container %s of task %s starts under attempt %d; it was created: %v, recorded was attempt %d", r.on.id.Host, k.name, r.id, attempt, k.alive, k.attempt)
+		return fmt.Sprintf("%s: container %s of task %s starts under attempt %d; it was created: %v, recorded was attempt %d",
+			r.on.id.Host, k.name, r.id, attempt, k.alive, k.attempt)
 	})
 }
 
@@ -68,7 +73,8 @@ func (c *Checker) notOver(r *remains, k *container) {
 		return
 	}
 	c.hold(stoppedIsFinal, !r.over(), func() string {
-		return fmt.Sprintf("%s: container %s of task %s starts, and the fleet has heard that it stopped", r.on.id.Host, k.name, r.id)
+		return fmt.Sprintf("%s: container %s of task %s starts, and the fleet has heard that it stopped", r.on.id.Host,
+			k.name, r.id)
 	})
 }
 

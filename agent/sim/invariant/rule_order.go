@@ -57,7 +57,8 @@ func (c *Checker) Voted(voter fleet.RaftID, term uint64, candidate fleet.RaftID)
 	b := ballot{voter, term}
 	other, before := c.log.votes[b]
 	c.hold(oneVoteATerm, (!before || other == candidate) && !c.log.wiped[voter], func() string {
-		return fmt.Sprintf("%s votes for %s in term %d; it had voted for %q, its disk was wiped: %v", voter, candidate, term, other, c.log.wiped[voter])
+		return fmt.Sprintf("%s votes for %s in term %d; it had voted for %q, its disk was wiped: %v", voter, candidate, term,
+			other, c.log.wiped[voter])
 	})
 	c.log.votes[b] = candidate
 }
@@ -77,7 +78,8 @@ func (c *Checker) FrameAccepted(on Machine, n, epoch, index uint64) {
 	}
 	last, known := c.frames[key]
 	c.hold(newestIntent, !known || !at.before(last), func() string {
-		return fmt.Sprintf("%s accepts epoch %d index %d in session %d, after epoch %d index %d", on.Host, epoch, index, n, last.epoch, last.index)
+		return fmt.Sprintf("%s accepts epoch %d index %d in session %d, after epoch %d index %d", on.Host, epoch, index, n,
+			last.epoch, last.index)
 	})
 	c.hold(onlyCommitted, index <= c.log.index, func() string {
 		return fmt.Sprintf("%s accepts index %d, and %d is the last that was committed", on.Host, index, c.log.index)

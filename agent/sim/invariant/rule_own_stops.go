@@ -83,7 +83,8 @@ func (c *Checker) replacedFirst(s *stopped, want setting, healthy int) {
 		return
 	}
 	c.hold(replacementFirst, healthy >= want.desired, func() string {
-		return fmt.Sprintf("%s: a planner stopped %s before their replacements were healthy; %d healthy are left of %d, and %d%% leaves room for %d",
+		return fmt.Sprintf("%s: a planner stopped %s before their replacements were healthy; %d healthy are left of %d, "+
+			"and %d%% leaves room for %d",
 			s.service.name, s.what(s.healthy), healthy, want.desired, want.maxPer, want.upper)
 	})
 }
@@ -92,7 +93,8 @@ func (c *Checker) replacedFirst(s *stopped, want setting, healthy int) {
 // (so neither silent nor lost), not cordoned and not draining.
 func (c *Checker) assignable(h *host, n int) {
 	c.hold(onlyOpenHosts, h.state == fleet.HostReady && !h.cordoned && !h.draining, func() string {
-		return fmt.Sprintf("%d tasks were assigned to %s, which is %s (cordoned: %v, draining: %v)", n, h.name, h.state, h.cordoned, h.draining)
+		return fmt.Sprintf("%d tasks were assigned to %s, which is %s (cordoned: %v, draining: %v)", n, h.name, h.state,
+			h.cordoned, h.draining)
 	})
 }
 

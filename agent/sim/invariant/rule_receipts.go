@@ -30,7 +30,8 @@ func (c *Checker) repeated(e *Entry, item *fleet.Item, result *fleet.Result) boo
 	})
 	if again {
 		c.hold(oneEffect, !known || slices.Equal(first.ids, result.IDs), func() string {
-			return fmt.Sprintf("client token %s was answered %q at index %d, and %q at %d", token, first.ids, first.index, result.IDs, e.Index)
+			return fmt.Sprintf("client token %s was answered %q at index %d, and %q at %d", token, first.ids, first.index,
+				result.IDs, e.Index)
 		})
 		return true
 	}
@@ -69,7 +70,8 @@ func (c *Checker) Acked(a Ack) {
 	r, known := c.log.receipts[a.Token]
 	ok := a.Index <= c.log.index && (a.Token == "" || known && slices.Equal(r.ids, a.IDs))
 	c.hold(ackedIsCommitted, ok, func() string {
-		return fmt.Sprintf("%s was acknowledged at index %d with %q; the log is at %d, and its receipt %q is of index %d with %q", a.What, a.Index, a.IDs, c.log.index, a.Token, r.index, r.ids)
+		return fmt.Sprintf("%s was acknowledged at index %d with %q; the log is at %d, and its receipt %q is of index %d "+
+			"with %q", a.What, a.Index, a.IDs, c.log.index, a.Token, r.index, r.ids)
 	})
 	c.acked = append(c.acked, a)
 }

@@ -39,7 +39,8 @@ func (c *Checker) Signalled(s Signal) {
 	why := c.uncaused(r, &s)
 	r.caused = why == ""
 	c.hold(noStopWithoutCause, why == "", func() string {
-		return fmt.Sprintf("%s sends signal %d to container %s of task %s (%q, %s): %s", s.On.Host, s.Number, s.Container, s.Task, s.Code, s.Reason, why)
+		return fmt.Sprintf("%s sends signal %d to container %s of task %s (%q, %s): %s", s.On.Host, s.Number, s.Container,
+			s.Task, s.Code, s.Reason, why)
 	})
 }
 
@@ -102,7 +103,8 @@ func (c *Checker) notCutOff(t *task) string {
 	if c.allFaulty || c.now()-c.calmFrom < after && c.calmFrom > 0 {
 		return ""
 	}
-	return fmt.Sprintf("onDisconnect is %d ms, and it heard voters within that (it last may not have from %s to %s)", t.service.cutOff, unheard.from, unheard.until)
+	return fmt.Sprintf("onDisconnect is %d ms, and it heard voters within that (it last may not have from %s to %s)",
+		t.service.cutOff, unheard.from, unheard.until)
 }
 
 // signalSent says that nothing kills a container from outside but its agent.

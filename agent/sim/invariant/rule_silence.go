@@ -32,7 +32,8 @@ func (c *Checker) paced(h *host) {
 	}
 	quick := max(silencesAtOnce, all*silencePercent/100)
 	c.hold(silencePaced, lately < quick || c.model.now >= newest+silenceEvery, func() string {
-		return fmt.Sprintf("%s is silenced at %s, after %d others within 10 minutes, the newest at %s; %d may be at once", h.name, c.model.now, lately, newest, quick)
+		return fmt.Sprintf("%s is silenced at %s, after %d others within 10 minutes, the newest at %s; %d may be at once",
+			h.name, c.model.now, lately, newest, quick)
 	})
 }
 

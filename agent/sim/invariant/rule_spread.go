@@ -33,8 +33,8 @@ type placed struct {
 // placed, no zone that was given any has two more than one that could have taken
 // it. What the planner could not know is not held against it: hosts that opened,
 // or got room, after it looked; hosts that may have looked ill to it, as any may to
-// a leader that is new or was ill itself; tasks that came or went since; commands that State refused. Standalone tasks are not
-// judged: they spread within a pass only.
+// a leader that is new or was ill itself; tasks that came or went since; commands that State
+// refused. Standalone tasks are not judged: they spread within a pass only.
 func (c *Checker) spread(e *Entry) {
 	all := c.placements(e)
 	for _, p := range all {
@@ -104,7 +104,8 @@ func (c *Checker) even(p *placed, e *Entry) {
 		t := p.zones[zone]
 		least, found := c.emptiest(t, count, planned)
 		c.hold(zonesEven, !found || count[zone] <= count[least]+1, func() string {
-			return fmt.Sprintf("task %s of %s went to zone %s, which has %d of %s now; zone %s has %d, and a host that would have taken it",
+			return fmt.Sprintf("task %s of %s went to zone %s, which has %d of %s now; zone %s has %d, and a host that would "+
+				"have taken it",
 				t.id, p.service.name, zone, count[zone], p.revision, least, count[least])
 		})
 	}
@@ -113,7 +114,7 @@ func (c *Checker) even(p *placed, e *Entry) {
 // livenessOf reports whether the leader sees the fleet as it is: it has led, and has
 // itself been well, for a while.
 func (c *Checker) livenessOf(e *Entry) bool {
-	return c.now()-c.log.termFrom >= calmFor && (e.Leader == "" || c.calm(e.Leader.Host(), calmFor))
+	return c.now()-c.log.termFrom >= undisturbedFor && (e.Leader == "" || c.undisturbed(e.Leader.Host(), undisturbedFor))
 }
 
 // emptiest finds the zone with the fewest tasks among those with a host that
@@ -121,7 +122,8 @@ func (c *Checker) livenessOf(e *Entry) bool {
 func (c *Checker) emptiest(t *task, count map[string]int, planned uint64) (zone string, found bool) {
 	for _, h := range c.model.hosts {
 		better := !found || count[h.zone] < count[zone] || count[h.zone] == count[zone] && h.zone < zone
-		if better && h.roomAt <= planned && h.takes(t.def) && c.calm(h.id, calmFor) && c.around(h.id).unseen <= c.now() {
+		if better && h.roomAt <= planned && h.takes(t.def) && c.undisturbed(h.id, undisturbedFor) &&
+			c.around(h.id).unseen <= c.now() {
 			zone, found = h.zone, true
 		}
 	}

@@ -42,22 +42,25 @@ func (c *Checker) starts(s *service, revision fleet.RevisionID, planned uint64) 
 		present += one(t.revision == revision && t.replace == 0 && t.toRun && t.reaches() && !t.isUnhealthy(c.model.now))
 	}
 	c.hold(missingStart, present <= want.desired, func() string {
-		return fmt.Sprintf("%s: %d tasks of %s are healthy or may turn so after a planner's starts, and %d are desired", s.name, present, revision, want.desired)
+		return fmt.Sprintf("%s: %d tasks of %s are healthy or may turn so after a planner's starts, and %d are desired",
+			s.name, present, revision, want.desired)
 	})
 	if s.stopAfter == 0 {
 		return
 	}
 	unheard := c.runUnheard(s)
 	c.hold(oneCopy, present+len(unheard) <= want.desired, func() string {
-		return fmt.Sprintf("%s: %d of %d tasks are there after a planner's starts, and these run on hosts that nobody hears: %v",
+		return fmt.Sprintf("%s: %d of %d tasks are there after a planner's starts, and these run on hosts that nobody "+
+			"hears: %v",
 			s.name, present, want.desired, unheard)
 	})
 }
 
 // runUnheard lists the tasks of a stop-after service whose containers run on hosts
 // that the fleet calls silent or lost, though their agents could have ended them. Who was
-// asked to stop is waited for no longer than elsewhere. An agent could not where its machine or agent did not go on, or a fault kept it from acting;
-// nor is it to where the fleet's clock jumped or the service's onDisconnect changed.
+// asked to stop is waited for no longer than elsewhere. An agent could not where its machine or
+// agent did not go on, or a fault kept it from acting; nor is it to where the fleet's clock jumped
+// or the service's onDisconnect changed.
 func (c *Checker) runUnheard(s *service) (running []fleet.TaskID) {
 	for _, h := range c.model.hosts {
 		if h.state != fleet.HostSilent && h.state != fleet.HostLost {

@@ -16,7 +16,8 @@ func (c *Checker) graceOver(t *task, cause fleet.Cause, planned uint64) {
 	}
 	grace := s.at(planned).grace
 	c.hold(graceKept, c.model.now >= t.started+grace, func() string {
-		return fmt.Sprintf("%s: task %s is stopped as unhealthy at %s; it runs since %s, and its grace period is %d ms", s.name, t.id, c.model.now, t.started, grace)
+		return fmt.Sprintf("%s: task %s is stopped as unhealthy at %s; it runs since %s, and its grace period is %d ms",
+			s.name, t.id, c.model.now, t.started, grace)
 	})
 }
 
@@ -65,7 +66,8 @@ func take(all []*taken, t *task, surplus bool) []*taken {
 // surplusKind reports whether a task, but for being stopped in this entry, is a healthy
 // one of the present revision that is to stay.
 func (c *Checker) surplusKind(t *task, planned uint64) bool {
-	healthy := t.def.checked && t.health == fleet.HealthHealthy || !t.def.checked && c.model.now-planAge >= t.started+healthyAfter
+	healthy := t.def.checked && t.health == fleet.HealthHealthy || !t.def.checked &&
+		c.model.now-planAge >= t.started+healthyAfter
 	return t.host != nil && t.reaches() && t.last == fleet.TaskRunning && healthy && t.healthyAt <= planned &&
 		t.revision == t.service.revision && t.replace == 0
 }

@@ -18,7 +18,8 @@ func TestNothingStopsWithoutACause(t *testing.T) {
 	}
 	cutOff := func(r *rig) (fleet.TaskID, Machine) {
 		id, m := one(r)
-		r.do(fleet.PutService{Name: "web", ExpectedModifyIndex: r.s.Service("web").ModifyIndex, TaskDef: "app:1", Desired: 1, MinPercent: 100, MaxPercent: 200, OnDisconnect: fleet.OnDisconnect{StopAfterMs: 60_000}})
+		r.do(fleet.PutService{Name: "web", ExpectedModifyIndex: r.s.Service("web").ModifyIndex, TaskDef: "app:1", Desired: 1,
+			MinPercent: 100, MaxPercent: 200, OnDisconnect: fleet.OnDisconnect{StopAfterMs: 60_000}})
 		return id, m
 	}
 	tell(t, []story{

@@ -14,12 +14,14 @@ func TestTasksGoToTheEmptiestZone(t *testing.T) {
 		r.host("h3", "c")
 		r.do(fleet.PutService{Name: "web", TaskDef: "app:1", Desired: 3, MinPercent: 100, MaxPercent: 200},
 			fleet.CreateTasks{Revision: "web/1", Tasks: []fleet.TaskID{"t1", "t2", "t3"}})
-		r.pass(calmFor)
+		r.pass(undisturbedFor)
 	}
 	assign := func(r *rig, to ...fleet.HostID) {
 		var items []fleet.Item
 		for i, host := range to {
-			items = append(items, fleet.Item{By: "placement", Command: fleet.AssignTasks{Host: host, Tasks: []fleet.TaskID{[]fleet.TaskID{"t1", "t2", "t3"}[i]}}})
+			items = append(items,
+				fleet.Item{By: "placement",
+					Command: fleet.AssignTasks{Host: host, Tasks: []fleet.TaskID{[]fleet.TaskID{"t1", "t2", "t3"}[i]}}})
 		}
 		r.planned = max(r.planned, 1)
 		r.commit(items...)
@@ -45,7 +47,8 @@ func TestTasksGoToTheEmptiestZone(t *testing.T) {
 		{"two to one zone, because the other's host is full", "", func(r *rig) {
 			three(r)
 			for _, id := range []fleet.TaskID{"f1", "f2", "f3", "f4"} {
-				r.do(fleet.RunTasks{TaskDef: "app:1", Tasks: []fleet.TaskID{id}}, fleet.AssignTasks{Host: "h2", Tasks: []fleet.TaskID{id}})
+				r.do(fleet.RunTasks{TaskDef: "app:1", Tasks: []fleet.TaskID{id}},
+					fleet.AssignTasks{Host: "h2", Tasks: []fleet.TaskID{id}})
 			}
 			look(r)
 			assign(r, "h1", "h1", "h3")

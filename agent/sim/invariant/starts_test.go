@@ -16,7 +16,8 @@ func create(ids ...fleet.TaskID) fleet.CreateTasks {
 func TestStartsKeepTheBackOff(t *testing.T) {
 	// exits has a task of web end by itself at once.
 	exits := func(r *rig, id fleet.TaskID) {
-		r.report(fleet.TaskReport{Task: id, Status: fleet.TaskStopped, StopCode: fleet.StopEssentialContainerExited, Attempt: 1})
+		r.report(fleet.TaskReport{Task: id, Status: fleet.TaskStopped, StopCode: fleet.StopEssentialContainerExited,
+			Attempt: 1})
 	}
 	again := func(r *rig, id fleet.TaskID) {
 		r.by("service", create(id))
@@ -57,7 +58,8 @@ func TestStartsKeepTheBackOff(t *testing.T) {
 		{"an operator's new revision begins afresh", "", func(r *rig) {
 			exits(r, r.service("web", 1, 100, 200)[0])
 			v := r.s.Service("web")
-			r.do(fleet.PutService{Name: "web", ExpectedModifyIndex: v.ModifyIndex, TaskDef: "app:1", Desired: 1, MinPercent: 100, MaxPercent: 200, Force: true})
+			r.do(fleet.PutService{Name: "web", ExpectedModifyIndex: v.ModifyIndex, TaskDef: "app:1", Desired: 1, MinPercent: 100,
+				MaxPercent: 200, Force: true})
 			r.by("service", fleet.CreateTasks{Revision: "web/2", Tasks: []fleet.TaskID{"next"}})
 		}},
 	})
@@ -80,7 +82,8 @@ func TestOnlyWhatIsMissingStarts(t *testing.T) {
 			r.by("service", create("next"))
 		}},
 		{"one is unhealthy in its grace period, and may yet be well", "starts", func(r *rig) {
-			r.do(fleet.PutService{Name: "web", TaskDef: "app:1", Desired: 1, MinPercent: 0, MaxPercent: 200, GraceS: 60}, create("a"),
+			r.do(fleet.PutService{Name: "web", TaskDef: "app:1", Desired: 1, MinPercent: 0, MaxPercent: 200, GraceS: 60},
+				create("a"),
 				fleet.AssignTasks{Host: "h1", Tasks: []fleet.TaskID{"a"}})
 			r.report(fleet.TaskReport{Task: "a", Status: fleet.TaskRunning, Health: fleet.HealthUnhealthy, Attempt: 1})
 			r.by("service", create("b"))
@@ -91,7 +94,8 @@ func TestOnlyWhatIsMissingStarts(t *testing.T) {
 func TestStopAfterWorkHasOneCopy(t *testing.T) {
 	// cutOff is a service of one task on a host that is cut off, and silent.
 	cutOff := func(r *rig) Machine {
-		r.do(fleet.PutService{Name: "web", TaskDef: "app:1", Desired: 1, MinPercent: 0, MaxPercent: 100, OnDisconnect: fleet.OnDisconnect{StopAfterMs: 30_000}})
+		r.do(fleet.PutService{Name: "web", TaskDef: "app:1", Desired: 1, MinPercent: 0, MaxPercent: 100,
+			OnDisconnect: fleet.OnDisconnect{StopAfterMs: 30_000}})
 		r.place("web/1", "web-0", "h1")
 		r.run("web-0")
 		m := r.live("web-0")
@@ -133,7 +137,8 @@ func TestStopAfterWorkHasOneCopy(t *testing.T) {
 		{"its onDisconnect is new", "", func(r *rig) {
 			cutOff(r)
 			v := r.s.Service("web")
-			r.do(fleet.PutService{Name: "web", ExpectedModifyIndex: v.ModifyIndex, TaskDef: "app:1", Desired: 1, MinPercent: 0, MaxPercent: 100, OnDisconnect: fleet.OnDisconnect{StopAfterMs: 1_000}})
+			r.do(fleet.PutService{Name: "web", ExpectedModifyIndex: v.ModifyIndex, TaskDef: "app:1", Desired: 1, MinPercent: 0,
+				MaxPercent: 100, OnDisconnect: fleet.OnDisconnect{StopAfterMs: 1_000}})
 			r.pass(time.Minute)
 			r.by("service", create("next"))
 		}},
@@ -142,7 +147,8 @@ func TestStopAfterWorkHasOneCopy(t *testing.T) {
 
 func TestUnhealthyTasksHaveTheirGrace(t *testing.T) {
 	sick := func(r *rig) {
-		r.do(fleet.PutService{Name: "web", TaskDef: "app:1", Desired: 2, MinPercent: 0, MaxPercent: 100, GraceS: 60}, create("a"),
+		r.do(fleet.PutService{Name: "web", TaskDef: "app:1", Desired: 2, MinPercent: 0, MaxPercent: 100, GraceS: 60},
+			create("a"),
 			fleet.AssignTasks{Host: "h1", Tasks: []fleet.TaskID{"a"}})
 		r.report(fleet.TaskReport{Task: "a", Status: fleet.TaskRunning, Health: fleet.HealthUnhealthy, Attempt: 1})
 	}
@@ -259,7 +265,8 @@ func TestOurOwnActionLeavesEnoughVoters(t *testing.T) {
 
 func TestStandaloneTasksBeginOnce(t *testing.T) {
 	one := func(r *rig) Machine {
-		r.do(fleet.RunTasks{TaskDef: "app:1", Tasks: []fleet.TaskID{"one"}}, fleet.AssignTasks{Host: "h1", Tasks: []fleet.TaskID{"one"}})
+		r.do(fleet.RunTasks{TaskDef: "app:1", Tasks: []fleet.TaskID{"one"}},
+			fleet.AssignTasks{Host: "h1", Tasks: []fleet.TaskID{"one"}})
 		return r.live("one")
 	}
 	again := func(r *rig, attempt int) {

@@ -8,10 +8,10 @@ import (
 	"skein/raftfsm/fleet"
 )
 
-// calmFor is how long a host must have been up, heard and left alone before
+// undisturbedFor is how long a host must have been up, heard and left alone before
 // calling it dead is false: detection takes a second (cmd/skein/DESIGN.md "Silence"), and what was
 // seen before it may still be on its way for the time of a proposal.
-const calmFor = 10 * time.Second
+const undisturbedFor = 10 * time.Second
 
 // surroundings is what the simulator says of a host.
 type surroundings struct {
@@ -165,11 +165,11 @@ func (c *Checker) heard(id fleet.HostID) bool {
 	return w != nil && w.condition == virtual.Up && 2*w.voters > w.of
 }
 
-// calm reports whether a host has been up, heard by a majority of voters and
+// undisturbed reports whether a host has been up, heard by a majority of voters and
 // untouched by faults for a while, with a leader that commits: without one no
 // session opens, and so no stream shows a sign of life. Nobody talks to a host whose
 // certificate was revoked, or whose agent is too old.
-func (c *Checker) calm(id fleet.HostID, d time.Duration) bool {
+func (c *Checker) undisturbed(id fleet.HostID, d time.Duration) bool {
 	w := c.world[id]
 	since := c.now() - d
 	if h := c.model.hosts[id]; h != nil && h.shunned {
@@ -184,8 +184,9 @@ func (c *Checker) calm(id fleet.HostID, d time.Duration) bool {
 // falseDeath says that a host that has been calm for ten seconds is not declared
 // silent or lost, unless its certificate was revoked or its agent is too old. Source: cmd/skein/DESIGN.md "Silence".
 func (c *Checker) falseDeath(h *host, what string) {
-	c.hold(noFalseDeath, !c.calm(h.id, calmFor), func() string {
-		return fmt.Sprintf("%s was declared %s, and has been up, heard by a majority of voters and untouched for %s", h.name, what, calmFor)
+	c.hold(noFalseDeath, !c.undisturbed(h.id, undisturbedFor), func() string {
+		return fmt.Sprintf("%s was declared %s, and has been up, heard by a majority of voters and untouched for %s", h.name,
+			what, undisturbedFor)
 	})
 }
 
@@ -194,6 +195,7 @@ func (c *Checker) falseDeath(h *host, what string) {
 func (c *Checker) silentLongEnough(h *host) {
 	after := c.model.lostAfter
 	c.hold(lostAfterSilence, h.state == fleet.HostSilent && c.model.now >= h.stateSince+after, func() string {
-		return fmt.Sprintf("%s was declared lost; it is %s since %s, now is %s, and lost means silent for %d ms", h.name, h.state, h.stateSince, c.model.now, after)
+		return fmt.Sprintf("%s was declared lost; it is %s since %s, now is %s, and lost means silent for %d ms", h.name,
+			h.state, h.stateSince, c.model.now, after)
 	})
 }

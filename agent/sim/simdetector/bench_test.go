@@ -33,11 +33,11 @@ func BenchmarkOneHost(b *testing.B) {
 					r.run(2 * time.Second)
 					r.net.PowerOn(name(i))
 					r.net.Begin(name(i))
-					r.sights.Opened(name(i), r.home(i), 1)
+					r.membership.Opened(name(i), r.home(i), 1)
 					r.run(2 * time.Second)
 					i = 4 + (i-3)%(n-3)
 				}
-				if got := r.sight(5).Liveness; got != plan.LivenessAlive {
+				if got := r.livenessOf(5).Liveness; got != plan.LivenessAlive {
 					b.Fatalf("%s is %s", name(5), got)
 				}
 				b.ReportMetric(float64(r.time.Ran()-events)/float64(b.N), "events/op")
@@ -71,7 +71,7 @@ func BenchmarkZoneLost(b *testing.B) {
 		for i := 6; i <= n; i += 3 {
 			r.net.PowerOn(name(i))
 			r.net.Begin(name(i))
-			r.sights.Opened(name(i), r.home(i), 1)
+			r.membership.Opened(name(i), r.home(i), 1)
 		}
 		r.run(5 * time.Second)
 	}

@@ -67,7 +67,7 @@ func (l *links) leave(host, voter fleet.HostID) {
 	case l.net.Condition(host) == virtual.Frozen:
 		l.time.After(linkRetry, func() { l.leave(host, voter) })
 	case l.net.Condition(host) == virtual.Up:
-		l.sights.Closed(host, voter)
+		l.membership.Closed(host, voter)
 		l.at[host] = ""
 		l.open(host)
 	}
@@ -89,7 +89,7 @@ func (l *links) open(host fleet.HostID) {
 	for _, voter := range voters {
 		if l.net.Linked(host, voter) {
 			l.at[host] = voter
-			l.sights.Opened(host, voter, l.session(host))
+			l.membership.Opened(host, voter, l.session(host))
 			return
 		}
 	}
@@ -102,8 +102,10 @@ func (l *links) session(h fleet.HostID) uint64 { return l.state.Host(h).Session.
 func (l *links) begin(h fleet.HostID) {
 	l.rig.begin(h)
 	row := l.state.Host(h)
-	l.do(fleet.OpenSession{Host: h, Boot: "boot-1", Nonce: row.Session.Nonce + 1, Addr: row.Addr, Zone: row.Zone, Capacity: row.Capacity})
-	l.do(fleet.Report{Host: h, Session: l.session(h), Seq: 1, SelfCheck: []fleet.Check{{Name: "disk", OK: true, Required: true}}})
+	l.do(fleet.OpenSession{Host: h, Boot: "boot-1", Nonce: row.Session.Nonce + 1, Addr: row.Addr, Zone: row.Zone,
+		Capacity: row.Capacity})
+	l.do(fleet.Report{Host: h, Session: l.session(h), Seq: 1,
+		SelfCheck: []fleet.Check{{Name: "disk", OK: true, Required: true}}})
 }
 
 // start has a machine and its agent run, whatever was done to them.
@@ -138,8 +140,8 @@ func (l *links) fixture() detectortest.Fixture {
 			l.net.Cut(b, a)
 		},
 		Heal:     l.net.Heal,
-		Starve:   l.sights.Starve,
-		SetClock: l.sights.SetClock,
+		Starve:   l.membership.Starve,
+		SetClock: l.membership.SetClock,
 		Step:     func() { l.run(detectortest.StepTime) },
 	}
 }

@@ -69,7 +69,7 @@ func (d *Detector) Close() {
 	}
 }
 
-// OnChange has f called after sights have changed, as long as this view lasts.
+// OnChange has f called after liveness has changed, as long as this view lasts.
 func (d *Detector) OnChange(f func()) { d.onChange = f }
 
 // Applied tells what an entry touched in the leader's State: new hosts, lives and
@@ -103,7 +103,7 @@ func (d *Detector) Probe(hosts []fleet.HostID) {
 }
 
 // Liveness is what the leader sees; the value does not change. It is made anew when
-// a sight has changed and, while a host is not alive, when it is 100 ms old: the
+// liveness has changed and, while a host is not alive, when it is 100 ms old: the
 // ages of hosts that are alive are as old as the value.
 func (d *Detector) Liveness() plan.FleetLiveness {
 	now := d.m.time.Now()

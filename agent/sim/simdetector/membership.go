@@ -139,7 +139,7 @@ func (m *Membership) leaderOf(voter fleet.HostID) *Detector {
 }
 
 // netChanged takes note of a machine's new condition, or with no name of a cut
-// or its end. Leaders lose sight of voters before streams stand still: what they
+// or its end. Leaders lose voters before streams stand still: what they
 // knew last is from before.
 func (m *Membership) netChanged(id fleet.HostID) {
 	for _, d := range m.detectors {

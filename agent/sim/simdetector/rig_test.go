@@ -17,17 +17,17 @@ const start fleet.Time = 1_767_355_200_000
 // rig is a fleet of machines h001, h002, ... in three zones in turn. The first
 // ones vote, each host streams from a voter, and the first leads.
 type rig struct {
-	t        testing.TB
-	time     *virtual.Time
-	net      *virtual.Network
-	sights   *simdetector.Membership
-	state    *fleet.State
-	n        int
-	voters   int
-	lives    map[fleet.HostID]*virtual.Run
-	leader   fleet.HostID
-	detector *simdetector.Detector
-	told     int // OnChange calls
+	t          testing.TB
+	time       *virtual.Time
+	net        *virtual.Network
+	membership *simdetector.Membership
+	state      *fleet.State
+	n          int
+	voters     int
+	lives      map[fleet.HostID]*virtual.Run
+	leader     fleet.HostID
+	detector   *simdetector.Detector
+	told       int // OnChange calls
 }
 
 func name(i int) fleet.HostID { return fleet.HostID(fmt.Sprintf("h%03d", i)) }
@@ -40,9 +40,10 @@ func newRig(t testing.TB, n, voters int, seed uint64, mutants simdetector.Mutant
 // newRigIn has hosts in other zones, each a letter.
 func newRigIn(t testing.TB, zones string, n, voters int, seed uint64, mutants simdetector.Mutants) *rig {
 	t.Helper()
-	r := &rig{t: t, time: virtual.NewTime(seed), state: fleetIn(t, zones, n, voters), n: n, voters: voters, lives: map[fleet.HostID]*virtual.Run{}}
+	r := &rig{t: t, time: virtual.NewTime(seed), state: fleetIn(t, zones, n, voters), n: n, voters: voters,
+		lives: map[fleet.HostID]*virtual.Run{}}
 	r.net = virtual.NewNetwork(r.time, seed, virtual.NetworkConditions{Delay: time.Millisecond})
-	r.sights = simdetector.New(r.time, r.net, seed, simdetector.Config{
+	r.membership = simdetector.New(r.time, r.net, seed, simdetector.Config{
 		State: func(fleet.HostID) *fleet.State { return r.state }, Mutants: mutants,
 	})
 	for i := range n {
@@ -50,7 +51,7 @@ func newRigIn(t testing.TB, zones string, n, voters int, seed uint64, mutants si
 		r.begin(name(i + 1))
 	}
 	for i := range n {
-		r.sights.Opened(name(i+1), r.home(i+1), 1)
+		r.membership.Opened(name(i+1), r.home(i+1), 1)
 	}
 	r.lead(1)
 	return r
@@ -67,7 +68,7 @@ func (r *rig) lead(i int) { r.leadHost(name(i)) }
 func (r *rig) leadHost(id fleet.HostID) {
 	r.leader = id
 	r.detector.Close()
-	r.detector = r.sights.Detector(id, r.lives[id])
+	r.detector = r.membership.Detector(id, r.lives[id])
 	r.detector.OnChange(func() { r.told++ })
 }
 
@@ -85,15 +86,15 @@ func (r *rig) do(c fleet.Command) {
 
 func (r *rig) run(d time.Duration) { r.time.Run(r.time.Now() + d) }
 
-func (r *rig) sight(i int) plan.HostLiveness { return r.detector.Liveness().Hosts[name(i)] }
+func (r *rig) livenessOf(i int) plan.HostLiveness { return r.detector.Liveness().Hosts[name(i)] }
 
 // until runs until a host is seen so and returns how long that took.
 func (r *rig) until(i int, want plan.Liveness, within time.Duration) time.Duration {
 	r.t.Helper()
 	began := r.time.Now()
-	for r.sight(i).Liveness != want {
+	for r.livenessOf(i).Liveness != want {
 		if r.time.Now()-began > within {
-			r.t.Fatalf("%s is %s after %s, not %s", name(i), r.sight(i).Liveness, within, want)
+			r.t.Fatalf("%s is %s after %s, not %s", name(i), r.livenessOf(i).Liveness, within, want)
 		}
 		r.run(10 * time.Millisecond)
 	}
@@ -104,7 +105,7 @@ func (r *rig) until(i int, want plan.Liveness, within time.Duration) time.Durati
 func (r *rig) never(i int, unwanted plan.Liveness, d time.Duration) {
 	r.t.Helper()
 	for end := r.time.Now() + d; r.time.Now() < end; r.run(10 * time.Millisecond) {
-		if r.sight(i).Liveness == unwanted {
+		if r.livenessOf(i).Liveness == unwanted {
 			r.t.Fatalf("%s is %s", name(i), unwanted)
 		}
 	}
@@ -129,17 +130,22 @@ func fleetIn(t testing.TB, zones string, n, voters int) *fleet.State {
 	hash := make([]byte, 32)
 	for i := 1; i <= n; i++ {
 		addr := netip.AddrPortFrom(netip.AddrFrom4([4]byte{10, 0, byte(i >> 8), byte(i)}), 7000)
-		a := fleet.Admission{ID: name(i), Name: string(name(i)), Zone: string(zones[i%len(zones)]), Addr: addr, PublicKey: fmt.Sprint("key", i)}
+		a := fleet.Admission{ID: name(i), Name: string(name(i)), Zone: string(zones[i%len(zones)]), Addr: addr,
+			PublicKey: fmt.Sprint("key", i)}
 		if i == 1 {
-			do(fleet.InitFleet{ID: "f-1", CABundle: []byte("ca"), SealedKeys: fleet.SealedKeys{Version: 1, CA: make([]byte, 8), Gossip: make([]byte, 8)}, Host: a, RaftID: fleet.MakeRaftID(a.ID, 1)})
+			do(fleet.InitFleet{ID: "f-1", CABundle: []byte("ca"), SealedKeys: fleet.SealedKeys{Version: 1, CA: make([]byte, 8),
+				Gossip: make([]byte, 8)}, Host: a, RaftID: fleet.MakeRaftID(a.ID, 1)})
 		} else {
 			if i%1000 == 2 {
-				do(fleet.PutToken{ID: fleet.TokenID(fmt.Sprint("t", i)), TokenKind: fleet.TokenJoin, Hash: hash, Uses: 1000, NotAfter: start.Add(time.Hour)})
+				do(fleet.PutToken{ID: fleet.TokenID(fmt.Sprint("t", i)), TokenKind: fleet.TokenJoin, Hash: hash, Uses: 1000,
+					NotAfter: start.Add(time.Hour)})
 			}
 			do(fleet.AdmitHost{Token: fleet.TokenID(fmt.Sprint("t", i-(i-2)%1000)), SecretHash: hash, Host: a})
 		}
-		do(fleet.OpenSession{Host: a.ID, Boot: "boot-1", Nonce: 1, Addr: addr, Zone: a.Zone, Capacity: fleet.Resources{CPU: 4096, Memory: 8192}})
-		do(fleet.Report{Host: a.ID, Session: s.Host(a.ID).Session.N, Seq: 1, SelfCheck: []fleet.Check{{Name: "disk", OK: true, Required: true}}})
+		do(fleet.OpenSession{Host: a.ID, Boot: "boot-1", Nonce: 1, Addr: addr, Zone: a.Zone,
+			Capacity: fleet.Resources{CPU: 4096, Memory: 8192}})
+		do(fleet.Report{Host: a.ID, Session: s.Host(a.ID).Session.N, Seq: 1,
+			SelfCheck: []fleet.Check{{Name: "disk", OK: true, Required: true}}})
 		if i > 1 && i <= voters {
 			id := fleet.MakeRaftID(a.ID, 1)
 			for _, phase := range []fleet.VoterPhase{fleet.VoterPreparing, fleet.VoterLearning, fleet.VoterVoting} {

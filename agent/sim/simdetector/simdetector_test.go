@@ -32,12 +32,13 @@ func TestADeadMachineIsSilentWithinASecond(t *testing.T) {
 		r := newRig(t, 9, 3, seed, simdetector.Mutants{})
 		r.run(2 * time.Second)
 		for i := range 9 {
-			if got := r.sight(i + 1).Liveness; got != plan.LivenessAlive {
+			if got := r.livenessOf(i + 1).Liveness; got != plan.LivenessAlive {
 				t.Fatalf("%s is %s", name(i+1), got)
 			}
 		}
 		r.net.Set(name(9), virtual.Off)
-		if took := r.until(9, plan.LivenessSilent, 2*time.Second); took < 400*time.Millisecond || took > 1100*time.Millisecond {
+		if took := r.until(9, plan.LivenessSilent, 2*time.Second); took < 400*time.Millisecond ||
+			took > 1100*time.Millisecond {
 			t.Errorf("seed %d: silent after %s", seed, took)
 		}
 	}
@@ -75,7 +76,7 @@ func TestGossipMayVetoSilence(t *testing.T) {
 		r := newRig(t, 12, 3, seed, simdetector.Mutants{})
 		r.run(2 * time.Second)
 		r.cut(ids(10), ids(2, 3, 4, 5, 6, 7, 8, 9, 11, 12))
-		r.sights.Closed(name(10), r.home(10))
+		r.membership.Closed(name(10), r.home(10))
 		if r.until(10, plan.LivenessSilent, 4*time.Second) > 1100*time.Millisecond {
 			vetoed++
 		}
@@ -89,9 +90,9 @@ func TestGossipMayVetoSilence(t *testing.T) {
 func TestAStarvedObserverIsThreeTimesSlower(t *testing.T) {
 	for _, observer := range []int{1, 3} { // the leader; the voter of h005
 		r := newRig(t, 9, 3, 1, simdetector.Mutants{})
-		r.sights.Starve(name(observer), true)
+		r.membership.Starve(name(observer), true)
 		r.run(2 * time.Second)
-		if !r.sight(observer).Starved {
+		if !r.livenessOf(observer).Starved {
 			t.Errorf("%s does not say that it is late", name(observer))
 		}
 		r.net.Set(name(5), virtual.Off)
@@ -129,32 +130,32 @@ func TestAHostIsHeardInTheSessionOfItsNewestLiveStream(t *testing.T) {
 	want := func(session uint64) {
 		t.Helper()
 		r.run(300 * time.Millisecond)
-		if s := r.sight(9); s.Liveness != plan.LivenessAlive || s.Session != session {
+		if s := r.livenessOf(9); s.Liveness != plan.LivenessAlive || s.Session != session {
 			t.Errorf("%+v, want session %d", s, session)
 		}
 	}
 	r.run(2 * time.Second)
 	want(1)
 	told := r.told
-	r.sights.Closed(name(9), r.home(9))
+	r.membership.Closed(name(9), r.home(9))
 	want(0)
-	r.sights.Opened(name(9), name(2), 2)
+	r.membership.Opened(name(9), name(2), 2)
 	want(2)
 	if r.told < told+2 {
 		t.Errorf("%d changes were told, want one for each session", r.told-told)
 	}
-	r.sights.Opened(name(9), name(3), 3)
+	r.membership.Opened(name(9), name(3), 3)
 	want(3)
-	r.sights.Closed(name(9), name(3))
-	r.sights.Closed(name(9), name(2))
+	r.membership.Closed(name(9), name(3))
+	r.membership.Closed(name(9), name(2))
 	r.run(time.Second)
 	want(0) // by witnesses
 }
 
 func TestStarvedWitnessesCountLate(t *testing.T) {
 	r := newRig(t, 4, 1, 1, simdetector.Mutants{})
-	r.sights.Starve(name(2), true)
-	r.sights.Starve(name(3), true)
+	r.membership.Starve(name(2), true)
+	r.membership.Starve(name(3), true)
 	r.run(2 * time.Second)
 	r.net.Set(name(4), virtual.Off)
 	r.never(4, plan.LivenessSilent, 9*time.Second)
@@ -168,13 +169,13 @@ func TestAHostThatNoVoterEverHeardIsSuspectAfterThreeSeconds(t *testing.T) {
 	grown := fleetOf(t, 10, 3)
 	r.state = grown
 	r.detector.Applied(fleet.ChangeSetOf(fleet.HostSubject(name(10))))
-	if s := r.sight(10); s.Liveness != plan.LivenessUnknown || s.Age >= 0 {
+	if s := r.livenessOf(10); s.Liveness != plan.LivenessUnknown || s.Age >= 0 {
 		t.Errorf("%+v", s)
 	}
 	r.never(10, plan.LivenessSuspect, 2900*time.Millisecond)
 	r.until(10, plan.LivenessSuspect, 300*time.Millisecond)
 	r.until(10, plan.LivenessSilent, time.Second)
-	if s := r.sight(10); s.Age >= 0 {
+	if s := r.livenessOf(10); s.Age >= 0 {
 		t.Errorf("heard %s ago", s.Age)
 	}
 	r.state = before
@@ -187,11 +188,11 @@ func TestAHostThatNoVoterEverHeardIsSuspectAfterThreeSeconds(t *testing.T) {
 func TestAHostCutByItsVoterHasTimeToFindAnother(t *testing.T) {
 	r := newRig(t, 9, 3, 1, simdetector.Mutants{})
 	r.run(2 * time.Second)
-	r.sights.Cut(name(9), r.home(9))
+	r.membership.Cut(name(9), r.home(9))
 	r.never(9, plan.LivenessSuspect, 2400*time.Millisecond)
-	r.sights.Opened(name(9), name(2), 1)
+	r.membership.Opened(name(9), name(2), 1)
 	r.never(9, plan.LivenessSuspect, 5*time.Second)
-	r.sights.Closed(name(9), name(2))
+	r.membership.Closed(name(9), name(2))
 	r.until(9, plan.LivenessSuspect, time.Second)
 }
 
@@ -202,14 +203,14 @@ func TestStreamsOfANewVoterCountAndThoseOfARemovedOneDoNot(t *testing.T) {
 	for _, phase := range []fleet.VoterPhase{fleet.VoterPreparing, fleet.VoterLearning, fleet.VoterVoting} {
 		r.do(fleet.SetVoter{ID: id, Phase: phase})
 	}
-	r.sights.Closed(name(9), r.home(9))
-	r.sights.Opened(name(9), name(4), 1)
+	r.membership.Closed(name(9), r.home(9))
+	r.membership.Opened(name(9), name(4), 1)
 	r.never(9, plan.LivenessSuspect, 5*time.Second)
 	r.do(fleet.SetVoter{ID: id, Phase: fleet.VoterRetiring})
 	r.do(fleet.RemoveVoter{ID: id})
 	r.until(9, plan.LivenessAlive, 0)
 	r.run(time.Minute)
-	if got := r.sight(9).Liveness; got != plan.LivenessRefused {
+	if got := r.livenessOf(9).Liveness; got != plan.LivenessRefused {
 		t.Errorf("%s, which only a host that votes no more hears, is %s", name(9), got)
 	}
 }
@@ -222,8 +223,8 @@ func TestALeaderThatStoodStillActsOnWhatItKnewUntilItHears(t *testing.T) {
 	r.run(time.Second)
 	r.net.Set(name(9), virtual.Off)
 	r.run(30 * time.Second)
-	if r.told != told || r.sight(9).Liveness != plan.LivenessAlive {
-		t.Errorf("a leader that stands still was told %d times, and sees %s", r.told-told, r.sight(9).Liveness)
+	if r.told != told || r.livenessOf(9).Liveness != plan.LivenessAlive {
+		t.Errorf("a leader that stands still was told %d times, and sees %s", r.told-told, r.livenessOf(9).Liveness)
 	}
 	r.net.Set(name(1), virtual.Up)
 	r.until(9, plan.LivenessSilent, 2*time.Second)
@@ -241,10 +242,11 @@ func TestALeaderThatNobodyFollowsHearsNobody(t *testing.T) {
 	r.run(5 * time.Second)
 	for i := 1; i <= 9; i++ {
 		// Its own stream is its own; of the others it knows only what witnesses say.
-		if s := old.Liveness().Hosts[name(i)]; s.Liveness != plan.LivenessAlive || s.Age > time.Second != (r.home(i) != name(1) && i != 1) {
+		if s := old.Liveness().Hosts[name(i)]; s.Liveness != plan.LivenessAlive ||
+			s.Age > time.Second != (r.home(i) != name(1) && i != 1) {
 			t.Errorf("%s is %+v to a leader of old", name(i), s)
 		}
-		if s := r.sight(i); s.Liveness != plan.LivenessAlive || s.Age > 0 {
+		if s := r.livenessOf(i); s.Liveness != plan.LivenessAlive || s.Age > 0 {
 			t.Errorf("%s is %+v", name(i), s)
 		}
 	}
@@ -268,18 +270,18 @@ func TestClocksAreTheMedianAgainstTheLeaders(t *testing.T) {
 	}
 	want(0, 9)
 	for i := 6; i <= 9; i++ {
-		r.sights.SetClock(name(i), 5*time.Second)
+		r.membership.SetClock(name(i), 5*time.Second)
 	}
 	want(0, 9)
-	r.sights.SetClock(name(5), 3*time.Second)
+	r.membership.SetClock(name(5), 3*time.Second)
 	want(3*time.Second, 9)
-	r.sights.SetClock(name(1), -2*time.Second)
+	r.membership.SetClock(name(1), -2*time.Second)
 	want(5*time.Second, 9)
 	r.net.Set(name(9), virtual.Off)
 	r.net.Set(name(8), virtual.Off)
 	r.until(9, plan.LivenessSilent, 2*time.Second)
 	want(2*time.Second, 7)
-	r.sights.SetClock(name(1), time.Minute)
+	r.membership.SetClock(name(1), time.Minute)
 	want(3*time.Second-time.Minute, 7)
 }
 
@@ -307,7 +309,8 @@ func TestSilentIsOnlyWhatHasNoPower(t *testing.T) {
 				if l.net.Condition(id) == virtual.Off {
 					offUntil[id] = l.time.Now()
 				}
-				if at, was := offUntil[id]; l.sight(i+1).Liveness == plan.LivenessSilent && (!was || l.time.Now()-at > 6*time.Second) {
+				if at, was := offUntil[id]; l.livenessOf(i+1).Liveness == plan.LivenessSilent &&
+					(!was || l.time.Now()-at > 6*time.Second) {
 					t.Fatalf("seed %d, %s: %s is silent and %s", seed, l.time.Now(), id, l.net.Condition(id))
 				}
 			}
@@ -323,11 +326,11 @@ func TestAfterAllFaultsEverybodyIsAlive(t *testing.T) {
 		l.net.Heal()
 		for i := range l.n {
 			l.start(name(i + 1))
-			l.sights.Starve(name(i+1), false)
+			l.membership.Starve(name(i+1), false)
 		}
 		l.run(20 * time.Second)
 		for i := range l.n {
-			if s := l.sight(i + 1); s.Liveness != plan.LivenessAlive {
+			if s := l.livenessOf(i + 1); s.Liveness != plan.LivenessAlive {
 				t.Errorf("seed %d: %s is %+v", seed, name(i+1), s)
 			}
 		}
@@ -379,7 +382,7 @@ func (l *links) play(seed uint64, steps int, cuts bool, look func()) {
 		case 3, 4, 5:
 			l.start(host)
 		case 6:
-			l.sights.Starve(host, c.Is(0.3))
+			l.membership.Starve(host, c.Is(0.3))
 		case 7:
 			if cuts {
 				l.net.Cut([]fleet.HostID{host}, ids(1+c.IntN(l.n), 1+c.IntN(l.n), 1+c.IntN(l.n)))
@@ -423,7 +426,7 @@ func TestMutantsAreWrong(t *testing.T) {
 					want = tt.right
 				}
 				r.run(1500 * time.Millisecond)
-				if got := r.sight(9).Liveness; got != want {
+				if got := r.livenessOf(9).Liveness; got != want {
 					t.Errorf("%+v: %s, want %s", mutants, got, want)
 				}
 			}

@@ -22,7 +22,7 @@ type voter struct {
 	still   map[fleet.HostID]bool // streams that do not flow
 	news    map[fleet.HostID]bool // streams that say something new
 	teller  detector.Teller
-	differs bool           // it is to say what makes no other sight, but is to be seen
+	differs bool           // it is to say what makes no other liveness, but is to be seen
 	timer   *virtual.Timer // of the next word
 	due     time.Duration
 	via     *Detector // whom it will be told

@@ -37,7 +37,8 @@ func BenchmarkEntry(b *testing.B) {
 		state, index := r.hosts[0].node.State(), r.hosts[0].node.State().Index()
 		for b.Loop() {
 			index++
-			data, _ := wire.EncodeEntry(fleet.Entry{At: began, Items: []fleet.Item{{Command: fleet.UncordonHost{Host: r.hosts[0].id}}}})
+			data, _ := wire.EncodeEntry(fleet.Entry{At: began,
+				Items: []fleet.Item{{Command: fleet.UncordonHost{Host: r.hosts[0].id}}}})
 			e, _ := wire.DecodeEntry(data)
 			state = state.Clone()
 			state.Apply(index, e)

@@ -21,7 +21,8 @@ func TestContractOfTheLog(t *testing.T) {
 func (r *rig) fixture() logtest.Fixture {
 	hosts := map[fleet.HostID]*host{}
 	f := logtest.Fixture{
-		NotLeader: simlog.ErrNotLeader, Unknown: simlog.ErrUnknown, TooLarge: simlog.ErrTooLarge, Unencodable: simlog.ErrUnencodable, Busy: simlog.ErrBusy,
+		NotLeader: simlog.ErrNotLeader, Unknown: simlog.ErrUnknown, TooLarge: simlog.ErrTooLarge,
+		Unencodable: simlog.ErrUnencodable, Busy: simlog.ErrBusy,
 		Step: func() { r.pass(logtest.StepTime) },
 		Heal: r.net.Heal,
 	}

@@ -62,7 +62,8 @@ func (d *Disk) Wipe() { *d = Disk{id: d.id, wiped: true, stalled: d.stalled, ful
 
 // Clone copies what is safe on the disk.
 func (d *Disk) Clone() *Disk {
-	return &Disk{id: d.id, wiped: d.wiped, term: d.term, vote: d.vote, log: d.log.clone(), hint: d.hint, snap: d.snap, known: d.known}
+	return &Disk{id: d.id, wiped: d.wiped, term: d.term, vote: d.vote, log: d.log.clone(), hint: d.hint, snap: d.snap,
+		known: d.known}
 }
 
 // Stall has syncs not return until it is called again with false.

@@ -43,6 +43,7 @@ var (
 // NotProposed reports whether an error of Propose says that nothing was done and
 // nothing will be; see lead.Config.
 func NotProposed(err error) bool {
-	return !errors.Is(err, ErrUnknown) && slices.ContainsFunc([]error{ErrNotLeader, ErrStalled, ErrDiskFull, ErrBusy, ErrTooLarge, ErrUnencodable, ErrClosed},
-		func(s error) bool { return errors.Is(err, s) })
+	return !errors.Is(err, ErrUnknown) &&
+		slices.ContainsFunc([]error{ErrNotLeader, ErrStalled, ErrDiskFull, ErrBusy, ErrTooLarge, ErrUnencodable, ErrClosed},
+			func(s error) bool { return errors.Is(err, s) })
 }

@@ -4,7 +4,8 @@ package simlog
 func (l *Log) Held() (n int) {
 	n = len(l.past.list)
 	for _, node := range l.order {
-		n += len(node.entries.list) + len(node.disk.log.list) + len(node.configs) + node.disk.pending() + len(node.leading.waiting)
+		n += len(node.entries.list) + len(node.disk.log.list) + len(node.configs) + node.disk.pending() + len(
+			node.leading.waiting)
 	}
 	return n
 }

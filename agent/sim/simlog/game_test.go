@@ -39,7 +39,8 @@ func play(t testing.TB, seed uint64, cfg simlog.Config, seen map[string]int) (pr
 	cfg.SnapshotEvery, cfg.KeepEntries = 5+chance.IntN(60), 1+chance.IntN(30)
 	networkConditions := virtual.NetworkConditions{Delay: time.Millisecond, Jitter: chance.Between(0, 20*time.Millisecond)}
 	if chance.Is(0.5) {
-		networkConditions.Loss, networkConditions.Duplicate, networkConditions.SlowTail = 0.2*chance.Float64(), 0.1*chance.Float64(), 0.05*chance.Float64()
+		networkConditions.Loss, networkConditions.Duplicate, networkConditions.SlowTail = 0.2*chance.Float64(),
+			0.1*chance.Float64(), 0.05*chance.Float64()
 	}
 	voters := virtual.Pick(chance, 3, 3, 5)
 	g = &game{rig: newRig(t, seed, 5, voters, networkConditions, cfg), chance: chance, seen: seen}
@@ -69,12 +70,13 @@ func (g *game) client() {
 			g.writes++
 			node := h.node
 			h.state.After(0, func() {
-				node.Propose([]fleet.Item{token(name)}, began.Add(g.time.Now()), func(results []fleet.Result, index uint64, err error) {
-					if err == nil && results[0].Err == nil {
-						g.note("acked %s at %d", name, index)
-						g.acked = append(g.acked, name)
-					}
-				})
+				node.Propose([]fleet.Item{token(name)}, began.Add(g.time.Now()),
+					func(results []fleet.Result, index uint64, err error) {
+						if err == nil && results[0].Err == nil {
+							g.note("acked %s at %d", name, index)
+							g.acked = append(g.acked, name)
+						}
+					})
 			})
 		}
 		g.client()
@@ -84,7 +86,8 @@ func (g *game) client() {
 func (g *game) mishap() {
 	h := g.hosts[g.chance.IntN(len(g.hosts))]
 	hold := g.chance.Between(time.Millisecond, 6*time.Second)
-	what := virtual.Pick(g.chance, "power", "agent", "all", "cut", "cut out", "cut in", "link", "freeze", "freeze", "stall", "full", "wipe", "transfer", "voters", "voters")
+	what := virtual.Pick(g.chance, "power", "agent", "all", "cut", "cut out", "cut in", "link", "freeze", "freeze",
+		"stall", "full", "wipe", "transfer", "voters", "voters")
 	if !h.up() && what != "voters" {
 		return
 	}
@@ -322,7 +325,8 @@ func (g *game) settle(voters int) (problems []string) {
 	for _, m := range leader.node.Members() {
 		at := slices.IndexFunc(g.hosts, func(h *host) bool { return h.raft == m.ID })
 		h := g.hosts[at]
-		if h.node.State().Index() == leader.node.State().Index() && !bytes.Equal(encoded(g.t, h.node.State()), encoded(g.t, leader.node.State())) {
+		if h.node.State().Index() == leader.node.State().Index() &&
+			!bytes.Equal(encoded(g.t, h.node.State()), encoded(g.t, leader.node.State())) {
 			fail("the State of %s is not that of %s", h.raft, leader.raft)
 		}
 	}

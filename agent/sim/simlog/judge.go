@@ -58,7 +58,8 @@ func (j *judge) elected(n *Node) {
 	if top > n.entries.last() {
 		j.broken(HasAll, "%s leads term %d with entries up to %d, and %d is committed", n.id, n.term, n.entries.last(), top)
 	} else if e := n.entries.at(top); e.number != j.chosen[top-j.base-1] {
-		j.broken(HasAll, "%s leads term %d with another entry at %d, of term %d, than is committed", n.id, n.term, top, e.term)
+		j.broken(HasAll, "%s leads term %d with another entry at %d, of term %d, than is committed", n.id, n.term, top,
+			e.term)
 	}
 }
 
@@ -77,7 +78,8 @@ func (j *judge) committed(n *Node, e *entry) (first bool) {
 	case e.index > top:
 		j.broken(OneEntry, "%s commits %d, and nobody has committed %d", n.id, e.index, top+1)
 	case e.index > j.base && j.chosen[e.index-j.base-1] != e.number:
-		j.broken(OneEntry, "%s commits an entry of term %d by %s at %d, where another one is committed", n.id, e.term, e.leader, e.index)
+		j.broken(OneEntry, "%s commits an entry of term %d by %s at %d, where another one is committed", n.id, e.term,
+			e.leader, e.index)
 	}
 	return false
 }

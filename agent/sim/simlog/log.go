@@ -26,7 +26,8 @@ type Log struct {
 
 // New makes a log without voters.
 func New(t *virtual.Time, net *virtual.Network, seed uint64, cfg Config) *Log {
-	l := &Log{time: t, net: net, chance: virtual.NewChance(seed, "log"), cfg: cfg.withDefaults(), live: map[fleet.RaftID]*Node{}}
+	l := &Log{time: t, net: net, chance: virtual.NewChance(seed, "log"), cfg: cfg.withDefaults(),
+		live: map[fleet.RaftID]*Node{}}
 	l.judge = newJudge(l.cfg.Broken)
 	net.Watch(l.changed)
 	return l

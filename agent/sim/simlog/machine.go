@@ -95,7 +95,8 @@ func (n *Node) apply(e *entry) {
 			l.past.add(e.index, p)
 		}
 		if f := l.cfg.Committed; f != nil {
-			f(Commit{Index: e.index, Term: e.term, Leader: e.leader, Planned: e.planned, Entry: p.entry, Outcome: p.outcome, State: p.state})
+			f(Commit{Index: e.index, Term: e.term, Leader: e.leader, Planned: e.planned, Entry: p.entry, Outcome: p.outcome,
+				State: p.state})
 		}
 	}
 	l.forget()

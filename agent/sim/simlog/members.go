@@ -53,7 +53,8 @@ func (n *Node) change(what string, done func(error), to func([]Member) []Member)
 // reconfigure makes the next change, once the last one is committed, and an
 // entry of this leader's own.
 func (n *Node) reconfigure() {
-	for n.role == leader && len(n.leading.changes) > 0 && n.commit >= n.leading.from && n.configs[len(n.configs)-1].index <= n.commit {
+	for n.role == leader && len(n.leading.changes) > 0 && n.commit >= n.leading.from &&
+		n.configs[len(n.configs)-1].index <= n.commit {
 		c := n.leading.changes[0]
 		n.leading.changes = n.leading.changes[1:]
 		before := n.members()

@@ -49,7 +49,9 @@ func (r *rig) note(format string, args ...any) {
 
 // newRig makes machines of which the first makes the fleet and so many, itself
 // included, vote.
-func newRig(t testing.TB, seed uint64, machines, voters int, networkConditions virtual.NetworkConditions, cfg simlog.Config) *rig {
+func newRig(
+	t testing.TB, seed uint64, machines, voters int, networkConditions virtual.NetworkConditions, cfg simlog.Config,
+) *rig {
 	t.Helper()
 	r := &rig{t: t, time: virtual.NewTime(seed)}
 	r.net = virtual.NewNetwork(r.time, seed, virtual.NetworkConditions{Delay: 500 * time.Microsecond})
@@ -179,8 +181,10 @@ func (r *rig) describe() string {
 			continue
 		}
 		leader, _ := h.node.Leader()
-		fmt.Fprintf(&b, "%s %s: leads %v term %d commit %d applied %d state %d leader %q age %s members %v\n", h.raft, r.net.Condition(h.id),
-			h.node.IsLeader(), h.node.Term(), h.node.CommitIndex(), h.node.AppliedIndex(), h.node.State().Index(), leader, h.node.LeaderAge(), h.node.Members())
+		fmt.Fprintf(&b, "%s %s: leads %v term %d commit %d applied %d state %d leader %q age %s members %v\n", h.raft,
+			r.net.Condition(h.id),
+			h.node.IsLeader(), h.node.Term(), h.node.CommitIndex(), h.node.AppliedIndex(), h.node.State().Index(), leader,
+			h.node.LeaderAge(), h.node.Members())
 	}
 	return b.String()
 }
@@ -265,7 +269,8 @@ func initFleet(h *host) fleet.Item {
 // token is a small command with an effect that can be counted.
 func token(name string) fleet.Item {
 	return fleet.Item{
-		Command: fleet.PutToken{ID: fleet.TokenID(name), TokenKind: fleet.TokenOperator, Hash: make([]byte, 32), NotAfter: fleet.Time(4_000_000_000_000)},
+		Command: fleet.PutToken{ID: fleet.TokenID(name), TokenKind: fleet.TokenOperator, Hash: make([]byte, 32),
+			NotAfter: fleet.Time(4_000_000_000_000)},
 		Receipt: &fleet.Receipt{Token: name, BodyHash: make([]byte, 32)},
 	}
 }

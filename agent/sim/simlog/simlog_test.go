@@ -99,7 +99,8 @@ func TestLog(t *testing.T) {
 				t.Error("it leads no more")
 			}
 		},
-		"a leader that hears nobody steps down by its lease, those that hear no leader elect by their timeout": func(t *testing.T, r *rig) {
+		"a leader that hears nobody steps down by its lease, those that hear no leader elect by their timeout": func(
+			t *testing.T, r *rig) {
 			old := r.leader()
 			at := r.time.Now()
 			r.cutOff(old)
@@ -311,7 +312,8 @@ func TestLog(t *testing.T) {
 
 func TestAFollowerThatLagsGetsASnapshotAndIsToldOfEverything(t *testing.T) {
 	for _, shared := range []bool{true, false} {
-		r := newRig(t, 1, 3, 3, virtual.NetworkConditions{Delay: time.Millisecond}, simlog.Config{Shared: shared, SnapshotEvery: 20, KeepEntries: 5})
+		r := newRig(t, 1, 3, 3, virtual.NetworkConditions{Delay: time.Millisecond},
+			simlog.Config{Shared: shared, SnapshotEvery: 20, KeepEntries: 5})
 		leader := r.leader()
 		f := r.others(leader)[0]
 		r.cutOff(f)
@@ -339,7 +341,8 @@ func TestAFollowerThatLagsGetsASnapshotAndIsToldOfEverything(t *testing.T) {
 }
 
 func TestAVoterThatLagsBeyondWhatIsSharedAppliesForItself(t *testing.T) {
-	r := newRig(t, 1, 3, 3, virtual.NetworkConditions{Delay: time.Millisecond}, simlog.Config{Shared: true, SnapshotEvery: 1 << 20})
+	r := newRig(t, 1, 3, 3, virtual.NetworkConditions{Delay: time.Millisecond},
+		simlog.Config{Shared: true, SnapshotEvery: 1 << 20})
 	leader := r.leader()
 	f := r.others(leader)[0]
 	f.kill()
@@ -389,7 +392,8 @@ func TestProposalsWithoutAMajorityAreUnknownAfterTheirDeadline(t *testing.T) {
 }
 
 func TestMemoryIsBoundedOverMonths(t *testing.T) {
-	r := newRig(t, 1, 3, 3, virtual.NetworkConditions{Delay: time.Millisecond}, simlog.Config{Shared: true, SnapshotEvery: 500, KeepEntries: 100})
+	r := newRig(t, 1, 3, 3, virtual.NetworkConditions{Delay: time.Millisecond},
+		simlog.Config{Shared: true, SnapshotEvery: 500, KeepEntries: 100})
 	r.log.Held()
 	leader, most := r.leader(), 0
 	item := fleet.Item{Command: fleet.UncordonHost{Host: r.hosts[0].id}}

@@ -131,7 +131,8 @@ func TestServicesHaveTheirShares(t *testing.T) {
 	near(t, "fixed", share(func(_ service, c container) bool { return port(c, true) }), 0.02, 0.005)
 	near(t, "checked", share(func(s service, _ container) bool { return s.Def.Checked() }), 0.70, 0.02)
 	near(t, "follows", share(func(s service, _ container) bool { return s.Follows }), 0.30, 0.02)
-	near(t, "100/200", share(func(s service, _ container) bool { return s.MinPercent == 100 && s.MaxPercent == 200 }), 0.78, 0.04)
+	near(t, "100/200", share(func(s service, _ container) bool { return s.MinPercent == 100 && s.MaxPercent == 200 }),
+		0.78, 0.04)
 }
 
 // A service whose bounds leave neither a start nor a stop would be stuck for

@@ -57,7 +57,8 @@ func TestScalingFollowsTheDay(t *testing.T) {
 
 func TestScalingThatNeverChangesEnds(t *testing.T) {
 	list := []workload.Service{{Desired: 1000, Follows: true}}
-	if n := len(until(t, workload.NewScaling(chance(1), list, workload.ScaleRates{Swing: 0.4, Step: day}), 30*day)); n > 1 {
+	if n := len(until(t, workload.NewScaling(chance(1), list, workload.ScaleRates{Swing: 0.4, Step: day}),
+		30*day)); n > 1 {
 		t.Errorf("%d changes, though each step is at the same time of day", n)
 	}
 }

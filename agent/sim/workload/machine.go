@@ -36,7 +36,8 @@ func Mixed() Shape {
 		cores, gib int64
 		share      float64
 	}{{4, 16, 0.10}, {8, 32, 0.30}, {16, 64, 0.30}, {32, 128, 0.20}, {64, 256, 0.05}, {8, 64, 0.03}, {16, 32, 0.02}} {
-		s.Types = append(s.Types, Type{fmt.Sprintf("%dx%d", t.cores, t.gib), t.share, fleet.Resources{CPU: 1024 * t.cores, Memory: 1024 * t.gib}})
+		s.Types = append(s.Types,
+			Type{fmt.Sprintf("%dx%d", t.cores, t.gib), t.share, fleet.Resources{CPU: 1024 * t.cores, Memory: 1024 * t.gib}})
 	}
 	return s
 }

@@ -122,7 +122,8 @@ func Kinds(c *virtual.Chance, tasks int, room Room, m Mix) []Kind {
 		return nil
 	}
 	each := float64(m.Kinds) / float64(tasks) // as if one task of each kind ran
-	room.Target = fleet.Resources{CPU: int64(each * float64(room.Target.CPU)), Memory: int64(each * float64(room.Target.Memory))}
+	room.Target = fleet.Resources{CPU: int64(each * float64(room.Target.CPU)),
+		Memory: int64(each * float64(room.Target.Memory))}
 	all := make([]Kind, m.Kinds)
 	for i, s := range fit(sizes(c, slices.Repeat([]int{1}, m.Kinds), m.Soft), room) {
 		name := fmt.Sprintf("j%02d", i+1)

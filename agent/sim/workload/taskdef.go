@@ -55,7 +55,8 @@ func ports(c *virtual.Chance, d *fleet.TaskDef, i int, few bool, m Mix) {
 // healthCheck is a request where there is a port, else a command. Intervals are
 // ECS's default and a quicker one.
 func healthCheck(c *virtual.Chance, d *fleet.TaskDef) *fleet.HealthCheck {
-	h := &fleet.HealthCheck{IntervalS: virtual.Pick(c, 10, 30), TimeoutS: 5, Retries: 3, StartPeriodS: virtual.Pick(c, 0, 0, 60)}
+	h := &fleet.HealthCheck{IntervalS: virtual.Pick(c, 10, 30), TimeoutS: 5, Retries: 3,
+		StartPeriodS: virtual.Pick(c, 0, 0, 60)}
 	if len(d.Containers[0].PortMappings) > 0 {
 		h.HTTP = &fleet.HTTPCheck{Port: appPort, Path: "/health"}
 	} else {

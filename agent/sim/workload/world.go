@@ -91,10 +91,13 @@ func (w *World) String() string {
 	tasks, largest := w.Tasks()
 	services, jobs := w.Reserved()
 	fmt.Fprintf(&b, "workload    %s\n", p.Name)
-	fmt.Fprintf(&b, "machines    %d in %d zones, %d cores, %d GiB\n", len(w.Machines), len(zonesOf(w.Machines)), capacity.CPU/1024, capacity.Memory/1024)
-	fmt.Fprintf(&b, "services    %d with %d tasks, the largest %d; they reserve %s\n", len(w.Services), tasks, largest, shares(services, capacity))
+	fmt.Fprintf(&b, "machines    %d in %d zones, %d cores, %d GiB\n", len(w.Machines), len(zonesOf(w.Machines)),
+		capacity.CPU/1024, capacity.Memory/1024)
+	fmt.Fprintf(&b, "services    %d with %d tasks, the largest %d; they reserve %s\n", len(w.Services), tasks, largest,
+		shares(services, capacity))
 	fmt.Fprintf(&b, "jobs        %s; they reserve %s\n", p.Jobs.Little(), shares(jobs, capacity))
-	fmt.Fprintf(&b, "deployments %.1f a day, %.0f %% fail\n", perSecond(float64(len(w.Services)), p.Deploy.Every)*day.Seconds(), 100*p.Deploy.Fail)
+	fmt.Fprintf(&b, "deployments %.1f a day, %.0f %% fail\n",
+		perSecond(float64(len(w.Services)), p.Deploy.Every)*day.Seconds(), 100*p.Deploy.Fail)
 	fmt.Fprintf(&b, "failures    %s\n", w.failures(30*day))
 	return b.String()
 }
@@ -105,7 +108,8 @@ func (w *World) failures(in time.Duration) string {
 	for i, rate := range f.kinds() {
 		counts[i] = rate * in.Seconds()
 	}
-	return fmt.Sprintf("in %.0f days %.1f of hosts, %.2f of zones, %.0f of agents", in.Hours()/24, counts[0], counts[1], counts[2])
+	return fmt.Sprintf("in %.0f days %.1f of hosts, %.2f of zones, %.0f of agents", in.Hours()/24, counts[0], counts[1],
+		counts[2])
 }
 
 func shares(of, all fleet.Resources) string {

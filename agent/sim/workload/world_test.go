@@ -82,12 +82,14 @@ func state(t testing.TB, w *workload.World) *fleet.State {
 		ID: "f-1", CABundle: []byte("ca"), SealedKeys: fleet.SealedKeys{Version: 1, CA: []byte("k"), Gossip: []byte("k")},
 		Host: admission(w, 0), RaftID: fleet.MakeRaftID(hostID(0), 1),
 	})
-	apply(t, s, fleet.PutToken{ID: "tok", TokenKind: fleet.TokenJoin, Hash: make([]byte, 32), Uses: len(w.Machines), NotAfter: s.Now() + 1e9})
+	apply(t, s, fleet.PutToken{ID: "tok", TokenKind: fleet.TokenJoin, Hash: make([]byte, 32), Uses: len(w.Machines),
+		NotAfter: s.Now() + 1e9})
 	for i, m := range w.Machines {
 		if i > 0 {
 			apply(t, s, fleet.AdmitHost{Token: "tok", SecretHash: make([]byte, 32), Host: admission(w, i)})
 		}
-		apply(t, s, fleet.OpenSession{Host: hostID(i), Boot: "b", Nonce: 1, Addr: admission(w, i).Addr, Zone: m.Zone, Capacity: m.Capacity})
+		apply(t, s, fleet.OpenSession{Host: hostID(i), Boot: "b", Nonce: 1, Addr: admission(w, i).Addr, Zone: m.Zone,
+			Capacity: m.Capacity})
 	}
 	return s
 }

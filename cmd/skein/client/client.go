@@ -58,7 +58,8 @@ type Client struct {
 
 // New returns a client of an endpoint. The operator token may be empty.
 func New(endpoint Endpoint, token string) *Client {
-	c := &Client{endpoint: endpoint, token: token, seen: newSeen(seenDir()), base: strings.TrimSuffix(endpoint.URL, "/"), http: &http.Client{}}
+	c := &Client{endpoint: endpoint, token: token, seen: newSeen(seenDir()), base: strings.TrimSuffix(endpoint.URL, "/"),
+		http: &http.Client{}}
 	if endpoint.Socket != "" {
 		c.base = "http://agent"
 		c.http.Transport = &http.Transport{DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
@@ -219,7 +220,8 @@ func refusal(status int, text []byte) *Error {
 func (c *Client) explain(err error) error {
 	switch {
 	case errors.Is(err, os.ErrNotExist) || errors.Is(err, syscall.ECONNREFUSED):
-		return fmt.Errorf("no agent answers at %s: is it running here (systemctl status skein), or did you mean --socket, --address or --lab?", c.endpoint)
+		return fmt.Errorf("no agent answers at %s: is it running here (systemctl status skein), or did you mean --socket, "+
+			"--address or --lab?", c.endpoint)
 	case errors.Is(err, os.ErrPermission):
 		return fmt.Errorf("%s is for root only: try with sudo", c.endpoint)
 	case errors.Is(err, context.DeadlineExceeded):

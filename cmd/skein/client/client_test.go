@@ -53,16 +53,19 @@ func TestErrorsSayWhatThePersonAtThePromptCanDo(t *testing.T) {
 		want   []string
 		not    string
 	}{
-		"a refusal reads as the agent wrote it": {409, `{"error":{"code":"exists","message":"it is there","hint":"choose another name"}}`, "t-1",
+		"a refusal reads as the agent wrote it": {409,
+			`{"error":{"code":"exists","message":"it is there","hint":"choose another name"}}`, "t-1",
 			[]string{"it is there\nchoose another name"}, "t-1"},
 		"a refusal names its field": {400, `{"error":{"message":"is 4: 3, 5 and 7 are allowed","field":"voters"}}`, "",
 			[]string{"voters: is 4"}, ""},
-		"a write that a server in trouble may have made names its token": {503, `{"error":{"message":"no leader","hint":"wait"}}`, "t-1",
+		"a write that a server in trouble may have made names its token": {503,
+			`{"error":{"message":"no leader","hint":"wait"}}`, "t-1",
 			[]string{"no leader\nwait\n", "--client-token t-1"}, ""},
-		"a read of the same server does not": {503, `{"error":{"message":"no leader"}}`, "", []string{"no leader"}, "client-token"},
-		"what is no answer of an agent":      {502, `<html>`, "", []string{"502 Bad Gateway"}, "html"},
-		"a write without an answer":          {0, "", "t-1", []string{"unknown", "--client-token t-1"}, ""},
-		"a read without an answer":           {0, "", "", []string{"ask http://"}, "client-token"},
+		"a read of the same server does not": {503, `{"error":{"message":"no leader"}}`, "", []string{"no leader"},
+			"client-token"},
+		"what is no answer of an agent": {502, `<html>`, "", []string{"502 Bad Gateway"}, "html"},
+		"a write without an answer":     {0, "", "t-1", []string{"unknown", "--client-token t-1"}, ""},
+		"a read without an answer":      {0, "", "", []string{"ask http://"}, "client-token"},
 	}
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {
@@ -85,7 +88,8 @@ func TestErrorsSayWhatThePersonAtThePromptCanDo(t *testing.T) {
 
 func TestAnAgentThatIsNotThereIsSaid(t *testing.T) {
 	c := New(Endpoint{Socket: filepath.Join(t.TempDir(), "agent.sock")}, "")
-	if _, err := c.Get(t.Context(), "/v1/status", nil); err == nil || !strings.Contains(err.Error(), "is it running here") {
+	if _, err := c.Get(t.Context(), "/v1/status", nil); err == nil ||
+		!strings.Contains(err.Error(), "is it running here") {
 		t.Errorf("got %v", err)
 	}
 }

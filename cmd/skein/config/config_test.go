@@ -31,7 +31,9 @@ func parse(t *testing.T, file string, args ...string) (config.Flags, error) {
 }
 
 func TestFlagWinsOverEnvironmentWinsOverFileWinsOverDefault(t *testing.T) {
-	file := "name = \"from-file\"\nzone = \"from-file\"\n[containerd]\naddress = \"/from/file.sock\"\n[registry]\nplain_http = [\"a:1\", \"b:2\"]\n[attributes]\nrack = \"r1\"\n[capacity]\ncpu = 2048\n"
+	file := "name = \"from-file\"\nzone = \"from-file\"\n[containerd]\naddress = " +
+		"\"/from/file.sock\"\n[registry]\nplain_http = [\"a:1\", \"b:2\"]\n[attributes]\nrack = \"r1\"\n[capacity]\ncpu " +
+		"= 2048\n"
 	t.Setenv("SKEIN_ZONE", "from-env")
 	t.Setenv("SKEIN_CONTAINERD_ADDRESS", "/from/env.sock")
 	got, err := parse(t, file, "--containerd-address", "/from/flag.sock")
@@ -60,22 +62,30 @@ func TestRefusalsNameKeyLineAndWhatIsAllowed(t *testing.T) {
 		file string
 		want []string
 	}{
-		"an unknown key":              {"name = \"h1\"\nzoone = \"a\"\n", []string{"line 2", `"zoone"`, "zone"}},
-		"an unknown key in a table":   {"[cgroup]\nparrent = \"/x\"\n", []string{"line 2", `"cgroup.parrent"`, "cgroup.parent"}},
-		"a number for a text":         {"name = 3\n", []string{"line 1: name: wrong type", "text in quotes"}},
-		"a text for a number":         {"[capacity]\ncpu = \"2\"\n", []string{"line 2: capacity.cpu: wrong type", "a whole number"}},
-		"a text for a list":           {"[registry]\nplain_http = \"x:1\"\n", []string{"line 2: registry.plain_http: wrong type", "a list of texts"}},
-		"a text for a table":          {"attributes = \"ssd\"\n", []string{"line 1: attributes: wrong type", "a table of texts"}},
-		"a bad value at the top":      {"\nname = \"-h\"\n", []string{"line 2", "name", "letters"}},
-		"a bad value in a table":      {"[network]\n\nsubnet = \"10.0.0.1/24\"\n", []string{"line 3", "network.subnet", "172.29.0.0/20"}},
-		"a level outside its set":     {"log_level = \"loud\"\n", []string{"line 1: log_level", "debug"}},
-		"an address without port":     {"peer_listen = \"10.0.0.1\"\n", []string{"line 1", "peer_listen", ":7700"}},
-		"an advertised wildcard":      {"peer_advertise = \"0.0.0.0:7700\"\n", []string{"line 1", "peer_advertise", "dial"}},
-		"text that is no TOML":        {"name = \n", []string{"line 1"}},
-		"a relative data folder":      {"data_dir = \"var\"\n", []string{"line 1", "data_dir", "absolute"}},
-		"a runtime of no known name":  {"[containerd]\nruntime = \"kata\"\n", []string{"line 2", "containerd.runtime", "auto, runc, crun"}},
-		"a relative runtime":          {"[containerd]\nruntime = \"bin/crun\"\n", []string{"line 2", "containerd.runtime", "absolute path"}},
-		"a registry with a scheme":    {"[registry]\nplain_http = [\"http://x:1\"]\n", []string{"line 2", "registry.plain_http", "host:port"}},
+		"an unknown key": {"name = \"h1\"\nzoone = \"a\"\n", []string{"line 2", `"zoone"`, "zone"}},
+		"an unknown key in a table": {"[cgroup]\nparrent = \"/x\"\n",
+			[]string{"line 2", `"cgroup.parrent"`, "cgroup.parent"}},
+		"a number for a text": {"name = 3\n", []string{"line 1: name: wrong type", "text in quotes"}},
+		"a text for a number": {"[capacity]\ncpu = \"2\"\n",
+			[]string{"line 2: capacity.cpu: wrong type", "a whole number"}},
+		"a text for a list": {"[registry]\nplain_http = \"x:1\"\n",
+			[]string{"line 2: registry.plain_http: wrong type", "a list of texts"}},
+		"a text for a table": {"attributes = \"ssd\"\n",
+			[]string{"line 1: attributes: wrong type", "a table of texts"}},
+		"a bad value at the top": {"\nname = \"-h\"\n", []string{"line 2", "name", "letters"}},
+		"a bad value in a table": {"[network]\n\nsubnet = \"10.0.0.1/24\"\n",
+			[]string{"line 3", "network.subnet", "172.29.0.0/20"}},
+		"a level outside its set": {"log_level = \"loud\"\n", []string{"line 1: log_level", "debug"}},
+		"an address without port": {"peer_listen = \"10.0.0.1\"\n", []string{"line 1", "peer_listen", ":7700"}},
+		"an advertised wildcard":  {"peer_advertise = \"0.0.0.0:7700\"\n", []string{"line 1", "peer_advertise", "dial"}},
+		"text that is no TOML":    {"name = \n", []string{"line 1"}},
+		"a relative data folder":  {"data_dir = \"var\"\n", []string{"line 1", "data_dir", "absolute"}},
+		"a runtime of no known name": {"[containerd]\nruntime = \"kata\"\n",
+			[]string{"line 2", "containerd.runtime", "auto, runc, crun"}},
+		"a relative runtime": {"[containerd]\nruntime = \"bin/crun\"\n",
+			[]string{"line 2", "containerd.runtime", "absolute path"}},
+		"a registry with a scheme": {"[registry]\nplain_http = [\"http://x:1\"]\n",
+			[]string{"line 2", "registry.plain_http", "host:port"}},
 		"a file that is far too long": {strings.Repeat("# x\n", 20000), []string{"65536"}},
 	}
 	for name, tt := range tests {

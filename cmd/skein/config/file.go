@@ -61,7 +61,8 @@ func explain(path string, err error) error {
 	if errors.As(err, &unknown) && len(unknown.Errors) > 0 {
 		first := unknown.Errors[0]
 		line, _ := first.Position()
-		return fmt.Errorf("%s line %d: unknown key %q; allowed are %s", path, line, strings.Join(first.Key(), "."), strings.Join(Keys(), ", "))
+		return fmt.Errorf("%s line %d: unknown key %q; allowed are %s", path, line, strings.Join(first.Key(), "."),
+			strings.Join(Keys(), ", "))
 	}
 	var wrong *toml.DecodeError
 	if errors.As(err, &wrong) {

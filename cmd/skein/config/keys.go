@@ -23,7 +23,8 @@ func keysOf(t reflect.Type, prefix []string) []key {
 			all = append(all, keysOf(field.Type, path)...)
 			continue
 		}
-		all = append(all, key{path: path, flag: strings.ReplaceAll(strings.Join(path, "-"), "_", "-"), kind: field.Type.Kind()})
+		all = append(all, key{path: path, flag: strings.ReplaceAll(strings.Join(path, "-"), "_", "-"),
+			kind: field.Type.Kind()})
 	}
 	return all
 }

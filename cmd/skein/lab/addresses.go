@@ -33,7 +33,8 @@ func pickSubnet(lab string, taken []netip.Prefix, v6 bool) (netip.Prefix, error)
 	if v6 {
 		for try := range uint32(256) {
 			sum := start + try
-			candidate := netip.PrefixFrom(netip.AddrFrom16([16]byte{0xfd, 0x53, 0x6b, 0xe1, byte(sum >> 24), byte(sum >> 16), byte(sum >> 8), byte(sum)}), 64)
+			candidate := netip.PrefixFrom(netip.AddrFrom16([16]byte{0xfd, 0x53, 0x6b, 0xe1, byte(sum >> 24), byte(sum >> 16),
+				byte(sum >> 8), byte(sum)}), 64)
 			if !overlapsAny(candidate, taken) {
 				return candidate, nil
 			}
@@ -50,7 +51,8 @@ func pickSubnet(lab string, taken []netip.Prefix, v6 bool) (netip.Prefix, error)
 			}
 		}
 	}
-	return netip.Prefix{}, fmt.Errorf("%w: every /24 of %v is routed on this machine; remove another lab or a route", errNoSubnet, pools)
+	return netip.Prefix{}, fmt.Errorf("%w: every /24 of %v is routed on this machine; remove another lab or a route",
+		errNoSubnet, pools)
 }
 
 func overlapsAny(p netip.Prefix, taken []netip.Prefix) bool {

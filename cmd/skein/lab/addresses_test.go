@@ -26,7 +26,8 @@ func TestPickSubnet(t *testing.T) {
 		{"an unrelated network hinders nothing", prefixes("192.0.2.0/24", "fd00::/64"), "10.213.0.0/16"},
 		{"half of the pool taken leaves the other half", prefixes("10.213.0.0/17"), "10.213.128.0/17"},
 		{"a wide route over the first pool leads to the second", prefixes("10.0.0.0/8"), "172.29.0.0/16"},
-		{"all private networks routed lead to the last", prefixes("10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16"), "198.18.0.0/16"},
+		{"all private networks routed lead to the last", prefixes("10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16"),
+			"198.18.0.0/16"},
 	}
 	for _, c := range cases {
 		for _, lab := range []string{"demo", "a", "t123456"} {

@@ -88,7 +88,8 @@ func TestControllersAreSwitchedOnForEveryAncestorAndNotForTheLeaf(t *testing.T) 
 		if err := os.MkdirAll(filepath.Join(root, dir), 0o755); err != nil {
 			t.Fatal(err)
 		}
-		if err := os.WriteFile(filepath.Join(root, dir, "cgroup.controllers"), []byte("cpu memory pids\n"), 0o644); err != nil {
+		if err := os.WriteFile(filepath.Join(root, dir, "cgroup.controllers"), []byte("cpu memory pids\n"),
+			0o644); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -115,14 +116,16 @@ func TestANewCpusetTakesItsParents(t *testing.T) {
 		}
 	}
 	for file, text := range map[string]string{
-		"cpuset.cpus": "0-1\n", "cpuset.mems": "0\n", "lab/cpuset.cpus": "\n", "lab/cpuset.mems": "\n", "lab/h1/cpuset.cpus": "1\n", "lab/h1/cpuset.mems": "\n",
+		"cpuset.cpus": "0-1\n", "cpuset.mems": "0\n", "lab/cpuset.cpus": "\n", "lab/cpuset.mems": "\n",
+		"lab/h1/cpuset.cpus": "1\n", "lab/h1/cpuset.mems": "\n",
 	} {
 		write(file, text)
 	}
 	if err := makeCgroup([]hierarchy{{mount: root, options: "cpuset"}}, "/lab/h1"); err != nil {
 		t.Fatal(err)
 	}
-	for file, want := range map[string]string{"lab/cpuset.cpus": "0-1\n", "lab/cpuset.mems": "0\n", "lab/h1/cpuset.cpus": "1\n", "lab/h1/cpuset.mems": "0\n"} {
+	for file, want := range map[string]string{"lab/cpuset.cpus": "0-1\n", "lab/cpuset.mems": "0\n",
+		"lab/h1/cpuset.cpus": "1\n", "lab/h1/cpuset.mems": "0\n"} {
 		got, err := os.ReadFile(filepath.Join(root, file))
 		if err != nil || string(got) != want {
 			t.Errorf("%s: %q, %v, want %q", file, got, err, want)

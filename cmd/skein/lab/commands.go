@@ -76,7 +76,8 @@ func (l *Lab) admit(ctx context.Context, s *State, host, by *Host) error {
 		return err
 	}
 	for try := 1; ; try++ {
-		_, err = l.runInside(ctx, host, l.commands.Join(folders.binary, folders.agentConfig, netip.AddrPortFrom(by.Addr, PeerPort), token))
+		_, err = l.runInside(ctx, host,
+			l.commands.Join(folders.binary, folders.agentConfig, netip.AddrPortFrom(by.Addr, PeerPort), token))
 		if err == nil {
 			break
 		}
@@ -115,7 +116,8 @@ func (l *Lab) waitAgent(ctx context.Context, s *State, host *Host) error {
 		}
 		pause(ctx, agentPoll)
 		if ctx.Err() != nil {
-			return fmt.Errorf("wait for agent of %s: %w\nlast lines of its log:\n%s", host.Name, err, tail(foldersOf(s.Dir, host.Name).log(agentService), outputTail))
+			return fmt.Errorf("wait for agent of %s: %w\nlast lines of its log:\n%s", host.Name, err,
+				tail(foldersOf(s.Dir, host.Name).log(agentService), outputTail))
 		}
 	}
 }
@@ -137,7 +139,8 @@ func (l *Lab) token(ctx context.Context, s *State, by *Host) (string, error) {
 		}
 		pause(ctx, tokenTry)
 		if ctx.Err() != nil {
-			return "", fmt.Errorf("get a join token from %s: %w\nlast lines of its agent's log:\n%s", by.Name, err, tail(folders.log(agentService), outputTail))
+			return "", fmt.Errorf("get a join token from %s: %w\nlast lines of its agent's log:\n%s", by.Name, err,
+				tail(folders.log(agentService), outputTail))
 		}
 	}
 }
@@ -180,7 +183,8 @@ func (l *Lab) runInside(ctx context.Context, host *Host, argv []string) (string,
 		return out, err
 	}
 	if code != 0 {
-		return out, fmt.Errorf("%s ended with exit code %d: %s", argv[0], code, strings.TrimSpace(out[max(0, len(out)-outputTail):]))
+		return out, fmt.Errorf("%s ended with exit code %d: %s", argv[0], code,
+			strings.TrimSpace(out[max(0, len(out)-outputTail):]))
 	}
 	return out, nil
 }

@@ -138,7 +138,9 @@ func send(conn *net.UnixConn, answer response) {
 
 // askControl sends one request and waits for the answer, up to limit or, where
 // limit is zero, until ctx ends.
-func askControl(ctx context.Context, socket string, ask request, files []*os.File, limit time.Duration) (response, error) {
+func askControl(
+	ctx context.Context, socket string, ask request, files []*os.File, limit time.Duration,
+) (response, error) {
 	var answer response
 	if limit > 0 {
 		var cancel context.CancelFunc

@@ -42,7 +42,8 @@ func TestARequestTravelsWithItsFiles(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer read.Close()
-	answer, err := askControl(t.Context(), path, request{Op: opRun, Argv: []string{"hello "}}, []*os.File{write, write, write}, time.Second)
+	answer, err := askControl(t.Context(), path, request{Op: opRun, Argv: []string{"hello "}},
+		[]*os.File{write, write, write}, time.Second)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -55,7 +56,8 @@ func TestARequestTravelsWithItsFiles(t *testing.T) {
 
 func TestRefusalsComeAsErrors(t *testing.T) {
 	path := serveTest(t, func(context.Context, request, []*os.File) response { return response{Error: "not today"} })
-	if _, err := askControl(t.Context(), path, request{Op: opStatus}, nil, time.Second); err == nil || err.Error() != "not today" {
+	if _, err := askControl(t.Context(), path, request{Op: opStatus}, nil, time.Second); err == nil ||
+		err.Error() != "not today" {
 		t.Errorf("got %v", err)
 	}
 	if _, err := askControl(t.Context(), path+".none", request{}, nil, time.Second); !errors.Is(err, os.ErrNotExist) {
@@ -70,7 +72,8 @@ func TestAnAnswerThatDoesNotComeEndsInTimeAndIsToldTheAnswerer(t *testing.T) {
 		close(gone)
 		return response{}
 	})
-	if _, err := askControl(t.Context(), path, request{Op: opRun}, nil, 50*time.Millisecond); !errors.Is(err, context.DeadlineExceeded) {
+	if _, err := askControl(t.Context(), path, request{Op: opRun}, nil, 50*time.Millisecond); !errors.Is(err,
+		context.DeadlineExceeded) {
 		t.Errorf("got %v", err)
 	}
 	select {

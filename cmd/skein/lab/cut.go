@@ -47,7 +47,9 @@ func (l *Lab) addCut(s *State, c Cut) {
 	}
 }
 
-func (l *Lab) changeCuts(ctx context.Context, what string, change func(s *State, a, b netip.Addr), from, to string) error {
+func (l *Lab) changeCuts(
+	ctx context.Context, what string, change func(s *State, a, b netip.Addr), from, to string,
+) error {
 	lock, err := l.lock(ctx, what)
 	if err != nil {
 		return err

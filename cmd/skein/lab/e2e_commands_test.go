@@ -45,11 +45,13 @@ func TestE2EUpKilledHalfWayIsRemovedAndMadeAgain(t *testing.T) {
 		}
 		// A child that was forked and not yet executed when its parent was killed
 		// ends by itself once it finds that nobody gives it orders.
-		until(t, fmt.Sprintf("nothing left after the down of an up killed after %s", after), 5*time.Second, func() (string, bool) {
-			left := traces(l, l.dir)
-			return strings.Join(left, "\n"), len(left) == 0
-		})
-		t.Logf("killed after %s of %s: it had reached %s", after.Round(time.Millisecond), whole.Round(time.Millisecond), reached)
+		until(t, fmt.Sprintf("nothing left after the down of an up killed after %s", after), 5*time.Second,
+			func() (string, bool) {
+				left := traces(l, l.dir)
+				return strings.Join(left, "\n"), len(left) == 0
+			})
+		t.Logf("killed after %s of %s: it had reached %s", after.Round(time.Millisecond), whole.Round(time.Millisecond),
+			reached)
 	}
 	cmd := exec.Command(os.Args[0], "standin", "up", l.name, l.dir)
 	if err := cmd.Start(); err != nil {
@@ -72,7 +74,10 @@ func TestE2ETwoCommandsAtOnceWaitForEachOther(t *testing.T) {
 	other.say = func(text string) { mu.Lock(); said = append(said, text); mu.Unlock() }
 	results := make(chan error, 2)
 	go func() { results <- l.Up(t.Context(), UpOptions{Zones: []string{"a"}}) }()
-	until(t, "the first holds the lock", 5*time.Second, func() (string, bool) { _, err := l.load(); return fmt.Sprint(err), err == nil })
+	until(t, "the first holds the lock", 5*time.Second, func() (string, bool) {
+		_, err := l.load()
+		return fmt.Sprint(err), err == nil
+	})
 	go func() { results <- other.Up(t.Context(), UpOptions{Zones: []string{"a"}}) }()
 	var errs []error
 	for range 2 {
@@ -96,13 +101,18 @@ func TestE2ETwoCommandsAtOnceWaitForEachOther(t *testing.T) {
 		return [2]error{<-done, <-done}
 	}
 	names := make(chan string, 2)
-	if errs := twice(func() error { name, err := l.Add(t.Context(), "b"); names <- name; return err }); errs[0] != nil || errs[1] != nil {
+	if errs := twice(func() error {
+		name, err := l.Add(t.Context(), "b")
+		names <- name
+		return err
+	}); errs[0] != nil || errs[1] != nil {
 		t.Fatalf("two adds: %v", errs)
 	}
 	if one, two := <-names, <-names; one == two {
 		t.Errorf("two adds made %s twice", one)
 	}
-	if errs := twice(func() error { return l.Kill(t.Context(), "h1") }); (errs[0] == nil) == (errs[1] == nil) || !errors.Is(errors.Join(errs[:]...), ErrState) {
+	if errs := twice(func() error { return l.Kill(t.Context(), "h1") }); (errs[0] == nil) == (errs[1] == nil) ||
+		!errors.Is(errors.Join(errs[:]...), ErrState) {
 		t.Errorf("of two kills one finds a host that is dead: %v", errs)
 	}
 	if errs := twice(func() error { return l.Start(t.Context(), "h1") }); errs[0] != nil || errs[1] != nil {
@@ -137,5 +147,8 @@ func TestE2ETwoLabsSideBySide(t *testing.T) {
 		t.Fatal(err)
 	}
 	target := address(t, two, "h1", PeerPort)
-	until(t, "the other lab answers", 10*time.Second, func() (string, bool) { err := roundTrip(target, time.Second); return fmt.Sprint(err), err == nil })
+	until(t, "the other lab answers", 10*time.Second, func() (string, bool) {
+		err := roundTrip(target, time.Second)
+		return fmt.Sprint(err), err == nil
+	})
 }

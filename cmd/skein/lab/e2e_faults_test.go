@@ -91,7 +91,8 @@ func TestE2EAKilledAgentRefusesUntilItIsStarted(t *testing.T) {
 			t.Fatalf("a peer saw %q, want refused", line)
 		}
 	}
-	if v := stateOf(t, l, "h2"); v.State != "agent-down" || v.RuntimePID != before.RuntimePID || v.BootID != before.BootID {
+	if v := stateOf(t, l, "h2"); v.State != "agent-down" || v.RuntimePID != before.RuntimePID ||
+		v.BootID != before.BootID {
 		t.Errorf("more than the agent ended: %+v, before %+v", v, before)
 	}
 	if err := l.Start(t.Context(), "h2"); err != nil {
@@ -118,7 +119,8 @@ func TestE2ECrashedServicesAreStartedAgain(t *testing.T) {
 	}
 	until(t, "both back", 20*time.Second, func() (string, bool) {
 		now := stateOf(t, l, "h1")
-		return fmt.Sprintf("%+v", now), now.State == "up" && now.AgentPID != before.AgentPID && now.RuntimePID != before.RuntimePID && now.AgentPID != 0 && now.RuntimePID != 0
+		return fmt.Sprintf("%+v", now), now.State == "up" && now.AgentPID != before.AgentPID &&
+			now.RuntimePID != before.RuntimePID && now.AgentPID != 0 && now.RuntimePID != 0
 	})
 	if got := stateOf(t, l, "h1").InitPID; got != before.InitPID {
 		t.Error("the init ended too")
@@ -129,7 +131,10 @@ func TestE2EAPausedHostTakesConnectionsButDoesNotAnswer(t *testing.T) {
 	l := newTestLab(t)
 	up(t, l, "a")
 	target := address(t, l, "h1", PeerPort)
-	until(t, "agent answers", 10*time.Second, func() (string, bool) { err := roundTrip(target, time.Second); return fmt.Sprint(err), err == nil })
+	until(t, "agent answers", 10*time.Second, func() (string, bool) {
+		err := roundTrip(target, time.Second)
+		return fmt.Sprint(err), err == nil
+	})
 	if err := l.Pause(t.Context(), "h1"); err != nil {
 		t.Fatal(err)
 	}

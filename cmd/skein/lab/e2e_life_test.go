@@ -39,10 +39,12 @@ func TestE2EUpGivesHostsOfTheirOwnAndDownLeavesNoTrace(t *testing.T) {
 		}
 		boots[boot] = true
 		names[strings.TrimSpace(inside(t, l, h.Name, "hostname"))] = true
-		if pids := strings.Fields(inside(t, l, h.Name, "sh", "-c", "ls -d /proc/[0-9]*")); len(pids) > 30 || !slices.Contains(pids, "/proc/1") {
+		if pids := strings.Fields(inside(t, l, h.Name, "sh", "-c", "ls -d /proc/[0-9]*")); len(pids) > 30 ||
+			!slices.Contains(pids, "/proc/1") {
 			t.Errorf("%s sees processes of others: %v", h.Name, pids)
 		}
-		if links := inside(t, l, h.Name, "sh", "-c", "ls /sys/class/net"); strings.Join(strings.Fields(links), " ") != "eth0 lo" {
+		if links := inside(t, l, h.Name, "sh", "-c", "ls /sys/class/net"); strings.Join(strings.Fields(links),
+			" ") != "eth0 lo" {
 			t.Errorf("%s has links %q", h.Name, links)
 		}
 		if routes := inside(t, l, h.Name, "ip", "route"); strings.Contains(routes, "default") {
@@ -102,7 +104,8 @@ func TestE2EProtectionReachesTheServices(t *testing.T) {
 			t.Errorf("%s: in its cgroup in %d of %d hierarchies:\n%s", c.cgroup, got, len(all), groups)
 		}
 	}
-	weights := inside(t, l, "h1", "sh", "-c", "cat /sys/fs/cgroup/cpu/skein/agent/cpu.shares /sys/fs/cgroup/skein/agent/cpu.weight 2>/dev/null || true")
+	weights := inside(t, l, "h1", "sh", "-c",
+		"cat /sys/fs/cgroup/cpu/skein/agent/cpu.shares /sys/fs/cgroup/skein/agent/cpu.weight 2>/dev/null || true")
 	if got := strings.TrimSpace(weights); got != protectedShares && got != protectedWeight {
 		t.Errorf("cpu weight of the agent: %q", got)
 	}
@@ -151,13 +154,15 @@ func TestE2EALabOnIPv6(t *testing.T) {
 	if err := l.Up(t.Context(), UpOptions{Zones: []string{"a", "b"}, IPv6: true}); err != nil {
 		t.Fatal(err)
 	}
-	if out := inside(t, l, "h1", labBinary(l.dir), "standin", "dial", address(t, l, "h2", PeerPort), "1"); !strings.Contains(out, "connected") {
+	if out := inside(t, l, "h1", labBinary(l.dir), "standin", "dial", address(t, l, "h2", PeerPort),
+		"1"); !strings.Contains(out, "connected") {
 		t.Errorf("h1 saw %s", out)
 	}
 	if err := l.Cut(t.Context(), "h1", "h2", false); err != nil {
 		t.Fatal(err)
 	}
-	if out := inside(t, l, "h1", labBinary(l.dir), "standin", "dial", address(t, l, "h2", PeerPort), "1"); strings.Contains(out, "connected") {
+	if out := inside(t, l, "h1", labBinary(l.dir), "standin", "dial", address(t, l, "h2", PeerPort),
+		"1"); strings.Contains(out, "connected") {
 		t.Errorf("cut: h1 saw %s", out)
 	}
 }
@@ -175,7 +180,8 @@ func TestE2EExecEndsWithItsCaller(t *testing.T) {
 	}
 	ctx, cancel := context.WithTimeout(t.Context(), 300*time.Millisecond)
 	defer cancel()
-	if _, err := l.Exec(ctx, "h1", []string{labBinary(l.dir), "standin", "sleep"}, nil, nil, nil); !errors.Is(err, context.DeadlineExceeded) {
+	if _, err := l.Exec(ctx, "h1", []string{labBinary(l.dir), "standin", "sleep"}, nil, nil, nil); !errors.Is(err,
+		context.DeadlineExceeded) {
 		t.Errorf("exec past its deadline: %v", err)
 	}
 	until(t, "the command is gone", 5*time.Second, func() (string, bool) {

@@ -26,7 +26,8 @@ func newTestLab(t *testing.T) *Lab {
 	// A folder of our own and not t.TempDir(): the lab removes it itself, and the
 	// test checks that.
 	dir := filepath.Join("/var/tmp", "skein-lab-test-"+name)
-	l, err := New(Options{Name: name, Dir: dir, Commands: standInCommands{}, Say: func(text string) { t.Log(name + ": " + text) }})
+	l, err := New(Options{Name: name, Dir: dir, Commands: standInCommands{},
+		Say: func(text string) { t.Log(name + ": " + text) }})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -62,7 +63,8 @@ func traces(l *Lab, dir string) []string {
 		}
 	}
 	mine := func(text string) bool {
-		return strings.Contains(text, dir) || strings.Contains(text, cgroupRoot+"/"+l.name) || strings.Contains(text, l.portPrefix()) ||
+		return strings.Contains(text, dir) || strings.Contains(text, cgroupRoot+"/"+l.name) ||
+			strings.Contains(text, l.portPrefix()) ||
 			strings.Contains(text, l.bridge()) || strings.Contains(text, l.table()) || strings.Contains(text, runRoot+"/"+l.name)
 	}
 	links, _ := exec.Command("ip", "-o", "link").CombinedOutput()
@@ -85,7 +87,8 @@ func traces(l *Lab, dir string) []string {
 		if stat, _ := os.ReadFile(process + "/stat"); bytes.Contains(stat, []byte(") Z ")) {
 			continue // ended; whoever adopted it has yet to notice
 		}
-		add(fmt.Sprintf("process %s: %q", process, command), err, mine(string(command)) || mine(string(groups)) || mine(program))
+		add(fmt.Sprintf("process %s: %q", process, command), err, mine(string(command)) || mine(string(groups)) ||
+			mine(program))
 	}
 	all, _ := hierarchies()
 	for _, h := range all {

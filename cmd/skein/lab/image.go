@@ -86,7 +86,8 @@ func binaryLayer(binary string) (v1.Layer, error) {
 	}
 	var packed bytes.Buffer
 	archive := tar.NewWriter(&packed)
-	if err = archive.WriteHeader(&tar.Header{Name: "skein", Typeflag: tar.TypeReg, Mode: 0o755, Size: int64(len(content))}); err != nil {
+	if err = archive.WriteHeader(&tar.Header{Name: "skein", Typeflag: tar.TypeReg, Mode: 0o755,
+		Size: int64(len(content))}); err != nil {
 		return nil, fmt.Errorf("build image: %w", err)
 	}
 	if _, err = archive.Write(content); err != nil {

@@ -79,7 +79,8 @@ func enterHost() error {
 	if err != nil {
 		return fmt.Errorf("write orders: %w", err)
 	}
-	err = syscall.Exec("/proc/self/exe", []string{os.Args[0], "lab", "init", "run"}, append(os.Environ(), ordersEnv+"="+string(b)))
+	err = syscall.Exec("/proc/self/exe", []string{os.Args[0], "lab", "init", "run"},
+		append(os.Environ(), ordersEnv+"="+string(b)))
 	return fmt.Errorf("start over: %w", err)
 }
 

@@ -50,7 +50,8 @@ func TestLabNames(t *testing.T) {
 
 func TestABadZoneIsRefusedBeforeAnythingIsMade(t *testing.T) {
 	l := offline(t)
-	if err := l.Up(t.Context(), UpOptions{Zones: []string{"a", "../b"}}); err == nil || !strings.Contains(err.Error(), `zone: "../b" is refused`) {
+	if err := l.Up(t.Context(), UpOptions{Zones: []string{"a", "../b"}}); err == nil ||
+		!strings.Contains(err.Error(), `zone: "../b" is refused`) {
 		t.Errorf("up: %v", err)
 	}
 	if _, err := l.Add(t.Context(), ""); err == nil || !strings.Contains(err.Error(), `zone: "" is refused`) {
@@ -76,10 +77,12 @@ func TestStateSurvivesItsFile(t *testing.T) {
 		t.Errorf("no file: %v", err)
 	}
 	want := &State{
-		Format: stateFormat, Name: "test", Dir: "/data", Made: time.Unix(1_800_000_000, 0).UTC(), Subnet: netip.MustParsePrefix("10.213.1.0/24"),
+		Format: stateFormat, Name: "test", Dir: "/data", Made: time.Unix(1_800_000_000, 0).UTC(),
+		Subnet:   netip.MustParsePrefix("10.213.1.0/24"),
 		Registry: Process{PID: 7, Start: 8},
-		Hosts:    []Host{{N: 1, Name: "h1", Zone: "a", Addr: netip.MustParseAddr("10.213.1.11"), Init: Process{9, 10}, BootID: "b", Joined: true}, {N: 4, Name: "h4"}},
-		Cuts:     []Cut{{netip.MustParseAddr("10.213.1.11"), netip.MustParseAddr("10.213.1.12")}},
+		Hosts: []Host{{N: 1, Name: "h1", Zone: "a", Addr: netip.MustParseAddr("10.213.1.11"), Init: Process{9, 10},
+			BootID: "b", Joined: true}, {N: 4, Name: "h4"}},
+		Cuts: []Cut{{netip.MustParseAddr("10.213.1.11"), netip.MustParseAddr("10.213.1.12")}},
 	}
 	if err := l.save(want); err != nil {
 		t.Fatal(err)
@@ -105,7 +108,8 @@ func TestStateSurvivesItsFile(t *testing.T) {
 func TestUnreadableStateSaysWhatToDo(t *testing.T) {
 	newer, _ := json.Marshal(State{Format: stateFormat + 1, Name: "test"})
 	for name, content := range map[string][]byte{
-		"cut short": []byte(`{"Format":1,`), "empty": nil, "of a newer format": newer, "huge": bytes.Repeat([]byte(" "), maxStateBytes+1),
+		"cut short": []byte(`{"Format":1,`), "empty": nil, "of a newer format": newer,
+		"huge": bytes.Repeat([]byte(" "), maxStateBytes+1),
 	} {
 		l := offline(t)
 		if err := os.WriteFile(l.stateFile(), content, 0o600); err != nil {
@@ -280,7 +284,8 @@ func TestSkeinCommandLines(t *testing.T) {
 		"agent": strings.Join(c.Agent("/bin/skein", "/etc/agent.toml"), " "),
 		"init":  strings.Join(c.Init("/bin/skein", "/etc/agent.toml"), " "),
 		"token": strings.Join(c.Token("/bin/skein", "/etc/agent.toml"), " "),
-		"join":  strings.Join(c.Join("/bin/skein", "/etc/agent.toml", netip.MustParseAddrPort("10.213.1.11:7700"), "skein1.x"), " "),
+		"join": strings.Join(c.Join("/bin/skein", "/etc/agent.toml", netip.MustParseAddrPort("10.213.1.11:7700"),
+			"skein1.x"), " "),
 	}
 	want := map[string]string{
 		"agent": "/bin/skein agent --config /etc/agent.toml",

@@ -96,7 +96,8 @@ func (m machine) check(dir string) error {
 	need(err != nil || kind != unix.OVERLAYFS_SUPER_MAGIC, "a data folder on a real file system",
 		dir+" is on overlay, on which containerd cannot make its own: name a folder on another file system")
 	err = m.nftables()
-	need(err == nil, "nftables by netlink", fmt.Sprintf("the kernel says %v: it needs CONFIG_NF_TABLES (modprobe nf_tables)", err))
+	need(err == nil, "nftables by netlink",
+		fmt.Sprintf("the kernel says %v: it needs CONFIG_NF_TABLES (modprobe nf_tables)", err))
 	if len(missing.Things) > 0 {
 		return &missing
 	}
@@ -111,7 +112,8 @@ func (m machine) checkCgroups(need func(bool, string, string)) {
 	}
 	v2 := false
 	for _, h := range all {
-		need(m.writable(h.mount), "writable cgroups", h.mount+" is read-only here: run on the machine itself or in a privileged container")
+		need(m.writable(h.mount), "writable cgroups",
+			h.mount+" is read-only here: run on the machine itself or in a privileged container")
 		v2 = v2 || h.v2 && len(all) == 1
 	}
 	if v2 {

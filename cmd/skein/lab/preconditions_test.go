@@ -31,7 +31,8 @@ func TestAnAbleMachineLacksNothing(t *testing.T) {
 	old := able()
 	old.hierarchies = func() ([]hierarchy, error) { return parseHierarchies(strings.NewReader(hybridMounts)) }
 	err := old.check("/data")
-	if err == nil || strings.Contains(err.Error(), "controller cpu") || !strings.Contains(err.Error(), "controller pids") || !strings.Contains(err.Error(), "controller devices") {
+	if err == nil || strings.Contains(err.Error(), "controller cpu") ||
+		!strings.Contains(err.Error(), "controller pids") || !strings.Contains(err.Error(), "controller devices") {
 		t.Errorf("v1 hierarchies without pids and devices: %v", err)
 	}
 }
@@ -43,17 +44,25 @@ func TestEachLackIsNamedWithWhatToDo(t *testing.T) {
 		want  []string
 	}{
 		{"not root", func(m *machine) { m.euid = 1000 }, []string{"root", "sudo"}},
-		{"root in a container", func(m *machine) { m.capabilities = func() (uint64, error) { return 0, nil } }, []string{"CAP_SYS_ADMIN", "CAP_NET_ADMIN", "privileged"}},
-		{"no cgroups", func(m *machine) { m.hierarchies = func() ([]hierarchy, error) { return nil, nil } }, []string{"mounted cgroups", "/sys/fs/cgroup"}},
-		{"read-only cgroups", func(m *machine) { m.writable = func(string) bool { return false } }, []string{"writable cgroups", "/sys/fs/cgroup is read-only"}},
+		{"root in a container", func(m *machine) { m.capabilities = func() (uint64, error) { return 0, nil } },
+			[]string{"CAP_SYS_ADMIN", "CAP_NET_ADMIN", "privileged"}},
+		{"no cgroups", func(m *machine) { m.hierarchies = func() ([]hierarchy, error) { return nil, nil } },
+			[]string{"mounted cgroups", "/sys/fs/cgroup"}},
+		{"read-only cgroups", func(m *machine) { m.writable = func(string) bool { return false } },
+			[]string{"writable cgroups", "/sys/fs/cgroup is read-only"}},
 		{"no programs", func(m *machine) { m.lookPath = func(string) (string, error) { return "", os.ErrNotExist } },
 			[]string{"containerd on PATH", "runc on PATH", "containerd-shim-runc-v2 on PATH", "apt-get install"}},
-		{"an old runtime", func(m *machine) { m.version = func(string) (string, error) { return "containerd 1.4.13~ds1", nil } }, []string{"containerd 1.6 or newer", "1.4.13"}},
+		{"an old runtime",
+			func(m *machine) { m.version = func(string) (string, error) { return "containerd 1.4.13~ds1", nil } },
+			[]string{"containerd 1.6 or newer", "1.4.13"}},
 		{"a broken runtime", func(m *machine) {
 			m.version = func(string) (string, error) { return "", errors.New("exec format error") }
 		}, []string{"a working containerd", "exec format error"}},
-		{"data on overlay", func(m *machine) { m.fsType = func(string) (int64, error) { return unix.OVERLAYFS_SUPER_MAGIC, nil } }, []string{"/data is on overlay", "another file system"}},
-		{"no nftables", func(m *machine) { m.nftables = func() error { return unix.EOPNOTSUPP } }, []string{"nftables by netlink", "CONFIG_NF_TABLES"}},
+		{"data on overlay",
+			func(m *machine) { m.fsType = func(string) (int64, error) { return unix.OVERLAYFS_SUPER_MAGIC, nil } },
+			[]string{"/data is on overlay", "another file system"}},
+		{"no nftables", func(m *machine) { m.nftables = func() error { return unix.EOPNOTSUPP } },
+			[]string{"nftables by netlink", "CONFIG_NF_TABLES"}},
 	}
 	for _, c := range cases {
 		m := able()

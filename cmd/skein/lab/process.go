@@ -85,7 +85,8 @@ func (p Process) waitGone(limit time.Duration) error {
 	deadline := time.Now().Add(limit)
 	for p.alive() {
 		if time.Now().After(deadline) {
-			return fmt.Errorf("process %d did not end within %s after SIGKILL: is one of its processes stuck on a disk (ps shows state D)?", p.PID, limit)
+			return fmt.Errorf("process %d did not end within %s after SIGKILL: is one of its processes stuck on a disk (ps "+
+				"shows state D)?", p.PID, limit)
 		}
 		time.Sleep(2 * time.Millisecond)
 	}

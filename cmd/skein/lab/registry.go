@@ -68,7 +68,8 @@ func (l *Lab) startRegistry(ctx context.Context, s *State) error {
 			return nil
 		}
 		if !process.alive() || ctx.Err() != nil || time.Now().After(deadline) {
-			return fmt.Errorf("start registry: %w\nlast lines of its log:\n%s", err, tail(filepath.Join(s.Dir, "registry.log"), outputTail))
+			return fmt.Errorf("start registry: %w\nlast lines of its log:\n%s", err,
+				tail(filepath.Join(s.Dir, "registry.log"), outputTail))
 		}
 	}
 }
@@ -148,7 +149,8 @@ const burst = 16 << 10
 func newRegistryServer(addr netip.AddrPort, blobs string) *registryServer {
 	return &registryServer{
 		addr: addr, limit: rate.NewLimiter(rate.Inf, burst),
-		handler: registry.New(registry.WithBlobHandler(registry.NewDiskBlobHandler(blobs)), registry.Logger(log.New(io.Discard, "", 0))),
+		handler: registry.New(registry.WithBlobHandler(registry.NewDiskBlobHandler(blobs)),
+			registry.Logger(log.New(io.Discard, "", 0))),
 	}
 }
 

@@ -50,7 +50,8 @@ func TestTheWebImageIsPushedAndComesBackWhole(t *testing.T) {
 		t.Fatal(err)
 	}
 	if diff := cmp.Diff(v1.Config{
-		Entrypoint: []string{"/skein"}, Cmd: []string{"web"}, User: "65534:65534", WorkingDir: "/", ExposedPorts: map[string]struct{}{"8080/tcp": {}},
+		Entrypoint: []string{"/skein"}, Cmd: []string{"web"}, User: "65534:65534", WorkingDir: "/",
+		ExposedPorts: map[string]struct{}{"8080/tcp": {}},
 	}, file.Config); diff != "" || file.OS != "linux" || file.Architecture != runtime.GOARCH {
 		t.Errorf("%s/%s (-want +got):\n%s", file.OS, file.Architecture, diff)
 	}

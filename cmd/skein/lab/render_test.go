@@ -59,7 +59,8 @@ func TestTheAgentTakesItsConfiguration(t *testing.T) {
 		}
 		for line := range strings.Lines(text) {
 			key, _, ok := strings.Cut(line, " = ")
-			if ok && !slices.ContainsFunc(config.Keys(), func(k string) bool { return k == key || strings.HasSuffix(k, "."+key) }) {
+			if ok && !slices.ContainsFunc(config.Keys(),
+				func(k string) bool { return k == key || strings.HasSuffix(k, "."+key) }) {
 				t.Errorf("key %q is not one of the agent's", key)
 			}
 		}

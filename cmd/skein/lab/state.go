@@ -87,7 +87,8 @@ func (l *Lab) load() (*State, error) {
 	}
 	s, err := decodeState(b)
 	if err != nil {
-		return nil, fmt.Errorf("read lab state %s: %w; `skein lab down --lab %s` removes the lab by its names", l.stateFile(), err, l.name)
+		return nil, fmt.Errorf("read lab state %s: %w; `skein lab down --lab %s` removes the lab by its names", l.stateFile(),
+			err, l.name)
 	}
 	return s, nil
 }

@@ -237,7 +237,8 @@ func (s *supervisor) status() []serviceStatus {
 	var out []serviceStatus
 	for _, one := range s.services {
 		one.mu.Lock()
-		out = append(out, serviceStatus{Name: one.Name, PID: one.pid, Held: one.held, Starts: one.starts, LastExit: one.lastExit})
+		out = append(out, serviceStatus{Name: one.Name, PID: one.pid, Held: one.held, Starts: one.starts,
+			LastExit: one.lastExit})
 		one.mu.Unlock()
 	}
 	return out

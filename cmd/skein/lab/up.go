@@ -185,7 +185,8 @@ func (l *Lab) enrol(ctx context.Context, s *State, host *Host) error {
 	if by == nil {
 		for _, h := range s.Hosts {
 			if h.Joined {
-				return fmt.Errorf("%w: %s cannot join: no host of the fleet is up; `skein lab start %s` starts one", ErrState, host.Name, h.Name)
+				return fmt.Errorf("%w: %s cannot join: no host of the fleet is up; `skein lab start %s` starts one", ErrState,
+					host.Name, h.Name)
 			}
 		}
 		l.sayf("%s makes a new fleet", host.Name)
@@ -222,8 +223,10 @@ func (l *Lab) boot(ctx context.Context, s *State, host *Host) error {
 		Host: host.Name, Addr: netip.PrefixFrom(host.Addr, s.Subnet.Bits()), Cgroup: l.hostCgroup(host.Name),
 		BootID: host.BootID, Socket: l.socketOf(host.Name),
 		Services: []service{
-			{Name: runtimeService, Argv: []string{containerd, "--config", folders.containerdConfig}, Cgroup: "/skein/runtime", Score: -500, Log: folders.log(runtimeService)},
-			{Name: agentService, Argv: l.commands.Agent(folders.agent, folders.agentConfig), Cgroup: "/skein/agent", Score: -900, Log: folders.log(agentService), Held: !host.Joined},
+			{Name: runtimeService, Argv: []string{containerd, "--config", folders.containerdConfig}, Cgroup: "/skein/runtime",
+				Score: -500, Log: folders.log(runtimeService)},
+			{Name: agentService, Argv: l.commands.Agent(folders.agent, folders.agentConfig), Cgroup: "/skein/agent", Score: -900,
+				Log: folders.log(agentService), Held: !host.Joined},
 		},
 	})
 	if err != nil {

@@ -13,9 +13,11 @@ import (
 
 func TestTheTableOfALab(t *testing.T) {
 	v := View{
-		Name: "demo", Dir: "/var/lib/skein-lab/demo", Subnet: netip.MustParsePrefix("10.213.1.0/24"), Registry: "10.213.1.1:5000", Complete: true,
+		Name: "demo", Dir: "/var/lib/skein-lab/demo", Subnet: netip.MustParsePrefix("10.213.1.0/24"),
+		Registry: "10.213.1.1:5000", Complete: true,
 		Hosts: []HostView{
-			{Name: "h1", Zone: "a", Address: "10.213.1.11", State: "up", InitPID: 10, RuntimePID: 11, AgentPID: 12, StatusURL: "http://10.213.1.11:7702/"},
+			{Name: "h1", Zone: "a", Address: "10.213.1.11", State: "up", InitPID: 10, RuntimePID: 11, AgentPID: 12,
+				StatusURL: "http://10.213.1.11:7702/"},
 			{Name: "h2", Zone: "b", Address: "10.213.1.12", State: "dead", StatusURL: "http://10.213.1.12:7702/"},
 		},
 	}

@@ -87,7 +87,8 @@ func (n *node) session() fleet.OpenSession {
 	}
 	return fleet.OpenSession{
 		NextFields: fleet.Next(), Boot: n.boot, Addr: addr, Gossip: gossip, Status: statusURL(n.Config), Zone: n.Config.Zone,
-		Attributes: n.Config.Attributes, Capacity: n.capacity, Version: n.Version, OSImage: image, RaftID: raftID, Format: fleet.FormatVersion,
+		Attributes: n.Config.Attributes, Capacity: n.capacity, Version: n.Version, OSImage: image, RaftID: raftID,
+		Format: fleet.FormatVersion,
 	}
 }
 

@@ -39,6 +39,7 @@ type keeperVoters struct{ *peer.Port }
 func (v keeperVoters) Ask(ctx context.Context, host fleet.HostID) keeper.Answer {
 	got, err := v.CommitIndex(ctx, host)
 	return keeper.Answer{
-		Now: err == nil, Commit: got.Commit, NotOne: errors.Is(err, peer.ErrNotHere), Trouble: got.Trouble, Stalled: got.Stalled,
+		Now: err == nil, Commit: got.Commit, NotOne: errors.Is(err, peer.ErrNotHere), Trouble: got.Trouble,
+		Stalled: got.Stalled,
 	}
 }

@@ -136,7 +136,8 @@ func (n *node) openHost(ctx context.Context, closers *closers) (err error) {
 	if err != nil {
 		return err
 	}
-	n.network, err = network.Open(ctx, network.Config{Bridge: c.Network.Bridge, Subnet: subnet, Reserved: n.reservedPorts(), Log: n.Log})
+	n.network, err = network.Open(ctx,
+		network.Config{Bridge: c.Network.Bridge, Subnet: subnet, Reserved: n.reservedPorts(), Log: n.Log})
 	if err != nil {
 		return err
 	}
@@ -189,7 +190,8 @@ func (n *node) openFleet(ctx context.Context, closers *closers) error {
 	n.voter = &voter{
 		dir: n.Config.DataDir, log: n.Log, parent: ctx, role: n.setRole, beside: n.lead,
 		config: func(id fleet.RaftID) raftfsm.Config {
-			return raftfsm.Config{Dir: filepath.Join(n.Config.DataDir, "raft"), ID: id, Dial: n.port.DialRaft, Accept: n.port.Raft(), Log: n.Log, Clock: n.clock}
+			return raftfsm.Config{Dir: filepath.Join(n.Config.DataDir, "raft"), ID: id, Dial: n.port.DialRaft,
+				Accept: n.port.Raft(), Log: n.Log, Clock: n.clock}
 		},
 	}
 	addr, err := PeerAddress(n.Config)
@@ -197,8 +199,10 @@ func (n *node) openFleet(ctx context.Context, closers *closers) error {
 		return err
 	}
 	n.port = peer.New(peer.Config{
-		Addr: addr, Identity: n.identity, Log: n.voter.peerLog, Translate: toPeer, API: lateHandler(func() *api.API { return n.api }),
-		Voter: n.voter, Clock: n.clock, Logs: n.Log, Starved: n.starved, Answered: n.answered, Report: n.reportOf, Reported: n.reported,
+		Addr: addr, Identity: n.identity, Log: n.voter.peerLog, Translate: toPeer,
+		API:   lateHandler(func() *api.API { return n.api }),
+		Voter: n.voter, Clock: n.clock, Logs: n.Log, Starved: n.starved, Answered: n.answered, Report: n.reportOf,
+		Reported: n.reported,
 	}, raw)
 	if err := n.openGossip(closers); err != nil {
 		return err
@@ -207,7 +211,8 @@ func (n *node) openFleet(ctx context.Context, closers *closers) error {
 	n.api = api.New(api.Config{
 		Host: n.self, Name: n.Config.Name, Zone: n.Config.Zone, Version: n.Version, Log: n.Log,
 		Voter: n.apiVoter, Forward: n.port, Members: apiMembers{n.ring}, Local: apiLocal{n.host},
-		Images: n.containers, Tokens: apiTokens{n.identity}, ReservedPorts: n.reservedPorts(), AllowedHosts: []string{n.Config.Name},
+		Images: n.containers, Tokens: apiTokens{n.identity}, ReservedPorts: n.reservedPorts(),
+		AllowedHosts: []string{n.Config.Name},
 	})
 	n.link = n.newLink()
 	closers.add(n.voter.close)
@@ -237,8 +242,10 @@ func (n *node) openGossip(closers *closers) error {
 		keys = append(keys, key)
 	}
 	n.ring, err = gossip.Open(gossip.Config{
-		Host: n.self, Name: n.Config.Name, Zone: n.Config.Zone, Role: "worker", Version: n.Version, Status: statusURL(n.Config),
-		Bind: bind, Advertise: advertise, Peer: addr, Keys: keys, FloorFile: filepath.Join(folder, "incarnation"), FS: vfs.OS, Log: n.Log,
+		Host: n.self, Name: n.Config.Name, Zone: n.Config.Zone, Role: "worker", Version: n.Version,
+		Status: statusURL(n.Config),
+		Bind:   bind, Advertise: advertise, Peer: addr, Keys: keys, FloorFile: filepath.Join(folder, "incarnation"),
+		FS: vfs.OS, Log: n.Log,
 		SessionNonce: n.sessionNonce,
 	})
 	if err != nil {
@@ -289,8 +296,9 @@ func (n *node) sessionNonce(host fleet.HostID) uint64 {
 func (n *node) lead(ctx context.Context, log *raftfsm.Node) error {
 	group, ctx := errgroup.WithContext(ctx)
 	leader := lead.New(lead.Config{
-		Log: log, FailureDetector: n.port.FailureDetector(), Clock: n.clock, NewID: newTaskID, Logger: n.Log, NotProposed: raftfsm.NotDone,
-		Duties: []lead.Duty{{Name: "voter keeper", Run: n.keeper(log).Run}, {Name: "effects", Run: n.executor(log).Run}},
+		Log: log, FailureDetector: n.port.FailureDetector(), Clock: n.clock, NewID: newTaskID, Logger: n.Log,
+		NotProposed: raftfsm.NotDone,
+		Duties:      []lead.Duty{{Name: "voter keeper", Run: n.keeper(log).Run}, {Name: "effects", Run: n.executor(log).Run}},
 	})
 	group.Go(func() error { return leader.Run(ctx) })
 	group.Go(func() error {

@@ -31,19 +31,21 @@ func TestRuntimeCandidates(t *testing.T) {
 		want       []string
 		err        string
 	}{
-		"auto with crun tries it before runc":  {"auto", installed("crun"), []string{"/usr/bin/crun", ""}, ""},
-		"auto without crun is runc":            {"auto", installed(), []string{""}, ""},
-		"runc is runc though crun is there":    {"runc", installed("crun"), []string{""}, ""},
-		"crun is nothing else":                 {"crun", installed("crun"), []string{"/usr/bin/crun"}, ""},
-		"crun that is not there is an error":   {"crun", installed(), nil, "install it"},
-		"a path is nothing else":               {"/opt/run", installed("/opt/run"), []string{"/opt/run"}, ""},
-		"a path to nothing is an error":        {"/opt/run", installed(), nil, "/opt/run"},
-		"auto trusts no program of its folder": {"auto", func(string) (string, error) { return "./crun", nil }, []string{""}, ""},
+		"auto with crun tries it before runc": {"auto", installed("crun"), []string{"/usr/bin/crun", ""}, ""},
+		"auto without crun is runc":           {"auto", installed(), []string{""}, ""},
+		"runc is runc though crun is there":   {"runc", installed("crun"), []string{""}, ""},
+		"crun is nothing else":                {"crun", installed("crun"), []string{"/usr/bin/crun"}, ""},
+		"crun that is not there is an error":  {"crun", installed(), nil, "install it"},
+		"a path is nothing else":              {"/opt/run", installed("/opt/run"), []string{"/opt/run"}, ""},
+		"a path to nothing is an error":       {"/opt/run", installed(), nil, "/opt/run"},
+		"auto trusts no program of its folder": {"auto", func(string) (string, error) { return "./crun", nil }, []string{""},
+			""},
 	}
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {
 			got, err := runtimeCandidates(tt.configured, tt.look)
-			if (err != nil) != (tt.err != "") || err != nil && !strings.Contains(err.Error(), tt.err) || !slices.Equal(got, tt.want) {
+			if (err != nil) != (tt.err != "") || err != nil && !strings.Contains(err.Error(), tt.err) ||
+				!slices.Equal(got, tt.want) {
 				t.Errorf("got %q, %v; want %q, %q", got, err, tt.want, tt.err)
 			}
 		})
@@ -59,9 +61,11 @@ func TestTheFirstRuntimeThatPassesTheProbeIsUsed(t *testing.T) {
 		used   []string
 		says   string // of the detail, or of the error
 	}{
-		"crun that passes is used, runc not probed":   {nil, []string{"/crun"}, []string{"/crun"}, "ran with /crun"},
-		"crun that fails gives way to runc":           {map[string]error{"/crun": broken}, []string{"/crun", ""}, []string{""}, "ran with runc; not used: with /crun: unknown version"},
-		"none that passes is a failure of both":       {map[string]error{"/crun": broken, "": broken}, []string{"/crun", ""}, nil, "with runc: unknown version"},
+		"crun that passes is used, runc not probed": {nil, []string{"/crun"}, []string{"/crun"}, "ran with /crun"},
+		"crun that fails gives way to runc": {map[string]error{"/crun": broken}, []string{"/crun", ""},
+			[]string{""}, "ran with runc; not used: with /crun: unknown version"},
+		"none that passes is a failure of both": {map[string]error{"/crun": broken, "": broken}, []string{"/crun", ""},
+			nil, "with runc: unknown version"},
 		"a containerd that is down changes no choice": {map[string]error{"/crun": down}, []string{"/crun"}, nil, "no socket"},
 	}
 	for name, tt := range tests {

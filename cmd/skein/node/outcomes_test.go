@@ -12,7 +12,8 @@ import (
 
 func TestWhatSurelyWasNotDoneIsCalledSoEverywhere(t *testing.T) {
 	for _, err := range []error{
-		raftfsm.ErrNotLeader, raftfsm.ErrStalled, raftfsm.ErrBusy, raftfsm.ErrTooLarge, raftfsm.ErrUnencodable, raftfsm.ErrClosed,
+		raftfsm.ErrNotLeader, raftfsm.ErrStalled, raftfsm.ErrBusy, raftfsm.ErrTooLarge, raftfsm.ErrUnencodable,
+		raftfsm.ErrClosed,
 		raftfsm.ErrUnknown,
 		fmt.Errorf("%w: %w", raftfsm.ErrUnknown, raftfsm.ErrClosed),
 		fmt.Errorf("%w: %w", raftfsm.ErrUnknown, raftfsm.ErrNotLeader),

@@ -71,7 +71,8 @@ func (n *node) awaitProbe(ctx context.Context) error {
 		case !found:
 			return errors.New("the probe container is gone")
 		case status.State == port.ContainerExited && status.ExitCode != 0:
-			return fmt.Errorf("the probe container ended with code %d: see %s", status.ExitCode, filepath.Join(n.Config.DataDir, "logs", "probe.log"))
+			return fmt.Errorf("the probe container ended with code %d: see %s", status.ExitCode,
+				filepath.Join(n.Config.DataDir, "logs", "probe.log"))
 		case status.State == port.ContainerExited:
 			return nil
 		}

@@ -81,7 +81,8 @@ func probeDocuments(layer ocispec.Descriptor, name string) ([]layoutFile, error)
 	}
 	manifest.Annotations = map[string]string{annotationName: name}
 	index, err := json.Marshal(ocispec.Index{
-		Versioned: specs.Versioned{SchemaVersion: 2}, MediaType: ocispec.MediaTypeImageIndex, Manifests: []ocispec.Descriptor{manifest},
+		Versioned: specs.Versioned{SchemaVersion: 2}, MediaType: ocispec.MediaTypeImageIndex,
+		Manifests: []ocispec.Descriptor{manifest},
 	})
 	layout := []byte(`{"imageLayoutVersion":"` + ocispec.ImageLayoutVersion + `"}`)
 	return []layoutFile{{ocispec.ImageLayoutFile, layout}, {ocispec.ImageIndexFile, index}, configFile, manifestFile}, err

@@ -37,7 +37,8 @@ func layout(t *testing.T, archive io.Reader) map[string][]byte {
 func TestTheProbeImageHoldsTheProgramUnderRightDigests(t *testing.T) {
 	program := bytes.Repeat([]byte("skein"), 1000)
 	var archive bytes.Buffer
-	if err := writeProbeImage(&archive, bytes.NewReader(program), int64(len(program)), "skein.local/probe:v1"); err != nil {
+	if err := writeProbeImage(&archive, bytes.NewReader(program), int64(len(program)),
+		"skein.local/probe:v1"); err != nil {
 		t.Fatal(err)
 	}
 	files := layout(t, &archive)
@@ -110,7 +111,8 @@ func TestAProgramThatIsShorterThanToldIsRefused(t *testing.T) {
 }
 
 func TestImageTagsAreLegalWhateverTheVersion(t *testing.T) {
-	for version, want := range map[string]string{"1.2.3": "v1.2.3", "a+b c": "va_b_c", strings.Repeat("x", 200): "v" + strings.Repeat("x", 127)} {
+	for version, want := range map[string]string{"1.2.3": "v1.2.3", "a+b c": "va_b_c", strings.Repeat("x", 200): "v" +
+		strings.Repeat("x", 127)} {
 		if got := imageTag(version); got != want {
 			t.Errorf("%q gives %q, want %q", version, got, want)
 		}

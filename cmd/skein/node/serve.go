@@ -102,7 +102,7 @@ func (n *node) serve(ctx context.Context, s servers) error {
 		return n.link.Run(ctx)
 	})
 	run("gossip", func(ctx context.Context) error { return n.ring.Run(ctx, n.gossipAddrs) })
-	run("lateness meter", n.meter.Run)
+	run("starvation meter", n.meter.Run)
 	run("capacity reports", n.reports.run)
 	run("self-check", n.checkSelf)
 	run("network repair", n.repairNetwork)

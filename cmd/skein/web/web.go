@@ -73,12 +73,14 @@ func Run(ctx context.Context, listen string) error {
 		return fmt.Errorf("serve page: %w", err)
 	}
 	id := FromEnvironment(time.Now())
-	fmt.Printf("task %s of %s on %s in zone %s serves at %s\n", orDash(id.Task), orDash(id.Revision), orDash(id.Host), orDash(id.Zone), listener.Addr())
+	fmt.Printf("task %s of %s on %s in zone %s serves at %s\n", orDash(id.Task), orDash(id.Revision), orDash(id.Host),
+		orDash(id.Zone), listener.Addr())
 	return serve(ctx, listener, id)
 }
 
 func serve(ctx context.Context, listener net.Listener, id Identity) error {
-	server := &http.Server{Handler: Handler(id), ReadHeaderTimeout: 5 * time.Second, IdleTimeout: time.Minute, MaxHeaderBytes: 16 << 10}
+	server := &http.Server{Handler: Handler(id), ReadHeaderTimeout: 5 * time.Second, IdleTimeout: time.Minute,
+		MaxHeaderBytes: 16 << 10}
 	failed := make(chan error, 1)
 	go func() { failed <- server.Serve(listener) }()
 	select {

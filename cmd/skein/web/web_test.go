@@ -51,7 +51,8 @@ func TestThePageNamesTaskHostZoneAndRevision(t *testing.T) {
 }
 
 func TestWhatTheEnvironmentHoldsIsEscaped(t *testing.T) {
-	text := body(t, ask(t, Identity{Service: "<script>alert(1)</script>", Task: `" onload="x`}, http.MethodGet, "/", "*/*"))
+	text := body(t, ask(t, Identity{Service: "<script>alert(1)</script>", Task: `" onload="x`}, http.MethodGet, "/",
+		"*/*"))
 	if strings.Contains(text, "<script>") || strings.Contains(text, `" onload`) {
 		t.Errorf("markup came through:\n%s", text)
 	}
@@ -77,7 +78,8 @@ func TestEachAnswerSaysOfWhatTypeItIs(t *testing.T) {
 		{"/", "application/json", "application/json"},
 		{"/", "text/html", "text/html; charset=utf-8"},
 	} {
-		if got := ask(t, somebody, http.MethodGet, c.path, c.accept).Header["Content-Type"]; len(got) != 1 || got[0] != c.want {
+		if got := ask(t, somebody, http.MethodGet, c.path, c.accept).Header["Content-Type"]; len(got) != 1 ||
+			got[0] != c.want {
 			t.Errorf("%s for %s: %q, want %q", c.path, c.accept, got, c.want)
 		}
 	}
@@ -99,7 +101,8 @@ func TestOtherPathsAndMethodsAreRefused(t *testing.T) {
 
 func TestTheEnvironmentIsRead(t *testing.T) {
 	for name, value := range map[string]string{
-		"SKEIN_TASK_ID": somebody.Task, "SKEIN_SERVICE": "web", "SKEIN_REVISION": "web/3", "SKEIN_HOST": "h2", "SKEIN_ZONE": "b",
+		"SKEIN_TASK_ID": somebody.Task, "SKEIN_SERVICE": "web", "SKEIN_REVISION": "web/3", "SKEIN_HOST": "h2",
+		"SKEIN_ZONE": "b",
 	} {
 		t.Setenv(name, value)
 	}

@@ -105,7 +105,8 @@ func reportSleeps(pass *analysis.Pass, f *ast.FuncDecl) {
 		return
 	}
 	for _, pos := range sleeps {
-		pass.Reportf(pos, "time.Sleep in a test: wait for a named state with a deadline (a function wait..., await..., until...), or clocktest.Elapse in a bubble")
+		pass.Reportf(pos, "time.Sleep in a test: wait for a named state with a deadline (a function wait..., await..., "+
+			"until...), or clocktest.Elapse in a bubble")
 	}
 }
 

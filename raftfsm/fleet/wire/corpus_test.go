@@ -59,7 +59,8 @@ func history() []fleet.Entry {
 		{fleet.PutSetting{Name: fleet.SettingVoters, Value: 5}, fleet.SilenceHost{Host: "h-2", Session: 1}},
 		{
 			fleet.IntendEffect{
-				ID: "e-1", EffectKind: "webhook", Role: fleet.VoterRole(), Subject: fleet.ServiceSubject("web"), Input: []byte("in"),
+				ID: "e-1", EffectKind: "webhook", Role: fleet.VoterRole(), Subject: fleet.ServiceSubject("web"),
+				Input:    []byte("in"),
 				Deadline: 1_700_000_600_000, TimeoutMs: 10_000, MaxAttempts: 2,
 			},
 			fleet.IntendEffect{

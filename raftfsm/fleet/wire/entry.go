@@ -87,7 +87,8 @@ func JoinItems(at fleet.Time, items [][]byte) ([]byte, error) {
 // kind or field that is not known, means that another build must read it.
 func DecodeEntry(b []byte) (fleet.Entry, error) {
 	if len(b) > MaxFrame+1 {
-		return fleet.Entry{}, fmt.Errorf("decode entry: %d bytes, at most %d are allowed: %w", len(b), MaxFrame+1, ErrTooLarge)
+		return fleet.Entry{}, fmt.Errorf("decode entry: %d bytes, at most %d are allowed: %w", len(b), MaxFrame+1,
+			ErrTooLarge)
 	}
 	if len(b) == 0 {
 		return fleet.Entry{}, fmt.Errorf("decode entry: no bytes: %w", ErrCorrupt)

@@ -67,7 +67,8 @@ func TestEntriesAreEncodedAsEver(t *testing.T) {
 	var all strings.Builder
 	for _, k := range fleet.Kinds() {
 		prefix := fmt.Sprintf("%d ", k)
-		b, err := wire.EncodeEntry(fleet.Entry{At: 7, Items: []fleet.Item{{Command: filled(t, k), Receipt: receipt(), By: "me", Reason: "why"}}})
+		b, err := wire.EncodeEntry(
+			fleet.Entry{At: 7, Items: []fleet.Item{{Command: filled(t, k), Receipt: receipt(), By: "me", Reason: "why"}}})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -79,7 +80,8 @@ func TestEntriesAreEncodedAsEver(t *testing.T) {
 		}
 		all.WriteString(now)
 		if !*update && !slices.Contains(lines, now) {
-			t.Errorf("the format of the log changed; where a field was added, run with -update, which adds this line to %s:\n%s", golden, now)
+			t.Errorf("the format of the log changed; where a field was added, run with -update, which adds this line to %s:\n%s",
+				golden, now)
 		}
 	}
 	if *update {
@@ -187,13 +189,16 @@ func TestDecodeEntryRefuses(t *testing.T) {
 		err  error
 		want string
 	}{
-		"nothing":                          {nil, wire.ErrCorrupt, "no bytes"},
-		"another version":                  {append([]byte{2}, entry(m{1: 7})[1:]...), wire.ErrFormat, "version 2"},
-		"an unknown kind":                  {entry(item(999, m{})), wire.ErrFormat, "command kind 999"},
-		"an unknown field of the entry":    {entry(m{1: 7, 9: 1}), wire.ErrFormat, "unknown field 9"},
-		"an unknown field of an item":      {entry(m{1: 7, 2: []m{{1: 9, 2: body(m{}), 17: 1}}}), wire.ErrFormat, "unknown field 2[0].17"},
-		"an unknown field of a command":    {entry(item(9, m{1: "h", 5: 1})), wire.ErrFormat, "cordon-host: decode *fleet.CordonHost: unknown field 5"},
-		"an unknown field of a row":        {entry(item(13, m{1: "web", 2: m{6: []m{{1: "app", 99: 1}}}})), wire.ErrFormat, "unknown field 2.6[0].99"},
+		"nothing":                       {nil, wire.ErrCorrupt, "no bytes"},
+		"another version":               {append([]byte{2}, entry(m{1: 7})[1:]...), wire.ErrFormat, "version 2"},
+		"an unknown kind":               {entry(item(999, m{})), wire.ErrFormat, "command kind 999"},
+		"an unknown field of the entry": {entry(m{1: 7, 9: 1}), wire.ErrFormat, "unknown field 9"},
+		"an unknown field of an item": {entry(m{1: 7, 2: []m{{1: 9, 2: body(m{}), 17: 1}}}), wire.ErrFormat,
+			"unknown field 2[0].17"},
+		"an unknown field of a command": {entry(item(9, m{1: "h", 5: 1})), wire.ErrFormat,
+			"cordon-host: decode *fleet.CordonHost: unknown field 5"},
+		"an unknown field of a row": {entry(item(13, m{1: "web", 2: m{6: []m{{1: "app", 99: 1}}}})), wire.ErrFormat,
+			"unknown field 2.6[0].99"},
 		"a field of another type":          {entry(item(9, m{1: 5})), wire.ErrCorrupt, "cordon-host"},
 		"a text that is no UTF-8":          {entry(item(9, m{1: "\xff"})), wire.ErrCorrupt, "UTF-8"},
 		"a number that is too large":       {entry(item(17, m{4: 1, 1: "x", 2: 1 << 40})), wire.ErrCorrupt, "run-tasks"},
@@ -202,8 +207,9 @@ func TestDecodeEntryRefuses(t *testing.T) {
 		"bytes after the end":              {append(entry(m{1: 7}), 0), wire.ErrCorrupt, "extraneous"},
 		"half of it":                       {entry(item(9, m{1: "h"}))[:9], wire.ErrCorrupt, "EOF"},
 		"a list that claims to be endless": {append([]byte{1}, 0xa1, 2, 0x9f, 0xff), wire.ErrCorrupt, "indefinite"},
-		"a list longer than its bytes":     {append([]byte{1}, 0xa1, 2, 0x9a, 0xff, 0xff, 0xff, 0xff), wire.ErrCorrupt, "max number of elements"},
-		"more than an entry may have":      {make([]byte, wire.MaxFrame+2), wire.ErrTooLarge, "at most"},
+		"a list longer than its bytes": {append([]byte{1}, 0xa1, 2, 0x9a, 0xff, 0xff, 0xff, 0xff), wire.ErrCorrupt,
+			"max number of elements"},
+		"more than an entry may have": {make([]byte, wire.MaxFrame+2), wire.ErrTooLarge, "at most"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			_, err := wire.DecodeEntry(tt.b)
@@ -222,8 +228,9 @@ func TestEncodeEntryRefusesWhatNobodyCouldRead(t *testing.T) {
 		"no command":              {fleet.Item{}, wire.ErrFormat},
 		"a text that is no UTF-8": {fleet.Item{Command: fleet.CordonHost{Host: "h", Why: "\xff"}}, wire.ErrCorrupt},
 		"a reason that is none":   {fleet.Item{Command: fleet.CordonHost{Host: "h"}, Reason: "\xff"}, wire.ErrCorrupt},
-		"too many tasks":          {fleet.Item{Command: fleet.CreateTasks{Tasks: make([]fleet.TaskID, 40_000)}}, wire.ErrCorrupt},
-		"too many bytes":          {fleet.Item{Command: fleet.CordonHost{Why: strings.Repeat("x", wire.MaxFrame)}}, wire.ErrTooLarge},
+		"too many tasks": {fleet.Item{Command: fleet.CreateTasks{Tasks: make([]fleet.TaskID, 40_000)}},
+			wire.ErrCorrupt},
+		"too many bytes": {fleet.Item{Command: fleet.CordonHost{Why: strings.Repeat("x", wire.MaxFrame)}}, wire.ErrTooLarge},
 	} {
 		t.Run(name, func(t *testing.T) {
 			if _, err := wire.EncodeEntry(fleet.Entry{Items: []fleet.Item{tt.item}}); !errors.Is(err, tt.err) {

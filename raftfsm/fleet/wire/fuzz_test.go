@@ -12,7 +12,8 @@ import (
 // the same, and applying it does not panic.
 func FuzzDecodeEntry(f *testing.F) {
 	for _, k := range fleet.Kinds() {
-		b, err := wire.EncodeEntry(fleet.Entry{At: 7, Items: []fleet.Item{{Command: filled(f, k), Receipt: receipt(), By: "me"}}})
+		b, err := wire.EncodeEntry(
+			fleet.Entry{At: 7, Items: []fleet.Item{{Command: filled(f, k), Receipt: receipt(), By: "me"}}})
 		if err != nil {
 			f.Fatal(err)
 		}

@@ -40,7 +40,8 @@ type newerPart struct {
 func TestAFieldOfANewerAgentIsSkipped(t *testing.T) {
 	b, err := wire.Marshal(newer{
 		Name: "h1", Parts: []newerPart{{1, []string{"a", "é"}}, {N: 2}}, Tags: map[string]int{"x": 1, "y": 2},
-		Why: map[string][]any{"deep": {1, "two", []byte{3, 0xff}, nil, true, 1.5, -4, map[string]int{"a": 1, "bb": 2}}}, Share: 0.25, Big: 1 << 60,
+		Why:   map[string][]any{"deep": {1, "two", []byte{3, 0xff}, nil, true, 1.5, -4, map[string]int{"a": 1, "bb": 2}}},
+		Share: 0.25, Big: 1 << 60,
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -133,7 +134,8 @@ func TestWhatIsSkippedIsNotKept(t *testing.T) {
 
 // Whatever is read leniently is well-formed in all its parts.
 func FuzzUnmarshal(f *testing.F) {
-	b, err := wire.Marshal(newer{Name: "h1", Parts: []newerPart{{1, []string{"a"}}}, Why: map[string][]any{"a": {1, "b"}}, Big: 1 << 40})
+	b, err := wire.Marshal(newer{Name: "h1", Parts: []newerPart{{1, []string{"a"}}}, Why: map[string][]any{"a": {1, "b"}},
+		Big: 1 << 40})
 	if err != nil {
 		f.Fatal(err)
 	}

@@ -25,20 +25,24 @@ func sample(t testing.TB, tasks int) *fleet.State {
 		t.Helper()
 		for _, c := range commands {
 			at++
-			item := fleet.Item{Command: c, By: "ada", Receipt: &fleet.Receipt{Token: fmt.Sprint("t", at), BodyHash: make([]byte, 32)}}
+			item := fleet.Item{Command: c, By: "ada",
+				Receipt: &fleet.Receipt{Token: fmt.Sprint("t", at), BodyHash: make([]byte, 32)}}
 			if err := s.Apply(s.Index()+1, fleet.Entry{At: at, Items: []fleet.Item{item}}).Results[0].Err; err != nil {
 				t.Fatalf("%T: %v", c, err)
 			}
 		}
 	}
-	host := fleet.Admission{ID: "h-1", Name: "h1", Zone: "a", PublicKey: "k", Attributes: map[string]string{"b": "2", "a": "1"}}
+	host := fleet.Admission{ID: "h-1", Name: "h1", Zone: "a", PublicKey: "k",
+		Attributes: map[string]string{"b": "2", "a": "1"}}
 	def := fleet.TaskDef{NetworkMode: fleet.NetworkBridge, Containers: []fleet.Container{{
 		Name: "app", Image: "x", Memory: 4, PortMappings: []fleet.PortMapping{{ContainerPort: 80, Protocol: fleet.TCP}},
 	}}}
 	play(
-		fleet.InitFleet{ID: "f", CABundle: []byte("ca"), SealedKeys: fleet.SealedKeys{Version: 1, CA: []byte("x"), Gossip: []byte("y")}, Host: host, RaftID: "h-1.1"},
+		fleet.InitFleet{ID: "f", CABundle: []byte("ca"),
+			SealedKeys: fleet.SealedKeys{Version: 1, CA: []byte("x"), Gossip: []byte("y")}, Host: host, RaftID: "h-1.1"},
 		fleet.PutToken{ID: "tok", TokenKind: fleet.TokenJoin, Hash: make([]byte, 32), Uses: 1, NotAfter: at + 10_000},
-		fleet.OpenSession{Host: "h-1", Boot: "b", Nonce: 1, Zone: "a", Addr: netip.MustParseAddrPort("[fd00::1]:7000"), Capacity: fleet.Resources{CPU: 1 << 30, Memory: 1 << 30}},
+		fleet.OpenSession{Host: "h-1", Boot: "b", Nonce: 1, Zone: "a", Addr: netip.MustParseAddrPort("[fd00::1]:7000"),
+			Capacity: fleet.Resources{CPU: 1 << 30, Memory: 1 << 30}},
 		fleet.Report{Host: "h-1", Session: 1, Seq: 1, SelfCheck: []fleet.Check{{Name: "disk", OK: true}}},
 		fleet.RegisterTaskDef{Family: "web", Def: def},
 		fleet.PutService{Name: "gone", TaskDef: "web:1", MaxPercent: 100},
@@ -56,8 +60,10 @@ func sample(t testing.TB, tasks int) *fleet.State {
 		play(fleet.CreateTasks{Revision: "web/1", Tasks: []fleet.TaskID{id}})
 		if i%2 == 0 {
 			play(
-				fleet.AssignTasks{Host: "h-1", Tasks: []fleet.TaskID{id}, Ports: [][]fleet.PortBinding{{{Container: "app", ContainerPort: 80, HostPort: 49153 + i, Protocol: fleet.TCP}}}},
-				fleet.Report{Host: "h-1", Session: 1, Seq: uint64(i + 2), Tasks: []fleet.TaskReport{{Task: id, Status: fleet.TaskRunning, Health: fleet.HealthHealthy}}},
+				fleet.AssignTasks{Host: "h-1", Tasks: []fleet.TaskID{id},
+					Ports: [][]fleet.PortBinding{{{Container: "app", ContainerPort: 80, HostPort: 49153 + i, Protocol: fleet.TCP}}}},
+				fleet.Report{Host: "h-1", Session: 1, Seq: uint64(i + 2),
+					Tasks: []fleet.TaskReport{{Task: id, Status: fleet.TaskRunning, Health: fleet.HealthHealthy}}},
 			)
 		}
 	}
@@ -129,18 +135,26 @@ func TestReadStateRefuses(t *testing.T) {
 		err    error
 		want   string
 	}{
-		"another version":           {func(b []byte) []byte { b[12] = 2; return b }, wire.ErrFormat, "version 2"},
-		"a file that is none":       {func([]byte) []byte { return []byte("hello, this is not it") }, wire.ErrCorrupt, "does not begin"},
-		"a chunk that claims 4 GiB": {func(b []byte) []byte { copy(b[13:], "\xff\xff\xff\xff"); return b }, wire.ErrCorrupt, "4294967295 bytes"},
-		"an unknown table":          {func(b []byte) []byte { return seal(append(b[:13], "\x00\x00\x00\x02\x63\xa0"...), 1) }, wire.ErrFormat, "table 99"},
-		"an unknown field":          {func(b []byte) []byte { return seal(append(b[:13], "\x00\x00\x00\x05\x01\xa1\x18\x63\x01"...), 1) }, wire.ErrFormat, "unknown field 99"},
+		"another version": {func(b []byte) []byte { b[12] = 2; return b }, wire.ErrFormat, "version 2"},
+		"a file that is none": {func([]byte) []byte { return []byte("hello, this is not it") }, wire.ErrCorrupt,
+			"does not begin"},
+		"a chunk that claims 4 GiB": {func(b []byte) []byte {
+			copy(b[13:], "\xff\xff\xff\xff")
+			return b
+		}, wire.ErrCorrupt, "4294967295 bytes"},
+		"an unknown table": {func(b []byte) []byte { return seal(append(b[:13], "\x00\x00\x00\x02\x63\xa0"...), 1) },
+			wire.ErrFormat, "table 99"},
+		"an unknown field": {
+			func(b []byte) []byte { return seal(append(b[:13], "\x00\x00\x00\x05\x01\xa1\x18\x63\x01"...), 1) }, wire.ErrFormat,
+			"unknown field 99"},
 		"tables out of order": {func(b []byte) []byte {
 			return seal(append(b[:13], "\x00\x00\x00\x02\x02\xa0\x00\x00\x00\x02\x01\xa0"...), 2)
 		}, wire.ErrCorrupt, "after table 2"},
 		"rows that break an invariant": {func(b []byte) []byte {
 			return seal(append(b[:13], "\x00\x00\x00\x02\x03\xa0"...), 1)
 		}, wire.ErrCorrupt, "rows without a fleet"},
-		"a wrong number of rows": {func(b []byte) []byte { return seal(append(b[:13], "\x00\x00\x00\x02\x01\xa0"...), 2) }, wire.ErrCorrupt, "1 rows of 2"},
+		"a wrong number of rows": {func(b []byte) []byte { return seal(append(b[:13], "\x00\x00\x00\x02\x01\xa0"...), 2) },
+			wire.ErrCorrupt, "1 rows of 2"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			_, err := wire.ReadState(bytes.NewReader(tt.change(bytes.Clone(good))))
@@ -169,7 +183,8 @@ func TestASnapshotOfALaterFormatIsRefused(t *testing.T) {
 	if !errors.Is(err, wire.ErrFormat) || !strings.Contains(fmt.Sprint(err), "the fleet is at format") {
 		t.Errorf("got %v", err)
 	}
-	if later, err := wire.ReadStateAs(bytes.NewReader(written(t, s)), fleet.FormatVersion+1); err != nil || later.Fleet().Format != fleet.FormatVersion+1 {
+	if later, err := wire.ReadStateAs(bytes.NewReader(written(t, s)), fleet.FormatVersion+1); err != nil ||
+		later.Fleet().Format != fleet.FormatVersion+1 {
 		t.Errorf("an agent that reads it got %v", err)
 	}
 }

@@ -14,7 +14,8 @@ import (
 var loose = mustLooseMode()
 
 func mustLooseMode() cbor.DecMode {
-	mode, err := cbor.DecOptions{MaxNestedLevels: maxDepth, MaxArrayElements: maxElements, MaxMapPairs: maxElements}.DecMode()
+	mode, err := cbor.DecOptions{MaxNestedLevels: maxDepth, MaxArrayElements: maxElements,
+		MaxMapPairs: maxElements}.DecMode()
 	if err != nil {
 		panic(err) // the options above are constants
 	}

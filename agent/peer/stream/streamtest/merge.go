@@ -16,7 +16,8 @@ func Merge(held fleet.Wanted, d stream.VoterFrame) (fleet.Wanted, error) {
 	if d.Epoch < held.Epoch || d.Epoch == held.Epoch && d.Index < held.Index {
 		return held, fmt.Errorf("frame of index %d after %d", d.Index, held.Index)
 	}
-	next := fleet.Wanted{Fleet: d.Fleet, Epoch: d.Epoch, Index: d.Index, Session: d.Session, Tasks: held.Tasks, TaskDefs: held.TaskDefs}
+	next := fleet.Wanted{Fleet: d.Fleet, Epoch: d.Epoch, Index: d.Index, Session: d.Session, Tasks: held.Tasks,
+		TaskDefs: held.TaskDefs}
 	switch {
 	case d.Kind == stream.KindSnapshot:
 		next.Tasks, next.TaskDefs = d.Tasks, d.TaskDefs

@@ -4,7 +4,7 @@
 // named after a kind of thing and the hash of their bytes, each beside a file
 // ".want" that says what reading it must give. Files are added, never changed:
 //
-//	go test ./raftfsm/fleet/wire ./gossip ./agent/converge ./agent/peer ./agent/peer/stream ./agent/trust -run Corpus -record
+//	go test -run Corpus ./raftfsm/fleet/wire ./gossip ./agent/converge ./agent/peer/... ./agent/trust -record
 //
 // It is for tests only, and knows nothing of what the bytes mean.
 package corpustest
@@ -70,7 +70,8 @@ func missing(t *testing.T, k Kind) {
 		add(t, k.file(), k)
 		return
 	}
-	t.Errorf("what this build writes is not in the corpus as %s: run the test again with -record, and commit what it adds", k.file())
+	t.Errorf("what this build writes is not in the corpus as %s: run the test again with -record, and commit what it adds",
+		k.file())
 }
 
 func formatFolder() string { return fmt.Sprintf("format-%d", fleet.FormatVersion) }

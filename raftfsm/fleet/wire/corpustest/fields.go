@@ -73,14 +73,17 @@ func compareFields(known, now map[string]field, open, reads int, recording bool)
 		was, old := known[key]
 		switch {
 		case old && was.removed:
-			say("%s: the key was that of a field that is gone, and an older agent takes it for that: use the next unused one", key)
+			say("%s: the key was that of a field that is gone, and an older agent takes it for that: use the next unused one",
+				key)
 		case old && was.shape != is.shape:
-			say("%s is %s, and was %s: other agents read and write it as that; leave it, and add a field with the next unused key",
+			say("%s is %s, and was %s: other agents read and write it as that; leave it, and add a field with the next "+
+				"unused key",
 				key, is.shape, was.shape)
 		case old && was.since != is.since:
 			say("%s came with format %d, not %d: its tag must go on saying so", key, was.since, is.since)
 		case !old && is.since < open:
-			say("%s is new, and format %d is closed: agents of it run. Raise fleet.FormatVersion to %d unless it is that already, "+
+			say("%s is new, and format %d is closed: agents of it run. Raise fleet.FormatVersion to %d unless it is that "+
+				"already, "+
 				"and tag the field `since:\"%d\"`", key, open-1, open, open)
 		case !old && is.since > reads:
 			say("%s is to come with format %d, and this build reads %d: raise fleet.FormatVersion", key, is.since, reads)

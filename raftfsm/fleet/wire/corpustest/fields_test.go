@@ -74,8 +74,9 @@ func TestAFieldThatOtherAgentsWouldMisreadIsAnError(t *testing.T) {
 		"a key of a removed field used again":   {set("thing 4", "integer", 2), true, "the next unused one"},
 		"a field of another type":               {set("thing 1", "integer", 1), true, "was string"},
 		"a field that changed the format it is": {set("thing 6", "integer", 1), true, "came with format 2"},
-		"a field that is gone":                  {func(f map[string]field) { delete(f, "thing 1") }, false, "not to be used again"},
-		"a field that is gone, recorded":        {func(f map[string]field) { delete(f, "thing 1") }, true, ""},
+		"a field that is gone": {func(f map[string]field) { delete(f, "thing 1") }, false,
+			"not to be used again"},
+		"a field that is gone, recorded": {func(f map[string]field) { delete(f, "thing 1") }, true, ""},
 	} {
 		t.Run(name, func(t *testing.T) {
 			now := maps.Clone(known)
