@@ -12,6 +12,9 @@ var mutationSeeds = flag.Uint64("mutation.seeds", 100, "within how many seeds ea
 // Each mutation breaks one rule, and is caught within a stated number of seeds by
 // something that is not seen without it (TestLives). So the simulator can fail.
 func TestMutationsAreCaught(t *testing.T) {
+	if raceDetector {
+		t.Skip("a simulated fleet is one goroutine: make sim runs the mutations without the race detector")
+	}
 	for _, m := range sim.Mutations() {
 		t.Run(string(m), func(t *testing.T) {
 			t.Parallel()

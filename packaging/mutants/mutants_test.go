@@ -241,14 +241,15 @@ func TestAProgramUnderTestIsBoundedAndEndsAtItsFirstFailure(t *testing.T) {
 		{"a subtest is named", "echo '    --- FAIL: TestB/c (0.1s)'; exit 1", "TestB/c", time.Minute},
 		{"a panic fails", "echo panic; exit 2", "program: exit status 2", time.Minute},
 		{"what loops is ended, with its children", "sleep 600 & while :; do :; done", "timeout", 300 * time.Millisecond},
-		{"what fills the memory is ended", "MUTANTS_FILL=1 exec " + os.Args[0], "program: exit status 2", time.Minute},
+		{"what fills the memory is ended", "MUTANTS_FILL=1 exec " + os.Args[0], "program: exit status", time.Minute},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			o, err := bounded(t.Context(), t.TempDir(), limits{c.limit, 256 << 20, 0}, os.Environ(), "bash", "-c", c.script)
 			if err != nil {
 				t.Fatal(err)
 			}
-			if o.failed != c.want {
+			// The status of memory that cannot be had is the runtime's, or the race detector's.
+			if o.failed != c.want && !(strings.HasSuffix(c.want, "status") && strings.HasPrefix(o.failed, c.want+" ")) {
 				t.Errorf("failed %q, want %q; it said %s", o.failed, c.want, o.said)
 			}
 		})
