@@ -180,8 +180,10 @@ func (l *hostLink) open(do link.OpenSession) {
 // dial asks a voter for a stream.
 func (l *hostLink) dial(do link.Dial) {
 	l.ask(do.Voter, protocol.HandshakeTime+stream.CatchUp, func(v *agent, reply func(func())) {
-		if v.node != nil && do.At.Resume && v.node.State().Host(l.a.id).WantedModifyIndex > do.At.Index {
-			l.a.w.sometimes("wanted tasks change while a stream resumes")
+		if v.node != nil && do.At.Resume {
+			if h := v.node.State().Host(l.a.id); h != nil && h.WantedModifyIndex > do.At.Index {
+				l.a.w.sometimes("wanted tasks change while a stream resumes")
+			}
 		}
 		v.serves.begin(l.a, do.Attempt, do.At, func(s *voterStream, err error) {
 			reply(func() { l.dialled(do.Attempt, s, err) })
