@@ -199,7 +199,7 @@ func (l *hostLink) dialled(attempt uint64, s *voterStream, err error) {
 		return
 	}
 	if err == nil {
-		l.stream, l.flowed, l.leaderAge = s, true, 0
+		l.stream, l.flowed, l.leaderAge, s.opened = s, true, 0, true
 		s.voter.listeners[l.a.id] = true
 		l.a.w.detectors.Opened(l.a.id, s.voter.id, s.session)
 	}

@@ -7,7 +7,7 @@ import (
 	"skein/agent/sim"
 )
 
-var mutationSeeds = flag.Uint64("mutation.seeds", 100, "within how many seeds each mutation must be caught")
+var mutationSeeds = flag.Uint64("mutation.seeds", 200, "within how many seeds each mutation must be caught")
 
 // Each mutation breaks one rule, and is caught within a stated number of seeds by
 // something that is not seen without it (TestLives). So the simulator can fail.

@@ -17,6 +17,7 @@ type voterStream struct {
 	attempt uint64
 	session uint64
 	sender  *stream.Sender
+	opened  bool // the host has the answer to its dial, before which no frame comes on a connection
 	sending bool
 	timer   *virtual.Timer
 	closed  bool
@@ -31,7 +32,7 @@ func (s *voterStream) changed() {
 // arm sends what is due soon. Beats are not: see hostLink.
 func (s *voterStream) arm() {
 	now := s.voter.w.time.Now()
-	if due := s.sender.Due(); due <= now+stream.Coalesce && !s.closed {
+	if due := s.sender.Due(); due <= now+stream.Coalesce && s.opened && !s.closed {
 		s.timer.Stop()
 		s.timer = s.voter.life.After(max(0, due-now)+s.voter.w.chance.Between(0, time.Millisecond), s.push)
 	}
@@ -49,7 +50,7 @@ func (s *voterStream) push() {
 
 // next is the frame that is due, or nil.
 func (s *voterStream) next() *stream.VoterFrame {
-	if s.closed || s.sending || s.voter.node == nil || s.voter.life.Over() {
+	if s.closed || !s.opened || s.sending || s.voter.node == nil || s.voter.life.Over() {
 		return nil
 	}
 	f, err := s.sender.Next(s.voter.w.time.Now(), stream.View{
