@@ -40,7 +40,7 @@ func parseSize(text, unit string) (units int64, ok bool) {
 	if m == nil {
 		return 0, false
 	}
-	amount, ok := rational(m[1])
+	amount, ok := new(big.Rat).SetString(m[1])
 	if !ok {
 		return 0, false
 	}
@@ -57,13 +57,6 @@ func parseSize(text, unit string) (units int64, ok bool) {
 }
 
 var rational1024 = big.NewRat(1024, 1)
-
-func rational(text string) (*big.Rat, bool) {
-	if strings.HasPrefix(text, ".") {
-		text = "0" + text
-	}
-	return new(big.Rat).SetString(text)
-}
 
 // memory reads a container's limit and reservation. Source: ECS API, ContainerDefinition (memory).
 func (r *reader) memory(o *strictjson.Object, c *fleet.Container, taskMemory int64) {
