@@ -1,6 +1,7 @@
 package fleet
 
 import (
+	"strings"
 	"testing"
 )
 
@@ -141,4 +142,20 @@ func TestADrainingHostTakesNoTask(t *testing.T) {
 			w.refused(AssignTasks{Host: hostID(1), Tasks: []TaskID{"web-1"}}, ErrNotPlaceable, "drain")
 		})
 	}
+}
+
+func TestAStopNamesSomeTasksAndNotTooMany(t *testing.T) {
+	w := fleetOf(t, 1)
+	w.runs("web", 1)
+	stop := func(n, reason int) StopTasks {
+		tasks := make([]TaskID, n)
+		for i := range tasks {
+			tasks[i] = "web-1"
+		}
+		return StopTasks{Tasks: tasks, Cause: CauseOperator, Reason: strings.Repeat("x", reason)}
+	}
+	w.refused(stop(0, 1), ErrInvalid, "tasks")
+	w.refused(stop(MaxRun+1, 1), ErrInvalid, "tasks")
+	w.refused(stop(1, MaxReason+1), ErrInvalid, "reason")
+	w.must(stop(1, MaxReason))
 }
