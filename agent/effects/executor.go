@@ -2,11 +2,11 @@ package effects
 
 import (
 	"context"
-	"sync"
 	"time"
 
 	"skein/agent/plan"
 	"skein/raftfsm/fleet"
+	"skein/runtime/calls"
 )
 
 // ProposeFor bounds one proposal, and VerifyFor one verification.
@@ -42,9 +42,9 @@ type Executor struct {
 // Run carries effects out until ctx ends; it returns nil then, after everything it
 // started has returned. It is begun once a term, after the term's barrier.
 func (x *Executor) Run(ctx context.Context) error {
-	var calls sync.WaitGroup
+	under := calls.New[Event]()
 	ctx, cancel := context.WithCancel(ctx)
-	defer calls.Wait()
+	defer under.Wait()
 	defer cancel()
 	wake := make(chan struct{}, 1)
 	defer x.Log.Subscribe(func(_ uint64, changes fleet.ChangeSet) {
@@ -55,26 +55,15 @@ func (x *Executor) Run(ctx context.Context) error {
 			}
 		}
 	})()
-	driver, events := NewDriver(x.Log.State()), make(chan Event)
+	driver := NewDriver(x.Log.State())
 	timer := time.NewTimer(0)
 	defer timer.Stop()
-	begin := func(within time.Duration, call func(context.Context) Event) {
-		calls.Go(func() {
-			bounded, end := context.WithTimeout(ctx, within)
-			defer end()
-			e := call(bounded)
-			select {
-			case events <- e:
-			case <-ctx.Done():
-			}
-		})
-	}
 	for {
 		var happened []Event
 		select {
 		case <-ctx.Done():
 			return nil
-		case e := <-events:
+		case e := <-under.Events():
 			happened = append(happened, e)
 		case <-wake:
 		case <-timer.C:
@@ -85,11 +74,11 @@ func (x *Executor) Run(ctx context.Context) error {
 			case Wake:
 				timer.Reset(max(0, a.At-in.Mono))
 			case Verify:
-				begin(VerifyFor, func(ctx context.Context) Event { return Verified{Err: x.Log.Verify(ctx)} })
+				under.Begin(ctx, VerifyFor, func(ctx context.Context) Event { return Verified{Err: x.Log.Verify(ctx)} })
 			case Propose:
-				begin(ProposeFor, func(ctx context.Context) Event { return x.propose(ctx, a) })
+				under.Begin(ctx, ProposeFor, func(ctx context.Context) Event { return x.propose(ctx, a) })
 			case Ask:
-				begin(CallFor, func(ctx context.Context) Event { return x.ask(ctx, a) })
+				under.Begin(ctx, CallFor, func(ctx context.Context) Event { return x.ask(ctx, a) })
 			}
 		}
 	}

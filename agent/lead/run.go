@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"skein/raftfsm/fleet"
+	"skein/runtime/calls"
 )
 
 // ProposeFor bounds one entry's proposal: longer than UnknownAfter, so that it is
@@ -22,9 +23,8 @@ type Leader struct {
 	stats   Stats
 
 	wake      chan struct{} // something was applied
-	answers   chan Event    // of calls
 	timer     *time.Timer
-	calls     sync.WaitGroup // goroutines of this leader
+	calls     *calls.Group[Event]
 	duties    *duties
 	proposals proposalLog
 }
@@ -35,7 +35,7 @@ func New(cfg Config) *Leader {
 		cfg:       cfg,
 		driver:    NewDriver(DriverConfig{NewID: cfg.NewID, Planners: Planners(), NotProposed: cfg.NotProposed}),
 		wake:      make(chan struct{}, 1),
-		answers:   make(chan Event),
+		calls:     calls.New[Event](),
 		duties:    &duties{log: cfg.Logger, all: cfg.Duties},
 		proposals: proposalLog{log: cfg.Logger},
 	}
@@ -72,7 +72,7 @@ func (l *Leader) Run(ctx context.Context) error {
 				leadership = nil // the log is closed, and IsLeader says so
 			}
 			events = append(events, LeadershipChanged{})
-		case e := <-l.answers:
+		case e := <-l.calls.Events():
 			events = append(events, e)
 		case <-l.cfg.FailureDetector.Changed():
 			events = append(events, LivenessNoticed{})
@@ -126,12 +126,12 @@ func (l *Leader) step(ctx context.Context, events ...Event) {
 func (l *Leader) carryOut(ctx context.Context, now Instant, e Effect) {
 	switch e := e.(type) {
 	case Barrier:
-		l.call(ctx, BarrierFor, func(ctx context.Context) Event { return l.barrier(ctx, e) })
+		l.calls.Begin(ctx, BarrierFor, func(ctx context.Context) Event { return l.barrier(ctx, e) })
 	case ReadLiveness:
 		l.step(ctx, LivenessChanged{l.cfg.FailureDetector.Liveness()})
 	case ProposeEntry:
 		l.proposals.write(now.Mono, e.Items)
-		l.call(ctx, ProposeFor, func(ctx context.Context) Event {
+		l.calls.Begin(ctx, ProposeFor, func(ctx context.Context) Event {
 			results, index, err := l.cfg.Log.Propose(ctx, e.Items)
 			return EntryDone{N: e.N, Index: index, Results: results, Err: err}
 		})
@@ -152,19 +152,6 @@ func (l *Leader) carryOut(ctx context.Context, now Instant, e Effect) {
 	case Wake:
 		l.timer.Reset(max(0, e.At-now.Mono))
 	}
-}
-
-// call makes a call of bounded time; what it returns is an event.
-func (l *Leader) call(ctx context.Context, within time.Duration, f func(context.Context) Event) {
-	l.calls.Go(func() {
-		bounded, cancel := context.WithTimeout(ctx, within)
-		defer cancel()
-		e := f(bounded)
-		select {
-		case l.answers <- e:
-		case <-ctx.Done():
-		}
-	})
 }
 
 func (l *Leader) barrier(ctx context.Context, b Barrier) Event {

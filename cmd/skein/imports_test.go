@@ -14,7 +14,7 @@ import (
 // pure are packages without IO of their own: everybody may import them.
 var pure = []string{
 	"skein/raftfsm/fleet", "skein/raftfsm/fleet/text", "skein/raftfsm/fleet/wire", "skein/runtime/port",
-	"skein/runtime/vfs", "skein/runtime/clock", "skein/runtime/failpoint", "skein/runtime/connlimit",
+	"skein/runtime/vfs", "skein/runtime/clock", "skein/runtime/failpoint", "skein/runtime/connlimit", "skein/runtime/calls",
 }
 
 // rules say what a package may import of this module; the first rule whose
@@ -29,6 +29,7 @@ var rules = []struct {
 	{"skein/runtime/failpoint", "seams import nothing of ours", only()},
 	{"skein/runtime/vfs", "seams import nothing of ours", only()},
 	{"skein/runtime/clock", "seams import nothing of ours", only()},
+	{"skein/runtime/calls", "seams import nothing of ours", only()},
 	{"skein/runtime/connlimit", "bounds of connections import nothing of ours", only()},
 	{"skein/raftfsm/keeper", "the voter keeper is pure", only(pure...)},
 	{"skein/raftfsm", "adapters know pure packages, never each other or agent", only(pure...)},

@@ -2,10 +2,10 @@ package keeper
 
 import (
 	"context"
-	"sync"
 	"time"
 
 	"skein/raftfsm/fleet"
+	"skein/runtime/calls"
 )
 
 // Log is the leader's log as the keeper needs it; *raftfsm.Node is one but for
@@ -55,30 +55,19 @@ type Keeper struct {
 // Run keeps voters until ctx ends; it returns nil then, after everything it started
 // has returned.
 func (k *Keeper) Run(ctx context.Context) error {
-	var calls sync.WaitGroup
+	under := calls.New[Event]()
 	ctx, cancel := context.WithCancel(ctx)
-	defer calls.Wait()
+	defer under.Wait()
 	defer cancel()
-	driver, events := NewDriver(k.Mono(), 0), make(chan Event)
+	driver := NewDriver(k.Mono(), 0)
 	timer := time.NewTimer(LookEvery)
 	defer timer.Stop()
-	begin := func(within time.Duration, call func(context.Context) Event) {
-		calls.Go(func() {
-			bounded, cancel := context.WithTimeout(ctx, within)
-			defer cancel()
-			e := call(bounded)
-			select {
-			case events <- e:
-			case <-ctx.Done():
-			}
-		})
-	}
 	for {
 		var happened []Event
 		select {
 		case <-ctx.Done():
 			return nil
-		case e := <-events:
+		case e := <-under.Events():
 			happened = append(happened, e)
 		case <-timer.C:
 		}
@@ -88,11 +77,13 @@ func (k *Keeper) Run(ctx context.Context) error {
 			case Wake:
 				timer.Reset(max(0, e.At-now))
 			case Ask:
-				begin(AskFor, func(ctx context.Context) Event { return Answered{e.N, e.ID, k.Voters.Ask(ctx, e.ID.Host())} })
+				under.Begin(ctx, AskFor, func(ctx context.Context) Event {
+					return Answered{e.N, e.ID, k.Voters.Ask(ctx, e.ID.Host())}
+				})
 			case Propose:
-				begin(ChangeFor, func(ctx context.Context) Event { return k.propose(ctx, e) })
+				under.Begin(ctx, ChangeFor, func(ctx context.Context) Event { return k.propose(ctx, e) })
 			default:
-				begin(ChangeFor, func(ctx context.Context) Event { return k.change(ctx, e) })
+				under.Begin(ctx, ChangeFor, func(ctx context.Context) Event { return k.change(ctx, e) })
 			}
 		}
 	}
