@@ -46,7 +46,7 @@ func (m *Machine) mayStart(t *task) string {
 	case t.spec.wanted == nil || t.spec.def == nil:
 		return "found half started, and no wanted state tells what it is"
 	case !m.runtime.up:
-		return "container runtime does not answer"
+		return whyRuntimeDown
 	}
 	return ""
 }

@@ -77,11 +77,7 @@ func (m *Machine) stopContainers(t *task) bool {
 			continue
 		}
 		left = true
-		if why := m.waits(c); why != "" {
-			t.status.why = why
-		} else if !m.runtime.up {
-			t.status.why = "container runtime does not answer"
-		} else {
+		if !m.heldUp(t, c) {
 			m.stopContainer(t, c)
 		}
 	}

@@ -282,6 +282,23 @@ func (m *Machine) waits(c *container) string {
 	return ""
 }
 
+// whyRuntimeDown is why a task gets no further while its host's runtime is down.
+const whyRuntimeDown = "container runtime does not answer"
+
+// heldUp reports whether a container of a task that ends can take no step now, and
+// keeps why.
+func (m *Machine) heldUp(t *task, c *container) bool {
+	why := m.waits(c)
+	if why == "" && !m.runtime.up {
+		why = whyRuntimeDown
+	}
+	if why == "" {
+		return false
+	}
+	t.status.why = why
+	return true
+}
+
 // again puts the next step off, longer with each try, and says why.
 func (m *Machine) again(t *task, s *stepState, err error) {
 	s.tries++

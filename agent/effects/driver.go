@@ -118,11 +118,13 @@ func NewDriver(state *fleet.State) *Driver {
 
 // Concerns reports whether a driver is to be stepped when an entry changed State so.
 func Concerns(state *fleet.State, changes fleet.ChangeSet) bool {
-	if changes.Any(fleet.SubjectEffects) || !changes.Any(fleet.SubjectHost) {
-		return changes.Any(fleet.SubjectEffects)
-	}
-	for range state.OpenEffects() {
+	if changes.Any(fleet.SubjectEffects) {
 		return true
+	}
+	if changes.Any(fleet.SubjectHost) {
+		for range state.OpenEffects() {
+			return true
+		}
 	}
 	return false
 }
