@@ -183,23 +183,7 @@ func TestChoiceIsThatOfAPlainScan(t *testing.T) {
 			}
 			text.WriteString("\n")
 		}
-		w := plantest.Parse(t, text.String())
-		want := plainScan(w)
-		got := map[fleet.TaskID]fleet.HostID{}
-		for _, item := range placement.Next(w.Input()).Items {
-			if run, ok := item.Command.(fleet.PlaceTasks); ok {
-				for _, c := range run.Shares {
-					for _, id := range c.Tasks {
-						got[id] = c.Host
-					}
-				}
-			}
-		}
-		for id, host := range want {
-			if got[id] != host {
-				t.Fatalf("seed %d:\n%s%s goes to %q, a plain scan says %q", seed, text.String(), id, got[id], host)
-			}
-		}
+		placedAsByAPlainScan(t, seed, text.String())
 	}
 }
 
@@ -336,6 +320,29 @@ func disturb(w *plantest.World, r *rand.Rand) fleet.ChangeSet {
 	return w.Apply(fleet.Item{Command: c})
 }
 
+// placedAsByAPlainScan fails where a planner places a task of the fleet elsewhere than
+// a plain scan of all hosts does.
+func placedAsByAPlainScan(t *testing.T, seed uint64, text string) {
+	t.Helper()
+	w := plantest.Parse(t, text)
+	want := plainScan(w)
+	got := map[fleet.TaskID]fleet.HostID{}
+	for _, item := range placement.Next(w.Input()).Items {
+		if run, ok := item.Command.(fleet.PlaceTasks); ok {
+			for _, c := range run.Shares {
+				for _, id := range c.Tasks {
+					got[id] = c.Host
+				}
+			}
+		}
+	}
+	for id, host := range want {
+		if got[id] != host {
+			t.Fatalf("seed %d:\n%s%s goes to %q, a plain scan says %q", seed, text, id, got[id], host)
+		}
+	}
+}
+
 // A service that runs on more hosts than are asked about one by one is placed as a
 // plain scan does it.
 func TestAServiceOnManyHostsIsPlacedAsByAPlainScan(t *testing.T) {
@@ -348,22 +355,6 @@ func TestAServiceOnManyHostsIsPlacedAsByAPlainScan(t *testing.T) {
 				1+r.IntN(3))
 		}
 		fmt.Fprintf(&text, "unassigned: web/1 x%d\n", 1+r.IntN(60))
-		w := plantest.Parse(t, text.String())
-		want := plainScan(w)
-		got := map[fleet.TaskID]fleet.HostID{}
-		for _, item := range placement.Next(w.Input()).Items {
-			if run, ok := item.Command.(fleet.PlaceTasks); ok {
-				for _, c := range run.Shares {
-					for _, id := range c.Tasks {
-						got[id] = c.Host
-					}
-				}
-			}
-		}
-		for id, host := range want {
-			if got[id] != host {
-				t.Fatalf("seed %d:\n%s%s goes to %q, a plain scan says %q", seed, text.String(), id, got[id], host)
-			}
-		}
+		placedAsByAPlainScan(t, seed, text.String())
 	}
 }
