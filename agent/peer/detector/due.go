@@ -3,7 +3,6 @@ package detector
 import (
 	"cmp"
 	"container/heap"
-	"math"
 	"slices"
 	"time"
 
@@ -49,7 +48,7 @@ func (d *dueHosts) queue(s *watchedHost) {
 // put has a host looked at by a time at the latest. An earlier time that stands
 // is kept: what is due too early is put back.
 func (d *dueHosts) put(s *watchedHost, at time.Duration) {
-	if s.dueAt != 0 && s.dueAt <= at || at == Never {
+	if s.dueAt != 0 && s.dueAt <= at || at == protocol.Never {
 		return
 	}
 	s.dueAt = at
@@ -74,9 +73,6 @@ func (d *dueHosts) take(now time.Duration) []*watchedHost {
 	return out
 }
 
-// Never is later than everything.
-const Never = time.Duration(math.MaxInt64)
-
 // Wake is when Step is to be called though nobody says anything. told reports whether
 // a voter is known to tell still, so that its silence need not be waited for; nil for
 // none.
@@ -84,7 +80,7 @@ func (w *Watch) Wake(told func(voter fleet.HostID) bool) time.Duration {
 	if len(w.due.queued) > 0 {
 		return 0
 	}
-	at := Never
+	at := protocol.Never
 	if len(w.due.timed) > 0 {
 		at = w.due.timed[0].at
 	}
@@ -119,13 +115,13 @@ func (w *Watch) next(s *watchedHost, now time.Duration) time.Duration {
 	switch {
 	case now-heard > limit:
 		if s.probing || !worthAsking(s.state) {
-			return Never
+			return protocol.Never
 		}
 		return max(now, s.again)
 	case !ever:
 		return heard + limit + 1
 	}
-	at := Never
+	at := protocol.Never
 	if !w.heardStill(s) {
 		at = heard + limit + 1
 	}
@@ -150,14 +146,14 @@ func (e *evidence) movesOn() bool { return e.open && !e.slow && !e.view.overdue 
 // expires is when a host is heard on a stream no more.
 func (w *Watch) expires(e *evidence, now time.Duration) time.Duration {
 	if !e.open || e.movesOn() {
-		return Never
+		return protocol.Never
 	}
 	at, within := e.holds(e.view, now)
 	if w.starved || e.view.starved {
 		within *= protocol.StarvedFactor
 	}
 	if now-at > within {
-		return Never
+		return protocol.Never
 	}
 	return at + within + 1
 }

@@ -75,7 +75,7 @@ func Late(now time.Duration, looked iter.Seq[*Stream]) int {
 
 // NextLate is when one more stream is past SuspectAfter if nothing comes on it.
 func NextLate(now time.Duration, looked iter.Seq[*Stream]) time.Duration {
-	next := Never
+	next := protocol.Never
 	for st := range looked {
 		if at := st.heard + protocol.SuspectAfter + 1; at > now {
 			next = min(next, at)

@@ -3,7 +3,6 @@ package link
 import (
 	"errors"
 	"fmt"
-	"math"
 	"time"
 
 	"skein/agent/peer/protocol"
@@ -311,6 +310,3 @@ func leaderless(age time.Duration) string {
 	}
 	return fmt.Sprintf("it has heard no leader for %s", age.Round(time.Millisecond))
 }
-
-// never is later than everything.
-const never = time.Duration(math.MaxInt64)

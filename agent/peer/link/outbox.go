@@ -52,7 +52,7 @@ func (o *Outbox) Offer(r fleet.Report) {
 // Due is when Next has something to send, at the latest.
 func (o *Outbox) Due() time.Duration {
 	if o.pending == nil || o.sending {
-		return never
+		return protocol.Never
 	}
 	return o.retryAt
 }

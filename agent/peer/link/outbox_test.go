@@ -41,7 +41,7 @@ func TestAReportGoesFromVoterToVoterUntilOneCommitsIt(t *testing.T) {
 	}
 	now = o.Due()
 	s, _ := o.Next(now, threeVoters)
-	if fate := o.Answered(now, s, nil); fate != Committed || o.Due() != never {
+	if fate := o.Answered(now, s, nil); fate != Committed || o.Due() != protocol.Never {
 		t.Errorf("fate %d, next due %s after it was committed", fate, o.Due())
 	}
 }
@@ -68,8 +68,8 @@ func TestWhatEndsAReport(t *testing.T) {
 		o.Offer(report(1))
 		s, _ := o.Next(time.Hour, threeVoters)
 		fate := o.Answered(time.Hour, s, tt.err)
-		if fate != tt.fate || (o.Due() == never) != tt.ends {
-			t.Errorf("%s: fate %d, ended %v, want %d and %v", tt.name, fate, o.Due() == never, tt.fate, tt.ends)
+		if fate != tt.fate || (o.Due() == protocol.Never) != tt.ends {
+			t.Errorf("%s: fate %d, ended %v, want %d and %v", tt.name, fate, o.Due() == protocol.Never, tt.fate, tt.ends)
 		}
 	}
 }

@@ -1,6 +1,12 @@
 package protocol
 
-import "time"
+import (
+	"math"
+	"time"
+)
+
+// Never is later than everything: when what nobody waits for is due.
+const Never = time.Duration(math.MaxInt64)
 
 // Times of the failure detector. Source: cmd/skein/DESIGN.md "Silence". The port's
 // detector and the simulator's go by the same.

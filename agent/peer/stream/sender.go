@@ -1,7 +1,6 @@
 package stream
 
 import (
-	"math"
 	"time"
 
 	"skein/agent/peer/protocol"
@@ -27,9 +26,6 @@ type View struct {
 	Streams   int           // of this voter
 }
 
-// Never is later than everything.
-const Never = time.Duration(math.MaxInt64)
-
 // NewSender makes the end of a stream whose host is at a position; the first
 // frame is due at once.
 func NewSender(host fleet.HostID, st *fleet.State, at Position) *Sender {
@@ -47,7 +43,7 @@ func (s *Sender) Changed() { s.changed = true }
 func (s *Sender) Due() time.Duration {
 	switch {
 	case s.sending:
-		return Never
+		return protocol.Never
 	case s.changed:
 		return min(s.settled, s.beatAt)
 	}

@@ -43,7 +43,7 @@ func TestOneFrameIsUnderWay(t *testing.T) {
 		t.Fatalf("the first frame is %+v", f)
 	}
 	d.stop()
-	if f := d.next(time.Hour + time.Minute); f != nil || d.s.Due() != Never {
+	if f := d.next(time.Hour + time.Minute); f != nil || d.s.Due() != protocol.Never {
 		t.Fatalf("a second frame before the first was taken: %+v", f)
 	}
 	d.s.Sent()

@@ -236,7 +236,7 @@ func (d *Detector) after(wait time.Duration, f func()) *virtual.Timer {
 
 // arm has the leader look by a time.
 func (d *Detector) arm(at time.Duration) {
-	if at == detector.Never || d.timer.Waiting() && d.due <= at {
+	if at == protocol.Never || d.timer.Waiting() && d.due <= at {
 		return
 	}
 	d.timer.Stop()

@@ -157,7 +157,7 @@ func (v *voter) tellLate() {
 // by has a word told by a time, at the latest one tick after it.
 func (v *voter) by(at time.Duration) {
 	d := v.m.leaderOf(v.id)
-	if d == nil || at == detector.Never || v.timer.Waiting() && v.via == d && v.due <= at {
+	if d == nil || at == protocol.Never || v.timer.Waiting() && v.via == d && v.due <= at {
 		return
 	}
 	v.timer.Stop()
