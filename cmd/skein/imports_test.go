@@ -13,8 +13,9 @@ import (
 
 // pure are packages without IO of their own: everybody may import them.
 var pure = []string{
-	"skein/raftfsm/fleet", "skein/raftfsm/fleet/text", "skein/raftfsm/fleet/wire", "skein/runtime/port",
-	"skein/runtime/vfs", "skein/runtime/clock", "skein/runtime/failpoint", "skein/runtime/connlimit", "skein/runtime/calls",
+	"skein/raftfsm/fleet", "skein/raftfsm/fleet/text", "skein/raftfsm/fleet/wire",
+	"skein/runtime/port", "skein/runtime/vfs", "skein/runtime/clock", "skein/runtime/failpoint",
+	"skein/runtime/connlimit", "skein/runtime/calls",
 }
 
 // rules say what a package may import of this module; the first rule whose
