@@ -18,7 +18,6 @@ func upgraded(nonce uint64, format int) fleet.Item {
 		Format: format,
 	}}
 }
-
 func raise(at fleet.Time) fleet.Item {
 	return fleet.Item{Command: fleet.RaiseFormat{Format: nextFormat, At: at}}
 }
@@ -49,7 +48,6 @@ func TestAFormatBeyondThisBuildFreezesTheMachine(t *testing.T) {
 		t.Errorf("State is at index %d, format %d", st.Index(), st.Fleet().Format)
 	}
 }
-
 func TestASnapshotOfALaterFormatIsNotRestored(t *testing.T) {
 	later := fleet.New()
 	for i, item := range []fleet.Item{initFleet(&host{id: "h-0000000000000001", n: 1}), upgraded(1, nextFormat),
@@ -64,7 +62,6 @@ func TestASnapshotOfALaterFormatIsNotRestored(t *testing.T) {
 		t.Errorf("got %v, failed with %v", err, failed)
 	}
 }
-
 func TestACommandOfALaterFormatIsNotPutIntoTheLog(t *testing.T) {
 	inCluster(t, 1, func(cfg *Config) { cfg.gate.Kinds = map[fleet.Kind]int{fleet.KindPutToken: nextFormat} },
 		func(t *testing.T, c *cluster) {

@@ -32,7 +32,6 @@ func TestTheLibrarysLogIsQuietedAndTranslated(t *testing.T) {
 			}
 			out.Reset()
 		}
-
 		lib.Info("entering follower state")
 		expect("info is debug", "")
 		lib.With("peer", "h-1.1").Error("failed to heartbeat to", "backoff-time", time.Second, "error", errors.New("refused"))

@@ -58,7 +58,6 @@ func ends(f func()) (ended bool) {
 	<-done
 	return ended
 }
-
 func TestAFailedTermEndsTheLibrarysGoroutineInsteadOfTheProcess(t *testing.T) {
 	s := newStore(t, func(c *storeConfig) { c.inject = func(string) error { return syscall.EIO } })
 	if ends(func() { _ = s.SetUint64([]byte(keyCurrentTerm), 2) }) {
@@ -68,7 +67,6 @@ func TestAFailedTermEndsTheLibrarysGoroutineInsteadOfTheProcess(t *testing.T) {
 		t.Error("the store did not fail")
 	}
 }
-
 func TestAFullDiskTakesTheBallastOnceAndNamesTheCause(t *testing.T) {
 	mem := vfs.NewMem()
 	const size = 1 << 20
@@ -143,7 +141,6 @@ func damageIn(t *testing.T, mem *vfs.Mem) error {
 	}
 	return s.coverAtOpen(snapshotEnd{})
 }
-
 func replace(t *testing.T, mem *vfs.Mem, name string, content []byte) {
 	t.Helper()
 	f, err := mem.OpenFile(name, os.O_WRONLY|os.O_TRUNC, 0)
@@ -183,7 +180,6 @@ func filled(t *testing.T) (mem *vfs.Mem, files []string) {
 	}
 	return mem, files
 }
-
 func TestDamageIsFoundAndNamed(t *testing.T) {
 	for _, tc := range []struct {
 		name   string
@@ -244,7 +240,6 @@ func TestDamageIsFoundAndNamed(t *testing.T) {
 		})
 	}
 }
-
 func TestEveryFlippedBitIsFoundExceptInUnusedRoom(t *testing.T) {
 	mem, files := filled(t)
 	seed := uint64(time.Now().UnixNano())
@@ -272,7 +267,6 @@ func TestEveryFlippedBitIsFoundExceptInUnusedRoom(t *testing.T) {
 		t.Errorf("only %d of 300 were found", found)
 	}
 }
-
 func TestAnEntryThatRotsWhileRunningIsFoundByItsChecksum(t *testing.T) {
 	build := func(t *testing.T, covered uint64) *store {
 		mem := vfs.NewMem()
@@ -307,7 +301,6 @@ func TestAnEntryThatRotsWhileRunningIsFoundByItsChecksum(t *testing.T) {
 		}
 	})
 }
-
 func TestTheLogOfAnotherRaftIDIsRefused(t *testing.T) {
 	mem, _ := filled(t)
 	cfg := storeOn(mem, "/log")
@@ -316,14 +309,12 @@ func TestTheLogOfAnotherRaftIDIsRefused(t *testing.T) {
 		t.Errorf("got %v", err)
 	}
 }
-
 func TestALogInUseIsRefusedAndNotDamaged(t *testing.T) {
 	s := newStore(t)
 	if _, err := openStore(storeOn(s.fs, s.dir)); !errors.Is(err, ErrLocked) || errors.Is(err, ErrLogDamaged) {
 		t.Errorf("got %v", err)
 	}
 }
-
 func TestTheLogIsRelatedToTheSnapshot(t *testing.T) {
 	const term = 1
 	for _, tc := range []struct {
@@ -369,7 +360,6 @@ func TestTheLogIsRelatedToTheSnapshot(t *testing.T) {
 		})
 	}
 }
-
 func FuzzScanFrames(f *testing.F) {
 	var salt uint64 = 42
 	one, _ := appendFrame(encodeSegmentHeader(1, salt), salt, segmentHeader, entries(1, 1, 3), 0)
@@ -398,7 +388,6 @@ func FuzzScanFrames(f *testing.F) {
 		}
 	})
 }
-
 func FuzzDecodeStable(f *testing.F) {
 	f.Add((&stable{ID: testID, Newest: 3, Term: 7, VoteTerm: 6, VoteFor: []byte("bob")}).encode())
 	f.Add((&stable{}).encode())
@@ -428,7 +417,6 @@ func (fsys unreserving) OpenFile(name string, flag int, perm fs.FileMode) (vfs.F
 	}
 	return unreservingFile{f}, nil
 }
-
 func (unreservingFile) Allocate(int64) error { return errors.ErrUnsupported }
 
 func TestWhereNothingCanBeReservedASegmentHasItsSizeAndKeepsItsEntries(t *testing.T) {

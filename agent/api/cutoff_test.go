@@ -44,7 +44,6 @@ func workerOf(t *testing.T) (worker, voter *testAPI, cut func()) {
 		worker.API.Now = func() time.Time { return testNow.Add(30 * time.Second) }
 	}
 }
-
 func TestAWorkerAnswersWithAVotersWords(t *testing.T) {
 	worker, voter, _ := workerOf(t)
 	code, got, h := do(t, worker.Handler(TrustNone), "GET", "/v1/status", "")
@@ -54,7 +53,6 @@ func TestAWorkerAnswersWithAVotersWords(t *testing.T) {
 	}
 	want(t, 404, worker.Handler(TrustNone), "GET", "/v1/services/nope", "")
 }
-
 func TestAWorkerThatIsCutOffSaysSoAndShowsWhatIsTrue(t *testing.T) {
 	worker, voter, cut := workerOf(t)
 	h := worker.Handler(TrustNone)
@@ -80,7 +78,6 @@ func TestAWorkerThatIsCutOffSaysSoAndShowsWhatIsTrue(t *testing.T) {
 		at(t, status, "tasks", "running") != 6.0 || !strings.Contains(at(t, status, "notes", 0).(string), "hears no voter") {
 		t.Errorf("status %v", status)
 	}
-
 	hosts := map[string]map[string]any{}
 	for _, row := range at(t, want(t, 200, h, "GET", "/v1/hosts", ""), "hosts").([]any) {
 		hosts[at(t, row, "name").(string)] = row.(map[string]any)
@@ -89,7 +86,6 @@ func TestAWorkerThatIsCutOffSaysSoAndShowsWhatIsTrue(t *testing.T) {
 		hosts["h3"]["gossip"] != "failed" || hosts["h4"]["gossip"] != "alive" || hosts["h1"]["leader"] != false {
 		t.Errorf("hosts %v", hosts)
 	}
-
 	tasks := at(t, want(t, 200, h, "GET", "/v1/tasks?host=h4", ""), "tasks").([]any)
 	if len(tasks) != 2 {
 		t.Fatalf("its own tasks are two: %v", tasks)
@@ -120,7 +116,6 @@ func TestAWorkerThatIsCutOffSaysSoAndShowsWhatIsTrue(t *testing.T) {
 	}
 	want(t, 503, h, "GET", "/v1/status?consistent", "")
 }
-
 func TestAWorkerThatNeverHeardAVoterStillSpeaksForItself(t *testing.T) {
 	worker, _, cut := workerOf(t)
 	cut()
@@ -138,7 +133,6 @@ func TestAWorkerThatNeverHeardAVoterStillSpeaksForItself(t *testing.T) {
 		t.Errorf("services %v", services)
 	}
 }
-
 func TestAVoterThatHearsNoLeaderIsCutOff(t *testing.T) {
 	x := newTestAPI(t, nil)
 	root := webFleet(t, x)
@@ -164,7 +158,6 @@ func TestAVoterThatHearsNoLeaderIsCutOff(t *testing.T) {
 		t.Errorf("its own task: %v", task)
 	}
 }
-
 func TestAPeerThatTookAWorkerForAVoterIsSentElsewhere(t *testing.T) {
 	worker, _, _ := workerOf(t)
 	got := want(t, 503, worker.Handler(TrustToken), "GET", "/v1/status", "", headerHops, "1")
@@ -172,7 +165,6 @@ func TestAPeerThatTookAWorkerForAVoterIsSentElsewhere(t *testing.T) {
 		t.Errorf("got %v", got)
 	}
 }
-
 func TestTheCacheIsBounded(t *testing.T) {
 	worker, voter, _ := workerOf(t)
 	h := worker.Handler(TrustNone)

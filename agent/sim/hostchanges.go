@@ -48,14 +48,12 @@ func (h *host) withoutAgent(f func()) {
 		h.startAgentSoon()
 	}
 }
-
 func (w *World) moveZone(d words) error {
 	return w.each(d.objects[:1], func(h *host) {
 		h.withoutAgent(func() { h.zone = d.objects[1] })
 		w.watch.disturbed(h, disturbance)
 	})
 }
-
 func (w *World) setCapacity(d words) error {
 	var r fleet.Resources
 	for i, into := range []*int64{&r.CPU, &r.Memory} {
@@ -79,7 +77,6 @@ func (w *World) cutStream(d words) error {
 		}
 	})
 }
-
 func (w *World) revoke(d words) error {
 	id, err := w.named(d)
 	if err != nil {
@@ -111,7 +108,6 @@ func (w *World) rejoin(d words) error {
 		})
 	return nil
 }
-
 func (w *World) rotateKeys(d words) error {
 	return w.simple(d, "rotate keys", func(s *fleet.State) fleet.Command {
 		if s.Fleet() == nil {

@@ -125,7 +125,6 @@ func (m *Month) create() {
 			})
 	}
 }
-
 func (m *Month) anyHost() *host { return m.World.order[m.World.people.IntN(len(m.World.order))] }
 
 func (m *Month) push(def fleet.TaskDef) {
@@ -172,7 +171,6 @@ func (m *Month) next() {
 		m.next()
 	})
 }
-
 func (m *Month) happen(what workload.Event) {
 	w := m.World
 	switch e := what.(type) {
@@ -206,7 +204,6 @@ func (m *Month) happen(what workload.Event) {
 		h.startAgentSoon()
 	}
 }
-
 func (m *Month) fail(h *host, after time.Duration) {
 	if !h.on() {
 		m.Skipped++
@@ -236,7 +233,6 @@ func (m *Month) run(j workload.Job) {
 		}, nil)
 	}
 }
-
 func (m *Month) count(kind string) {
 	m.events[kind].Add(m.World.time.Now()-m.begun, 1)
 	m.World.stats.Operations[kind]++
@@ -262,7 +258,6 @@ func (m *Month) record() {
 	}
 	look()
 }
-
 func (m *Month) look() {
 	s, at := m.World.truth, m.World.time.Now()-m.begun
 	hosts := map[fleet.HostState]int{}

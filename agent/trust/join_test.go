@@ -68,7 +68,6 @@ func (l *tlsListener) Accept() (net.Conn, error) {
 	}
 	return struct{ net.Conn }{tls.Server(conn, l.config)}, nil
 }
-
 func (f *testFleet) joiner(log *lines) *Joiner {
 	return &Joiner{FS: newMem(f.t), DataDir: "data", Clock: f, Log: log.logger()}
 }
@@ -139,7 +138,6 @@ func TestAJoinWhoseAnswerIsLostIsRepeatedWithTheSameKey(t *testing.T) {
 	}
 	wantText(t, log.String(), "join put off")
 }
-
 func TestAJoinCutOffAnywhereIsTakenUpAgain(t *testing.T) {
 	f := newFleet(t)
 	addr := serveJoin(t, f, nil)
@@ -167,7 +165,6 @@ func TestAJoinCutOffAnywhereIsTakenUpAgain(t *testing.T) {
 		}
 	}
 }
-
 func TestJoinIsRefused(t *testing.T) {
 	foreign := newFleet(t)
 	tests := map[string]struct {
@@ -212,7 +209,6 @@ func TestJoinIsRefused(t *testing.T) {
 		})
 	}
 }
-
 func TestJoinGivesUpOnAnAddressThatDoesNotAnswer(t *testing.T) {
 	f := newFleet(t)
 	j := f.joiner(&lines{})
@@ -251,7 +247,6 @@ func TestAnAgentTooOldForTheFleetIsNotAdmitted(t *testing.T) {
 		t.Errorf("once upgraded: %v", err)
 	}
 }
-
 func TestAWrongGrantBecomesNoIdentity(t *testing.T) {
 	f, foreign := newFleet(t), newFleet(t)
 	token := f.joinToken(2, 0)

@@ -22,10 +22,7 @@ func TestTheRenewDoor(t *testing.T) {
 		want   error
 	}{
 		"a good certificate": {func(*testFleet, *IdentityStore, *Peer) {}, nil},
-		"one over for a day": {func(f *testFleet, _ *IdentityStore,
-			_ *Peer) {
-			f.wait(CertLifetime + 24*time.Hour)
-		}, nil},
+		"one over for a day": {func(f *testFleet, _ *IdentityStore, _ *Peer) { f.wait(CertLifetime + 24*time.Hour) }, nil},
 		"one over for 29 days": {func(f *testFleet, _ *IdentityStore,
 			_ *Peer) {
 			f.wait(CertLifetime + 29*24*time.Hour)

@@ -75,12 +75,10 @@ func TestVerifyPeer(t *testing.T) {
 		"one that begins tomorrow may renew": {
 			forge(t, ours, func(c *x509.Certificate) { c.NotBefore = noon.Add(24 * time.Hour) }), noon, nil},
 		"one that ended a day ago may renew": {forge(t, ours, same), noon.Add(CertLifetime + 24*time.Hour), nil},
-		"one that ended 31 days ago may not": {forge(t, ours, same), noon.Add(CertLifetime + 31*24*time.Hour),
-			ErrExpired},
+		"one that ended 31 days ago may not": {forge(t, ours, same), noon.Add(CertLifetime + 31*24*time.Hour), ErrExpired},
 		"one of another fleet": {forge(t, ours, uri("skein://fleet/f-2/host/h-1")), noon,
 			ErrForeignFleet},
-		"one without a name": {forge(t, ours, func(c *x509.Certificate) { c.URIs = nil }), noon,
-			ErrBadCertificate},
+		"one without a name": {forge(t, ours, func(c *x509.Certificate) { c.URIs = nil }), noon, ErrBadCertificate},
 		"one with two names": {
 			forge(t, ours, func(c *x509.Certificate) { c.URIs = append(c.URIs, hostURI("f-1", "h-2")) }), noon,
 			ErrBadCertificate},

@@ -15,9 +15,8 @@ func TestTwoDemosAtOnceMakeOneService(t *testing.T) {
 		answer string
 		want   string
 	}{
-		"the first makes it": {http.StatusCreated, `{}`, ""},
-		"the second finds it": {http.StatusConflict,
-			`{"error":{"code":"exists","message":"it is ACTIVE"}}`, ""},
+		"the first makes it":  {http.StatusCreated, `{}`, ""},
+		"the second finds it": {http.StatusConflict, `{"error":{"code":"exists","message":"it is ACTIVE"}}`, ""},
 		"what is refused for another reason is said": {http.StatusConflict,
 			`{"error":{"code":"limit","message":"too many services"}}`, "too many services"},
 	} {

@@ -82,9 +82,7 @@ func TestReport(t *testing.T) {
 			"tasks[0]: has an unknown":    {Task: "x", Status: TaskRunning, Health: 9},
 			"tasks[0].exits":              {Task: "x", Status: TaskRunning, Exits: make([]ContainerExit, 11)},
 			"tasks[0].exits[0].container": {Task: "x", Status: TaskRunning, Exits: make([]ContainerExit, 1)},
-
-			"tasks[0].containers: has 11": {Task: "x", Status: TaskRunning,
-				Containers: make([]ContainerState, 11)},
+			"tasks[0].containers: has 11": {Task: "x", Status: TaskRunning, Containers: make([]ContainerState, 11)},
 			"tasks[0].containers[0].name": {Task: "x", Status: TaskRunning, Containers: make([]ContainerState, 1)},
 			"tasks[0].containers[0].status": {Task: "x", Status: TaskRunning,
 				Containers: []ContainerState{{Name: "app", Status: TaskActivating}}},

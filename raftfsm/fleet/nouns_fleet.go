@@ -13,7 +13,6 @@ type Fleet struct {
 	SealedKeys SealedKeys `cbor:"8,keyasint"`
 	CABundle   []byte     `cbor:"9,keyasint"` // PEM certificates hosts trust
 	CreatedAt  Time       `cbor:"10,keyasint"`
-
 	// NextFormat is the format that is planned, and NextFormatAt when it is to be
 	// raised; zero for none. Until then every agent may go back.
 	NextFormat   int  `cbor:"11,keyasint,omitempty"`

@@ -22,16 +22,13 @@ func TestPutService(t *testing.T) {
 		c    PutService
 		want string
 	}{
-		"a name with a slash is refused": {bad(func(c *PutService) { c.Name = "a/b" }), "serviceName"},
-		"a name that is too long is refused": {bad(func(c *PutService) { c.Name = strings.Repeat("x", 256) }),
-			"serviceName"},
-		"a negative count is refused": {bad(func(c *PutService) { c.Desired = -1 }), "desiredCount"},
-		"a count past the limit is refused": {bad(func(c *PutService) { c.Desired = MaxDesired + 1 }),
-			"desiredCount"},
+		"a name with a slash is refused":     {bad(func(c *PutService) { c.Name = "a/b" }), "serviceName"},
+		"a name that is too long is refused": {bad(func(c *PutService) { c.Name = strings.Repeat("x", 256) }), "serviceName"},
+		"a negative count is refused":        {bad(func(c *PutService) { c.Desired = -1 }), "desiredCount"},
+		"a count past the limit is refused":  {bad(func(c *PutService) { c.Desired = MaxDesired + 1 }), "desiredCount"},
 		"a minimum above 100 percent is refused": {bad(func(c *PutService) { c.MinPercent = 101 }),
 			"minimumHealthyPercent"},
-		"a maximum below 100 percent is refused": {bad(func(c *PutService) { c.MaxPercent = 99 }),
-			"maximumPercent"},
+		"a maximum below 100 percent is refused": {bad(func(c *PutService) { c.MaxPercent = 99 }), "maximumPercent"},
 		"a negative grace period is refused": {bad(func(c *PutService) { c.GraceS = -1 }),
 			"healthCheckGracePeriodSeconds"},
 		"a pin of a container that is not there is refused": {

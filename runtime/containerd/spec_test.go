@@ -22,13 +22,11 @@ func TestWhatAContainerRuns(t *testing.T) {
 		def   fleet.Container
 		want  []string
 	}{
-		"the image's own": {image, fleet.Container{}, []string{"/entry", "-e", "cmd"}},
-		"a command replaces the image's": {image, fleet.Container{Command: []string{"x"}},
-			[]string{"/entry", "-e", "x"}},
+		"the image's own":                {image, fleet.Container{}, []string{"/entry", "-e", "cmd"}},
+		"a command replaces the image's": {image, fleet.Container{Command: []string{"x"}}, []string{"/entry", "-e", "x"}},
 		"an entry point replaces the image's and its cmd": {image, fleet.Container{EntryPoint: []string{"/other"}},
 			[]string{"/other"}},
-		"both": {image,
-			fleet.Container{EntryPoint: []string{"/other"}, Command: []string{"x"}}, []string{"/other", "x"}},
+		"both": {image, fleet.Container{EntryPoint: []string{"/other"}, Command: []string{"x"}}, []string{"/other", "x"}},
 		"an image with a command alone": {ocispec.ImageConfig{Cmd: []string{"/cmd"}}, fleet.Container{},
 			[]string{"/cmd"}},
 		"a command for an image with nothing": {ocispec.ImageConfig{},
@@ -111,8 +109,7 @@ func TestCapabilities(t *testing.T) {
 			[]string{"CAP_NET_RAW", "CAP_SYS_ADMIN"}, standard},
 		"add adds": {&fleet.Capabilities{Add: []string{"NET_ADMIN"}},
 			[]string{"CAP_NET_ADMIN", "CAP_CHOWN"}, nil, standard + 1},
-		"drop drops": {&fleet.Capabilities{Drop: []string{"CHOWN", "NET_RAW"}}, nil,
-			[]string{"CAP_CHOWN"}, standard - 1},
+		"drop drops": {&fleet.Capabilities{Drop: []string{"CHOWN", "NET_RAW"}}, nil, []string{"CAP_CHOWN"}, standard - 1},
 		"what is dropped and added is there": {&fleet.Capabilities{Add: []string{"CHOWN"}, Drop: []string{"CHOWN"}},
 			[]string{"CAP_CHOWN"}, nil, standard},
 		"drop ALL leaves what is added": {&fleet.Capabilities{Add: []string{"KILL"}, Drop: []string{"ALL"}},

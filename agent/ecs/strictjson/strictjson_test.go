@@ -51,8 +51,7 @@ func TestAuditJudgesEveryFieldByItsRow(t *testing.T) {
 		"an unknown one with a near name": {`{"nam": "x"}`, false, "nam: unknown field; did you mean name?", ""},
 		"an unknown one in another case": {`{"Name": "x"}`, false, "Name: unknown field; names are camelCase: write name",
 			""},
-		"one that belongs elsewhere": {`{"number": 1}`, false, "number: unknown field; it belongs at ports[].number",
-			""},
+		"one that belongs elsewhere": {`{"number": 1}`, false, "number: unknown field; it belongs at ports[].number", ""},
 		"one like nothing": {`{"zzzzzzzz": 1}`, false,
 			"zzzzzzzz: unknown field; known here are name, ports, old, new, log", ""},
 		"one far too long": {`{"` + strings.Repeat("n", 5000) + `": 1}`, false, strings.Repeat("n", 80) +

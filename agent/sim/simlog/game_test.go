@@ -82,7 +82,6 @@ func (g *game) client() {
 		g.client()
 	})
 }
-
 func (g *game) mishap() {
 	h := g.hosts[g.chance.IntN(len(g.hosts))]
 	hold := g.chance.Between(time.Millisecond, 6*time.Second)
@@ -172,7 +171,6 @@ func (g *game) ends(after time.Duration, end func()) {
 func (g *game) later(after time.Duration, h *host) {
 	g.time.After(after, func() { g.begin(h) })
 }
-
 func (g *game) begin(h *host) {
 	if h.up() {
 		return
@@ -337,7 +335,6 @@ func (g *game) settle(voters int) (problems []string) {
 	}
 	return problems
 }
-
 func TestWhatWasAcknowledgedSurvivesAnyMishaps(t *testing.T) {
 	seeds, first := uint64(60), uint64(1)
 	if testing.Short() {
@@ -373,7 +370,6 @@ func TestWhatWasAcknowledgedSurvivesAnyMishaps(t *testing.T) {
 		t.Errorf("only %d writes were acknowledged in %d games: they prove nothing", acked, seeds)
 	}
 }
-
 func TestOneSeedIsOneHistory(t *testing.T) {
 	for seed := uint64(100); seed < 104; seed++ {
 		history := func(shared bool) string {
