@@ -33,7 +33,7 @@ type FailureDetector struct {
 	known       time.Duration // when Know was last told
 	liveness    plan.FleetLiveness
 	livenessAt  time.Duration
-	livenessNew bool          // liveness changed since seen was made
+	livenessNew bool          // a host's liveness changed since the view was made
 	clockOff    *int64        // ms, this voter's clock minus the fleet's median, as the leader told; nil: not known
 	clockOffAt  time.Duration // when the leader told
 	await       fleet.Served  // see Await
