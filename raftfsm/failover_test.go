@@ -104,6 +104,13 @@ func TestWhoeverHangsUpIsNoticedByReadsAndWrites(t *testing.T) {
 func TestFollowersOfALeaderTakeTurns(t *testing.T) {
 	inCluster(t, 5, nil, func(t *testing.T, c *cluster) {
 		leader := c.leader()
+		c.await("everybody has heard of all voters", func() bool {
+			return c.all(func(h *host) bool {
+				members, err := h.node.Members()
+				return err == nil && !slices.ContainsFunc(members, func(m Member) bool { return !m.Voting }) &&
+					len(members) == len(c.hosts)
+			})
+		})
 		turns := map[int]fleet.HostID{}
 		for _, h := range c.followers() {
 			turn, ok := h.node.turnAfter(leader.raftID())
