@@ -2,6 +2,7 @@ package lead
 
 import (
 	"fmt"
+	"math/rand/v2"
 	"net/netip"
 	"os"
 	"slices"
@@ -26,7 +27,6 @@ type costFleet struct {
 	now      Instant
 	liveness map[fleet.HostID]plan.HostLiveness
 	seqs     map[fleet.HostID]uint64
-	ids      uint64
 	planning time.Duration // processor time of the planners
 	applying time.Duration // processor time of the log's own apply
 	commands int
@@ -47,7 +47,7 @@ func newCostFleet(tb testing.TB, hosts, services, desired, perHost int) *costFle
 			return out
 		}})
 	}
-	f.loop = NewLoop(f.newID, timed...)
+	f.loop = NewLoop(NewTaskIDs(rand.NewChaCha8([32]byte{})).Next, timed...)
 	admission := func(i int) fleet.Admission {
 		id := fmt.Sprintf("h-%016x", i)
 		addr := netip.AddrPortFrom(netip.AddrFrom4([4]byte{10, byte(i >> 16), byte(i >> 8), byte(i)}), 7000)
@@ -89,11 +89,6 @@ func (f *costFleet) service(i, desired int) {
 		Def: fleet.TaskDef{NetworkMode: fleet.NetworkBridge, Containers: []fleet.Container{c}}},
 		fleet.PutService{Name: name, TaskDef: fleet.MakeTaskDefID(name, 1), Desired: desired, MinPercent: 100,
 			MaxPercent: 200})
-}
-
-func (f *costFleet) newID() fleet.TaskID {
-	f.ids++
-	return fleet.TaskID(fmt.Sprintf("%016x%016x", f.ids*0x9e3779b97f4a7c15, f.ids))
 }
 
 // do applies commands as from elsewhere; a refusal is fatal.

@@ -65,6 +65,30 @@ func TestAssignTasks(t *testing.T) {
 	})
 }
 
+func TestARunOfSeveralServicesIsCountedForEach(t *testing.T) {
+	w := fleetOf(t, 2)
+	w.service("web", 2)
+	w.must(PutService{Name: "api", TaskDef: "web:1", Desired: 2, MinPercent: 100, MaxPercent: 200})
+	w.create("web", 1, 2)
+	w.create("api", 1, 2)
+	w.must(RunTasks{TaskDef: "web:1", Tasks: []TaskID{"job"}})
+	w.must(PutCondition{Subject: TaskSubject("job"), Code: "no-host", Message: "it waits"})
+	w.assign(2, "api-1", "web-1", "job", "web-2")
+	if got := w.outcome.ChangeSet.Services(); !slices.Equal(got, []string{"api", "web"}) {
+		t.Errorf("changed services %v", got)
+	}
+	if web, api := w.TasksByZone("web"), w.TasksByZone("api"); web["b"] != 2 || api["b"] != 1 {
+		t.Errorf("by zone: web %v, api %v", web, api)
+	}
+	if c := w.Condition(TaskSubject("job"), ""); c != nil || len(slices.Collect(w.Conditions())) != 0 {
+		t.Errorf("it has a host, and waits: %+v", c)
+	}
+	if r := w.Reserved(hostID(2)); r != (Resources{1024, 512}) {
+		t.Errorf("reserved %v", r)
+	}
+	w.checked()
+}
+
 func TestAssignPorts(t *testing.T) {
 	def := webDef()
 	def.Containers[0].PortMappings = []PortMapping{{ContainerPort: 80, HostPort: 8080, Protocol: TCP},

@@ -9,8 +9,8 @@ import (
 // pass of planners must visit, so that nobody looks at more. It names removed rows
 // too. Subjects come out by kind and name, each once, however they were added.
 //
-// Adding costs an append; what was added is sorted when it is read. The zero value is
-// empty. A copy shares its lists with the original: of the two only one may be added
+// Adding costs an append, and merging notes the other set's lists: what was gathered is
+// put together and sorted when it is read. The zero value is empty. A copy shares its lists with the original: of the two only one may be added
 // to, and whoever gathers begins with an empty set and Merge. Reading one that Apply
 // returned, or a copy of it, writes nothing, so any number may read it at a time.
 type ChangeSet struct {
@@ -20,9 +20,12 @@ type ChangeSet struct {
 // changedNames are the subjects of one kind.
 type changedNames struct {
 	all      []string
-	unsorted bool // all must be sorted, and may name one twice
-	one      bool // the kind's subject that has no name
+	merged   [][]string // lists of other sets, of which none is written to
+	unsorted bool       // all must be sorted, and may name one twice
+	one      bool       // the kind's subject that has no name
 }
+
+func (n *changedNames) empty() bool { return !n.one && len(n.all) == 0 && len(n.merged) == 0 }
 
 // ChangeSetOf is a set of the subjects given.
 func ChangeSetOf(subjects ...Subject) (c ChangeSet) {
@@ -72,13 +75,13 @@ func (c *ChangeSet) Merge(o ChangeSet) {
 	for k := range c.kinds {
 		n, more := &c.kinds[k], &o.kinds[k]
 		n.one = n.one || more.one
+		n.merged = append(n.merged, more.merged...)
 		switch {
 		case len(more.all) == 0:
-		case len(n.all) == 0:
+		case len(n.all) == 0 && len(n.merged) == 0:
 			n.all, n.unsorted = slices.Clip(more.all), more.unsorted
 		default:
-			n.unsorted = n.unsorted || more.unsorted || more.all[0] <= n.all[len(n.all)-1]
-			n.all = append(n.all, more.all...)
+			n.merged = append(n.merged, slices.Clip(more.all))
 		}
 	}
 }
@@ -95,7 +98,7 @@ func (c *ChangeSet) Has(s Subject) bool {
 // Any reports whether the set has a subject of one of the kinds.
 func (c *ChangeSet) Any(kinds ...SubjectKind) bool {
 	for _, k := range kinds {
-		if n := &c.kinds[k]; n.one || len(n.all) > 0 {
+		if !c.kinds[k].empty() {
 			return true
 		}
 	}
@@ -169,10 +172,10 @@ func idsOf[ID ~string](c *ChangeSet, k SubjectKind) iter.Seq[ID] {
 // names are the names of a kind, sorted, each once.
 func (c *ChangeSet) names(k SubjectKind) []string {
 	n := &c.kinds[k]
-	if n.unsorted {
-		n.all = slices.Clone(n.all) // another set may have the list too
+	if n.unsorted || len(n.merged) > 0 {
+		n.all = slices.Concat(append(slices.Clip(n.merged), n.all)...) // another set may have the lists too
 		slices.Sort(n.all)
-		n.all, n.unsorted = slices.Compact(n.all), false
+		n.all, n.merged, n.unsorted = slices.Compact(n.all), nil, false
 	}
 	return n.all
 }

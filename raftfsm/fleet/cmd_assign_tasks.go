@@ -59,14 +59,16 @@ func (c AssignTasks) check(s *State) (*Host, []*Task, error) {
 
 // put gives the tasks, which check returned, to their host.
 func (c AssignTasks) put(s *State, x *applyContext, host *Host, tasks []*Task) {
+	rows := make([]*Task, len(tasks))
 	for i, old := range tasks {
 		t := *old
 		t.Host, t.Last, t.AssignedAt, t.Session = host.ID, TaskPending, x.now, host.Session.N
 		if c.Ports != nil {
 			t.Ports = c.Ports[i]
 		}
-		s.replaceTask(x, old, &t)
+		rows[i] = &t
 	}
+	s.putRun(x, tasks, rows)
 }
 
 // ineligibleReason is why a host takes no tasks.
@@ -112,7 +114,7 @@ func (c AssignTasks) checkTasks(s *State) ([]*Task, error) {
 
 // repeated returns an id that a list has twice, or none.
 func repeated(ids []TaskID) TaskID {
-	if len(ids) == 1 {
+	if rise(ids) {
 		return ""
 	}
 	seen := make(map[TaskID]struct{}, len(ids))

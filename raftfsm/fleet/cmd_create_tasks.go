@@ -35,12 +35,10 @@ func (c CreateTasks) apply(s *State, x *applyContext) ([]string, error) {
 	r := s.Revision(c.Revision)
 	about := ServiceSubject(v.Name)
 	group := about.String()
-	for _, id := range c.Tasks {
-		s.putTask(x, Task{
-			ID: id, Service: v.Name, Revision: r.ID, TaskDef: r.TaskDef, Group: group,
-			Desired: TaskRunning, Last: TaskProvisioning, Health: HealthUnknown, CreatedAt: x.now,
-		})
-	}
+	s.addRun(x, c.Tasks, Task{
+		Service: v.Name, Revision: r.ID, TaskDef: r.TaskDef, Group: group,
+		Desired: TaskRunning, Last: TaskProvisioning, Health: HealthUnknown, CreatedAt: x.now,
+	})
 	s.recordEvent(x, Event{By: "service", Code: "tasks-created", Subject: about,
 		Message: fmt.Sprintf("%s: started %s (%s)", name, plural(len(c.Tasks), "task"), r.ID),
 		Counts:  []Count{{"tasks", len(c.Tasks)}}})

@@ -35,6 +35,6 @@ func (c DeleteService) apply(s *State, x *applyContext) ([]string, error) {
 	left := s.Counts(c.Name, "").Total
 	s.recordEvent(x, Event{Code: "service-deleted", Subject: ServiceSubject(c.Name),
 		Message: c.Name + ": deleted, " + plural(left, "task") + " to stop", Counts: []Count{{"tasks", left}}})
-	s.removeDrained(x, &v)
+	s.removeDrained(x, v.Name)
 	return nil, nil
 }

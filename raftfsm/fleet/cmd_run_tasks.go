@@ -34,12 +34,10 @@ func (c RunTasks) apply(s *State, x *applyContext) ([]string, error) {
 	if group == "" {
 		group = "family:" + family
 	}
-	for _, id := range c.Tasks {
-		s.putTask(x, Task{
-			ID: id, TaskDef: def.ID, StartedBy: c.StartedBy, Group: group, Images: c.Images,
-			Desired: TaskRunning, Last: TaskProvisioning, Health: HealthUnknown, CreatedAt: x.now,
-		})
-	}
+	s.addRun(x, c.Tasks, Task{
+		TaskDef: def.ID, StartedBy: c.StartedBy, Group: group, Images: c.Images,
+		Desired: TaskRunning, Last: TaskProvisioning, Health: HealthUnknown, CreatedAt: x.now,
+	})
 	s.recordEvent(x, Event{Code: "tasks-run", Subject: Subject{SubjectTaskDef, family},
 		Message: "run " + plural(len(c.Tasks), "standalone task") + " of " + string(def.ID),
 		Counts:  []Count{{"tasks", len(c.Tasks)}}})
@@ -54,17 +52,29 @@ func (s *State) checkNewTasks(ids []TaskID, most int) error {
 	if s.tasks.Len()+len(ids) > MaxTasks {
 		return refuse(ErrLimit, "create tasks: the fleet holds %d", s.tasks.Len())
 	}
-	seen := make(map[TaskID]bool, len(ids))
 	for i, id := range ids {
-		if err := checkID(fmt.Sprintf("tasks[%d]", i), string(id)); err != nil {
-			return err
+		if err := checkID("", string(id)); err != nil {
+			return checkID(fmt.Sprintf("tasks[%d]", i), string(id)) // the path is made up only for who reads it
 		}
-		if seen[id] || s.Task(id) != nil {
+		if s.Task(id) != nil {
 			return refuse(ErrExists, "create task %s", id)
 		}
-		seen[id] = true
+	}
+	if id := repeated(ids); id != "" {
+		return refuse(ErrExists, "create task %s: it is named twice", id)
 	}
 	return nil
+}
+
+// rise reports whether each id is above the one before, as those of a run are that its
+// proposer made: then none is there twice.
+func rise(ids []TaskID) bool {
+	for i := 1; i < len(ids); i++ {
+		if ids[i] <= ids[i-1] {
+			return false
+		}
+	}
+	return true
 }
 
 func texts(ids []TaskID) []string {

@@ -113,40 +113,14 @@ func serviceOf(id RevisionID) string {
 	return service
 }
 
-func (s *State) countTask(old, t *Task) {
-	if old != nil && t != nil && old.Host == t.Host && old.Revision == t.Revision &&
-		(old.Replace == nil) == (t.Replace == nil) && s.Reachable(old) == s.Reachable(t) {
-		s.addTaskCounts(t, s.taskCountsAt(t, s.now).add(s.taskCountsAt(old, s.now).minus())) // one step instead of two
-		return
-	}
-	if old != nil {
-		s.addTaskCounts(old, s.taskCountsAt(old, s.now).minus())
-	}
-	if t != nil {
-		s.addTaskCounts(t, s.taskCountsAt(t, s.now))
-	}
-}
-
 // addTaskCounts adds what a task counts (or its negative) wherever it is counted.
 func (s *State) addTaskCounts(t *Task, n taskCounts) {
 	if t.Service == "" {
 		return
 	}
-	s.addFromHost(s.Host(t.Host), t, n)
-}
-
-// addFromHost adds counts of tasks like t under a row of their host; nil for none.
-func (s *State) addFromHost(host *Host, t *Task, n taskCounts) {
-	switch {
-	case n == (taskCounts{}):
-	case host == nil:
-		s.addRevision(t.Revision, hereLike(t, n))
-	case t.reachableOn(host):
-		s.addRevision(t.Revision, hereLike(t, n))
-		s.addZone(t.Service, host.Zone, n.toRun())
-	default:
-		s.addRevision(t.Revision, revisionCounts{away: n})
-	}
+	sums := sumChange{s: s}
+	sums.add(s.Host(t.Host), t, n)
+	sums.write()
 }
 
 // reachableOn is State.Reachable for a task whose host is at hand.
@@ -187,30 +161,20 @@ func (s *State) recount(old, h *Host) []string {
 		return nil
 	}
 	var services []string
-	move := func(like *Task, n taskCounts) {
-		s.addFromHost(old, like, n.minus())
-		s.addFromHost(h, like, n)
-	}
-	var like *Task // the last task, and what it and those like it before count
-	var sum taskCounts
+	before, after := sumChange{s: s}, sumChange{s: s}
 	for t := range s.HeldBy(h.ID) {
 		if t.Service == "" || t.Stopped() {
 			continue
 		}
-		same := like != nil && like.Revision == t.Revision && (like.Replace == nil) == (t.Replace == nil) &&
-			like.reachableOn(old) == t.reachableOn(old) && like.reachableOn(h) == t.reachableOn(h)
-		if like != nil && !same {
-			move(like, sum)
-			sum = taskCounts{}
-		}
-		if like == nil || like.Service != t.Service {
+		if last := len(services) - 1; last < 0 || services[last] != t.Service {
 			services = append(services, t.Service)
 		}
-		like, sum = t, sum.add(s.taskCountsAt(t, s.now))
+		n := s.taskCountsAt(t, s.now)
+		before.add(old, t, n.minus())
+		after.add(h, t, n)
 	}
-	if like != nil {
-		move(like, sum)
-	}
+	before.write()
+	after.write()
 	return services
 }
 

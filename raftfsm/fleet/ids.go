@@ -16,7 +16,7 @@ type (
 	// RaftID is a HostID, a dot and a number that is new for every empty log, so
 	// that a wiped disk can never vote twice under one name.
 	RaftID string
-	// TaskID is 32 hex digits, random, never reused.
+	// TaskID is 32 hex digits, never reused.
 	TaskID string
 	// TaskDefID is "family:revision".
 	TaskDefID string

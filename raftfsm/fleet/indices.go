@@ -167,46 +167,6 @@ func lessReceipt(a, b *ReceiptRow) bool {
 	return a.Token < b.Token
 }
 
-// indexTask moves a task from its old row to its new one in every index; either
-// may be nil.
-func (s *State) indexTask(old, t *Task) {
-	reorder(s.byHost, old, t, func(t *Task) bool { return t.Host != "" })
-	reorder(s.byService, old, t, func(t *Task) bool { return t.Service != "" })
-	reorder(s.unassigned, old, t, (*Task).unassigned)
-	reorder(s.stopped, old, t, (*Task).Stopped)
-	s.holdTask(old, t)
-	s.countTask(old, t)
-	s.dueTask(old, t)
-}
-
-// reorder replaces old by t in a tree that holds the rows for which in is true.
-func reorder(tree *btree.BTreeG[*Task], old, t *Task, in func(*Task) bool) {
-	stays := t != nil && in(t)
-	if old != nil && in(old) && (!stays || tree.Less(old, t) || tree.Less(t, old)) {
-		tree.Delete(old)
-	}
-	if stays {
-		tree.Set(t)
-	}
-}
-
-// holdTask takes or gives back what a task holds on its host.
-func (s *State) holdTask(old, t *Task) {
-	held, holds := old != nil && old.Held(), t != nil && t.Held()
-	switch {
-	case holds && !held:
-		s.reserve(t.Host, s.TaskDef(t.TaskDef).Reservation())
-		for _, p := range t.Ports {
-			s.ports.Set(PortUse{t.Host, p.Protocol, p.HostPort, t.ID})
-		}
-	case held && !holds:
-		s.reserve(old.Host, Resources{}.Sub(s.TaskDef(old.TaskDef).Reservation()))
-		for _, p := range old.Ports {
-			s.ports.Delete(PortUse{Host: old.Host, Protocol: p.Protocol, Port: p.HostPort})
-		}
-	}
-}
-
 func (s *State) reserve(host HostID, r Resources) {
 	sum, _ := s.reserved.Get(host)
 	if sum = sum.Add(r); sum == (Resources{}) {

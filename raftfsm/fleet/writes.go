@@ -123,36 +123,14 @@ func (s *State) revisionItems(service string) []revisionItem {
 	return all
 }
 
-// putTask replaces or adds a task. When it was the last of a draining service,
-// the service goes too.
-func (s *State) putTask(x *applyContext, t Task) { s.replaceTask(x, s.Task(t.ID), &t) }
-
-// replaceTask is putTask for who has the old row at hand; nil for a new task.
-func (s *State) replaceTask(x *applyContext, old, t *Task) {
-	t.ModifyIndex = x.index
-	s.tasks.Set(t.ID, t)
-	s.indexTask(old, t)
-	x.touch(TaskSubject(t.ID))
-	if t.Stopped() && t.Host != "" {
-		x.touch(CapacitySubject())
-	}
-	if wantedMoved(old, t) {
-		s.touchWanted(x, t.Host)
-	}
-	if old != nil && old.unassigned() && !t.unassigned() {
-		s.removeConditions(x, TaskSubject(t.ID))
-	}
-	if t.Service == "" {
-		return
-	}
-	x.touch(ServiceSubject(t.Service))
-	if v := s.Service(t.Service); t.Stopped() && v != nil && v.Status == ServiceDraining {
-		s.removeDrained(x, v)
-	}
+// putTask replaces or adds a task: a run of one.
+func (s *State) putTask(x *applyContext, t Task) {
+	s.putRun(x, []*Task{s.Task(t.ID)}, []*Task{&t})
 }
 
-func (s *State) removeDrained(x *applyContext, v *Service) {
-	if s.Counts(v.Name, "").Total == 0 {
+// removeDrained removes a service that drains, when its last task has stopped.
+func (s *State) removeDrained(x *applyContext, name string) {
+	if v := s.Service(name); v != nil && v.Status == ServiceDraining && s.Counts(name, "").Total == 0 {
 		s.removeService(x, v)
 	}
 }
@@ -166,7 +144,7 @@ func wantedMoved(old, t *Task) bool {
 }
 
 func (s *State) removeTask(x *applyContext, old *Task) {
-	s.indexTask(old, nil)
+	s.indexRun([]*Task{old}, []*Task{nil})
 	s.tasks.Delete(old.ID)
 	x.touch(TaskSubject(old.ID))
 }

@@ -3,7 +3,6 @@ package node
 import (
 	"context"
 	"crypto/rand"
-	"encoding/hex"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -296,7 +295,7 @@ func (n *node) sessionNonce(host fleet.HostID) uint64 {
 func (n *node) lead(ctx context.Context, log *raftfsm.Node) error {
 	group, ctx := errgroup.WithContext(ctx)
 	leader := lead.New(lead.Config{
-		Log: log, FailureDetector: n.port.FailureDetector(), Clock: n.clock, NewID: newTaskID, Logger: n.Log,
+		Log: log, FailureDetector: n.port.FailureDetector(), Clock: n.clock, NewID: lead.NewTaskIDs(rand.Reader).Next, Logger: n.Log,
 		NotProposed: raftfsm.NotDone,
 		Duties:      []lead.Duty{{Name: "voter keeper", Run: n.keeper(log).Run}, {Name: "effects", Run: n.executor(log).Run}},
 	})
@@ -311,12 +310,6 @@ func (n *node) lead(ctx context.Context, log *raftfsm.Node) error {
 		return nil
 	})
 	return group.Wait()
-}
-
-func newTaskID() fleet.TaskID {
-	var random [16]byte
-	_, _ = rand.Read(random[:]) // never fails: it ends the program instead
-	return fleet.TaskID(hex.EncodeToString(random[:]))
 }
 
 // gossipAddrs are where to rejoin the ring: hosts that State has, else the
