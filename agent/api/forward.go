@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"io"
+	"maps"
 	"net/http"
 	"strconv"
 	"time"
@@ -26,10 +27,9 @@ type forwardedCall struct {
 // otherwise, again and again until one gives an answer or the wait is over.
 // What is repeated is safe to repeat: reads, and writes with a receipt.
 func (a *API) withLeader(w http.ResponseWriter, r *http.Request, e forwardedCall) error {
-	n := hops(r, e.trust)
-	if n >= maxHops {
-		return refuse(http.StatusServiceUnavailable, "no-leader", "the request went from host to host and found no leader",
-			"repeat it").after(2 * time.Second)
+	if v := a.Voter(); hops(r, e.trust) >= maxHops && (v == nil || !v.IsLeader()) {
+		w.Header().Set(headerAstray, "1")
+		return refuse(http.StatusServiceUnavailable, "no-leader", errAstray.Error(), "repeat it").after(2 * time.Second)
 	}
 	ctx, cancel := context.WithTimeout(r.Context(), a.patience(r, e.trust))
 	defer cancel()
@@ -73,13 +73,56 @@ func (a *API) tryLeader(
 	if e.token != "" {
 		out.Header.Set(types.HeaderToken, e.token)
 	}
-	if err := a.Forward.Forward(w, out, true); err != nil {
+	answer := &leaderAnswer{ResponseWriter: w, header: http.Header{}, askedFirst: hops(r, e.trust) == 0}
+	err = a.Forward.Forward(answer, out, true)
+	if err == nil && answer.astray {
+		err = errAstray
+	}
+	if err != nil {
 		a.metrics.forwarded("failed")
 		return false, err
 	}
 	a.metrics.forwarded("answered")
 	return true, nil
 }
+
+// errAstray says that voters took each other for the leader, as they may for a
+// moment while the lead moves. Nothing was done.
+var errAstray = errors.New("the request went from host to host and found no leader")
+
+// leaderAnswer passes on what the leader answers. The host that was asked first
+// keeps back the answer of a host that the request went astray to: it tries again.
+type leaderAnswer struct {
+	http.ResponseWriter
+	header     http.Header
+	askedFirst bool
+	begun      bool
+	astray     bool
+}
+
+func (l *leaderAnswer) Header() http.Header { return l.header }
+
+func (l *leaderAnswer) WriteHeader(status int) {
+	if l.begun {
+		return
+	}
+	l.begun = true
+	if l.astray = l.askedFirst && l.header.Get(headerAstray) != ""; l.astray {
+		return
+	}
+	maps.Copy(l.ResponseWriter.Header(), l.header)
+	l.ResponseWriter.WriteHeader(status)
+}
+
+func (l *leaderAnswer) Write(b []byte) (int, error) {
+	if l.WriteHeader(http.StatusOK); l.astray {
+		return len(b), nil
+	}
+	return l.ResponseWriter.Write(b)
+}
+
+// Unwrap lets http.ResponseController reach flushing and deadlines.
+func (l *leaderAnswer) Unwrap() http.ResponseWriter { return l.ResponseWriter }
 
 func noLeader(last error) error {
 	message := "no leader answered in time; nothing was confirmed"

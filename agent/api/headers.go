@@ -11,6 +11,8 @@ const (
 	headerBy     = "X-Skein-By"
 	headerWait   = "X-Skein-Wait-Ms"
 	headerPublic = "X-Skein-Public"
+	// headerAstray marks the answer of a host that passes a request on no further.
+	headerAstray = "X-Skein-Astray"
 )
 
 func formatUint(n uint64) string { return strconv.FormatUint(n, 10) }

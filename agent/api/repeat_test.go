@@ -89,6 +89,26 @@ func TestDuringAnElectionWritesWaitBounded(t *testing.T) {
 			}
 		})
 	})
+	t.Run("also while two voters take each other for the leader", func(t *testing.T) {
+		synctest.Test(t, func(t *testing.T) {
+			there, back := &forwardTo{}, &forwardTo{}
+			one := newTestAPI(t, func(c *Config) { c.Forward = there })
+			root := webFleet(t, one)
+			other := newTestAPI(t, func(c *Config) { c.Forward, c.Host, c.Name = back, hostID(2), "h2" })
+			other.voter.set(func(v *fakeVoter) { v.leads, v.leader, v.st = false, hostID(1), one.voter.State() })
+			one.voter.set(func(v *fakeVoter) { v.leads, v.leader = false, hostID(2) })
+			there.handler, back.handler = other.Handler(TrustVoter), one.Handler(TrustVoter)
+			time.AfterFunc(3*time.Second, func() { other.voter.set(func(v *fakeVoter) { v.leads = true }) })
+			begin := time.Now()
+			_, _, h := do(t, root, "POST", "/v1/services/web/scale", `{"desiredCount": 1}`)
+			if got := other.voter.State(); h.Get(headerAstray) != "" || got.Index() == one.voter.State().Index() {
+				t.Errorf("the change was not made: %v", h)
+			}
+			if took := time.Since(begin); took < 3*time.Second || took > 4*time.Second {
+				t.Errorf("took %v", took)
+			}
+		})
+	})
 	t.Run("and are refused with words when there is none", func(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {
 			x := newTestAPI(t, nil)
