@@ -15,7 +15,7 @@ import (
 func checkedTask(t *testing.T, h fleet.HealthCheck, answer func(at time.Duration) int) (*rig, time.Duration) {
 	t.Helper()
 	r := newRig(t)
-	r.check = func(converge.Action) int { return answer(r.mono) }
+	r.check = func(converge.Action) int { return answer(r.age()) }
 	r.up()
 	id := define("checked:1", func(d *fleet.TaskDef) { d.Containers[0].HealthCheck = &h })
 	r.snapshot(of(web(1), id))
@@ -133,12 +133,12 @@ func TestHealthChangesAtMostOnceASecond(t *testing.T) {
 	r.check = func(a converge.Action) int {
 		// The second container is checked half a second after the first and turns
 		// bad just when the first has come back.
-		at, first := r.mono%(6*time.Second), strings.HasSuffix(a.(converge.HTTPCheck).Container, ".app")
+		at, first := r.age()%(6*time.Second), strings.HasSuffix(a.(converge.HTTPCheck).Container, ".app")
 		switch {
-		case r.mono < 10*time.Second && (first || r.mono > 450*time.Millisecond):
+		case r.age() < 10*time.Second && (first || r.age() > 450*time.Millisecond):
 			return 0
 		case first && at < 500*time.Millisecond, !first && at > 2200*time.Millisecond && at < 2800*time.Millisecond,
-			r.mono < time.Second:
+			r.age() < time.Second:
 			return 1
 		}
 		return 0

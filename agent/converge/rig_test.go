@@ -54,12 +54,18 @@ type rig struct {
 	crashIn int                   // kill the agent after so many effects; 0 = never
 }
 
-const hostName = "h1"
+const (
+	hostName = "h1"
+	// machineUp is how long the machine has run when a test begins: no clock stands
+	// near 0, which also means never.
+	machineUp = 100 * time.Hour
+)
 
 func newRig(t testing.TB) *rig {
 	r := &rig{
 		t:       t,
 		wall:    time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC),
+		mono:    machineUp,
 		boot:    1,
 		level:   map[fleet.TaskID]fleet.TaskReport{},
 		answers: map[uint64]error{},
@@ -126,6 +132,9 @@ func (r *rig) meet() {
 	r.down = false
 	r.step(converge.SessionOpened{Session: r.session})
 }
+
+// age is how long the test goes on.
+func (r *rig) age() time.Duration { return r.mono - machineUp }
 
 // kill ends the agent: whatever was asked for and not done is lost.
 func (r *rig) kill() { r.dead, r.pending, r.hung, r.owed = true, nil, nil, nil }

@@ -2,6 +2,7 @@ package converge_test
 
 import (
 	"context"
+	"strings"
 	"testing"
 	"time"
 
@@ -147,24 +148,63 @@ func TestAnAgentKeepsListingSeldomWhileTheRuntimeCannotTell(t *testing.T) {
 	r, tasks := running(t, 1)
 	r.kill()
 	lists := 0
-	r.hangs = func(e converge.Effect) bool {
-		do, ok := e.Do.(converge.List)
-		if !ok {
-			return false
-		}
+	unknown := func(e converge.Effect, do converge.List) {
 		lists++
 		found, _ := r.list(do)
 		for i := range found.Containers {
 			found.Containers[i].State = port.ContainerUnknown
 		}
 		r.step(converge.Done{ID: e.ID, Found: found})
-		return true
 	}
+	r.hangs = hang[converge.List]
 	r.up()
 	r.snapshot(tasks...)
+	first := r.hung[0] // it is answered when nothing else happens to the task any more
+	r.hangs = func(e converge.Effect) bool {
+		do, ok := e.Do.(converge.List)
+		if ok {
+			unknown(e, do)
+		}
+		return ok
+	}
+	unknown(first, first.Do.(converge.List))
+	if got := r.task(taskID(1)); !strings.Contains(got.Why, "did not answer whether app exists") {
+		t.Errorf("it waits because %q", got.Why)
+	}
 	r.heard(time.Minute)
-	if lists > 12 {
+	if lists < 6 || lists > 12 {
 		t.Errorf("%d lists in a minute", lists)
+	}
+	r.hangs = nil
+	r.until("running again", 30*time.Second, r.is(taskID(1), fleet.TaskRunning))
+	r.neverTwice()
+}
+
+func TestAContainerOfNoKnownStateIsNotMadeAndItsTaskSaysWhy(t *testing.T) {
+	r := newRig(t).up()
+	r.hangs = hang[converge.Pull]
+	r.snapshot(web(1))
+	r.hangs = func(e converge.Effect) bool {
+		do, ok := e.Do.(converge.List)
+		if !ok {
+			return false
+		}
+		found, _ := r.list(do)
+		found.Containers = append(found.Containers, port.ContainerStatus{
+			ID: string(taskID(1)) + ".app", Task: taskID(1), Container: "app", State: port.ContainerUnknown,
+		})
+		r.step(converge.Done{ID: e.ID, Found: found})
+		return true
+	}
+	r.step(converge.ContainerChanged{})
+	r.pass(time.Second)
+	if got := r.task(taskID(1)); !strings.Contains(got.Why, "did not answer whether app exists") {
+		t.Errorf("it waits because %q", got.Why)
+	}
+	r.pending, r.hung = append(r.hung, r.pending...), nil // the image comes
+	r.heard(time.Minute)
+	if n := len(did[converge.Create](r)); n != 0 {
+		t.Errorf("it was made %d times", n)
 	}
 }
 

@@ -196,6 +196,9 @@ func TestBackOffIsSharedByAllImagesOfARegistry(t *testing.T) {
 	if n := len(did[converge.Pull](r)); n != 1 {
 		t.Errorf("%d pulls from a registry that is left alone, want 1", n)
 	}
+	if got := r.task(taskID(2)); !strings.Contains(got.Why, "registry unreachable") {
+		t.Errorf("the second waits because %q", got.Why)
+	}
 	r.until("all failed", 3*time.Minute, func() bool { return r.m.Status().Stopped == 3 })
 }
 
@@ -231,6 +234,23 @@ func TestATagIsPulledAgainForALaterTaskButNotForOneAtOnce(t *testing.T) {
 	r.until("running", 2*time.Second, r.is(taskID(3), fleet.TaskRunning))
 	if n := r.containers.Pulls("registry.lab:5000/web:1"); n != 2 {
 		t.Errorf("%d pulls, want 2", n)
+	}
+}
+
+func TestATagIsAskedForAgainFromAMinuteAfterItsPull(t *testing.T) {
+	r := newRig(t).up()
+	var tasks []fleet.WantedTask
+	for n, tt := range []struct {
+		wait  time.Duration
+		pulls int
+	}{{0, 1}, {time.Minute - 1, 1}, {1, 2}, {time.Minute - 1, 2}, {1, 3}} {
+		r.step(converge.VoterHeard{})
+		r.pass(tt.wait)
+		tasks = append(tasks, with(web(n+1), func(w *fleet.WantedTask) { w.Images = nil }))
+		r.snapshot(tasks...)
+		if got := r.containers.Pulls("registry.lab:5000/web:1"); got != tt.pulls {
+			t.Errorf("after the task %d: %d pulls, want %d", n+1, got, tt.pulls)
+		}
 	}
 }
 

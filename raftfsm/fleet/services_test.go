@@ -140,9 +140,9 @@ func TestScaleAndDeleteService(t *testing.T) {
 		w.refused(DeleteService{Name: "web", Force: true, ExpectedModifyIndex: seen}, ErrMoved, "read it again")
 		w.must(DeleteService{Name: "web", Force: true, ExpectedModifyIndex: w.Service("web").ModifyIndex})
 	})
-	t.Run("deleting is refused with tasks desired, unless forced", func(t *testing.T) {
+	t.Run("deleting is refused with a single task desired, unless forced", func(t *testing.T) {
 		w := fleetOf(t, 1)
-		w.service("web", 2)
+		w.service("web", 1)
 		w.refused(DeleteService{Name: "web"}, ErrConflict, "scale it to 0")
 		w.refused(DeleteService{Name: "db"}, ErrNotFound, "db")
 		w.must(DeleteService{Name: "web", Force: true})

@@ -138,18 +138,15 @@ func (p *parser) value(at *place, depth int) (Value, error) {
 		return Value{kind: Number, text: t.String()}, nil
 	case string:
 		return Value{kind: Text, text: t}, nil
-	case json.Delim:
+	default: // the decoder refuses a bracket that closes where a value is expected
 		if depth++; depth > MaxDepth {
 			return Value{}, p.syntax(p.dec.InputOffset()-1, fmt.Sprintf("nested deeper than %d", MaxDepth))
 		}
-		if t == '[' {
+		if t == json.Delim('[') {
 			return p.list(at, depth)
 		}
-		if t == '{' {
-			return p.object(at, depth)
-		}
+		return p.object(at, depth)
 	}
-	return Value{}, p.syntax(p.dec.InputOffset()-1, "a value was expected")
 }
 
 func (p *parser) list(at *place, depth int) (Value, error) {

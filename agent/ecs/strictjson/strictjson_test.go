@@ -34,6 +34,38 @@ func TestIdleValuesAskForNothing(t *testing.T) {
 	}
 }
 
+func TestAMemberIsEmptyOnlyAsAnEmptyString(t *testing.T) {
+	o := Root(parse(t, `{"empty": "", "text": "x", "null": null, "list": [], "object": {}, "zero": 0, "no": false}`), &Problems{})
+	for _, name := range []string{"empty", "text", "null", "list", "object", "zero", "no", "absent"} {
+		if got := o.Empty(name); got != (name == "empty") {
+			t.Errorf("%s: empty %v", name, got)
+		}
+	}
+}
+
+func TestASyntaxErrorSaysWhereItIs(t *testing.T) {
+	for name, tt := range map[string]struct {
+		doc          string
+		line, column int
+		why          string
+	}{
+		"a list that closes where a value belongs":    {"[1,\n ]", 2, 2, "looking for beginning of value"},
+		"an object that closes where a value belongs": {"{\"a\":\n}", 2, 1, "looking for beginning of value"},
+		"a document of a bracket that closes":         {"}", 1, 1, "looking for beginning of value"},
+		"the bracket that nests too deep":             {"\n" + strings.Repeat("[", MaxDepth+1), 2, MaxDepth + 1, "nested deeper"},
+		"the value that is one too many":              {"[" + strings.Repeat("1,\n", maxValues-1) + "2]", maxValues, 1, "values"},
+		"the end of what is cut off":                  {"[1,\n2", 2, 2, "ends too early"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			var got *SyntaxError
+			_, err := Parse([]byte(tt.doc), 1<<20)
+			if !errors.As(err, &got) || got.Line != tt.line || got.Column != tt.column || !strings.Contains(got.Why, tt.why) {
+				t.Errorf("got %+v, want line %d, column %d: %s", got, tt.line, tt.column, tt.why)
+			}
+		})
+	}
+}
+
 var table = NewTable("test", []Field{
 	{"name", Used, ""}, {"ports[]", Used, ""}, {"ports[].number", Used, ""},
 	{"old", Ignored, "it is old"}, {"new", Refused, "it is new"}, {"log", Mapped, "it goes elsewhere"},
