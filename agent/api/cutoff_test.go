@@ -159,10 +159,16 @@ func TestAVoterThatHearsNoLeaderIsCutOff(t *testing.T) {
 	}
 }
 func TestAPeerThatTookAWorkerForAVoterIsSentElsewhere(t *testing.T) {
-	worker, _, _ := workerOf(t)
-	got := want(t, 503, worker.Handler(TrustToken), "GET", "/v1/status", "", headerHops, "1")
-	if at(t, got, "error", "code") != "not-a-voter" {
-		t.Errorf("got %v", got)
+	worker, voter, _ := workerOf(t)
+	token := want(t, 201, voter.Handler(TrustRoot), "POST", "/v1/tokens", `{"kind": "operator"}`)["token"].(string)
+	for hops, status := range map[string]int{"0": 200, "1": 503, "2": 503} {
+		for _, call := range [][3]string{{"GET", "/v1/status", ""}, {"POST", "/v1/services/web/scale", `{"desiredCount": 3}`}} {
+			got := want(t, status, worker.Handler(TrustToken), call[0], call[1], call[2], headerHops, hops,
+				"Authorization", "Bearer "+token)
+			if status != 200 && at(t, got, "error", "code") != "not-a-voter" {
+				t.Errorf("%s after %s hops: %v", call[0], hops, got)
+			}
+		}
 	}
 }
 func TestTheCacheIsBounded(t *testing.T) {

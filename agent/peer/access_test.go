@@ -384,6 +384,14 @@ func TestForwardedAPIRequests(t *testing.T) {
 			})
 		})
 	}
+	r.must(fleet.ForgetHost{Host: worker.id(), Force: true})
+	for _, method := range []string{"GET", "POST"} {
+		text, err := send(worker, agents[0], method, r.op)
+		wantErr(t, err, fleet.ErrForgotten)
+		if text != "" {
+			t.Errorf("a forgotten host is answered %q", text)
+		}
+	}
 }
 
 func operatorID(t *testing.T, text string) fleet.TokenID {

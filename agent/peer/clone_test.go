@@ -4,7 +4,9 @@ import (
 	"errors"
 	"fmt"
 	"net/netip"
+	"os"
 	"testing"
+	"time"
 
 	"skein/agent/peer/protocol"
 	"skein/raftfsm/fleet"
@@ -69,14 +71,26 @@ func TestTheFleetsWordThatAMachineIsACopyEndsWhatItsLogHolds(t *testing.T) {
 	r, _ := threeInMemory(t)
 	a := r.agents[1]
 	a.votesAtLast(r.agents[0])
+	lane := r.agents[0].port.Raft()
+	defer lane.Close()
+	go func() { // what is taken up ends only where it was dialled
+		for {
+			if _, err := lane.Accept(); err != nil {
+				return
+			}
+		}
+	}()
 	conn, err := a.port.DialRaft(t.Context(), r.agents[0].id())
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer conn.Close()
 	a.port.refusedAsClone()
-	if _, err := conn.Read(make([]byte, 1)); err == nil {
-		t.Error("a connection of the log goes on")
+	if err := conn.SetReadDeadline(time.Now().Add(waitTime)); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := conn.Read(make([]byte, 1)); err == nil || errors.Is(err, os.ErrDeadlineExceeded) {
+		t.Errorf("a connection of the log goes on: %v", err)
 	}
 	if ok, err := a.votes(r.agents[0]); ok || !errors.Is(err, ErrCloned) {
 		t.Errorf("it votes: %v", err)

@@ -128,6 +128,18 @@ func TestAQuestionToTheLeaderEnds(t *testing.T) {
 	}
 }
 
+func TestAVoterThatKnowsNoWayToTheLeaderAsksNobody(t *testing.T) {
+	p := &Port{self: "h-b", cfg: Config{Clock: &rigClock{Clock: fixedClock(5 * time.Second)}}}
+	for name, leader := range map[string]fleet.HostID{"nobody leads": "", "it leads itself": "h-b"} {
+		log := &voterLog{c: &cluster{leader: leader}, self: "h-b"}
+		asked := false
+		err := p.askLeader(t.Context(), log, PathCurrent, maxAway, func(int) any { asked = true; return nil }, nil)
+		if !errors.Is(err, ErrNoLeader) || asked {
+			t.Errorf("%s: asked %v, %v", name, asked, err)
+		}
+	}
+}
+
 func TestNobodyIsSentBackWhereTheQuestionCameFrom(t *testing.T) {
 	var r relay
 	p := &Port{cfg: Config{Clock: &rigClock{Clock: fixedClock(5 * time.Second)}}}

@@ -144,3 +144,19 @@ func TestManyChangesOfOneHostComeInFewFrames(t *testing.T) {
 		t.Errorf("100 changes in %s came in %d frames, want at most %d", took, got, most)
 	}
 }
+
+func TestAPortLeavesALogThatIsNotItsOwnAnyMore(t *testing.T) {
+	r := newRig(t)
+	r.join("h2", r.agents[0]).host().up()
+	followers := func() int {
+		r.cluster.mu.Lock()
+		defer r.cluster.mu.Unlock()
+		return len(r.cluster.subs)
+	}
+	if followers() == 0 {
+		t.Fatal("nobody follows the log, and a host is served")
+	}
+	r.agents[0].log.Store(nil)
+	eventually(t, "the log is left", func() string { return fmt.Sprint(followers(), " follow it") },
+		func() bool { return followers() == 0 })
+}
