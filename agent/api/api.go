@@ -9,6 +9,10 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 
+	"skein/agent/api/cutoff"
+	"skein/agent/api/endpoint"
+	"skein/agent/api/view"
+	"skein/agent/api/write"
 	"skein/raftfsm/fleet"
 )
 
@@ -25,11 +29,11 @@ type Config struct {
 	// worker. It is asked for every request, since hosts change roles; the same
 	// log is the same comparable value.
 	Voter   func() Voter
-	Forward Forwarder // nil: there is no other host
-	Members Members   // nil: no gossip
+	Forward Forwarder    // nil: there is no other host
+	Members view.Members // nil: no gossip
 	Local   Local
-	Images  Images // nil: images are not pinned, with a warning
-	Tokens  Tokens // nil: no tokens can be made or used
+	Images  write.Images // nil: images are not pinned, with a warning
+	Tokens  write.Tokens // nil: no tokens can be made or used
 
 	ReservedPorts []int            // host ports of the agent itself, refused to tasks
 	AllowedHosts  []string         // names that browsers may use for this host, beside localhost and addresses
@@ -44,8 +48,8 @@ type API struct {
 	metrics *metrics
 	gate    *gate
 	stream  *gate
-	cache   *cache
-	totals  *totals
+	memory  *cutoff.Memory
+	totals  *view.Totals
 	routes  []route
 	openapi []byte
 	by      map[Trust]http.Handler
@@ -66,12 +70,12 @@ func New(cfg Config) *API {
 		Config: cfg,
 		gate:   newGate(maxInFlight, maxPerCaller),
 		stream: newGate(maxWatchers, maxWatchersPerCaller),
-		cache:  &cache{entries: map[string]cached{}},
-		totals: &totals{},
+		memory: cutoff.NewMemory(),
+		totals: view.NewTotals(cfg.Now),
 	}
 	a.metrics = newMetrics(a)
 	a.routes = a.table()
-	a.openapi = document(a.routes, cfg.Version)
+	a.openapi = a.document()
 	a.by = map[Trust]http.Handler{}
 	for trust := TrustNone; trust <= TrustRoot; trust++ {
 		a.by[trust] = a.handler(trust)
@@ -106,13 +110,13 @@ func (a *API) Handler(trust Trust) http.Handler { return a.by[trust] }
 func (a *API) handler(trust Trust) http.Handler {
 	mux := http.NewServeMux()
 	for _, r := range a.routes {
-		if trust == TrustNone && r.kind != kindRead && r.kind != kindStream && r.kind != kindPlain {
+		if trust == TrustNone && r.Kind == endpoint.Write {
 			continue
 		}
-		if r.private && trust == TrustNone {
+		if r.Private && trust == TrustNone {
 			continue
 		}
-		mux.Handle(r.method+" "+r.pattern, a.serve(r, trust))
+		mux.Handle(r.Method+" "+r.Pattern, a.serve(r, trust))
 	}
 	mux.Handle("/", a.unknown(trust))
 	return a.guard(trust, mux)

@@ -12,6 +12,7 @@ import (
 	"testing"
 	"time"
 
+	"skein/agent/api/view"
 	"skein/raftfsm/fleet"
 )
 
@@ -166,22 +167,22 @@ func (f *fakeTokens) Read(text string) (fleet.TokenID, []byte, error) {
 }
 
 type fakeLocal struct {
-	tasks []LocalTask
+	tasks []view.LocalTask
 	alone time.Time
 	err   error
 }
 
-func (f *fakeLocal) Tasks() []LocalTask    { return f.tasks }
-func (f *fakeLocal) AloneSince() time.Time { return f.alone }
-func (f *fakeLocal) Ready() error          { return f.err }
+func (f *fakeLocal) Tasks() []view.LocalTask { return f.tasks }
+func (f *fakeLocal) AloneSince() time.Time   { return f.alone }
+func (f *fakeLocal) Ready() error            { return f.err }
 
 type fakeMembers struct {
 	reports []fleet.CapacityReport
-	members []Member
+	members []view.Member
 }
 
 func (f *fakeMembers) Reports() []fleet.CapacityReport { return f.reports }
-func (f *fakeMembers) Members() []Member               { return f.members }
+func (f *fakeMembers) Members() []view.Member          { return f.members }
 
 type fakeImages func(ctx context.Context, image string) (string, error)
 

@@ -10,6 +10,8 @@ import (
 	"strconv"
 	"time"
 
+	"skein/agent/api/cutoff"
+	"skein/agent/api/refusal"
 	"skein/agent/api/types"
 )
 
@@ -29,7 +31,7 @@ type forwardedCall struct {
 func (a *API) withLeader(w http.ResponseWriter, r *http.Request, e forwardedCall) error {
 	if v := a.Voter(); hops(r, e.trust) >= maxHops && (v == nil || !v.IsLeader()) {
 		w.Header().Set(headerAstray, "1")
-		return refuse(http.StatusServiceUnavailable, "no-leader", errAstray.Error(), "repeat it").after(2 * time.Second)
+		return refusal.New(http.StatusServiceUnavailable, "no-leader", errAstray.Error(), "repeat it").After(2 * time.Second)
 	}
 	ctx, cancel := context.WithTimeout(r.Context(), a.patience(r, e.trust))
 	defer cancel()
@@ -44,9 +46,9 @@ func (a *API) withLeader(w http.ResponseWriter, r *http.Request, e forwardedCall
 			last = err
 		}
 		if a.alone() {
-			return refuse(http.StatusServiceUnavailable, "cut-off",
+			return refusal.New(http.StatusServiceUnavailable, "cut-off",
 				"this host hears no voter, so nothing can be changed or proven from here; its tasks keep running",
-				"ask a host that is not cut off, or repeat later with the same client token").after(5 * time.Second)
+				"ask a host that is not cut off, or repeat later with the same client token").After(5 * time.Second)
 		}
 		select {
 		case <-ctx.Done():
@@ -62,7 +64,7 @@ func (a *API) tryLeader(
 ) (done bool, err error) {
 	v := a.Voter()
 	if v != nil && v.IsLeader() {
-		err := e.here(v)
+		err = e.here(v)
 		again := errors.Is(err, ErrNotLeader) || errors.Is(err, ErrUnknown)
 		return !again, err
 	}
@@ -135,8 +137,8 @@ func noLeader(last error) error {
 	if last != nil {
 		message += " (" + last.Error() + ")"
 	}
-	return refuse(http.StatusServiceUnavailable, "no-leader", message,
-		"repeat with the same client token: it is never done twice").after(2 * time.Second)
+	return refusal.New(http.StatusServiceUnavailable, "no-leader", message,
+		"repeat with the same client token: it is never done twice").After(2 * time.Second)
 }
 
 // patience is how long an errand may wait: less for those that waited
@@ -212,7 +214,7 @@ func (r *recorder) Write(b []byte) (int, error) {
 	if r.status == 0 {
 		r.status = http.StatusOK
 	}
-	if r.over = r.over || len(r.body)+len(b) > maxCacheEntry; r.over {
+	if r.over = r.over || len(r.body)+len(b) > cutoff.MaxAnswer; r.over {
 		r.body = nil
 	} else {
 		r.body = append(r.body, b...)

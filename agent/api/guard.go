@@ -6,6 +6,9 @@ import (
 	"net/netip"
 	"slices"
 	"strings"
+
+	"skein/agent/api/refusal"
+	"skein/agent/api/types"
 )
 
 // guard is what every request passes first: headers that keep browsers from
@@ -13,13 +16,13 @@ import (
 func (a *API) guard(trust Trust, next http.Handler) http.Handler {
 	crossOrigin := http.NewCrossOriginProtection()
 	crossOrigin.SetDenyHandler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		a.writeError(w, r, refuse(http.StatusForbidden, "cross-origin", "a page of another site may not write here",
+		a.writeError(w, r, refusal.New(http.StatusForbidden, "cross-origin", "a page of another site may not write here",
 			"use the skein command, or a client that is no browser"))
 	}))
 	return crossOrigin.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		secure(w.Header())
 		if trust == TrustNone && !a.hostAllowed(r.Host) {
-			a.writeError(w, r, refuse(http.StatusMisdirectedRequest, "host", "the Host header names "+clean(r.Host)+
+			a.writeError(w, r, refusal.New(http.StatusMisdirectedRequest, "host", "the Host header names "+types.Clean(r.Host)+
 				", which is not a name of this host", "use its address, or allow the name in the agent's configuration"))
 			return
 		}

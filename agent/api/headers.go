@@ -1,8 +1,11 @@
 package api
 
 import (
-	"net/url"
+	"net/http"
 	"strconv"
+
+	"skein/agent/api/types"
+	"skein/raftfsm/fleet"
 )
 
 // Headers that agents write for agents; they are taken only from peers.
@@ -15,14 +18,21 @@ const (
 	headerAstray = "X-Skein-Astray"
 )
 
-func formatUint(n uint64) string { return strconv.FormatUint(n, 10) }
-func formatInt(n int64) string   { return strconv.FormatInt(n, 10) }
-
-// safeURL lets only plain web addresses through: a page turns them into links.
-func safeURL(text string) string {
-	u, err := url.Parse(text)
-	if err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Host == "" {
-		return ""
+// fleetHeader says which fleet an index is of.
+func fleetHeader(st *fleet.State, h http.Header) {
+	if f := st.Fleet(); f != nil {
+		h.Set(types.HeaderFleet, string(f.ID))
 	}
-	return u.String()
+}
+
+// metaHeaders puts the meta of an answer where clients find it without decoding.
+func metaHeaders(m types.Meta, h http.Header) {
+	h.Set(types.HeaderIndex, strconv.FormatUint(m.Index, 10))
+	h.Set(types.HeaderStale, strconv.FormatInt(m.StaleMs, 10))
+	if m.CutOff {
+		h.Set(types.HeaderCutOff, "true")
+	}
+	if !m.AloneSince.IsZero() {
+		h.Set(types.HeaderAlone, fleet.Time(m.AloneSince).String())
+	}
 }

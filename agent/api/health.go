@@ -3,6 +3,8 @@ package api
 import (
 	"net/http"
 	"time"
+
+	"skein/agent/api/types"
 )
 
 // healthz says that this agent answers at all.
@@ -13,7 +15,7 @@ func (a *API) healthz(w http.ResponseWriter, _ *http.Request) { plainText(w, htt
 func (a *API) readyz(w http.ResponseWriter, _ *http.Request) {
 	if a.Local != nil {
 		if err := a.Local.Ready(); err != nil {
-			plainText(w, http.StatusServiceUnavailable, "not ready: "+clean(err.Error()))
+			plainText(w, http.StatusServiceUnavailable, "not ready: "+types.Clean(err.Error()))
 			return
 		}
 	}

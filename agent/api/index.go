@@ -7,6 +7,7 @@ import (
 	"strings"
 	"time"
 
+	"skein/agent/api/endpoint"
 	"skein/agent/api/types"
 	"skein/raftfsm/fleet"
 )
@@ -27,7 +28,7 @@ func (a *API) awaitIndex(r *http.Request, v Voter) (asked uint64, err error) {
 		}
 	})
 	defer cancel()
-	bound := time.NewTimer(indexWait)
+	bound := time.NewTimer(types.IndexWait)
 	defer bound.Stop()
 	for v.State().Index() < asked {
 		select {
@@ -57,7 +58,7 @@ func askedIndex(header string, f *fleet.Fleet) (uint64, error) {
 		if err != nil {
 			return 0, &fleet.FieldError{Field: types.HeaderIndex,
 				Why: fmt.Sprintf("%q is refused: it must be a log index, or fleet=index pairs joined with commas",
-					clean(clip(header)))}
+					types.Clean(endpoint.Clip(header)))}
 		}
 		if !named || f != nil && of == string(f.ID) {
 			asked = max(asked, index)

@@ -68,7 +68,7 @@ func TestAReadThatCannotWaitLongerSaysSo(t *testing.T) {
 			read.Get(types.HeaderIndex) == h.Get(types.HeaderIndex) {
 			t.Errorf("status %d, %v, %v", status, row["cordon"], read)
 		}
-		if waited := time.Since(begin); waited != indexWait {
+		if waited := time.Since(begin); waited != types.IndexWait {
 			t.Errorf("it waited %s", waited)
 		}
 		time.Sleep(time.Hour) // the follower's pending catch-up ends

@@ -13,8 +13,6 @@ const (
 	maxWatchers          = 128
 	maxWatchersPerCaller = 16
 
-	maxBody  = 256 << 10 // a task definition with white space to spare
-	maxQuery = 4 << 10   // filters are names
 	// requestTime ends any request but a stream; writes wait for an election
 	// within it.
 	requestTime = 20 * time.Second
@@ -26,29 +24,14 @@ const (
 	// proposeTime bounds one try, so that an unknown outcome leaves time to ask
 	// again.
 	proposeTime = 4 * time.Second
-	// indexWait is how long a follower waits for an index that a read asks for:
-	// many times what replication takes while it works.
-	indexWait = 2 * time.Second
-	// resolveTime is all that digest pinning may take from a write.
-	resolveTime = 2 * time.Second
 	// movedTries is how often a change of a row is made again when somebody else
 	// changed it in between.
 	movedTries = 4
 	maxHops    = 6 // worker, voter, two voters between it and the leader, the leader, and once more when the lead moved
 
-	defaultPage = 100
-	maxPage     = 1000
-	// maxScan bounds the rows one filtered page looks at; the page is then shorter
-	// and says where to go on.
-	maxScan = 50_000
-
 	// cutOffAfter is when a voter that hears no leader calls itself cut off: well
 	// above an election.
 	cutOffAfter = 5 * time.Second
-
-	// The cache of a worker holds the main lists as last seen.
-	maxCacheEntry = 1 << 20
-	maxCacheItems = 16
 
 	eventBatch     = 256              // decisions written before a flush
 	heartbeatEvery = 10 * time.Second // keeps proxies from closing a silent stream

@@ -9,7 +9,10 @@ import (
 	"github.com/prometheus/client_golang/prometheus/collectors"
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 
+	"skein/agent/api/endpoint"
 	"skein/agent/api/types"
+	"skein/agent/api/view"
+	"skein/raftfsm/fleet"
 )
 
 // metrics are this agent's own. Those of the fleet are read from State when a
@@ -54,9 +57,9 @@ func newMetrics(a *API) *metrics {
 }
 
 func (m *metrics) served(rt route, status int, took time.Duration) {
-	name := rt.method + " " + rt.pattern
+	name := rt.Method + " " + rt.Pattern
 	m.requests.WithLabelValues(name, strconv.Itoa(status)).Inc()
-	if rt.kind != kindStream {
+	if rt.Kind != endpoint.Stream {
 		m.seconds.WithLabelValues(name).Observe(took.Seconds())
 	}
 }
@@ -105,43 +108,43 @@ func (f fleetMetrics) Collect(out chan<- prometheus.Metric) {
 		out <- prometheus.MustNewConstMetric(d, prometheus.GaugeValue, value, labels...)
 	}
 	r, _ := http.NewRequest(http.MethodGet, "/metrics", nil)
-	view := f.api.view(r, v, false)
-	gauge(descIndex, float64(view.st.Index()))
+	now := f.api.view(r, v, false)
+	gauge(descIndex, float64(now.State.Index()))
 	gauge(descAge, v.Age().Seconds())
 	gauge(descLeads, oneIf(v.IsLeader()))
-	out <- prometheus.MustNewConstMetric(descEvents, prometheus.CounterValue, float64(view.st.LastEvent()))
-	hosts := view.hostCounts()
+	out <- prometheus.MustNewConstMetric(descEvents, prometheus.CounterValue, float64(now.State.LastEvent()))
+	hosts := now.HostCounts()
 	gauge(descHosts, float64(hosts.Ready), "ready")
 	gauge(descHosts, float64(hosts.Joining), "joining")
 	gauge(descHosts, float64(hosts.Silent), "silent")
 	gauge(descHosts, float64(hosts.Lost), "lost")
 	phases := map[string]int{}
-	for row := range view.st.Voters() {
+	for row := range now.State.Voters() {
 		phases[row.Phase.String()]++
 	}
 	for phase, n := range phases {
 		gauge(descVoters, float64(n), phase)
 	}
-	voters := view.voterCounts(hosts)
+	voters := now.VoterCounts(hosts)
 	gauge(descAlive, float64(voters.Alive))
 	gauge(descNeeded, float64(voters.Needed))
 	gauge(descNoQuorum, oneIf(voters.QuorumLost))
-	view.serviceMetrics(gauge)
+	serviceMetrics(now.State, gauge)
 }
 
 // serviceMetrics sends one series a service up to a bound, and the sums always.
-func (v *view) serviceMetrics(gauge func(*prometheus.Desc, float64, ...string)) {
+func serviceMetrics(st *fleet.State, gauge func(*prometheus.Desc, float64, ...string)) {
 	var sum types.TaskCounts
 	n := 0
-	for s := range v.st.Services() {
-		c := v.st.Counts(s.Name, "")
+	for s := range st.Services() {
+		c := st.Counts(s.Name, "")
 		sum.Desired += s.Desired
-		addCounts(&sum, c)
+		view.AddCounts(&sum, c)
 		if n++; n > maxServiceSeries {
 			continue
 		}
 		one := types.TaskCounts{Desired: s.Desired}
-		addCounts(&one, c)
+		view.AddCounts(&one, c)
 		eachCount(one, func(is string, n int) { gauge(descServices, float64(n), s.Name, is) })
 	}
 	eachCount(sum, func(is string, n int) { gauge(descTasks, float64(n), is) })

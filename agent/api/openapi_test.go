@@ -13,6 +13,9 @@ import (
 	"github.com/getkin/kin-openapi/openapi3filter"
 	"github.com/getkin/kin-openapi/routers"
 	"github.com/getkin/kin-openapi/routers/legacy"
+
+	"skein/agent/api/endpoint"
+	"skein/agent/api/write"
 )
 
 // served loads the document from where clients find it. For the tests, answers
@@ -57,7 +60,7 @@ func TestTheDocumentAndTheHandlersAreTheSame(t *testing.T) {
 		}
 	}
 	for _, rt := range x.routes {
-		if key := rt.method + " " + strings.TrimSuffix(rt.pattern, "{$}"); !named[key] {
+		if key := rt.Method + " " + strings.TrimSuffix(rt.Pattern, "{$}"); !named[key] {
 			t.Errorf("%s is served, but not in the document", key)
 		}
 	}
@@ -78,11 +81,11 @@ func TestAnswersAreWhatTheDocumentSays(t *testing.T) {
 	task := at(t, want(t, 200, root, "GET", "/v1/tasks?limit=1", ""), "tasks", 0, "taskId").(string)
 	fill := strings.NewReplacer("{name}", "web", "{id}", "h1")
 	for _, rt := range x.routes {
-		if rt.kind != kindRead {
+		if rt.Kind != endpoint.Read {
 			continue
 		}
-		target := fill.Replace(rt.pattern)
-		switch rt.pattern {
+		target := fill.Replace(rt.Pattern)
+		switch rt.Pattern {
 		case "/v1/tasks/{id}":
 			target = "/v1/tasks/" + task
 		case "/v1/taskdefs/{id}":
@@ -119,7 +122,7 @@ func TestAnswersAreWhatTheDocumentSays(t *testing.T) {
 	for _, tt := range writes {
 		check(t, router, root, tt.method, tt.target, tt.body, tt.status)
 	}
-	if len(writes) < len(x.writes()) {
+	if len(writes) < len(write.Endpoints()) {
 		t.Error("a write has no check")
 	}
 }

@@ -14,6 +14,7 @@ import (
 
 	"github.com/chromedp/chromedp"
 
+	"skein/agent/api/view"
 	"skein/raftfsm/fleet"
 )
 
@@ -87,7 +88,7 @@ func busyFleet(t *testing.T, x *testAPI) {
 	root := webFleet(t, x)
 	x.members.reports = nil
 	for i := 1; i <= 6; i++ {
-		x.members.members = append(x.members.members, Member{Host: hostID(i), Name: fmt.Sprintf("h%d", i), Alive: true})
+		x.members.members = append(x.members.members, view.Member{Host: hostID(i), Name: fmt.Sprintf("h%d", i), Alive: true})
 	}
 	want(t, 201, root, "POST", "/v1/taskdefs", strings.ReplaceAll(strings.ReplaceAll(webDef, `"web"`, `"checkout"`),
 		`"memory": 64`, `"memory": 700`))

@@ -5,15 +5,18 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"skein/agent/api/endpoint"
 )
 
 // Every parameter refuses what it cannot read, by name, whoever would answer: a
 // voter, a worker, or a host that is cut off.
 func TestNoParameterTakesGarbage(t *testing.T) {
 	garbage := map[string][]string{
-		"consistent":    {"garbage", "2"},
-		"limit":         {"garbage", "0", "-1", "1001", "1e3", "10 "},
-		"next":          {"garbage", "h-0000000000000001", "%00", newCursor("another list", "web"), newCursor("hosts", "")},
+		"consistent": {"garbage", "2"},
+		"limit":      {"garbage", "0", "-1", "1001", "1e3", "10 "},
+		"next": {"garbage", "h-0000000000000001", "%00", endpoint.NewCursor("another list", "web"),
+			endpoint.NewCursor("hosts", "")},
 		"after":         {"garbage", "-1", "1.5", "18446744073709551616"},
 		"strict":        {"garbage"},
 		"expect":        {"", "garbage", "0", "-1", "1.5"},
@@ -34,18 +37,18 @@ func TestNoParameterTakesGarbage(t *testing.T) {
 	cutOff := newTestAPI(t, func(c *Config) { c.Voter = func() Voter { return nil } })
 	cutOff.local.alone = testNow.Add(-time.Minute)
 	for _, rt := range voter.routes {
-		for _, p := range rt.query {
-			values, ok := garbage[p.name]
-			if !ok && unread[p.name] == "" {
-				t.Errorf("%s %s: no garbage is tried for %s", rt.method, rt.pattern, p.name)
+		for _, p := range rt.Query {
+			values, ok := garbage[p.Name]
+			if !ok && unread[p.Name] == "" {
+				t.Errorf("%s %s: no garbage is tried for %s", rt.Method, rt.Pattern, p.Name)
 			}
 			for _, value := range values {
-				target := strings.NewReplacer("{id}", "h1", "{name}", "web", "{$}", "").Replace(rt.pattern) + "?" + p.name + "=" +
+				target := strings.NewReplacer("{id}", "h1", "{name}", "web", "{$}", "").Replace(rt.Pattern) + "?" + p.Name + "=" +
 					strings.ReplaceAll(value, " ", "%20")
 				for who, x := range map[string]*testAPI{"a voter": voter, "a worker": worker, "a host that is cut off": cutOff} {
-					got := want(t, http.StatusBadRequest, x.Handler(TrustRoot), rt.method, target, "")
-					if field := at(t, got, "error", "field"); field != p.name {
-						t.Errorf("%s %s at %s: refuses %v, want %s", rt.method, target, who, got, p.name)
+					got := want(t, http.StatusBadRequest, x.Handler(TrustRoot), rt.Method, target, "")
+					if field := at(t, got, "error", "field"); field != p.Name {
+						t.Errorf("%s %s at %s: refuses %v, want %s", rt.Method, target, who, got, p.Name)
 					}
 				}
 			}
@@ -84,6 +87,6 @@ func TestAHostThatIsCutOffGivesOnePage(t *testing.T) {
 		if got := want(t, http.StatusOK, root, "GET", "/v1/"+list+"?limit=1", ""); got["next"] != nil {
 			t.Errorf("%s: has a next: %v", list, got["next"])
 		}
-		want(t, http.StatusServiceUnavailable, root, "GET", "/v1/"+list+"?limit=1&next="+newCursor(list, "web"), "")
+		want(t, http.StatusServiceUnavailable, root, "GET", "/v1/"+list+"?limit=1&next="+endpoint.NewCursor(list, "web"), "")
 	}
 }

@@ -4,9 +4,9 @@ import (
 	"context"
 	"errors"
 	"net/http"
-	"net/netip"
 	"time"
 
+	"skein/agent/api/view"
 	"skein/raftfsm/fleet"
 )
 
@@ -45,62 +45,12 @@ type Forwarder interface {
 	Forward(w http.ResponseWriter, r *http.Request, toLeader bool) error
 }
 
-// Members is what gossip knows.
-type Members interface {
-	// Reports are the newest of each host, in no order.
-	Reports() []fleet.CapacityReport
-	// Members are the hosts of the ring, this one included, in no order.
-	Members() []Member
-}
-
-// Member is one host of the gossip ring.
-type Member struct {
-	Host    fleet.HostID
-	Name    string
-	Zone    string
-	Role    string // "voter" or "worker"
-	Version string
-	Addr    netip.AddrPort
-	Alive   bool // false: suspected or dead
-}
-
 // Local is what this host's own loop knows, with or without a fleet.
 type Local interface {
 	// Tasks are those this host holds, by id.
-	Tasks() []LocalTask
+	Tasks() []view.LocalTask
 	// AloneSince is when the last voter was heard, zero while one is.
 	AloneSince() time.Time
 	// Ready is nil when this agent does its work: runtime and disk answer.
 	Ready() error
-}
-
-// LocalTask is a task as its own host knows it.
-type LocalTask struct {
-	ID       fleet.TaskID
-	Service  string
-	Revision fleet.RevisionID
-	TaskDef  fleet.TaskDefID
-	Desired  fleet.TaskStatus
-	Last     fleet.TaskStatus
-	Health   fleet.Health
-	Ports    []fleet.PortBinding
-	Reason   string
-	// Containers in the order of the definition; none where the host cannot tell.
-	Containers []fleet.ContainerState
-}
-
-// Images finds the digest behind an image reference.
-type Images interface {
-	// Resolve asks the registry. Errors: port.ErrImageNotFound, or any other when
-	// the registry does not answer.
-	Resolve(ctx context.Context, image string) (digest string, err error)
-}
-
-// Tokens makes and reads the text of tokens; their secrets are never stored.
-type Tokens interface {
-	// Mint makes a new token: its public id, the text to hand out, and the hash
-	// that State keeps.
-	Mint(kind fleet.TokenKind, f *fleet.Fleet) (id fleet.TokenID, text string, hash []byte, err error)
-	// Read takes a text apart: whose it says it is, and the hash of its secret.
-	Read(text string) (id fleet.TokenID, hash []byte, err error)
 }

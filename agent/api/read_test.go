@@ -9,7 +9,10 @@ import (
 	"testing"
 	"time"
 
+	"skein/agent/api/endpoint"
 	"skein/agent/api/types"
+	"skein/agent/api/view"
+	"skein/agent/api/write"
 	"skein/raftfsm/fleet"
 )
 
@@ -18,7 +21,7 @@ func TestReadsShowTheFleet(t *testing.T) {
 	root := webFleet(t, x)
 	x.members.reports = []fleet.CapacityReport{{Host: hostID(2), Used: fleet.Resources{CPU: 100, Memory: 200},
 		Starved: true, Runtime: "containerd 1.6"}}
-	x.members.members = []Member{{Host: hostID(2), Alive: true}, {Host: hostID(3)}}
+	x.members.members = []view.Member{{Host: hostID(2), Alive: true}, {Host: hostID(3)}}
 	want(t, 201, root, "POST", "/v1/tasks", `{"taskDefinition": "web", "startedBy": "cron"}`)
 	want(t, 200, root, "POST", "/v1/hosts/h5/cordon", `{"why": "new disk"}`)
 	x.voter.must(t, fleet.SilenceHost{Host: hostID(6), Session: 1})
@@ -94,12 +97,12 @@ func TestEveryReadSaysHowStaleItIs(t *testing.T) {
 	root := webFleet(t, x)
 	x.voter.set(func(v *fakeVoter) { v.leads, v.leader, v.age = false, hostID(2), 1500*time.Millisecond })
 	for _, rt := range x.routes {
-		if rt.kind != kindRead || strings.Contains(rt.pattern, "{") {
+		if rt.Kind != endpoint.Read || strings.Contains(rt.Pattern, "{") {
 			continue
 		}
-		_, _, h := do(t, root, "GET", rt.pattern, "")
+		_, _, h := do(t, root, "GET", rt.Pattern, "")
 		if h.Get(types.HeaderIndex) != fmt.Sprint(x.voter.State().Index()) || h.Get(types.HeaderStale) != "1500" {
-			t.Errorf("%s: index %q, stale %q", rt.pattern, h.Get(types.HeaderIndex), h.Get(types.HeaderStale))
+			t.Errorf("%s: index %q, stale %q", rt.Pattern, h.Get(types.HeaderIndex), h.Get(types.HeaderStale))
 		}
 	}
 }
@@ -124,7 +127,7 @@ func TestReadsThatCannotBeAnswered(t *testing.T) {
 		{"/v1/tasks?host=h99", 404, "not found"},
 		{"/v1/tasks?sevice=web", 400, `unknown parameter "sevice"`},
 		{"/v1/tasks?service=web&service=api", 400, "given 2 times"},
-		{"/v1/tasks?service=" + strings.Repeat("x", maxQuery), 414, "at most"},
+		{"/v1/tasks?service=" + strings.Repeat("x", endpoint.MaxQuery), 414, "at most"},
 		{"/v1/status?x=%zz", 400, "cannot be read"},
 		{"/v1/events?after=minus", 400, "number of a decision"},
 		{"/v1/nothing", 404, "nothing is at /v1/nothing"},
@@ -162,8 +165,8 @@ func TestPagesTogetherAreTheWhole(t *testing.T) {
 		t.Errorf("pages gave %v", all)
 	}
 	names := ""
-	for _, h := range at(t, want(t, 200, root, "GET", "/v1/hosts?limit=2&next="+newCursor("hosts", string(hostID(2))), ""),
-		"hosts").([]any) {
+	second := endpoint.NewCursor("hosts", string(hostID(2)))
+	for _, h := range at(t, want(t, 200, root, "GET", "/v1/hosts?limit=2&next="+second, ""), "hosts").([]any) {
 		names += at(t, h, "name").(string)
 	}
 	if names != "h3h4" {
@@ -322,7 +325,7 @@ func TestMetricsOfTheFleetAreOnVotersOnly(t *testing.T) {
 		}
 	}
 	worker := newTestAPI(t, func(c *Config) { c.Voter = nil })
-	worker.local.tasks = []LocalTask{{ID: "aaaa", Last: fleet.TaskRunning}}
+	worker.local.tasks = []view.LocalTask{{ID: "aaaa", Last: fleet.TaskRunning}}
 	got = scrape(worker)
 	if strings.Contains(got, "skein_hosts") || !strings.Contains(got, `skein_host_tasks{status="RUNNING"} 1`) {
 		t.Error("a worker speaks for the fleet, or not for itself")
@@ -333,15 +336,15 @@ func TestAnEmptyStateIsNoReasonToFail(t *testing.T) {
 	x := newTestAPI(t, nil)
 	root := x.Handler(TrustRoot)
 	for _, rt := range x.routes {
-		if rt.kind == kindRead && !strings.Contains(rt.pattern, "{") {
-			want(t, 200, root, "GET", rt.pattern, "")
+		if rt.Kind == endpoint.Read && !strings.Contains(rt.Pattern, "{") {
+			want(t, 200, root, "GET", rt.Pattern, "")
 		}
 	}
-	for _, rt := range x.writes() {
-		code, got, _ := do(t, root, rt.method, strings.NewReplacer("{name}", "voters", "{id}", "h5").Replace(rt.pattern),
+	for _, rt := range write.Endpoints() {
+		code, got, _ := do(t, root, rt.Method, strings.NewReplacer("{name}", "voters", "{id}", "h5").Replace(rt.Pattern),
 			`{}`)
 		if code < 400 || code == 500 {
-			t.Errorf("%s %s: status %d, %v", rt.method, rt.pattern, code, got)
+			t.Errorf("%s %s: status %d, %v", rt.Method, rt.Pattern, code, got)
 		}
 	}
 	if got := want(t, 503, root, "POST", "/v1/taskdefs", webDef); at(t, got, "error", "code") != "no-fleet" {
@@ -355,7 +358,7 @@ func TestSumsOfALargeFleetAreNotMadeForEveryReader(t *testing.T) {
 		c.Now = func() time.Time { now = now.Add(10 * time.Millisecond); return now } // every look at the clock takes 10 ms
 	})
 	root := webFleet(t, x)
-	x.API.totals = &totals{}
+	x.API.totals = view.NewTotals(x.API.Now)
 	want(t, 200, root, "GET", "/v1/status", "")
 	x.voter.must(t, fleet.ScaleService{Name: "web", Desired: 9})
 	if got := want(t, 200, root, "GET", "/v1/status", ""); at(t, got, "tasks", "desired") != 6.0 {

@@ -8,6 +8,7 @@ import (
 	"testing"
 	"time"
 
+	"skein/agent/api/view"
 	"skein/raftfsm/fleet"
 )
 
@@ -18,7 +19,7 @@ func TestVotersAreCountedByTheLiving(t *testing.T) {
 	}
 	gossip := func(x *testAPI, alive ...bool) {
 		for i, is := range alive {
-			x.members.members = append(x.members.members, Member{Host: hostID(i + 1), Role: "voter", Alive: is})
+			x.members.members = append(x.members.members, view.Member{Host: hostID(i + 1), Role: "voter", Alive: is})
 		}
 	}
 	tests := []struct {
@@ -93,7 +94,7 @@ func TestACutOffWorkerCountsTheVotersThatItHears(t *testing.T) {
 	h := worker.Handler(TrustNone)
 	want(t, http.StatusOK, h, "GET", "/v1/status", "")
 	cut()
-	worker.members.members = []Member{{Host: hostID(1), Role: "voter", Alive: true}, {Host: hostID(2), Role: "voter"},
+	worker.members.members = []view.Member{{Host: hostID(1), Role: "voter", Alive: true}, {Host: hostID(2), Role: "voter"},
 		{Host: hostID(4), Role: "worker", Alive: true}}
 	got := want(t, http.StatusOK, h, "GET", "/v1/status", "")
 	if at(t, got, "voters", "summary") != "1 of 3 alive (QUORUM LOST, 2 needed)" {

@@ -43,13 +43,29 @@ var rules = []struct {
 		return slices.Contains(pure, imported) || strings.HasPrefix(imported, "skein/agent/") ||
 			imported == "skein/raftfsm/keeper" || imported == "skein/runtime/fake"
 	}},
-	{"skein/agent/api/types", "a client and the server share it: it knows the nouns only", only("skein/raftfsm/fleet")},
+	{"skein/agent/api/types", "a client and the server share it: it knows the nouns only",
+		only("skein/raftfsm/fleet", "skein/raftfsm/fleet/text")},
+	{"skein/agent/api/page", "the page asks the API like everybody", only()},
+	{"skein/agent/api/refusal", "refusals know errors and answers", only("skein/agent/api/types",
+		"skein/agent/ecs/strictjson", "skein/raftfsm/fleet")},
+	{"skein/agent/api/endpoint", "a declaration knows bodies and answers, not what serves them",
+		only("skein/agent/api/types", "skein/agent/api/refusal", "skein/agent/ecs", "skein/agent/ecs/strictjson",
+			"skein/raftfsm/fleet")},
+	{"skein/agent/api/view", "answers are made of State, not by the server or by changes",
+		only("skein/agent/api/types", "skein/agent/api/endpoint", "skein/agent/plan", "skein/agent/plan/service",
+			"skein/agent/lead", "skein/raftfsm/fleet")},
+	{"skein/agent/api/write", "commands are made of requests, not by the server",
+		only("skein/agent/api/types", "skein/agent/api/endpoint", "skein/agent/api/refusal", "skein/agent/api/view",
+			"skein/agent/ecs", "skein/agent/ecs/strictjson", "skein/raftfsm/fleet", "skein/raftfsm/fleet/text",
+			"skein/runtime/port")},
+	{"skein/agent/api/cutoff", "what a host says alone, it says without the server",
+		only("skein/agent/api/types", "skein/agent/api/refusal", "skein/agent/api/view", "skein/raftfsm/fleet")},
 	{"skein/agent", "agent declares the interfaces it needs; only cmd names an adapter", func(imported string) bool {
 		return slices.Contains(pure, imported) || strings.HasPrefix(imported, "skein/agent/")
 	}},
 	{"skein/cmd/skein/node", "wiring may import anything", func(string) bool { return true }},
 	{"skein/cmd", "commands ask an agent over HTTP; only the wiring knows the server", func(imported string) bool {
-		return imported != "skein/agent/api"
+		return !strings.HasPrefix(imported, "skein/agent/api") || imported == "skein/agent/api/types"
 	}},
 	{"skein/packaging", "packaging tests look from outside", only()},
 }

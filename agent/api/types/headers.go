@@ -1,5 +1,7 @@
 package types
 
+import "time"
+
 // Headers that a client may read or send.
 const (
 	// HeaderIndex is the log index that an answer shows, or at which a write was
@@ -21,4 +23,12 @@ const (
 	HeaderAlone = "X-Skein-Alone-Since"
 	// HeaderToken carries the client token of a write whose body holds none.
 	HeaderToken = "Idempotency-Key"
+)
+
+const (
+	// IndexWait is how long a voter waits for an index that a read asks for: many
+	// times what replication takes while it works.
+	IndexWait = 2 * time.Second
+	// MaxClientToken bounds a client token, in bytes.
+	MaxClientToken = 64
 )

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"skein/agent/api"
+	"skein/agent/api/view"
 	"skein/agent/peer"
 	"skein/agent/trust"
 	"skein/gossip"
@@ -55,11 +56,11 @@ func toAPI(err error) error {
 type apiMembers struct{ *gossip.Ring }
 
 // Members are the hosts of the ring.
-func (m apiMembers) Members() []api.Member {
+func (m apiMembers) Members() []view.Member {
 	members := m.Ring.Members()
-	out := make([]api.Member, len(members))
+	out := make([]view.Member, len(members))
 	for i, member := range members {
-		out[i] = api.Member{
+		out[i] = view.Member{
 			Host: member.Host, Name: member.Name, Zone: member.Zone, Role: member.Role,
 			Version: member.Version, Addr: member.Peer, Alive: !member.Suspect,
 		}

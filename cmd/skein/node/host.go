@@ -8,7 +8,7 @@ import (
 	"slices"
 	"time"
 
-	"skein/agent/api"
+	"skein/agent/api/view"
 	"skein/agent/converge"
 	"skein/agent/peer"
 	"skein/agent/peer/stream"
@@ -121,9 +121,9 @@ func statusURL(c *config.Config) string {
 type apiLocal struct{ host *converge.Host }
 
 // Tasks are those this host holds.
-func (l apiLocal) Tasks() []api.LocalTask {
+func (l apiLocal) Tasks() []view.LocalTask {
 	status := l.host.Status()
-	out := make([]api.LocalTask, 0, len(status.Tasks))
+	out := make([]view.LocalTask, 0, len(status.Tasks))
 	for _, t := range status.Tasks {
 		why := t.Reason
 		if why == "" {
@@ -133,7 +133,7 @@ func (l apiLocal) Tasks() []api.LocalTask {
 		for i, c := range t.Containers {
 			containers[i] = c.Told
 		}
-		out = append(out, api.LocalTask{
+		out = append(out, view.LocalTask{
 			ID: t.Task, Service: t.Service, Revision: t.Revision, TaskDef: t.TaskDef,
 			Desired: t.Desired, Last: t.Status, Health: t.Health, Ports: t.Ports, Reason: why,
 			Containers: containers,

@@ -1,0 +1,91 @@
+package view
+
+import (
+	"skein/agent/api/endpoint"
+	"skein/agent/api/types"
+	"skein/agent/plan/service"
+	"skein/raftfsm/fleet"
+)
+
+func serviceEndpoints() []Endpoint {
+	return []Endpoint{
+		{
+			Spec: endpoint.Get("/v1/services", "Services by name", types.Services{}, endpoint.Limit,
+				endpoint.Next("services")),
+			Cached: true, Read: (*View).services,
+		},
+		{Spec: endpoint.Get("/v1/services/{name}", "One service", types.Service{}), Read: (*View).service},
+	}
+}
+
+func (v *View) services() (any, error) {
+	limit, next := v.limit(endpoint.MaxPage), v.after("services")
+	answer := &types.Services{Meta: v.Meta, Services: []types.Service{}}
+	for s := range v.State.Services() {
+		if s.Name <= next {
+			continue
+		}
+		if len(answer.Services) == limit {
+			answer.Next = endpoint.NewCursor("services", answer.Services[limit-1].Name)
+			break
+		}
+		answer.Services = append(answer.Services, v.ServiceRow(s))
+	}
+	return answer, nil
+}
+
+func (v *View) service() (any, error) {
+	s, err := FindService(v.State, v.PathValue("name"))
+	if err != nil {
+		return nil, err
+	}
+	row := v.ServiceRow(s)
+	return &row, nil
+}
+
+// ServiceRow is the row of a service.
+func (v *View) ServiceRow(s *fleet.Service) types.Service {
+	all, newest := v.State.Counts(s.Name, ""), v.State.Counts(s.Name, s.Revision)
+	row := types.Service{
+		Name: s.Name, ModifyIndex: s.ModifyIndex, Status: s.Status.String(), Desired: s.Desired, Revision: string(s.Revision),
+		Running: all.Running, Pending: all.Pending, Stopping: all.Stopping, Unreachable: all.Unreachable,
+		Healthy: all.Healthy,
+		Old:     all.Total - newest.Total, Steady: service.Steady(v.State, s),
+		Deployment: types.DeploymentConfig{MinPercent: s.MinPercent, MaxPercent: s.MaxPercent}, GraceS: s.GraceS,
+		OnDisconnect: types.OnDisconnect{StopAfterS: s.OnDisconnect.StopAfterMs / 1000}, Zones: v.State.TasksByZone(s.Name),
+		Conditions: v.conditions(fleet.ServiceSubject(s.Name)),
+		CreatedAt:  types.Stamp(s.CreatedAt), UpdatedAt: types.Stamp(s.UpdatedAt), Tags: types.CleanMap(s.Tags),
+	}
+	if failed, _ := v.State.FailedStarts(s, v.Now); failed > 0 {
+		row.Failures, row.LastFailure = failed, types.Clean(s.LastFailure)
+	}
+	if s.NotBefore > v.Now {
+		row.NotBefore = types.Stamp(s.NotBefore)
+	}
+	if row.Zones == nil {
+		row.Zones = map[string]int{}
+	}
+	if r := v.State.Revision(s.Revision); r != nil {
+		row.TaskDef = string(r.TaskDef)
+		row.Images = images(v.State.TaskDef(r.TaskDef), r.Images)
+	}
+	return row
+}
+
+func images(def *fleet.TaskDef, pins []fleet.ImagePin) []types.Image {
+	if def == nil {
+		return nil
+	}
+	out := make([]types.Image, 0, len(def.Containers))
+	for i := range def.Containers {
+		c := &def.Containers[i]
+		image := types.Image{Container: c.Name, Image: c.Image}
+		for _, pin := range pins {
+			if pin.Container == c.Name {
+				image.Digest = pin.Digest
+			}
+		}
+		out = append(out, image)
+	}
+	return out
+}

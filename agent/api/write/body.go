@@ -1,0 +1,89 @@
+package write
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"mime"
+	"net/http"
+	"strings"
+
+	"skein/agent/api/refusal"
+	"skein/agent/api/types"
+	"skein/agent/ecs/strictjson"
+	"skein/raftfsm/fleet/text"
+)
+
+// The small bodies of several endpoints. Every field in them is used.
+var (
+	plainFields = own("change", "clientToken")
+	forceFields = own("removal", "force", "clientToken")
+)
+
+func own(name string, paths ...string) *strictjson.Table {
+	fields := make([]strictjson.Field, len(paths))
+	for i, path := range paths {
+		fields[i] = strictjson.Field{Path: path, Handling: strictjson.Used}
+	}
+	return strictjson.NewTable(name, fields)
+}
+
+// MaxBody bounds a body, in bytes: a task definition with white space to spare.
+const MaxBody = 256 << 10
+
+// ReadBody reads a bounded JSON body.
+func ReadBody(w http.ResponseWriter, r *http.Request) ([]byte, error) {
+	if kind := r.Header.Get("Content-Type"); kind != "" {
+		media, _, err := mime.ParseMediaType(kind)
+		if err != nil || media != "application/json" && !strings.HasSuffix(media, "+json") &&
+			!strings.HasPrefix(media, "application/x-amz-json") {
+			return nil, refusal.New(http.StatusUnsupportedMediaType, "media-type", "the body is "+types.Clean(kind),
+				"send application/json")
+		}
+	}
+	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, MaxBody))
+	var over *http.MaxBytesError
+	if errors.As(err, &over) {
+		return nil, refusal.New(http.StatusRequestEntityTooLarge, "too-large",
+			fmt.Sprintf("the body has more than %d bytes", MaxBody), "")
+	}
+	if err != nil {
+		return nil, refusal.New(http.StatusBadRequest, "body", "the body could not be read: "+err.Error(), "")
+	}
+	return body, nil
+}
+
+// bodyOf reads a small body; an empty one is an empty object.
+func (c *Call) bodyOf(table *strictjson.Table) (*strictjson.Object, *strictjson.Problems, error) {
+	data := c.Body
+	if len(data) == 0 {
+		data = []byte("{}")
+	}
+	doc, err := strictjson.Parse(data, MaxBody)
+	if err != nil {
+		return nil, nil, err
+	}
+	p := &strictjson.Problems{}
+	table.Audit(doc, false, p)
+	return strictjson.Root(doc, p), p, nil
+}
+
+func clientToken(o *strictjson.Object) string { return o.Text("clientToken", types.MaxClientToken) }
+
+// freeText reads text of an operator's: reasons that end up in lists and logs.
+func freeText(o *strictjson.Object, field string, most int) string {
+	t := o.Text(field, most)
+	for _, r := range t {
+		if text.Unprintable(r) {
+			o.Refuse(field, "holds control characters")
+			return ""
+		}
+	}
+	return t
+}
+
+func need(o *strictjson.Object, field, what string) {
+	if !o.Has(field) {
+		o.Refuse(field, "missing: %s", what)
+	}
+}
