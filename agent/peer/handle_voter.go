@@ -18,13 +18,15 @@ type CommitAnswer struct {
 	Applied uint64 `cbor:"2,keyasint"`
 	Trouble string `cbor:"3,keyasint,omitempty"` // why it should not vote now
 	Stalled bool   `cbor:"4,keyasint,omitempty"` // and it takes no entry
+	// whose log it is: one host may hold another's place than the one that is asked for
+	ID fleet.RaftID `cbor:"5,keyasint,omitempty"`
 }
 
 // maxTrouble bounds what a voter says of its disk.
 const maxTrouble = 256
 
 func (p *Port) commitIndex(c *call) (any, error) {
-	out := CommitAnswer{Commit: c.log.CommitIndex(), Applied: c.log.State().Index()}
+	out := CommitAnswer{ID: c.log.ID(), Commit: c.log.CommitIndex(), Applied: c.log.State().Index()}
 	if err := c.log.Trouble(); err != nil {
 		text := err.Error()
 		out.Trouble, out.Stalled = text[:min(len(text), maxTrouble)], errors.Is(p.translate(err), ErrStalled)
@@ -76,14 +78,14 @@ func (p *Port) prepareVoter(c *call) (any, error) {
 	if in.RaftID.Host() != p.self {
 		return nil, fmt.Errorf("raft id %s is not of %s: %w", in.RaftID, p.self, ErrForbidden)
 	}
-	if err := p.cfg.Identity.PutFleetKey(in.FleetKey, in.Sealed); err != nil {
-		return nil, err
+	takeKeys := func() error {
+		if err := p.cfg.Identity.PutFleetKey(in.FleetKey, in.Sealed); err != nil {
+			return err
+		}
+		// Without it the new log would refuse the leader: its State is empty.
+		return p.cfg.Identity.PutRoster(in.Roster)
 	}
-	// Without it the new log would refuse the leader: its State is empty.
-	if err := p.cfg.Identity.PutRoster(in.Roster); err != nil {
-		return nil, err
-	}
-	if err := p.cfg.Voter.Prepare(c.ctx, in.RaftID); err != nil {
+	if err := p.cfg.Voter.Prepare(c.ctx, in.RaftID, takeKeys); err != nil {
 		return nil, fmt.Errorf("open log %s: %w", in.RaftID, err)
 	}
 	p.cfg.Logs.Info("voter prepared", "raft_id", in.RaftID, "by", c.peer.Host)
@@ -114,11 +116,6 @@ func (p *Port) retireVoter(c *call) (any, error) {
 	}
 	if err := p.cfg.Voter.Retire(c.ctx, in.RaftID); err != nil {
 		return nil, fmt.Errorf("retire log %s: %w", in.RaftID, err)
-	}
-	if p.log() == nil {
-		if err := p.cfg.Identity.DeleteFleetKey(); err != nil {
-			return nil, err
-		}
 	}
 	p.cfg.Logs.Info("voter retired", "raft_id", in.RaftID, "by", c.peer.Host)
 	return nil, nil

@@ -8,6 +8,8 @@ import (
 
 // Log is a voter's replicated log, as package raftfsm offers it.
 type Log interface {
+	// ID is the log's name in the Raft configuration.
+	ID() fleet.RaftID
 	// State is the newest published State, never nil.
 	State() *fleet.State
 	// Subscribe calls f after each publication, from the goroutine that applies:
@@ -27,10 +29,10 @@ type Log interface {
 
 // VoterHooks make this host a voter and a worker again.
 type VoterHooks interface {
-	// Prepare opens an empty log under id. The fleet key is in the folder already.
+	// Prepare keeps the fleet key with takeKeys, then opens an empty log under id.
 	// Again with the same id is no error.
-	Prepare(ctx context.Context, id fleet.RaftID) error
-	// Retire closes the log of id and deletes it. A log that is not there is no
-	// error; the log of another id must be left alone.
+	Prepare(ctx context.Context, id fleet.RaftID, takeKeys func() error) error
+	// Retire closes the log of id and deletes it, with the fleet key. A log that is not
+	// there is no error; the log of another id must be left alone, with the key.
 	Retire(ctx context.Context, id fleet.RaftID) error
 }

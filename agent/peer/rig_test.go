@@ -2,6 +2,7 @@ package peer
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"fmt"
 	"log/slog"
@@ -68,11 +69,14 @@ func (c *cluster) apply(items []fleet.Item) ([]fleet.Result, uint64) {
 type voterLog struct {
 	c    *cluster
 	self fleet.HostID
+	id   fleet.RaftID // empty: the host's first
 	held atomic.Pointer[fleet.State]
 	mute atomic.Bool // what it commits is answered as unknown
 	// stalled: its disk hangs, so it is cut off from the others' logs.
 	stalled atomic.Bool
 }
+
+func (v *voterLog) ID() fleet.RaftID { return cmp.Or(v.id, fleet.MakeRaftID(v.self, 1)) }
 
 func (v *voterLog) State() *fleet.State {
 	if st := v.held.Load(); st != nil {
@@ -296,8 +300,11 @@ func (a *rigAgent) dial(ctx context.Context, addr netip.AddrPort) (net.Conn, err
 }
 
 // Prepare and Retire are the rig's VoterHooks.
-func (a *rigAgent) Prepare(_ context.Context, id fleet.RaftID) error {
-	a.log.Store(&voterLog{c: a.r.cluster, self: id.Host()})
+func (a *rigAgent) Prepare(_ context.Context, id fleet.RaftID, takeKeys func() error) error {
+	if err := takeKeys(); err != nil {
+		return err
+	}
+	a.log.Store(&voterLog{c: a.r.cluster, self: id.Host(), id: id})
 	return nil
 }
 
@@ -306,7 +313,7 @@ func (a *rigAgent) Retire(_ context.Context, id fleet.RaftID) error {
 	defer a.mu.Unlock()
 	a.retired = append(a.retired, id)
 	a.log.Store(nil)
-	return nil
+	return a.identity.DeleteFleetKey()
 }
 
 func (a *rigAgent) serveAPI(w http.ResponseWriter, r *http.Request) {

@@ -8,6 +8,7 @@ import (
 	"skein/agent/sim/simlog"
 	"skein/agent/sim/virtual"
 	"skein/raftfsm/fleet"
+	"skein/raftfsm/voter"
 )
 
 // agent is one life of a host's agent: the host loop, the link to a voter and,
@@ -48,7 +49,7 @@ func (h *host) startAgent() {
 		Limits: converge.Limits{Starts: h.w.cfg.Tuning.Starts},
 	}, saved, a.now())
 	a.serves, a.runs = newServing(a), newRunning(a)
-	a.openLog()
+	_ = a.stepLog(voter.Started{}) // it refuses nothing
 	a.link = newLink(a)
 	a.life.OnEnd(a.link.hangUp)
 	a.seeRuntime()
@@ -69,18 +70,17 @@ func (h *host) savedWanted() *converge.SavedWanted {
 	return &found
 }
 
-// openLog takes up the voter's log that the disk holds, if it holds one.
-func (a *agent) openLog() {
-	if a.log == nil {
-		return
+// openLog opens the voter's log of an id, which is made where the disk does not hold it.
+func (a *agent) openLog(id fleet.RaftID) {
+	if a.log == nil || a.log.ID() != id {
+		a.log = simlog.NewDisk(id)
+		a.setDisk(a.disk)
 	}
-	node, err := a.w.log.Open(a.log.ID(), a.log, a.life)
+	node, err := a.w.log.Open(id, a.log, a.life)
 	if err != nil {
 		a.w.note("log of %s cannot be opened: %v", a.name, err)
 		if tooNew(err) {
-			a.w.watch.checker.Froze(a.log.ID(), a.build)
-		} else {
-			a.log = nil
+			a.w.watch.checker.Froze(id, a.build)
 		}
 		return
 	}
@@ -104,11 +104,8 @@ func (a *agent) applied(_ uint64, t fleet.ChangeSet) {
 	a.lead.applied(t)
 }
 
-// dropNode stops voting.
-func (a *agent) dropNode() {
-	if a.node == nil {
-		return
-	}
+// closeLog stops voting.
+func (a *agent) closeLog() {
 	a.node.Close()
 	a.node = nil
 	a.serves.closeAll()

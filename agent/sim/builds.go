@@ -12,6 +12,7 @@ import (
 	"skein/agent/sim/simlog"
 	"skein/raftfsm/fleet"
 	"skein/raftfsm/fleet/wire"
+	"skein/raftfsm/voter"
 )
 
 // The builds of agents, by the format that they read. The newer one has all that the
@@ -112,7 +113,7 @@ func (w *World) froze(id fleet.RaftID, err error) {
 	w.watch.checker.Froze(id, h.build)
 	w.time.After(0, func() {
 		if a := h.agent; a != nil && a.node != nil && a.node.ID() == id {
-			a.dropNode()
+			_ = a.stepLog(voter.Failed{ID: id}) // it refuses nothing
 		}
 	})
 }

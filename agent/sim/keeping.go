@@ -8,6 +8,7 @@ import (
 	"skein/agent/sim/virtual"
 	"skein/raftfsm/fleet"
 	"skein/raftfsm/keeper"
+	"skein/raftfsm/voter"
 )
 
 // keepSeldom is how often the keeper looks where nothing is to be done, so that a
@@ -66,38 +67,42 @@ func (k *keeping) input() keeper.Input {
 	if node == nil || !node.IsLeader() {
 		return keeper.Input{}
 	}
-	in := keeper.Input{
-		State: node.State(), Self: node.ID(), Commit: node.CommitIndex(), Installs: map[fleet.RaftID]int{},
-		Leaving: k.a.disk != diskWell,
-		Starved: func(id fleet.HostID) bool { return w.hosts[id].starved },
-	}
-	for v := range in.State.Voters() {
-		if in.Installs[v.ID] = node.SnapshotInstalls(v.ID); in.Installs[v.ID] >= keeper.MaxInstalls {
-			w.watch.checker.Stuck(v.ID)
+	in := keeper.InputOf(leaderLog{node}, func(id fleet.HostID) bool { return w.hosts[id].starved })
+	for id, n := range in.Installs {
+		if n >= keeper.MaxInstalls {
+			w.watch.checker.Stuck(id)
 		}
-	}
-	for _, m := range node.Members() {
-		in.Members = append(in.Members, keeper.Member{ID: m.ID, Voting: m.Voting})
 	}
 	return in
 }
 
-// answerOf is what a voter's host says of its log.
-func (k *keeping) answerOf(id fleet.RaftID) keeper.Answer {
-	h := k.a.w.hosts[id.Host()]
-	if h == nil || h.agent == nil || !k.a.w.net.Linked(k.a.id, h.id) {
-		return keeper.Answer{}
+// leaderLog is the log as the keeper knows it.
+type leaderLog struct{ *simlog.Node }
+
+func (l leaderLog) Members() ([]keeper.Member, error) {
+	var all []keeper.Member
+	for _, m := range l.Node.Members() {
+		all = append(all, keeper.Member(m))
+	}
+	return all, nil
+}
+
+// ask is what a voter's host says of its log.
+func (k *keeping) ask(host fleet.HostID) (keeper.Reply, error) {
+	h := k.a.w.hosts[host]
+	switch {
+	case h == nil || h.agent == nil || !k.a.w.net.Linked(k.a.id, h.id):
+		return keeper.Reply{}, errNoAnswer
+	case h.agent.node == nil:
+		return keeper.Reply{None: true}, nil
 	}
 	node := h.agent.node
-	if node == nil || node.ID() != id {
-		return keeper.Answer{NotOne: true}
-	}
-	answer := keeper.Answer{Now: true, Commit: node.CommitIndex()}
+	reply := keeper.Reply{ID: node.ID(), Commit: node.CommitIndex()}
 	if err := node.Trouble(); err != nil {
 		k.a.w.sometimes("the keeper hears that a voter's disk is in trouble")
-		answer.Trouble, answer.Stalled = err.Error(), errors.Is(err, simlog.ErrStalled)
+		reply.Trouble, reply.Stalled = err.Error(), errors.Is(err, simlog.ErrStalled)
 	}
-	return answer
+	return reply, nil
 }
 
 // carryOut begins an effect of a term; its end is an event of that term.
@@ -114,14 +119,15 @@ func (k *keeping) carryOut(term *keeper.Driver, e keeper.Effect) {
 		k.timer.Stop()
 		k.timer = k.a.life.After(e.At-w.time.Now(), func() { k.step(term) })
 	case keeper.Ask:
-		k.step(term, keeper.Answered{N: e.N, ID: e.ID, Answer: k.answerOf(e.ID)})
+		reply, err := k.ask(e.ID.Host())
+		k.step(term, keeper.Answered{N: e.N, ID: e.ID, Answer: keeper.AnswerOf(e.ID, reply, err)})
 	case keeper.Propose:
 		node.Propose(e.Items, k.a.fleetTime(), func(_ []fleet.Result, _ uint64, err error) {
 			k.step(term, keeper.Proposed{Err: err})
 		})
 	case keeper.HandOverKeys:
 		w.note("%s hands the keys to %s", k.a.name, e.ID)
-		k.tell(e.ID, func(v *agent) { v.prepareVoter(e.ID) }, done)
+		k.tell(e.ID, voter.Prepared{ID: e.ID}, done)
 	case keeper.AddNonvoter:
 		node.AddNonvoter(e.ID, done)
 	case keeper.AddVoter:
@@ -130,15 +136,15 @@ func (k *keeping) carryOut(term *keeper.Driver, e keeper.Effect) {
 		w.sometimes("a voter is removed")
 		node.RemoveServer(e.ID, done)
 	case keeper.DeleteLog:
-		k.tell(e.ID, func(v *agent) { v.retireVoter(e.ID) }, done)
+		k.tell(e.ID, voter.Retired{ID: e.ID}, done)
 	case keeper.Transfer:
 		w.sometimes("the keeper moves leadership")
 		node.Transfer(done)
 	}
 }
 
-// tell runs f on a voter's host, itself included.
-func (k *keeping) tell(id fleet.RaftID, f func(*agent), done func(error)) {
+// tell has a voter's host, itself included, hear of its log.
+func (k *keeping) tell(id fleet.RaftID, event voter.Event, done func(error)) {
 	h := k.a.w.hosts[id.Host()]
 	if h == nil {
 		done(errNoAnswer)
@@ -152,38 +158,32 @@ func (k *keeping) tell(id fleet.RaftID, f func(*agent), done func(error)) {
 		}
 	}
 	k.a.call(h, func(v *agent, reply func(func())) {
-		f(v)
-		reply(func() { finish(nil) })
+		err := v.stepLog(event)
+		reply(func() { finish(err) })
 	})
 	k.a.life.After(keeper.ChangeFor, func() { finish(errNoAnswer) })
 }
 
-// prepareVoter makes an empty log under a new id, in place of an older one.
-func (a *agent) prepareVoter(id fleet.RaftID) {
-	if a.node != nil && a.node.ID() == id {
-		return
+// stepLog steps the rules of this host's log. The simulator has no keys.
+func (a *agent) stepLog(event voter.Event) error {
+	held := voter.Held{}
+	if a.log != nil {
+		held.Disk = a.log.ID()
 	}
-	a.dropNode()
-	a.log = simlog.NewDisk(id)
-	a.host.setDisk(a.disk)
-	a.openLog()
-}
-
-// retireOut deletes this host's log when a voter that it streams from says that
-// the logs up to its number are out of the fleet.
-func (a *agent) retireOut(logs int) {
-	if a.log != nil && a.log.ID().Number() <= logs {
-		a.w.sometimes("a voter that was replaced while away deletes its log")
-		a.retireVoter(a.log.ID())
+	if a.node != nil {
+		held.Open = a.node.ID()
 	}
-}
-
-// retireVoter deletes the log of an id that is out for ever.
-func (a *agent) retireVoter(id fleet.RaftID) {
-	if a.log == nil || a.log.ID() != id {
-		return
+	effects, err := voter.Step(held, event)
+	for _, effect := range effects {
+		switch e := effect.(type) {
+		case voter.Open:
+			a.openLog(e.ID)
+		case voter.Close:
+			a.closeLog()
+		case voter.Delete:
+			a.w.sometimes("a voter's log is deleted")
+			a.log = nil
+		}
 	}
-	a.w.sometimes("a voter's log is deleted")
-	a.dropNode()
-	a.log = nil
+	return err
 }

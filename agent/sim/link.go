@@ -13,6 +13,7 @@ import (
 	"skein/agent/sim/virtual"
 	"skein/agent/trust"
 	"skein/raftfsm/fleet"
+	"skein/raftfsm/voter"
 )
 
 // hostLink runs a host's side of the peer port over the simulated network: a
@@ -225,7 +226,7 @@ func (l *hostLink) frame(s *voterStream, f stream.VoterFrame) {
 
 // deliver gives a frame to the host loop.
 func (l *hostLink) deliver(f stream.VoterFrame) error {
-	l.a.retireOut(f.LogsOut)
+	_ = l.a.stepLog(voter.LogsOut{UpTo: f.LogsOut}) // it refuses nothing
 	return l.deliverAs(f)
 }
 

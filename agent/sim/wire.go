@@ -22,6 +22,7 @@ func (w *World) logConfig() simlog.Config {
 			w.watch.checker.SteppedDown(id)
 			w.netChanged("")
 		},
+		Believes:   func(fleet.RaftID) { w.detectors.LeadersChanged() },
 		LeaderLost: func(id fleet.RaftID) { w.listenersLook(id.Host()) },
 		Voted:      w.watch.checker.Voted,
 		Broken:     func(name, detail string) { w.watch.fail("log: "+name, detail) },
@@ -50,6 +51,12 @@ func (w *World) detectorConfig() simdetector.Config {
 				return h.agent.node.State()
 			}
 			return w.truth
+		},
+		Leader: func(id fleet.HostID) (fleet.HostID, bool) {
+			if h := w.hosts[id]; h != nil && h.agent != nil && h.agent.node != nil {
+				return h.agent.node.Leader()
+			}
+			return "", false
 		},
 		Mutants: simdetector.Mutants{
 			AbsenceIsSilence: w.cfg.Mutation.is(MutationAbsenceIsSilence), OneWitness: w.cfg.Mutation.is(MutationOneWitness),

@@ -33,6 +33,7 @@ var rules = []struct {
 	{"skein/runtime/calls", "seams import nothing of ours", only()},
 	{"skein/runtime/connlimit", "bounds of connections import nothing of ours", only()},
 	{"skein/raftfsm/keeper", "the voter keeper is pure", only(pure...)},
+	{"skein/raftfsm/voter", "which log a host holds is decided by pure rules", only("skein/raftfsm/fleet")},
 	{"skein/raftfsm", "adapters know pure packages, never each other or agent", only(pure...)},
 	{"skein/gossip", "adapters know pure packages, never each other or agent", only(pure...)},
 	{"skein/runtime", "adapters know pure packages, never each other or agent", only(pure...)},
@@ -41,7 +42,8 @@ var rules = []struct {
 		only("skein/raftfsm/fleet", "skein/raftfsm/fleet/text", "skein/agent/plan")},
 	{"skein/agent/sim", "the simulator stands on twins, and steps what is pure", func(imported string) bool {
 		return slices.Contains(pure, imported) || strings.HasPrefix(imported, "skein/agent/") ||
-			imported == "skein/raftfsm/keeper" || imported == "skein/runtime/fake"
+			imported == "skein/raftfsm/keeper" ||
+			imported == "skein/raftfsm/voter" || imported == "skein/runtime/fake"
 	}},
 	{"skein/agent/api/types", "a client and the server share it: it knows the nouns only",
 		only("skein/raftfsm/fleet", "skein/raftfsm/fleet/text")},
@@ -101,7 +103,8 @@ func TestTheCoreKnowsNoClockChanceOrFile(t *testing.T) {
 		"log/slog"}
 	for _, pkg := range listPackages(t) {
 		if pkg.ImportPath != "skein/raftfsm/fleet" && !strings.HasPrefix(pkg.ImportPath, "skein/agent/plan") &&
-			pkg.ImportPath != "skein/raftfsm/keeper" && pkg.ImportPath != "skein/agent/peer/detector" {
+			pkg.ImportPath != "skein/raftfsm/keeper" && pkg.ImportPath != "skein/raftfsm/voter" &&
+			pkg.ImportPath != "skein/agent/peer/detector" {
 			continue
 		}
 		if strings.HasSuffix(pkg.ImportPath, "/plantest") {

@@ -11,19 +11,8 @@ import (
 // Log is the leader's log as the keeper needs it; *raftfsm.Node is one but for
 // Members.
 type Log interface {
-	ID() fleet.RaftID
-	State() *fleet.State
+	LeaderLog
 	FleetTime() fleet.Time
-	CommitIndex() uint64
-	// Trouble is why this host should not lead, or nil.
-	Trouble() error
-	// SnapshotInstalls is how many snapshots a voter was sent in the last 10 minutes.
-	SnapshotInstalls(id fleet.RaftID) int
-	// Leaderless is how long this node had heard no leader when it became one.
-	Leaderless() time.Duration
-	// Members is the Raft configuration.
-	Members() ([]Member, error)
-
 	Propose(ctx context.Context, items []fleet.Item) ([]fleet.Result, uint64, error)
 	AddNonvoter(ctx context.Context, id fleet.RaftID) error
 	AddVoter(ctx context.Context, id fleet.RaftID) error
@@ -33,8 +22,8 @@ type Log interface {
 
 // Voters is how the hosts of voters are reached.
 type Voters interface {
-	// Ask is what a host says of its log. An error of the call is an empty answer.
-	Ask(ctx context.Context, host fleet.HostID) Answer
+	// Ask is what a host says of its log; an error of the call is silence.
+	Ask(ctx context.Context, host fleet.HostID) (Reply, error)
 	// PrepareVoter hands the keys over and has an empty log opened; RetireVoter has a
 	// log deleted. Both are harmless to repeat.
 	PrepareVoter(ctx context.Context, id fleet.RaftID) error
@@ -72,13 +61,14 @@ func (k *Keeper) Run(ctx context.Context) error {
 		case <-timer.C:
 		}
 		now := k.Mono()
-		for _, e := range driver.Step(k.Log.FleetTime(), now, k.input(), happened...) {
+		for _, e := range driver.Step(k.Log.FleetTime(), now, InputOf(k.Log, k.Starved), happened...) {
 			switch e := e.(type) {
 			case Wake:
 				timer.Reset(max(0, e.At-now))
 			case Ask:
 				under.Begin(ctx, AskFor, func(ctx context.Context) Event {
-					return Answered{e.N, e.ID, k.Voters.Ask(ctx, e.ID.Host())}
+					reply, err := k.Voters.Ask(ctx, e.ID.Host())
+					return Answered{e.N, e.ID, AnswerOf(e.ID, reply, err)}
 				})
 			case Propose:
 				under.Begin(ctx, ChangeFor, func(ctx context.Context) Event { return k.propose(ctx, e) })
@@ -87,22 +77,6 @@ func (k *Keeper) Run(ctx context.Context) error {
 			}
 		}
 	}
-}
-
-// input is what the log and gossip say now.
-func (k *Keeper) input() Input {
-	members, err := k.Log.Members()
-	if err != nil {
-		return Input{}
-	}
-	in := Input{
-		State: k.Log.State(), Self: k.Log.ID(), Commit: k.Log.CommitIndex(), Members: members, Starved: k.Starved,
-		Installs: map[fleet.RaftID]int{}, Leaving: k.Log.Trouble() != nil, Leaderless: k.Log.Leaderless(),
-	}
-	for row := range in.State.Voters() {
-		in.Installs[row.ID] = k.Log.SnapshotInstalls(row.ID)
-	}
-	return in
 }
 
 func (k *Keeper) propose(ctx context.Context, p Propose) Event {

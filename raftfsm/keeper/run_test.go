@@ -94,24 +94,24 @@ func (l *live) RetireVoter(_ context.Context, id fleet.RaftID) error {
 	return l.change(keeper.DeleteLog{ID: id})
 }
 
-func (l *live) Ask(ctx context.Context, host fleet.HostID) keeper.Answer {
+func (l *live) Ask(ctx context.Context, host fleet.HostID) (keeper.Reply, error) {
 	l.mu.Lock()
 	hangs := l.hangs || !l.hosts[host].up
 	l.mu.Unlock()
 	if hangs {
 		<-ctx.Done()
-		return keeper.Answer{}
+		return keeper.Reply{}, ctx.Err()
 	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	for row := range l.state.Voters() {
-		if row.Host == host {
-			answer := l.answer(row)
-			answer.For = 0
-			return answer
-		}
+	m := l.hosts[host]
+	switch {
+	case m.mute:
+		return keeper.Reply{}, context.DeadlineExceeded
+	case m.holds == "":
+		return keeper.Reply{None: true}, nil
 	}
-	return keeper.Answer{NotOne: true}
+	return keeper.Reply{ID: m.holds, Commit: l.commit() - m.lag, Trouble: m.disk, Stalled: m.disk == "stalled"}, nil
 }
 
 // keep runs a Keeper over a fleet inside a bubble of fake time.

@@ -48,7 +48,7 @@ func (m *Membership) Detector(leader fleet.HostID, run *virtual.Run) *Detector {
 	}
 	m.detectors = append(m.detectors, d)
 	for _, other := range m.detectors {
-		other.unlink() // who has a link to both tells the newer
+		other.unlink()
 	}
 	m.voter(leader).teller.Own(leader)
 	d.takeVoters()

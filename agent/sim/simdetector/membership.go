@@ -15,6 +15,9 @@ type Config struct {
 	// State is the State that an agent of a voter has applied; never nil for one
 	// that leads.
 	State func(agent fleet.HostID) *fleet.State
+	// Leader is whom the log of a voter names as the leader, and whether it names
+	// anybody; see LeadersChanged.
+	Leader func(voter fleet.HostID) (fleet.HostID, bool)
 	Mutants
 }
 
@@ -123,19 +126,29 @@ func (m *Membership) saysOtherwise(host fleet.HostID) {
 	}
 }
 
-// leaderOf is whom a voter takes for the leader and tells: itself, or the newest that
-// it has a link to.
+// leaderOf is whom a voter tells: the leader that its log names, while there is a link
+// to it.
 func (m *Membership) leaderOf(voter fleet.HostID) *Detector {
-	var found *Detector
+	leader, known := m.cfg.Leader(voter)
+	if !known {
+		return nil
+	}
 	for _, d := range m.detectors {
-		if d.leader == voter {
+		if d.leader == leader && (leader == voter || m.net.Linked(leader, voter)) {
 			return d
 		}
-		if m.net.Linked(d.leader, voter) {
-			found = d
-		}
 	}
-	return found
+	return nil
+}
+
+// LeadersChanged says that the log of some voter names another leader than before.
+func (m *Membership) LeadersChanged() {
+	for _, d := range m.detectors {
+		d.unlink()
+	}
+	for _, d := range m.detectors {
+		d.link()
+	}
 }
 
 // netChanged takes note of a machine's new condition, or with no name of a cut

@@ -27,7 +27,8 @@ type rig struct {
 	lives      map[fleet.HostID]*virtual.Run
 	leader     fleet.HostID
 	detector   *simdetector.Detector
-	told       int // OnChange calls
+	names      map[fleet.HostID]fleet.HostID // by the logs of voters that name another leader, or none
+	told       int                           // OnChange calls
 }
 
 func name(i int) fleet.HostID { return fleet.HostID(fmt.Sprintf("h%03d", i)) }
@@ -41,10 +42,17 @@ func newRig(t testing.TB, n, voters int, seed uint64, mutants simdetector.Mutant
 func newRigIn(t testing.TB, zones string, n, voters int, seed uint64, mutants simdetector.Mutants) *rig {
 	t.Helper()
 	r := &rig{t: t, time: virtual.NewTime(seed), state: fleetIn(t, zones, n, voters), n: n, voters: voters,
-		lives: map[fleet.HostID]*virtual.Run{}}
+		lives: map[fleet.HostID]*virtual.Run{}, names: map[fleet.HostID]fleet.HostID{}}
 	r.net = virtual.NewNetwork(r.time, seed, virtual.NetworkConditions{Delay: time.Millisecond})
 	r.membership = simdetector.New(r.time, r.net, seed, simdetector.Config{
-		State: func(fleet.HostID) *fleet.State { return r.state }, Mutants: mutants,
+		State: func(fleet.HostID) *fleet.State { return r.state },
+		Leader: func(voter fleet.HostID) (fleet.HostID, bool) {
+			if leader, other := r.names[voter]; other {
+				return leader, leader != ""
+			}
+			return r.leader, true
+		},
+		Mutants: mutants,
 	})
 	for i := range n {
 		r.net.PowerOn(name(i + 1))

@@ -237,7 +237,7 @@ func TestALeaderThatNobodyFollowsHearsNobody(t *testing.T) {
 	r := newRig(t, 9, 3, 1, simdetector.Mutants{})
 	r.run(2 * time.Second)
 	old := r.detector
-	r.detector = nil // it still believes that it leads
+	r.detector, r.names[name(1)] = nil, name(1) // it still believes that it leads
 	r.lead(2)
 	r.run(5 * time.Second)
 	for i := 1; i <= 9; i++ {
@@ -252,9 +252,36 @@ func TestALeaderThatNobodyFollowsHearsNobody(t *testing.T) {
 	}
 	r.net.Set(name(2), virtual.Off)
 	r.detector.Close()
+	r.leader = name(1)
+	r.membership.LeadersChanged()
 	r.run(5 * time.Second)
 	if s := old.Liveness().Hosts[name(4)]; r.home(4) != name(2) && (s.Liveness != plan.LivenessAlive || s.Age > 0) {
 		t.Errorf("%s is %+v once there is no other leader", name(4), s)
+	}
+}
+
+func TestAVoterTellsNobodyWhileItsLogNamesNoLeader(t *testing.T) {
+	r := newRig(t, 9, 3, 1, simdetector.Mutants{})
+	r.run(2 * time.Second)
+	r.names[name(2)] = "" // it has a link to the one that leads
+	r.membership.LeadersChanged()
+	r.run(2 * time.Second)
+	told := func() (hosts int) {
+		for i := 1; i <= 9; i++ {
+			if r.livenessOf(i).Age == 0 {
+				hosts++
+			}
+		}
+		return hosts
+	}
+	if n := told(); n != 7 {
+		t.Errorf("%d hosts are heard now, want the 6 of the two other voters and the leader", n)
+	}
+	delete(r.names, name(2))
+	r.membership.LeadersChanged()
+	r.run(time.Second)
+	if n := told(); n != 9 {
+		t.Errorf("%d hosts are heard now that its log names the leader, want 9", n)
 	}
 }
 

@@ -38,6 +38,8 @@ type Config struct {
 	// Observers; nil for none. They must not call back into the log.
 	Elected     func(id fleet.RaftID, term uint64)
 	SteppedDown func(id fleet.RaftID, term uint64)
+	// Believes tells of a node whose Leader may be another one than before, or none.
+	Believes func(id fleet.RaftID)
 	// LeaderLost is told of a follower that hears its leader no more.
 	LeaderLost func(id fleet.RaftID)
 	// Voted tells of each vote once it is durable, a candidate's own included.

@@ -93,7 +93,7 @@ func (n *Node) timedOut() {
 		return
 	}
 	n.timeout.Stop()
-	n.leader = ""
+	n.believe("")
 	if !n.mayLead() {
 		return
 	}
@@ -106,8 +106,9 @@ func (n *Node) timedOut() {
 
 // campaign asks for votes in a new term.
 func (n *Node) campaign(transfer bool) {
-	n.role, n.leader, n.votes = candidate, "", map[fleet.RaftID]bool{}
+	n.role, n.votes = candidate, map[fleet.RaftID]bool{}
 	n.term, n.vote = n.term+1, n.id
+	n.believe("")
 	n.await()
 	n.persist(func() {
 		if n.role != candidate {
@@ -210,7 +211,9 @@ func (n *Node) win() {
 		return
 	}
 	n.timeout.Stop()
-	n.role, n.leader, n.votes = leader, n.id, nil
+	n.without = n.LeaderAge()
+	n.role, n.votes = leader, nil
+	n.believe(n.id)
 	n.log.judge.elected(n)
 	if f := n.log.cfg.Elected; f != nil {
 		f(n.id, n.term)

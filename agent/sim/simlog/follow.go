@@ -23,7 +23,8 @@ func (n *Node) obey(by fleet.RaftID, term uint64) bool {
 		return n.log.cfg.Rules.TermsIgnored && n.role != leader
 	}
 	n.role = follower
-	n.leader, n.lost = by, n.log.time.Now()
+	n.lost = n.log.time.Now()
+	n.believe(by)
 	n.look()
 	return true
 }

@@ -45,6 +45,7 @@ type Node struct {
 	// As a follower or candidate.
 	hears   bool          // its leader
 	lost    time.Duration // when it last did
+	without time.Duration // it had heard none for so long when it last became leader
 	timeout *virtual.Timer
 	tries   int // elections without success since anything changed
 	votes   map[fleet.RaftID]bool
@@ -141,6 +142,10 @@ func (n *Node) LeaderAge() time.Duration {
 	return n.log.time.Now() - n.lost
 }
 
+// Leaderless is how long this node had heard no leader when it last became one:
+// since it heard one, led itself, or was opened.
+func (n *Node) Leaderless() time.Duration { return n.without }
+
 // Trouble is why this node should not vote now: ErrStalled, ErrDiskFull or nil.
 func (n *Node) Trouble() error {
 	switch {
@@ -174,7 +179,8 @@ func (n *Node) die() {
 }
 
 func (n *Node) end(powerLoss bool) {
-	n.closed, n.role, n.leader, n.hears = true, follower, "", false
+	n.closed, n.role, n.hears = true, follower, false
+	n.believe("")
 	n.disk.release(powerLoss)
 	n.log.drop(n)
 	n.log.stir()
@@ -195,6 +201,7 @@ func (n *Node) connect(on bool) {
 	default:
 		n.confirm()
 	}
+	n.believes()
 	n.log.stir()
 }
 
@@ -208,9 +215,26 @@ func (n *Node) confirm() {
 			n.after(n.log.cfg.Retry, n.confirm)
 		default:
 			n.doubted = false
+			n.believes()
 			n.tell(true)
 		}
 	})
+}
+
+// believe takes a node for the leader, or none.
+func (n *Node) believe(leader fleet.RaftID) {
+	was := n.leader
+	n.leader = leader
+	if was != leader {
+		n.believes()
+	}
+}
+
+// believes tells that Leader may say something else.
+func (n *Node) believes() {
+	if f := n.log.cfg.Believes; f != nil {
+		f(n.id)
+	}
 }
 
 // persist writes term and vote, and then goes on if they are still right.
@@ -233,7 +257,8 @@ func (n *Node) adopt(term uint64) {
 	if term <= n.term || n.role == leader && n.log.cfg.Rules.TermsIgnored {
 		return
 	}
-	n.term, n.vote, n.leader = term, "", ""
+	n.term, n.vote = term, ""
+	n.believe("")
 	n.stepDown()
 	n.role = follower
 	n.persist(nil)
@@ -247,7 +272,7 @@ func (n *Node) stepDown() {
 	}
 	n.role, n.doubted = follower, false
 	if n.leader == n.id {
-		n.leader = ""
+		n.believe("")
 	}
 	n.abandon()
 	n.tell(false)

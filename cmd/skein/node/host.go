@@ -96,7 +96,7 @@ func (n *node) session() fleet.OpenSession {
 func (n *node) deliver(d stream.VoterFrame) error {
 	leaderAge := time.Duration(d.LeaderAgeMs) * time.Millisecond
 	n.host.VoterHeard(leaderAge)
-	n.voter.retireOut(d.LogsOut)
+	n.voter.logsOut(d.LogsOut)
 	ctx, cancel := context.WithTimeout(context.Background(), deliverWithin)
 	defer cancel()
 	return n.host.Deliver(ctx, converge.Frame{

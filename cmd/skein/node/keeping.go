@@ -36,10 +36,10 @@ func (l keeperLog) Members() ([]keeper.Member, error) {
 // keeperVoters is the peer port as the keeper knows it.
 type keeperVoters struct{ *peer.Port }
 
-func (v keeperVoters) Ask(ctx context.Context, host fleet.HostID) keeper.Answer {
+func (v keeperVoters) Ask(ctx context.Context, host fleet.HostID) (keeper.Reply, error) {
 	got, err := v.CommitIndex(ctx, host)
-	return keeper.Answer{
-		Now: err == nil, Commit: got.Commit, NotOne: errors.Is(err, peer.ErrNotHere), Trouble: got.Trouble,
-		Stalled: got.Stalled,
+	if errors.Is(err, peer.ErrNotHere) {
+		return keeper.Reply{None: true}, nil
 	}
+	return keeper.Reply{ID: got.ID, Commit: got.Commit, Trouble: got.Trouble, Stalled: got.Stalled}, err
 }

@@ -187,7 +187,7 @@ func (n *node) openFleet(ctx context.Context, closers *closers) error {
 	}
 	closers.add(func() error { _ = raw.Close(); return nil }) // the port closes it too
 	n.voter = &voter{
-		dir: n.Config.DataDir, log: n.Log, parent: ctx, role: n.setRole, beside: n.lead,
+		dir: n.Config.DataDir, log: n.Log, parent: ctx, role: n.setRole, beside: n.lead, dropKeys: n.identity.DeleteFleetKey,
 		config: func(id fleet.RaftID) raftfsm.Config {
 			return raftfsm.Config{Dir: filepath.Join(n.Config.DataDir, "raft"), ID: id, Dial: n.port.DialRaft,
 				Accept: n.port.Raft(), Log: n.Log, Clock: n.clock}
@@ -303,8 +303,7 @@ func (n *node) lead(ctx context.Context, log *raftfsm.Node) error {
 	group.Go(func() error {
 		select {
 		case err := <-log.Fatal():
-			n.Log.Error("log failed, running on as a worker", "err", err)
-			go func() { _ = n.voter.close() }() // it waits for this very function
+			n.voter.failed(log.ID(), err)
 		case <-ctx.Done():
 		}
 		return nil
@@ -340,7 +339,7 @@ func (n *node) bootstrap(ctx context.Context) error {
 	if err != nil || pending == nil {
 		return err
 	}
-	if err := n.voter.Prepare(ctx, pending.RaftID); err != nil {
+	if err := n.voter.Prepare(ctx, pending.RaftID, func() error { return nil }); err != nil {
 		return err
 	}
 	log := n.voter.node()

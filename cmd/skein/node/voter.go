@@ -12,18 +12,19 @@ import (
 	"skein/agent/peer"
 	"skein/raftfsm"
 	"skein/raftfsm/fleet"
+	rules "skein/raftfsm/voter"
 	"skein/runtime/vfs"
 )
 
-// voter is this host's log while it has one. It opens and closes at the
-// fleet's word (peer.VoterHooks); what runs beside an open log is started and
-// stopped with it.
+// voter carries out what package raftfsm/voter decides of this host's log; what runs
+// beside an open log is started and stopped with it.
 type voter struct {
-	dir    string
-	config func(id fleet.RaftID) raftfsm.Config
-	beside func(ctx context.Context, log *raftfsm.Node) error // runs while the log is open
-	role   func(role string)                                  // told of changes
-	log    *slog.Logger
+	dir      string
+	config   func(id fleet.RaftID) raftfsm.Config
+	beside   func(ctx context.Context, log *raftfsm.Node) error // runs while the log is open
+	role     func(role string)                                  // told of changes
+	dropKeys func() error                                       // forgets the fleet key
+	log      *slog.Logger
 
 	mu     sync.Mutex // held while opening or closing
 	open   atomic.Pointer[openLog]
@@ -40,49 +41,25 @@ type openLog struct {
 
 func (v *voter) logDir() string { return filepath.Join(v.dir, "raft") }
 
-// Prepare opens an empty log under id; again with the same id is no error.
-func (v *voter) Prepare(_ context.Context, id fleet.RaftID) error {
-	v.mu.Lock()
-	defer v.mu.Unlock()
-	if now := v.open.Load(); now != nil {
-		if now.id == id {
-			return nil
-		}
-		if err := v.closeLocked(); err != nil {
-			return err
-		}
-	}
-	return v.openLocked(id)
+// Prepare opens an empty log under id; see peer.VoterHooks.
+func (v *voter) Prepare(_ context.Context, id fleet.RaftID, takeKeys func() error) error {
+	return v.step(rules.Prepared{ID: id}, takeKeys)
 }
 
-// Retire closes the log of id and deletes it. Another id's log is left alone.
+// Retire closes the log of id and deletes it; see peer.VoterHooks.
 func (v *voter) Retire(_ context.Context, id fleet.RaftID) error {
-	v.mu.Lock()
-	defer v.mu.Unlock()
-	now := v.open.Load()
-	if now != nil && now.id != id {
-		return nil
-	}
-	if now == nil {
-		if held, err := raftfsm.Identity(vfs.OS, v.logDir()); err != nil || held != id {
-			return err
-		}
-	} else if err := v.closeLocked(); err != nil {
-		return err
-	}
-	return raftfsm.Discard(vfs.OS, v.logDir())
+	return v.step(rules.Retired{ID: id}, nil)
 }
 
-// retireOut deletes the open log if the fleet has taken its id out for ever, as
-// happens to a voter that was away while it was replaced.
-func (v *voter) retireOut(upTo int) {
-	id := v.id()
-	if id == "" || id.Number() > upTo {
+// logsOut is told what a voter's stream says of this host's logs. It waits for nothing:
+// closing takes a while, and frames come meanwhile.
+func (v *voter) logsOut(upTo int) {
+	if upTo == 0 {
 		return
 	}
-	go func() { // closing takes a while, and frames come meanwhile
-		if err := v.Retire(context.Background(), id); err != nil {
-			v.log.Error("log of a retired voter not deleted", "raft_id", id, "err", err)
+	go func() {
+		if err := v.step(rules.LogsOut{UpTo: upTo}, nil); err != nil {
+			v.log.Error("log of a retired voter not deleted", "up_to", upTo, "err", err)
 		}
 	}()
 }
@@ -91,18 +68,68 @@ func (v *voter) retireOut(upTo int) {
 // from opening, the host runs on as a worker: tasks need an agent more than the
 // fleet needs this vote, and the keeper replaces a voter that is gone.
 func (v *voter) resume() {
-	v.mu.Lock()
-	defer v.mu.Unlock()
-	id, err := raftfsm.Identity(vfs.OS, v.logDir())
-	if err == nil && id != "" {
-		err = v.openLocked(id)
-	}
-	if err != nil {
-		v.log.Error("log not opened, running on as a worker", "raft_id", id, "err", err)
+	if err := v.step(rules.Started{}, nil); err != nil {
+		v.log.Error("log not opened, running on as a worker", "err", err)
 	}
 }
 
-func (v *voter) openLocked(id fleet.RaftID) error {
+// failed closes a log that takes nothing any more. It waits for nothing: what runs
+// beside the log calls it.
+func (v *voter) failed(id fleet.RaftID, why error) {
+	v.log.Error("log failed, running on as a worker", "err", why)
+	go func() { _ = v.step(rules.Failed{ID: id}, nil) }()
+}
+
+// close hands leadership over and closes the log, if one is open.
+func (v *voter) close() error { return v.step(rules.Stopped{}, nil) }
+
+// step carries out what an event leads to, until something fails.
+func (v *voter) step(event rules.Event, takeKeys func() error) error {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	held, err := v.held()
+	if err != nil {
+		return err
+	}
+	effects, err := rules.Step(held, event)
+	if err != nil {
+		return err
+	}
+	for _, effect := range effects {
+		switch e := effect.(type) {
+		case rules.Close:
+			err = v.closeLog()
+		case rules.TakeKeys:
+			err = takeKeys()
+		case rules.DropKeys:
+			err = v.dropKeys()
+		case rules.Open:
+			err = v.openLog(e.ID)
+		case rules.Delete:
+			err = raftfsm.Discard(vfs.OS, v.logDir())
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// held is which log this host holds. Whose a damaged folder is nobody knows: it counts
+// for none, and is set aside when a log is opened.
+func (v *voter) held() (rules.Held, error) {
+	if open := v.id(); open != "" {
+		return rules.Held{Open: open, Disk: open}, nil
+	}
+	disk, err := raftfsm.Identity(vfs.OS, v.logDir())
+	if errors.Is(err, raftfsm.ErrLogDamaged) {
+		v.log.Error("the folder of the log is damaged, it counts for none", "err", err)
+		return rules.Held{}, nil
+	}
+	return rules.Held{Disk: disk}, err
+}
+
+func (v *voter) openLog(id fleet.RaftID) error {
 	node, err := raftfsm.Open(v.config(id))
 	if err != nil {
 		return fmt.Errorf("open log %s: %w", id, err)
@@ -116,18 +143,8 @@ func (v *voter) openLocked(id fleet.RaftID) error {
 	return nil
 }
 
-// close hands leadership over and closes the log, if one is open.
-func (v *voter) close() error {
-	v.mu.Lock()
-	defer v.mu.Unlock()
-	return v.closeLocked()
-}
-
-func (v *voter) closeLocked() error {
+func (v *voter) closeLog() error {
 	now := v.open.Load()
-	if now == nil {
-		return nil
-	}
 	now.stop()
 	err := <-now.done
 	v.open.Store(nil)
