@@ -1,25 +1,19 @@
 package fleet
 
+import "slices"
+
 // checkBindings refuses a task's ports unless each port mapping of the
 // definition has exactly one, in any order: the same number where it is fixed,
 // one of the dynamic range where it is not.
 func (d *TaskDef) checkBindings(path string, ports []PortBinding, set Settings) error {
-	want := map[PortBinding]PortMapping{}
-	for i := range d.Containers {
-		for _, m := range d.Containers[i].PortMappings {
-			want[PortBinding{Container: d.Containers[i].Name, ContainerPort: m.ContainerPort, Protocol: m.Protocol}] = m
-		}
+	if n := d.portCount(); len(ports) != n {
+		return field(path, "has %d ports: the definition maps %d", len(ports), n)
 	}
-	if len(ports) != len(want) {
-		return field(path, "has %d ports: the definition maps %d", len(ports), len(want))
-	}
-	for _, p := range ports {
-		key := p
-		key.HostPort = 0
-		m, ok := want[key]
-		delete(want, key)
+	for i, p := range ports {
+		m := d.mapping(p)
+		twice := slices.ContainsFunc(ports[:i], func(o PortBinding) bool { return o.samePort(p) })
 		switch {
-		case !ok:
+		case m == nil || twice:
 			return field(path, "port %d/%s of %s is not in the definition, or is there twice", p.ContainerPort, p.Protocol,
 				quoted(p.Container))
 		case m.HostPort != 0 && p.HostPort != m.HostPort:
@@ -31,4 +25,23 @@ func (d *TaskDef) checkBindings(path string, ports []PortBinding, set Settings) 
 		}
 	}
 	return nil
+}
+
+// mapping is the mapping of the definition that a binding is of, or nil.
+func (d *TaskDef) mapping(p PortBinding) *PortMapping {
+	c := d.Container(p.Container)
+	if c == nil {
+		return nil
+	}
+	i := slices.IndexFunc(c.PortMappings, func(m PortMapping) bool {
+		return m.ContainerPort == p.ContainerPort && m.Protocol == p.Protocol
+	})
+	if i < 0 {
+		return nil
+	}
+	return &c.PortMappings[i]
+}
+
+func (p PortBinding) samePort(o PortBinding) bool {
+	return p.Container == o.Container && p.ContainerPort == o.ContainerPort && p.Protocol == o.Protocol
 }

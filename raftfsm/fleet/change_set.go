@@ -10,9 +10,10 @@ import (
 // too. Subjects come out by kind and name, each once, however they were added.
 //
 // Adding costs an append, and merging notes the other set's lists: what was gathered is
-// put together and sorted when it is read. The zero value is empty. A copy shares its lists with the original: of the two only one may be added
-// to, and whoever gathers begins with an empty set and Merge. Reading one that Apply
-// returned, or a copy of it, writes nothing, so any number may read it at a time.
+// put together and sorted when it is read. The zero value is empty. A copy shares its
+// lists with the original: of the two only one may be added to, and whoever gathers
+// begins with an empty set and Merge. Reading one that Apply returned, or a copy of it,
+// writes nothing, so any number may read it at a time.
 type ChangeSet struct {
 	kinds [subjectKindCount]changedNames
 }
@@ -154,6 +155,18 @@ func (c *ChangeSet) Hosts() iter.Seq[HostID] {
 			}
 			if !yield(HostID(id)) {
 				return
+			}
+		}
+	}
+}
+
+// EachHost calls with the hosts of Hosts in any order, some more than once: for who
+// only marks them.
+func (c *ChangeSet) EachHost(call func(HostID)) {
+	for _, k := range []SubjectKind{SubjectHost, SubjectWanted} {
+		for _, names := range append(slices.Clip(c.kinds[k].merged), c.kinds[k].all) {
+			for _, name := range names {
+				call(HostID(name))
 			}
 		}
 	}

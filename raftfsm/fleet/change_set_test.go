@@ -2,6 +2,7 @@ package fleet
 
 import (
 	"fmt"
+	"maps"
 	"math/rand/v2"
 	"slices"
 	"strings"
@@ -83,6 +84,14 @@ func TestHostsAreThoseOfRowsAndOfWhatTheyAreSent(t *testing.T) {
 	c := ChangeSetOf(HostSubject("b"), sent("c"), HostSubject("d"), sent("b"), sent("a"), HostSubject("e"))
 	if got := fmt.Sprint(slices.Collect(c.Hosts())); got != "[a b c d e]" {
 		t.Errorf("hosts are %s", got)
+	}
+	var gathered ChangeSet
+	gathered.Merge(ChangeSetOf(sent("c"), HostSubject("f")))
+	gathered.Merge(c)
+	each := map[HostID]bool{}
+	gathered.EachHost(func(id HostID) { each[id] = true })
+	if got := fmt.Sprint(slices.Sorted(maps.Keys(each))); got != "[a b c d e f]" {
+		t.Errorf("each host is %s", got)
 	}
 	if rows, wanted := fmt.Sprint(slices.Collect(c.HostRows())),
 		fmt.Sprint(slices.Collect(c.WantedHosts())); rows != "[b d e]" || wanted != "[a b c]" {

@@ -136,6 +136,7 @@ func TestCheckFindsEachBrokenRule(t *testing.T) {
 		{"index of counts by zone", func(w *world) { w.zones.PopMin() }},
 		{"index of deadlines", func(w *world) { w.due.PopMin() }},
 		{"index of receipts by age", func(w *world) { w.receiptsByAge.PopMin() }},
+		{"index of rings of services", func(w *world) { w.serviceRings.Set("web", ringSize{1, 1}) }},
 		{"index of events of services by age", func(w *world) { w.serviceEventsByAge.PopMin() }},
 	} {
 		t.Run(c.want, func(t *testing.T) {

@@ -2,6 +2,9 @@ package fleet
 
 import (
 	"fmt"
+	"slices"
+
+	"github.com/tidwall/btree"
 )
 
 // AssignTasks gives a run of tasks of one task definition to one host. Refused
@@ -22,7 +25,7 @@ func (c AssignTasks) apply(s *State, x *applyContext) ([]string, error) {
 	if err != nil {
 		return nil, err
 	}
-	c.put(s, x, host, tasks)
+	s.putRun(x, tasks, c.rows(x, host, tasks))
 	s.recordEvent(x, Event{By: "placement", Code: "tasks-placed", Subject: tasks[0].subject(),
 		Message: fmt.Sprintf("%s: placed %s on %s", tasks[0].of(), plural(len(c.Tasks), "task"), host.Name),
 		Counts:  []Count{{"tasks", len(c.Tasks)}}})
@@ -47,7 +50,7 @@ func (c AssignTasks) check(s *State) (*Host, []*Task, error) {
 			tasks[0].of(), needs, host.Name, host.Version, host.ReadsFormat())
 	}
 	def := s.TaskDef(tasks[0].TaskDef)
-	if need, free := def.Reservation().Times(len(c.Tasks)), s.Free(host.ID); !need.Fits(free) {
+	if need, free := def.Reservation().Times(len(c.Tasks)), host.Capacity.Sub(s.Reserved(host.ID)); !need.Fits(free) {
 		return nil, nil, refuse(ErrDoesNotFit, "assign %s to %s: they need cpu %d, memory %d MiB; left are %d, %d MiB",
 			plural(len(c.Tasks), "task"), host.Name, need.CPU, need.Memory, free.CPU, free.Memory)
 	}
@@ -57,8 +60,8 @@ func (c AssignTasks) check(s *State) (*Host, []*Task, error) {
 	return host, tasks, nil
 }
 
-// put gives the tasks, which check returned, to their host.
-func (c AssignTasks) put(s *State, x *applyContext, host *Host, tasks []*Task) {
+// rows are the tasks, which check returned, on their host.
+func (c AssignTasks) rows(x *applyContext, host *Host, tasks []*Task) []*Task {
 	rows := make([]*Task, len(tasks))
 	for i, old := range tasks {
 		t := *old
@@ -68,7 +71,7 @@ func (c AssignTasks) put(s *State, x *applyContext, host *Host, tasks []*Task) {
 		}
 		rows[i] = &t
 	}
-	s.putRun(x, tasks, rows)
+	return rows
 }
 
 // ineligibleReason is why a host takes no tasks.
@@ -136,17 +139,21 @@ func (c AssignTasks) checkPorts(s *State, def *TaskDef) error {
 	if len(c.Ports) != len(c.Tasks) {
 		return field("ports", "has %d lists for %d tasks", len(c.Ports), len(c.Tasks))
 	}
-	given := map[PortUse]bool{}
+	var uses []PortUse
 	for i, ports := range c.Ports {
-		if err := def.checkBindings(fmt.Sprintf("ports[%d]", i), ports, s.fleet.Settings); err != nil {
-			return err
+		if err := def.checkBindings("", ports, s.fleet.Settings); err != nil {
+			return def.checkBindings(fmt.Sprintf("ports[%d]", i), ports, s.fleet.Settings)
 		}
 		for _, p := range ports {
-			use := PortUse{Host: c.Host, Protocol: p.Protocol, Port: p.HostPort}
-			if given[use] || s.PortTaken(c.Host, p.Protocol, p.HostPort) {
-				return refuse(ErrPortTaken, "assign task %s: port %d/%s on %s", c.Tasks[i], p.HostPort, p.Protocol, c.Host)
-			}
-			given[use] = true
+			uses = append(uses, PortUse{c.Host, p.Protocol, p.HostPort, c.Tasks[i]})
+		}
+	}
+	slices.SortStableFunc(uses, comparePorts)
+	var hint btree.PathHint
+	for i, use := range uses {
+		_, taken := s.ports.GetHint(use, &hint)
+		if taken || i > 0 && comparePorts(uses[i-1], use) == 0 {
+			return refuse(ErrPortTaken, "assign task %s: port %d/%s on %s", use.Task, use.Port, use.Protocol, c.Host)
 		}
 	}
 	return nil

@@ -34,6 +34,7 @@ func (c PlaceTasks) apply(s *State, x *applyContext) ([]string, error) {
 	var first *Task
 	tasks := 0
 	var hosts []string
+	sums := sumChange{s: s}
 	for i := range c.Shares {
 		share := &c.Shares[i]
 		host, run, err := share.check(s)
@@ -48,12 +49,13 @@ func (c PlaceTasks) apply(s *State, x *applyContext) ([]string, error) {
 		if first == nil {
 			first = run[0]
 		}
-		share.put(s, x, host, run)
+		s.putRunInto(x, &sums, run, share.rows(x, host, run))
 		tasks, hosts = tasks+len(run), append(hosts, host.Name)
 	}
 	if first == nil {
 		return nil, x.refused[0].Err
 	}
+	sums.write()
 	s.recordEvent(x, Event{By: "placement", Code: "tasks-placed", Subject: first.subject(),
 		Message: fmt.Sprintf("%s: placed %s on %s", first.of(), plural(tasks, "task"), named(hosts)),
 		Counts:  []Count{{"tasks", tasks}, {"hosts", len(hosts)}}})

@@ -119,7 +119,7 @@ func (s *State) addTaskCounts(t *Task, n taskCounts) {
 		return
 	}
 	sums := sumChange{s: s}
-	sums.add(s.Host(t.Host), t, n)
+	sums.add(sums.hostOf(t), t, n)
 	sums.write()
 }
 

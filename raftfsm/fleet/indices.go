@@ -27,8 +27,9 @@ type indices struct {
 	receiptsByAge *btree.BTreeG[*ReceiptRow]
 	eventMemory   int // bytes in the ring of events
 
-	serviceEventsByAge *btree.BTreeG[*Event] // service_events.go
-	serviceEventMemory int                   // bytes in the rings of all services
+	serviceEventsByAge *btree.BTreeG[*Event]        // service_events.go
+	serviceRings       *btree.Map[string, ringSize] // by service; no entry for none
+	serviceEventMemory int                          // bytes in the rings of all services
 
 	effectsByTime    *btree.BTreeG[*Effect] // see lessEffectTime
 	effectsBySubject *btree.BTreeG[*Effect]
@@ -50,6 +51,7 @@ var derived = []index{
 	treeIndex("deadlines", func(x *indices) **btree.BTreeG[deadline] { return &x.due }, lessDeadline),
 	treeIndex("events of services by age", func(x *indices) **btree.BTreeG[*Event] { return &x.serviceEventsByAge },
 		lessEventAge),
+	mapIndex("rings of services", func(x *indices) **btree.Map[string, ringSize] { return &x.serviceRings }),
 	treeIndex("effects by time", func(x *indices) **btree.BTreeG[*Effect] { return &x.effectsByTime }, lessEffectTime),
 	treeIndex("effects by subject", func(x *indices) **btree.BTreeG[*Effect] { return &x.effectsBySubject },
 		lessEffectSubject),
@@ -110,14 +112,13 @@ type PortUse struct {
 	Task     TaskID
 }
 
-func lessPort(a, b PortUse) bool {
+func lessPort(a, b PortUse) bool { return comparePorts(a, b) < 0 }
+
+func comparePorts(a, b PortUse) int {
 	if a.Host != b.Host {
-		return a.Host < b.Host
+		return cmp.Compare(a.Host, b.Host)
 	}
-	if a.Protocol != b.Protocol {
-		return a.Protocol < b.Protocol
-	}
-	return a.Port < b.Port
+	return cmp.Or(cmp.Compare(a.Protocol, b.Protocol), cmp.Compare(a.Port, b.Port))
 }
 
 func lessByHost(a, b *Task) bool {

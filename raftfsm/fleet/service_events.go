@@ -46,11 +46,8 @@ func (s *State) keepForService(e *Event) {
 	}
 	s.serviceEvents.Set(itemOfServiceEvent(e))
 	s.indexServiceEvent(e)
-	own, size := s.serviceRing(name)
-	for len(own) > MaxServiceEvents || size > MaxServiceEventBytes {
-		s.dropServiceEvent(own[0])
-		size -= eventSize(own[0])
-		own = own[1:]
+	for s.ringOf(name).full() {
+		s.dropServiceEvent(s.oldestServiceEvent(name))
 	}
 	for s.serviceEventMemory > MaxServiceEventMemory {
 		oldest, _ := s.serviceEventsByAge.Min()
@@ -63,34 +60,71 @@ func (s *State) namesService(name string) bool {
 	return s.Service(name) != nil || get(s.former, name) != nil
 }
 
+// ringSize is how many events the ring of a service holds, and their eventSize.
+type ringSize struct{ events, bytes int }
+
+// full reports whether it holds more than a ring may.
+func (r ringSize) full() bool { return r.events > MaxServiceEvents || r.bytes > MaxServiceEventBytes }
+
+func (s *State) ringOf(service string) ringSize {
+	size, _ := s.serviceRings.Get(service)
+	return size
+}
+
+func (s *State) resizeRing(e *Event, events int) {
+	name, _ := e.service()
+	bytes := events * eventSize(e)
+	size := s.ringOf(name)
+	if size = (ringSize{size.events + events, size.bytes + bytes}); size == (ringSize{}) {
+		s.serviceRings.Delete(name)
+	} else {
+		s.serviceRings.Set(name, size)
+	}
+	s.serviceEventMemory += bytes
+}
+
 func (s *State) indexServiceEvent(e *Event) {
 	s.serviceEventsByAge.Set(e)
-	s.serviceEventMemory += eventSize(e)
+	s.resizeRing(e, 1)
 }
 
 func (s *State) dropServiceEvent(e *Event) {
 	s.serviceEvents.Delete(itemOfServiceEvent(e))
 	s.serviceEventsByAge.Delete(e)
-	s.serviceEventMemory -= eventSize(e)
+	s.resizeRing(e, -1)
 }
 
 func (s *State) dropServiceEvents(name string) {
-	own, _ := s.serviceRing(name)
-	for _, e := range own {
+	for e := range s.serviceRing(name) {
 		s.dropServiceEvent(e)
 	}
 }
 
-// serviceRing is the ring of a service, oldest first, and its size.
-func (s *State) serviceRing(name string) (own []*Event, size int) {
-	s.serviceEvents.Ascend(serviceEventItem{service: name}, func(i serviceEventItem) bool {
-		if i.service != name {
-			return false
+// serviceRing yields the ring of a service, oldest first. It may change meanwhile.
+func (s *State) serviceRing(name string) iter.Seq[*Event] {
+	return func(yield func(*Event) bool) {
+		var own []*Event
+		s.serviceEvents.Ascend(serviceEventItem{service: name}, func(i serviceEventItem) bool {
+			if i.service == name {
+				own = append(own, i.row)
+			}
+			return i.service == name
+		})
+		for _, e := range own {
+			if !yield(e) {
+				return
+			}
 		}
-		own, size = append(own, i.row), size+eventSize(i.row)
-		return true
+	}
+}
+
+// oldestServiceEvent is the first of a ring that holds any.
+func (s *State) oldestServiceEvent(name string) (oldest *Event) {
+	s.serviceEvents.Ascend(serviceEventItem{service: name}, func(i serviceEventItem) bool {
+		oldest = i.row
+		return false
 	})
-	return own, size
+	return oldest
 }
 
 // EventsOfService yields what is kept of a service's events with a number above seq,
@@ -98,8 +132,7 @@ func (s *State) serviceRing(name string) (own []*Event, size int) {
 func (s *State) EventsOfService(name string, seq uint64) iter.Seq[*Event] {
 	return func(yield func(*Event) bool) {
 		oldest, _, ok := s.events.Min()
-		own, _ := s.serviceRing(name)
-		for _, e := range own {
+		for e := range s.serviceRing(name) {
 			if e.Seq > seq && (!ok || e.Seq < oldest) && !yield(e) {
 				return
 			}
@@ -115,8 +148,7 @@ func (s *State) EventsOfService(name string, seq uint64) iter.Seq[*Event] {
 func (s *State) checkServiceEvent(b *violations, e *Event) {
 	name, about := e.service()
 	b.must(about && s.namesService(name), "event %d is kept for %s, which is no service", e.Seq, e.Subject)
-	if own, size := s.serviceRing(name); own[0] == e {
-		b.must(len(own) <= MaxServiceEvents && size <= MaxServiceEventBytes, "service %s: %d events of %d bytes are kept",
-			name, len(own), size)
+	if size := s.ringOf(name); s.oldestServiceEvent(name) == e {
+		b.must(!size.full(), "service %s: %d events of %d bytes are kept", name, size.events, size.bytes)
 	}
 }

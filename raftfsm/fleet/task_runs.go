@@ -9,6 +9,19 @@ import "github.com/tidwall/btree"
 // putRun replaces or adds the tasks of a run; olds are the rows before, nil for new
 // tasks. A draining service whose last task stops goes too.
 func (s *State) putRun(x *applyContext, olds, rows []*Task) {
+	sums := sumChange{s: s}
+	s.putRunInto(x, &sums, olds, rows)
+	sums.write()
+	for _, t := range rows {
+		if t.Stopped() {
+			s.removeDrained(x, t.Service)
+		}
+	}
+}
+
+// putRunInto is putRun of tasks that do not stop, and leaves it to the caller to write
+// the sums, so that those of several runs are written once.
+func (s *State) putRunInto(x *applyContext, sums *sumChange, olds, rows []*Task) {
 	moved := false // what the host must hear of
 	for i, t := range rows {
 		t.ModifyIndex = x.index
@@ -22,16 +35,11 @@ func (s *State) putRun(x *applyContext, olds, rows []*Task) {
 		}
 		moved = moved || wantedMoved(olds[i], t)
 	}
-	s.indexRun(olds, rows)
+	s.indexRun(sums, olds, rows)
 	if moved {
 		s.touchWanted(x, rows[0].Host)
 	}
 	s.endTaskConditions(x, olds, rows)
-	for _, t := range rows {
-		if t.Stopped() {
-			s.removeDrained(x, t.Service)
-		}
-	}
 }
 
 // addRun adds a run of new tasks, each like a row but for its id.
@@ -70,13 +78,13 @@ func (s *State) anyConditionOfTask() (found bool) {
 
 // indexRun moves tasks from their old rows to their new ones in every index; olds are
 // nil for new tasks, rows for tasks that go.
-func (s *State) indexRun(olds, rows []*Task) {
+func (s *State) indexRun(sums *sumChange, olds, rows []*Task) {
 	reorder(s.byHost, olds, rows, func(t *Task) bool { return t.Host != "" })
 	reorder(s.byService, olds, rows, func(t *Task) bool { return t.Service != "" })
 	reorder(s.unassigned, olds, rows, (*Task).unassigned)
 	reorder(s.stopped, olds, rows, (*Task).Stopped)
 	s.holdRun(olds, rows)
-	s.countRun(olds, rows)
+	sums.addRun(olds, rows)
 	for i := range rows {
 		s.dueTask(olds[i], rows[i])
 	}
@@ -101,6 +109,7 @@ func reorder(tree *btree.BTreeG[*Task], olds, rows []*Task, in func(*Task) bool)
 func (s *State) holdRun(olds, rows []*Task) {
 	held := 0 // more than before
 	var like *Task
+	var hint btree.PathHint
 	for i, t := range rows {
 		old := olds[i]
 		had, has := old != nil && old.Held(), t != nil && t.Held()
@@ -108,7 +117,7 @@ func (s *State) holdRun(olds, rows []*Task) {
 		case has && !had:
 			held, like = held+1, t
 			for _, p := range t.Ports {
-				s.ports.Set(PortUse{t.Host, p.Protocol, p.HostPort, t.ID})
+				s.ports.SetHint(PortUse{t.Host, p.Protocol, p.HostPort, t.ID}, &hint)
 			}
 		case had && !has:
 			held, like = held-1, old
@@ -122,27 +131,42 @@ func (s *State) holdRun(olds, rows []*Task) {
 	}
 }
 
-// countRun counts tasks by their new rows instead of their old ones.
-func (s *State) countRun(olds, rows []*Task) {
-	sums := sumChange{s: s}
-	for i, t := range rows {
-		if old := olds[i]; old != nil && old.Service != "" {
-			sums.add(s.Host(old.Host), old, s.taskCountsAt(old, s.now).minus())
-		}
-		if t != nil && t.Service != "" {
-			sums.add(s.Host(t.Host), t, s.taskCountsAt(t, s.now))
-		}
-	}
-	sums.write()
-}
-
-// sumChange gathers what tasks count more in one sum of a revision and one of a zone,
-// and writes both when another one's turn comes. write must be called at the end.
+// sumChange gathers what tasks count more in the sums of a revision and of zones, so that
+// a sum is written once and not once a task. Whoever made one calls write at the end;
+// until then State's sums are those of before.
 type sumChange struct {
 	s        *State
 	revision RevisionID
 	counts   revisionCounts
-	zone     zoneCounts // n is what it gathered
+	zones    []zoneCounts // n is what was gathered
+	host     *Host        // that of the last task, found once for all tasks there
+}
+
+// mostZonesGathered bounds what a sumChange looks through for each task.
+const mostZonesGathered = 8
+
+// addRun counts tasks by their new rows instead of their old ones; olds are nil for new
+// tasks, rows for tasks that go.
+func (c *sumChange) addRun(olds, rows []*Task) {
+	now := c.s.now
+	for i, t := range rows {
+		if old := olds[i]; old != nil && old.Service != "" {
+			c.add(c.hostOf(old), old, c.s.taskCountsAt(old, now).minus())
+		}
+		if t != nil && t.Service != "" {
+			c.add(c.hostOf(t), t, c.s.taskCountsAt(t, now))
+		}
+	}
+}
+
+func (c *sumChange) hostOf(t *Task) *Host {
+	if t.Host == "" {
+		return nil
+	}
+	if c.host == nil || c.host.ID != t.Host {
+		c.host = c.s.Host(t.Host)
+	}
+	return c.host
 }
 
 // add adds counts of tasks like t under a row of their host; nil for none.
@@ -168,16 +192,21 @@ func (c *sumChange) addRevision(id RevisionID, n revisionCounts) {
 }
 
 func (c *sumChange) addZone(service, zone string, n int) {
-	if zone != c.zone.zone || service != c.zone.service {
-		c.writeZone()
-		c.zone = zoneCounts{service: service, zone: zone}
+	for i := range c.zones {
+		if z := &c.zones[i]; z.zone == zone && z.service == service {
+			z.n += n
+			return
+		}
 	}
-	c.zone.n += n
+	if len(c.zones) == mostZonesGathered {
+		c.writeZones()
+	}
+	c.zones = append(c.zones, zoneCounts{service, zone, n})
 }
 
 func (c *sumChange) write() {
 	c.writeRevision()
-	c.writeZone()
+	c.writeZones()
 }
 
 func (c *sumChange) writeRevision() {
@@ -187,9 +216,9 @@ func (c *sumChange) writeRevision() {
 	}
 }
 
-func (c *sumChange) writeZone() {
-	if c.zone.n != 0 {
-		c.s.addZone(c.zone.service, c.zone.zone, c.zone.n)
-		c.zone.n = 0
+func (c *sumChange) writeZones() {
+	for _, z := range c.zones {
+		c.s.addZone(z.service, z.zone, z.n)
 	}
+	c.zones = c.zones[:0]
 }

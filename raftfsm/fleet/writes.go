@@ -144,7 +144,9 @@ func wantedMoved(old, t *Task) bool {
 }
 
 func (s *State) removeTask(x *applyContext, old *Task) {
-	s.indexRun([]*Task{old}, []*Task{nil})
+	sums := sumChange{s: s}
+	s.indexRun(&sums, []*Task{old}, []*Task{nil})
+	sums.write()
 	s.tasks.Delete(old.ID)
 	x.touch(TaskSubject(old.ID))
 }

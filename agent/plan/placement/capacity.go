@@ -15,6 +15,7 @@ type hostCapacity struct {
 	zone       int32      // index in rooms.zones
 	ineligible filter     // why it takes nothing at all, or open
 	full       bool       // no dynamic port is left
+	stale      bool       // to be read again: see Index
 }
 
 // fleetCapacity is the fleet's room. Making it costs O(hosts), see Index.

@@ -1,7 +1,6 @@
 package placement
 
 import (
-	"slices"
 	"time"
 
 	"skein/agent/plan"
@@ -17,10 +16,14 @@ import (
 // changed since the last pass, and a new leader begins with a full one.
 type Index struct {
 	capacity *fleetCapacity
-	stale    map[fleet.HostID]struct{} // to be read again before use
+	// stale are hosts to be read again before use, by their place in capacity; each once,
+	// as hostCapacity.stale marks. unknown are those that have no place.
+	stale   []int32
+	unknown []fleet.HostID
 	// again are hosts read from a State with commands that may never commit, or
 	// given tasks in the last pass: stale from the next pass on.
-	again []fleet.HostID
+	again []int32
+	scope plan.Scope // of this pass
 }
 
 // Next is [Next] for a leader that plans again and again.
@@ -59,24 +62,44 @@ func listening(in plan.Input) (until fleet.Time, ok bool) {
 
 // note marks what may have changed since the last pass.
 func (x *Index) note(scope plan.Scope) {
-	if scope.Full || x.stale == nil {
-		x.capacity, x.stale, x.again = nil, map[fleet.HostID]struct{}{}, nil
+	if x.capacity == nil || scope.Full {
+		*x = Index{scope: scope}
+		return
 	}
-	for _, id := range x.again {
-		x.stale[id] = struct{}{}
+	x.scope = scope
+	again := x.again
+	x.again = nil
+	for _, i := range again {
+		x.mark(i)
 	}
-	x.again = slices.AppendSeq(x.again[:0], scope.Hosts())
-	for _, id := range x.again {
-		x.stale[id] = struct{}{}
+	scope.EachHost(func(id fleet.HostID) {
+		if i, known := x.capacity.byID[id]; known {
+			x.mark(i)
+			x.again = append(x.again, i)
+		} else {
+			x.unknown = append(x.unknown, id)
+		}
+	})
+}
+
+func (x *Index) mark(i int32) {
+	if h := &x.capacity.hosts[i]; !h.stale {
+		h.stale = true
+		x.stale = append(x.stale, i)
 	}
 }
 
 // open returns the fleet's room as the input has it.
 func (x *Index) open(in plan.Input) *fleetCapacity {
 	if x.capacity == nil || !x.refresh(in) {
-		x.capacity = readCapacity(in)
+		x.capacity, x.again = readCapacity(in), nil
+		x.scope.EachHost(func(id fleet.HostID) {
+			if i, known := x.capacity.byID[id]; known {
+				x.again = append(x.again, i)
+			}
+		})
 	}
-	clear(x.stale)
+	x.stale, x.unknown = x.stale[:0], nil
 	return x.capacity
 }
 
@@ -85,23 +108,22 @@ func (x *Index) open(in plan.Input) *fleetCapacity {
 func (x *Index) refresh(in plan.Input) bool {
 	r := x.capacity
 	r.state = in.State
-	for id := range x.stale {
-		host := in.State.Host(id)
-		i, known := r.byID[id]
-		if !known {
-			if host == nil || host.State == fleet.HostForgotten {
-				continue
-			}
+	for _, id := range x.unknown {
+		if host := in.State.Host(id); host != nil && host.State != fleet.HostForgotten {
 			return false
 		}
+	}
+	for _, i := range x.stale {
 		was := r.hosts[i].host
+		host := in.State.Host(was.ID)
 		if host == nil || host.State == fleet.HostForgotten || host.Capacity != was.Capacity || host.Zone != was.Zone {
 			return false
 		}
+		r.hosts[i].stale = false
 		r.read(in, i, host)
 	}
 	return true
 }
 
 // took notes that a pass gave tasks to a host.
-func (x *Index) took(id fleet.HostID) { x.again = append(x.again, id) }
+func (x *Index) took(i int32) { x.again = append(x.again, i) }

@@ -114,7 +114,7 @@ func (p *planner) place(b *batch) bool {
 		h, task := &p.capacity.hosts[i], c.tasks[b.placed].ID
 		if ports, ok := p.capacity.bind(h, c, task); ok {
 			p.capacity.take(i, c, ports)
-			p.index.took(h.host.ID)
+			p.index.took(i)
 			b.take(i, h)
 			runs.add(i, h.host.ID, task, ports)
 		} else {
