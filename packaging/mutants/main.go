@@ -1,7 +1,6 @@
 // Command mutants breaks rules of Skein one at a time and counts who notices: the unit tests, the simulator, both or
-// nobody. It draws N XX What survives everything is a rule
-// that no test holds: it gets a test, or, where the broken program does what the whole one does, a line in
-// equivalent.txt.
+// nobody. It draws N lines of all packages by a seed. What survives everything is a rule that no test holds: it gets a
+// test, or, where the broken program does what the whole one does, a line in equivalent.txt.
 //
 // Not drawn from: the simulator, the packages of contract cases (named ...test) and the twins, as they are what
 // tests, not what is tested. End-to-end tests are not run.
@@ -23,9 +22,6 @@ import (
 	"syscall"
 )
 
-// lowPriority is how nice programs under test are: the machine has other work.
-const lowPriority = 15
-
 type options struct {
 	count    int
 	seed     uint64
@@ -33,7 +29,8 @@ type options struct {
 	only     string
 	folder   string
 	lives    int
-	own      bool
+	tests    string
+	nice     int
 	list     bool
 }
 
@@ -47,7 +44,9 @@ func main() {
 	flag.StringVar(&o.only, "only", "", "run the drawn mutants with these ids again, with commas between")
 	flag.StringVar(&o.folder, "folder", filepath.Join(os.TempDir(), "skein-mutants"), "where results are kept")
 	flag.IntVar(&o.lives, "lives", 60, "how many lives the simulator lives for a mutant")
-	flag.BoolVar(&o.own, "own", false, "run only the tests of the broken package")
+	flag.StringVar(&o.tests, "tests", "own,importers,simulator", "run these: of the broken package, of its importers, "+
+		"the simulator")
+	flag.IntVar(&o.nice, "nice", 15, "how much other work of the machine comes before this")
 	flag.BoolVar(&o.list, "list", false, "print the draw and what is known of it, run nothing")
 	flag.Parse()
 	if err := run(ctx, o); err != nil {
@@ -84,7 +83,7 @@ func run(ctx context.Context, o options) error {
 		known.print(os.Stdout, drawn, skipped, m.tree)
 		return nil
 	}
-	r, err := newRig(m, o.folder, o.lives, lowPriority)
+	r, err := newRig(m, o.folder, o.lives, o.nice)
 	if err != nil {
 		return err
 	}
@@ -104,13 +103,12 @@ func run(ctx context.Context, o options) error {
 	for _, id := range only {
 		delete(known.byID, id)
 	}
-	steps := []func(context.Context, *rig, *results, site) error{sieve, finish}
-	if o.own {
-		steps = steps[:1]
-	}
-	for _, step := range steps {
-		for _, s := range known.due(drawn, m.tree, only) {
-			err := step(ctx, r, known, s)
+	for _, one := range steps {
+		if !slices.Contains(splitList(o.tests), one.name) {
+			continue
+		}
+		for _, s := range known.due(drawn, one, m.tree, only) {
+			err := one.take(ctx, r, known, s)
 			if ctx.Err() != nil {
 				return errInterrupted
 			}
@@ -122,35 +120,29 @@ func run(ctx context.Context, o options) error {
 	return nil
 }
 
-// sieve runs the tests of the mutant's package: what they catch, most do, is known soon.
-func sieve(ctx context.Context, r *rig, known *results, s site) error {
-	if before := known.byID[s.ID]; before.Tree == r.m.tree && before.Unit != "" || caught(before.Unit) {
-		return nil
-	}
-	by, err := r.sieve(ctx, s)
+// step is one kind of tests that mutants are put under, one kind after the other.
+type step struct {
+	name    string
+	verdict func(*result) *verdict
+	run     func(*rig, context.Context, site) (by string, err error)
+}
+
+// steps are in the order in which they tell most for their cost.
+var steps = []step{
+	{"own", func(r *result) *verdict { return &r.Own }, (*rig).sieve},
+	{"importers", func(r *result) *verdict { return &r.Importers }, (*rig).importers},
+	{"simulator", func(r *result) *verdict { return &r.Sim }, (*rig).simulate},
+}
+
+func (p step) take(ctx context.Context, r *rig, known *results, s site) error {
+	by, err := p.run(r, ctx, s)
 	if err != nil {
 		return err
 	}
-	if !caught(by) {
-		fmt.Printf("%s %s:%d %s: %s\n         its own tests: %s\n", s.ID, s.File, s.Line, s.Operator, s.Text, by)
-	}
-	return known.add(result{site: s, Tree: r.m.tree, Unit: by})
-}
-
-// finish runs the tests of the importers, where that may still tell, and the simulator.
-func finish(ctx context.Context, r *rig, known *results, s site) (err error) {
 	one := known.byID[s.ID]
-	if !caught(one.Unit) {
-		if one.Unit, err = r.importers(ctx, s, one.Unit); err != nil {
-			return err
-		}
-	}
-	if one.Sim, err = r.simulate(ctx, s); err != nil {
-		return err
-	}
-	one.site, one.Tree = s, r.m.tree
-	fmt.Printf("%s %s:%d %s: %s\n         unit: %s, simulator: %s\n",
-		s.ID, s.File, s.Line, s.Operator, s.Text, one.Unit, one.Sim)
+	one.site = s
+	*p.verdict(&one) = verdict{by, r.m.tree}
+	fmt.Printf("%s %s:%d %s: %s\n         %s: %s\n", s.ID, s.File, s.Line, s.Operator, s.Text, p.name, by)
 	return known.add(one)
 }
 
@@ -167,7 +159,7 @@ func compiled(
 		fmt.Printf("%d of %d do not compile; others take their places\n", len(unfit), len(drawn))
 		for _, s := range drawn {
 			if slices.Contains(unfit, s.ID) {
-				if err := known.add(result{site: s, Tree: r.m.tree, Unit: invalid, Sim: invalid}); err != nil {
+				if err := known.add(result{site: s, Own: verdict{invalid, r.m.tree}}); err != nil {
 					return nil, nil, err
 				}
 			}

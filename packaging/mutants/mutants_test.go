@@ -267,10 +267,11 @@ func TestResultsAreKeptAndSurvivorsRunAgainOnAnotherTree(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	sites := []site{{ID: "a"}, {ID: "b"}, {ID: "c"}}
+	sites := []site{{ID: "a"}, {ID: "b"}, {ID: "c"}, {ID: "d"}}
 	for _, one := range []result{
-		{site: sites[0], Tree: "t1", Unit: "p TestA", Sim: none},
-		{site: sites[1], Tree: "t1", Unit: none, Sim: unreached},
+		{sites[0], verdict{"p TestA", "t1"}, verdict{}, verdict{none, "t1"}},
+		{sites[1], verdict{none, "t1"}, verdict{unreached, "t1"}, verdict{unreached, "t1"}},
+		{sites[3], verdict{unreached, "t1"}, verdict{"q TestD", "t1"}, verdict{}},
 	} {
 		if err = r.add(one); err != nil {
 			t.Fatal(err)
@@ -282,20 +283,27 @@ func TestResultsAreKeptAndSurvivorsRunAgainOnAnotherTree(t *testing.T) {
 	}
 	defer r.close()
 	for _, c := range []struct {
-		tree, want string
-		only       []string
-	}{{"t1", "c", nil}, {"t2", "bc", nil}, {"t1", "a", []string{"a"}}} {
-		var due string
-		for _, s := range r.due(sites, c.tree, c.only) {
-			due += s.ID
-		}
-		if due != c.want {
-			t.Errorf("tree %s, only %v: %q is due, want %q", c.tree, c.only, due, c.want)
+		tree                      string
+		only                      []string
+		own, importers, simulator string
+	}{
+		{"t1", nil, "c", "c", "cd"},
+		{"t2", nil, "bc", "bc", "bcd"},
+		{"t2", []string{"a", "b"}, "b", "b", "b"},
+	} {
+		for i, want := range []string{c.own, c.importers, c.simulator} {
+			var due string
+			for _, s := range r.due(sites, steps[i], c.tree, c.only) {
+				due += s.ID
+			}
+			if due != want {
+				t.Errorf("tree %s, only %v, %s: %q is due, want %q", c.tree, c.only, steps[i].name, due, want)
+			}
 		}
 	}
 	var out strings.Builder
 	r.print(&out, sites, nil, "t1")
-	want := "unit tests caught 1 of 2; the simulator caught 0 of 2, of the 1 that it comes to; 1 survived both"
+	want := "unit tests caught 2 of 3; the simulator caught 0 of 2, of the 1 that it comes to; 1 survived both"
 	if !strings.Contains(out.String(), want) {
 		t.Errorf("want %q in\n%s", want, out.String())
 	}

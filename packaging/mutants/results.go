@@ -21,14 +21,25 @@ const (
 	unreached = "not reached"   // no test comes to the place
 )
 
-// result is what became of one mutant on one tree.
+// result is what is known of one mutant: what became of it under the tests of its package, of the importers, which are
+// asked only where the former did not catch it, and under the simulator.
 type result struct {
 	site
-	Tree      string
-	Unit, Sim string // the test that caught it, or one of the words above; no Sim: only its own tests were run
+	Own, Importers, Sim verdict
 }
 
-func (r result) survived() bool { return !caught(r.Unit) && !caught(r.Sim) }
+// verdict is the test that caught a mutant, or one of the words above, or nothing where none was run; on which tree.
+type verdict struct{ By, Tree string }
+
+// unit is what became of the mutant under unit tests.
+func (r result) unit() string {
+	if caught(r.Importers.By) || r.Own.By == unreached && r.Importers.By != "" {
+		return r.Importers.By
+	}
+	return r.Own.By
+}
+
+func (r result) survived() bool { return !caught(r.unit()) && !caught(r.Sim.By) }
 
 func caught(by string) bool {
 	switch by {
@@ -71,14 +82,17 @@ func (r *results) add(one result) error {
 	return json.NewEncoder(r.file).Encode(one)
 }
 
-func (r *results) invalid(id string) bool { return r.byID[id].Unit == invalid }
+func (r *results) invalid(id string) bool { return r.byID[id].Own.By == invalid }
 
-// due are the drawn mutants that must be run: those of only, if there are any; else those without a whole result, and
-// those that survived on another tree.
-func (r *results) due(drawn []site, tree string, only []string) (due []site) {
+// due are the drawn mutants, or those of only, that a step is to take: those of which it has said nothing, and those
+// that survived all on another tree.
+func (r *results) due(drawn []site, p step, tree string, only []string) (due []site) {
 	for _, s := range drawn {
-		one, known := r.byID[s.ID]
-		if slices.Contains(only, s.ID) || len(only) == 0 && (!known || one.Sim == "" || one.survived() && one.Tree != tree) {
+		one := r.byID[s.ID]
+		said := *p.verdict(&one)
+		switch {
+		case len(only) > 0 && !slices.Contains(only, s.ID), p.name == "importers" && caught(one.Own.By):
+		case said.By == "", one.survived() && said.Tree != tree:
 			due = append(due, s)
 		}
 	}
@@ -91,20 +105,16 @@ func (r *results) print(w io.Writer, drawn, skipped []site, tree string) {
 	fmt.Fprintln(table, "ID\tPLACE\tFUNCTION\tOPERATOR\tUNIT TESTS\tSIMULATOR\tTEXT")
 	var run, unit, lived, sim, comes, survived, earlier int
 	for _, s := range drawn {
-		one, known := r.byID[s.ID]
-		if !known {
-			fmt.Fprintf(table, "%s\t%s:%d\t%s\t%s\t-\t-\t%s\n", s.ID, s.File, s.Line, s.Func, s.Operator, s.Text)
-			continue
-		}
-		run++
-		unit += count(caught(one.Unit))
-		lived += count(one.Sim != "")
-		sim += count(caught(one.Sim))
-		comes += count(one.Sim != "" && one.Sim != outside && one.Sim != unreached)
-		survived += count(one.survived())
-		earlier += count(one.Tree != tree)
-		fmt.Fprintf(table, "%s\t%s:%d\t%s\t%s\t%s\t%s\t%s\n",
-			s.ID, s.File, s.Line, s.Func, s.Operator, short(one.Unit), short(cmp.Or(one.Sim, "-")), s.Text)
+		one := r.byID[s.ID]
+		run += count(one.unit() != "")
+		unit += count(caught(one.unit()))
+		lived += count(one.Sim.By != "")
+		sim += count(caught(one.Sim.By))
+		comes += count(one.Sim.By != "" && one.Sim.By != outside && one.Sim.By != unreached)
+		survived += count(one.unit() != "" && one.survived())
+		earlier += count(cmp.Or(one.Own.Tree, tree) != tree)
+		fmt.Fprintf(table, "%s\t%s:%d\t%s\t%s\t%s\t%s\t%s\n", s.ID, s.File, s.Line, s.Func, s.Operator,
+			short(cmp.Or(one.unit(), "-")), short(cmp.Or(one.Sim.By, "-")), s.Text)
 	}
 	table.Flush()
 	fmt.Fprintf(w, "\n%d drawn, %d excluded as equivalent, %d run (%d of them on an earlier tree)\n",

@@ -124,18 +124,19 @@ func (r *rig) sieve(ctx context.Context, s site) (by string, err error) {
 	return r.under(ctx, s, path, true)
 }
 
-// importers puts a mutant that no test of its package caught under those of the importers, until one catches it.
-func (r *rig) importers(ctx context.Context, s site, sieved string) (string, error) {
+// importers puts a mutant under the tests of the importers, until one catches it.
+func (r *rig) importers(ctx context.Context, s site) (string, error) {
+	said := unreached
 	for _, tester := range r.m.importers("skein/" + s.Package) {
 		by, err := r.under(ctx, s, tester, false)
 		if err != nil || caught(by) {
 			return by, err
 		}
 		if by != unreached {
-			sieved = by
+			said = by
 		}
 	}
-	return sieved, nil
+	return said, nil
 }
 
 func (r *rig) simulate(ctx context.Context, s site) (string, error) {
