@@ -118,3 +118,10 @@ func splitQuoted(line string) []string {
 	}
 	return words
 }
+
+func TestAnAgentOfNoFleetSaysHowToBeOfOne(t *testing.T) {
+	err := run(t.Context(), []string{"agent", "--data-dir", t.TempDir()})
+	if err == nil || !strings.Contains(err.Error(), "skein init") || !strings.Contains(err.Error(), "skein join") {
+		t.Errorf("got %v", err)
+	}
+}

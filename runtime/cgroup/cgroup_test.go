@@ -1,11 +1,15 @@
 package cgroup
 
 import (
+	"errors"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"strconv"
 	"strings"
 	"testing"
+
+	"golang.org/x/sys/unix"
 
 	"skein/agent/converge"
 	"skein/agent/converge/porttest"
@@ -225,5 +229,56 @@ func TestProtectionSaysWhatIsMissing(t *testing.T) {
 	if p := tree.Protect(0); p.Full || p.Partly || !strings.Contains(p.Why, "agent:") ||
 		!strings.Contains(p.Why, "not known") {
 		t.Errorf("a process outside the tree is protected: %s", p)
+	}
+}
+
+func TestAGroupThatCannotBeRemovedIsToldAndWhatHoldsItStays(t *testing.T) {
+	for name, tt := range map[string]struct {
+		at      string // below which the group cannot be removed
+		prepare func(t *testing.T, dir string)
+		rmdir   func(dir string) error
+	}{
+		"its folder is a file": {"", func(t *testing.T, dir string) {
+			if err := os.WriteFile(dir, nil, 0o600); err != nil {
+				t.Fatal(err)
+			}
+		}, os.Remove},
+		"a group in it is refused by the kernel": {"a/b", makeGroups, func(dir string) error {
+			if filepath.Base(dir) == "b" {
+				return unix.EIO
+			}
+			return os.Remove(dir)
+		}},
+		"it is nested too deep": {strings.Repeat("x/", maxDepth+1) + "x", makeGroups, os.Remove},
+	} {
+		t.Run(name, func(t *testing.T) {
+			dir := filepath.Join(t.TempDir(), "group")
+			tt.prepare(t, filepath.Join(dir, tt.at))
+			tree := &Tree{rmdir: tt.rmdir}
+			if err := tree.removeTree(t.Context(), dir, 0); err == nil {
+				t.Error("it counts as removed")
+			}
+			if _, err := os.Lstat(filepath.Join(dir, tt.at)); err != nil {
+				t.Errorf("it is gone: %v", err)
+			}
+		})
+	}
+	dir := filepath.Join(t.TempDir(), "group")
+	makeGroups(t, filepath.Join(dir, strings.Repeat("x/", maxDepth)))
+	tree := &Tree{rmdir: os.Remove}
+	for range 2 { // what is gone is removed
+		if err := tree.removeTree(t.Context(), dir, 0); err != nil {
+			t.Error(err)
+		}
+	}
+	if _, err := os.Lstat(dir); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("it is still there: %v", err)
+	}
+}
+
+func makeGroups(t *testing.T, dir string) {
+	t.Helper()
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		t.Fatal(err)
 	}
 }

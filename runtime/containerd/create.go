@@ -100,11 +100,10 @@ func (c *Client) create(ctx context.Context, spec port.ContainerSpec) (pid int, 
 	if err != nil {
 		return 0, err
 	}
-	undo := []func(context.Context) error{
-		func(ctx context.Context) error { return c.removeSnapshot(ctx, record.SnapshotKey) }}
+	undo := []undoing{c.removeSnapshot}
 	defer func() {
 		if err != nil {
-			err = errors.Join(err, c.undo(ctx, undo))
+			err = errors.Join(err, c.undo(ctx, record.ID, undo))
 		}
 	}()
 	ociSpec, err := c.ociSpec(ctx, spec, facts, &record)
@@ -120,8 +119,7 @@ func (c *Client) create(ctx context.Context, spec port.ContainerSpec) (pid int, 
 		}
 		return 0, err
 	}
-	undo = append(undo, func(ctx context.Context) error { return c.removeRecord(ctx, record.ID) })
-	undo = append(undo, func(ctx context.Context) error { return c.removeTask(ctx, record.ID) })
+	undo = append(undo, c.removeRecord, c.removeTask)
 	response, err := c.daemon.TaskService().Create(ctx, &tasks.CreateTaskRequest{
 		ContainerID: record.ID, Rootfs: rootfs(mounts), Stdout: logURI, Stderr: logURI,
 	})
@@ -131,14 +129,17 @@ func (c *Client) create(ctx context.Context, spec port.ContainerSpec) (pid int, 
 	return int(response.Pid), nil
 }
 
+// undoing takes back one step of a Create: what has this runtime id goes.
+type undoing func(ctx context.Context, key string) error
+
 // undo takes the steps of a failed Create back, the last one first, though the
 // caller may have given up.
-func (c *Client) undo(ctx context.Context, steps []func(context.Context) error) error {
+func (c *Client) undo(ctx context.Context, key string, steps []undoing) error {
 	ctx, cancel := c.afterwards(ctx)
 	defer cancel()
 	var errs []error
 	for i := len(steps) - 1; i >= 0; i-- {
-		errs = append(errs, steps[i](ctx))
+		errs = append(errs, steps[i](ctx, key))
 	}
 	return errors.Join(errs...)
 }

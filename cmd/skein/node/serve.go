@@ -84,40 +84,55 @@ func removeSocket(path string) error {
 
 // serve runs every loop of the agent until ctx ends or one fails.
 func (n *node) serve(ctx context.Context, s servers) error {
-	group, ctx := errgroup.WithContext(ctx)
-	run := func(name string, loop func(context.Context) error) {
-		group.Go(func() error {
-			if err := loop(ctx); err != nil && ctx.Err() == nil {
-				return fmt.Errorf("%s: %w", name, err)
-			}
-			return nil
-		})
-	}
-	run("peer port", n.port.Run)
-	run("host loop", n.host.Run)
-	run("link", func(ctx context.Context) error {
+	all := newLoops(ctx)
+	all.run("peer port", n.port.Run)
+	all.run("host loop", n.host.Run)
+	all.run("link", func(ctx context.Context) error {
 		if err := n.bootstrap(ctx); err != nil { // before it there is no voter to talk to
 			return err
 		}
 		return n.link.Run(ctx)
 	})
-	run("gossip", func(ctx context.Context) error { return n.ring.Run(ctx, n.gossipAddrs) })
-	run("starvation meter", n.meter.Run)
-	run("capacity reports", n.reports.run)
-	run("self-check", n.checkSelf)
-	run("network repair", n.repairNetwork)
-	run("socket", serveHTTP(s.socket, n.api.Handler(api.TrustRoot), n.Log))
+	all.run("gossip", func(ctx context.Context) error { return n.ring.Run(ctx, n.gossipAddrs) })
+	all.run("starvation meter", n.meter.Run)
+	all.run("capacity reports", n.reports.run)
+	all.run("self-check", n.checkSelf)
+	all.run("network repair", n.repairNetwork)
+	all.run("socket", serveHTTP(s.socket, n.api.Handler(api.TrustRoot), n.Log))
 	if s.status != nil {
-		run("status", serveHTTP(s.status, n.api.Handler(api.TrustNone), n.Log))
+		all.run("status", serveHTTP(s.status, n.api.Handler(api.TrustNone), n.Log))
 	}
 	n.Log.Info("agent started", "host", n.self, "name", n.Config.Name, "zone", n.Config.Zone, "version", n.Version)
 	if n.Ready != nil {
 		n.Ready()
 	}
-	err := group.Wait()
+	err := all.wait()
 	n.Log.Info("agent stopped")
 	return err
 }
+
+// loops run side by side until their context ends or one fails, which ends the others.
+type loops struct {
+	group *errgroup.Group
+	ctx   context.Context
+}
+
+func newLoops(ctx context.Context) *loops {
+	group, ctx := errgroup.WithContext(ctx)
+	return &loops{group, ctx}
+}
+
+func (l *loops) run(name string, loop func(context.Context) error) {
+	l.group.Go(func() error {
+		if err := loop(l.ctx); err != nil && l.ctx.Err() == nil {
+			return fmt.Errorf("%s: %w", name, err)
+		}
+		return nil
+	})
+}
+
+// wait returns when all have ended: the failure that ended them, if one did.
+func (l *loops) wait() error { return l.group.Wait() }
 
 // serveHTTP serves until ctx ends.
 func serveHTTP(listener net.Listener, handler http.Handler, log *slog.Logger) func(context.Context) error {
