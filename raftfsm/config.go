@@ -55,6 +55,7 @@ type Timing struct {
 	// lost
 	Commit  time.Duration
 	Stall   time.Duration // 2 s: a write pending so long cuts the node off
+	Probe   time.Duration // 3 s: a log that is not written to so long has its disk written to
 	Propose time.Duration // 5 s: then a proposal is unknown
 	Dial    time.Duration // 1 s
 	// 5 s: for one exchange of up to MaxEntryBytes x 64, by the library x size / 256 KiB for snapshots
@@ -69,6 +70,7 @@ func (t Timing) withDefaults() Timing {
 		Lease:     cmp.Or(t.Lease, 250*time.Millisecond),
 		Commit:    cmp.Or(t.Commit, 250*time.Millisecond),
 		Stall:     cmp.Or(t.Stall, 2*time.Second),
+		Probe:     cmp.Or(t.Probe, 3*time.Second),
 		Propose:   cmp.Or(t.Propose, 5*time.Second),
 		Dial:      cmp.Or(t.Dial, time.Second),
 		RPC:       cmp.Or(t.RPC, 5*time.Second),

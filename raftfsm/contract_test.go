@@ -21,7 +21,7 @@ func (c *cluster) fixture(disks *faulty) logtest.Fixture {
 	hosts := map[fleet.HostID]*host{}
 	f := logtest.Fixture{
 		Hosts: c.ids(), NotLeader: ErrNotLeader, Unknown: ErrUnknown, TooLarge: ErrTooLarge, Unencodable: ErrUnencodable,
-		Busy: ErrBusy,
+		Busy: ErrBusy, Stalled: ErrStalled,
 		Step: func() {
 			time.Sleep(logtest.StepTime)
 			synctest.Wait()
@@ -59,6 +59,18 @@ func (c *cluster) fixture(disks *faulty) logtest.Fixture {
 	f.Slow = func(id fleet.HostID, takes time.Duration) {
 		disks.set(hosts[id], func() error { time.Sleep(takes); return nil })
 	}
+	stalls := map[fleet.HostID]chan struct{}{}
+	f.Stall = func(id fleet.HostID, on bool) {
+		if !on {
+			disks.set(hosts[id], func() error { return nil })
+			close(stalls[id])
+			return
+		}
+		answers := make(chan struct{})
+		stalls[id] = answers
+		disks.set(hosts[id], func() error { <-answers; return nil })
+	}
+	f.Trouble = func(id fleet.HostID) error { return node(id).Trouble() }
 	f.Cut = func(id fleet.HostID) { c.net.isolate(id, c.ids(), true) }
 	return f
 }

@@ -5,11 +5,14 @@ import (
 	"time"
 )
 
-// pendingOps knows since when the oldest write has not returned.
+// pendingOps knows since when the oldest write has not returned, and when the log
+// was last written to.
 type pendingOps struct {
 	mu    sync.Mutex
 	next  int
 	since map[int]time.Duration
+	ended time.Duration // when the newest write began of those that have returned
+	any   bool          // one has returned
 }
 
 // begin notes a write that starts at now; the result ends it.
@@ -26,7 +29,15 @@ func (p *pendingOps) begin(now time.Duration) (end func()) {
 		p.mu.Lock()
 		defer p.mu.Unlock()
 		delete(p.since, id)
+		p.ended, p.any = max(p.ended, now), true
 	}
+}
+
+// newest returns when the newest write began of those that have returned.
+func (p *pendingOps) newest() (began time.Duration, any bool) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.ended, p.any
 }
 
 // oldest returns when the oldest pending write began.

@@ -36,6 +36,7 @@ func (n *Node) startLoops() {
 	n.leading.open()
 	n.loops.Go(n.followLeadership)
 	n.loops.Go(n.watchDisk)
+	n.loops.Go(n.probeDisk)
 	n.loops.Go(n.watchLeader)
 	n.loops.Go(n.proposals.run)
 	n.loops.Go(n.tellCommits)

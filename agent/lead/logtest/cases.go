@@ -269,6 +269,42 @@ var cases = map[string]func(b *bed){
 		b.have(b.Hosts, "a", "b", "c")
 	},
 
+	"a leader whose disk stalls leads no more, though nobody writes": func(b *bed) {
+		b.put("a")
+		old := b.leader()
+		b.pass(10 * time.Second)
+		b.Stall(old, true)
+		b.await("it steps down", noticed, func() bool { return !b.IsLeader(old) })
+		b.is("its trouble", b.Trouble(old), b.Stalled)
+		if got, ok := b.Leader(old); ok {
+			b.t.Errorf("it says that %s leads, and cannot know", got)
+		}
+		b.await("another leads", failover, func() bool {
+			return slices.ContainsFunc(b.up(), func(h fleet.HostID) bool { return h != old && b.IsLeader(h) })
+		})
+		b.put("b")
+		b.Stall(old, false)
+		b.applied(b.put("c"))
+		b.is("its trouble later", b.Trouble(old), nil)
+		b.have(b.Hosts, "a", "b", "c")
+	},
+
+	"a follower tells that its disk stalls, though nobody writes, and disturbs nobody": func(b *bed) {
+		b.put("a")
+		leader, f := b.leader(), b.followers()[0]
+		b.pass(10 * time.Second)
+		b.Stall(f, true)
+		b.await("it tells", noticed, func() bool { return errors.Is(b.Trouble(f), b.Stalled) })
+		b.put("b")
+		b.Stall(f, false)
+		b.applied(b.put("c"))
+		b.is("its trouble later", b.Trouble(f), nil)
+		if !b.IsLeader(leader) {
+			b.t.Error("the leader lost its place")
+		}
+		b.have(b.Hosts, "a", "b", "c")
+	},
+
 	"a follower that was cut off disturbs nobody and catches up": func(b *bed) {
 		leader, f := b.leader(), b.followers()[0]
 		b.Cut(f)

@@ -33,8 +33,12 @@ type Fixture struct {
 	Cut   func(fleet.HostID)                         // from all others, both ways
 	Heal  func()                                     // all that was cut
 	Slow  func(id fleet.HostID, takes time.Duration) // each write to its disk
+	Stall func(id fleet.HostID, on bool)             // no write to its disk returns
 
-	NotLeader, Unknown, TooLarge, Unencodable, Busy error // what errors are
+	// Trouble is why a voter should not vote now.
+	Trouble func(fleet.HostID) error
+
+	NotLeader, Unknown, TooLarge, Unencodable, Busy, Stalled error // what errors are
 
 	// Step lets StepTime pass.
 	Step func()
@@ -51,7 +55,10 @@ const (
 	handover = 500 * time.Millisecond
 	// stepDown is until a leader that reaches nobody knows it: the lease and a look.
 	stepDown = time.Second
-	long     = 30 * time.Second
+	// noticed is until a stall shows though nobody writes: the pause between two looks
+	// at an idle disk, and what a write may take.
+	noticed = 5200 * time.Millisecond
+	long    = 30 * time.Second
 )
 
 // Log runs the contract of the replicated log. open makes a fixture, once for

@@ -16,6 +16,7 @@ type Config struct {
 	Retry    time.Duration // 200 ms, doubled up to 32 times: what is not answered is sent again
 	Propose  time.Duration // 10 s: then the outcome is unknown
 	Stall    time.Duration // 2 s: a write pending so long cuts the node off
+	Probe    time.Duration // 3 s: an idle disk is written to so often, so that its stall shows
 	FsyncMin time.Duration // 100 us
 	FsyncMax time.Duration // 400 us
 
@@ -98,6 +99,7 @@ func (c Config) withDefaults() Config {
 	c.Retry = cmp.Or(c.Retry, 200*time.Millisecond)
 	c.Propose = cmp.Or(c.Propose, 10*time.Second)
 	c.Stall = cmp.Or(c.Stall, 2*time.Second)
+	c.Probe = cmp.Or(c.Probe, 3*time.Second)
 	c.FsyncMin = cmp.Or(c.FsyncMin, 100*time.Microsecond)
 	c.FsyncMax = max(c.FsyncMin, cmp.Or(c.FsyncMax, 400*time.Microsecond))
 	c.SnapshotEvery = cmp.Or(c.SnapshotEvery, 4096)

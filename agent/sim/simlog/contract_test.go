@@ -22,7 +22,7 @@ func (r *rig) fixture() logtest.Fixture {
 	hosts := map[fleet.HostID]*host{}
 	f := logtest.Fixture{
 		NotLeader: simlog.ErrNotLeader, Unknown: simlog.ErrUnknown, TooLarge: simlog.ErrTooLarge,
-		Unencodable: simlog.ErrUnencodable, Busy: simlog.ErrBusy,
+		Unencodable: simlog.ErrUnencodable, Busy: simlog.ErrBusy, Stalled: simlog.ErrStalled,
 		Step: func() { r.pass(logtest.StepTime) },
 		Heal: r.net.Heal,
 	}
@@ -47,6 +47,8 @@ func (r *rig) fixture() logtest.Fixture {
 	}
 	f.Start = func(id fleet.HostID) { hosts[id].start() }
 	f.Slow = func(id fleet.HostID, takes time.Duration) { hosts[id].disk.Slow(takes) }
+	f.Stall = func(id fleet.HostID, on bool) { hosts[id].disk.Stall(on) }
+	f.Trouble = func(id fleet.HostID) error { return hosts[id].node.Trouble() }
 	f.Cut = func(id fleet.HostID) {
 		for _, other := range f.Hosts {
 			if other != id {

@@ -68,10 +68,23 @@ func (d *Disk) Clone() *Disk {
 
 // Stall has syncs not return until it is called again with false.
 func (d *Disk) Stall(on bool) {
+	was := d.stalled
 	d.stalled = on
-	if !on && d.hung && d.node != nil {
+	switch {
+	case d.node == nil:
+	case on && !was:
+		d.node.after(d.node.log.cfg.Probe, d.probe)
+	case !on && d.hung:
 		d.hung = false
 		d.await()
+	}
+}
+
+// probe writes nothing to a disk that stalls, so that an idle node meets the stall
+// too. On a disk that answers it would change nothing, and is not made.
+func (d *Disk) probe() {
+	if d.stalled && d.syncing == nil {
+		d.put(&write{})
 	}
 }
 

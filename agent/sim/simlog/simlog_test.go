@@ -164,14 +164,6 @@ func TestLog(t *testing.T) {
 				t.Errorf("its trouble: %v", old.node.Trouble())
 			}
 		},
-		"a stalled disk that is written to by nobody costs nothing": func(t *testing.T, r *rig) {
-			old := r.leader()
-			old.disk.Stall(true)
-			r.pass(time.Minute)
-			if !old.node.IsLeader() || old.node.Trouble() != nil {
-				t.Error("it costs the leadership")
-			}
-		},
 		"what was not synced is lost with the power, and was not acknowledged": func(t *testing.T, r *rig) {
 			f := r.others(r.leader())[0]
 			f.disk.Stall(true)
