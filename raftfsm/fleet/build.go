@@ -16,3 +16,6 @@ type NextFields struct{}
 
 // Next is what an agent of this build says in them.
 func Next() NextFields { return NextFields{} }
+
+// nextSubjectKinds is how many kinds of subject the next format adds.
+const nextSubjectKinds = 0

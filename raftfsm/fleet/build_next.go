@@ -5,7 +5,7 @@ package fleet
 // FormatVersion of a build with the tag nextformat is one more than that of the code:
 // it stands for the agent to come, so that tests have fleets of two builds. Such a
 // build has a field more in what embeds NextFields and in every message and file
-// (see wire), and a kind of command more. Nothing of it is ever released.
+// (see wire), a kind of command and a kind of subject more. Nothing of it is ever released.
 const FormatVersion = 2
 
 // NextFields are the fields that the next format adds to what embeds them.
@@ -44,6 +44,13 @@ func (c MarkTaskDef) apply(s *State, x *applyContext) ([]string, error) {
 	return nil, nil
 }
 
+// SubjectNext is a kind of subject that only agents of the next format know.
+const (
+	nextSubjectKinds = 1
+	SubjectNext      = SubjectKind(subjectKindCount - 1)
+)
+
 func init() {
+	subjectKinds[SubjectNext] = subjectKind{text: "next", since: 2}
 	registry[KindMarkTaskDef] = command[MarkTaskDef]("mark-taskdef", 2)
 }

@@ -3,6 +3,7 @@
 package fleet
 
 import (
+	"errors"
 	"reflect"
 	"testing"
 )
@@ -29,6 +30,27 @@ func TestNextFormatTasksGoWhereTheAgentReadsIt(t *testing.T) {
 	w.refused(AssignTasks{Host: hostID(2), Tasks: ids[1:2]}, ErrAgentTooOld, "need format 2, the agent of h2")
 	w.assign(1, ids[1])
 	w.checked()
+}
+
+// Older voters take the subject for one that is not there, and would refuse what the
+// others apply.
+func TestNextFormatSubjectsWaitForTheFleet(t *testing.T) {
+	w := fleetOf(t, 1)
+	subject := Subject{SubjectNext, "x"}
+	c := PutCondition{Subject: subject, Code: "next", Message: "x"}
+	w.refused(c, ErrFormatAhead, "put-condition needs format 2, the fleet is at 1")
+	if _, err := (Gate{}).Fit([]Item{{Command: c}}, 1); !errors.Is(err, ErrFormatAhead) {
+		t.Errorf("it may be proposed: %v", err)
+	}
+	w.must(reading(1, 2, 2))
+	w.must(RaiseFormat{Format: 2})
+	w.refused(c, ErrNotFound, "condition of") // by the rules of the command: there is no such noun
+	if _, err := (Gate{}).Fit([]Item{{Command: c}}, 2); err != nil {
+		t.Errorf("it may not be proposed: %v", err)
+	}
+	if got := ParseSubject("next:x"); got != subject {
+		t.Errorf("this build reads %+v", got)
+	}
 }
 
 func TestNextFormatSessionsAreTrimmedUntilTheFleetIsThere(t *testing.T) {

@@ -155,6 +155,21 @@ type cordonV2 struct {
 type cordonV3 struct {
 	Name string
 	Note string `since:"3"`
+	Hue  hue
+}
+
+// hue is a closed set that got a member with the fourth format.
+type hue uint8
+
+const newHue hue = 9
+
+func init() {
+	growing[reflect.TypeFor[hue]()] = func(v reflect.Value) int {
+		if hue(v.Uint()) == newHue {
+			return 4
+		}
+		return 0
+	}
 }
 
 // sessionV2 is OpenSession with one.
@@ -175,6 +190,9 @@ func TestACommandNeedsTheFormatOfItsNewestField(t *testing.T) {
 		"a new field":                    {Gate{}, cordonV2{Until: 1}, 2},
 		"one in a list":                  {Gate{}, cordonV2{Until: 1, Rows: []cordonV3{{}, {Note: "x"}}}, 3},
 		"one in a map, behind a pointer": {Gate{}, cordonV2{ByKey: map[string]*cordonV3{"a": nil, "b": {Note: "x"}}}, 3},
+		"a new value of a closed set":    {Gate{}, cordonV2{Rows: []cordonV3{{Hue: 1}, {Hue: newHue}}}, 4},
+		"an old value":                   {Gate{}, cordonV2{Rows: []cordonV3{{Hue: 1}}}, 1},
+		"a subject of a kind as of old":  {Gate{}, PutCondition{Subject: TaskSubject("x")}, 1},
 		"a new kind":                     {Gate{Kinds: map[Kind]int{KindCordonHost: 4}}, CordonHost{}, 4},
 		"an old kind with a newer field": {Gate{Kinds: map[Kind]int{KindCordonHost: 2}},
 			cordonV2{Rows: []cordonV3{{Note: "x"}}}, 3},
@@ -220,8 +238,8 @@ func TestWhatIsProposedEarlyIsRefusedByName(t *testing.T) {
 // What an upgraded agent says of itself is noted as far as the fleet may note it:
 // it must get a session while others are not upgraded yet.
 func TestWhatHostsSayLosesFieldsThatAreAhead(t *testing.T) {
-	said := sessionV2{OpenSession: session(1, 2), Cores: 8, Disks: []cordonV3{{"a", "b"}}}
-	before := sessionV2{OpenSession: session(1, 2), Cores: 8, Disks: []cordonV3{{"a", "b"}}}
+	said := sessionV2{OpenSession: session(1, 2), Cores: 8, Disks: []cordonV3{{Name: "a", Note: "b"}}}
+	before := sessionV2{OpenSession: session(1, 2), Cores: 8, Disks: []cordonV3{{Name: "a", Note: "b"}}}
 	gate := Gate{Kinds: map[Kind]int{}}
 	for format, want := range map[int]sessionV2{
 		1: {OpenSession: session(1, 2), Disks: []cordonV3{{Name: "a"}}},
@@ -250,7 +268,8 @@ func TestApplyRefusesWhatTheFormatDoesNotHaveYet(t *testing.T) {
 
 // An agent of an older build in the same process sees what it would have decoded.
 func TestAnOlderAgentSeesNoNewerFields(t *testing.T) {
-	said := cordonV2{Until: 7, Rows: []cordonV3{{"a", "b"}}, ByKey: map[string]*cordonV3{"x": {"c", "d"}}}
+	said := cordonV2{Until: 7, Rows: []cordonV3{{Name: "a", Note: "b"}},
+		ByKey: map[string]*cordonV3{"x": {Name: "c", Note: "d"}}}
 	for reads, want := range map[int]cordonV2{
 		1: {Rows: []cordonV3{{Name: "a"}}, ByKey: map[string]*cordonV3{"x": {Name: "c"}}},
 		2: {Until: 7, Rows: []cordonV3{{Name: "a"}}, ByKey: map[string]*cordonV3{"x": {Name: "c"}}},
@@ -260,7 +279,7 @@ func TestAnOlderAgentSeesNoNewerFields(t *testing.T) {
 			t.Errorf("reading format %d: %+v, want %+v", reads, got, want)
 		}
 	}
-	if got := AsRead(cordonV3{"a", "b"}, 2); got.Note != "" {
+	if got := AsRead(cordonV3{Name: "a", Note: "b"}, 2); got.Note != "" {
 		t.Errorf("a value by itself: %+v", got)
 	}
 	var none *cordonV2

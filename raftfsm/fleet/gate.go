@@ -8,9 +8,10 @@ import (
 	"sync"
 )
 
-// Gate keeps commands and fields out of the log until the fleet's format is raised
-// to the one that brought them: a voter that does not know them stops there. A kind
-// has its format in registry, a field that came after its kind in a tag: `since:"2"`.
+// Gate keeps commands, fields and values out of the log until the fleet's format is
+// raised to the one that brought them: a voter that does not know them stops there, or
+// applies them otherwise. A kind has its format in registry, a field that came after
+// its kind in a tag, `since:"2"`, a value that came after its field in growing.
 type Gate struct {
 	// Kinds replaces the formats of kinds; nil for those of this build.
 	Kinds map[Kind]int
@@ -95,11 +96,21 @@ func (s *State) Outgrown(index uint64, e Entry, reads int) int {
 	return 0
 }
 
+// growing holds the types whose values came with different formats though the fields
+// that have them are older, and the format that a value needs; 0 means 1. A set that
+// gets a member (a cause, a protocol, a setting's name) is put here with it.
+var growing = map[reflect.Type]func(reflect.Value) int{
+	reflect.TypeFor[Subject](): func(v reflect.Value) int { return v.Interface().(Subject).needs() },
+}
+
 // fieldsNeed is the highest format among the fields that are set in a value, or 0;
 // with obey, among those that a host must not skip.
 func fieldsNeed(v reflect.Value, obey bool) (format int) {
 	if !gated(v.Type()) {
 		return 0
+	}
+	if needs, grows := growing[v.Type()]; grows {
+		return needs(v)
 	}
 	switch v.Kind() {
 	case reflect.Pointer:
@@ -200,9 +211,12 @@ func hasNewer(t reflect.Type) bool {
 	return is
 }
 
-// gated reports whether a type has a field that came after the first format, at
-// any depth. No type of a command contains itself.
+// gated reports whether a type has a field that came after the first format, or one
+// whose values may have, at any depth. No type of a command contains itself.
 func gated(t reflect.Type) bool {
+	if _, grows := growing[t]; grows {
+		return true
+	}
 	switch t.Kind() {
 	case reflect.Pointer, reflect.Slice, reflect.Map:
 		return gated(t.Elem())

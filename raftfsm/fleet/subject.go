@@ -20,7 +20,8 @@ type Subject struct {
 // SubjectKind says what a Subject names. The numbers are of this process alone.
 type SubjectKind uint8
 
-// The kinds of subject. To add one: a constant here and a line in subjectKinds.
+// The kinds of subject. To add one: a constant here and a line in subjectKinds, with
+// the format that brings it: see Gate.
 const (
 	// SubjectUnknown is of a build that knows more: Name is the whole text.
 	SubjectUnknown SubjectKind = iota
@@ -43,13 +44,14 @@ const (
 	// SubjectCapacity is all work that waits for room on hosts: there may be more of it.
 	SubjectCapacity
 
-	subjectKindCount
+	subjectKindCount = iota + nextSubjectKinds
 )
 
 // subjectKind describes a kind.
 type subjectKind struct {
-	text string
-	one  bool // there is one subject of this kind, without a name
+	text  string
+	one   bool // there is one subject of this kind, without a name
+	since int  // the format of a fleet from which on a command may name one; 0 means 1
 }
 
 var subjectKinds = [subjectKindCount]subjectKind{
@@ -83,6 +85,9 @@ func (k SubjectKind) String() string {
 	}
 	return ""
 }
+
+// needs is the format of a fleet from which on a command may name the subject.
+func (s Subject) needs() int { return subjectKinds[s.Kind].since }
 
 // FleetSubject is the fleet as a whole.
 func FleetSubject() Subject { return Subject{Kind: SubjectFleet} }
