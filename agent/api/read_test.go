@@ -1,6 +1,7 @@
 package api
 
 import (
+	"encoding/json"
 	"errors"
 	"fmt"
 	"net/http"
@@ -89,6 +90,32 @@ func TestReadsShowTheFleet(t *testing.T) {
 				t.Errorf("got %v, want %v", got, tt.want)
 			}
 		})
+	}
+}
+
+func TestAServiceShowsTheGoalsThatStand(t *testing.T) {
+	x := newTestAPI(t, nil)
+	root := webFleet(t, x)
+	show := func() any { return at(t, want(t, 200, root, "GET", "/v1/services/web", ""), "goals") }
+	want(t, 200, root, "PATCH", "/v1/services/web", `{"forceNewDeployment": true}`)
+	if got := show(); got != nil {
+		t.Errorf("after a change, before it is planned: %v", got)
+	}
+	x.voter.must(t, fleet.PutGoals{
+		Service: "web", ServiceModifyIndex: x.voter.State().Service("web").ModifyIndex, Max: 9,
+		Revisions: []fleet.RevisionGoal{
+			{Revision: "web/1", Desired: 4, Max: 6}, {Revision: "web/2", Desired: 2, Max: 3}},
+	})
+	x.voter.must(t, fleet.CreateTasks{Revision: "web/2", Tasks: []fleet.TaskID{"ffffffffffffffffffffffffffffff01"}})
+	got, err := json.Marshal(show())
+	if err != nil {
+		t.Fatal(err)
+	}
+	const goals = `{"maximumCount":9,"plannedBy":"test","revisions":[` +
+		`{"desiredCount":4,"maximumCount":6,"pendingCount":0,"revision":"web/1","runningCount":6,"taskDefinition":"web:1"},` +
+		`{"desiredCount":2,"maximumCount":3,"pendingCount":1,"revision":"web/2","runningCount":0,"taskDefinition":"web:1"}]}`
+	if string(got) != goals {
+		t.Errorf("got  %s\nwant %s", got, goals)
 	}
 }
 

@@ -19,6 +19,7 @@ type Service struct {
 	Unreachable  int               `json:"unreachableCount" doc:"on hosts that cannot be reached; they are replaced"`
 	Healthy      int               `json:"healthyCount" doc:"of the running ones, by their checks; tasks without checks are never counted"`
 	Old          int               `json:"oldRevisionCount" doc:"tasks of earlier revisions that are not stopped"`
+	Goals        *Goals            `json:"goals,omitempty" doc:"how many tasks of which revision there are to be, as planners want it now; absent from a change of the service until it is planned"`
 	Steady       bool              `json:"steady" doc:"as many healthy tasks run as are desired, all of the newest revision, and nothing is left to decide"`
 	TaskDef      string            `json:"taskDefinition"`
 	Revision     string            `json:"revision"`
@@ -34,6 +35,23 @@ type Service struct {
 	CreatedAt    Stamp             `json:"createdAt,omitzero"`
 	UpdatedAt    Stamp             `json:"updatedAt,omitzero"`
 	Tags         map[string]string `json:"tags,omitempty"`
+}
+
+// Goals is how many tasks a service is to have, by revision, and how many at most.
+type Goals struct {
+	PlannedBy string         `json:"plannedBy" doc:"the planner whose goals they are"`
+	Maximum   int            `json:"maximumCount" doc:"tasks of all revisions that may be pending and running at once"`
+	Revisions []RevisionGoal `json:"revisions" doc:"in the order of their numbers; of others nothing is started"`
+}
+
+// RevisionGoal is a revision's part of Goals.
+type RevisionGoal struct {
+	Revision string `json:"revision"`
+	TaskDef  string `json:"taskDefinition"`
+	Desired  int    `json:"desiredCount"`
+	Maximum  int    `json:"maximumCount" doc:"more than desiredCount, so that a task starts before the one that it replaces stops"`
+	Running  int    `json:"runningCount"`
+	Pending  int    `json:"pendingCount"`
 }
 
 // DeploymentConfig are the bounds of an update.

@@ -50,7 +50,7 @@ func (v *View) ServiceRow(s *fleet.Service) types.Service {
 		Name: s.Name, ModifyIndex: s.ModifyIndex, Status: s.Status.String(), Desired: s.Desired, Revision: string(s.Revision),
 		Running: all.Running, Pending: all.Pending, Stopping: all.Stopping, Unreachable: all.Unreachable,
 		Healthy: all.Healthy,
-		Old:     all.Total - newest.Total, Steady: service.Steady(v.State, s),
+		Old:     all.Total - newest.Total, Goals: v.goals(s.Name), Steady: service.Steady(v.State, s),
 		Deployment: types.DeploymentConfig{MinPercent: s.MinPercent, MaxPercent: s.MaxPercent}, GraceS: s.GraceS,
 		OnDisconnect: types.OnDisconnect{StopAfterS: s.OnDisconnect.StopAfterMs / 1000}, Zones: v.State.TasksByZone(s.Name),
 		Conditions: v.conditions(fleet.ServiceSubject(s.Name)),
@@ -70,6 +70,25 @@ func (v *View) ServiceRow(s *fleet.Service) types.Service {
 		row.Images = images(v.State.TaskDef(r.TaskDef), r.Images)
 	}
 	return row
+}
+
+// goals is what planners want of a service; nil while none stand.
+func (v *View) goals(service string) *types.Goals {
+	g := v.State.Goals(service)
+	if g == nil {
+		return nil
+	}
+	out := &types.Goals{PlannedBy: types.Clean(g.By), Maximum: g.Max, Revisions: make([]types.RevisionGoal, 0, len(g.Revisions))}
+	for _, r := range g.Revisions {
+		n := v.State.Counts(service, r.Revision)
+		row := types.RevisionGoal{Revision: string(r.Revision), Desired: r.Desired, Maximum: r.Max, Running: n.Running,
+			Pending: n.Pending}
+		if revision := v.State.Revision(r.Revision); revision != nil {
+			row.TaskDef = string(revision.TaskDef)
+		}
+		out.Revisions = append(out.Revisions, row)
+	}
+	return out
 }
 
 func images(def *fleet.TaskDef, pins []fleet.ImagePin) []types.Image {
