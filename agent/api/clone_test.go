@@ -38,7 +38,39 @@ func TestAClonedHostIsAnAlarmOfHostAndStatus(t *testing.T) {
 		clone(i)
 	}
 	notes = fmt.Sprint(want(t, 200, root, "GET", "/v1/status", "")["notes"])
-	if got := strings.Count(notes, "cloned disk?"); got != 4 || !strings.Contains(notes, "3 more hosts") {
+	if got := strings.Count(notes, "cloned disk?"); got != 3 || !strings.Contains(notes, "3 more hosts") {
 		t.Errorf("%d alarms: %s", got, notes)
+	}
+}
+
+func TestAnAgentThatIsTooOldIsAnAlarmOfHostAndStatus(t *testing.T) {
+	x := newTestAPI(t, nil)
+	fleetOf(t, x.voter, 3)
+	root := x.Handler(TrustRoot)
+	open := func(i, nonce, format int, tooOld bool) {
+		a := admission(i)
+		x.voter.must(t, fleet.OpenSession{Host: a.ID, Boot: "b", Nonce: uint64(nonce), Addr: a.Addr, Zone: a.Zone,
+			Capacity: fleet.Resources{CPU: 1, Memory: 1}, Version: fmt.Sprint("v", format), Format: format, TooOld: tooOld})
+	}
+	for i := 1; i <= 3; i++ {
+		open(i, 10, 2, false)
+	}
+	x.voter.must(t, fleet.RaiseFormat{Format: 2})
+	open(3, 11, 1, true)
+
+	const alarm = "the agent of h3 (v1) reads format 1, the fleet is at 2"
+	status := want(t, 200, root, "GET", "/v1/status", "")
+	for _, note := range []string{alarm, "agents differ: 2 of v2 (reads format 2), 1 of v1 (reads format 1)"} {
+		if notes := fmt.Sprint(status["notes"]); !strings.Contains(notes, note) {
+			t.Errorf("status notes %s, want %q in it", notes, note)
+		}
+	}
+	host := want(t, 200, root, "GET", "/v1/hosts/h3", "")
+	if host["version"] != "v1" || at(t, host, "agentTooOld", "readsFormat") != 1.0 {
+		t.Errorf("host %v", host)
+	}
+	open(3, 12, 2, false)
+	if host = want(t, 200, root, "GET", "/v1/hosts/h3", ""); host["version"] != "v2" || host["agentTooOld"] != nil {
+		t.Errorf("after its upgrade: %v", host)
 	}
 }

@@ -57,6 +57,7 @@ func (p *Port) openSession(c *call) (any, error) {
 		return nil, fmt.Errorf("session of %s: %w", open.Host, ErrBehind)
 	}
 	if err = open.CheckFormat(st); err != nil {
+		p.noteTooOld(c.ctx, h, open)
 		return nil, err
 	}
 	if !open.SameMachine(h) {
@@ -88,6 +89,18 @@ func (p *Port) openSession(c *call) (any, error) {
 	}
 	p.cfg.Logs.Info("host session opened", "host", h.Name, "session", n, "index", index)
 	return protocol.SessionGrant{Epoch: st.Fleet().Epoch, Index: index, Session: n, Roster: p.roster()}, nil
+}
+
+// noteTooOld has the host's row say which agent was refused, where it does not. What
+// comes of it makes no difference to that agent, which asks again.
+func (p *Port) noteTooOld(ctx context.Context, h *fleet.Host, open fleet.OpenSession) {
+	if h.Refuses(open) {
+		return
+	}
+	open.TooOld = true
+	if _, _, err := p.Propose(ctx, []fleet.Item{{Command: open, By: "host " + h.Name}}); err != nil {
+		p.limitedLog.warn("too-old", "an agent that is too old could not be noted", "host", h.Name, "err", err)
+	}
 }
 
 func clonedError(h *fleet.Host, open fleet.OpenSession) error {

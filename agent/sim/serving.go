@@ -61,6 +61,10 @@ func (s *serving) openSession(
 		return
 	}
 	if err := open.CheckFormat(node.State()); err != nil {
+		if !h.Refuses(open) {
+			open.TooOld = true
+			s.propose([]fleet.Item{{Command: open, By: "host " + h.Name}}, func([]fleet.Result, uint64, error) {})
+		}
 		done(protocol.SessionGrant{}, h.Session.Nonce, err)
 		return
 	}

@@ -239,6 +239,10 @@ func (b *twoBuilds) olderIsRefused() {
 			strings.Contains(log.String(), "reads format") ||
 			strings.Contains(log.String(), "this build reads")
 	})
+	b.eventually("the others tell of the older agent, and not of the one before it", func() (string, bool) {
+		h, err := get[types.Host](b.fleetUnderTest, "h1", "/v1/hosts/h2")
+		return fmt.Sprintf("%s %+v %v", h.Version, h.TooOld, err), err == nil && h.TooOld != nil
+	})
 	if now := b.session("h2"); now != before {
 		b.Errorf("the older agent has session %d, was %d", now, before)
 	}

@@ -104,6 +104,9 @@ func hostState(h *types.Host) string {
 	if h.Clone != nil {
 		state += ", cloned disk?"
 	}
+	if h.TooOld != nil {
+		state += ", agent too old"
+	}
 	return state
 }
 

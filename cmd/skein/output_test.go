@@ -84,6 +84,8 @@ func TestTheStateOfAHost(t *testing.T) {
 			"ready, not heard, cordoned"},
 		"a host whose disk was copied": {types.Host{State: "ready", Clone: &types.Clone{}},
 			"ready, cloned disk?"},
+		"a host whose agent is refused": {types.Host{State: "ready", Gossip: "alive", TooOld: &types.TooOld{}},
+			"ready, agent too old"},
 		"a host that gossip knows nothing of (yet)": {types.Host{State: "ready", Gossip: "unknown"}, "ready"},
 	}
 	for name, tt := range tests {

@@ -112,6 +112,9 @@ func (s *State) checkHost(b *violations, h *Host) {
 	b.must(h.Drain == nil || h.Drain.Cause.Known(), "host %s drains for no known cause", h.ID)
 	b.must(!h.mustRead() || s.VoterOf(h.ID) == nil || h.ReadsFormat() >= s.format(),
 		"voter host %s reads format %d, the fleet is at %d", h.ID, h.ReadsFormat(), s.format())
+	_, reads := h.Agent()
+	b.must(h.Refused == nil || reads < s.format(), "host %s: its agent is refused, and reads format %d of %d", h.ID, reads,
+		s.format())
 	b.must(h.Name != "" && h.Cert.PublicKey != "", "host %s has no name or key", h.ID)
 }
 

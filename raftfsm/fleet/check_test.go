@@ -80,6 +80,7 @@ func TestCheckFindsEachBrokenRule(t *testing.T) {
 		{"boot began in session", host(func(h *Host) { h.BootSession = h.Session.N + 1 })},
 		{"never passed a self-check", host(func(h *Host) { h.ReadyAt = 0 })},
 		{"no known cause", host(func(h *Host) { h.Drain = &Drain{} })},
+		{"its agent is refused", host(func(h *Host) { h.Refused = &RefusedAgent{Format: 1} })},
 		{"no name or key", host(func(h *Host) { h.Name = "" })},
 		{"no name or key", host(func(h *Host) { h.Cert.PublicKey = "" })},
 		{"number is above the highest used", host(func(h *Host) { h.LastRaft = 0 })},

@@ -45,9 +45,14 @@ func (c AssignTasks) check(s *State) (*Host, []*Task, error) {
 	if err != nil {
 		return nil, nil, err
 	}
-	if needs := s.NeedsFormat(tasks[0]); !host.Runs(needs) {
+	version, reads := host.Agent()
+	switch needs := s.NeedsFormat(tasks[0]); {
+	case host.Refused != nil:
+		return nil, nil, refuse(ErrAgentTooOld, "assign tasks: the agent of %s (%s) reads format %d and gets no session, the "+
+			"fleet is at %d", host.Name, version, reads, s.format())
+	case !host.Runs(needs):
 		return nil, nil, refuse(ErrAgentTooOld, "assign tasks: %s need format %d, the agent of %s (%s) reads %d",
-			tasks[0].of(), needs, host.Name, host.Version, host.ReadsFormat())
+			tasks[0].of(), needs, host.Name, version, reads)
 	}
 	def := s.TaskDef(tasks[0].TaskDef)
 	if need, free := def.Reservation().Times(len(c.Tasks)), host.Capacity.Sub(s.Reserved(host.ID)); !need.Fits(free) {

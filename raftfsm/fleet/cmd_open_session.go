@@ -15,7 +15,8 @@ import (
 // Of two live agents with one identity on one machine the newer wins: the agent
 // restarted. Another machine (see SameMachine) opens no session while the former
 // is heard (Contested): the clone is noted in the host's row instead, and nothing
-// else changes. IDs[0] is the session number; none where no session was opened.
+// else changes. So is an agent that a voter has refused as too old (TooOld). IDs[0] is
+// the session number; none where no session was opened.
 type OpenSession struct {
 	NextFields
 	Host       HostID            `cbor:"1,keyasint"`
@@ -33,6 +34,8 @@ type OpenSession struct {
 	// the present session was heard while this one was asked for
 	Contested bool `cbor:"13,keyasint,omitempty"`
 	Format    int  `cbor:"14,keyasint,omitempty"` // highest entry format the agent reads; 0 means 1
+	// a voter has refused the agent as too old: the host's row is to say so
+	TooOld bool `cbor:"15,keyasint,omitempty"`
 }
 
 // Kind is the command's number in the log.
@@ -57,7 +60,10 @@ func (c OpenSession) apply(s *State, x *applyContext) ([]string, error) {
 		c.noteClone(s, x, old)
 		return nil, nil
 	}
-	if err := c.CheckFormat(s); err != nil {
+	if err := c.CheckFormat(s); err != nil && c.TooOld {
+		c.noteTooOld(s, x, old)
+		return nil, nil
+	} else if err != nil {
 		return nil, err
 	}
 	host := c.row(old, x.now)
@@ -70,16 +76,6 @@ func (c OpenSession) apply(s *State, x *applyContext) ([]string, error) {
 		s.recordEvent(x, Event{By: "host " + host.Name, Code: code, Subject: subjectOf(&host), Message: message})
 	}
 	return []string{strconv.FormatUint(host.Session.N, 10)}, nil
-}
-
-// CheckFormat is ErrAgentTooOld where the agent reads less than the fleet's format.
-// That only rises, so any voter can tell: nothing need be proposed to refuse it.
-func (c OpenSession) CheckFormat(s *State) error {
-	if reads := max(c.Format, 1); reads < s.format() {
-		return refuse(ErrAgentTooOld, "open session of %s: its agent (%s) reads format %d, the fleet is at %d",
-			s.Host(c.Host).Name, c.Version, reads, s.format())
-	}
-	return nil
 }
 
 func (c OpenSession) check() error {
@@ -109,7 +105,7 @@ func (c OpenSession) row(old *Host, now Time) Host {
 	h.Version, h.OSImage, h.RaftID, h.Format = c.Version, c.OSImage, c.RaftID, c.Format
 	h.setCapacity(c.Capacity, now)
 	h.Session = Session{Boot: c.Boot, Nonce: c.Nonce, N: old.Session.N + 1, Since: now}
-	h.LastBoot, h.ReportSeq = old.Session.Boot, 0
+	h.LastBoot, h.ReportSeq, h.Refused = old.Session.Boot, 0, nil
 	if c.Boot != old.Session.Boot {
 		h.boot(old, now)
 	}

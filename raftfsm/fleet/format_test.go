@@ -117,6 +117,53 @@ func TestTheFormatIsRaised(t *testing.T) {
 			t.Errorf("fleet %+v", f)
 		}
 	})
+	t.Run("an agent that is too old is noted once, and forgotten with the next session", func(t *testing.T) {
+		w := upgraded(t, 2)
+		w.service("web", 2)
+		ids := w.create("web", 1, 2)
+		w.assign(2, ids[0])
+		w.must(RaiseFormat{Format: 2})
+		old := session(2, 3)
+		old.Version, old.TooOld = "v1", true
+		before := *w.Host(hostID(2))
+		if got := w.must(old); len(got) != 0 {
+			t.Fatalf("it got the session %v", got)
+		}
+		h := w.Host(hostID(2))
+		if version, reads := h.Agent(); version != "v1" || reads != 1 || h.Refused.Since != w.at {
+			t.Errorf("its agent is %s and reads %d: %+v", version, reads, h.Refused)
+		}
+		if h.Session != before.Session || h.Version != before.Version || h.State != before.State {
+			t.Errorf("host %+v, was %+v", h, before)
+		}
+		if event := w.lastEvent(); event.Code != "agent-too-old" || !strings.Contains(event.Message, "reads format 1") {
+			t.Errorf("event %+v", event)
+		}
+		w.refused(AssignTasks{Host: hostID(2), Tasks: ids[1:]}, ErrAgentTooOld,
+			"the agent of h2 (v1) reads format 1 and gets no session, the fleet is at 2")
+		if !h.Refuses(old) {
+			t.Error("any voter would note it again")
+		}
+		events := w.lastEvent().Seq
+		w.wait(1000)
+		w.must(old)
+		if w.lastEvent().Seq != events || w.Host(hostID(2)).Refused.Since != h.Refused.Since {
+			t.Error("it is noted again")
+		}
+		w.checked()
+
+		w.must(reading(2, 4, 2))
+		if h := w.Host(hostID(2)); h.Refused != nil || h.Version == "v1" {
+			t.Errorf("host %+v", h)
+		}
+		w.assign(2, ids[1])
+		said := reading(2, 5, 2) // whatever it says, it is not too old
+		said.TooOld = true
+		if got := w.must(said); len(got) != 1 {
+			t.Errorf("it got no session")
+		}
+		w.checked()
+	})
 	t.Run("any voter tells whether an agent is too old", func(t *testing.T) {
 		w := upgraded(t, 2)
 		old := session(2, 3)

@@ -72,6 +72,9 @@ type Host struct {
 	// Drain is why the host is to be emptied, and until when; nil: it is not. No
 	// new work comes to it (Placeable), and no voter is made of it.
 	Drain *Drain `cbor:"33,keyasint,omitempty"`
+	// Refused is an agent of the host that asked for a session since the present one
+	// was opened, and is too old for the fleet; nil: none did.
+	Refused *RefusedAgent `cbor:"34,keyasint,omitempty"`
 }
 
 // Placeable reports whether new tasks may be assigned to the host (I3).

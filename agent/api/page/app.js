@@ -264,7 +264,7 @@ function drawHost(card, h, tasks) {
   }
   const here = h.id === model.status.answeredBy.id;
   const badges = [here && ["this page", "badge plain"], h.leader && ["leader", "badge"], !h.leader && h.role === "voter" && ["voter", "badge plain"], h.voterPhase && h.voterPhase !== "voting" && [h.voterPhase, "badge plain"],
-    h.cordon && ["cordoned", "badge warn"], h.draining && ["draining", "badge warn"], h.clone && ["cloned disk?", "badge warn"], h.report && h.report.starved && ["starved", "badge warn"]].filter(Boolean);
+    h.cordon && ["cordoned", "badge warn"], h.draining && ["draining", "badge warn"], h.clone && ["cloned disk?", "badge warn"], h.agentTooOld && ["agent too old", "badge warn"], h.report && h.report.starved && ["starved", "badge warn"]].filter(Boolean);
   const place = card.querySelector(".badges");
   if (place.dataset.of !== badges.join()) {
     place.dataset.of = badges.join();

@@ -23,6 +23,7 @@ type Host struct {
 	Cordon     *Cordon           `json:"cordon,omitempty"`
 	Conditions []Condition       `json:"conditions,omitempty" doc:"why a planner does not act on it, most telling first"`
 	Clone      *Clone            `json:"clone,omitempty" doc:"an alarm that stands: another machine shows this host's identity and is not let in"`
+	TooOld     *TooOld           `json:"agentTooOld,omitempty" doc:"its agent reads less than the fleet's format and gets no session; upgrade skein there"`
 	Draining   bool              `json:"draining"`
 	Drain      *Drain            `json:"drain,omitempty" doc:"why its work is to leave it"`
 	Addr       string            `json:"addr,omitempty" doc:"peer port"`
@@ -36,7 +37,7 @@ type Host struct {
 	Gossip     string            `json:"gossip" enum:"alive,failed,unknown" doc:"what the answering host hears of it"`
 	Attributes map[string]string `json:"attributes,omitempty"`
 	SelfCheck  []Check           `json:"selfCheck,omitempty"`
-	Version    string            `json:"version,omitempty"`
+	Version    string            `json:"version,omitempty" doc:"of its agent"`
 	OSImage    string            `json:"osImage,omitempty"`
 	Boot       string            `json:"boot,omitempty"`
 	Session    uint64            `json:"session,omitempty" doc:"rises with each start of its agent"`
@@ -51,11 +52,26 @@ type Clone struct {
 	Last  Stamp  `json:"last,omitzero" doc:"of its last attempt noted, within a minute"`
 }
 
+// TooOld is an agent that is too old for the fleet.
+type TooOld struct {
+	Reads  int   `json:"readsFormat"`
+	Format int   `json:"format" doc:"of the fleet"`
+	Since  Stamp `json:"since,omitzero"`
+}
+
 // Alarm is what a person must hear of a host at once; empty for nothing.
 func (h *Host) Alarm() string {
-	if h.Clone == nil {
-		return ""
+	switch {
+	case h.Clone != nil:
+		return h.cloneAlarm()
+	case h.TooOld != nil:
+		return fmt.Sprintf("the agent of %s (%s) reads format %d, the fleet is at %d: it gets no session and no new tasks; "+
+			"upgrade skein there", h.Name, h.Version, h.TooOld.Reads, h.TooOld.Format)
 	}
+	return ""
+}
+
+func (h *Host) cloneAlarm() string {
 	return fmt.Sprintf("cloned disk? %s runs at %s, and another machine at %s shows its identity and is not let in: "+
 		"wipe the data folder of one of both and join it anew",
 		h.Name, h.Addr, h.Clone.Addr)

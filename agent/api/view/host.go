@@ -64,6 +64,10 @@ func (v *View) HostRow(h *fleet.Host) types.Host {
 		row.Clone = &types.Clone{Addr: c.Addr.String(), Boot: types.Clean(c.Boot), Since: types.Stamp(c.Since),
 			Last: types.Stamp(c.Last)}
 	}
+	if r := h.Refused; r != nil {
+		row.Version = types.Clean(r.Version)
+		row.TooOld = &types.TooOld{Reads: r.Format, Format: v.State.Fleet().Format, Since: types.Stamp(r.Since)}
+	}
 	if voter := v.State.VoterOf(h.ID); voter != nil {
 		row.VoterPhase = voter.Phase.String()
 		if voter.Phase == fleet.VoterVoting {

@@ -76,7 +76,7 @@ func (v *View) alarms() (notes []string) {
 	more := 0
 	for h := range v.State.Hosts() {
 		switch {
-		case h.State == fleet.HostForgotten || h.ClonedNow(v.State.Now()) == nil:
+		case h.State == fleet.HostForgotten || h.ClonedNow(v.State.Now()) == nil && h.Refused == nil:
 		case len(notes) == maxAlarms:
 			more++
 		default:
@@ -85,7 +85,7 @@ func (v *View) alarms() (notes []string) {
 		}
 	}
 	if more > 0 {
-		notes = append(notes, fmt.Sprintf("cloned disk? so it seems of %d more hosts", more))
+		notes = append(notes, fmt.Sprintf("cloned disks or agents that are too old: so it is with %d more hosts", more))
 	}
 	return notes
 }

@@ -84,7 +84,8 @@ func (v *View) agents() []types.AgentVersion {
 	hosts := map[version]int{}
 	for h := range v.State.Hosts() {
 		if h.Session.N > 0 && h.State != fleet.HostLost && h.State != fleet.HostForgotten {
-			hosts[version{types.Clean(h.Version), h.ReadsFormat()}]++
+			name, reads := h.Agent()
+			hosts[version{types.Clean(name), reads}]++
 		}
 	}
 	list := make([]types.AgentVersion, 0, len(hosts))

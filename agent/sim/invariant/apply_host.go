@@ -36,6 +36,9 @@ func (c *Checker) openSession(cmd fleet.OpenSession) {
 	if cmd.Contested && h.session > 0 && cmd.Boot != h.boot { // hosts of the simulator keep their addresses
 		return
 	}
+	if cmd.TooOld && max(cmd.Format, 1) < c.model.format {
+		return // see TooOld
+	}
 	h.zone = cmd.Zone
 	h.session++
 	h.reads, h.shunned = max(cmd.Format, 1), false

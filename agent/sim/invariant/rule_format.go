@@ -29,7 +29,7 @@ func (c *Checker) format(item *fleet.Item, result *fleet.Result) {
 		return
 	}
 	switch {
-	case errors.Is(result.Err, fleet.ErrAgentTooOld):
+	case errors.Is(result.Err, fleet.ErrAgentTooOld), open.TooOld && result.Err == nil && len(result.IDs) == 0:
 		c.TooOld(open.Host, open.Format)
 	case result.Err == nil:
 		c.hold(tooOldRefused, max(open.Format, 1) >= c.model.format, func() string {
