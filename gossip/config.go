@@ -10,7 +10,7 @@ import (
 	"github.com/hashicorp/memberlist"
 
 	"skein/raftfsm/fleet"
-	"skein/runtime/vfs"
+	"skein/runtime/seam/vfs"
 )
 
 // Timers of the ring. Source: cmd/skein/DESIGN.md "Silence".

@@ -14,7 +14,7 @@ import (
 	"golang.org/x/sync/semaphore"
 	"golang.org/x/time/rate"
 
-	"skein/runtime/connlimit"
+	"skein/runtime/seam/connlimit"
 )
 
 // Bounds of what the gossip port takes.

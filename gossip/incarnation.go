@@ -8,7 +8,7 @@ import (
 	"path/filepath"
 	"strconv"
 
-	"skein/runtime/vfs"
+	"skein/runtime/seam/vfs"
 )
 
 const (

@@ -6,7 +6,7 @@ import (
 	"testing/synctest"
 	"time"
 
-	"skein/runtime/vfs"
+	"skein/runtime/seam/vfs"
 )
 
 func TestTheFloorRisesWithEachStart(t *testing.T) {

@@ -9,7 +9,7 @@ import (
 
 	"github.com/hashicorp/memberlist"
 
-	"skein/runtime/clock/clocktest"
+	"skein/runtime/seam/clock/clocktest"
 )
 
 // memNet is a network in memory for rings inside a synctest bubble, where real

@@ -15,7 +15,7 @@ import (
 	"github.com/hashicorp/memberlist"
 
 	"skein/raftfsm/fleet"
-	"skein/runtime/vfs"
+	"skein/runtime/seam/vfs"
 )
 
 // Bounds of the queues between memberlist's callbacks and Run. What does not fit

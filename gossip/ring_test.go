@@ -12,7 +12,7 @@ import (
 	"time"
 
 	"skein/raftfsm/fleet"
-	"skein/runtime/vfs"
+	"skein/runtime/seam/vfs"
 )
 
 // fleetOf is n rings on one network in memory, with the addresses State would have.

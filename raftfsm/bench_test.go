@@ -12,8 +12,8 @@ import (
 	"github.com/hashicorp/raft"
 
 	"skein/raftfsm/fleet"
-	"skein/runtime/clock"
-	"skein/runtime/vfs"
+	"skein/runtime/seam/clock"
+	"skein/runtime/seam/vfs"
 )
 
 // benchEntry is about what one small command takes in the log.

@@ -12,7 +12,7 @@ import (
 	"time"
 
 	"skein/raftfsm/fleet"
-	"skein/runtime/clock/clocktest"
+	"skein/runtime/seam/clock/clocktest"
 )
 
 // TestAcknowledgedWritesSurviveAnything runs clients against three voters while

@@ -13,9 +13,9 @@ import (
 	"time"
 
 	"skein/raftfsm/fleet"
-	"skein/runtime/clock"
-	"skein/runtime/clock/clocktest"
-	"skein/runtime/vfs"
+	"skein/runtime/seam/clock"
+	"skein/runtime/seam/clock/clocktest"
+	"skein/runtime/seam/vfs"
 )
 
 // cluster is some nodes on a network and disks in memory.

@@ -9,8 +9,8 @@ import (
 	"time"
 
 	"skein/raftfsm/fleet"
-	"skein/runtime/clock"
-	"skein/runtime/vfs"
+	"skein/runtime/seam/clock"
+	"skein/runtime/seam/vfs"
 )
 
 // Config is what a node needs. Dir, ID, Dial and Accept must be set.

@@ -9,7 +9,7 @@ import (
 	"sync/atomic"
 	"syscall"
 
-	"skein/runtime/vfs"
+	"skein/runtime/seam/vfs"
 )
 
 // defaultBallast is room for the next segment, for the stable file, and for

@@ -8,7 +8,7 @@ import (
 	"time"
 
 	"skein/raftfsm/fleet"
-	"skein/runtime/clock/clocktest"
+	"skein/runtime/seam/clock/clocktest"
 )
 
 // writable waits until somebody takes a write, and returns how long that took.

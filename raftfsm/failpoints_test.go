@@ -14,7 +14,7 @@ import (
 	"time"
 
 	"skein/raftfsm/fleet"
-	"skein/runtime/failpoint"
+	"skein/runtime/seam/failpoint"
 )
 
 const killedDirVar = "SKEIN_TEST_PROPOSE_IN"

@@ -9,7 +9,7 @@ import (
 	"strings"
 
 	"skein/raftfsm/fleet"
-	"skein/runtime/vfs"
+	"skein/runtime/seam/vfs"
 )
 
 // The folder of a node:

@@ -11,7 +11,7 @@ import (
 
 	"github.com/hashicorp/go-hclog"
 
-	"skein/runtime/clock"
+	"skein/runtime/seam/clock"
 )
 
 // logEvery is how often one message of the library is repeated: it says "failed

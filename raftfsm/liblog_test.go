@@ -11,7 +11,7 @@ import (
 
 	"github.com/hashicorp/go-hclog"
 
-	"skein/runtime/clock"
+	"skein/runtime/seam/clock"
 )
 
 func TestTheLibrarysLogIsQuietedAndTranslated(t *testing.T) {

@@ -12,7 +12,7 @@ import (
 
 	"skein/raftfsm/fleet"
 	"skein/raftfsm/fleet/wire"
-	"skein/runtime/failpoint"
+	"skein/runtime/seam/failpoint"
 )
 
 // machine is the replicated state machine: it implements raft.BatchingFSM.

@@ -12,7 +12,7 @@ import (
 
 	"skein/raftfsm/fleet"
 	"skein/raftfsm/fleet/wire"
-	"skein/runtime/clock"
+	"skein/runtime/seam/clock"
 )
 
 // testMachine is a machine that may not fail, with a fleet at index 1.

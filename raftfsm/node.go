@@ -14,7 +14,7 @@ import (
 	"github.com/hashicorp/raft"
 
 	"skein/raftfsm/fleet"
-	"skein/runtime/failpoint"
+	"skein/runtime/seam/failpoint"
 )
 
 var _ = failpoint.Register(

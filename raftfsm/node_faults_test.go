@@ -14,8 +14,8 @@ import (
 	"time"
 
 	"skein/raftfsm/fleet"
-	"skein/runtime/clock/clocktest"
-	"skein/runtime/vfs"
+	"skein/runtime/seam/clock/clocktest"
+	"skein/runtime/seam/vfs"
 )
 
 // faulty gives each host a switch that its store asks before each write.

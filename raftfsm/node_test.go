@@ -13,7 +13,7 @@ import (
 
 	"skein/raftfsm/fleet"
 	"skein/raftfsm/fleet/wire"
-	"skein/runtime/clock/clocktest"
+	"skein/runtime/seam/clock/clocktest"
 )
 
 func TestALoneNodeBootstrapsAndProposes(t *testing.T) {

@@ -4,7 +4,7 @@ import (
 	"sync"
 	"time"
 
-	"skein/runtime/clock"
+	"skein/runtime/seam/clock"
 )
 
 // pace holds heartbeats to several followers back a little, so that they go out

@@ -5,7 +5,7 @@ import (
 	"testing/synctest"
 	"time"
 
-	"skein/runtime/clock"
+	"skein/runtime/seam/clock"
 )
 
 // inPace runs a test with a pace of 100 ms, at a multiple of it.

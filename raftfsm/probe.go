@@ -6,7 +6,7 @@ import (
 	"path"
 	"time"
 
-	"skein/runtime/clock"
+	"skein/runtime/seam/clock"
 )
 
 // probeName is a file beside the segments that says itself what it is for.

@@ -8,7 +8,7 @@ import (
 	"testing"
 	"time"
 
-	"skein/runtime/clock/clocktest"
+	"skein/runtime/seam/clock/clocktest"
 )
 
 func TestAnIdleDiskThatFailsEndsTheNode(t *testing.T) {

@@ -10,7 +10,7 @@ import (
 
 	"skein/raftfsm/fleet"
 	"skein/raftfsm/fleet/wire"
-	"skein/runtime/failpoint"
+	"skein/runtime/seam/failpoint"
 )
 
 // proposer packs proposals into entries.

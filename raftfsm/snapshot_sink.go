@@ -10,8 +10,8 @@ import (
 
 	"github.com/hashicorp/raft"
 
-	"skein/runtime/failpoint"
-	"skein/runtime/vfs"
+	"skein/runtime/seam/failpoint"
+	"skein/runtime/seam/vfs"
 )
 
 // snapshotSink implements raft.SnapshotSink. Close after Close or Cancel does

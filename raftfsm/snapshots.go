@@ -16,7 +16,7 @@ import (
 
 	"github.com/hashicorp/raft"
 
-	"skein/runtime/vfs"
+	"skein/runtime/seam/vfs"
 )
 
 // A snapshot is one file: the payload, the library's metadata as JSON, and

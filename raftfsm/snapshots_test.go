@@ -14,7 +14,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"github.com/hashicorp/raft"
 
-	"skein/runtime/vfs"
+	"skein/runtime/seam/vfs"
 )
 
 var sampleConfiguration = raft.Configuration{Servers: []raft.Server{{ID: testID, Address: testID}}}

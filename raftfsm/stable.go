@@ -7,8 +7,8 @@ import (
 	"hash/crc32"
 
 	"skein/raftfsm/fleet"
-	"skein/runtime/failpoint"
-	"skein/runtime/vfs"
+	"skein/runtime/seam/failpoint"
+	"skein/runtime/seam/vfs"
 )
 
 // The library's keys (raft.go, unexported there). It uses no others.

@@ -12,9 +12,9 @@ import (
 	"github.com/hashicorp/raft"
 
 	"skein/raftfsm/fleet"
-	"skein/runtime/clock"
-	"skein/runtime/failpoint"
-	"skein/runtime/vfs"
+	"skein/runtime/seam/clock"
+	"skein/runtime/seam/failpoint"
+	"skein/runtime/seam/vfs"
 )
 
 // store is the log and the stable store of one RaftID, in a folder of its own.

@@ -15,7 +15,7 @@ import (
 
 	"github.com/hashicorp/raft"
 
-	"skein/runtime/vfs"
+	"skein/runtime/seam/vfs"
 )
 
 // crashed opens what is left of a store's folder after a power loss now.

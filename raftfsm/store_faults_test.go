@@ -14,7 +14,7 @@ import (
 
 	"github.com/hashicorp/raft"
 
-	"skein/runtime/vfs"
+	"skein/runtime/seam/vfs"
 )
 
 func TestAFailedWriteIsFatalAndNeverRetried(t *testing.T) {

@@ -8,7 +8,7 @@ import (
 	"path"
 	"time"
 
-	"skein/runtime/vfs"
+	"skein/runtime/seam/vfs"
 )
 
 const (

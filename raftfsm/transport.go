@@ -11,7 +11,7 @@ import (
 	"github.com/hashicorp/raft"
 
 	"skein/raftfsm/fleet"
-	"skein/runtime/clock"
+	"skein/runtime/seam/clock"
 )
 
 const (

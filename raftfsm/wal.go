@@ -11,8 +11,8 @@ import (
 
 	"github.com/hashicorp/raft"
 
-	"skein/runtime/failpoint"
-	"skein/runtime/vfs"
+	"skein/runtime/seam/failpoint"
+	"skein/runtime/seam/vfs"
 )
 
 // defaultSegment is the size of a segment file: reserved at once, so that a full

@@ -9,7 +9,7 @@ import (
 
 	"skein/agent/api/types"
 	"skein/raftfsm/fleet"
-	"skein/runtime/clock/clocktest"
+	"skein/runtime/seam/clock/clocktest"
 )
 
 // laggingFleet is a leader and a follower that applies what the leader has

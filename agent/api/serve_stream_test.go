@@ -15,7 +15,7 @@ import (
 	"time"
 
 	"skein/raftfsm/fleet"
-	"skein/runtime/clock/clocktest"
+	"skein/runtime/seam/clock/clocktest"
 )
 
 // event is one server-sent event.

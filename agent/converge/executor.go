@@ -13,7 +13,7 @@ import (
 	"time"
 
 	"skein/raftfsm/fleet"
-	"skein/runtime/failpoint"
+	"skein/runtime/seam/failpoint"
 )
 
 const (

@@ -16,7 +16,7 @@ import (
 
 	"skein/raftfsm/fleet"
 	"skein/raftfsm/fleet/wire"
-	"skein/runtime/vfs"
+	"skein/runtime/seam/vfs"
 )
 
 func sampleRecords() []Record {

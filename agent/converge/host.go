@@ -13,8 +13,8 @@ import (
 	"time"
 
 	"skein/raftfsm/fleet"
-	"skein/runtime/clock"
-	"skein/runtime/vfs"
+	"skein/runtime/seam/clock"
+	"skein/runtime/seam/vfs"
 )
 
 // Config is what a Host is made of. Nil ports are refused.

@@ -17,11 +17,11 @@ import (
 
 	"skein/agent/converge"
 	"skein/raftfsm/fleet"
-	"skein/runtime/clock"
-	"skein/runtime/clock/clocktest"
 	"skein/runtime/fake"
 	"skein/runtime/port"
-	"skein/runtime/vfs"
+	"skein/runtime/seam/clock"
+	"skein/runtime/seam/clock/clocktest"
+	"skein/runtime/seam/vfs"
 )
 
 // bench is a host with an agent that can be stopped and started, inside a

@@ -10,7 +10,7 @@ import (
 	"sync"
 
 	"skein/raftfsm/fleet/wire"
-	"skein/runtime/vfs"
+	"skein/runtime/seam/vfs"
 )
 
 // The journal is a header line and then frames: length and CRC-32C of a record

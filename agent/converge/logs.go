@@ -8,7 +8,7 @@ import (
 	"os"
 
 	"skein/raftfsm/fleet"
-	"skein/runtime/vfs"
+	"skein/runtime/seam/vfs"
 )
 
 const (

@@ -11,7 +11,7 @@ import (
 
 	"skein/raftfsm/fleet"
 	"skein/raftfsm/fleet/wire"
-	"skein/runtime/vfs"
+	"skein/runtime/seam/vfs"
 )
 
 // A wanted file is a header line and then records, framed as those of the

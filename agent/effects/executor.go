@@ -6,7 +6,7 @@ import (
 
 	"skein/agent/plan"
 	"skein/raftfsm/fleet"
-	"skein/runtime/calls"
+	"skein/runtime/seam/calls"
 )
 
 // ProposeFor bounds one proposal, and VerifyFor one verification.

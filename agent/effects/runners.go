@@ -6,7 +6,7 @@ import (
 	"time"
 
 	"skein/raftfsm/fleet"
-	"skein/runtime/clock"
+	"skein/runtime/seam/clock"
 )
 
 // Job is one attempt at an effect, as a runner sees it.

@@ -43,7 +43,7 @@ type FailureDetector interface {
 	Changed() <-chan struct{}
 }
 
-// Clock tells the time; runtime/clock has one.
+// Clock tells the time; runtime/seam/clock has one.
 type Clock interface {
 	Now() time.Time
 	Mono() time.Duration

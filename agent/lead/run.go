@@ -6,7 +6,7 @@ import (
 	"time"
 
 	"skein/raftfsm/fleet"
-	"skein/runtime/calls"
+	"skein/runtime/seam/calls"
 )
 
 // ProposeFor bounds one entry's proposal: longer than UnknownAfter, so that it is

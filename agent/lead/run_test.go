@@ -13,7 +13,7 @@ import (
 
 	"skein/agent/plan"
 	"skein/raftfsm/fleet"
-	"skein/runtime/clock"
+	"skein/runtime/seam/clock"
 )
 
 // fakeLog is a log of one voter in memory.

@@ -12,7 +12,7 @@ import (
 	"skein/agent/plan"
 	"skein/agent/trust"
 	"skein/raftfsm/fleet"
-	"skein/runtime/clock"
+	"skein/runtime/seam/clock"
 )
 
 // FailureDetector runs agent/peer/detector: on the leader it gathers ages and sends

@@ -12,7 +12,7 @@ import (
 	"skein/agent/plan"
 	"skein/agent/trust"
 	"skein/raftfsm/fleet"
-	"skein/runtime/clock/clocktest"
+	"skein/runtime/seam/clock/clocktest"
 )
 
 func TestContractOfEyes(t *testing.T) {

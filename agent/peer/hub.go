@@ -8,7 +8,7 @@ import (
 	"skein/agent/peer/detector"
 	"skein/agent/trust"
 	"skein/raftfsm/fleet"
-	"skein/runtime/clock"
+	"skein/runtime/seam/clock"
 )
 
 // hub is the streams of this voter: at most one a host. It wakes those whose

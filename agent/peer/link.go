@@ -13,7 +13,7 @@ import (
 	"skein/agent/peer/stream"
 	"skein/agent/trust"
 	"skein/raftfsm/fleet"
-	"skein/runtime/clock"
+	"skein/runtime/seam/clock"
 )
 
 // LinkConfig is what a host's link needs. Functions are called from the link's

@@ -14,7 +14,7 @@ import (
 	"skein/agent/trust"
 	"skein/raftfsm/fleet"
 	"skein/raftfsm/fleet/wire"
-	"skein/runtime/clock"
+	"skein/runtime/seam/clock"
 )
 
 // stream dials a voter, then reads its frames and sends beats until the stream

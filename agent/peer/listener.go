@@ -16,7 +16,7 @@ import (
 	"skein/agent/peer/protocol"
 	"skein/agent/trust"
 	"skein/raftfsm/fleet"
-	"skein/runtime/connlimit"
+	"skein/runtime/seam/connlimit"
 )
 
 // Listener is the peer port. It verifies each connection's certificate and

@@ -21,7 +21,7 @@ import (
 	"skein/agent/peer/protocol"
 	"skein/agent/trust"
 	"skein/raftfsm/fleet"
-	"skein/runtime/clock"
+	"skein/runtime/seam/clock"
 )
 
 // Config is what a peer port needs. Functions must return at once; those marked

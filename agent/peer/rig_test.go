@@ -21,8 +21,8 @@ import (
 	"skein/agent/peer/stream/streamtest"
 	"skein/agent/trust"
 	"skein/raftfsm/fleet"
-	"skein/runtime/clock"
-	"skein/runtime/vfs"
+	"skein/runtime/seam/clock"
+	"skein/runtime/seam/vfs"
 )
 
 // cluster is a log that all voters of a rig share: a real State and real

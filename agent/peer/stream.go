@@ -13,7 +13,7 @@ import (
 	"skein/agent/trust"
 	"skein/raftfsm/fleet"
 	"skein/raftfsm/fleet/wire"
-	"skein/runtime/clock"
+	"skein/runtime/seam/clock"
 )
 
 // hostStream is one host's stream at this voter: a goroutine that reads beats and

@@ -9,7 +9,7 @@ import (
 
 	"skein/raftfsm/fleet/wire"
 	"skein/raftfsm/fleet/wire/corpustest"
-	"skein/runtime/vfs"
+	"skein/runtime/seam/vfs"
 )
 
 // sampleRoster, sampleJoin and sampleGrant are fixed: keys and certificates in them

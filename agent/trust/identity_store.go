@@ -17,7 +17,7 @@ import (
 	"sync/atomic"
 
 	"skein/raftfsm/fleet"
-	"skein/runtime/vfs"
+	"skein/runtime/seam/vfs"
 )
 
 // Files of an identity, below the data folder. host.json is written last: where

@@ -10,7 +10,7 @@ import (
 	"path"
 
 	"skein/raftfsm/fleet"
-	"skein/runtime/vfs"
+	"skein/runtime/seam/vfs"
 )
 
 // Grant is what the fleet gives a host that joins or renews.

@@ -10,7 +10,7 @@ import (
 
 	"skein/raftfsm/fleet"
 	"skein/raftfsm/fleet/wire"
-	"skein/runtime/vfs"
+	"skein/runtime/seam/vfs"
 )
 
 // InitOptions say which fleet to make and what its first host is.

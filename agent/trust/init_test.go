@@ -17,7 +17,7 @@ import (
 
 	"skein/raftfsm/fleet"
 	"skein/raftfsm/fleet/wire"
-	"skein/runtime/vfs"
+	"skein/runtime/seam/vfs"
 )
 
 func TestInitMakesAFleetOfOneHost(t *testing.T) {

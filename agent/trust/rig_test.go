@@ -15,7 +15,7 @@ import (
 	"time"
 
 	"skein/raftfsm/fleet"
-	"skein/runtime/vfs"
+	"skein/runtime/seam/vfs"
 )
 
 var noon = time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)

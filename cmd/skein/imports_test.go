@@ -11,11 +11,12 @@ import (
 	"testing"
 )
 
-// pure are packages without IO of their own: everybody may import them.
-var pure = []string{
-	"skein/raftfsm/fleet", "skein/raftfsm/fleet/text", "skein/raftfsm/fleet/wire",
-	"skein/runtime/port", "skein/runtime/vfs", "skein/runtime/clock", "skein/runtime/failpoint",
-	"skein/runtime/connlimit", "skein/runtime/calls",
+// shared are packages that everybody may import: the nouns, what is asked of a host, and
+// all of runtime/seam, which replaces or bounds what the standard library does.
+func shared(imported string) bool {
+	return slices.Contains([]string{
+		"skein/raftfsm/fleet", "skein/raftfsm/fleet/text", "skein/raftfsm/fleet/wire", "skein/runtime/port",
+	}, imported) || strings.HasPrefix(imported, "skein/runtime/seam/")
 }
 
 // rules say what a package may import of this module; the first rule whose
@@ -27,23 +28,18 @@ var rules = []struct {
 	{"skein/raftfsm/fleet/wire", "the codec knows the nouns only", only("skein/raftfsm/fleet")},
 	{"skein/raftfsm/fleet", "the pure core imports nothing of ours", only()},
 	{"skein/runtime/port", "port types know the nouns only", only("skein/raftfsm/fleet")},
-	{"skein/runtime/failpoint", "seams import nothing of ours", only()},
-	{"skein/runtime/vfs", "seams import nothing of ours", only()},
-	{"skein/runtime/clock", "seams import nothing of ours", only()},
-	{"skein/runtime/calls", "seams import nothing of ours", only()},
-	{"skein/runtime/connlimit", "bounds of connections import nothing of ours", only()},
-	{"skein/raftfsm/keeper", "the voter keeper is pure", only(pure...)},
+	{"skein/runtime/seam", "seams import nothing of ours, not even each other", only()},
+	{"skein/raftfsm/keeper", "the voter keeper is pure", shared},
 	{"skein/raftfsm/voter", "which log a host holds is decided by pure rules", only("skein/raftfsm/fleet")},
-	{"skein/raftfsm", "adapters know pure packages, never each other or agent", only(pure...)},
-	{"skein/gossip", "adapters know pure packages, never each other or agent", only(pure...)},
-	{"skein/runtime", "adapters know pure packages, never each other or agent", only(pure...)},
+	{"skein/raftfsm", "adapters know what is shared, never each other or agent", shared},
+	{"skein/gossip", "adapters know what is shared, never each other or agent", shared},
+	{"skein/runtime", "adapters know what is shared, never each other or agent", shared},
 	{"skein/agent/plan/plantest", "fixtures know plan and the core", only("skein/raftfsm/fleet", "skein/agent/plan")},
 	{"skein/agent/plan", "planners know plan and the core",
 		only("skein/raftfsm/fleet", "skein/raftfsm/fleet/text", "skein/agent/plan")},
 	{"skein/agent/sim", "the simulator stands on twins, and steps what is pure", func(imported string) bool {
-		return slices.Contains(pure, imported) || strings.HasPrefix(imported, "skein/agent/") ||
-			imported == "skein/raftfsm/keeper" ||
-			imported == "skein/raftfsm/voter" || imported == "skein/runtime/fake"
+		return shared(imported) || strings.HasPrefix(imported, "skein/agent/") ||
+			imported == "skein/raftfsm/keeper" || imported == "skein/raftfsm/voter" || imported == "skein/runtime/fake"
 	}},
 	{"skein/agent/api/types", "a client and the server share it: it knows the nouns only",
 		only("skein/raftfsm/fleet", "skein/raftfsm/fleet/text")},
@@ -63,11 +59,13 @@ var rules = []struct {
 	{"skein/agent/api/cutoff", "what a host says alone, it says without the server",
 		only("skein/agent/api/types", "skein/agent/api/refusal", "skein/agent/api/view", "skein/raftfsm/fleet")},
 	{"skein/agent", "agent declares the interfaces it needs; only cmd names an adapter", func(imported string) bool {
-		return slices.Contains(pure, imported) || strings.HasPrefix(imported, "skein/agent/")
+		return shared(imported) || strings.HasPrefix(imported, "skein/agent/")
 	}},
 	{"skein/cmd/skein/node", "wiring may import anything", func(string) bool { return true }},
-	{"skein/cmd", "commands ask an agent over HTTP; only the wiring knows the server", func(imported string) bool {
-		return !strings.HasPrefix(imported, "skein/agent/api") || imported == "skein/agent/api/types"
+	{"skein/cmd", "commands ask an agent by HTTP; only the wiring knows server and adapters", func(imported string) bool {
+		server := strings.HasPrefix(imported, "skein/agent/api") && imported != "skein/agent/api/types"
+		return shared(imported) || strings.HasPrefix(imported, "skein/cmd/skein/") ||
+			strings.HasPrefix(imported, "skein/agent/") && !server
 	}},
 	{"skein/packaging", "packaging tests look from outside", only()},
 }
@@ -91,6 +89,19 @@ func TestImportsRunOneWay(t *testing.T) {
 		for _, imported := range pkg.Imports {
 			if strings.HasPrefix(imported, "skein/") && !rules[rule].allowed(imported) {
 				t.Errorf("%s imports %s: %s", pkg.ImportPath, imported, rules[rule].why)
+			}
+		}
+	}
+}
+
+// Packages named ...test hold fixtures and cases; nothing that is built into a program
+// may need them.
+func TestOnlyTestsImportFixtures(t *testing.T) {
+	for _, pkg := range listPackages(t) {
+		for _, imported := range pkg.Imports {
+			if strings.HasPrefix(imported, "skein/") && strings.HasSuffix(imported, "test") &&
+				!strings.HasSuffix(pkg.ImportPath, "test") {
+				t.Errorf("%s imports %s, which is for tests", pkg.ImportPath, imported)
 			}
 		}
 	}

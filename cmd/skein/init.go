@@ -10,7 +10,7 @@ import (
 	"skein/agent/trust"
 	"skein/cmd/skein/config"
 	"skein/cmd/skein/node"
-	"skein/runtime/vfs"
+	"skein/runtime/seam/vfs"
 )
 
 // initCommand makes a fleet with this host as its first.

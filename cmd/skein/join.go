@@ -9,8 +9,8 @@ import (
 	"skein/agent/trust"
 	"skein/cmd/skein/config"
 	"skein/cmd/skein/node"
-	"skein/runtime/clock"
-	"skein/runtime/vfs"
+	"skein/runtime/seam/clock"
+	"skein/runtime/seam/vfs"
 )
 
 // joinCommand makes this host a member of a fleet.

@@ -335,7 +335,7 @@ func TestABreakThatIsOnIsCaughtAndOneThatIsOffIsNot(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	sites, err := m.sites([]string{"runtime/connlimit"})
+	sites, err := m.sites([]string{"runtime/seam/connlimit"})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -358,7 +358,7 @@ func TestABreakThatIsOnIsCaughtAndOneThatIsOffIsNot(t *testing.T) {
 	if len(drawn) < 10 {
 		t.Fatalf("only %d breaks compile", len(drawn))
 	}
-	b, err := r.base(t.Context(), "skein/runtime/connlimit", true)
+	b, err := r.base(t.Context(), "skein/runtime/seam/connlimit", true)
 	if err != nil || len(b.red) > 0 || len(b.comes) == 0 {
 		t.Fatalf("with no break on: %+v, %v", b, err)
 	}
@@ -367,7 +367,7 @@ func TestABreakThatIsOnIsCaughtAndOneThatIsOffIsNot(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if strings.HasPrefix(by, "runtime/connlimit Test") {
+		if strings.HasPrefix(by, "runtime/seam/connlimit Test") {
 			return
 		}
 	}

@@ -5,7 +5,7 @@ import (
 	"time"
 
 	"skein/raftfsm/fleet"
-	"skein/runtime/calls"
+	"skein/runtime/seam/calls"
 )
 
 // Log is the leader's log as the keeper needs it; *raftfsm.Node is one but for

@@ -26,9 +26,9 @@ import (
 	"skein/agent/converge/porttest"
 	"skein/raftfsm/fleet"
 	"skein/runtime/cgroup"
-	"skein/runtime/clock"
 	"skein/runtime/port"
-	"skein/runtime/vfs"
+	"skein/runtime/seam/clock"
+	"skein/runtime/seam/vfs"
 )
 
 const (

@@ -5,7 +5,7 @@ import (
 	"sync"
 	"time"
 
-	"skein/runtime/clock"
+	"skein/runtime/seam/clock"
 )
 
 // Figures of the meter. A host that is late is no witness of others' silence,

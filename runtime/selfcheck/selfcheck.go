@@ -17,7 +17,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"skein/raftfsm/fleet"
-	"skein/runtime/vfs"
+	"skein/runtime/seam/vfs"
 )
 
 const (

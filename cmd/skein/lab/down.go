@@ -6,7 +6,7 @@ import (
 	"fmt"
 	"os"
 
-	"skein/runtime/vfs"
+	"skein/runtime/seam/vfs"
 )
 
 // Down removes every trace of the lab, whatever an earlier command left of it:

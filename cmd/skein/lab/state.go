@@ -12,7 +12,7 @@ import (
 	"strings"
 	"time"
 
-	"skein/runtime/vfs"
+	"skein/runtime/seam/vfs"
 )
 
 // stateFormat is raised when an older program could not read the file.

@@ -17,7 +17,7 @@ import (
 	"skein/raftfsm/fleet"
 	"skein/runtime/containerd"
 	"skein/runtime/port"
-	"skein/runtime/vfs"
+	"skein/runtime/seam/vfs"
 )
 
 // deliverWithin bounds how long the host loop may take over one frame; it

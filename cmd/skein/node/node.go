@@ -25,11 +25,11 @@ import (
 	"skein/raftfsm"
 	"skein/raftfsm/fleet"
 	"skein/runtime/cgroup"
-	"skein/runtime/clock"
 	"skein/runtime/containerd"
 	"skein/runtime/hostos"
 	"skein/runtime/network"
-	"skein/runtime/vfs"
+	"skein/runtime/seam/clock"
+	"skein/runtime/seam/vfs"
 )
 
 // Options are what an agent is started with.

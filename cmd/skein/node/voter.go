@@ -13,7 +13,7 @@ import (
 	"skein/raftfsm"
 	"skein/raftfsm/fleet"
 	rules "skein/raftfsm/voter"
-	"skein/runtime/vfs"
+	"skein/runtime/seam/vfs"
 )
 
 // voter carries out what package raftfsm/voter decides of this host's log; what runs

@@ -5,7 +5,7 @@ package main
 import (
 	"os"
 
-	"skein/runtime/failpoint"
+	"skein/runtime/seam/failpoint"
 )
 
 var _ = failpoint.Register("probe/registered-place-in-the-binary")

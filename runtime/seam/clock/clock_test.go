@@ -5,7 +5,7 @@ import (
 	"testing/synctest"
 	"time"
 
-	"skein/runtime/clock"
+	"skein/runtime/seam/clock"
 )
 
 func TestMonotonicTimeGrowsWithTheWallClock(t *testing.T) {

@@ -5,7 +5,7 @@ package failpoint_test
 import (
 	"testing"
 
-	"skein/runtime/failpoint"
+	"skein/runtime/seam/failpoint"
 )
 
 func TestWithoutTheTagNothingCanBeArmed(t *testing.T) {

@@ -7,7 +7,7 @@ import (
 	"testing/synctest"
 	"time"
 
-	"skein/runtime/calls"
+	"skein/runtime/seam/calls"
 )
 
 func TestWhatACallReturnsIsAnEvent(t *testing.T) {

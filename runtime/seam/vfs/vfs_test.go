@@ -12,7 +12,7 @@ import (
 	"syscall"
 	"testing"
 
-	"skein/runtime/vfs"
+	"skein/runtime/seam/vfs"
 )
 
 // both runs a test on the real file system and on the twin: they must agree.

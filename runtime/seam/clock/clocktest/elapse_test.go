@@ -5,7 +5,7 @@ import (
 	"testing/synctest"
 	"time"
 
-	"skein/runtime/clock/clocktest"
+	"skein/runtime/seam/clock/clocktest"
 )
 
 func TestTimePassesInABubbleAndNowhereElse(t *testing.T) {
