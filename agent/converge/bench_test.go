@@ -61,8 +61,7 @@ func BenchmarkSnapshot(b *testing.B) {
 	for b.Loop() {
 		index++
 		now.Mono++
-		r.m.Step(now,
-			[]converge.Event{converge.Frame{Fleet: "f1", Epoch: 1, Index: index, Session: r.session, Complete: true,
-				Tasks: tasks, TaskDefs: defsFor(tasks)}})
+		r.m.Step(now, []converge.Event{converge.Frame{Complete: true, Wanted: fleet.Wanted{Fleet: "f1", Epoch: 1,
+			Index: index, Session: r.session, Tasks: tasks, TaskDefs: defsFor(tasks)}}})
 	}
 }

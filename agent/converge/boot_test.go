@@ -326,7 +326,8 @@ func TestAVoterWithoutALeaderDoesNotKeepATaskThatMustNotRunCutOff(t *testing.T) 
 				for s := from; s < to; s++ {
 					since := time.Duration(s) * time.Second
 					r.step(converge.VoterHeard{LeaderAge: age(since)})
-					if err := r.send(converge.Frame{Index: r.index, LeaderAge: age(since)}); err != nil {
+					beat := converge.Frame{Wanted: fleet.Wanted{Index: r.index}, LeaderAge: age(since)}
+					if err := r.send(beat); err != nil {
 						t.Fatal(err)
 					}
 					r.pass(time.Second)

@@ -22,22 +22,17 @@ type Event interface{ event() }
 // reports count from 1 again and frames of other sessions are refused.
 type SessionOpened struct{ Session uint64 }
 
-// Frame is wanted state from a voter. A complete frame is a snapshot: Tasks is
+// Frame is wanted state from a voter. A complete frame is a snapshot: it is
 // everything wanted of this host, and absence from it is evidence. A frame that
-// is not complete changes what the stream has brought so far; one without tasks
-// is a beat and moves only (Epoch, Index). Answered by an [Answer] effect with
-// the frame's Ref; after a refusal the stream must begin again with a snapshot.
+// is not complete changes what the frames before it on the stream have brought;
+// one without tasks is a beat and moves only (Epoch, Index). Of the parts of what
+// a host is sent it is the tasks that count here. Answered by an [Answer] effect
+// with the frame's Ref; after a refusal the stream must begin again with a
+// snapshot.
 type Frame struct {
 	Ref      uint64 // chosen by the sender, to match the Answer
-	Fleet    fleet.FleetID
-	Epoch    uint64
-	Index    uint64
-	Since    uint64 // delta only: the index it builds on; 0 = the frame before it on the stream
-	Session  uint64
 	Complete bool
-	Tasks    []fleet.WantedTask
-	Removed  []fleet.TaskID  // delta only
-	TaskDefs []fleet.TaskDef // those that Tasks name; one that a task here still uses may be left out
+	fleet.Wanted
 	// LeaderAge is that of the voter, as in VoterHeard.
 	LeaderAge time.Duration
 }

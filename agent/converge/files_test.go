@@ -290,13 +290,38 @@ func TestWhateverIsAcceptedCanBeSaved(t *testing.T) {
 }
 
 func TestAWantedFileOfTheFirstFormatIsRead(t *testing.T) {
-	body, err := wire.Marshal(sampleWanted(7))
+	body, err := wire.Marshal(firstFormatOf(sampleWanted(7)))
 	if err != nil {
 		t.Fatal(err)
 	}
 	got, err := decodeWanted(sealWanted(body)[0])
 	if err != nil || !reflect.DeepEqual(got, sampleWanted(7)) {
 		t.Errorf("got %+v, %v", got, err)
+	}
+}
+
+// A field of what a host is sent is kept, or named here with why it is not.
+func TestAWantedFileKeepsEachField(t *testing.T) {
+	notKept := map[string]string{
+		"Removed": "it is of a change, and the whole is kept",
+		"LogsOut": "each frame brings it again",
+	}
+	want := SavedWanted{Boot: "b1", Host: "h-1", Wanted: fleet.Wanted{Fleet: "f1", Epoch: 2, Index: 3, Session: 4,
+		Tasks: sampleWanted(1).Wanted.Tasks, TaskDefs: sampleWanted(1).Wanted.TaskDefs}}
+	b, err := encodeWanted(want)
+	if err != nil {
+		t.Fatal(err)
+	}
+	got, err := decodeWanted(b)
+	if diff := cmp.Diff(want, got); err != nil || diff != "" {
+		t.Errorf("read with %v:\n%s", err, diff)
+	}
+	v := reflect.ValueOf(got.Wanted)
+	for i := range v.NumField() {
+		name := v.Type().Field(i).Name
+		if _, left := notKept[name]; v.Field(i).IsZero() != left {
+			t.Errorf("%s is kept: %v", name, !v.Field(i).IsZero())
+		}
 	}
 }
 
@@ -378,7 +403,7 @@ func FuzzWanted(f *testing.F) {
 	f.Add(whole)
 	f.Add(whole[:len(whole)-1])
 	f.Add([]byte(wantedHeader))
-	body, _ := wire.Marshal(sampleWanted(2))
+	body, _ := wire.Marshal(firstFormatOf(sampleWanted(2)))
 	f.Add(body)
 	sample := sampleWanted(3)
 	head, _ := wire.Marshal(wantedHead{Boot: sample.Boot, Fleet: sample.Wanted.Fleet, Epoch: 1, Index: 3, Session: 1,
@@ -396,8 +421,8 @@ func FuzzWanted(f *testing.F) {
 				t.Fatal(err)
 			}
 			w := s.Wanted
-			wakeWith(t, Saved{Wanted: &s}, &Frame{Fleet: w.Fleet, Epoch: w.Epoch, Index: w.Index, Session: 1, Complete: true,
-				Tasks: w.Tasks, TaskDefs: w.TaskDefs})
+			w.Session = 1
+			wakeWith(t, Saved{Wanted: &s}, &Frame{Complete: true, Wanted: w})
 		}
 	})
 }

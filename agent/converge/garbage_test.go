@@ -76,10 +76,10 @@ func TestAnUnknownContainerIsNotEndedWithoutAVotersWord(t *testing.T) {
 		"the list was of the session before":     func(r *rig) { r.up(); r.snapshot(); r.heard(time.Minute); r.meet() },
 		"the list was refused": func(r *rig) {
 			r.up()
-			_ = r.send(converge.Frame{Fleet: "f2", Index: 9, Complete: true})
+			_ = r.sendAll(fleet.Wanted{Fleet: "f2", Index: 9})
 		},
 		"the list was given to the agent before":     func(r *rig) { r.up(); r.snapshot(); r.kill(); r.agent() },
-		"only a change has come, which needs a list": func(r *rig) { r.up(); _ = r.send(converge.Frame{Index: 9, Since: 8}) },
+		"only a change has come, which needs a list": func(r *rig) { r.up(); _ = r.sendChange(fleet.Wanted{Index: 9}) },
 	} {
 		t.Run(name, func(t *testing.T) {
 			r := newRig(t)

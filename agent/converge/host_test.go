@@ -119,9 +119,9 @@ func (b *bench) reported(id fleet.TaskID) fleet.TaskReport {
 func (b *bench) snapshot(tasks ...fleet.WantedTask) {
 	b.t.Helper()
 	b.index++
-	err := b.h.Deliver(b.t.Context(), converge.Frame{
-		Fleet: "f1", Epoch: 1, Index: b.index, Session: b.session, Complete: true, Tasks: tasks, TaskDefs: defsFor(tasks),
-	})
+	err := b.h.Deliver(b.t.Context(), converge.Frame{Complete: true, Wanted: fleet.Wanted{
+		Fleet: "f1", Epoch: 1, Index: b.index, Session: b.session, Tasks: tasks, TaskDefs: defsFor(tasks),
+	}})
 	if err != nil {
 		b.t.Errorf("Deliver: %v", err)
 	}
@@ -182,7 +182,8 @@ func TestDeliverAnswersWithTheRefusal(t *testing.T) {
 		b := newBench(t)
 		b.agent()
 		b.snapshot(web(1))
-		err := b.h.Deliver(t.Context(), converge.Frame{Fleet: "f1", Epoch: 0, Index: 9, Session: b.session, Complete: true})
+		err := b.h.Deliver(t.Context(), converge.Frame{Complete: true,
+			Wanted: fleet.Wanted{Fleet: "f1", Epoch: 0, Index: 9, Session: b.session}})
 		if !errors.Is(err, converge.ErrOlder) {
 			t.Errorf("got %v, want ErrOlder", err)
 		}

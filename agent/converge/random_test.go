@@ -203,7 +203,7 @@ func (w *wild) tell() bool {
 	}
 	tasks := w.g.list()
 	w.index++
-	f := converge.Frame{Index: w.index, Complete: true, Tasks: tasks, TaskDefs: defsFor(tasks)}
+	f := converge.Frame{Complete: true, Wanted: fleet.Wanted{Index: w.index, Tasks: tasks, TaskDefs: defsFor(tasks)}}
 	w.old = append(w.old, f)
 	_ = w.send(f)
 	w.settle()

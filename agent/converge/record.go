@@ -45,7 +45,8 @@ func (r *Record) attempts() int {
 	return r.Attempt
 }
 
-// SavedWanted is what this host last accepted, as it is kept on disk.
+// SavedWanted is what this host last accepted, as it is kept on disk. The bytes of
+// the file are another matter: see wantedfile.go.
 type SavedWanted struct {
 	Boot   string       `cbor:"1,keyasint"` // in which it was accepted
 	Wanted fleet.Wanted `cbor:"2,keyasint"`

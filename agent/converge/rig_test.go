@@ -393,6 +393,10 @@ func (r *rig) send(f converge.Frame) error {
 	return r.answers[f.Ref]
 }
 
+// sendAll gives what is wanted as a whole, sendChange as what changed.
+func (r *rig) sendAll(w fleet.Wanted) error    { return r.send(converge.Frame{Complete: true, Wanted: w}) }
+func (r *rig) sendChange(w fleet.Wanted) error { return r.send(converge.Frame{Wanted: w}) }
+
 // snapshot gives a complete list at the next index.
 func (r *rig) snapshot(tasks ...fleet.WantedTask) {
 	r.t.Helper()
@@ -404,7 +408,7 @@ func (r *rig) snapshot(tasks ...fleet.WantedTask) {
 
 func (r *rig) trySnapshot(tasks ...fleet.WantedTask) error {
 	r.index++
-	return r.send(converge.Frame{Index: r.index, Complete: true, Tasks: tasks, TaskDefs: defsFor(tasks)})
+	return r.sendAll(fleet.Wanted{Index: r.index, Tasks: tasks, TaskDefs: defsFor(tasks)})
 }
 
 // task returns a task's status; the zero value when it is not there.

@@ -130,8 +130,8 @@ func (m *Machine) admissible(f Frame) error {
 		return nil
 	case !m.voters.synced:
 		return fmt.Errorf("a change, and no snapshot in this session yet: %w", ErrNeedSnapshot)
-	case f.Epoch != m.wants.at.epoch, f.Since > m.wants.at.index:
-		return fmt.Errorf("a change since index %d, accepted was %s: %w", f.Since, m.wants.at, ErrNeedSnapshot)
+	case f.Epoch != m.wants.at.epoch:
+		return fmt.Errorf("a change in epoch %d, accepted was %s: %w", f.Epoch, m.wants.at, ErrNeedSnapshot)
 	}
 	return nil
 }

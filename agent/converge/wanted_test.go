@@ -40,10 +40,10 @@ func TestFramesAreTakenInOrderOfEpochAndIndex(t *testing.T) {
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			r := newRig(t).up()
-			if err := r.send(converge.Frame{Epoch: 2, Index: 10, Complete: true}); err != nil {
+			if err := r.sendAll(fleet.Wanted{Epoch: 2, Index: 10}); err != nil {
 				t.Fatal(err)
 			}
-			err := r.send(converge.Frame{Epoch: tt.epoch, Index: tt.index, Complete: true, Tasks: []fleet.WantedTask{web(1)},
+			err := r.sendAll(fleet.Wanted{Epoch: tt.epoch, Index: tt.index, Tasks: []fleet.WantedTask{web(1)},
 				TaskDefs: []fleet.TaskDef{webDef()}})
 			if !errors.Is(err, tt.want) {
 				t.Errorf("got %v, want %v", err, tt.want)
@@ -57,13 +57,13 @@ func TestFramesAreTakenInOrderOfEpochAndIndex(t *testing.T) {
 
 func TestTheOrderSurvivesARestartOfTheAgent(t *testing.T) {
 	r := newRig(t).up()
-	if err := r.send(converge.Frame{Epoch: 2, Index: 10, Complete: true}); err != nil {
+	if err := r.sendAll(fleet.Wanted{Epoch: 2, Index: 10}); err != nil {
 		t.Fatal(err)
 	}
 	r.settle()
 	r.kill()
 	r.up()
-	if err := r.send(converge.Frame{Epoch: 2, Index: 9, Complete: true}); !errors.Is(err, converge.ErrOlder) {
+	if err := r.sendAll(fleet.Wanted{Epoch: 2, Index: 9}); !errors.Is(err, converge.ErrOlder) {
 		t.Errorf("got %v, want ErrOlder", err)
 	}
 }
@@ -71,29 +71,29 @@ func TestTheOrderSurvivesARestartOfTheAgent(t *testing.T) {
 func TestFramesOfOthersAreRefused(t *testing.T) {
 	r, _ := running(t, 1)
 	for name, tt := range map[string]struct {
-		frame converge.Frame
-		want  error
+		wanted fleet.Wanted
+		want   error
 	}{
-		"another fleet":     {converge.Frame{Fleet: "f2", Index: 100, Complete: true}, converge.ErrOtherFleet},
-		"an older session":  {converge.Frame{Session: r.session - 1 + 100, Index: 100, Complete: true}, converge.ErrSession},
-		"a session to come": {converge.Frame{Session: r.session + 1, Index: 100, Complete: true}, converge.ErrSession},
-		"a bad id": {converge.Frame{Index: 100, Complete: true,
+		"another fleet":     {fleet.Wanted{Fleet: "f2", Index: 100}, converge.ErrOtherFleet},
+		"an older session":  {fleet.Wanted{Session: r.session - 1 + 100, Index: 100}, converge.ErrSession},
+		"a session to come": {fleet.Wanted{Session: r.session + 1, Index: 100}, converge.ErrSession},
+		"a bad id": {fleet.Wanted{Index: 100,
 			Tasks: []fleet.WantedTask{with(web(1), func(w *fleet.WantedTask) { w.ID = "../../etc" })}}, converge.ErrBadFrame},
-		"a task twice": {converge.Frame{Index: 100, Complete: true, Tasks: []fleet.WantedTask{web(1), web(1)}},
+		"a task twice": {fleet.Wanted{Index: 100, Tasks: []fleet.WantedTask{web(1), web(1)}},
 			converge.ErrBadFrame},
-		"no definition": {converge.Frame{Index: 100, Complete: true, Tasks: []fleet.WantedTask{of(web(2), "none:1")}},
+		"no definition": {fleet.Wanted{Index: 100, Tasks: []fleet.WantedTask{of(web(2), "none:1")}},
 			converge.ErrBadFrame},
-		"a path for a name": {converge.Frame{Index: 100, Complete: true,
+		"a path for a name": {fleet.Wanted{Index: 100,
 			TaskDefs: []fleet.TaskDef{{ID: "x:1", Containers: []fleet.Container{{Name: "../x"}}}}}, converge.ErrBadFrame},
-		"no container": {converge.Frame{Index: 100, Complete: true, TaskDefs: []fleet.TaskDef{{ID: "x:1"}}},
+		"no container": {fleet.Wanted{Index: 100, TaskDefs: []fleet.TaskDef{{ID: "x:1"}}},
 			converge.ErrBadFrame},
-		"an unknown desired": {converge.Frame{Index: 100, Complete: true,
+		"an unknown desired": {fleet.Wanted{Index: 100,
 			Tasks: []fleet.WantedTask{with(web(1), func(w *fleet.WantedTask) { w.Desired = 99 })}}, converge.ErrBadFrame},
-		"too many tasks": {converge.Frame{Index: 100, Complete: true, Tasks: make([]fleet.WantedTask, converge.MaxTasks+1)},
+		"too many tasks": {fleet.Wanted{Index: 100, Tasks: make([]fleet.WantedTask, converge.MaxTasks+1)},
 			converge.ErrBadFrame},
 	} {
 		t.Run(name, func(t *testing.T) {
-			if err := r.send(tt.frame); !errors.Is(err, tt.want) {
+			if err := r.sendAll(tt.wanted); !errors.Is(err, tt.want) {
 				t.Errorf("got %v, want %v", err, tt.want)
 			}
 			r.heard(5 * time.Second)
@@ -106,7 +106,7 @@ func TestFramesOfOthersAreRefused(t *testing.T) {
 
 func TestNoFrameIsTakenBeforeASessionIsOpen(t *testing.T) {
 	r := newRig(t).agent()
-	if err := r.send(converge.Frame{Index: 1, Complete: true, Session: 7}); !errors.Is(err, converge.ErrSession) {
+	if err := r.sendAll(fleet.Wanted{Index: 1, Session: 7}); !errors.Is(err, converge.ErrSession) {
 		t.Errorf("got %v, want ErrSession", err)
 	}
 }
@@ -115,7 +115,7 @@ func TestATaskStopsOnlyOnPositiveEvidence(t *testing.T) {
 	t.Run("desired STOPPED in a change stops it", func(t *testing.T) {
 		r, _ := running(t, 1)
 		r.index++
-		if err := r.send(converge.Frame{Index: r.index, Tasks: []fleet.WantedTask{stopped(web(1))}}); err != nil {
+		if err := r.sendChange(fleet.Wanted{Index: r.index, Tasks: []fleet.WantedTask{stopped(web(1))}}); err != nil {
 			t.Fatal(err)
 		}
 		r.until("stopped", 5*time.Second, r.is(taskID(1), fleet.TaskStopped))
@@ -136,7 +136,7 @@ func TestATaskStopsOnlyOnPositiveEvidence(t *testing.T) {
 	t.Run("removal by a change does not stop it and asks for a snapshot", func(t *testing.T) {
 		r, _ := running(t, 1)
 		r.index++
-		err := r.send(converge.Frame{Index: r.index, Removed: []fleet.TaskID{taskID(1)}})
+		err := r.sendChange(fleet.Wanted{Index: r.index, Removed: []fleet.TaskID{taskID(1)}})
 		if !errors.Is(err, converge.ErrNeedSnapshot) {
 			t.Errorf("got %v, want ErrNeedSnapshot", err)
 		}
@@ -150,7 +150,7 @@ func TestATaskStopsOnlyOnPositiveEvidence(t *testing.T) {
 		r.index++
 		old := r.session
 		r.meet()
-		if err := r.send(converge.Frame{Index: r.index, Session: old, Complete: true}); !errors.Is(err, converge.ErrSession) {
+		if err := r.sendAll(fleet.Wanted{Index: r.index, Session: old}); !errors.Is(err, converge.ErrSession) {
 			t.Errorf("got %v, want ErrSession", err)
 		}
 		r.heard(2 * time.Minute)
@@ -214,23 +214,15 @@ func TestASnapshotThatWouldStopMostTasksIsRefused(t *testing.T) {
 func TestABeatMovesTheOrderAndWritesNothing(t *testing.T) {
 	r, _ := running(t, 1)
 	before := len(did[converge.SaveWanted](r))
-	if err := r.send(converge.Frame{Index: 50}); err != nil {
+	if err := r.sendChange(fleet.Wanted{Index: 50}); err != nil {
 		t.Fatal(err)
 	}
 	r.settle()
 	if got := len(did[converge.SaveWanted](r)); got != before {
 		t.Errorf("%d writes for a beat", got-before)
 	}
-	if err := r.send(converge.Frame{Index: 49}); !errors.Is(err, converge.ErrOlder) {
+	if err := r.sendChange(fleet.Wanted{Index: 49}); !errors.Is(err, converge.ErrOlder) {
 		t.Errorf("got %v, want ErrOlder", err)
-	}
-}
-
-func TestAChangeThatMissedOneIsRefused(t *testing.T) {
-	r, _ := running(t, 1)
-	err := r.send(converge.Frame{Index: 60, Since: 59, Tasks: []fleet.WantedTask{stopped(web(1))}})
-	if !errors.Is(err, converge.ErrNeedSnapshot) {
-		t.Errorf("got %v, want ErrNeedSnapshot", err)
 	}
 }
 

@@ -22,7 +22,10 @@ import (
 // whole.
 //
 // A file of the first format is one value: the CRC-32C of the rest in 4 bytes,
-// and the SavedWanted. It is read, and not written any more.
+// and a savedWanted1. It is read, and not written any more.
+//
+// Of the parts of what a host is sent the tasks are kept: each frame brings the
+// host's orders again.
 const (
 	wantedHeader  = "skein-wanted/2\n"
 	wantedHeader1 = "skein-wanted/1\n"
@@ -77,13 +80,30 @@ func decodeWanted(b []byte) (SavedWanted, error) {
 	return s, nil
 }
 
+// savedWanted1 is the value of a file of the first format.
+type savedWanted1 struct {
+	Boot   string `cbor:"1,keyasint"`
+	Wanted struct {
+		Fleet    fleet.FleetID      `cbor:"1,keyasint"`
+		Epoch    uint64             `cbor:"2,keyasint"`
+		Index    uint64             `cbor:"3,keyasint"`
+		Session  uint64             `cbor:"4,keyasint"`
+		Tasks    []fleet.WantedTask `cbor:"5,keyasint,omitempty"`
+		TaskDefs []fleet.TaskDef    `cbor:"6,keyasint,omitempty"`
+	} `cbor:"2,keyasint"`
+	Host fleet.HostID `cbor:"3,keyasint"`
+}
+
 // decodeWanted1 reads what follows the header in a file of the first format.
 func decodeWanted1(b []byte) (SavedWanted, error) {
-	var s SavedWanted
 	if len(b) < 4 || crc32.Checksum(b[4:], castagnoli) != binary.BigEndian.Uint32(b) {
-		return s, errors.New("checksum differs")
+		return SavedWanted{}, errors.New("checksum differs")
 	}
-	return s, wire.Unmarshal(b[4:], &s)
+	var s savedWanted1
+	err := wire.Unmarshal(b[4:], &s)
+	w := &s.Wanted
+	return SavedWanted{Boot: s.Boot, Host: s.Host, Wanted: fleet.Wanted{Fleet: w.Fleet, Epoch: w.Epoch, Index: w.Index,
+		Session: w.Session, Tasks: w.Tasks, TaskDefs: w.TaskDefs}}, err
 }
 
 // decodeWanted2 reads the records of a wanted file.

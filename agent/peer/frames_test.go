@@ -18,7 +18,7 @@ func FuzzBodies(f *testing.F) {
 		detector.Ages{Seq: 1, Full: true, Open: []detector.OpenAge{{Host: "h-1", Session: 2}},
 			Clocks: []detector.HostClock{{Host: "h-1", OffMs: -1 << 60}}, Gone: []detector.GoneAge{{Host: "h-2", AgeMs: 5}}},
 		handover{RaftID: "h-1.1"}, probeRequest{Host: "h-1"},
-		stream.VoterFrame{Kind: stream.KindSnapshot, Tasks: []fleet.WantedTask{{ID: "t"}}},
+		stream.VoterFrame{Kind: stream.KindSnapshot, Wanted: fleet.Wanted{Tasks: []fleet.WantedTask{{ID: "t"}}}},
 	} {
 		b, err := wire.Marshal(v)
 		if err != nil {

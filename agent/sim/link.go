@@ -182,7 +182,7 @@ func (l *hostLink) open(do link.OpenSession) {
 func (l *hostLink) dial(do link.Dial) {
 	l.ask(do.Voter, protocol.HandshakeTime+stream.CatchUp, func(v *agent, reply func(func())) {
 		if v.node != nil && do.At.Resume {
-			if h := v.node.State().Host(l.a.id); h != nil && h.WantedModifyIndex > do.At.Index {
+			if h := v.node.State().Host(l.a.id); h != nil && !h.WantedSameSince(do.At.Index) {
 				l.a.w.sometimes("wanted tasks change while a stream resumes")
 			}
 		}
@@ -219,7 +219,7 @@ func (l *hostLink) flows() bool {
 // frame takes a frame of the stream.
 func (l *hostLink) frame(s *voterStream, f stream.VoterFrame) {
 	if l.stream == s {
-		l.leaderAge, l.streamsAtVoter = time.Duration(f.LeaderAgeMs)*time.Millisecond, f.Streams
+		l.leaderAge, l.streamsAtVoter = f.LeaderAge(), f.Streams
 		l.step(l.a.w.time.Now(), link.FrameCame{Attempt: s.attempt, Frame: f})
 	}
 }
@@ -233,10 +233,7 @@ func (l *hostLink) deliver(f stream.VoterFrame) error {
 func (l *hostLink) deliverAs(d stream.VoterFrame) error {
 	l.frames++
 	f := l.a.w.mutateFrame(l.a.host, converge.Frame{
-		Ref: l.frames, Fleet: d.Fleet, Epoch: d.Epoch, Index: d.Index, Session: d.Session,
-		Complete: d.Kind == stream.KindSnapshot,
-		Tasks:    d.Tasks, Removed: d.Removed, TaskDefs: d.TaskDefs,
-		LeaderAge: time.Duration(d.LeaderAgeMs) * time.Millisecond,
+		Ref: l.frames, Complete: d.Complete(), Wanted: d.Wanted, LeaderAge: d.LeaderAge(),
 	})
 	l.a.step(f)
 	err := l.a.answers[f.Ref]
@@ -288,7 +285,8 @@ func (l *hostLink) lastBeat(s *voterStream) {
 	held := l.m.Status()
 	at := l.a.w.time.Now() - l.a.w.chance.Between(0, protocol.VoterBeat)
 	l.step(max(at, held.Heard), link.FrameCame{Attempt: s.attempt, Frame: stream.VoterFrame{
-		Kind: stream.KindBeat, Fleet: fleetID, Epoch: held.Epoch, Index: held.Index, Session: held.Session,
+		Kind:        stream.KindBeat,
+		Wanted:      fleet.Wanted{Fleet: fleetID, Epoch: held.Epoch, Index: held.Index, Session: held.Session},
 		LeaderAgeMs: l.leaderAge.Milliseconds(), Streams: l.streamsAtVoter,
 	}})
 }

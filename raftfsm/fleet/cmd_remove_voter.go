@@ -17,8 +17,7 @@ func (c RemoveVoter) apply(s *State, x *applyContext) ([]string, error) {
 	if v.Phase != VoterRetiring {
 		return nil, refuse(ErrConflict, "remove voter %s: it is %s, not retiring", c.ID, v.Phase)
 	}
-	s.voters.Delete(c.ID)
-	x.touch(Subject{Kind: SubjectVoters})
+	s.removeVoter(x, v)
 	if host := s.Host(v.Host); host != nil {
 		s.recordEvent(x, Event{By: "keeper", Code: "voter-removed", Subject: subjectOf(host),
 			Message: host.Name + " is no voter any more"})

@@ -10,11 +10,25 @@ type Served struct {
 	Orders uint64 `cbor:"3,keyasint,omitempty"` // what the host itself is to do
 }
 
+// ServedAt is what a host serves that has come to an index with all parts.
+func ServedAt(epoch, index uint64) Served {
+	s := Served{Epoch: epoch}
+	for i := range wantedParts {
+		*wantedParts[i].served(&s) = index
+	}
+	return s
+}
+
 // Reached reports whether a host that serves s has come to all of what is asked for; a
 // part that is asked for with index 0 is not.
 func (s Served) Reached(asked Served) bool {
 	if s.Epoch != asked.Epoch {
 		return s.Epoch > asked.Epoch
 	}
-	return s.Tasks >= asked.Tasks && s.Orders >= asked.Orders
+	for i := range wantedParts {
+		if *wantedParts[i].served(&s) < *wantedParts[i].served(&asked) {
+			return false
+		}
+	}
+	return true
 }

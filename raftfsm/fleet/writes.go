@@ -70,9 +70,25 @@ func (s *State) removeHost(x *applyContext, old *Host) {
 }
 
 func (s *State) putVoter(x *applyContext, v Voter) {
+	orders := s.LogsOut(v.Host)
 	v.ModifyIndex = x.index
 	s.voters.Set(v.ID, &v)
 	x.touch(Subject{Kind: SubjectVoters})
+	s.touchOrders(x, v.Host, orders)
+}
+
+func (s *State) removeVoter(x *applyContext, old *Voter) {
+	orders := s.LogsOut(old.Host)
+	s.voters.Delete(old.ID)
+	x.touch(Subject{Kind: SubjectVoters})
+	s.touchOrders(x, old.Host, orders)
+}
+
+// touchOrders notes that a host has another order than it had.
+func (s *State) touchOrders(x *applyContext, id HostID, before int) {
+	if s.LogsOut(id) != before {
+		x.touch(Subject{SubjectWanted, string(id)})
+	}
 }
 
 func (s *State) putService(x *applyContext, v Service) {

@@ -271,11 +271,12 @@ func loopStarts(t testing.TB, b *bed, round int) cost {
 }
 
 func wantedTasks(round int) converge.Frame {
-	f := converge.Frame{Fleet: "f-1", Epoch: 1, Index: 1, Session: 1, Complete: true, TaskDefs: []fleet.TaskDef{{
-		ID: "web:1", NetworkMode: fleet.NetworkHost, Containers: []fleet.Container{{
-			Name: "main", Image: theHub.ref("web").Image, CPU: 10, Memory: 32, Command: []string{"wait"}, StopTimeoutS: 2,
-		}},
-	}}}
+	f := converge.Frame{Complete: true, Wanted: fleet.Wanted{Fleet: "f-1", Epoch: 1, Index: 1, Session: 1,
+		TaskDefs: []fleet.TaskDef{{
+			ID: "web:1", NetworkMode: fleet.NetworkHost, Containers: []fleet.Container{{
+				Name: "main", Image: theHub.ref("web").Image, CPU: 10, Memory: 32, Command: []string{"wait"}, StopTimeoutS: 2,
+			}},
+		}}}}
 	for i := range benchTasks {
 		f.Tasks = append(f.Tasks, fleet.WantedTask{
 			ID: porttest.TaskOf(fmt.Sprint("bench", round, "-", i)), TaskDef: "web:1", Desired: fleet.TaskRunning,

@@ -179,7 +179,7 @@ func (m *Machine) frame(now time.Duration, e FrameCame) []Effect {
 		m.partial = &d
 		return nil
 	}
-	m.streams, m.leaderAge = d.Streams, time.Duration(d.LeaderAgeMs)*time.Millisecond
+	m.streams, m.leaderAge = d.Streams, d.LeaderAge()
 	var out []Effect
 	if d.Roster != nil {
 		out = append(out, KeepRoster{*d.Roster})
@@ -195,7 +195,7 @@ func (m *Machine) fits(d stream.VoterFrame) error {
 	case d.Epoch < m.epoch || d.Epoch == m.epoch && d.Index < m.index:
 		return fmt.Errorf("frame of epoch %d index %d, accepted %d and %d: %w", d.Epoch, d.Index, m.epoch, m.index,
 			protocol.ErrBehind)
-	case d.Kind != stream.KindSnapshot && !m.synced:
+	case !d.Complete() && !m.synced:
 		return fmt.Errorf("no snapshot to begin with: %w", protocol.ErrMalformed)
 	}
 	return nil
@@ -209,11 +209,11 @@ func (m *Machine) taken(now time.Duration, e FrameTaken) []Effect {
 		m.synced = false // begin again with a snapshot
 		return m.lose(now, e.Err)
 	}
-	if e.Frame.Kind == stream.KindSnapshot {
+	if e.Frame.Complete() {
 		m.synced = true
 	}
 	m.accept(e.Frame.Epoch, e.Frame.Index)
-	m.served = fleet.Served{Epoch: e.Frame.Epoch, Tasks: e.Frame.Index, Orders: e.Frame.Index}
+	m.served = fleet.ServedAt(e.Frame.Epoch, e.Frame.Index)
 	delete(m.passed, m.voter)
 	if now-m.since > HomeAgain {
 		m.sessionTries = 0

@@ -95,12 +95,16 @@ func (d *driver) dialled(session uint64, frames ...stream.VoterFrame) fleet.Host
 	return dial.Voter
 }
 
+func frame(kind stream.Kind, epoch, index, session uint64) stream.VoterFrame {
+	return stream.VoterFrame{Kind: kind, Wanted: fleet.Wanted{Epoch: epoch, Index: index, Session: session}}
+}
+
 func snapshot(session, index uint64) stream.VoterFrame {
-	return stream.VoterFrame{Kind: stream.KindSnapshot, Epoch: 1, Index: index, Session: session}
+	return frame(stream.KindSnapshot, 1, index, session)
 }
 
 func beat(session, index uint64) stream.VoterFrame {
-	return stream.VoterFrame{Kind: stream.KindBeat, Epoch: 1, Index: index, Session: session}
+	return frame(stream.KindBeat, 1, index, session)
 }
 
 // frame hands a frame in, and takes it when it is delivered.
@@ -172,10 +176,10 @@ func TestALinkLeavesASilentVoter(t *testing.T) {
 
 func TestALinkRefusesFrames(t *testing.T) {
 	tests := map[string]stream.VoterFrame{
-		"of an older index":     {Kind: stream.KindDelta, Epoch: 1, Index: 10, Session: 4},
-		"of an older epoch":     {Kind: stream.KindSnapshot, Epoch: 0, Index: 99, Session: 4},
-		"of an earlier session": {Kind: stream.KindSnapshot, Epoch: 1, Index: 99, Session: 3},
-		"of a later session":    {Kind: stream.KindSnapshot, Epoch: 1, Index: 99, Session: 5},
+		"of an older index":     frame(stream.KindDelta, 1, 10, 4),
+		"of an older epoch":     frame(stream.KindSnapshot, 0, 99, 4),
+		"of an earlier session": frame(stream.KindSnapshot, 1, 99, 3),
+		"of a later session":    frame(stream.KindSnapshot, 1, 99, 5),
 		"that say goodbye": {Kind: stream.KindClose,
 			Why: &trust.Problem{Code: "try-again", Message: "stops"}},
 		"that say goodbye without a reason": {Kind: stream.KindClose},
@@ -196,7 +200,7 @@ func TestALinkRefusesFrames(t *testing.T) {
 	}
 	t.Run("a delta before any snapshot", func(t *testing.T) {
 		d := newDriver(t, "h", 3)
-		d.up(4, stream.VoterFrame{Kind: stream.KindDelta, Epoch: 1, Index: 11, Session: 4})
+		d.up(4, frame(stream.KindDelta, 1, 11, 4))
 		if d.m.phase == phaseUp {
 			d.fatal("it was taken")
 		}
@@ -208,7 +212,7 @@ func TestALinkRefusesFrames(t *testing.T) {
 func TestALinkFollowsTheFleetIntoTheNextEpoch(t *testing.T) {
 	d := newDriver(t, "h", 3)
 	d.up(4)
-	next := stream.VoterFrame{Kind: stream.KindSnapshot, Epoch: 2, Index: 5, Session: 4}
+	next := frame(stream.KindSnapshot, 2, 5, 4)
 	d.step(FrameCame{Attempt: d.m.attempt, Frame: next})
 	if !has[Deliver](d) {
 		d.fatal("it was not delivered")
@@ -217,8 +221,7 @@ func TestALinkFollowsTheFleetIntoTheNextEpoch(t *testing.T) {
 	if d.m.epoch != 2 || d.m.index != 5 {
 		d.fatal("it accepted epoch %d index %d", d.m.epoch, d.m.index)
 	}
-	d.step(FrameCame{Attempt: d.m.attempt, Frame: stream.VoterFrame{Kind: stream.KindSnapshot, Epoch: 1, Index: 99,
-		Session: 4}})
+	d.step(FrameCame{Attempt: d.m.attempt, Frame: frame(stream.KindSnapshot, 1, 99, 4)})
 	if has[Deliver](d) {
 		d.fatal("the epoch before was delivered")
 	}
@@ -231,7 +234,7 @@ func TestALinkFollowsTheFleetIntoTheNextEpoch(t *testing.T) {
 func TestAFrameTheHostDoesNotTakeIsFollowedByASnapshot(t *testing.T) {
 	d := newDriver(t, "h", 3)
 	d.up(4)
-	f := stream.VoterFrame{Kind: stream.KindDelta, Epoch: 1, Index: 12, Session: 4}
+	f := frame(stream.KindDelta, 1, 12, 4)
 	d.step(FrameCame{Attempt: d.m.attempt, Frame: f})
 	d.step(FrameTaken{Attempt: d.m.attempt, Frame: f, Err: errors.New("would stop too much")})
 	find[HangUp](d, 0)
@@ -433,8 +436,9 @@ func TestPartsOfAFrameCountAsOne(t *testing.T) {
 	d := newDriver(t, "h", 3)
 	d.up(4)
 	part := func(index uint64, id fleet.TaskID, more bool) stream.VoterFrame {
-		return stream.VoterFrame{Kind: stream.KindSnapshot, Epoch: 1, Index: index, Session: 4, More: more,
-			Tasks: []fleet.WantedTask{{ID: id}}}
+		f := frame(stream.KindSnapshot, 1, index, 4)
+		f.More, f.Tasks = more, []fleet.WantedTask{{ID: id}}
+		return f
 	}
 	d.step(FrameCame{Attempt: d.m.attempt, Frame: part(12, "a", true)})
 	if has[Deliver](d) {

@@ -22,9 +22,12 @@ func TestTheCorpusIsReadAsEver(t *testing.T) {
 		corpustest.Check(t, corpustest.Kind{Name: name, Now: b.Bytes(), Read: read})
 	}
 	kept("down", VoterFrame{
-		Kind: KindSnapshot, Fleet: "f-1", Epoch: 1, Index: 9, Session: 3, LeaderAgeMs: 20, Streams: 4,
-		Tasks:    []fleet.WantedTask{{ID: task, TaskDef: "web:1", Desired: fleet.TaskRunning}},
-		TaskDefs: []fleet.TaskDef{{ID: "web:1", Containers: []fleet.Container{{Name: "app", Image: "web:1"}}}},
+		Kind: KindSnapshot, LeaderAgeMs: 20, Streams: 4,
+		Wanted: fleet.Wanted{
+			Fleet: "f-1", Epoch: 1, Index: 9, Session: 3,
+			Tasks:    []fleet.WantedTask{{ID: task, TaskDef: "web:1", Desired: fleet.TaskRunning}},
+			TaskDefs: []fleet.TaskDef{{ID: "web:1", Containers: []fleet.Container{{Name: "app", Image: "web:1"}}}},
+		},
 	}, func(b []byte) ([]byte, error) {
 		var down VoterFrame
 		if err := wire.ReadFrame(bytes.NewReader(b), &down); err != nil {

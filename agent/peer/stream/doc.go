@@ -8,8 +8,9 @@
 // travels, in pieces that fit the wire; [HostFrame] is the host's sign of life on
 // the way back.
 //
-// What a host is sent has parts: its tasks, its own orders and the roster. Each
-// keeps its own ledger of what was sent (see part).
+// What a host is sent has parts, which package fleet describes (fleet.Wanted): it also
+// says which of them changed. The ledger here is what one stream has sent of them. The
+// roster goes with the frames and is no part: it is the same for all hosts.
 //
 // The package opens no connection, and does not decide which host may stream.
 package stream

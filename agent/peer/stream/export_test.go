@@ -12,20 +12,16 @@ const (
 	PieceRemoved = pieceRemoved
 )
 
-// FrameOf is the frame that brings a host from what was sent to w.
+// FrameOf is the frame that brings a host from what was sent to w, of which anything
+// may have changed.
 func (l *ledger) FrameOf(w fleet.Wanted) VoterFrame {
-	f := VoterFrame{Kind: KindBeat, Fleet: w.Fleet, Epoch: w.Epoch, Index: w.Index, Session: w.Session}
-	whole := !l.begun || l.epoch != w.Epoch || l.session != w.Session
-	if whole {
-		f.Kind = KindSnapshot
-	}
-	l.begun, l.epoch, l.index, l.session = true, w.Epoch, w.Index, w.Session
-	l.tasks.change(&f, w, whole)
-	return f
+	marks := l.marks
+	marks[fleet.WantedTasks]++
+	return l.next(w, marks)
 }
 
 // ResumeWanted makes the ledger that of a host which holds w.
 func (l *ledger) ResumeWanted(w fleet.Wanted) {
-	l.begun, l.epoch, l.index, l.session = true, w.Epoch, w.Index, w.Session
 	l.tasks.sentAll(w)
+	l.sent(w, l.marks)
 }

@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"encoding/binary"
 	"fmt"
+	"time"
 
 	"skein/agent/peer/protocol"
 	"skein/agent/trust"
@@ -16,30 +17,32 @@ type Kind uint8
 
 // The kinds of frame.
 const (
-	KindBeat     Kind = iota + 1 // nothing of the host's part changed up to Index
-	KindSnapshot                 // Tasks are all that the host is to hold
+	KindBeat     Kind = iota + 1 // none of the host's tasks changed up to Index
+	KindSnapshot                 // all that is wanted of the host
 	KindDelta                    // Tasks changed, Removed are no longer wanted
 	KindClose                    // the voter ends the stream and says why
 )
 
-// VoterFrame is a frame from a voter to a host. Frames of one stream rise by
-// (Epoch, Index).
+// VoterFrame is a frame from a voter to a host: what it is sent of its part, or a
+// beat, and what goes with each. Frames of one stream rise by (Epoch, Index).
 type VoterFrame struct {
-	Kind        Kind               `cbor:"1,keyasint"`
-	Fleet       fleet.FleetID      `cbor:"2,keyasint"`
-	Epoch       uint64             `cbor:"3,keyasint"`
-	Index       uint64             `cbor:"4,keyasint"`
-	Session     uint64             `cbor:"5,keyasint"`
-	LeaderAgeMs int64              `cbor:"6,keyasint"` // since the voter last heard a leader; negative: not in its life
-	Tasks       []fleet.WantedTask `cbor:"7,keyasint,omitempty"`
-	TaskDefs    []fleet.TaskDef    `cbor:"8,keyasint,omitempty"` // those not sent on this stream before
-	Removed     []fleet.TaskID     `cbor:"9,keyasint,omitempty"`
-	Roster      *trust.Roster      `cbor:"10,keyasint,omitempty"` // when it changed, and in the first frame
-	Streams     int                `cbor:"11,keyasint,omitempty"` // hosts that would look for another voter with this one
-	Why         *trust.Problem     `cbor:"12,keyasint,omitempty"` // KindClose only
+	Kind Kind `cbor:"1,keyasint"`
+	fleet.Wanted
+	// since the voter last heard a leader; negative: not in its life
+	LeaderAgeMs int64          `cbor:"6,keyasint"`
+	Roster      *trust.Roster  `cbor:"10,keyasint,omitempty"` // when it changed, and in the first frame
+	Streams     int            `cbor:"11,keyasint,omitempty"` // hosts that would look for another voter with this one
+	Why         *trust.Problem `cbor:"12,keyasint,omitempty"` // KindClose only
 	// the next frame goes on where this one ends; all pieces count as one
-	More    bool `cbor:"13,keyasint,omitempty"`
-	LogsOut int  `cbor:"14,keyasint,omitempty"` // see fleet.State.LogsOut: an older log of the host's is to be deleted
+	More bool `cbor:"13,keyasint,omitempty"`
+}
+
+// Complete reports whether the frame is all that is wanted of its host.
+func (f *VoterFrame) Complete() bool { return f.Kind == KindSnapshot }
+
+// LeaderAge is how long ago the voter last heard a leader; negative: not in its life.
+func (f *VoterFrame) LeaderAge() time.Duration {
+	return time.Duration(f.LeaderAgeMs) * time.Millisecond
 }
 
 // Pieces cuts a frame into frames that fit the wire, however large a host's part

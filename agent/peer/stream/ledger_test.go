@@ -173,8 +173,8 @@ func rejoin(pieces []stream.VoterFrame) (d stream.VoterFrame, err error) {
 }
 
 func TestALargeFrameTravelsInPartsThatFitTheWire(t *testing.T) {
-	large := stream.VoterFrame{Kind: stream.KindSnapshot, Fleet: "f-1", Epoch: 1, Index: 9, Session: 2,
-		Roster: &trust.Roster{Epoch: 1}}
+	large := stream.VoterFrame{Kind: stream.KindSnapshot, Roster: &trust.Roster{Epoch: 1},
+		Wanted: fleet.Wanted{Fleet: "f-1", Epoch: 1, Index: 9, Session: 2}}
 	for i := range 1000 {
 		id := fleet.TaskDefID(fmt.Sprintf("app:%04d", i))
 		large.TaskDefs = append(large.TaskDefs,
@@ -223,7 +223,7 @@ func largestTask(n int) fleet.WantedTask {
 }
 
 func TestEveryPartOfAFrameFitsTheWireHoweverLargeItsTasksAndDefinitionsAre(t *testing.T) {
-	large := stream.VoterFrame{Kind: stream.KindSnapshot, Fleet: "f1", Epoch: 1, Index: 9}
+	large := stream.VoterFrame{Kind: stream.KindSnapshot, Wanted: fleet.Wanted{Fleet: "f1", Epoch: 1, Index: 9}}
 	for i := range 2 * stream.PieceTasks {
 		large.Tasks = append(large.Tasks, largestTask(i))
 	}

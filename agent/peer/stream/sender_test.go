@@ -2,6 +2,7 @@ package stream
 
 import (
 	"errors"
+	"net/netip"
 	"testing"
 	"time"
 
@@ -70,6 +71,35 @@ func TestTheFirstChangeLeavesAtOnceAndMoreGather(t *testing.T) {
 	}
 	if f := d.next(now + Coalesce); f == nil || f.Kind != KindDelta {
 		t.Fatalf("the change is %+v", f)
+	}
+}
+
+func TestAnOrderDoesNotWaitForTheBeat(t *testing.T) {
+	d := newSending(t)
+	d.do(fleet.PutToken{ID: "tok", TokenKind: fleet.TokenJoin, Hash: make([]byte, 32), Uses: 1,
+		NotAfter: 1_800_000_000_000})
+	addr := netip.MustParseAddrPort("10.0.0.2:7700")
+	d.do(fleet.AdmitHost{Token: "tok", SecretHash: make([]byte, 32), Host: fleet.Admission{
+		ID: "h-2", Name: "h2", Zone: "b", Addr: addr, PublicKey: "key2",
+	}})
+	d.do(fleet.OpenSession{Host: "h-2", Boot: "b", Nonce: 1, Zone: "b", Addr: addr,
+		Capacity: fleet.Resources{CPU: 4096, Memory: 8192}})
+	d.do(fleet.SetVoter{ID: "h-2.1", Phase: fleet.VoterPreparing})
+	d.do(fleet.SetVoter{ID: "h-2.1", Phase: fleet.VoterRetiring})
+	d.s = NewSender("h-2", d.st, Position{Session: 1})
+	if f := d.next(time.Hour); f == nil || f.LogsOut != 0 {
+		t.Fatalf("the first frame is %+v", f)
+	}
+	d.s.Sent()
+	d.do(fleet.RemoveVoter{ID: "h-2.1"})
+	d.s.Changed()
+	now := time.Hour + 100*time.Millisecond
+	if f := d.next(now); f == nil || f.Kind != KindBeat || f.LogsOut != 1 || f.Tasks != nil {
+		t.Fatalf("the order is %+v", f)
+	}
+	d.s.Sent()
+	if f := d.next(now + protocol.VoterBeat); f == nil || f.LogsOut != 1 {
+		t.Fatalf("the beat after it is %+v", f)
 	}
 }
 

@@ -94,15 +94,11 @@ func (n *node) session() fleet.OpenSession {
 
 // deliver hands a frame of the stream to the host loop.
 func (n *node) deliver(d stream.VoterFrame) error {
-	leaderAge := time.Duration(d.LeaderAgeMs) * time.Millisecond
-	n.host.VoterHeard(leaderAge)
+	n.host.VoterHeard(d.LeaderAge())
 	n.voter.logsOut(d.LogsOut)
 	ctx, cancel := context.WithTimeout(context.Background(), deliverWithin)
 	defer cancel()
-	return n.host.Deliver(ctx, converge.Frame{
-		Fleet: d.Fleet, Epoch: d.Epoch, Index: d.Index, Session: d.Session, Complete: d.Kind == stream.KindSnapshot,
-		Tasks: d.Tasks, Removed: d.Removed, TaskDefs: d.TaskDefs, LeaderAge: leaderAge,
-	})
+	return n.host.Deliver(ctx, converge.Frame{Complete: d.Complete(), Wanted: d.Wanted, LeaderAge: d.LeaderAge()})
 }
 
 // statusURL is where people find this host's status page; empty without one.

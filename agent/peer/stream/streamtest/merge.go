@@ -16,11 +16,13 @@ func Merge(held fleet.Wanted, d stream.VoterFrame) (fleet.Wanted, error) {
 	if d.Epoch < held.Epoch || d.Epoch == held.Epoch && d.Index < held.Index {
 		return held, fmt.Errorf("frame of index %d after %d", d.Index, held.Index)
 	}
-	next := fleet.Wanted{Fleet: d.Fleet, Epoch: d.Epoch, Index: d.Index, Session: d.Session, Tasks: held.Tasks,
-		TaskDefs: held.TaskDefs}
+	next := d.Wanted
+	next.Removed = nil
+	if !d.Complete() {
+		next.Tasks, next.TaskDefs = held.Tasks, held.TaskDefs
+	}
 	switch {
-	case d.Kind == stream.KindSnapshot:
-		next.Tasks, next.TaskDefs = d.Tasks, d.TaskDefs
+	case d.Complete():
 	case d.Session != held.Session:
 		return held, fmt.Errorf("frame of session %d without a snapshot, have %d", d.Session, held.Session)
 	case d.Kind == stream.KindBeat && len(d.Tasks)+len(d.Removed) > 0:

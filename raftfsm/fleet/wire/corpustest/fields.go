@@ -34,6 +34,7 @@ type field struct {
 	shape   string
 	since   int
 	removed bool
+	twice   bool // two fields of this build have the key
 }
 
 // CheckFields holds the types of what a package writes to the list of their fields:
@@ -72,6 +73,8 @@ func compareFields(known, now map[string]field, open, reads int, recording bool)
 		is := now[key]
 		was, old := known[key]
 		switch {
+		case is.twice:
+			say("%s is the key of two fields, of which none would be written: give one of them the next unused one", key)
 		case old && was.removed:
 			say("%s: the key was that of a field that is gone, and an older agent takes it for that: use the next unused one",
 				key)
@@ -135,7 +138,8 @@ func addFields(to map[string]field, tag, path string, t reflect.Type, since int,
 			at = path + key
 		}
 		came := max(since, fleet.Since(f))
-		to[at] = field{shape: shapeOf(f.Type), since: came}
+		_, twice := to[at]
+		to[at] = field{shape: shapeOf(f.Type), since: came, twice: twice}
 		addFields(to, tag, at, f.Type, came, within)
 	}
 }

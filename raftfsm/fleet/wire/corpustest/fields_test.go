@@ -52,6 +52,19 @@ func TestEveryFieldIsListed(t *testing.T) {
 	}
 }
 
+// A struct that is a field without a name shares the keys of what has it.
+func TestAKeyOfTwoFieldsIsAnError(t *testing.T) {
+	type carrier struct {
+		Kind int `cbor:"4,keyasint"`
+		part
+	}
+	now := fieldsOf(carrier{})
+	got := compareFields(now, now, 1, 1, false)
+	if len(got) != 1 || !strings.Contains(got[0], "thing 4 is the key of two fields") {
+		t.Errorf("got %q", got)
+	}
+}
+
 func TestAFieldThatOtherAgentsWouldMisreadIsAnError(t *testing.T) {
 	known := map[string]field{
 		"thing 1": {shape: "string", since: 1},

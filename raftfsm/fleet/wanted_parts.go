@@ -1,0 +1,61 @@
+package fleet
+
+// WantedPart is a part of what a host is sent.
+type WantedPart uint8
+
+// The parts.
+const (
+	WantedTasks  WantedPart = iota // its tasks, with their definitions
+	WantedOrders                   // what the host itself is to do
+)
+
+// wantedPart describes a part: its content in Wanted, the mark of it in State and its
+// index in Served. A part is added here, with a field in each of the two.
+type wantedPart struct {
+	name string
+	// mark moves whenever what put gives may have changed, within a session of the host
+	// and an epoch. It costs little: it is asked whenever State changed for the host.
+	mark func(*State, *Host) uint64
+	// put adds all of the part.
+	put func(*State, *Host, *Wanted)
+	// again: it is small and stands in each frame, since a host may not be able to follow
+	// it yet.
+	again  bool
+	served func(*Served) *uint64
+}
+
+var wantedParts = [...]wantedPart{
+	// Last aside: what the host said itself does not wake its stream.
+	WantedTasks: {
+		name:   "tasks",
+		mark:   func(_ *State, h *Host) uint64 { return h.WantedModifyIndex },
+		put:    (*State).putWantedTasks,
+		served: func(i *Served) *uint64 { return &i.Tasks },
+	},
+	WantedOrders: {
+		name:   "orders",
+		mark:   func(s *State, h *Host) uint64 { return uint64(s.LogsOut(h.ID)) },
+		put:    func(s *State, h *Host, w *Wanted) { w.LogsOut = s.LogsOut(h.ID) },
+		again:  true,
+		served: func(i *Served) *uint64 { return &i.Orders },
+	},
+}
+
+func (p WantedPart) String() string { return wantedParts[p].name }
+
+// WantedMarks are the marks of all parts of what a host is sent. Where they are as they
+// were, in the same session and epoch, the host lacks nothing. Each entry that moves
+// one has the host in its ChangeSet (SubjectWanted).
+type WantedMarks [len(wantedParts)]uint64
+
+// WantedMarks are those of a host now.
+func (s *State) WantedMarks(h *Host) (marks WantedMarks) {
+	for i := range wantedParts {
+		marks[i] = wantedParts[i].mark(s, h)
+	}
+	return marks
+}
+
+// WantedSameSince reports whether a host that took all it was sent up to an index, in
+// its session and the fleet's epoch, lacks nothing but what is sent again anyway.
+func (h *Host) WantedSameSince(index uint64) bool { return h.WantedModifyIndex <= index }
