@@ -240,7 +240,7 @@ func (r *Ring) Members() []Member {
 
 // AnsweredWithin returns how long ago the host answered a direct ping of this
 // one; false if it never did, or left long ago. Hosts of a ring of n ping each
-// other about every n/2 seconds, so a fresh answer is luck, and its lack says nothing.
+// other about every n/2 seconds, so a recent answer is luck, and its lack says nothing.
 func (r *Ring) AnsweredWithin(host fleet.HostID) (time.Duration, bool) {
 	r.mu.Lock()
 	defer r.mu.Unlock()

@@ -576,8 +576,8 @@ func TestOnlyMembersAreAdmitted(t *testing.T) {
 		if !node.Admits(c.hosts[1].id) || node.Admits("h-00000000000000ff") {
 			t.Error("not exactly the members are admitted")
 		}
-		fresh := c.add(2, nil)
-		if !fresh.node.Admits(c.hosts[0].id) {
+		added := c.add(2, nil)
+		if !added.node.Admits(c.hosts[0].id) {
 			t.Error("a node without configuration does not let the leader in")
 		}
 	})

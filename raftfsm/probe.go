@@ -18,7 +18,7 @@ const (
 // probeDisk writes to the log's disk where nobody else does, and runs until the
 // node stops. An idle leader appends nothing: without this a disk that stalls or
 // fails would show only at the next write, and until then its node would lead,
-// pass for fresh, and count as a healthy voter.
+// say that its State is fresh, and count as a healthy voter.
 //
 // It is not a part of watchDisk, since it hangs with the disk.
 func (n *Node) probeDisk() {

@@ -123,7 +123,7 @@ func (m *Machine) wantImage(t *task, ref port.ImageRef) *image {
 
 // stale reports whether a tag may mean something else by now.
 func (i *image) stale(now time.Duration) bool {
-	return i.state == imageReady && !pinned(i.ref) && now >= i.readyAt+imageFresh
+	return i.state == imageReady && !pinned(i.ref) && now >= i.readyAt+tagKept
 }
 
 // fetch takes an image one step nearer: look here first, then the registry.
@@ -302,7 +302,7 @@ func (m *Machine) trimImages() {
 		return
 	}
 	for ref, i := range m.images.known {
-		if i.state == imageReady && m.now.Mono >= i.readyAt+imageFresh {
+		if i.state == imageReady && m.now.Mono >= i.readyAt+tagKept {
 			delete(m.images.known, ref)
 		}
 	}

@@ -74,7 +74,7 @@ const (
 	registryBackOff  = 5 * time.Second  // doubled with each failure in a row, shared by all images of the registry
 	registryCap      = 60 * time.Second
 	maxImages        = 256         // remembered; one forgotten costs a look-up
-	imageFresh       = time.Minute // a tag that was pulled is not asked for again so soon; a digest never is
+	tagKept          = time.Minute // a tag that was pulled is not asked for again so soon; a digest never is
 	retryBackOffBase = time.Second
 	retryBackOffCap  = 30 * time.Second
 )

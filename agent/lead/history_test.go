@@ -79,7 +79,7 @@ func newHistory(t *testing.T, r *rand.Rand) *history {
 	return h
 }
 
-// compare runs a planner and checks that a full pass of a fresh one says the same.
+// compare runs a planner and checks that a full pass of a new one says the same.
 func (h *history) compare(p Planner) func(plan.Input) plan.Plan {
 	return func(in plan.Input) plan.Plan {
 		before := h.ids

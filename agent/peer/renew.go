@@ -41,7 +41,7 @@ func (p *Port) maySign(caller time.Time) error {
 	return p.detector.clockStanding().MaySign(p.cfg.Clock.Now(), caller)
 }
 
-// runRenewal keeps this host's certificate fresh: a voter signs its own, others
+// runRenewal keeps this host's certificate valid: a voter signs its own, others
 // ask any voter.
 func (l *Link) runRenewal(ctx context.Context) {
 	for {

@@ -173,7 +173,7 @@ type HostLiveness struct {
 	Session  uint64
 	For      time.Duration // how long the liveness has held
 	Age      time.Duration // since the last byte from the host; negative: never heard by this fleet view
-	Pressure float64       // 0..1, highest of cpu, memory and io stall shares; 0 where the kernel has none
+	Pressure int8          // in percent: fleet.Pressure.Highest of its last capacity report
 	Starved  bool          // it said it is late: no witness, no voter, slower timers
 	// Served is how far the host has come with what it is sent, as far as the leader
 	// asked to hear of it; zero for not known.

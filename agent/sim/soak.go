@@ -15,7 +15,7 @@ type Soaked struct {
 	Marks   Marks
 }
 
-// Soak lives fresh lives, several at a time, until ctx ends: seeds from a number
+// Soak lives new lives, several at a time, until ctx ends: seeds from a number
 // upwards. tell is called with each, from one goroutine at a time; those that
 // failed have been shrunk.
 func Soak(ctx context.Context, from uint64, workers int, tell func(Soaked)) {

@@ -38,7 +38,7 @@ func sampleGrant() Grant {
 // them, as one JSON object: only host.json has a layout of ours.
 var identityParts = []string{hostFile, keyFile, certFile, caFile, gossipFile}
 
-// anIdentity is the files of a new host. They hold fresh keys, so that the corpus
+// anIdentity is the files of a new host. They hold new keys, so that the corpus
 // keeps those of the first one that was recorded.
 func anIdentity(t *testing.T) map[string]string {
 	t.Helper()

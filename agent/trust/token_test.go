@@ -109,8 +109,8 @@ func TestVerifyToken(t *testing.T) {
 		change func(f *testFleet, s *PresentedToken)
 		want   string // part of the reason; empty: it holds
 	}{
-		"a fresh token holds": {func(*testFleet, *PresentedToken) {}, ""},
-		"an unknown id":       {func(_ *testFleet, s *PresentedToken) { s.ID = "t-0" }, "unknown or its secret is wrong"},
+		"a new token holds": {func(*testFleet, *PresentedToken) {}, ""},
+		"an unknown id":     {func(_ *testFleet, s *PresentedToken) { s.ID = "t-0" }, "unknown or its secret is wrong"},
 		"a wrong secret": {func(_ *testFleet, s *PresentedToken) { s.Secret = bytes.Repeat([]byte{1}, 32) },
 			"unknown or its secret is wrong"},
 		"another fleet's":       {func(_ *testFleet, s *PresentedToken) { s.Fleet = "f-other" }, "of another fleet"},

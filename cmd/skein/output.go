@@ -54,7 +54,7 @@ func printJSON(answer any) error {
 // staleAbove is how old an answer may be before a person is told.
 const staleAbove = 2 * time.Second
 
-// warnStale says on standard error when an answer is not fresh.
+// warnStale says on standard error when the State that an answer shows is not fresh.
 func warnStale(header http.Header) {
 	if header.Get(types.HeaderCutOff) == "true" {
 		fmt.Fprintln(os.Stderr, "note: this host is cut off from the fleet's leader; what follows is what it last knew")

@@ -31,7 +31,7 @@ type simCommand struct {
 	Jobs     float64 `default:"1" help:"So many times as many standalone jobs as the workload is shaped after." placeholder:"TIMES"`
 	Plot     string  `help:"Draw the month into this SVG file." placeholder:"FILE"`
 
-	Soak       string   `help:"Live fresh lives until interrupted; write failures, made small, into this folder." placeholder:"FOLDER" xor:"mode"`
+	Soak       string   `help:"Live new lives until interrupted; write failures, made small, into this folder." placeholder:"FOLDER" xor:"mode"`
 	Life       bool     `help:"Live the small life that the seed draws, with all its faults, and come to rest." xor:"mode"`
 	Operations string   `help:"With --life: live with the operations of this file instead of those drawn." placeholder:"FILE"`
 	Shrink     bool     `help:"With --life: drop operations and hosts for as long as the failure stays, and print what is left."`
@@ -112,7 +112,7 @@ func (c *simCommand) life() error {
 	return told(failure)
 }
 
-// soak lives fresh lives until ctx ends.
+// soak lives new lives until ctx ends.
 func (c *simCommand) soak(ctx context.Context) error {
 	if err := os.MkdirAll(c.Soak, 0o755); err != nil {
 		return &usageError{err}

@@ -142,7 +142,7 @@ func TestPrune(t *testing.T) {
 		}
 		w.must(Prune{Before: before})
 		if w.Task("web-1") != nil || w.Task("web-3") != nil || w.Task("web-2") == nil {
-			t.Error("tasks: the old ones go, the fresh one stays")
+			t.Error("tasks: the old ones go, the new one stays")
 		}
 		if w.Host(hostID(3)) != nil || w.Token("spent") != nil || get(w.former, "gone") != nil || w.Token("tok") == nil {
 			t.Error("forgotten host, spent token and removed name go, the live token stays")

@@ -27,13 +27,16 @@ type CapacityReport struct {
 	Runtime     string `cbor:"19,keyasint,omitempty"` // container runtime and version, or why it does not answer
 }
 
-// Pressure is the share of time (0 to 100) in which some work stalled over the
-// last 10 s, as the kernel tells it (PSI); -1 where the kernel does not.
+// Pressure is the share of time in which some work stalled over the last 10 s, in
+// percent (0 to 100), as the kernel tells it (PSI); -1 where the kernel does not.
 type Pressure struct {
 	CPU    int8 `cbor:"1,keyasint,omitempty"`
 	Memory int8 `cbor:"2,keyasint,omitempty"`
 	IO     int8 `cbor:"3,keyasint,omitempty"`
 }
+
+// Highest is the highest of the three, in percent; what the kernel does not tell is 0.
+func (p Pressure) Highest() int8 { return max(p.CPU, p.Memory, p.IO, 0) }
 
 // Newer reports whether r is of a later session than o, or a later one of the same.
 func (r *CapacityReport) Newer(o *CapacityReport) bool {

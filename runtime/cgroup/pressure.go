@@ -11,7 +11,7 @@ import (
 )
 
 // Pressure is the share of time in which some work of this machine stalled over
-// the last 10 s; on v2 without /proc/pressure, of the parent group; -1 where the
+// the last 10 s, in percent; on v2 without /proc/pressure, of the parent group; -1 where the
 // kernel tells neither.
 func (t *Tree) Pressure() fleet.Pressure {
 	return fleet.Pressure{

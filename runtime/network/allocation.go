@@ -9,9 +9,9 @@ import (
 	"skein/runtime/port"
 )
 
-// reserve gives the task an address and its ports. fresh: the task was not known.
+// reserve gives the task an address and its ports. added: the task was not known.
 // changed: its port maps differ from what they were.
-func (n *Network) reserve(spec port.NetworkSpec) (addr netip.Addr, fresh, changed bool, err error) {
+func (n *Network) reserve(spec port.NetworkSpec) (addr netip.Addr, added, changed bool, err error) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	for _, b := range spec.Ports {
@@ -30,7 +30,7 @@ func (n *Network) reserve(spec port.NetworkSpec) (addr netip.Addr, fresh, change
 		if err != nil {
 			return addr, false, false, err
 		}
-		e, fresh = &entry{addr: addr}, true
+		e, added = &entry{addr: addr}, true
 		n.tasks[spec.Task] = e
 	}
 	ports := make([]mapping, len(spec.Ports))
@@ -45,7 +45,7 @@ func (n *Network) reserve(spec port.NetworkSpec) (addr netip.Addr, fresh, change
 		n.owner[m.key] = spec.Task
 	}
 	e.ports = ports
-	return e.addr, fresh, changed, nil
+	return e.addr, added, changed, nil
 }
 
 // release forgets a task's address and ports; n.mu is held. It reports whether

@@ -208,7 +208,7 @@ func (n *Network) setupBridge(ctx context.Context, spec port.NetworkSpec) (netip
 	if err := checkPorts(spec.Ports, n.config.Reserved); err != nil {
 		return netip.Addr{}, err
 	}
-	addr, fresh, changed, err := n.reserve(spec)
+	addr, added, changed, err := n.reserve(spec)
 	if err != nil {
 		return netip.Addr{}, err
 	}
@@ -217,7 +217,7 @@ func (n *Network) setupBridge(ctx context.Context, spec port.NetworkSpec) (netip
 		err = n.publish(ctx, spec.Ports)
 	}
 	if err != nil {
-		if fresh {
+		if added {
 			err = errors.Join(err, n.teardown(context.WithoutCancel(ctx), spec.Task))
 		}
 		return netip.Addr{}, err

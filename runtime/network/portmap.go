@@ -26,7 +26,7 @@ const (
 	elementsPerMessage = 256
 	// sockBuffer: answers to a full map (65,535 ports) must not overflow.
 	sockBuffer = 4 << 20
-	// tries of one transaction, each on a fresh connection.
+	// tries of one transaction, each on a new connection.
 	tries      = 5
 	retryPause = 20 * time.Millisecond
 	// maxMarks: additions leave earlier marks in place; past this many the next
@@ -72,7 +72,7 @@ func generationSet(t *nftables.Table) *nftables.Set {
 		KeyByteOrder: binaryutil.NativeEndian}
 }
 
-// connection is fresh for each transaction: one that failed may hold answers to
+// connection is new for each transaction: one that failed may hold answers to
 // older questions.
 func connection() (*nftables.Conn, error) {
 	return nftables.New(nftables.WithSockOptions(func(c *mdl.Conn) error {

@@ -112,10 +112,10 @@ type HostReport struct {
 	PortsUsed   int       `json:"portsUsed"`
 }
 
-// Pressure is the share of time in which work stalled, 0 to 100; -1 where the
+// Pressure is the share of time in which work stalled, in percent; -1 where the
 // kernel does not tell.
 type Pressure struct {
-	CPU    int `json:"cpu"`
-	Memory int `json:"memory"`
-	IO     int `json:"io"`
+	CPU    int `json:"cpu" doc:"percent of the last 10 s in which some work waited for it; -1 where the kernel does not tell"`
+	Memory int `json:"memory" doc:"the same"`
+	IO     int `json:"io" doc:"the same"`
 }

@@ -248,7 +248,7 @@ func (w *Watch) Liveness(now time.Duration, report func(fleet.HostID) (fleet.Cap
 		}
 		if report != nil {
 			if r, ok := report(id); ok {
-				hs.Pressure = pressure(r.Pressure)
+				hs.Pressure = r.Pressure.Highest()
 				hs.Starved = hs.Starved || r.Starved
 			}
 		}
@@ -259,9 +259,4 @@ func (w *Watch) Liveness(now time.Duration, report func(fleet.HostID) (fleet.Cap
 		liveness.ClockOffset = clocks[len(clocks)/2]
 	}
 	return liveness
-}
-
-// pressure is the highest stall share, 0 to 1; what the kernel does not tell is 0.
-func pressure(p fleet.Pressure) float64 {
-	return float64(max(p.CPU, p.Memory, p.IO, 0)) / 100
 }

@@ -288,6 +288,24 @@ func TestANewLeadersOwnWordIsNotEnough(t *testing.T) {
 	}
 }
 
+func TestAHostSaysItselfHowPressedAndLateItIs(t *testing.T) {
+	s := newScene(t, 3, 3)
+	s.run(3 * time.Second)
+	reports := map[fleet.HostID]fleet.CapacityReport{
+		"h1": {Pressure: fleet.Pressure{CPU: 12, Memory: 40, IO: 7}},
+		"h2": {Pressure: fleet.Pressure{CPU: -1, Memory: -1, IO: -1}, Starved: true},
+	}
+	got := s.watch.Liveness(s.clock.mono, func(id fleet.HostID) (fleet.CapacityReport, bool) {
+		r, ok := reports[id]
+		return r, ok
+	})
+	for id, want := range map[fleet.HostID]plan.HostLiveness{"h1": {Pressure: 40}, "h2": {Starved: true}, "h3": {}} {
+		if h := got.Hosts[id]; h.Pressure != want.Pressure || h.Starved != want.Starved {
+			t.Errorf("%s: pressure %d %%, starved %v, want %d and %v", id, h.Pressure, h.Starved, want.Pressure, want.Starved)
+		}
+	}
+}
+
 func TestStarvedHostsBearWitnessOnlyWhenThereAreNoOthers(t *testing.T) {
 	s := newScene(t, 4, 1)
 	s.host("h2").starved, s.host("h3").starved = true, true

@@ -240,7 +240,7 @@ func scanKey(s *fleet.State, task *fleet.Task, host *fleet.Host) []int64 {
 
 // A planner that keeps its index plans as one that does not, whatever happens
 // in between.
-func TestAKeptIndexPlansAsAFreshOne(t *testing.T) {
+func TestAKeptIndexPlansAsANewOne(t *testing.T) {
 	for seed := range uint64(100) {
 		r := rand.New(rand.NewPCG(seed, 4))
 		w := plantest.Parse(t, "web desired=60 cpu=300 mem=300 dynamic; job desired=60 cpu=700 mem=100;"+
@@ -252,7 +252,7 @@ func TestAKeptIndexPlansAsAFreshOne(t *testing.T) {
 			in.Scope = scope
 			got, want := index.Next(in), placement.Next(w.Input())
 			if plantest.Text(got) != plantest.Text(want) {
-				t.Fatalf("seed %d, step %d:\n  kept: %s\n fresh: %s", seed, step, plantest.Text(got), plantest.Text(want))
+				t.Fatalf("seed %d, step %d:\n  kept: %s\n   new: %s", seed, step, plantest.Text(got), plantest.Text(want))
 			}
 			var changeSet fleet.ChangeSet
 			if r.IntN(3) > 0 { // sometimes nothing of the plan commits

@@ -22,10 +22,10 @@ type receipt struct {
 func (c *Checker) repeated(e *Entry, item *fleet.Item, result *fleet.Result) bool {
 	token := item.Receipt.Token
 	first, known := c.log.receipts[token]
-	fresh := known && first.at.Add(fleet.ReceiptKept) > c.model.now
+	kept := known && first.at.Add(fleet.ReceiptKept) > c.model.now
 	row := e.After.Receipt(token)
 	again := row == nil || row.Index != e.Index || known && first.index == e.Index
-	c.hold(oneEffect, !fresh || again, func() string {
+	c.hold(oneEffect, !kept || again, func() string {
 		return fmt.Sprintf("client token %s was carried out at index %d, and again at %d", token, first.index, e.Index)
 	})
 	if again {

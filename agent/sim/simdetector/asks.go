@@ -74,9 +74,9 @@ func (a *asks) release(within time.Duration) {
 	a.send(r, a.d.m.chance.Between(0, within))
 }
 
-// freshAsks has a host asked about again as it would be in a fleet that looks all
+// resetAsks has a host asked about again as it would be in a fleet that looks all
 // the time; with no name all are.
-func (d *Detector) freshAsks(id fleet.HostID) {
+func (d *Detector) resetAsks(id fleet.HostID) {
 	hosts := []fleet.HostID{id}
 	if id == "" {
 		hosts = slices.Sorted(maps.Keys(d.asks))

@@ -81,7 +81,7 @@ func (d *Detector) Applied(t fleet.ChangeSet) {
 	for id := range t.HostRows() {
 		d.liveness = plan.FleetLiveness{}
 		d.know(id)
-		d.freshAsks(id)
+		d.resetAsks(id)
 		d.arm(d.m.time.Now())
 	}
 	if t.Any(fleet.SubjectVoters) {
@@ -220,7 +220,7 @@ func (d *Detector) netChanged(id fleet.HostID) {
 		d.arm(d.m.time.Now()) // it goes on after it stood still
 		return
 	}
-	d.freshAsks(id)
+	d.resetAsks(id)
 }
 
 // after runs f at the first tick after a while.

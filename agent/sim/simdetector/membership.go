@@ -90,7 +90,7 @@ func (m *Membership) Starve(host fleet.HostID, late bool) {
 	}
 	m.saysOtherwise(host)
 	for _, d := range m.detectors {
-		d.freshAsks("")
+		d.resetAsks("")
 	}
 }
 

@@ -146,9 +146,9 @@ func (n *Node) asked(b ballot) {
 	if !b.ahead {
 		n.adopt(b.term)
 	}
-	fresh := b.lastTerm > n.entries.lastTerm() || b.lastTerm == n.entries.lastTerm() && b.last >= n.entries.last()
+	upToDate := b.lastTerm > n.entries.lastTerm() || b.lastTerm == n.entries.lastTerm() && b.last >= n.entries.last()
 	switch {
-	case b.term < n.term || !fresh || n.role == leader:
+	case b.term < n.term || !upToDate || n.role == leader:
 		n.answer(b, false)
 	case b.ahead:
 		n.answer(b, true)

@@ -116,14 +116,14 @@ func (f hostFolders) make() error {
 
 // linkTo makes a link to a program beside it, in place of what was there, at once.
 func linkTo(link, program string) error {
-	fresh := link + ".new"
-	if err := os.Remove(fresh); err != nil && !errors.Is(err, os.ErrNotExist) {
+	next := link + ".new"
+	if err := os.Remove(next); err != nil && !errors.Is(err, os.ErrNotExist) {
 		return fmt.Errorf("link program: %w", err)
 	}
-	if err := os.Symlink(filepath.Base(program), fresh); err != nil {
+	if err := os.Symlink(filepath.Base(program), next); err != nil {
 		return fmt.Errorf("link program: %w", err)
 	}
-	if err := os.Rename(fresh, link); err != nil {
+	if err := os.Rename(next, link); err != nil {
 		return fmt.Errorf("link program: %w", err)
 	}
 	return nil

@@ -203,7 +203,7 @@ func (l *Lab) boot(ctx context.Context, s *State, host *Host) error {
 	if err != nil {
 		return fmt.Errorf("boot %s: %w", host.Name, err)
 	}
-	if err = l.freshCgroup(host); err != nil {
+	if err = l.resetCgroup(host); err != nil {
 		return fmt.Errorf("boot %s: %w", host.Name, err)
 	}
 	folders := foldersOf(s.Dir, host.Name)
@@ -235,8 +235,8 @@ func (l *Lab) boot(ctx context.Context, s *State, host *Host) error {
 	return l.waitBooted(ctx, host, folders)
 }
 
-// freshCgroup removes what the host's last boot left and makes its cgroup anew.
-func (l *Lab) freshCgroup(host *Host) error {
+// resetCgroup removes what the host's last boot left and makes its cgroup anew.
+func (l *Lab) resetCgroup(host *Host) error {
 	all, err := hierarchies()
 	if err != nil {
 		return err

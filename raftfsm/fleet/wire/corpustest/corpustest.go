@@ -50,7 +50,7 @@ func Check(t *testing.T, k Kind) {
 	}
 }
 
-// CheckKept is Check for what differs each time it is written, as with fresh keys:
+// CheckKept is Check for what differs each time it is written, as with new keys:
 // the corpus has one such thing of each format, which write makes.
 func CheckKept(t *testing.T, k Kind, write func() []byte) {
 	t.Helper()
