@@ -120,6 +120,25 @@ func TestACancelledSnapshotLeavesNothing(t *testing.T) {
 	}
 }
 
+func TestASnapshotThatIsClosedIsWhatItIs(t *testing.T) {
+	s := newSnapshots(t, vfs.NewMem())
+	told := 0
+	s.saved = func(raft.SnapshotMeta) { told++ }
+	sink, err := s.Create(1, 5, 1, sampleConfiguration, 1, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err = io.WriteString(sink, "State"); err != nil {
+		t.Fatal(err)
+	}
+	if err := errors.Join(sink.Close(), sink.Close(), sink.Cancel(), sink.Close()); err != nil {
+		t.Error(err)
+	}
+	if _, content, err := load(s, sink.ID()); content != "State" || err != nil || told != 1 {
+		t.Errorf("it holds %q, %v; told %d times", content, err, told)
+	}
+}
+
 func TestASnapshotOnAFullDiskFailsWithTheCauseAndLeavesNothing(t *testing.T) {
 	mem := vfs.NewMem()
 	s := newSnapshots(t, mem)
@@ -259,4 +278,42 @@ func FuzzReadSnapshotTail(f *testing.F) {
 			t.Fatalf("error without the sentinel: %v", err)
 		}
 	})
+}
+
+// For each call on the disk that it takes to keep State: that one fails. What is told to
+// be kept is there.
+func TestStateThatIsToldToBeKeptIs(t *testing.T) {
+	m := testMachine(t)
+	m.Apply(commandAt(t, 2, token("a")))
+	for n := 1; ; n++ {
+		mem := vfs.NewMem()
+		s := newSnapshots(t, mem)
+		sink, err := s.Create(1, 2, 1, sampleConfiguration, 1, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		before, counted := mem.Calls(), 0
+		mem.FailAt(n, syscall.EIO)
+		err = (&stateSnapshot{state: m.live, taken: func(int64) { counted++ }, since: 1}).Persist(sink)
+		whole := mem.Calls() < before+n
+		mem.FailAt(1<<40, nil)
+		meta, source, _, found := s.newest()
+		if found != nil {
+			t.Fatal(found)
+		}
+		if (counted == 1) != (err == nil) || err == nil && meta == nil {
+			t.Errorf("call %d fails: %v; counted %d times, kept %v", n, err, counted, meta)
+		}
+		if meta != nil {
+			if err := source.Close(); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if whole {
+			if err != nil || n < 5 {
+				t.Errorf("with no failure: %v after %d calls", err, n)
+			}
+			return
+		}
+	}
 }

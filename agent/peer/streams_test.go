@@ -4,6 +4,8 @@ import (
 	"bufio"
 	"fmt"
 	"net"
+	"net/http/httptest"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -159,4 +161,10 @@ func TestAPortLeavesALogThatIsNotItsOwnAnyMore(t *testing.T) {
 	r.agents[0].log.Store(nil)
 	eventually(t, "the log is left", func() string { return fmt.Sprint(followers(), " follow it") },
 		func() bool { return followers() == 0 })
+}
+
+func TestAConnectionThatCannotBeTakenOverIsToldSo(t *testing.T) {
+	if _, _, err := hijack(httptest.NewRecorder()); err == nil || !strings.Contains(err.Error(), "take over connection") {
+		t.Errorf("got %v", err)
+	}
 }

@@ -38,13 +38,10 @@ var telling = []string{
 // rank is a code's place among those that are telling. One that is not known, of a
 // newer agent, comes before CodeStarting, which says least.
 func rank(code string) int {
-	least := len(telling) - 1
-	if i := slices.Index(telling, code); i >= 0 && i < least {
+	if i := slices.Index(telling, code); i >= 0 {
 		return 2 * i
-	} else if i == least {
-		return 2 * least
 	}
-	return 2*least - 1
+	return 2*(len(telling)-1) - 1
 }
 
 // ConditionsOf returns what all planners say about a subject, most telling first.

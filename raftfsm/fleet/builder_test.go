@@ -2,7 +2,10 @@ package fleet
 
 import (
 	"errors"
+	"reflect"
+	"strings"
 	"testing"
+	"unsafe"
 )
 
 func TestABuilderTakesOnlyRowsOfTheTableInTheOrderOfTables(t *testing.T) {
@@ -31,5 +34,36 @@ func TestABuilderTakesOnlyRowsOfTheTableInTheOrderOfTables(t *testing.T) {
 				t.Errorf("got %v", err)
 			}
 		})
+	}
+}
+
+// Each row of a snapshot is decoded with texts of its own; a million tasks name few
+// services, hosts and reasons.
+func TestTasksOfASnapshotShareTheTextsThatManyHave(t *testing.T) {
+	full := func() *Task {
+		task := &Task{Stop: &Request{By: "operator"}, Replace: &Request{By: "operator"}, Containers: []ContainerState{{Name: "app"}}}
+		v := reflect.ValueOf(task).Elem()
+		for i := range v.NumField() {
+			if v.Field(i).Kind() == reflect.String {
+				v.Field(i).SetString(strings.Clone("text of " + v.Type().Field(i).Name))
+			}
+		}
+		return task
+	}
+	one, other := full(), full()
+	texts := sharedTexts{}
+	texts.shareTask(one)
+	texts.shareTask(other)
+	same := func(a, b string) bool { return a == b && unsafe.StringData(a) == unsafe.StringData(b) }
+	a, b := reflect.ValueOf(one).Elem(), reflect.ValueOf(other).Elem()
+	for i := range a.NumField() {
+		name := a.Type().Field(i).Name
+		if a.Field(i).Kind() == reflect.String && !same(a.Field(i).String(), b.Field(i).String()) && name != "ID" {
+			t.Errorf("%s is held twice", name)
+		}
+	}
+	if one.ID != "text of ID" || !same(one.Stop.By, other.Stop.By) || !same(one.Replace.By, one.Stop.By) ||
+		!same(one.Containers[0].Name, other.Containers[0].Name) {
+		t.Errorf("%+v and %+v share too little", one, other)
 	}
 }

@@ -120,6 +120,17 @@ func TestHealthy(t *testing.T) {
 		t.Errorf("another grace period: due %s", due)
 	}
 	w.checked()
+	for _, at := range []struct {
+		after   int64
+		failing int
+	}{{89_999, 0}, {90_000, 1}} {
+		w.at = began + Time(at.after)
+		w.must(PutSetting{Name: "voters", Value: int64(3 + 2*at.failing)}) // time goes by entries
+		if got := w.counts("api").Failing; got != at.failing {
+			t.Errorf("%d ms after its start %d count as failing, want %d", at.after, got, at.failing)
+		}
+		w.checked()
+	}
 	w.report(2, TaskReport{Task: "api-1", Status: TaskRunning, Health: HealthHealthy, Attempt: 1})
 	if !healthy("api-1") {
 		t.Error("a checked task that says so is not healthy")
