@@ -125,7 +125,7 @@ func TestHealthy(t *testing.T) {
 		failing int
 	}{{89_999, 0}, {90_000, 1}} {
 		w.at = began + Time(at.after)
-		w.must(PutSetting{Name: "voters", Value: int64(3 + 2*at.failing)}) // time goes by entries
+		w.must(ScaleService{Name: "api", Desired: 2 + at.failing}) // what is touched is counted again
 		if got := w.counts("api").Failing; got != at.failing {
 			t.Errorf("%d ms after its start %d count as failing, want %d", at.after, got, at.failing)
 		}
