@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -407,4 +408,24 @@ func (a *rigAgent) note(f func()) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	f()
+}
+
+func TestAHostAsksOneThatVotesNoMoreWhoDoes(t *testing.T) {
+	r, agents := three(t)
+	worker := r.join("h4", agents[0])
+	later := r.join("h5", agents[0])
+	r.promote(later, agents[0])
+	knows := func() bool {
+		return slices.ContainsFunc(worker.identity.Roster().Voters, func(v trust.RosterVoter) bool {
+			return v.Host == later.id() && v.Voting
+		})
+	}
+	if knows() {
+		t.Fatal("it knows the new voter before it asks")
+	}
+	l := NewLink(LinkConfig{Port: worker.port, Clock: worker.clock, Logs: worker.lines.logger()})
+	l.askRoster(t.Context(), agents[1].id())
+	if !knows() {
+		t.Errorf("it knows only %+v", worker.identity.Roster())
+	}
 }
