@@ -3,7 +3,7 @@
 // newest capacity report of each host and the rejoin loop. It does not own
 // truth: everything here is a hint that may be late, lost or forged by any
 // holder of the gossip key, so nothing is ever destroyed because of it. Silence
-// of a host is decided elsewhere (agent/lead) by streams and witnesses; the ring
+// of a host is decided by streams and witnesses (agent/peer/detector); the ring
 // only raises suspicion, and may veto by [Ring.AnsweredWithin].
 //
 // Units: ages and intervals are time.Duration on this host's monotonic clock;

@@ -10,7 +10,6 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"os"
 	"path/filepath"
 	"time"
 
@@ -24,6 +23,9 @@ const (
 	// Timeout bounds one self-check: a container takes about 100 ms, on a
 	// starved host some seconds.
 	Timeout = 30 * time.Second
+	// diskTimeout bounds the write and sync of it: a disk that takes longer holds up
+	// tasks and the log as well.
+	diskTimeout = 10 * time.Second
 	// again is how soon a failed self-check is repeated, and every how soon one that
 	// passed.
 	again = 5 * time.Second
@@ -35,7 +37,10 @@ const (
 
 // SelfCheck makes the checks (cmd/skein/DESIGN.md "Host lifecycle").
 // Reaching a registry is reported but not required: a cold start has none.
+//
+// Not safe for concurrent use.
 type SelfCheck struct {
+	FS         vfs.FS
 	DataDir    string
 	DevDir     string // where the machine's devices are: /dev
 	Runtime    func(ctx context.Context) (version string, err error)
@@ -44,6 +49,8 @@ type SelfCheck struct {
 	Now        func() time.Time
 	Registries []string
 	Reach      func(ctx context.Context, registry string) error
+
+	written chan error // what comes of the write that is under way; nil for none
 }
 
 // Run makes every check; each failure says what to do.
@@ -52,7 +59,7 @@ func (c *SelfCheck) Run(ctx context.Context) []fleet.Check {
 	defer cancel()
 	version, runtimeErr := c.Runtime(ctx)
 	checks := []fleet.Check{
-		check("disk", c.disk(), "writes and syncs in "+c.DataDir),
+		check("disk", c.disk(ctx), "writes and syncs in "+c.DataDir),
 		check("devices", c.devices(), "null, zero, random and urandom are what they should be"),
 		check("container-runtime", runtimeErr, version),
 	}
@@ -60,7 +67,8 @@ func (c *SelfCheck) Run(ctx context.Context) []fleet.Check {
 		detail, err := c.Probe(ctx)
 		checks = append(checks, check("probe-container", err, detail))
 	}
-	checks = append(checks, check("clock", c.clock(), "near the fleet's"))
+	clock, err := c.clock()
+	checks = append(checks, check("clock", err, clock))
 	for _, registry := range c.Registries {
 		one := check("registry "+registry, c.Reach(ctx, registry), "answers")
 		one.Required = false
@@ -94,13 +102,33 @@ func check(name string, err error, well string) fleet.Check {
 	return fleet.Check{Name: name, Required: true, OK: true, Detail: well}
 }
 
-func (c *SelfCheck) disk() error {
+// disk writes a file and syncs it. A call to a disk that stalls ends when the disk does,
+// so it is not waited for longer than diskTimeout. The next check waits for the same call:
+// calls do not pile up.
+func (c *SelfCheck) disk(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, diskTimeout)
+	defer cancel()
+	if c.written == nil {
+		written := make(chan error, 1)
+		go func() { written <- c.write() }()
+		c.written = written
+	}
+	select {
+	case err := <-c.written:
+		c.written = nil
+		return err
+	case <-ctx.Done():
+		return fmt.Errorf("the disk of %s stalls: a write has not ended in %s", c.DataDir, diskTimeout)
+	}
+}
+
+func (c *SelfCheck) write() error {
 	name := filepath.Join(c.DataDir, "self-check")
 	text := []byte(c.Now().UTC().Format(time.RFC3339))
-	if err := vfs.WriteFileAtomic(vfs.OS, name, text, fs.FileMode(0o600)); err != nil {
+	if err := vfs.WriteFileAtomic(c.FS, name, text, fs.FileMode(0o600)); err != nil {
 		return err
 	}
-	return os.Remove(name)
+	return c.FS.Remove(name)
 }
 
 // devices are the character devices that every runtime and most programs open.
@@ -131,11 +159,16 @@ func (c *SelfCheck) devices() error {
 	return wrong
 }
 
-func (c *SelfCheck) clock() error {
+// clock compares this host's clock with the fleet's time, which only a host that holds
+// the log knows.
+func (c *SelfCheck) clock() (detail string, err error) {
 	fleetNow := c.FleetNow()
-	if gap := fleetNow.Std().Sub(c.Now()); fleetNow != 0 && gap > maxClockGap {
-		gap = gap.Round(time.Millisecond)
-		return fmt.Errorf("this host's clock is %s behind the fleet's: set it (chrony, systemd-timesyncd)", gap)
+	if fleetNow == 0 {
+		return "not compared: this host does not hold the log", nil
 	}
-	return nil
+	if gap := fleetNow.Std().Sub(c.Now()); gap > maxClockGap {
+		gap = gap.Round(time.Millisecond)
+		return "", fmt.Errorf("this host's clock is %s behind the fleet's: set it (chrony, systemd-timesyncd)", gap)
+	}
+	return "not behind the fleet's", nil
 }

@@ -3,19 +3,23 @@ package selfcheck
 import (
 	"context"
 	"errors"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"strings"
+	"sync/atomic"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"skein/raftfsm/fleet"
+	"skein/runtime/seam/vfs"
 )
 
 func wellCheck(t *testing.T) *SelfCheck {
 	noon := time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
 	return &SelfCheck{
-		DataDir: t.TempDir(), DevDir: "/dev",
+		FS: vfs.OS, DataDir: t.TempDir(), DevDir: "/dev",
 		Runtime: func(context.Context) (string, error) { return "containerd 2", nil },
 		Probe:   func(context.Context) (string, error) { return "", nil },
 		Now:     func() time.Time { return noon }, FleetNow: func() fleet.Time { return fleet.TimeOf(noon) },
@@ -88,4 +92,46 @@ func TestAHostTakesTasksWhenAllThatIsRequiredHolds(t *testing.T) {
 			}
 		})
 	}
+}
+
+// stalledDisk opens no file until it is told to.
+type stalledDisk struct {
+	vfs.FS
+	goOn  chan struct{}
+	opens atomic.Int32
+}
+
+func (d *stalledDisk) OpenFile(name string, flag int, perm fs.FileMode) (vfs.File, error) {
+	d.opens.Add(1)
+	<-d.goOn
+	return d.FS.OpenFile(name, flag, perm)
+}
+
+func TestADiskThatStallsIsSaidInTimeAndHasOneWriteUnderWay(t *testing.T) {
+	c := wellCheck(t)
+	synctest.Test(t, func(t *testing.T) {
+		disk := &stalledDisk{FS: vfs.OS, goOn: make(chan struct{})}
+		c.FS = disk
+		for range 3 {
+			began := time.Now()
+			checks := c.Run(t.Context())
+			if took := time.Since(began); took != diskTimeout {
+				t.Errorf("a check took %v, want %v", took, diskTimeout)
+			}
+			for _, one := range checks {
+				if stalls := strings.Contains(one.Detail, "stalls"); one.OK != (one.Name != "disk") || one.OK == stalls {
+					t.Errorf("%+v", one)
+				}
+			}
+		}
+		if opens := disk.opens.Load(); opens != 1 {
+			t.Errorf("%d writes are under way", opens)
+		}
+		close(disk.goOn)
+		for range 2 { // what was under way, then one more
+			if checks := c.Run(t.Context()); !Passed(checks) {
+				t.Errorf("the disk is well again: %+v", checks)
+			}
+		}
+	})
 }

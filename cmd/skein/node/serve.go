@@ -15,6 +15,7 @@ import (
 
 	"skein/agent/api"
 	"skein/raftfsm/fleet"
+	"skein/runtime/seam/vfs"
 	"skein/runtime/selfcheck"
 )
 
@@ -25,8 +26,9 @@ const (
 	// repairEvery is how often the network that all tasks share is compared with
 	// what it should be.
 	repairEvery = 30 * time.Second
-	// shutdownTime is for requests in flight when the agent stops.
-	shutdownTime = 2 * time.Second
+	// shutdownTime is for the answers to requests in flight when the agent stops: their
+	// contexts have ended by then.
+	shutdownTime = 500 * time.Millisecond
 )
 
 // servers are the HTTP listeners of this host.
@@ -134,7 +136,8 @@ func (l *loops) run(name string, loop func(context.Context) error) {
 // wait returns when all have ended: the failure that ended them, if one did.
 func (l *loops) wait() error { return l.group.Wait() }
 
-// serveHTTP serves until ctx ends.
+// serveHTTP serves until ctx ends, and returns when requests in flight are answered or
+// shutdownTime has passed.
 func serveHTTP(listener net.Listener, handler http.Handler, log *slog.Logger) func(context.Context) error {
 	return func(ctx context.Context) error {
 		server := &http.Server{
@@ -142,17 +145,19 @@ func serveHTTP(listener net.Listener, handler http.Handler, log *slog.Logger) fu
 			ErrorLog:    slog.NewLogLogger(log.Handler(), slog.LevelDebug),
 			BaseContext: func(net.Listener) context.Context { return ctx },
 		}
-		stopped := context.AfterFunc(ctx, func() {
-			closing, cancel := context.WithTimeout(context.WithoutCancel(ctx), shutdownTime)
-			defer cancel()
-			if server.Shutdown(closing) != nil {
-				_ = server.Close() // streams are open for as long as their readers like
-			}
-		})
-		defer stopped()
-		if err := server.Serve(listener); !errors.Is(err, http.ErrServerClosed) {
+		ended := make(chan error, 1)
+		go func() { ended <- server.Serve(listener) }()
+		select {
+		case err := <-ended:
 			return err
+		case <-ctx.Done():
 		}
+		closing, cancel := context.WithTimeout(context.WithoutCancel(ctx), shutdownTime)
+		defer cancel()
+		if server.Shutdown(closing) != nil {
+			_ = server.Close() // a client that takes its answer slowly, or sends its request so
+		}
+		<-ended
 		return nil
 	}
 }
@@ -182,7 +187,8 @@ func (n *node) repairNetwork(ctx context.Context) error {
 func (n *node) checkSelf(ctx context.Context) error {
 	runtimes := &ociRuntimes{candidates: n.runtimes, probe: n.probe, use: n.containers.UseRuntime}
 	check := &selfcheck.SelfCheck{
-		DataDir: n.Config.DataDir, DevDir: "/dev", Runtime: n.containers.Ready, Probe: runtimes.choose, Now: n.clock.Now,
+		FS: vfs.OS, DataDir: n.Config.DataDir, DevDir: "/dev", Runtime: n.containers.Ready, Probe: runtimes.choose,
+		Now:        n.clock.Now,
 		Registries: n.Config.Registry.PlainHTTP, Reach: dialRegistry,
 		FleetNow: func() fleet.Time {
 			if log := n.voter.node(); log != nil {
