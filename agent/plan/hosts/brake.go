@@ -29,6 +29,8 @@ func (p *planner) brake() {
 		p.cutOff(c)
 	case len(p.silence) > 0 && p.watching():
 		p.watch()
+	case len(p.silence) > 0 && p.awaitsSessions():
+		p.out.WakeAt(p.in.Now.Add(AskAgain), fleet.HostSubject(p.silence[0].ID))
 	default:
 		p.pace(c)
 	}
@@ -47,7 +49,22 @@ func (p *planner) cutOff(c hostCounts) {
 }
 
 func (p *planner) watching() bool {
-	return p.in.Liveness.LeaderAge < PowerWatch && powerReturned(p.in.State, p.in.Now)
+	return p.in.Liveness.LeaderAge < PowerWatch &&
+		powerReturned(p.in.State, p.in.Now, func(*fleet.Host) bool { return false })
+}
+
+// awaitsSessions reports whether power may have returned to most hosts, of which some
+// have not said so yet: State hears of a boot by its session.
+func (p *planner) awaitsSessions() bool {
+	return p.in.Liveness.LeaderAge < SessionsWithin && powerReturned(p.in.State, p.in.Now, p.comes)
+}
+
+// comes reports whether a host may run and is heard in no session: it is about to open
+// one, or to open its stream.
+func (p *planner) comes(host *fleet.Host) bool {
+	liveness := p.in.Liveness.Of(host.ID)
+	return host.State == fleet.HostReady && liveness.Session == 0 &&
+		(liveness.Liveness == plan.LivenessAlive || liveness.Liveness == plan.LivenessSuspect)
 }
 
 // watch holds silences while a fleet comes back from a power loss: who is not

@@ -18,6 +18,10 @@ const (
 	// BootRecent is how old a boot may be to count for a power return: a fleet's
 	// machines start within it.
 	BootRecent = time.Minute
+	// SessionsWithin is by when machines that run again have opened their sessions with
+	// a new leader: it cannot tell a reboot from a clone in its first 3 s, and hosts that
+	// are told so ask again within 2 s.
+	SessionsWithin = 6 * time.Second
 	// AskAgain is when witnesses are asked again for a host still suspected: two
 	// tries of 100 ms and the way there and back, with room (cmd/skein/DESIGN.md "Silence").
 	AskAgain = 500 * time.Millisecond

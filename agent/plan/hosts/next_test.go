@@ -166,6 +166,26 @@ func TestNext(t *testing.T) {
 			want: "wait fleet power-returned: most hosts have just booted: hosts not heard yet are given time before they " +
 				"are replaced",
 		},
+		"hosts that run and are not heard in a session yet may have booted": {
+			given: "leader age=4s; h1 rebooted=1s:; h2 session=0:; h3 seen=suspect:; h4 rebooted=1s:; h5 seen=silent:",
+			want:  "probe h3",
+		},
+		"a leader whose own session is not open yet waits for it": {
+			given: "leader age=4s; h1 session=0:; h2 rebooted=1s:; h3 seen=silent:",
+			want:  "nothing",
+		},
+		"what has no session by then is not waited for": {
+			given: "leader age=6s; h1 session=0:; h2 rebooted=1s:; h3 seen=silent:",
+			want:  "silence h3",
+		},
+		"a host without a stream is no power return while others are heard in the sessions of before": {
+			given: "leader age=4s; h1:; h2 session=0:; h3 seen=silent:",
+			want:  "silence h3",
+		},
+		"an agent that is down is not about to open a session": {
+			given: "leader age=4s; h1 seen=refused/1s:; h2 rebooted=1s:; h3 seen=silent:",
+			want:  "silence h3",
+		},
 		"boots of more than a minute ago are no power return": {
 			given: "leader age=10s; h1 rebooted=61s:; h2 rebooted=70s:; h3 seen=silent:",
 			want:  "silence h3",

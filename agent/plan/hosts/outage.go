@@ -15,9 +15,9 @@ type outage struct {
 // powerReturned reports whether most hosts have just booted after one outage that
 // they shared: a moment at which all of them were down. Hosts that rebooted one
 // after the other are seen to fall silent when others are back already, so no
-// moment is common to them. The answer comes from rows alone, whatever the size of
-// the fleet.
-func powerReturned(s *fleet.State, now fleet.Time) bool {
+// moment is common to them. The answer comes from rows, whatever the size of the
+// fleet; hosts that come may be booting, whatever their rows say of before.
+func powerReturned(s *fleet.State, now fleet.Time, comes func(*fleet.Host) bool) bool {
 	var outages []outage
 	for host := range s.Hosts() {
 		if host.State == fleet.HostForgotten {
@@ -25,6 +25,8 @@ func powerReturned(s *fleet.State, now fleet.Time) bool {
 		}
 		if o, ok := outageOf(host.SilentSince, host.BootedAt, now); ok {
 			outages = append(outages, o)
+		} else if comes(host) {
+			outages = append(outages, outage{to: now})
 		}
 	}
 	return 2*len(outages) > s.HostCount() && 2*mostAtOnce(outages) > s.HostCount()
