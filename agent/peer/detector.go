@@ -399,14 +399,13 @@ func (e *FailureDetector) Liveness() plan.FleetLiveness {
 func (e *FailureDetector) heard(host fleet.HostID, session uint64) (bool, error) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	now := e.now()
-	if !e.leading || now-e.began < protocol.NeverSeenAfter {
-		return false, fmt.Errorf("this leader has led for less than %s and does not know yet who is heard: %w",
-			protocol.NeverSeenAfter, ErrBusy)
+	if e.leading {
+		if heard, known := e.watch.Heard(e.now(), host, session); known {
+			return heard, nil
+		}
 	}
-	liveness, known := e.watch.Liveness(now, nil).Hosts[host]
-	return known && session != 0 && liveness.Session == session && liveness.Age >= 0 &&
-		liveness.Age < detector.HeardWithin, nil
+	return false, fmt.Errorf("this leader has led for less than %s and does not know yet who is heard: %w",
+		protocol.NeverSeenAfter, ErrBusy)
 }
 
 // Changed receives after a host's liveness has changed, while this voter leads. For

@@ -14,6 +14,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"skein/agent/peer/intake"
 	"skein/agent/peer/link"
 	"skein/raftfsm/fleet"
 )
@@ -116,7 +117,7 @@ func TestACallThatEndsDuringItsDialIsNotUnknown(t *testing.T) {
 	network.set(leader.addr().Addr(), true, false)
 	t.Cleanup(func() { network.set(leader.addr().Addr(), false, false) })
 	other.port.transport.CloseIdleConnections()
-	ctx, cancel := context.WithTimeout(t.Context(), 4*proposePause)
+	ctx, cancel := context.WithTimeout(t.Context(), 4*intake.ProposePause)
 	defer cancel()
 	_, _, err := other.port.Propose(ctx, []fleet.Item{setting(5)})
 	wantErr(t, err, ErrNoLeader)

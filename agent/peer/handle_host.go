@@ -3,10 +3,8 @@ package peer
 import (
 	"context"
 	"fmt"
-	"strconv"
 
-	"skein/agent/peer/detector"
-	"skein/agent/peer/protocol"
+	"skein/agent/peer/intake"
 	"skein/agent/trust"
 	"skein/raftfsm/fleet"
 )
@@ -51,79 +49,44 @@ func (p *Port) openSession(c *call) (any, error) {
 	if open.Host != c.peer.Host {
 		return nil, fmt.Errorf("session of %s asked for by %s: %w", open.Host, c.peer.Host, ErrForbidden)
 	}
-	st := c.log.State()
-	h := st.Host(open.Host)
-	if h == nil || st.Fleet() == nil {
-		return nil, fmt.Errorf("session of %s: %w", open.Host, ErrBehind)
-	}
-	if err = open.CheckFormat(st); err != nil {
-		p.noteTooOld(c.ctx, h, open)
-		return nil, err
-	}
-	if !open.SameMachine(h) {
-		if open.Contested, err = p.formerHeard(c.ctx, h); err != nil {
-			return nil, err
-		}
-	}
-	if open.Contested && h.CloneNoted(st.Now()) {
-		return nil, clonedError(h, open)
-	}
-	results, index, err := p.Propose(c.ctx, []fleet.Item{{Command: open, By: "host " + h.Name}})
-	if err != nil {
-		return nil, err
-	}
-	if len(results) != 1 {
-		return nil, fmt.Errorf("session of %s: %d results: %w", open.Host, len(results), ErrUnknown)
-	}
-	if results[0].Err != nil {
-		return nil, results[0].Err
-	}
-	if open.Contested && len(results[0].IDs) == 0 {
-		p.limitedLog.warn("clone", "another machine shows a host's identity", "host", h.Name, "at", h.Addr, "clone",
-			open.Addr)
-		return nil, clonedError(h, open)
-	}
-	n, err := strconv.ParseUint(first(results[0].IDs), 10, 64)
-	if err != nil {
-		return nil, fmt.Errorf("session of %s has no number: %w", open.Host, ErrUnknown)
-	}
-	p.cfg.Logs.Info("host session opened", "host", h.Name, "session", n, "index", index)
-	return protocol.SessionGrant{Epoch: st.Fleet().Epoch, Index: index, Session: n, Roster: p.roster()}, nil
+	return p.sessionFor(c, open)
 }
 
-// noteTooOld has the host's row say which agent was refused, where it does not. What
-// comes of it makes no difference to that agent, which asks again.
-func (p *Port) noteTooOld(ctx context.Context, h *fleet.Host, open fleet.OpenSession) {
-	if h.Refuses(open) {
-		return
-	}
-	open.TooOld = true
-	if _, _, err := p.Propose(ctx, []fleet.Item{{Command: open, By: "host " + h.Name}}); err != nil {
-		p.limitedLog.warn("too-old", "an agent that is too old could not be noted", "host", h.Name, "err", err)
+// sessionFor carries out what the way to a session asks for.
+func (p *Port) sessionFor(c *call, open fleet.OpenSession) (any, error) {
+	opening := intake.NewOpening(open)
+	for event := intake.SessionEvent(intake.Asked{}); ; {
+		switch e := opening.Step(c.log.State(), event).(type) {
+		case intake.LookFor:
+			heard, err := p.askHeard(c.ctx, heardAsk{Host: e.Host, Session: e.Session}, maxAway)
+			event = intake.Looked{Heard: heard, Err: err}
+		case intake.Wait:
+			if !sleep(c.ctx, e.For) {
+				return nil, fmt.Errorf("session of %s: %w", open.Host, ErrBusy)
+			}
+			event = intake.Waited{}
+		case intake.ProposeSession:
+			results, index, err := p.Propose(c.ctx, []fleet.Item{e.Item})
+			event = intake.Applied{Results: results, Index: index, Err: err}
+		case intake.Opened:
+			return p.opened(open, e)
+		}
 	}
 }
 
-func clonedError(h *fleet.Host, open fleet.OpenSession) error {
-	return fmt.Errorf("session of %s at %s: that host is heard at %s: %w: wipe the data folder of one of both machines "+
-		"and join it anew",
-		h.Name, open.Addr, h.Addr, ErrCloned)
-}
-
-// formerHeard reports whether the machine that has a host's present session is
-// alive while another asks for one. A byte that came before the other asked could
-// be its last, so one that comes afterwards is waited for.
-func (p *Port) formerHeard(ctx context.Context, h *fleet.Host) (bool, error) {
-	ask := heardAsk{Host: h.ID, Session: h.Session.N}
-	for range 2 {
-		heard, err := p.askHeard(ctx, ask, maxAway)
-		if err != nil || !heard {
-			return false, err
-		}
-		if !sleep(ctx, detector.HeardWithin+protocol.AgesEvery) {
-			return false, fmt.Errorf("session of %s: %w", h.Name, ErrBusy)
-		}
+func (p *Port) opened(open fleet.OpenSession, e intake.Opened) (any, error) {
+	if e.Noted {
+		p.limitedLog.warn("clone", "another machine shows a host's identity", "host", open.Host, "clone", open.Addr)
 	}
-	return p.askHeard(ctx, ask, maxAway)
+	if e.Unnoted != nil {
+		p.limitedLog.warn("too-old", "an agent that is too old could not be noted", "host", open.Host, "err", e.Unnoted)
+	}
+	if e.Err != nil {
+		return nil, e.Err
+	}
+	e.Grant.Roster = p.roster()
+	p.cfg.Logs.Info("host session opened", "host", open.Host, "session", e.Grant.Session, "index", e.Grant.Index)
+	return e.Grant, nil
 }
 
 // heardAsk asks the leader whether a host is heard in a session.
@@ -170,13 +133,6 @@ func (p *Port) heardHere(c *call) (any, error) {
 	return heardAnswer{Heard: heard}, nil
 }
 
-func first(ids []string) string {
-	if len(ids) == 0 {
-		return ""
-	}
-	return ids[0]
-}
-
 // ReportAnswer acknowledges a report: it is committed at Index, or was before.
 type ReportAnswer struct {
 	Index   uint64 `cbor:"1,keyasint"`
@@ -195,17 +151,15 @@ func (p *Port) report(c *call) (any, error) {
 		return nil, fmt.Errorf("report of %d tasks, at most %d: %w", len(report.Tasks), maxReportTasks, ErrTooLarge)
 	}
 	st := c.log.State()
-	h := st.Host(report.Host)
+	known, err := intake.Known(st, report)
 	switch {
-	case h == nil || h.Session.N < report.Session:
-		return nil, fmt.Errorf("session %d of %s is not seen here yet: %w", report.Session, report.Host, ErrBehind)
-	case h.Session.N > report.Session:
-		// Told without the log's help: two agents with one identity must not fill it.
-		return nil, fmt.Errorf("report in session %d, now %d: %w", report.Session, h.Session.N, fleet.ErrOldSession)
-	case report.Seq <= h.ReportSeq:
+	case err != nil:
+		return nil, err
+	case known:
 		return ReportAnswer{Index: st.Index()}, nil
 	}
-	result, index, err := p.batch.add(c.ctx, fleet.Item{Command: report, By: "host " + h.Name}, len(c.body))
+	item := fleet.Item{Command: report, By: "host " + st.Host(report.Host).Name}
+	result, index, err := p.batch.add(c.ctx, item, len(c.body))
 	if err != nil {
 		return nil, err
 	}

@@ -1,6 +1,10 @@
 package peer
 
-import "time"
+import (
+	"time"
+
+	"skein/agent/peer/intake"
+)
 
 // Listener. Unauthenticated connections must not exhaust memory or descriptors (CVE-2020-7218 is of that class).
 const (
@@ -51,7 +55,7 @@ const (
 	joinBodyTime = 5 * time.Second
 
 	smallBody   = 64 << 10  // sessions, probes, hand-over
-	reportBody  = 384 << 10 // with gatherBytes still one entry of the log (512 KiB)
+	reportBody  = 384 << 10 // with intake.GatherBytes still one entry of the log (512 KiB)
 	proposeBody = 1 << 20   // one entry, and room
 	agesBody    = 2 << 20   // 10,000 hosts of 30 bytes, in five lists, and the reports
 	apiBody     = 1 << 20   // the API's own limit
@@ -59,12 +63,7 @@ const (
 
 	// callTime bounds any call that is not a stream; a caller's shorter deadline
 	// counts.
-	callTime = 30 * time.Second
-	// proposeWait is how long a proposal waits for a leader: an election takes 1
-	// to 4 s, clients give up after 10.
-	proposeWait = 10 * time.Second
-	// proposePause is the wait between two looks for a leader.
-	proposePause = 50 * time.Millisecond
+	callTime = intake.CallTime
 )
 
 // Streams. Source: cmd/skein/DESIGN.md "Streams".
@@ -80,20 +79,10 @@ const (
 	newStreams = 200
 )
 
-// Reports.
+// Reports; how they are gathered is in agent/peer/intake.
 const (
 	// maxReportTasks bounds one report; a host sends the rest in the next.
 	maxReportTasks = 512
-	// gather is how long the leader waits for more reports before it proposes.
-	gather = 5 * time.Millisecond
-	// gatherItems and gatherBytes close a batch: an entry holds 256 commands and
-	// 512 KiB, and the report that passes gatherBytes is still in it.
-	gatherItems = 256
-	gatherBytes = 96 << 10
-	// maxGathering refuses more reports than can be waiting at once.
-	maxGathering = 4096
-	// batchesInFlight lets the next batch be logged while one commits.
-	batchesInFlight = 4
 )
 
 // Failure detector; its own rules are in agent/peer/detector.

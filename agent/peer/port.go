@@ -98,7 +98,7 @@ func New(cfg Config, raw net.Listener) *Port {
 	p.flight = newFlight()
 	p.limitedLog = p.listener.limitedLog
 	p.hub = newHub(cfg.Clock)
-	p.batch = newBatcher(p.Propose, p.leads)
+	p.batch = newBatcher(p.Propose, p.leads, cfg.Clock)
 	p.detector = newFailureDetector(p)
 	p.runners = effects.NewRunners(cfg.Clock, cfg.Runners)
 	p.streams = rate.NewLimiter(newStreams, newStreams)

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 
+	"skein/agent/peer/intake"
 	"skein/raftfsm/fleet"
 	"skein/raftfsm/fleet/wire"
 )
@@ -16,18 +17,18 @@ type ProposeAnswer struct {
 }
 
 // Propose commits items from any voter: here when this one leads, else by the
-// leader, through another voter where there is no link to it. It waits for a leader for proposeWait
+// leader, through another voter where there is no link to it. It waits for a leader for intake.ProposeWait
 // at most. Errors: ErrNotHere on workers, ErrNoLeader when there was none in time, ErrUnknown when
 // the items may have been committed (or may still be), ErrBusy, ErrStalled.
 func (p *Port) Propose(ctx context.Context, items []fleet.Item) ([]fleet.Result, uint64, error) {
-	waiting, cancel := context.WithTimeout(ctx, proposeWait)
+	waiting, cancel := context.WithTimeout(ctx, intake.ProposeWait)
 	defer cancel()
 	for {
 		results, index, err := p.proposeOnce(ctx, items)
 		if err == nil || !retryable(err) {
 			return results, index, err
 		}
-		if !sleep(waiting, proposePause) {
+		if !sleep(waiting, intake.ProposePause) {
 			return nil, 0, fmt.Errorf("%w: %w", ErrNoLeader, err)
 		}
 	}
@@ -35,9 +36,7 @@ func (p *Port) Propose(ctx context.Context, items []fleet.Item) ([]fleet.Result,
 
 // retryable holds for errors after which nothing can have been committed, and
 // another voter may lead meanwhile.
-func retryable(err error) bool {
-	return NotDone(err) && (errors.Is(err, ErrNotLeader) || errors.Is(err, ErrNoLeader) || NotSent(err))
-}
+func retryable(err error) bool { return intake.AgainElsewhere(err) || NotDone(err) && NotSent(err) }
 
 func (p *Port) proposeOnce(ctx context.Context, items []fleet.Item) ([]fleet.Result, uint64, error) {
 	log := p.log()
@@ -114,7 +113,7 @@ func untilDeposed(
 	watching, stop := context.WithCancel(ctx)
 	go func() {
 		defer stop()
-		for sleep(watching, proposePause) {
+		for sleep(watching, intake.ProposePause) {
 			if now, ok := log.Leader(); ok && now != leader {
 				cancel()
 			}

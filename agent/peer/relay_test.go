@@ -10,6 +10,7 @@ import (
 	"testing"
 	"time"
 
+	"skein/agent/peer/intake"
 	"skein/raftfsm/fleet"
 )
 
@@ -173,7 +174,7 @@ func TestAProposalWithoutAnyWayWaitsForOne(t *testing.T) {
 	for _, a := range r.agents {
 		a.log.Load().stalled.Store(true)
 	}
-	ctx, cancel := context.WithTimeout(t.Context(), 4*proposePause)
+	ctx, cancel := context.WithTimeout(t.Context(), 4*intake.ProposePause)
 	defer cancel()
 	_, _, err := r.agents[1].port.Propose(ctx, []fleet.Item{setting(5)})
 	wantErr(t, err, ErrNoLeader)

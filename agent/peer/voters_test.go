@@ -13,10 +13,12 @@ import (
 	"time"
 
 	"skein/agent/peer/detector"
+	"skein/agent/peer/intake"
 	"skein/agent/peer/protocol"
 	"skein/agent/plan"
 	"skein/agent/trust"
 	"skein/raftfsm/fleet"
+	"skein/runtime/seam/clock"
 )
 
 func setting(n int64) fleet.Item {
@@ -53,7 +55,7 @@ func TestAProposalWaitsThroughAnElection(t *testing.T) {
 	select {
 	case err := <-done:
 		t.Fatalf("it did not wait: %v", err)
-	case <-time.After(4 * proposePause):
+	case <-time.After(4 * intake.ProposePause):
 	}
 	r.cluster.lead(agents[2].id())
 	select {
@@ -64,7 +66,7 @@ func TestAProposalWaitsThroughAnElection(t *testing.T) {
 	case <-time.After(waitTime):
 		t.Error("it still waits")
 	}
-	ctx, cancel := context.WithTimeout(t.Context(), 4*proposePause)
+	ctx, cancel := context.WithTimeout(t.Context(), 4*intake.ProposePause)
 	defer cancel()
 	r.cluster.lead("")
 	_, _, err := agents[1].port.Propose(ctx, []fleet.Item{setting(5)})
@@ -112,7 +114,7 @@ func TestAProposalOfUnknownOutcomeIsNotProposedAgain(t *testing.T) {
 	for name, from := range map[string]*rigAgent{"by the leader itself": agents[0], "forwarded": agents[1]} {
 		t.Run(name, func(t *testing.T) {
 			before := r.cluster.state().Index()
-			ctx, cancel := context.WithTimeout(t.Context(), 10*proposePause)
+			ctx, cancel := context.WithTimeout(t.Context(), 10*intake.ProposePause)
 			defer cancel()
 			_, _, err := from.port.Propose(ctx, []fleet.Item{setting(5)})
 			wantErr(t, err, ErrUnknown)
@@ -138,7 +140,7 @@ func TestReportsAreGatheredIntoFewEntries(t *testing.T) {
 			results[i].Dropped = int(item.Command.(fleet.Report).Seq)
 		}
 		return results, 7, nil
-	}, func() bool { return true })
+	}, func() bool { return true }, clock.System())
 	ctx, cancel := context.WithCancel(t.Context())
 	done := make(chan struct{})
 	go func() { defer close(done); b.run(ctx) }()
@@ -158,7 +160,7 @@ func TestReportsAreGatheredIntoFewEntries(t *testing.T) {
 	total := 0
 	for _, size := range batches {
 		total += size
-		if size > gatherItems {
+		if size > intake.GatherItems {
 			t.Errorf("a batch of %d", size)
 		}
 	}
@@ -172,7 +174,7 @@ func TestABatchThatFailsTellsAllAndWhatNobodyWaitsForIsNotWritten(t *testing.T) 
 	b := newBatcher(func(_ context.Context, items []fleet.Item) ([]fleet.Result, uint64, error) {
 		calls.Add(int64(len(items)))
 		return nil, 0, ErrStalled
-	}, func() bool { return true })
+	}, func() bool { return true }, clock.System())
 	gone, leave := context.WithCancel(t.Context())
 	leave()
 	if _, _, err := b.add(gone, fleet.Item{Command: fleet.Report{}}, 1); !errors.Is(err, ErrUnknown) {
@@ -190,70 +192,13 @@ func TestABatchThatFailsTellsAllAndWhatNobodyWaitsForIsNotWritten(t *testing.T) 
 	<-done
 }
 
-func TestOnlyTheReportThatCannotBeCommittedIsRefused(t *testing.T) {
-	bad := errors.New("cannot be encoded")
-	tests := map[string]struct {
-		poison map[uint64]error // by sequence number
-		calls  int              // at most
-	}{
-		"one of many":        {map[uint64]error{3: ErrTooLarge}, 2*10 + 1},
-		"the first and last": {map[uint64]error{0: ErrMalformed, 63: bad}, 4*7 + 1},
-		"none":               {nil, 1},
-	}
-	for name, tt := range tests {
-		t.Run(name, func(t *testing.T) {
-			calls := 0
-			b := newBatcher(func(_ context.Context, items []fleet.Item) ([]fleet.Result, uint64, error) {
-				calls++
-				results := make([]fleet.Result, len(items))
-				for i, item := range items {
-					seq := item.Command.(fleet.Report).Seq
-					if err := tt.poison[seq]; err != nil {
-						return nil, 0, err
-					}
-					results[i].Dropped = int(seq)
-				}
-				return results, 7, nil
-			}, func() bool { return true })
-			batch := make([]batchedItem, 64)
-			answers := make([]chan committed, len(batch))
-			for i := range batch {
-				answers[i] = make(chan committed, 1)
-				batch[i] = batchedItem{ctx: t.Context(), item: fleet.Item{Command: fleet.Report{Seq: uint64(i)}}, done: answers[i]}
-			}
-			b.commit(t.Context(), batch)
-			for i := range batch {
-				got, want := <-answers[i], tt.poison[uint64(i)]
-				if !errors.Is(got.err, want) || want == nil && (got.index != 7 || got.result.Dropped != i) {
-					t.Errorf("report %d got %+v, want %v", i, got, want)
-				}
-			}
-			if calls > tt.calls {
-				t.Errorf("proposed %d times, want at most %d", calls, tt.calls)
-			}
-		})
-	}
-}
-
-func TestABatchIsNotPartedForWhatSaysNothingOfIt(t *testing.T) {
-	for _, err := range []error{ErrNotLeader, ErrNoLeader, ErrUnknown, ErrStalled, ErrBusy, ErrBehind, ErrNotHere,
-		&dialError{errors.New("no route")}} {
-		calls := 0
-		b := newBatcher(func(context.Context, []fleet.Item) ([]fleet.Result, uint64, error) {
-			calls++
-			return nil, 0, err
-		}, func() bool { return true })
-		done := make(chan committed, 2)
-		one := batchedItem{ctx: t.Context(), item: fleet.Item{Command: fleet.Report{}}, done: done}
-		b.commit(t.Context(), []batchedItem{one, one})
-		for range 2 {
-			if got := <-done; !errors.Is(got.err, err) {
-				t.Errorf("%v was told as %v", err, got.err)
-			}
-		}
-		if calls != 1 {
-			t.Errorf("%v: proposed %d times", err, calls)
-		}
+func TestABatchThatWasSentToNobodyIsNotParted(t *testing.T) {
+	b := newBatcher(func(context.Context, []fleet.Item) ([]fleet.Result, uint64, error) {
+		return nil, 0, &dialError{errors.New("no route")}
+	}, func() bool { return true }, clock.System())
+	got := b.commit(t.Context(), intake.Propose{Items: make([]fleet.Item, 2)}).(intake.Committed)
+	if !errors.Is(got.Err, ErrNoLeader) || !NotSent(got.Err) {
+		t.Errorf("told as %v, want one that says nothing of the batch", got.Err)
 	}
 }
 

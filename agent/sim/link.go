@@ -169,7 +169,7 @@ func (l *hostLink) open(do link.OpenSession) {
 	}
 	l.ask(do.Voter, link.SessionTime, func(v *agent, reply func(func())) {
 		asked := read(l.a.w, open, l.a.build, v.build)
-		v.serves.openSession(l.a, asked, func(g protocol.SessionGrant, nonce uint64, err error) {
+		v.serves.openSession(asked, func(g protocol.SessionGrant, nonce uint64, err error) {
 			reply(func() {
 				h.nonce = max(h.nonce, nonce) // another life of this disk may have used more
 				opened(read(l.a.w, g, v.build, l.a.build), err)

@@ -7,6 +7,7 @@ import (
 	"strings"
 	"time"
 
+	"skein/agent/peer/intake"
 	"skein/agent/sim/virtual"
 	"skein/raftfsm/fleet"
 	"skein/runtime/port"
@@ -20,7 +21,7 @@ const (
 	quiesceWithin = 25 * time.Minute
 	// ordersLast is how long an operator's order of before may still take to be
 	// carried out: it is asked of one host after another.
-	ordersLast = askMost*answerWithin + proposeWait
+	ordersLast = askMost*answerWithin + intake.ProposeWait
 	// settleFor is how long nobody has had anything to say when a fleet is at rest: the
 	// longest wait that planners have of their own, a crash back-off.
 	settleFor = 6 * time.Minute

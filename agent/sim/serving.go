@@ -5,39 +5,33 @@ import (
 	"fmt"
 	"maps"
 	"slices"
-	"strconv"
 	"time"
 
+	"skein/agent/peer/intake"
 	"skein/agent/peer/protocol"
 	"skein/agent/peer/stream"
 	"skein/agent/sim/simlog"
+	"skein/agent/sim/virtual"
 	"skein/raftfsm/fleet"
 )
 
-// serving is what an agent does for others as a voter: sessions, streams,
-// reports and proposals. It stands for agent/peer's handlers.
+// serving is what an agent does for others as a voter: sessions, streams, reports and
+// proposals. It runs agent/peer/intake over the simulated network and log.
 type serving struct {
 	a       *agent
 	streams map[fleet.HostID]*voterStream
-	batch   []gathered
+	reports intake.Batcher
+	waiting map[uint64]func(fleet.Result, error) // for answers of the batcher
+	ref     uint64                               // of the last report
+	timer   *virtual.Timer                       // of the batcher
 }
 
-// gathered is a report that waits for others.
-type gathered struct {
-	item fleet.Item
-	done func(fleet.Result, error)
+// callTimeout is how long after the last try of a proposal an answer counts as lost.
+const callTimeout = 3 * time.Second
+
+func newServing(a *agent) *serving {
+	return &serving{a: a, streams: map[fleet.HostID]*voterStream{}, waiting: map[uint64]func(fleet.Result, error){}}
 }
-
-// Times of a voter; agent/peer has the same.
-const (
-	gatherReports = 5 * time.Millisecond
-	proposeWait   = 10 * time.Second
-	proposePause  = 50 * time.Millisecond
-	batchMost     = 256
-	callTimeout   = 3 * time.Second
-)
-
-func newServing(a *agent) *serving { return &serving{a: a, streams: map[fleet.HostID]*voterStream{}} }
 
 // leaderAge is since when this voter has heard no leader.
 func (a *agent) leaderAge() time.Duration {
@@ -47,48 +41,63 @@ func (a *agent) leaderAge() time.Duration {
 	return a.node.LeaderAge()
 }
 
-func (s *serving) openSession(
-	from *agent, open fleet.OpenSession, done func(g protocol.SessionGrant, nonce uint64, err error),
-) {
-	node := s.a.node
-	if node == nil {
-		done(protocol.SessionGrant{}, 0, protocol.ErrNotHere)
-		return
+// openSession carries out what the way to a session asks for. done is also told the
+// newest nonce that State here has of the host.
+func (s *serving) openSession(ask fleet.OpenSession, done func(g protocol.SessionGrant, nonce uint64, err error)) {
+	opening := intake.NewOpening(ask)
+	var step func(intake.SessionEvent)
+	step = func(event intake.SessionEvent) {
+		if s.a.node == nil {
+			done(protocol.SessionGrant{}, 0, protocol.ErrNotHere)
+			return
+		}
+		st := s.a.node.State()
+		switch e := opening.Step(st, event).(type) {
+		case intake.LookFor:
+			s.lookFor(e, func(heard bool, err error) { step(intake.Looked{Heard: heard, Err: err}) })
+		case intake.Wait:
+			s.a.w.sometimes("a session waits for the former machine of its host")
+			s.a.life.After(e.For, func() { step(intake.Waited{}) })
+		case intake.ProposeSession:
+			s.propose([]fleet.Item{e.Item}, func(results []fleet.Result, index uint64, err error) {
+				step(intake.Applied{Results: results, Index: index, Err: err})
+			})
+		case intake.Opened:
+			e.Grant.Roster = s.a.knownRoster()
+			nonce := uint64(0)
+			if h := st.Host(ask.Host); h != nil {
+				nonce = h.Session.Nonce
+			}
+			done(e.Grant, nonce, e.Err)
+		}
 	}
-	h := node.State().Host(open.Host)
-	if h == nil {
-		done(protocol.SessionGrant{}, 0, protocol.ErrBehind)
-		return
+	step(intake.Asked{})
+}
+
+// lookFor looks at this voter's own streams, then asks the leader.
+func (s *serving) lookFor(e intake.LookFor, done func(bool, error)) {
+	switch {
+	case s.a.w.detectors.Hears(s.a.id, e.Host, e.Session):
+		done(true, nil)
+	case s.a.node.IsLeader():
+		done(s.heardByLeader(e))
+	default:
+		s.forward(func(leader *agent, reply func(func())) {
+			heard, err := leader.serves.heardByLeader(e)
+			reply(func() { done(heard, err) })
+		}, func() { done(false, protocol.ErrNoLeader) })
 	}
-	if err := open.CheckFormat(node.State()); err != nil {
-		if !h.Refuses(open) {
-			open.TooOld = true
-			s.propose([]fleet.Item{{Command: open, By: "host " + h.Name}}, func([]fleet.Result, uint64, error) {})
-		}
-		done(protocol.SessionGrant{}, h.Session.Nonce, err)
-		return
+}
+
+func (s *serving) heardByLeader(e intake.LookFor) (bool, error) {
+	if s.a.node == nil || !s.a.node.IsLeader() {
+		return false, protocol.ErrNotLeader
 	}
-	if st := s.streams[open.Host]; st != nil && st.to != from && !st.to.life.Over() {
-		open.Contested = !open.SameMachine(h)
-		s.a.w.sometimes("two live agents have one identity")
+	heard, known := s.a.lead.detector.Heard(e.Host, e.Session)
+	if !known {
+		return false, protocol.ErrBusy
 	}
-	s.propose([]fleet.Item{{Command: open, By: "host " + h.Name}}, func(results []fleet.Result, index uint64, err error) {
-		if err == nil {
-			err = results[0].Err
-		}
-		g := protocol.SessionGrant{Index: index, Epoch: 1, Roster: s.a.knownRoster()}
-		var nonce uint64
-		if h := node.State().Host(open.Host); h != nil {
-			nonce = h.Session.Nonce
-		}
-		if err == nil && len(results[0].IDs) == 0 {
-			err = protocol.ErrCloned
-		}
-		if err == nil {
-			g.Session, err = strconv.ParseUint(results[0].IDs[0], 10, 64)
-		}
-		done(g, nonce, err)
-	})
+	return heard, nil
 }
 
 // begin makes a stream for a host, once this voter has come to what the host has
@@ -109,7 +118,7 @@ func (s *serving) begin(from *agent, attempt uint64, at stream.Position, done fu
 		err := stream.Reached(node.State(), from.id, at)
 		switch {
 		case errors.Is(err, protocol.ErrBehind) && s.a.w.time.Now() < deadline:
-			s.a.life.After(proposePause, try)
+			s.a.life.After(stream.Coalesce, try)
 			return
 		case errors.Is(err, protocol.ErrBehind):
 			s.a.w.sometimes("a voter is behind what a host has seen")
@@ -161,61 +170,37 @@ func (s *serving) report(r fleet.Report, done func(error)) {
 	if h != nil && h.Session.N > r.Session && s.a.w.cfg.Mutation.is(MutationNoSessionFence) {
 		r.Session, r.Seq = h.Session.N, h.ReportSeq+1
 	}
-	switch {
-	case h == nil || h.Session.N < r.Session:
-		done(protocol.ErrBehind)
-		return
-	case h.Session.N > r.Session:
-		done(fleet.ErrOldSession)
-		return
-	case h.Session.N == r.Session && r.Seq <= h.ReportSeq:
-		done(nil)
+	known, err := intake.Known(s.a.node.State(), r)
+	if err != nil || known {
+		done(err)
 		return
 	}
-	s.gather(fleet.Item{Command: r, By: "host " + h.Name}, func(result fleet.Result, err error) {
-		done(errors.Join(err, result.Err))
-	})
+	s.ref++
+	s.waiting[s.ref] = func(result fleet.Result, err error) { done(errors.Join(err, result.Err)) }
+	s.step(intake.Arrived{Ref: s.ref, Item: fleet.Item{Command: r, By: "host " + h.Name}, Size: taskBytes * len(r.Tasks)})
 }
 
-// gather waits a moment for more, at the leader; another voter passes on.
-func (s *serving) gather(item fleet.Item, done func(fleet.Result, error)) {
-	if !s.a.node.IsLeader() {
-		s.forward(func(leader *agent, reply func(func())) {
-			if leader.node == nil || !leader.node.IsLeader() {
-				reply(func() { done(fleet.Result{}, protocol.ErrNotLeader) })
-				return
-			}
-			leader.serves.gather(item, func(r fleet.Result, err error) { reply(func() { done(r, err) }) })
-		}, func() { done(fleet.Result{}, protocol.ErrNoLeader) })
-		return
-	}
-	s.batch = append(s.batch, gathered{item, done})
-	if len(s.batch) == 1 {
-		s.a.life.After(gatherReports, s.flush)
-	} else if len(s.batch) >= batchMost {
-		s.flush()
-	}
-}
+// taskBytes is about how much of a report a task takes.
+const taskBytes = 100
 
-func (s *serving) flush() {
-	batch := s.batch
-	s.batch = nil
-	if len(batch) == 0 || s.a.node == nil {
-		return
-	}
-	items := make([]fleet.Item, len(batch))
-	for i, g := range batch {
-		items[i] = g.item
-	}
-	s.a.node.Propose(items, s.a.fleetTime(), func(results []fleet.Result, _ uint64, err error) {
-		for i, g := range batch {
-			if err != nil {
-				g.done(fleet.Result{}, err)
-			} else {
-				g.done(results[i], nil)
-			}
+// step carries out what the batcher asks for.
+func (s *serving) step(events ...intake.Event) {
+	now := s.a.w.time.Now()
+	for _, effect := range s.reports.Step(now, s.a.node != nil && s.a.node.IsLeader(), events...) {
+		switch e := effect.(type) {
+		case intake.Propose:
+			s.propose(e.Items, func(results []fleet.Result, index uint64, err error) {
+				s.step(intake.Committed{N: e.N, Results: results, Index: index, Err: err})
+			})
+		case intake.Answer:
+			done := s.waiting[e.Ref]
+			delete(s.waiting, e.Ref)
+			done(e.Result, e.Err)
+		case intake.Wake:
+			s.timer.Stop()
+			s.timer = s.a.life.After(e.At-now, func() { s.step() })
 		}
-	})
+	}
 }
 
 // forward runs f at the leader this voter knows, or reaches through another. Who
@@ -258,7 +243,7 @@ func (a *agent) leaderHost() (*host, bool) {
 // propose commits items from any voter, waiting for a leader for a while. What
 // may have been committed is told from what was not.
 func (s *serving) propose(items []fleet.Item, done func([]fleet.Result, uint64, error)) {
-	deadline := s.a.w.time.Now() + proposeWait
+	deadline := s.a.w.time.Now() + intake.ProposeWait
 	answered := false
 	answer := func(r []fleet.Result, index uint64, err error) {
 		if !answered {
@@ -268,8 +253,7 @@ func (s *serving) propose(items []fleet.Item, done func([]fleet.Result, uint64, 
 	}
 	var try func()
 	again := func(r []fleet.Result, index uint64, err error) {
-		if err == nil || !errors.Is(err, protocol.ErrNotLeader) && !errors.Is(err, simlog.ErrNotLeader) &&
-			!errors.Is(err, protocol.ErrNoLeader) {
+		if err = toPeer(err); !intake.AgainElsewhere(err) {
 			answer(r, index, err)
 			return
 		}
@@ -277,7 +261,7 @@ func (s *serving) propose(items []fleet.Item, done func([]fleet.Result, uint64, 
 			answer(nil, 0, fmt.Errorf("%w: %w", protocol.ErrNoLeader, err))
 			return
 		}
-		s.a.life.After(proposePause, try)
+		s.a.life.After(intake.ProposePause, try)
 	}
 	try = func() {
 		switch {
@@ -291,7 +275,7 @@ func (s *serving) propose(items []fleet.Item, done func([]fleet.Result, uint64, 
 	}
 	try()
 	// An answer that gets lost on the way is an unknown outcome.
-	s.a.life.After(proposeWait+callTimeout, func() { answer(nil, 0, simlog.ErrUnknown) })
+	s.a.life.After(intake.ProposeWait+callTimeout, func() { answer(nil, 0, protocol.ErrUnknown) })
 }
 
 // proposeThere has the leader commit; it never forwards again.
@@ -305,4 +289,21 @@ func (s *serving) proposeThere(items []fleet.Item, done func([]fleet.Result, uin
 			reply(func() { done(r, index, err) })
 		})
 	}, func() { done(nil, 0, protocol.ErrNoLeader) })
+}
+
+// toPeer gives the log's errors the names that voters send to each other.
+func toPeer(err error) error {
+	for _, pair := range []struct{ from, to error }{
+		{simlog.ErrUnknown, protocol.ErrUnknown}, // first: whatever else the error says
+		{simlog.ErrNotLeader, protocol.ErrNotLeader},
+		{simlog.ErrClosed, protocol.ErrNotLeader},
+		{simlog.ErrStalled, protocol.ErrStalled},
+		{simlog.ErrBusy, protocol.ErrBusy},
+		{simlog.ErrTooLarge, protocol.ErrTooLarge},
+	} {
+		if errors.Is(err, pair.from) {
+			return fmt.Errorf("%w: %w", pair.to, err)
+		}
+	}
+	return err
 }

@@ -115,7 +115,7 @@ func TestTheCoreKnowsNoClockChanceOrFile(t *testing.T) {
 	for _, pkg := range listPackages(t) {
 		if pkg.ImportPath != "skein/raftfsm/fleet" && !strings.HasPrefix(pkg.ImportPath, "skein/agent/plan") &&
 			pkg.ImportPath != "skein/raftfsm/keeper" && pkg.ImportPath != "skein/raftfsm/voter" &&
-			pkg.ImportPath != "skein/agent/peer/detector" {
+			pkg.ImportPath != "skein/agent/peer/detector" && pkg.ImportPath != "skein/agent/peer/intake" {
 			continue
 		}
 		if strings.HasSuffix(pkg.ImportPath, "/plantest") {

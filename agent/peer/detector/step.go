@@ -260,3 +260,17 @@ func (w *Watch) Liveness(now time.Duration, report func(fleet.HostID) (fleet.Cap
 	}
 	return liveness
 }
+
+// Heard reports whether a host is heard in a session on any voter's stream. A leader
+// that has just begun does not know yet: known is false for NeverSeenAfter.
+func (w *Watch) Heard(now time.Duration, host fleet.HostID, session uint64) (heard, known bool) {
+	if now-w.since < protocol.NeverSeenAfter {
+		return false, false
+	}
+	s := w.hosts[host]
+	if s == nil || session == 0 || s.session != session {
+		return false, true
+	}
+	last, _, ever := w.last(s, now, false)
+	return ever && now-last < HeardWithin, true
+}

@@ -120,6 +120,16 @@ func (d *Detector) Liveness() plan.FleetLiveness {
 	return d.liveness
 }
 
+// Heard reports whether a host is heard in a session, and whether this leader knows it
+// yet.
+func (d *Detector) Heard(host fleet.HostID, session uint64) (heard, known bool) {
+	if d == nil || d.closed {
+		return false, false
+	}
+	d.hearStill()
+	return d.watch.Heard(d.m.time.Now(), host, session)
+}
+
 func (d *Detector) state() *fleet.State { return d.m.cfg.State(d.leader) }
 
 // know tells of a host of State, or that there is none of that name.

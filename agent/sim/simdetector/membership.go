@@ -126,6 +126,18 @@ func (m *Membership) saysOtherwise(host fleet.HostID) {
 	}
 }
 
+// Hears reports whether a voter hears a host on its own stream of a session.
+func (m *Membership) Hears(voter, host fleet.HostID, session uint64) bool {
+	v := m.voters[voter]
+	if v == nil {
+		return false
+	}
+	if st := v.streams.Of(host); st != nil && !v.still[host] {
+		v.heard(st, m.time.Now())
+	}
+	return v.streams.Heard(m.time.Now(), host, session)
+}
+
 // leaderOf is whom a voter tells: the leader that its log names, while there is a link
 // to it.
 func (m *Membership) leaderOf(voter fleet.HostID) *Detector {

@@ -295,7 +295,8 @@ func (n *node) sessionNonce(host fleet.HostID) uint64 {
 func (n *node) lead(ctx context.Context, log *raftfsm.Node) error {
 	group, ctx := errgroup.WithContext(ctx)
 	leader := lead.New(lead.Config{
-		Log: log, FailureDetector: n.port.FailureDetector(), Clock: n.clock, NewID: lead.NewTaskIDs(rand.Reader).Next, Logger: n.Log,
+		Log: log, FailureDetector: n.port.FailureDetector(), Clock: n.clock, NewID: lead.NewTaskIDs(rand.Reader).Next,
+		Logger:      n.Log,
 		NotProposed: raftfsm.NotDone,
 		Duties:      []lead.Duty{{Name: "voter keeper", Run: n.keeper(log).Run}, {Name: "effects", Run: n.executor(log).Run}},
 	})
