@@ -22,8 +22,7 @@ type executing struct {
 	detector func() plan.FleetLiveness
 	driver   *effects.Driver // nil while it does not lead
 	timer    *virtual.Timer
-	due      []effects.Event // of answers that came within a step
-	stepping bool
+	turns    turns[effects.Event]
 }
 
 func (x *executing) begin() {
@@ -49,22 +48,14 @@ func (x *executing) step(term *effects.Driver, events ...effects.Event) {
 	if x.driver == nil || term != x.driver || x.a.node == nil {
 		return
 	}
-	x.due = append(x.due, events...)
-	if x.stepping {
-		return
-	}
-	x.stepping = true
-	for again := true; again && x.driver == term; again = len(x.due) > 0 {
-		due := x.due
-		x.due = nil
+	x.turns.take(events, func() bool { return x.driver == term }, func(due []effects.Event) {
 		in := effects.Input{
 			Wall: x.a.fleetTime(), Mono: x.a.w.time.Now(), State: x.a.node.State(), Liveness: x.detector,
 		}
 		for _, action := range term.Step(in, due...) {
 			x.carryOut(term, action)
 		}
-	}
-	x.due, x.stepping = nil, false
+	})
 }
 
 func (x *executing) carryOut(term *effects.Driver, action effects.Action) {

@@ -31,7 +31,6 @@ func init() {
 			})
 		}),
 		"cut-stream": {use: "HOST...: the connection of its stream breaks", least: 1, most: -1, do: (*World).cutStream},
-		"revoke":     {use: "HOST", least: 1, most: 1, options: []string{"via"}, do: (*World).revoke},
 		"rejoin": {use: "HOST: it joins again with its key", least: 1, most: 1, options: []string{"via"},
 			do: (*World).rejoin},
 		"rotate-keys": {use: ": the sealed keys are replaced", options: []string{"via"}, do: (*World).rotateKeys},
@@ -76,13 +75,6 @@ func (w *World) cutStream(d words) error {
 			h.agent.link.stream.end(errNoAnswer)
 		}
 	})
-}
-func (w *World) revoke(d words) error {
-	id, err := w.named(d)
-	if err != nil {
-		return err
-	}
-	return w.simple(d, "revoke "+d.objects[0], func(*fleet.State) fleet.Command { return fleet.RevokeCert{Host: id} })
 }
 
 // rejoin has a host admitted again with a new token.

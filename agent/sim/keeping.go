@@ -17,11 +17,10 @@ const keepSeldom = 2 * time.Minute
 
 // keeping runs the voter keeper of one voter, for one term of leadership after the other.
 type keeping struct {
-	a        *agent
-	driver   *keeper.Driver // nil while it does not lead
-	timer    *virtual.Timer
-	due      []keeper.Event // of answers that came within a step
-	stepping bool
+	a      *agent
+	driver *keeper.Driver // nil while it does not lead
+	timer  *virtual.Timer
+	turns  turns[keeper.Event]
 }
 
 func (k *keeping) begin() {
@@ -47,19 +46,11 @@ func (k *keeping) step(term *keeper.Driver, events ...keeper.Event) {
 	if k.driver == nil || term != k.driver {
 		return
 	}
-	k.due = append(k.due, events...)
-	if k.stepping {
-		return
-	}
-	k.stepping = true
-	for again := true; again && k.driver == term; again = len(k.due) > 0 {
-		due := k.due
-		k.due = nil
+	k.turns.take(events, func() bool { return k.driver == term }, func(due []keeper.Event) {
 		for _, e := range term.Step(k.a.fleetTime(), k.a.w.time.Now(), k.input(), due...) {
 			k.carryOut(term, e)
 		}
-	}
-	k.due, k.stepping = nil, false
+	})
 }
 
 func (k *keeping) input() keeper.Input {

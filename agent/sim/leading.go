@@ -21,8 +21,7 @@ type leading struct {
 	timer    *virtual.Timer
 	pending  *lead.Applied
 	woken    bool
-	due      []lead.Event // of answers that came within a step
-	stepping bool
+	turns    turns[lead.Event]
 	passes   uint64 // counted so far
 }
 
@@ -75,17 +74,7 @@ func (l *leading) applied(changes fleet.ChangeSet) {
 }
 
 func (l *leading) step(events ...lead.Event) {
-	l.due = append(l.due, events...)
-	if l.stepping {
-		return
-	}
-	l.stepping = true
-	for again := true; again; again = len(l.due) > 0 {
-		due := l.due
-		l.due = nil
-		l.stepOnce(due)
-	}
-	l.stepping = false
+	l.turns.take(events, func() bool { return true }, l.stepOnce)
 	l.a.w.countLoop(l)
 }
 

@@ -27,9 +27,12 @@ func init() {
 			options: []string{"via", "cause"}, do: (*World).replaceTask},
 		"stop": {use: "SERVICE: one of its tasks, by chance", least: 1, most: 1, options: []string{"via"},
 			do: (*World).stopTask},
-		"cordon":   {use: "HOST", least: 1, most: 1, options: []string{"via"}, do: (*World).cordon},
-		"uncordon": {use: "HOST", least: 1, most: 1, options: []string{"via"}, do: (*World).uncordon},
-		"forget":   {use: "HOST", least: 1, most: 1, options: []string{"via"}, do: (*World).forget},
+		"cordon": hostCommand(func(id fleet.HostID) fleet.Command {
+			return fleet.CordonHost{Host: id, Why: "by an operation"}
+		}),
+		"uncordon": hostCommand(func(id fleet.HostID) fleet.Command { return fleet.UncordonHost{Host: id} }),
+		"forget":   hostCommand(func(id fleet.HostID) fleet.Command { return fleet.ForgetHost{Host: id} }),
+		"revoke":   hostCommand(func(id fleet.HostID) fleet.Command { return fleet.RevokeCert{Host: id} }),
 		"set":      {use: "SETTING VALUE", least: 2, most: 2, options: []string{"via"}, do: (*World).set},
 		"image": {use: "NAME: the registry has it from now on", least: 1, most: 1, do: func(w *World, d words) error {
 			w.pushImage(d.objects[0])
@@ -368,30 +371,15 @@ func (w *World) named(d words) (fleet.HostID, error) {
 	return h.id, nil
 }
 
-func (w *World) cordon(d words) error {
-	id, err := w.named(d)
-	if err != nil {
-		return err
-	}
-	return w.simple(d, "cordon "+d.objects[0], func(*fleet.State) fleet.Command {
-		return fleet.CordonHost{Host: id, Why: "by an operation"}
-	})
-}
-
-func (w *World) uncordon(d words) error {
-	id, err := w.named(d)
-	if err != nil {
-		return err
-	}
-	return w.simple(d, "uncordon "+d.objects[0], func(*fleet.State) fleet.Command { return fleet.UncordonHost{Host: id} })
-}
-
-func (w *World) forget(d words) error {
-	id, err := w.named(d)
-	if err != nil {
-		return err
-	}
-	return w.simple(d, "forget "+d.objects[0], func(*fleet.State) fleet.Command { return fleet.ForgetHost{Host: id} })
+// hostCommand is a verb that has one command about a host written.
+func hostCommand(c func(fleet.HostID) fleet.Command) verb {
+	return verb{use: "HOST", least: 1, most: 1, options: []string{"via"}, do: func(w *World, d words) error {
+		id, err := w.named(d)
+		if err != nil {
+			return err
+		}
+		return w.simple(d, d.verb+" "+d.objects[0], func(*fleet.State) fleet.Command { return c(id) })
+	}}
 }
 
 func (w *World) set(d words) error {
