@@ -19,10 +19,16 @@ import (
 // To make the older one anew would have a RaftID vote twice.
 var ErrOlder = errors.New("this host holds a newer log")
 
+// ErrStopping: the agent stops, so that nobody would close what is opened now. The
+// leader asks again, and the next life of the agent answers.
+var ErrStopping = errors.New("this agent stops")
+
 // Held is which log this host holds.
 type Held struct {
 	Open fleet.RaftID // empty for none
 	Disk fleet.RaftID // of the folder on the disk, open or not; empty for none
+	// Stopped: the agent stops, and has closed its log.
+	Stopped bool
 }
 
 // id is the log that is held, open or not.
@@ -84,7 +90,7 @@ func (DropKeys) effect() {}
 func (Open) effect()     {}
 func (Delete) effect()   {}
 
-// Step is what an event leads to. ErrOlder when it is refused.
+// Step is what an event leads to. ErrOlder or ErrStopping when it is refused.
 func Step(held Held, event Event) ([]Effect, error) {
 	switch e := event.(type) {
 	case Started:
@@ -112,6 +118,9 @@ func Step(held Held, event Event) ([]Effect, error) {
 // prepare opens the log of id in place of an older one, which stays while the key is
 // refused.
 func prepare(held Held, id fleet.RaftID) ([]Effect, error) {
+	if held.Stopped {
+		return nil, fmt.Errorf("open log %s: %w", id, ErrStopping)
+	}
 	if now := held.id(); now != "" && now.Number() > id.Number() {
 		return nil, fmt.Errorf("open log %s: %w, %s", id, ErrOlder, now)
 	}

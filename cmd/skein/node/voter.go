@@ -26,9 +26,10 @@ type voter struct {
 	dropKeys func() error                                       // forgets the fleet key
 	log      *slog.Logger
 
-	mu     sync.Mutex // held while opening or closing
-	open   atomic.Pointer[openLog]
-	parent context.Context
+	mu      sync.Mutex // held while opening or closing
+	stopped bool       // nothing is opened any more: a request may outlive the port that took it
+	open    atomic.Pointer[openLog]
+	parent  context.Context
 }
 
 // openLog is a log and what runs beside it.
@@ -90,6 +91,10 @@ func (v *voter) step(event rules.Event, takeKeys func() error) error {
 	held, err := v.held()
 	if err != nil {
 		return err
+	}
+	held.Stopped = v.stopped
+	if event == (rules.Stopped{}) {
+		v.stopped = true
 	}
 	effects, err := rules.Step(held, event)
 	if err != nil {
