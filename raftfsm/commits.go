@@ -79,9 +79,9 @@ func (c *commits) nudge() {
 	}
 }
 
-// behind are the messages for those who know less than they could, in a term in
-// which the log is committed up to an index. They count as told: one that fails is
-// not sent again, since the library's own will be.
+// behind returns the messages for followers that do not know that the log is committed
+// up to an index of this term. These followers count as told: a message that fails is
+// not sent again, since the library sends its own.
 func (c *commits) behind(term, index uint64) map[peer]raft.AppendEntriesRequest {
 	c.mu.Lock()
 	defer c.mu.Unlock()

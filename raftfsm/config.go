@@ -48,15 +48,15 @@ type Config struct {
 
 // Timing are a node's timers; zero fields take their default.
 type Timing struct {
-	Heartbeat time.Duration // 500 ms: a follower that hears nothing so long, to twice as long, asks for votes
-	Election  time.Duration // 500 ms: a candidate that wins nothing asks again
-	Lease     time.Duration // 250 ms: a leader that reaches no quorum so long steps down
-	// 250 ms: a follower hears of the last commit so soon to twice as soon, where the word of it was
-	// lost
+	Heartbeat time.Duration // 500 ms; a follower that hears nothing for one to two times this asks for votes
+	Election  time.Duration // 500 ms; a candidate that has not won by then asks again
+	Lease     time.Duration // 250 ms; a leader that reaches no quorum for this long steps down
+	// 250 ms; a follower to which the message about the last commit was lost learns of it
+	// after one to two times this.
 	Commit  time.Duration
-	Stall   time.Duration // 2 s: a write pending so long cuts the node off
-	Probe   time.Duration // 3 s: a log that is not written to so long has its disk written to
-	Propose time.Duration // 5 s: then a proposal is unknown
+	Stall   time.Duration // 2 s; a write that is pending for this long cuts the node off
+	Probe   time.Duration // 3 s; the disk of a log that is not written to for this long is probed
+	Propose time.Duration // 5 s; then the outcome of a proposal is unknown
 	Dial    time.Duration // 1 s
 	// 5 s: for one exchange of up to MaxEntryBytes x 64, by the library x size / 256 KiB for snapshots
 	RPC      time.Duration

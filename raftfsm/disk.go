@@ -54,8 +54,8 @@ func (b *ballast) release() bool {
 // released reports whether the ballast was given up and not made again since.
 func (b *ballast) released() bool { return b.gone.Load() }
 
-// fill makes the ballast where it is missing and there is ample room: twice its
-// size is asked for, so that it is not what fills the disk.
+// fill makes the ballast if it is missing and twice its size is free, so that the
+// ballast itself never fills the disk.
 func (b *ballast) fill() error {
 	if b.bytes == 0 {
 		return nil

@@ -12,15 +12,16 @@ import (
 	"skein/raftfsm/fleet"
 )
 
-// A leader whose program ends while its machine lives on need not be waited for:
-// its kernel closes the connections and refuses new ones. The followers then use
-// the shortest heartbeat timeout that the lease allows, one after the other.
+// When a leader's program ends while its machine lives, its kernel closes the
+// connections and refuses new ones. Followers that see this do not wait for the usual
+// heartbeat timeout: they use the shortest one that the lease allows, one after the
+// other.
 //
-// Pre-votes stay on, so a follower that alone is refused, by a firewall say,
-// deposes nobody: the others hear the leader and give it no vote. Of several the
-// one whose turn makes a majority wins; the turns are counted from the moment
-// when the connections end, which all notice together, and leave room for an
-// election each, so that votes do not split.
+// Pre-votes stay on. A follower that alone is refused, for example by a firewall,
+// therefore deposes nobody: the others still hear the leader and give no vote. Followers
+// stand in turn, so that votes do not split. All count their turns from the moment when
+// the connections end, which they notice together, and each turn leaves time for an
+// election.
 
 const (
 	// refusedEvery is the pause between two dials of a leader that hung up.

@@ -148,10 +148,10 @@ func readFrame(b []byte, salt uint64, offset int64) (f frame, extent int64, err 
 	return f, extent, nil
 }
 
-// scanFrames reads all frames of a segment file. end is where the next one
-// goes. torn is set when what stands there is the rest of an append that a power
-// loss interrupted, which nobody was told of; only the newest segment may be.
-// Everything else that is no frame is damage, an error with its offset.
+// scanFrames reads all frames of a segment file. end is where the next frame goes. torn
+// is set when the bytes there are the rest of an append that a power loss interrupted
+// before it was acknowledged; only the newest segment may be torn. Anything else that is
+// not a frame is damage: an error with its offset.
 func scanFrames(b []byte, salt uint64) (frames []frame, end int64, torn bool, err error) {
 	end = segmentHeader
 	for {

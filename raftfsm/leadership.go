@@ -33,8 +33,8 @@ type leadership struct {
 	shaken chan struct{} // closed when a doubt begins; nil until asked for
 }
 
-// inDoubt is closed when the next doubt begins: nobody knows what becomes of what
-// is under way then.
+// inDoubt returns a channel that is closed when the next doubt begins. From then on the
+// outcome of what is under way is unknown.
 func (l *leadership) inDoubt() <-chan struct{} {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -57,7 +57,7 @@ func (l *leadership) shake() {
 // Leadership yields true when this node becomes leader and false when it stops
 // being it. Each call makes a channel of its own, for one reader and for the
 // node's life; it is closed when the node closes. A slow reader misses what was
-// undone meanwhile, but always gets the last: a true after a true is a new term.
+// undone meanwhile, but always gets the newest: a true after a true is a new term.
 func (n *Node) Leadership() <-chan bool {
 	c := make(chan bool, 1)
 	n.leading.mu.Lock()

@@ -22,9 +22,9 @@ const logEvery = 30 * time.Second
 // nothing (store.GetCommitIndex).
 const skippedReplay = "skipping application of old log"
 
-// libraryLog hands the library's log to ours. The node tells the story itself
-// (leadership, stalls, snapshots), so the library's levels go one step down:
-// its info is our debug, its errors, nearly all of which heal, are our warnings.
+// libraryLog hands the library's log to ours. The node itself logs leadership, stalls
+// and snapshots, so the library's levels go one step down: its info is our debug, and
+// its errors, nearly all of which heal, are our warnings.
 type libraryLog struct {
 	log   *slog.Logger
 	clock clock.Clock

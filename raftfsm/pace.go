@@ -7,9 +7,9 @@ import (
 	"skein/runtime/seam/clock"
 )
 
-// pace holds heartbeats to several followers back a little, so that they go out
-// together, and with whatever else this process does then. The pause between two
-// of them is never longer than the library's longest, unless someone is late.
+// pace delays heartbeats a little, so that those to several followers are sent together
+// and the process wakes up less often. The pause between two heartbeats is never longer
+// than the library's longest, unless the process itself is late.
 type pace struct {
 	clock clock.Clock
 	every time.Duration // the longest pause of the library

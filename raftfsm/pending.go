@@ -11,7 +11,7 @@ type pendingOps struct {
 	mu    sync.Mutex
 	next  int
 	since map[int]time.Duration
-	ended time.Duration // when the newest write began of those that have returned
+	ended time.Duration // when the newest of the writes that have returned began
 	any   bool          // one has returned
 }
 
@@ -33,7 +33,7 @@ func (p *pendingOps) begin(now time.Duration) (end func()) {
 	}
 }
 
-// newest returns when the newest write began of those that have returned.
+// newest returns when the newest of the writes that have returned began.
 func (p *pendingOps) newest() (began time.Duration, any bool) {
 	p.mu.Lock()
 	defer p.mu.Unlock()

@@ -2,7 +2,8 @@ package raftfsm
 
 import "sync"
 
-// progress is how far State is, for those who wait. The zero value is at 0.
+// progress is the index that State has reached, and who waits for which index. The zero
+// value is at 0.
 type progress struct {
 	mu    sync.Mutex
 	index uint64

@@ -79,7 +79,7 @@ func (n *Node) prepare(items []fleet.Item) (*proposal, error) {
 	return p, nil
 }
 
-// format is the one that proposals must keep to: the fleet's, which only rises.
+// format is the format that proposals must keep to: that of the fleet, which only rises.
 func (n *Node) format() int {
 	if f := n.State().Fleet(); f != nil {
 		return f.Format

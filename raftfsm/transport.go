@@ -113,7 +113,7 @@ func again(ask func() error) (err error) {
 
 // RequestPreVote implements raft.WithPreVote. A pre-vote cannot be anonymous: one
 // refused under the candidate's id is asked for again under that of the one
-// asked, who has a vote in its own eyes. It is a question without effect.
+// asked, which has a vote by its own configuration. It is a question without effect.
 func (t *transport) RequestPreVote(
 	id raft.ServerID, target raft.ServerAddress, args *raft.RequestPreVoteRequest, resp *raft.RequestPreVoteResponse,
 ) error {

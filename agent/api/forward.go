@@ -25,9 +25,9 @@ type forwardedCall struct {
 	here   func(v Voter) error
 }
 
-// withLeader does an errand here while this host leads and hands it on
-// otherwise, again and again until one gives an answer or the wait is over.
-// What is repeated is safe to repeat: reads, and writes with a receipt.
+// withLeader makes a call here while this host leads, and forwards it otherwise. It
+// repeats that until there is an answer or its time is over. The calls are safe to
+// repeat: reads, and writes with a receipt.
 func (a *API) withLeader(w http.ResponseWriter, r *http.Request, e forwardedCall) error {
 	if v := a.Voter(); hops(r, e.trust) >= maxHops && (v == nil || !v.IsLeader()) {
 		w.Header().Set(headerAstray, "1")
@@ -141,8 +141,8 @@ func noLeader(last error) error {
 		"repeat with the same client token: it is never done twice").After(2 * time.Second)
 }
 
-// patience is how long an errand may wait: less for those that waited
-// elsewhere already.
+// patience is how long a call may wait for a leader; it is less for a call that has
+// waited at another host.
 func (a *API) patience(r *http.Request, trust Trust) time.Duration {
 	wait := electionWait
 	if trust == TrustVoter || trust == TrustToken {

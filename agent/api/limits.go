@@ -33,7 +33,7 @@ const (
 	// above an election.
 	cutOffAfter = 5 * time.Second
 
-	eventBatch     = 256              // decisions written before a flush
+	eventBatch     = 256              // events written before a flush
 	heartbeatEvery = 10 * time.Second // keeps proxies from closing a silent stream
 	stateEvery     = 250 * time.Millisecond
 	// slowWrite is how long a batch may take before its watcher is told to come

@@ -89,7 +89,7 @@ var (
 		"Tasks of a service: desired, running, pending, stopping, unreachable.", []string{"service", "is"}, nil)
 	descTasks = prometheus.NewDesc("skein_tasks",
 		"Tasks of all services: desired, running, pending, stopping, unreachable.", []string{"is"}, nil)
-	descEvents = prometheus.NewDesc("skein_events_total", "Decisions ever made in this fleet.", nil, nil)
+	descEvents = prometheus.NewDesc("skein_events_total", "Events ever recorded in this fleet.", nil, nil)
 	descLocal  = prometheus.NewDesc("skein_host_tasks", "Tasks this host holds, by status.", []string{"status"}, nil)
 	descAlone  = prometheus.NewDesc("skein_alone_seconds", "How long no voter has been heard; 0 while one is.", nil, nil)
 )

@@ -156,7 +156,7 @@ func TestReadsThatCannotBeAnswered(t *testing.T) {
 		{"/v1/tasks?service=web&service=api", 400, "given 2 times"},
 		{"/v1/tasks?service=" + strings.Repeat("x", endpoint.MaxQuery), 414, "at most"},
 		{"/v1/status?x=%zz", 400, "cannot be read"},
-		{"/v1/events?after=minus", 400, "number of a decision"},
+		{"/v1/events?after=minus", 400, "number of an event"},
 		{"/v1/nothing", 404, "nothing is at /v1/nothing"},
 		{"/v1/nothing%1b[2J", 404, "nothing is at /v1/nothing [2J"},
 	}

@@ -12,10 +12,10 @@ import (
 	"skein/raftfsm/fleet"
 )
 
-// serveEvents streams decisions as server-sent events, and the index whenever
-// State moves. A watcher is given what it asks for out of State itself, so
-// nothing is queued for it: a slow one is cut with the number to resume from,
-// one that was away finds what it missed, as far as it is kept.
+// serveEvents streams the fleet's events as server-sent events, and the index whenever
+// State changes. Each watcher reads events out of State itself, so nothing is queued for
+// it. A slow watcher is ended with the number to resume from; one that was away gets
+// what it missed, as far as State still has it.
 func (a *API) serveEvents(trust Trust, w http.ResponseWriter, r *http.Request) {
 	after, given, err := resumeFrom(r)
 	if err != nil {
@@ -53,7 +53,7 @@ func resumeFrom(r *http.Request) (after uint64, given bool, err error) {
 	}
 	after, err = strconv.ParseUint(text, 10, 64)
 	if err != nil {
-		return 0, false, &fleet.FieldError{Field: "after", Why: "the number of a decision, 0 for the oldest kept"}
+		return 0, false, &fleet.FieldError{Field: "after", Why: "the number of an event, 0 for the oldest kept"}
 	}
 	return after, true, nil
 }
@@ -166,7 +166,7 @@ func (s *stream) catchUp() bool {
 	}
 }
 
-// batch sends a bounded number of decisions and reports whether there are more.
+// batch sends a bounded number of events and reports whether there are more.
 func (s *stream) batch(st *fleet.State) (more bool) {
 	n := 0
 	for e := range st.EventsAfter(s.last) {

@@ -107,7 +107,7 @@ func defsOf(list []fleet.TaskDef) map[fleet.TaskDefID]*fleet.TaskDef {
 	return defs
 }
 
-// held does what may be done about a task that nothing is decided about.
+// held does what may be done about a task about which nothing has been decided.
 func (m *Machine) held(t *task) {
 	switch t.deferral {
 	case deferNone:

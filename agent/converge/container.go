@@ -81,8 +81,8 @@ func (t *task) runs(c *container) fleet.TaskStatus {
 	return fleet.TaskPending
 }
 
-// beginAgain makes the container one that is to be started once more; attempt is
-// the task's. Nothing of the start before counts.
+// beginAgain resets the container to be started once more, with the attempt number of
+// the task. Nothing of the earlier start counts.
 func (c *container) beginAgain(attempt int) {
 	c.start = containerStart{attempt: max(c.start.attempt+1, attempt)}
 	c.stop, c.repulled = containerStop{}, false

@@ -10,8 +10,8 @@ import (
 // disk is what waits to be written. One write of each file is in flight at a
 // time and carries all that waited, so that many starts share one fsync.
 //
-// Records are numbered as they are queued. One that could not be written stays
-// with whoever writes: the next write that succeeds makes it durable too.
+// Records are numbered as they are queued. The journal file keeps a record that could
+// not be written: the next write that succeeds makes it durable too.
 type disk struct {
 	queue     []Record
 	queued    uint64         // number of the last record queued
@@ -108,7 +108,7 @@ func (m *Machine) journaled(j Journal, err error) {
 	}
 }
 
-// touchEnds has tasks looked at whose end may be on disk now.
+// touchEnds marks the tasks whose end may be on disk now, so that they are looked at.
 func (m *Machine) touchEnds() {
 	ends := m.disk.ends
 	m.disk.ends = nil
@@ -120,10 +120,10 @@ func (m *Machine) touchEnds() {
 	}
 }
 
-// endOnDisk reports whether no restart of this host can run the task again:
-// the journal has its stop, or the list on disk does not want it. Until then it
-// is not said STOPPED, or what is final for the fleet would begin anew here.
-// Nothing is said of an orphan.
+// endOnDisk reports whether no restart of this host can run the task again: the journal
+// has its stop, or the list on disk does not want it. Until then the task is not
+// reported STOPPED, since a restart could start a task that the fleet takes for ended.
+// Orphans are not reported.
 func (m *Machine) endOnDisk(t *task) bool {
 	switch {
 	case t.spec.orphan, t.stop.record <= m.disk.durable, t.spec.notWanted != 0 && m.wants.saved >= t.spec.notWanted:

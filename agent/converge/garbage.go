@@ -19,7 +19,7 @@ func (m *Machine) adoptOrphan(id fleet.TaskID, what string) *task {
 	return t
 }
 
-// recognise makes an orphan one of ours: the fleet has named it after all.
+// recognise makes an orphan a task of this host, since the fleet has named it.
 func (m *Machine) recognise(t *task) {
 	t.deferral, t.spec.orphan = deferNone, false
 	if t.any(func(c *container) bool { return c.state != cNone }) {

@@ -78,7 +78,7 @@ func (m *Machine) probeOne(t *task, c *container) {
 	m.emit(t.id, probeTimeout(c.def.HealthCheck), check)
 }
 
-// fillProbes gives free places in the lane to those that wait for one.
+// fillProbes starts checks that wait, as far as the bound on checks in flight allows.
 func (m *Machine) fillProbes() {
 	for len(m.probes.queue) > 0 && m.probes.flying < m.cfg.Limits.Checks {
 		t := m.tasks[m.probes.queue[0]]

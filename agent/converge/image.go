@@ -226,8 +226,8 @@ func (m *Machine) imageIs(i *image, digest string) {
 	m.trimImages()
 }
 
-// imageFails ends all tasks that wait for an image. The next that wants it
-// begins anew.
+// imageFails ends all tasks that wait for an image. The next task that wants it starts
+// from nothing.
 func (m *Machine) imageFails(i *image, err error) {
 	m.dropImage(i.ref)
 	why := fmt.Errorf("image %q: %w", i.ref.Image, err)
@@ -260,7 +260,7 @@ func (m *Machine) touchWaiters(i *image) {
 
 func (m *Machine) dropImage(ref port.ImageRef) { delete(m.images.known, ref) }
 
-// later puts an image off.
+// later delays the next try of an image.
 func (m *Machine) later(i *image, at time.Duration) {
 	i.retryAt = at
 	if !slices.Contains(m.images.retrying, i.ref) {
@@ -268,7 +268,7 @@ func (m *Machine) later(i *image, at time.Duration) {
 	}
 }
 
-// wakeImages goes on with images whose time has come.
+// wakeImages continues with the images whose retry time has come.
 func (m *Machine) wakeImages() {
 	s := &m.images
 	waiting := s.retrying

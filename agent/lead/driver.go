@@ -36,7 +36,7 @@ type Driver struct {
 	notices uint64        // of leadership, so far
 	waiting bool          // a barrier is under way
 	passed  bool          // a barrier of this notice has passed; the view is asked for
-	pause   time.Duration // no barrier before
+	pause   time.Duration // no barrier is asked for before this time
 	readAt  time.Duration // when the view was read
 	entries *sequence     // of the proposal under way, or nil
 
@@ -59,8 +59,8 @@ type DriverConfig struct {
 	// NotProposed reports whether an error of a proposal says that nothing was done
 	// and nothing will be (the log is busy); nil for no such errors.
 	NotProposed func(error) bool
-	// Told says that every change of leadership and of the view is told, so that
-	// nothing is read for which there was no word.
+	// Told says that the caller reports every change of leadership and of the view; the
+	// Driver then reads neither without a report.
 	Told bool
 }
 
@@ -101,7 +101,7 @@ func (d *Driver) Step(in Input, events ...Event) []Effect {
 func (d *Driver) take(e Event) {
 	switch e := e.(type) {
 	case LeadershipChanged:
-		// Leading before and now means that a loss in between went unnoticed.
+		// The log led before and leads now: it lost leadership in between and nobody noticed.
 		d.notices++
 		d.endTerm()
 	case BarrierDone:
@@ -136,8 +136,8 @@ func (d *Driver) takeLiveness(e LivenessChanged) {
 	d.do(StartDuties{})
 }
 
-// endTerm ends planning, what was planned with it: the rest of a proposal's
-// entries is not proposed in another term.
+// endTerm ends planning and drops what was planned: the entries that are left of a
+// proposal are not proposed in another term.
 func (d *Driver) endTerm() {
 	d.passed = false
 	if !d.leads {
@@ -207,7 +207,8 @@ func (d *Driver) mayBarrier() {
 	d.do(Barrier{N: d.notices})
 }
 
-// mayRead reads the view when it is needed, and where nobody says that it changed.
+// mayRead asks for the view when the loop needs it, and every PollEvery where changes
+// are not told.
 func (d *Driver) mayRead() {
 	if d.read || d.leads && !d.cfg.Told && d.in.Now.Mono-d.readAt >= PollEvery {
 		d.do(ReadLiveness{})
@@ -259,8 +260,8 @@ type (
 		N     uint64
 		Items []fleet.Item
 	}
-	// StartDuties and StopDuties begin and end the work that only a leader does. None
-	// of one term meets those of the next.
+	// StartDuties and StopDuties begin and end the work that only a leader does. All duties
+	// of a term have ended before those of the next begin.
 	StartDuties struct{}
 	StopDuties  struct{}
 )
@@ -276,8 +277,8 @@ func (ProposeEntry) effect() {}
 func (StartDuties) effect()  {}
 func (StopDuties) effect()   {}
 
-// Merge adds what a later entry changed. Whoever applies gathers so until the next
-// step: State and what changed always fit.
+// Merge adds what a later entry changed. Entries that are applied between two steps are
+// merged, so that the State and the change set of a step belong together.
 func (e *Applied) Merge(state *fleet.State, changes fleet.ChangeSet) {
 	e.State = state
 	e.ChangeSet.Merge(changes)

@@ -25,8 +25,8 @@ func (d *duties) start(ctx context.Context) {
 	}
 }
 
-// stop ends the duties and waits for them, so that none of one term meets its
-// successor.
+// stop ends the duties and waits for them, so that duties of two terms never run at the
+// same time.
 func (d *duties) stop() {
 	if d.cancel == nil {
 		return

@@ -24,7 +24,7 @@ type (
 	BecameLeader struct{ State *fleet.State }
 	// LostLeadership: nothing is planned until BecameLeader.
 	LostLeadership struct{}
-	// Applied: State has moved; ChangeSet is what since the last Applied.
+	// Applied: State is newer; ChangeSet is what changed since the last Applied.
 	Applied struct {
 		State     *fleet.State
 		ChangeSet fleet.ChangeSet
@@ -70,7 +70,8 @@ type (
 	// HandOver gives leadership away while all is well; the loop plans on until
 	// it is lost.
 	HandOver struct{ Why string }
-	// Wake steps the loop at a time of the monotonic clock, if nothing did before.
+	// Wake asks for a step at this time of the monotonic clock, if nothing causes one
+	// before.
 	Wake struct{ At time.Duration }
 )
 

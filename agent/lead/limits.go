@@ -15,8 +15,8 @@ const (
 	// TickEvery bounds the time between two looks at timers.
 	TickEvery = time.Second
 
-	// FullEvery is the time between full passes of one leader: what the
-	// incremental passes missed, if anything, lives no longer. Source: cmd/skein/DESIGN.md "Host lifecycle".
+	// FullEvery is the time between full passes of one leader. Anything that incremental
+	// passes miss is found within it. Source: cmd/skein/DESIGN.md "Host lifecycle".
 	FullEvery = 5 * time.Minute
 
 	// MaxEntryItems and MaxEntryBytes bound one entry of the log, so that no

@@ -19,8 +19,8 @@ type Loop struct {
 	liveness plan.FleetLiveness
 	// seenAt is when liveness was handed over.
 	seenAt time.Duration
-	// suspects are the hosts seen otherwise than alive, sorted: a pass visits those of
-	// them that State does not agree with.
+	// suspects are the hosts that are not seen alive, sorted. A pass visits those of which
+	// State says otherwise.
 	suspects   []fleet.HostID
 	handedOver time.Duration // when leadership was last handed over for its clock; negative for never
 
@@ -52,7 +52,7 @@ type term struct {
 type flight struct {
 	n  uint64 // counted over all terms: an answer may come late
 	at time.Duration
-	// What it was planned for, visited again where it was refused.
+	// The scope that it was planned for; it is visited again if the log refuses commands.
 	scope fleet.ChangeSet
 	full  bool
 }
@@ -158,8 +158,8 @@ func (l *Loop) markLiveness(now Instant, id fleet.HostID) {
 	l.term.mark(now)
 }
 
-// markSession marks a silent host that is heard now in the session that State
-// has: it was alive before, but that did not bring it back.
+// markSession marks a silent host that is heard now in the session that State has. It
+// was seen alive before in another session, which did not bring it back.
 func (l *Loop) markSession(now Instant, id fleet.HostID, session uint64) {
 	if l.term == nil {
 		return
@@ -227,7 +227,8 @@ func (l *Loop) stepDown(why string) Effect {
 	return StepDown{Why: why}
 }
 
-// mayPlan: never on a State without one's own commands, nor before there is a fleet.
+// mayPlan reports whether a pass may run: State holds this loop's own commands, and
+// there is a fleet.
 func (l *Loop) mayPlan() bool {
 	t := l.term
 	return t.flight == nil && t.state.Index() >= t.proposed && t.state.Fleet() != nil

@@ -8,11 +8,11 @@ import (
 	"skein/raftfsm/fleet"
 )
 
-// leaderSubject is the subject of waits about the leader itself.
+// leaderSubject is the subject of conditions about the leader itself.
 var leaderSubject = fleet.PlannerSubject(By)
 
-// clockCondition says that the leader's clock is off, or clears it: the next leader
-// does, which has a better one.
+// clockCondition returns the command which says that the leader's clock is off, or the
+// one which clears that; the next leader, whose clock is better, clears it.
 func clockCondition(in plan.Input) plan.Plan {
 	var p plan.Plan
 	switch {
@@ -58,8 +58,8 @@ func (l *Loop) clockConditionStale() bool {
 		clockOff(l.liveness) != (l.term.state.Condition(leaderSubject, By) != nil)
 }
 
-// prune drops what nobody needs to know any more; a fleet in which nothing
-// ended writes nothing.
+// prune removes rows that nobody needs any more. It proposes nothing when there are
+// none.
 func prune(in plan.Input) plan.Plan {
 	var p plan.Plan
 	if before := in.Now.Add(-PruneKeep); in.State.Prunable(before) {

@@ -38,7 +38,7 @@ func (j *proposalLog) write(now time.Duration, items []fleet.Item) {
 	}
 }
 
-// reasonOf is why a command was proposed, in its own words where it has them.
+// reasonOf is why a command was proposed: its own text where it has one.
 func reasonOf(item fleet.Item) string {
 	switch c := item.Command.(type) {
 	case fleet.StopTasks:

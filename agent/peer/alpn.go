@@ -12,14 +12,14 @@ type alpnRoute struct {
 	now  *alpnListener // nil while nobody serves the protocol
 }
 
-// alpnListener is one taking of a lane.
+// alpnListener is the listener of one who takes a protocol's connections.
 type alpnListener struct {
 	route *alpnRoute
 	in    chan net.Conn
 	done  chan struct{}
 }
 
-// take makes a new listener of the lane and ends the one before.
+// take makes a new listener of the protocol and ends the one before.
 func (l *alpnRoute) take() net.Listener {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -30,7 +30,8 @@ func (l *alpnRoute) take() net.Listener {
 	return l.now
 }
 
-// put offers a connection; false when nobody serves the lane or its queue is full.
+// put offers a connection; it returns false when nobody serves the protocol or the queue
+// is full.
 func (l *alpnRoute) put(conn net.Conn) bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -71,7 +72,7 @@ func (t *alpnListener) Close() error {
 	return nil
 }
 
-// end hangs up on who waits. The lane's mutex is held.
+// end closes the connections that wait to be accepted. The route's mutex is held.
 func (t *alpnListener) end() {
 	close(t.done)
 	for {

@@ -19,7 +19,7 @@ import (
 )
 
 // deadlineHeader carries how many milliseconds the caller still waits, so that
-// nobody works for the dead.
+// no work is done for a caller that has gone.
 const deadlineHeader = "Skein-Deadline-Ms"
 
 // problemType marks answers of the peer port itself; the API never uses it.
@@ -71,9 +71,9 @@ func (p *Port) call(ctx context.Context, host fleet.HostID, path string, in, out
 	return readAnswer(response, out)
 }
 
-// roundTrip tells what was never asked from what may have been done. A call that
-// ends during its dial ends with the context's error, while the library dials on:
-// nothing was sent of it as long as it had no connection.
+// roundTrip distinguishes a request that was never sent from one that may have been
+// carried out. A call that ends during its dial returns the context's error while the
+// library goes on dialing; nothing was sent before it had a connection.
 func (p *Port) roundTrip(r *http.Request) (*http.Response, error) {
 	connected := false
 	trace := &httptrace.ClientTrace{GotConn: func(httptrace.GotConnInfo) { connected = true }}

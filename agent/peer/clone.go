@@ -20,8 +20,8 @@ const (
 	// asks that address whether its host answers there, and formerTry bounds one try.
 	formerEvery = time.Second
 	formerTry   = time.Second
-	// formerKept is how long the last answer counts: a few tries that fail on a busy
-	// machine are no death. A voter that has moved waits so long before it votes.
+	// formerKept is how long the last answer counts: a few failed tries on a busy machine do
+	// not mean that it is dead. A voter that has moved waits this long before it votes.
 	formerKept = 5 * time.Second
 	// refusedKept is how long the fleet's word counts that another machine has this
 	// host's identity: several of the tries that the link makes meanwhile (clonedPause).

@@ -17,7 +17,7 @@ import (
 
 // FailureDetector runs agent/peer/detector: on the leader it gathers ages and sends
 // witnesses, on other voters it tells the leader the ages of this voter's streams. Its
-// exported methods are what the leader loop sees by.
+// exported methods are the leader loop's view of hosts.
 type FailureDetector struct {
 	p       *Port
 	changed chan struct{}
@@ -90,7 +90,7 @@ func (e *FailureDetector) wake() {
 	}
 }
 
-// pause is how long nothing can happen that nobody would tell of.
+// pause is how long the detector may sleep: until the next change that no call reports.
 func (e *FailureDetector) pause(log Log) time.Duration {
 	now := e.now()
 	return min(clock.UntilNext(now, protocol.WatchSeldom), max(e.due(now, log)-now, protocol.WatchEvery))
@@ -295,8 +295,8 @@ func (e *FailureDetector) sendAges(
 	e.p.relay.hear(answered, leader)
 	e.fresh.Hear(asked, ack.Index, log.State().Index())
 	if ack.WallMs != 0 {
-		// Right within half of the time that it took, which leaderContext bounds,
-		// however long either stood still.
+		// The error is at most half of the time that the call took. leaderContext bounds that
+		// time, however long either host stood still.
 		off := -detector.OffMs(ack.WallMs, e.p.cfg.Clock.Now().Add((asked-answered)/2))
 		t.clock, t.median = &off, ack.MedianMs
 	}

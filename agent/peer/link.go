@@ -47,7 +47,7 @@ type LinkConfig struct {
 	// Capacity is the newest capacity report; optional. It is sent when its
 	// (Nonce, Seq) changed.
 	Capacity func() (fleet.CapacityReport, bool)
-	// Late is how late this agent's own ticks were of late; optional.
+	// Late is how late this agent's own ticks were recently; optional.
 	Late func() time.Duration
 }
 

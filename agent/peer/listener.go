@@ -20,7 +20,7 @@ import (
 )
 
 // Listener is the peer port. It verifies each connection's certificate and
-// hands it to the lane of its protocol; whatever does not get that far is
+// hands it to the listener of its protocol. A connection that does not get that far is
 // dropped and counted.
 type Listener struct {
 	raw        net.Listener
@@ -97,7 +97,8 @@ func (l *Listener) Run(ctx context.Context) error {
 	}
 }
 
-// handshake verifies a half-open connection; done says that it is not any more.
+// handshake verifies a half-open connection; done is called when it no longer counts as
+// half-open.
 func (l *Listener) handshake(ctx context.Context, raw net.Conn, done func()) {
 	ctx, cancel := context.WithTimeout(ctx, protocol.HandshakeTime)
 	defer cancel()

@@ -129,8 +129,8 @@ func (p *Port) translate(err error) error {
 	return p.cfg.Translate(err)
 }
 
-// proposeHere commits another voter's items. It passes nothing on: who sends them
-// takes this voter for the leader, and will learn better.
+// proposeHere commits another voter's items. It forwards nothing: the sender takes this
+// voter for the leader, and asks again when it is not.
 func (p *Port) proposeHere(c *call) (any, error) {
 	if !c.log.IsLeader() {
 		return nil, ErrNotLeader

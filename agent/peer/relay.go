@@ -44,7 +44,7 @@ func (r *relay) hear(now time.Duration, leader fleet.HostID) {
 	r.leader, r.heard, r.through = leader, now, ""
 }
 
-// linked reports whether the leader has answered this voter of late.
+// linked reports whether the leader has answered this voter within relayFor.
 func (r *relay) linked(now time.Duration, leader fleet.HostID) bool {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -79,8 +79,8 @@ func (r *relay) end(now time.Duration, through fleet.HostID, away int) {
 	}
 }
 
-// away is how many calls lead from a voter that asks to the leader, by way of
-// this one; 0 when this one knows no way, or none but through who asks.
+// away is how many calls it takes a voter that asks to reach the leader through this
+// one; 0 when this voter knows no way, or only one through the voter that asks.
 func (p *Port) away(log Log, asker fleet.HostID) int {
 	now := p.cfg.Clock.Mono()
 	if log == nil {

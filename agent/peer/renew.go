@@ -100,8 +100,9 @@ func (l *Link) renew(ctx context.Context) error {
 	return nil
 }
 
-// renewSelf signs by this host's clock. One that is known to be off asks another
-// voter instead; one that hears of nobody renews itself, also after years.
+// renewSelf signs by this host's clock. A voter whose clock is known to be off asks
+// another voter instead. A voter that does not know renews itself, also after years
+// without contact.
 func (l *Link) renewSelf() error {
 	if err := l.p.maySign(time.Time{}); err != nil {
 		return err

@@ -56,5 +56,5 @@ func (p *Plan) EndCondition(in Input, by string, end fleet.PutCondition) {
 	}
 }
 
-// clean makes a text that State takes: hosts' words may be in it.
+// clean makes a text that State accepts; it may hold words that hosts reported.
 func clean(given string) string { return text.Cut(text.Clean(given), fleet.MaxReason) }

@@ -1,9 +1,9 @@
 // Package plan holds what all planners share: their input, their output and
 // what the fleet is seen to do. Planners are pure functions in sub-packages
-// (hosts, service, placement, ...): equal inputs, equal plans. They read no
-// clock and no map in map order, and they change nothing; what they decide is
-// commands, what they hold back is waits, which are commands too (PutCondition), so
-// that "why" outlives the leader that knew.
+// (hosts, service, placement, ...): equal inputs give equal plans. They read no
+// clock, depend on no order of a map, and change nothing. What they decide is
+// commands, and why they hold something back is a condition, written by a command too
+// (PutCondition), so that it outlives the leader.
 //
 // The package owns no decision of its own. Rules, orders and bounds of the
 // planners are in DESIGN.md beside this file.
@@ -95,7 +95,7 @@ func (p *Plan) Full() bool {
 	return true
 }
 
-// WakeAt asks for a visit.
+// WakeAt asks for a visit of a subject at a time.
 func (p *Plan) WakeAt(at fleet.Time, subject fleet.Subject) {
 	p.Wakes = append(p.Wakes, Wake{At: at, Subject: subject})
 }
@@ -138,8 +138,8 @@ const MinClockSamples = 3
 // immutable once handed over.
 type FleetLiveness struct {
 	Hosts map[fleet.HostID]HostLiveness
-	// Taken is how long ago the view was taken: what it says has held for so much
-	// longer, see Of. Set by the leader loop itself, which is given a view when one changes.
+	// Taken is how long ago the view was taken; Of adds it to the ages in the view. The
+	// leader loop sets it, since it is given a view only when one changes.
 	Taken time.Duration
 	// LeaderAge is how long this leader has led. Set by the leader loop itself.
 	LeaderAge time.Duration
@@ -150,8 +150,8 @@ type FleetLiveness struct {
 	ClockSamples int
 }
 
-// Of is how a host is seen now, its ages grown by the age of the view. The Age of a
-// host that is alive is at most so much: it may have been heard since.
+// Of is how a host is seen now: Taken is added to its ages. The Age of a host that is
+// alive is an upper bound, since it may have been heard after the view was taken.
 func (f FleetLiveness) Of(id fleet.HostID) HostLiveness {
 	host, ok := f.Hosts[id]
 	if !ok {

@@ -16,8 +16,7 @@ import (
 )
 
 const (
-	// maxEventBytes bounds one event of the stream: a decision is a few hundred
-	// bytes.
+	// maxEventBytes bounds one event of the stream; most have a few hundred bytes.
 	maxEventBytes = 64 << 10
 	// followPause is between two tries after a stream has ended.
 	followPause = time.Second

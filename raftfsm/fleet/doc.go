@@ -22,8 +22,8 @@
 //   - standalone task: started by run; nobody replaces it
 //   - session: one life of an agent; boot: one life of its machine
 //   - cordon keeps work off; drain moves work away; silent is not stopped
-//   - decision: what a planner or operator did, and why, as data
-//   - wait: what a planner did not do, and why, as data
+//   - event: what a planner or operator did, and why, as data
+//   - condition: what a planner did not do, and why, as data
 //
 // Rows handed out by accessors are shared and must not be modified. A State
 // that is being written may not be read by another goroutine: publish a Clone.

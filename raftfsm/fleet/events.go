@@ -80,7 +80,7 @@ func (t *Task) of() string {
 	return family + " (standalone)"
 }
 
-// subject is what a decision about a task is filed under.
+// subject is what an event about a task is filed under.
 func (t *Task) subject() Subject {
 	if t.Service != "" {
 		return ServiceSubject(t.Service)

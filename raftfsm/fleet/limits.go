@@ -18,7 +18,7 @@ const (
 	MaxFlaps       = 1_000  // silences in a row that are counted: the hold stops growing long before
 	MaxReportTasks = 10_000 // tasks in one report; a host sends more in several
 	MaxSelfChecks  = 64     // lines of a self-check
-	MaxCounts      = 32     // counts of a wait or decision: filters there are, and room
+	MaxCounts      = 32     // counts of a condition or event: filters there are, and room
 	MaxTokenUses   = 10_000 // hosts that one join token admits
 	MaxRevisions   = 100    // revisions kept of a service besides those with live tasks
 
@@ -52,8 +52,8 @@ const (
 	MaxName        = 255      // families, services, containers (ECS API, RegisterTaskDefinition)
 	MaxHostName    = 253      // a DNS name
 	MaxID          = 64       // ids that hosts and proposers make
-	MaxReason      = 1_024    // reasons of stops (ECS API, StopTask), waits, cordons
-	maxMessage     = 512      // a decision's message
+	MaxReason      = 1_024    // reasons of stops (ECS API, StopTask), conditions, cordons
+	maxMessage     = 512      // an event's message
 	maxTags        = 50       // tags or attributes of one thing (ECS API, TaskDefinition)
 	maxTagKey      = 128      // ECS guide, task placement
 	maxTagValue    = 256      //

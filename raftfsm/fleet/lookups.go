@@ -148,7 +148,7 @@ func (s *State) Receipt(token string) *ReceiptRow {
 	return r
 }
 
-// EventsAfter yields decisions with a sequence number above seq, oldest first.
+// EventsAfter yields events with a sequence number above seq, oldest first.
 func (s *State) EventsAfter(seq uint64) iter.Seq[*Event] {
 	return func(yield func(*Event) bool) {
 		if seq == math.MaxUint64 {
@@ -158,7 +158,7 @@ func (s *State) EventsAfter(seq uint64) iter.Seq[*Event] {
 	}
 }
 
-// LastEvent is the sequence number of the newest decision.
+// LastEvent is the sequence number of the newest event.
 func (s *State) LastEvent() uint64 { return s.lastEvent }
 
 // Condition returns why a planner does not act on a subject, or nil.
@@ -176,7 +176,7 @@ func (s *State) ConditionsOf(subject Subject) iter.Seq[*Condition] {
 	}
 }
 
-// HasCondition reports whether any planner waits with a subject.
+// HasCondition reports whether any planner says something about a subject.
 func (s *State) HasCondition(subject Subject) bool {
 	for range s.ConditionsOf(subject) {
 		return true

@@ -101,7 +101,7 @@ type Memory struct {
 	// Avoid is until when a host that could not be prepared, or whose disk was in
 	// trouble for long, is not picked again.
 	Avoid map[fleet.HostID]fleet.Time
-	// Troubles are how often voters' disks were in trouble of late.
+	// Troubles count how often voters' disks were in trouble recently.
 	Troubles map[fleet.RaftID]Trouble
 	// Led is when State had noted that this node leads, as the term began; nil before
 	// its first step.

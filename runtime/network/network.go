@@ -315,9 +315,9 @@ func (n *Network) serialized(ctx context.Context, task fleet.TaskID, do func() e
 	if err := ctx.Err(); err != nil {
 		return err
 	}
-	lane := &n.taskLocks[hash(string(task))%taskLockCount]
-	lane.Lock()
-	defer lane.Unlock()
+	lock := &n.taskLocks[hash(string(task))%taskLockCount]
+	lock.Lock()
+	defer lock.Unlock()
 	return do()
 }
 

@@ -87,7 +87,7 @@ func checkRows(value string) string {
 
 func checkAfter(value string) string {
 	if _, err := strconv.ParseUint(value, 10, 64); err != nil {
-		return "it must be the number of a decision, or 0 for the oldest kept"
+		return "it must be the number of an event, or 0 for the oldest kept"
 	}
 	return ""
 }

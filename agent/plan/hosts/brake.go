@@ -10,7 +10,7 @@ import (
 // hostCounts is the fleet as the brakes see it.
 type hostCounts struct {
 	hosts   int            // members that are ready or silent
-	unheard int            // of them: silent in State or to this leader's eyes
+	unheard int            // of them: silent in State, or not seen alive by this leader
 	lately  int            // hosts that fell silent within SilenceWindow
 	newest  fleet.Time     // when the newest of them did
 	zones   map[string]int // unheard by zone

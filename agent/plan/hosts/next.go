@@ -10,13 +10,13 @@ import (
 	"skein/raftfsm/fleet"
 )
 
-// By names this planner in decisions and waits.
+// By names this planner in events and conditions.
 const By = "hosts"
 
 // Next plans the lives of the hosts in scope, in the order of their ids.
 //
-// No commands and no waits means that every host is what it is seen to be, or
-// nothing certain is known. Equal inputs give equal plans. Source:
+// A plan without commands means that State agrees with what is seen of every host, or
+// that nothing certain is known. Equal inputs give equal plans. Source:
 // cmd/skein/DESIGN.md "Silence".
 func Next(in plan.Input) plan.Plan {
 	p := planner{in: in, settings: in.State.Fleet().Settings}
@@ -197,8 +197,8 @@ func (p *planner) whySilent(host *fleet.Host) string {
 	}
 }
 
-// setCondition says that a brake holds; a code that stands already is left as it is,
-// since the numbers move while hosts come and go.
+// setCondition writes that a brake holds. A condition with the same code is left as it
+// is: its numbers change while hosts come and go.
 func (p *planner) setCondition(w fleet.PutCondition) {
 	w.Subject = fleet.FleetSubject()
 	if row := p.in.State.Condition(w.Subject, By); row == nil || row.Code != w.Code {

@@ -16,12 +16,13 @@ import (
 // changed since the last pass, and a new leader begins with a full one.
 type Index struct {
 	capacity *fleetCapacity
-	// stale are hosts to be read again before use, by their place in capacity; each once,
-	// as hostCapacity.stale marks. unknown are those that have no place.
+	// stale are the hosts to be read again before use, by their place in capacity; each is
+	// in it once, see hostCapacity.stale. unknown are the hosts to be read that have no
+	// place yet.
 	stale   []int32
 	unknown []fleet.HostID
-	// again are hosts read from a State with commands that may never commit, or
-	// given tasks in the last pass: stale from the next pass on.
+	// again are hosts that are stale from the next pass on: they were given tasks in this
+	// pass, or were read from a State with commands that may never commit.
 	again []int32
 	scope plan.Scope // of this pass
 }
@@ -39,10 +40,10 @@ func (x *Index) Next(in plan.Input) plan.Plan {
 	return p.out
 }
 
-// ListenFor is how long a new leader waits for hosts that it has not heard before
-// it places on those that it has. Hosts are heard one after the other within some
-// 300 ms; placed at once, all work of a cold start would go to the zone that was
-// heard first. Afterwards whoever is not heard is no place.
+// ListenFor is how long a new leader waits for hosts that it has not heard before it
+// places tasks on those that it has. Hosts are heard one after the other within some 300
+// ms; if tasks were placed at once, all work of a cold start would go to the zone that
+// was heard first. Afterwards a host that is not heard takes no task.
 const ListenFor = time.Second
 
 // listening reports whether a new leader still waits for hosts, and until when at

@@ -7,7 +7,7 @@ import (
 	"skein/raftfsm/fleet"
 )
 
-// By names this planner in decisions and waits.
+// By names this planner in events and conditions.
 const By = "placement"
 
 const (
@@ -22,9 +22,10 @@ const (
 //
 //   - A full pass, and one in which room may have changed, looks at all that is
 //     unassigned; any other at the services and tasks in scope.
-//   - A class that stays pending holds a wait: about its service, or about each
-//     standalone task. A service's is cleared when nothing of it is pending.
-//   - No commands and no waits means that every task has a host.
+//   - A class that stays pending gets a condition: of its service, or of each
+//     standalone task. The condition of a service is cleared when none of its tasks
+//     is pending.
+//   - A plan without commands, and no condition, mean that every task has a host.
 //
 // Equal inputs give equal plans. Source: ECS guide, task placement.
 func Next(in plan.Input) plan.Plan { return new(Index).Next(in) }
@@ -144,8 +145,8 @@ func (b *batch) take(i int32, h *hostCapacity) {
 // mayTake reports whether a host's share of the class is not used up.
 func (b *batch) mayTake(i int32) bool { return b.quota == nil || b.quota[i] > 0 }
 
-// report says why what is left of a class waits. A standalone task's wait goes
-// by itself when the task gets a host.
+// report writes why the tasks that are left of a class have no host. State drops the
+// condition of a standalone task when the task gets a host.
 func (p *planner) report(b *batch) {
 	c, left := &b.class, b.class.tasks[b.placed:]
 	if c.service == "" {
@@ -161,8 +162,8 @@ func (p *planner) report(b *batch) {
 	}
 }
 
-// setCondition writes the reason, which costs a look at every host, unless the wait
-// that stands is too young to be rewritten.
+// setCondition writes the reason, unless the present condition is too young to be
+// rewritten. Finding the reason costs a look at every host.
 func (p *planner) setCondition(c *class, subject fleet.Subject, n int) {
 	row := p.in.State.Condition(subject, By)
 	if row != nil && row.Code == plan.CodeNoHost && row.Until > p.in.Now {
@@ -173,8 +174,8 @@ func (p *planner) setCondition(c *class, subject fleet.Subject, n int) {
 		fleet.PutCondition{Subject: subject, Code: plan.CodeNoHost, Message: w.message(c, n), Counts: w.counts()})
 }
 
-// settle clears the waits of services that were visited and have nothing
-// pending any more, in the order of names.
+// settle clears the conditions of services that were visited and have no pending task
+// any more, in the order of names.
 func (p *planner) settle() {
 	for _, name := range p.visited() {
 		if p.out.Full() {

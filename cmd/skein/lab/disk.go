@@ -81,7 +81,7 @@ func thawDisk(s *State, host *Host) error {
 	if !host.Frozen {
 		return nil
 	}
-	// The lab may have died between its word and the deed.
+	// The lab may have died after it announced the operation and before it did it.
 	if err := freezeDisk(foldersOf(s.Dir, host.Name).data, ioctlThaw); err != nil && !errors.Is(err, unix.EINVAL) {
 		return err
 	}
