@@ -2,15 +2,16 @@
 
 package fleet
 
-// FormatVersion of a build with the tag nextformat is one more than that of the code:
-// it stands for the agent to come, so that tests have fleets of two builds. Such a
-// build has a field more in what embeds NextFields and in every message and file
-// (see wire), a kind of command and a kind of subject more. Nothing of it is ever released.
-const FormatVersion = 2
+// nextFormats is one in a build with the tag nextformat: it reads a format more than
+// the code has, and stands for the agent to come, so that tests have fleets of two
+// builds. Such a build has a field more in what embeds NextFields and in every message
+// and file (see wire), a kind of command and a kind of subject more. Nothing of it is
+// ever released.
+const nextFormats = 1
 
 // NextFields are the fields that the next format adds to what embeds them.
 type NextFields struct {
-	Next string `cbor:"9999,keyasint,omitempty" since:"2"`
+	Next string `cbor:"9999,keyasint,omitempty" since:"next"`
 }
 
 // Next is what an agent of this build says in them.
@@ -51,6 +52,6 @@ const (
 )
 
 func init() {
-	subjectKinds[SubjectNext] = subjectKind{text: "next", since: 2}
-	registry[KindMarkTaskDef] = command[MarkTaskDef]("mark-taskdef", 2)
+	subjectKinds[SubjectNext] = subjectKind{text: "next", since: FormatVersion}
+	registry[KindMarkTaskDef] = command[MarkTaskDef]("mark-taskdef", FormatVersion)
 }

@@ -187,6 +187,9 @@ func sinceTag(f reflect.StructField) (format int, skip bool) {
 	if !tagged {
 		return 1, false
 	}
+	if text == "next" { // in builds with the tag nextformat
+		return codeFormat + 1, false
+	}
 	number, option, _ := strings.Cut(text, ",")
 	n, err := strconv.Atoi(number)
 	if err != nil || n < 2 || option != "" && option != "skip" {

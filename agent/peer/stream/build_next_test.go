@@ -25,8 +25,8 @@ func TestNextFormatFieldsGoOnlyToHostsThatReadThem(t *testing.T) {
 	do(fleet.Report{Host: "h-2", Session: 1, Seq: 1, SelfCheck: []fleet.Check{{Name: "disk", OK: true, Required: true}}})
 	do(fleet.RunTasks{TaskDef: "app:1", Tasks: []fleet.TaskID{two}})
 	do(fleet.AssignTasks{Host: "h-2", Tasks: []fleet.TaskID{two}})
-	do(host("h-1", 2, 2))
-	do(fleet.RaiseFormat{Format: 2, Force: true})
+	do(host("h-1", 2, fleet.FormatVersion))
+	do(fleet.RaiseFormat{Format: fleet.FormatVersion, Force: true})
 	do(fleet.MarkTaskDef{ID: "app:1", Next: "x"})
 	for id, want := range map[fleet.HostID]struct {
 		session uint64

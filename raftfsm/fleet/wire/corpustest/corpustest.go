@@ -6,6 +6,9 @@
 //
 //	go test -run Corpus ./raftfsm/fleet/wire ./gossip ./agent/converge ./agent/peer/... ./agent/trust -record
 //
+// What stands there of a format that is closed is written down once more, for all
+// packages together: see CheckClosed.
+//
 // It is for tests only, and knows nothing of what the bytes mean.
 package corpustest
 

@@ -16,9 +16,8 @@ import (
 	"skein/raftfsm/fleet"
 )
 
-// openFormat is the newest format to which fields may still be added: agents of all
-// formats before it run somewhere. It goes up with fleet.FormatVersion.
-const openFormat = 1
+// openFormat is the format to which fields may still be added.
+const openFormat = fleet.ClosedFormat + 1
 
 // fieldsFile lists every field that was ever written, one a line:
 //
@@ -85,11 +84,10 @@ func compareFields(known, now map[string]field, open, reads int, recording bool)
 		case old && was.since != is.since:
 			say("%s came with format %d, not %d: its tag must go on saying so", key, was.since, is.since)
 		case !old && is.since < open:
-			say("%s is new, and format %d is closed: agents of it run. Raise fleet.FormatVersion to %d unless it is that "+
-				"already, "+
-				"and tag the field `since:\"%d\"`", key, open-1, open, open)
+			say("%s is new, and format %d is closed: agents of it run. Raise codeFormat of package fleet to %d unless it is that "+
+				"already, and tag the field `since:\"%d\"`", key, open-1, open, open)
 		case !old && is.since > reads:
-			say("%s is to come with format %d, and this build reads %d: raise fleet.FormatVersion", key, is.since, reads)
+			say("%s is to come with format %d, and this build reads %d: raise codeFormat of package fleet", key, is.since, reads)
 		case !old && !recording:
 			say("%s is new and not listed: run the test with -record, and commit what it adds to %s", key, fieldsFile)
 		}

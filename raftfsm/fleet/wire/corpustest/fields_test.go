@@ -83,7 +83,7 @@ func TestAFieldThatOtherAgentsWouldMisreadIsAnError(t *testing.T) {
 		"a field of the open format":            {set("thing 7", "integer", 2), true, ""},
 		"one that is not recorded":              {set("thing 7", "integer", 2), false, "-record"},
 		"a field without the format it is of":   {set("thing 7", "integer", 1), true, "tag the field `since:\"2\"`"},
-		"a field of a format yet to come":       {set("thing 7", "integer", 9), true, "raise fleet.FormatVersion"},
+		"a field of a format yet to come":       {set("thing 7", "integer", 9), true, "raise codeFormat"},
 		"a key of a removed field used again":   {set("thing 4", "integer", 2), true, "the next unused one"},
 		"a field of another type":               {set("thing 1", "integer", 1), true, "was string"},
 		"a field that changed the format it is": {set("thing 6", "integer", 1), true, "came with format 2"},
