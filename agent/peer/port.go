@@ -238,15 +238,7 @@ func (p *Port) leads() bool {
 }
 
 // roster is the newest voters known here.
-func (p *Port) roster() trust.Roster {
-	known := p.cfg.Identity.Roster()
-	if st := p.state(); st != nil && st.Fleet() != nil {
-		if now := trust.RosterOf(st); !known.Newer(now) {
-			return now
-		}
-	}
-	return known
-}
+func (p *Port) roster() trust.Roster { return p.cfg.Identity.Roster().With(p.state()) }
 
 // addrOf is where a host listens, by State or, where that is newer, the roster.
 func (p *Port) addrOf(host fleet.HostID) (netip.AddrPort, error) {

@@ -362,13 +362,10 @@ func (a *agent) call(to *host, f func(v *agent, reply func(func()))) {
 
 // knownRoster is the newest voters known here: by State, or what the host was told.
 func (a *agent) knownRoster() trust.Roster {
-	known := a.host.roster
-	if a.node != nil && a.node.State().Fleet() != nil {
-		if now := trust.RosterOf(a.node.State()); !known.Newer(now) {
-			return now
-		}
+	if a.node == nil {
+		return a.host.roster
 	}
-	return known
+	return a.host.roster.With(a.node.State())
 }
 
 // knownVoters are the hosts that vote, as far as is known here.

@@ -52,6 +52,18 @@ func (r Roster) Newer(o Roster) bool {
 	return r.Epoch > o.Epoch || r.Epoch == o.Epoch && r.Index > o.Index
 }
 
+// With is the newer of r and the voters that State has; st may be nil, and without a
+// fleet.
+func (r Roster) With(st *fleet.State) Roster {
+	if st == nil || st.Fleet() == nil {
+		return r
+	}
+	if now := RosterOf(st); !r.Newer(now) {
+		return now
+	}
+	return r
+}
+
 // Same reports whether r and o name the same voters at the same places.
 func (r Roster) Same(o Roster) bool { return slices.Equal(r.Voters, o.Voters) }
 
