@@ -42,7 +42,7 @@ type commands struct {
 	Agent agentCommand `cmd:"" help:"Run this host's agent." example:"skein agent --config /etc/skein/agent.toml"`
 	Init  initCommand  `cmd:"" help:"Make a new fleet with this host as its first." example:"skein init --name h1 --zone a --peer-advertise 10.0.0.5:7700"`
 	Token tokenCommand `cmd:"" help:"Create or revoke tokens."`
-	Join  joinCommand  `cmd:"" help:"Make this host a member of a fleet." example:"skein join 10.0.0.5:7700 skein-join-4f2a9c-8d1e"`
+	Join  joinCommand  `cmd:"" help:"Make this host a member of a fleet." example:"skein join 10.0.0.5:7700 TOKEN"`
 
 	Lab     labCommand     `cmd:"" help:"A fleet of test hosts on this machine."`
 	Sim     simCommand     `cmd:"" help:"Run whole fleets in virtual time and check every rule." example:"skein sim"`

@@ -27,6 +27,26 @@ func TestSetVoter(t *testing.T) {
 		w.must(RemoveVoter{ID: id(2, 1)})
 		w.refused(RemoveVoter{ID: id(2, 1)}, ErrNotFound, string(id(2, 1)))
 	})
+	t.Run("is an event at each step", func(t *testing.T) {
+		w := fleetOf(t, 2)
+		for _, step := range []struct {
+			command Command
+			want    string
+		}{
+			{SetVoter{ID: id(2, 1), Phase: VoterPreparing}, "voter-preparing: voter h2 is preparing"},
+			{SetVoter{ID: id(2, 1), Phase: VoterLearning}, "voter-learning: voter h2 is learning"},
+			{SetVoter{ID: id(2, 1), Phase: VoterVoting}, "voter-voting: voter h2 is voting"},
+			{SetVoter{ID: id(2, 1), Phase: VoterRetiring}, "voter-retiring: voter h2 is retiring"},
+			{RemoveVoter{ID: id(2, 1)}, "voter-removed: h2 is no voter any more"},
+		} {
+			last := w.lastEvent().Seq
+			w.must(step.command)
+			e := w.lastEvent()
+			if got := e.Code + ": " + e.Message; got != step.want || e.Seq != last+1 || e.Subject.Kind != SubjectHost {
+				t.Errorf("event %d after %d of %s is %q, want %q", e.Seq, last, e.Subject, got, step.want)
+			}
+		}
+	})
 	t.Run("never uses a raft id again", func(t *testing.T) {
 		w := fleetOf(t, 2)
 		w.must(SetVoter{ID: id(2, 3), Phase: VoterPreparing})
