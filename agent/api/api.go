@@ -46,8 +46,7 @@ type Config struct {
 type API struct {
 	Config
 	metrics *metrics
-	gate    *gate
-	stream  *gate
+	gates   *gates
 	memory  *cutoff.Memory
 	totals  *view.Totals
 	routes  []route
@@ -68,8 +67,7 @@ func New(cfg Config) *API {
 	}
 	a := &API{
 		Config: cfg,
-		gate:   newGate(maxInFlight, maxPerCaller),
-		stream: newGate(maxWatchers, maxWatchersPerCaller),
+		gates:  newGates(),
 		memory: cutoff.NewMemory(),
 		totals: view.NewTotals(cfg.Now),
 	}

@@ -1,6 +1,39 @@
 package api
 
-import "sync"
+import (
+	"sync"
+
+	"skein/agent/api/endpoint"
+)
+
+// gates admit requests. Callers whom nothing authenticates have gates of their
+// own: however many they are, operators and other agents find theirs open.
+type gates struct {
+	requests, watchers         *gate // of callers that a listener knows
+	openRequests, openWatchers *gate // of the plain listener
+}
+
+func newGates() *gates {
+	return &gates{
+		requests: newGate(maxInFlight, maxPerCaller), watchers: newGate(maxWatchers, maxWatchersPerCaller),
+		openRequests: newGate(maxOpenInFlight, maxPerCaller),
+		openWatchers: newGate(maxOpenWatchers, maxWatchersPerCaller),
+	}
+}
+
+// of is the gate of what a listener's callers ask for.
+func (g *gates) of(trust Trust, kind endpoint.Kind) *gate {
+	switch {
+	case trust == TrustNone && kind == endpoint.Stream:
+		return g.openWatchers
+	case trust == TrustNone:
+		return g.openRequests
+	case kind == endpoint.Stream:
+		return g.watchers
+	default:
+		return g.requests
+	}
+}
 
 // gate counts what is in flight, in all and per caller. Its map holds only
 // callers that have something in flight, so it is bounded by total.

@@ -9,6 +9,7 @@ import (
 
 	"skein/agent/api/refusal"
 	"skein/agent/api/types"
+	"skein/runtime/seam/connlimit"
 )
 
 // guard is what every request passes first: headers that keep browsers from
@@ -67,9 +68,8 @@ func caller(r *http.Request, trust Trust) string {
 		return ""
 	case TrustNone, TrustToken:
 	}
-	host, _, err := net.SplitHostPort(r.RemoteAddr)
-	if err != nil {
-		return r.RemoteAddr
+	if source := connlimit.SourceOfText(r.RemoteAddr); source.IsValid() {
+		return source.String()
 	}
-	return host
+	return r.RemoteAddr
 }

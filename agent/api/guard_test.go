@@ -1,11 +1,13 @@
 package api
 
 import (
+	"fmt"
 	"net/http"
 	"net/http/httptest"
 	"strings"
 	"testing"
 
+	"skein/agent/api/endpoint"
 	"skein/agent/api/write"
 )
 
@@ -133,25 +135,64 @@ func TestTooManyAtOnceAreRefusedNotQueued(t *testing.T) {
 			leave = append(leave, out)
 		}
 	}
-	fill(x.gate, "10.0.0.1", maxPerCaller)
+	fill(x.gates.openRequests, "10.0.0.1", maxPerCaller)
 	if code := ask("/v1/status", "10.0.0.1"); code != 429 {
 		t.Errorf("one caller's %d-th: status %d", maxPerCaller+1, code)
 	}
 	if code := ask("/v1/status", "10.0.0.2"); code != 200 {
 		t.Errorf("another caller: status %d", code)
 	}
-	fill(x.gate, "", maxInFlight-maxPerCaller)
+	fill(x.gates.openRequests, "", maxOpenInFlight-maxPerCaller)
 	if code := ask("/v1/status", "10.0.0.2"); code != 429 {
 		t.Errorf("one more than all: status %d", code)
 	}
-	fill(x.stream, "10.0.0.1", maxWatchersPerCaller)
+	fill(x.gates.openWatchers, "10.0.0.1", maxWatchersPerCaller)
 	if code := ask("/v1/events/stream", "10.0.0.1"); code != 429 {
 		t.Errorf("one watcher too many: status %d", code)
 	}
 	for _, out := range leave {
 		out()
 	}
-	if code := ask("/v1/status", "10.0.0.1"); code != 200 || x.gate.count() != 0 || len(x.gate.by)+len(x.stream.by) != 0 {
-		t.Errorf("afterwards: status %d, %d in flight, %v", code, x.gate.count(), x.gate.by)
+	open, watchers := x.gates.openRequests, x.gates.openWatchers
+	if code := ask("/v1/status", "10.0.0.1"); code != 200 || open.count() != 0 || len(open.by)+len(watchers.by) != 0 {
+		t.Errorf("afterwards: status %d, %d in flight, %v", code, open.count(), open.by)
+	}
+}
+
+func TestStrangersLeaveRoomForOperatorsAndAgents(t *testing.T) {
+	x := newTestAPI(t, nil)
+	webFleet(t, x)
+	for _, kind := range []endpoint.Kind{endpoint.Read, endpoint.Stream} {
+		for i := 0; ; i++ {
+			if _, full := x.gates.of(TrustNone, kind).enter(fmt.Sprint("stranger ", i)); full != "" {
+				break
+			}
+		}
+	}
+	want(t, 429, x.Handler(TrustNone), "GET", "/v1/status", "")
+	for _, trust := range []Trust{TrustToken, TrustVoter, TrustRoot} {
+		want(t, 200, x.Handler(trust), "GET", "/v1/status", "")
+		leave, full := x.gates.of(trust, endpoint.Stream).enter("operator")
+		if full != "" {
+			t.Fatalf("trust %d: a watcher is refused: full of %s", trust, full)
+		}
+		leave()
+	}
+}
+
+func TestOneMachineIsOneCallerWhateverItsAddresses(t *testing.T) {
+	for _, c := range []struct{ a, b, why string }{
+		{"10.0.0.1:1", "10.0.0.1:2", "another port"},
+		{"[2001:db8::1]:1", "[2001:db8::ffff:2]:2", "another address of the same /64"},
+		{"10.0.0.1:1", "[::ffff:10.0.0.1]:1", "an IPv4 address written as IPv6"},
+	} {
+		from := func(addr string) string { return caller(&http.Request{RemoteAddr: addr}, TrustNone) }
+		if from(c.a) != from(c.b) {
+			t.Errorf("%s: %s and %s are two callers", c.why, from(c.a), from(c.b))
+		}
+	}
+	a := caller(&http.Request{RemoteAddr: "10.0.0.1:1"}, TrustNone)
+	if b := caller(&http.Request{RemoteAddr: "10.0.0.2:1"}, TrustNone); a == b {
+		t.Errorf("two machines are one caller: %s", a)
 	}
 }

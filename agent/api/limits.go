@@ -6,11 +6,14 @@ import "time"
 // table of the reliability notes.
 const (
 	// maxInFlight bounds requests per agent, maxPerCaller those of one address:
-	// one impatient client must not take the rest's share.
-	maxInFlight  = 256
-	maxPerCaller = 32
+	// one impatient client must not take the rest's share. maxOpenInFlight bounds
+	// those of the plain listener, whose callers nothing authenticates, apart.
+	maxInFlight     = 256
+	maxOpenInFlight = 128
+	maxPerCaller    = 32
 	// Watchers hold a connection for hours, so they are counted apart.
 	maxWatchers          = 128
+	maxOpenWatchers      = 128
 	maxWatchersPerCaller = 16
 
 	// requestTime ends any request but a stream; writes wait for an election

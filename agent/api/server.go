@@ -14,11 +14,7 @@ import (
 // serve wraps a route with admission, counting and a deadline.
 func (a *API) serve(rt route, trust Trust) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		g := a.gate
-		if rt.Kind == endpoint.Stream {
-			g = a.stream
-		}
-		leave, full := g.enter(caller(r, trust))
+		leave, full := a.gates.of(trust, rt.Kind).enter(caller(r, trust))
 		if leave == nil {
 			a.metrics.refused.Inc()
 			a.writeError(w, r, refusal.New(http.StatusTooManyRequests, "busy", "too many requests of "+full+" are in flight",

@@ -15,6 +15,7 @@ import (
 
 	"skein/agent/api"
 	"skein/raftfsm/fleet"
+	"skein/runtime/seam/connlimit"
 	"skein/runtime/seam/vfs"
 	"skein/runtime/selfcheck"
 )
@@ -23,6 +24,16 @@ const (
 	headerTime = 5 * time.Second // to send a request's header
 	idleTime   = 60 * time.Second
 	maxHeader  = 32 << 10
+	// answerTime is from a request's header to the end of its answer: the API ends
+	// requests after 20 s, and the reader has the rest. Whoever does not read would
+	// else hold a request's place for ever. Streams set deadlines of their own.
+	answerTime = 30 * time.Second
+	// maxStatusConns bounds the status listener's connections, for their whole
+	// life: nothing authenticates them, and the agent needs its descriptors.
+	// maxStatusConnsPerSource is what a gate lets one address have, requests and
+	// watchers, and some that rest.
+	maxStatusConns          = 512
+	maxStatusConnsPerSource = 64
 	// repairEvery is how often the network that all tasks share is compared with
 	// what it should be.
 	repairEvery = 30 * time.Second
@@ -102,7 +113,10 @@ func (n *node) serve(ctx context.Context, s servers) error {
 	all.run("network repair", n.repairNetwork)
 	all.run("socket", serveHTTP(s.socket, n.api.Handler(api.TrustRoot), n.Log))
 	if s.status != nil {
-		all.run("status", serveHTTP(s.status, n.api.Handler(api.TrustNone), n.Log))
+		status := connlimit.New(maxStatusConns, maxStatusConnsPerSource).Listen(s.status, func(from net.Addr, err error) {
+			n.Log.Debug("status connection refused", "from", from.String(), "err", err)
+		})
+		all.run("status", serveHTTP(status, n.api.Handler(api.TrustNone), n.Log))
 	}
 	n.Log.Info("agent started", "host", n.self, "name", n.Config.Name, "zone", n.Config.Zone, "version", n.Version)
 	if n.Ready != nil {
@@ -141,9 +155,10 @@ func (l *loops) wait() error { return l.group.Wait() }
 func serveHTTP(listener net.Listener, handler http.Handler, log *slog.Logger) func(context.Context) error {
 	return func(ctx context.Context) error {
 		server := &http.Server{
-			Handler: handler, ReadHeaderTimeout: headerTime, IdleTimeout: idleTime, MaxHeaderBytes: maxHeader,
-			ErrorLog:    slog.NewLogLogger(log.Handler(), slog.LevelDebug),
-			BaseContext: func(net.Listener) context.Context { return ctx },
+			Handler: handler, ReadHeaderTimeout: headerTime, WriteTimeout: answerTime, IdleTimeout: idleTime,
+			MaxHeaderBytes: maxHeader,
+			ErrorLog:       slog.NewLogLogger(log.Handler(), slog.LevelDebug),
+			BaseContext:    func(net.Listener) context.Context { return ctx },
 		}
 		ended := make(chan error, 1)
 		go func() { ended <- server.Serve(listener) }()

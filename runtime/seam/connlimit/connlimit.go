@@ -68,10 +68,57 @@ func (l *Limiter) Open() int {
 	return l.open
 }
 
+// Listen returns a listener whose connections count until they are closed.
+// Those above a bound are closed as soon as they are accepted, and refused, if
+// given, is told. Its Accept fails only when base's does.
+func (l *Limiter) Listen(base net.Listener, refused func(net.Addr, error)) net.Listener {
+	return &listener{Listener: base, limiter: l, refused: refused}
+}
+
+type listener struct {
+	net.Listener
+	limiter *Limiter
+	refused func(net.Addr, error)
+}
+
+// Accept returns the next connection that is within the bounds.
+func (l *listener) Accept() (net.Conn, error) {
+	for {
+		conn, err := l.Listener.Accept()
+		if err != nil {
+			return nil, err
+		}
+		release, err := l.limiter.Take(SourceOf(conn.RemoteAddr()))
+		if err == nil {
+			return &counted{Conn: conn, release: release}, nil
+		}
+		_ = conn.Close()
+		if l.refused != nil {
+			l.refused(conn.RemoteAddr(), err)
+		}
+	}
+}
+
+// counted is a connection that gives its place back when it is closed.
+type counted struct {
+	net.Conn
+	release func()
+}
+
+// Close closes the connection.
+func (c *counted) Close() error {
+	c.release()
+	return c.Conn.Close()
+}
+
 // SourceOf is the source that an address counts for. A /64 is one source, since
 // one machine has all of it.
-func SourceOf(from net.Addr) netip.Addr {
-	ap, err := netip.ParseAddrPort(from.String())
+func SourceOf(from net.Addr) netip.Addr { return SourceOfText(from.String()) }
+
+// SourceOfText is SourceOf for an address as text, like http.Request.RemoteAddr.
+// What is no address and port is the zero source.
+func SourceOfText(from string) netip.Addr {
+	ap, err := netip.ParseAddrPort(from)
 	if err != nil {
 		return netip.Addr{}
 	}
