@@ -1,6 +1,7 @@
 package peer
 
 import (
+	"errors"
 	"fmt"
 	"testing"
 	"testing/synctest"
@@ -163,7 +164,21 @@ func (s *detectorRig) fixture() detectortest.Fixture {
 		},
 		Heal:     s.memnet.heal,
 		SetClock: func(id fleet.HostID, off time.Duration) { s.hosts[id].agent.clock.offset.Store(int64(off)) },
-		Starve:   func(id fleet.HostID, late bool) { s.hosts[id].agent.deaf.Store(late) },
-		Step:     s.step,
+		Commit: func() fleet.Served {
+			s.must(fleet.PutSetting{Name: "voters", Value: 3})
+			state := s.cluster.state()
+			return fleet.ServedAt(state.Fleet().Epoch, state.Index())
+		},
+		Refuse: func(id fleet.HostID, refuses bool) {
+			link := s.hosts[id].link
+			link.note(func() {
+				link.refuse = nil
+				if refuses {
+					link.refuse = errors.New("no room")
+				}
+			})
+		},
+		Starve: func(id fleet.HostID, late bool) { s.hosts[id].agent.deaf.Store(late) },
+		Step:   s.step,
 	}
 }

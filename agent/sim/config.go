@@ -23,6 +23,8 @@ type Config struct {
 	Large bool
 	// Mixed takes some of this build's commands for what a newer build has brought.
 	Mixed bool
+	// Await has each new leader ask how far hosts have come with what they are sent.
+	Await bool
 	// Mutation breaks one rule; empty for none. See Mutations.
 	Mutation Mutation
 	// Trace gets every line of the trace; nil keeps the last ones only.

@@ -97,7 +97,9 @@ func (l *leading) carryOut(e lead.Effect) {
 	case lead.Barrier:
 		l.a.node.Barrier(func(err error) { l.step(lead.BarrierDone{N: e.N, Err: err}) })
 	case lead.ReadLiveness:
-		l.step(lead.LivenessChanged{Liveness: l.detector.Liveness()})
+		seen := l.detector.Liveness()
+		l.a.w.watch.served(seen)
+		l.step(lead.LivenessChanged{Liveness: seen})
 	case lead.ProposeEntry:
 		l.a.node.Propose(e.Items, l.a.fleetTime(), func(results []fleet.Result, index uint64, err error) {
 			l.step(lead.EntryDone{N: e.N, Index: index, Results: results, Err: err})
@@ -108,6 +110,9 @@ func (l *leading) carryOut(e lead.Effect) {
 		l.a.w.note("%s plans from index %d", l.a.name, l.a.node.State().Index())
 		l.keeping.begin()
 		l.carrying.begin()
+		if l.a.w.cfg.Await {
+			l.await()
+		}
 	case lead.StopDuties:
 		l.keeping.stop()
 		l.carrying.stop()
@@ -121,6 +126,15 @@ func (l *leading) carryOut(e lead.Effect) {
 		l.timer.Stop()
 		l.timer = l.a.life.After(e.At-l.a.w.time.Now(), func() { l.step() })
 	}
+}
+
+// await asks how far hosts have come with what State has now, as somebody does who
+// needs to know when all carry it out.
+func (l *leading) await() fleet.Served {
+	st := l.a.node.State()
+	asked := fleet.ServedAt(st.Fleet().Epoch, st.Index())
+	l.detector.Await(asked)
+	return asked
 }
 
 func (l *leading) transfer(why string) {

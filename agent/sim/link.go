@@ -30,6 +30,7 @@ type hostLink struct {
 	stream  *voterStream
 	flowed  bool // it did when it was last looked at
 	frames  uint64
+	served  fleet.Served // as beats say
 
 	outbox         link.Outbox
 	sent           link.Send      // under way, or the last
@@ -60,6 +61,7 @@ func newLink(a *agent) *hostLink {
 
 // begin looks for a voter.
 func (l *hostLink) begin() {
+	l.a.w.detectors.SetServed(l.a.id, l.served)
 	l.timer = l.a.life.After(l.a.w.chance.Between(0, 100*time.Millisecond), l.look)
 }
 
@@ -73,7 +75,16 @@ func (l *hostLink) step(at time.Duration, e link.Event) {
 		}
 	}
 	if !l.a.life.Over() {
+		l.tellServed()
 		l.arm()
+	}
+}
+
+// tellServed has the host's beats say how far it has come, where that has changed.
+func (l *hostLink) tellServed() {
+	if served := l.m.Status().Served; served != l.served {
+		l.served = served
+		l.a.w.detectors.SetServed(l.a.id, served)
 	}
 }
 

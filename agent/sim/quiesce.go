@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"skein/agent/peer/intake"
+	"skein/agent/peer/protocol"
 	"skein/agent/sim/virtual"
 	"skein/raftfsm/fleet"
 	"skein/runtime/port"
@@ -151,6 +152,9 @@ func (w *World) Quiesce(dead ...string) *Failure {
 		return w.failure("liveness", strings.Join(why, "; "))
 	}
 	w.watch.full()
+	if why := w.notServed(dead); len(why) > 0 {
+		return w.failure("liveness", strings.Join(why, "; "))
+	}
 	w.Run(w.time.Now() + quiescentFor)
 	if f := w.broken(); f != nil || w.interrupted() {
 		return f
@@ -163,6 +167,44 @@ func (w *World) Quiesce(dead ...string) *Failure {
 	}
 	w.watch.final()
 	return w.broken()
+}
+
+// servedWithin is how long it may take until a leader knows that hosts without faults
+// serve what State has: a beat to each, one back, and two words of its voter.
+const servedWithin = 5 * time.Second
+
+// notServed has the leader ask how far hosts have come, and lists those that it does
+// not hear of.
+func (w *World) notServed(dead []string) (why []string) {
+	leaders, err := w.find("leader")
+	if err != nil {
+		return []string{err.Error()}
+	}
+	leads := leaders[0].agent.lead
+	asked := leads.await()
+	for until := w.time.Now() + servedWithin; w.time.Now() < until; {
+		w.Run(w.time.Now() + protocol.VoterBeat)
+		if w.interrupted() || leads.detector == nil {
+			return nil // who leads instead asks anew
+		}
+		for _, h := range w.order {
+			if h.agent != nil && h.agent.link != nil {
+				h.agent.link.look()
+			}
+		}
+		why = nil
+		for id, host := range leads.detector.Liveness().Hosts {
+			if h := w.hosts[id]; !slices.Contains(dead, h.name) && !host.Served.Reached(asked) {
+				why = append(why, fmt.Sprintf("%s serves %+v, as far as the leader knows, and %+v is asked for", h.name,
+					host.Served, asked))
+			}
+		}
+		if len(why) == 0 {
+			return nil
+		}
+	}
+	slices.Sort(why)
+	return why[:min(len(why), maxWhy)]
 }
 
 // maxWhy bounds what is told of a fleet that does not come to rest.

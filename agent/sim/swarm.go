@@ -25,7 +25,7 @@ type Run struct {
 // with all of them hide.
 func Draw(seed uint64) Run {
 	d := &drawing{c: virtual.NewChance(seed, "life"), busy: map[string]time.Duration{}}
-	d.run.Config.Seed, d.run.Config.MostEvents = seed, mostEvents
+	d.run.Config.Seed, d.run.Config.MostEvents, d.run.Config.Await = seed, mostEvents, true
 	d.topology()
 	d.tuning()
 	d.services()

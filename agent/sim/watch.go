@@ -7,6 +7,7 @@ import (
 	"skein/agent/converge"
 	"skein/agent/effects"
 	"skein/agent/lead"
+	"skein/agent/plan"
 	"skein/agent/sim/invariant"
 	"skein/agent/sim/simlog"
 	"skein/raftfsm/fleet"
@@ -239,6 +240,16 @@ func (x *watch) machineOff(h *host) {
 
 func (x *watch) accepted(h *host, f converge.Frame) {
 	x.checker.FrameAccepted(x.machine(h), f.Session, f.Epoch, f.Index)
+}
+
+// served tells what a leader believes that hosts serve.
+func (x *watch) served(seen plan.FleetLiveness) {
+	for id, host := range seen.Hosts {
+		if host.Served != (fleet.Served{}) {
+			x.w.sometimes("a leader hears how far a host has come")
+			x.checker.Served(id, host.Served)
+		}
+	}
 }
 
 func (x *watch) acked(r *request, index uint64, result fleet.Result) {

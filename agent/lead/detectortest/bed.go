@@ -2,6 +2,7 @@ package detectortest
 
 import (
 	"math/rand/v2"
+	"slices"
 	"testing"
 	"time"
 
@@ -77,6 +78,23 @@ func (b *bed) clock(off time.Duration, samples int) {
 	b.run(2 * time.Second)
 	if s := b.Detector().Liveness(); s.ClockSamples != samples || (s.ClockOffset-off).Abs() > clockError {
 		b.t.Errorf("%s by %d hosts, want %s by %d", s.ClockOffset, s.ClockSamples, off, samples)
+	}
+}
+
+// served awaits something, and wants it to be heard that hosts have come to it.
+func (b *bed) served(asked fleet.Served, hosts []fleet.HostID) {
+	b.t.Helper()
+	b.Detector().Await(asked)
+	for took := time.Duration(0); ; took += StepTime {
+		lacks := slices.IndexFunc(hosts, func(h fleet.HostID) bool { return !b.see(h).Served.Reached(asked) })
+		if lacks < 0 {
+			return
+		}
+		if took > servedLatest {
+			b.t.Fatalf("%s serves %+v after %s, and %+v is awaited", hosts[lacks], b.see(hosts[lacks]).Served, servedLatest,
+				asked)
+		}
+		b.step()
 	}
 }
 

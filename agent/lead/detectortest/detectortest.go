@@ -14,6 +14,7 @@ import (
 type Watcher interface {
 	Liveness() plan.FleetLiveness
 	Probe(hosts []fleet.HostID)
+	Await(asked fleet.Served)
 }
 
 // Fixture is a fleet of five ready hosts in zones in turn. The first three vote, the first leads,
@@ -39,6 +40,9 @@ type Fixture struct {
 	Heal        func()
 	Starve      func(fleet.HostID, bool) // it is late itself, and says so
 	SetClock    func(fleet.HostID, time.Duration)
+	// Commit has something committed, and returns what a host serves that has come to it.
+	Commit func() fleet.Served
+	Refuse func(fleet.HostID, bool) // it takes nothing of what it is sent
 
 	// Step lets StepTime pass.
 	Step func()
@@ -58,6 +62,7 @@ const (
 	hungLatest     = 14 * time.Second
 	long           = 20 * time.Second
 	clockError     = 300 * time.Millisecond
+	servedLatest   = 9 * time.Second        // of a host that may have to find a voter
 	viewAge        = 100 * time.Millisecond // of a view that is still shown
 )
 
@@ -99,6 +104,32 @@ var cases = map[string]func(b *bed){
 				b.t.Errorf("%s was heard %s ago", h, s.Age)
 			}
 		}
+	},
+	"how far hosts have come is heard while it is awaited, and of one that refuses once it takes": func(b *bed) {
+		b.settle()
+		for _, h := range b.Hosts {
+			if s := b.see(h); s.Served != (fleet.Served{}) {
+				b.t.Errorf("nothing is awaited, and %s is said to serve %+v", h, s.Served)
+			}
+		}
+		last := b.Hosts[4]
+		b.served(b.Commit(), b.Hosts)
+		b.Refuse(last, true)
+		asked := b.Commit()
+		b.served(asked, b.Hosts[:4])
+		if s := b.see(last); s.Served.Reached(asked) {
+			b.t.Errorf("%s refuses what it is sent, and is said to serve %+v", last, s.Served)
+		}
+		b.Refuse(last, false)
+		b.served(asked, b.Hosts)
+		b.Lead(b.Hosts[1])
+		b.settle()
+		for _, h := range b.Hosts {
+			if s := b.see(h); s.Served != (fleet.Served{}) {
+				b.t.Errorf("the new leader awaits nothing, and %s is said to serve %+v", h, s.Served)
+			}
+		}
+		b.served(asked, b.Hosts)
 	},
 	"a dead machine is suspect, and silent once witnesses have looked": func(b *bed) {
 		for _, victim := range []fleet.HostID{b.Hosts[4], b.Hosts[1]} {

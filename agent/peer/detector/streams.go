@@ -122,8 +122,8 @@ func (st *Stream) Beat(now time.Duration, ours time.Time, b Beat) {
 
 // Set has a stream be as its beats would have made it, for a shell that does not
 // carry each of them.
-func (st *Stream) Set(heard time.Duration, offMs int64, starved bool) {
-	st.heard, st.clock, st.starved = heard, offMs, starved
+func (st *Stream) Set(heard time.Duration, offMs int64, starved bool, served fleet.Served) {
+	st.heard, st.clock, st.starved, st.served = heard, offMs, starved, served
 }
 
 // Host is whose stream it is.

@@ -44,6 +44,7 @@ type Checker struct {
 	byHost    map[fleet.HostID][]*machine
 	late      []*container // made though their task had stopped, by deadline
 	frames    map[session]order
+	accepted  map[fleet.HostID]order   // the newest, of all sessions
 	sent      map[fleet.HostID]sending // newest session and report that agents told us of
 	acked     []Ack
 	fences    map[session]fence  // newest leader that a host has taken a request of
@@ -65,6 +66,7 @@ func New(now func() time.Duration, broken func(Broken)) *Checker {
 		machines: map[Machine]*machine{},
 		byHost:   map[fleet.HostID][]*machine{},
 		frames:   map[session]order{},
+		accepted: map[fleet.HostID]order{},
 		sent:     map[fleet.HostID]sending{},
 		fences:   map[session]fence{},
 	}

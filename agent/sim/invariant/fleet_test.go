@@ -169,6 +169,7 @@ func (f *fleetOf) obey(id fleet.HostID, share float64) {
 		return
 	}
 	f.c.FrameAccepted(f.machine(id), f.s.Host(id).Session.N, 1, f.s.Index())
+	f.c.Served(id, fleet.ServedAt(1, f.s.Index()))
 	var reports []fleet.TaskReport
 	for _, t := range slices.Collect(f.s.HeldBy(id)) {
 		if f.r.Float64() < share {

@@ -92,6 +92,37 @@ func TestHostsObeyTheNewestIntent(t *testing.T) {
 	})
 }
 
+func TestHostsServeOnlyWhatTheyAccepted(t *testing.T) {
+	tell(t, []story{
+		{"what was accepted last", "", func(r *rig) {
+			r.c.FrameAccepted(r.machine("h1"), 1, 1, 5)
+			r.c.Served("h1", fleet.ServedAt(1, 5))
+			r.c.Served("h1", fleet.ServedAt(1, 4))
+		}},
+		{"what was accepted in the session before", "", func(r *rig) {
+			r.c.FrameAccepted(r.machine("h1"), 1, 1, 5)
+			r.c.FrameAccepted(r.machine("h1"), 2, 1, 4)
+			r.c.Served("h1", fleet.ServedAt(1, 5))
+		}},
+		{"more than was accepted", "I9", func(r *rig) {
+			r.c.FrameAccepted(r.machine("h1"), 1, 1, 5)
+			r.c.Served("h1", fleet.ServedAt(1, 6))
+		}},
+		{"more of one part", "I9", func(r *rig) {
+			r.c.FrameAccepted(r.machine("h1"), 1, 1, 5)
+			r.c.Served("h1", fleet.Served{Epoch: 1, Tasks: 5, Orders: 6})
+		}},
+		{"an epoch to come", "I9", func(r *rig) {
+			r.c.FrameAccepted(r.machine("h1"), 1, 1, 5)
+			r.c.Served("h1", fleet.ServedAt(2, 1))
+		}},
+		{"what another host accepted", "I9", func(r *rig) {
+			r.c.FrameAccepted(r.machine("h1"), 1, 1, 5)
+			r.c.Served("h2", fleet.ServedAt(1, 5))
+		}},
+	})
+}
+
 func TestAcknowledgedWritesStay(t *testing.T) {
 	receipt := &fleet.Receipt{Token: "abc", BodyHash: make([]byte, 32)}
 	run := func(r *rig, id fleet.TaskID) Ack {

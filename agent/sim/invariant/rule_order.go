@@ -88,4 +88,20 @@ func (c *Checker) FrameAccepted(on Machine, n, epoch, index uint64) {
 		delete(c.frames, session{on.Host, n - 1})
 	}
 	c.frames[key] = at
+	if c.accepted[on.Host].before(at) {
+		c.accepted[on.Host] = at
+	}
+}
+
+// Served says that a leader believes that a host serves what it is sent up to some
+// index.
+//
+// I9: hosts say so of what they have accepted only, whatever they were sent.
+func (c *Checker) Served(host fleet.HostID, served fleet.Served) {
+	at := order{served.Epoch, max(served.Tasks, served.Orders)}
+	accepted := c.accepted[host]
+	c.hold(servedIsAccepted, !accepted.before(at), func() string {
+		return fmt.Sprintf("%s is said to serve epoch %d index %d, and has accepted epoch %d index %d at most", host,
+			at.epoch, at.index, accepted.epoch, accepted.index)
+	})
 }

@@ -28,6 +28,7 @@ const (
 	onlyCommitted
 	onlyAssigned
 	newestIntent
+	servedIsAccepted
 	sessionFence
 	reportsAreSent
 	noStopWithoutCause
@@ -88,6 +89,7 @@ var book = [rules]struct{ name, words string }{
 	onlyCommitted:      {"I9", "hosts accept only what was committed"},
 	onlyAssigned:       {"I9", "hosts run only what was assigned to them"},
 	newestIntent:       {"I9", "what a host accepts in a session never gets older"},
+	servedIsAccepted:   {"I9", "a host is said to serve only what it has accepted"},
 	sessionFence:       {"I9", "a report counts only in the host's present session"},
 	reportsAreSent:     {"I9", "a report that counts was sent in that session"},
 	noStopWithoutCause: {"I10", "no task that the fleet wants running is stopped without a cause of its own"},

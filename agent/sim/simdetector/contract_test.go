@@ -23,7 +23,9 @@ func TestContractOfEyes(t *testing.T) {
 // host leaves a voter that it does not hear for 1.5 s.
 type links struct {
 	*rig
-	at map[fleet.HostID]fleet.HostID
+	at      map[fleet.HostID]fleet.HostID
+	refuses map[fleet.HostID]bool
+	index   uint64 // of what they are sent
 }
 
 const (
@@ -32,10 +34,11 @@ const (
 )
 
 func newLinks(r *rig) *links {
-	l := &links{rig: r, at: map[fleet.HostID]fleet.HostID{}}
+	l := &links{rig: r, at: map[fleet.HostID]fleet.HostID{}, refuses: map[fleet.HostID]bool{}, index: 1}
 	for i := range r.n {
 		l.at[name(i+1)] = r.home(i + 1)
 	}
+	l.serve()
 	r.net.Watch(func(id fleet.HostID) {
 		c := r.net.Condition(id)
 		gone := id != "" && (c == virtual.Down || c == virtual.Off)
@@ -123,6 +126,15 @@ func (l *links) start(h fleet.HostID) {
 	l.open(h)
 }
 
+// serve has hosts take what they are sent, unless they refuse it.
+func (l *links) serve() {
+	for h := range l.at {
+		if !l.refuses[h] {
+			l.membership.SetServed(h, fleet.ServedAt(1, l.index))
+		}
+	}
+}
+
 func (l *links) fixture() detectortest.Fixture {
 	return detectortest.Fixture{
 		Hosts:       []fleet.HostID{name(1), name(2), name(3), name(4), name(5)},
@@ -142,6 +154,15 @@ func (l *links) fixture() detectortest.Fixture {
 		Heal:     l.net.Heal,
 		Starve:   l.membership.Starve,
 		SetClock: l.membership.SetClock,
-		Step:     func() { l.run(detectortest.StepTime) },
+		Commit: func() fleet.Served {
+			l.index++
+			l.time.After(time.Millisecond, l.serve)
+			return fleet.ServedAt(1, l.index)
+		},
+		Refuse: func(h fleet.HostID, refuses bool) {
+			l.refuses[h] = refuses
+			l.serve()
+		},
+		Step: func() { l.run(detectortest.StepTime) },
 	}
 }

@@ -22,6 +22,7 @@ type Detector struct {
 	closed      bool
 	onChange    func()
 	sendingAges bool
+	await       fleet.Served
 
 	watch    *detector.Watch
 	voters   []fleet.HostID        // sorted, itself among them
@@ -100,6 +101,18 @@ func (d *Detector) Probe(hosts []fleet.HostID) {
 		d.asks[id].release(0)
 	}
 	d.arm(d.m.time.Now())
+}
+
+// Await has voters tell of each host how far it has come, until it serves what is asked
+// for, as long as this view lasts; zero ends it. They hear of it with the answer to
+// their next word, and tell with the one after that.
+func (d *Detector) Await(asked fleet.Served) {
+	d.await = asked
+	for _, id := range slices.Sorted(maps.Keys(d.telling)) {
+		if v := d.m.voters[id]; v != nil {
+			v.soon()
+		}
+	}
 }
 
 // Liveness is what the leader sees; the value does not change. It is made anew when

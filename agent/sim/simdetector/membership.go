@@ -38,6 +38,7 @@ type Membership struct {
 	open      map[fleet.HostID][]fleet.HostID // host -> voters that have a stream of it
 	starved   map[fleet.HostID]bool
 	clocks    map[fleet.HostID]time.Duration // those that are off
+	served    map[fleet.HostID]fleet.Served  // as each host says with its beats
 	detectors []*Detector                    // the newest last
 }
 
@@ -48,6 +49,7 @@ func New(t *virtual.Time, net *virtual.Network, seed uint64, cfg Config) *Member
 		time: t, net: net, chance: virtual.NewChance(seed, "membership"), cfg: cfg,
 		voters: map[fleet.HostID]*voter{}, open: map[fleet.HostID][]fleet.HostID{},
 		starved: map[fleet.HostID]bool{}, clocks: map[fleet.HostID]time.Duration{},
+		served: map[fleet.HostID]fleet.Served{},
 	}
 	net.Watch(m.netChanged)
 	return m
@@ -104,6 +106,19 @@ func (m *Membership) SetClock(host fleet.HostID, off time.Duration) {
 		m.clocks[host] = off
 	}
 	m.saysOtherwise(host)
+}
+
+// SetServed says how far a host's agent has come with what it is sent; zero of one that
+// has just begun. A host that has come to what is awaited has no more words said of it.
+func (m *Membership) SetServed(host fleet.HostID, served fleet.Served) {
+	before := m.served[host]
+	m.served[host] = served
+	for _, id := range m.open[host] {
+		if d := m.leaderOf(id); d != nil && !before.Reached(d.await) {
+			m.voters[id].news[host] = true
+			m.voters[id].soon()
+		}
+	}
 }
 
 // saysOtherwise has the voters tell that hear a host, and those that compare

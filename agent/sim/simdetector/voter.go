@@ -26,6 +26,13 @@ type voter struct {
 	timer   *virtual.Timer // of the next word
 	due     time.Duration
 	via     *Detector // whom it will be told
+	asked   awaited
+}
+
+// awaited is what a leader wants to hear that hosts serve.
+type awaited struct {
+	by   *Detector
+	what fleet.Served
 }
 
 func (m *Membership) voter(id fleet.HostID) *voter {
@@ -65,7 +72,7 @@ func (v *voter) closed(host fleet.HostID, cut bool) {
 // heard brings what a stream has brought by a time.
 func (v *voter) heard(st *detector.Stream, at time.Duration) {
 	off := v.m.clocks[st.Host()] - v.m.clocks[v.id]
-	st.Set(at, off.Milliseconds(), v.m.starved[st.Host()])
+	st.Set(at, off.Milliseconds(), v.m.starved[st.Host()], v.m.served[st.Host()])
 }
 
 // reflow looks at all streams of a voter.
@@ -176,6 +183,7 @@ func (v *voter) tell() {
 	ages := v.teller.Next(now, d.leader, v.streams, looked, m.starved[v.id])
 	clear(v.news)
 	taken := !d.take(v.id, ages)
+	v.hearAwaited(d, len(ages.Served))
 	off := (m.clocks[v.id] - m.clocks[d.leader]).Milliseconds()
 	measured := v.id == d.leader || ages.ClockMs != nil && *ages.ClockMs == off
 	v.teller.Told(taken, &off)
@@ -188,4 +196,22 @@ func (v *voter) tell() {
 		v.soon() // the next tells the clock, or all
 	}
 	v.tellLate()
+}
+
+// hearAwaited notes what the answer to a word says is awaited. Where that is new, or the
+// word had no room for more, the next is of all streams.
+func (v *voter) hearAwaited(d *Detector, told int) {
+	now := awaited{d, d.await}
+	if now == v.asked && told < detector.MaxServed {
+		return
+	}
+	v.asked = now
+	v.teller.Await(d.await)
+	if d.await == (fleet.Served{}) {
+		return
+	}
+	for st := range v.streams.All() {
+		v.news[st.Host()] = true
+	}
+	v.soon()
 }
