@@ -378,3 +378,10 @@ func TestADriverIsSteppedForEffectsAndWhileThereAreAnyForHosts(t *testing.T) {
 		t.Error("an effect waits, and it is not stepped when a host changes")
 	}
 }
+
+func TestATermBeginsWithAllThatItsStateHolds(t *testing.T) {
+	b := newBench(t)
+	if got, epoch := b.driver.fence, b.state.Fleet().Epoch; epoch == 0 || got.Epoch != epoch || got.Index != b.state.Index() {
+		t.Errorf("it is fenced at %+v, State is at epoch %d, index %d", got, epoch, b.state.Index())
+	}
+}

@@ -169,3 +169,15 @@ func TestWhatTheCallerCanMendEndsWithTwo(t *testing.T) {
 		})
 	}
 }
+
+func TestALabThatIsNotThereHasNoSocket(t *testing.T) {
+	l, err := lab.New(lab.Options{Name: "nothere"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, via := range []string{"", "h1"} {
+		if socket, err := (&target{Via: via}).labSocket(l); err == nil || socket != "" {
+			t.Errorf("via %q: %q, %v", via, socket, err)
+		}
+	}
+}

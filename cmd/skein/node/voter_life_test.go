@@ -1,0 +1,94 @@
+package node
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"net"
+	"path/filepath"
+	"testing"
+
+	"skein/raftfsm"
+	"skein/raftfsm/fleet"
+	"skein/runtime/seam/vfs"
+)
+
+// newVoter is a host's log in a folder; dropped counts how often its key is forgotten.
+func newVoter(t *testing.T, dir string, dropped *int) *voter {
+	t.Helper()
+	v := &voter{
+		dir: dir, log: slog.New(slog.DiscardHandler), parent: t.Context(),
+		role:   func(string) {},
+		beside: func(ctx context.Context, _ *raftfsm.Node) error { <-ctx.Done(); return nil },
+		config: func(id fleet.RaftID) raftfsm.Config {
+			accept, err := net.Listen("tcp", "127.0.0.1:0")
+			if err != nil {
+				t.Fatal(err)
+			}
+			return raftfsm.Config{
+				Dir: filepath.Join(dir, "raft"), ID: id, Accept: accept, BallastBytes: -1,
+				Dial: func(context.Context, fleet.HostID) (net.Conn, error) { return nil, errors.New("nobody is there") },
+			}
+		},
+	}
+	v.dropKeys = func() error {
+		if v.onDisk(t) == "" {
+			t.Error("the log goes before the key: nothing says any more that there is something to forget")
+		}
+		*dropped++
+		return nil
+	}
+	t.Cleanup(func() { _ = v.close() })
+	return v
+}
+
+// onDisk is whose log is on the disk.
+func (v *voter) onDisk(t *testing.T) fleet.RaftID {
+	t.Helper()
+	id, err := raftfsm.Identity(vfs.OS, v.logDir())
+	if err != nil {
+		t.Fatal(err)
+	}
+	return id
+}
+
+func TestTheLogOfAHostLivesFromItsPreparationToItsRetirement(t *testing.T) {
+	const first, second = fleet.RaftID("h-0000000000000001.1"), fleet.RaftID("h-0000000000000001.2")
+	dir, dropped := t.TempDir(), new(int)
+	v := newVoter(t, dir, dropped)
+	taken := func() error { return nil }
+	holds := func(when string, open, disk fleet.RaftID, drops int) {
+		t.Helper()
+		if v.id() != open || v.onDisk(t) != disk || *dropped != drops {
+			t.Errorf("%s: open %q, on disk %q, keys dropped %d times; want %q, %q, %d", when, v.id(), v.onDisk(t), *dropped,
+				open, disk, drops)
+		}
+	}
+	if v.resume(); v.id() != "" {
+		t.Error("a host without a log opens one")
+	}
+	if err := v.Prepare(t.Context(), first, taken); err != nil {
+		t.Fatal(err)
+	}
+	holds("prepared", first, first, 0)
+	refused := errors.New("no key")
+	if err := v.Prepare(t.Context(), second, func() error { return refused }); !errors.Is(err, refused) {
+		t.Errorf("got %v", err)
+	}
+	holds("the key of the next is refused", first, first, 0)
+	if err := v.close(); err != nil {
+		t.Fatal(err)
+	}
+	holds("stopped", "", first, 0)
+	v = newVoter(t, dir, dropped)
+	v.resume()
+	holds("started again", first, first, 0)
+	if err := v.Retire(t.Context(), second); err != nil {
+		t.Fatal(err)
+	}
+	holds("another is retired", first, first, 0)
+	if err := v.Retire(t.Context(), first); err != nil {
+		t.Fatal(err)
+	}
+	holds("retired", "", "", 1)
+}
