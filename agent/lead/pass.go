@@ -23,7 +23,7 @@ type Planner struct {
 func Planners() []Planner {
 	return []Planner{
 		{hosts.By, hosts.Next},
-		{service.By, service.Next},
+		{service.By, new(service.Index).Next},
 		{placement.By, new(placement.Index).Next},
 	}
 }

@@ -158,3 +158,13 @@ func (s *State) Due(after, until Time) iter.Seq[Subject] {
 		})
 	}
 }
+
+// DueTasks yields tasks that turn healthy or failing by time alone at or before until
+// and after the given time. Of deadlines long past, see Due.
+func (s *State) DueTasks(after, until Time) iter.Seq[TaskID] {
+	return func(yield func(TaskID) bool) {
+		s.due.Ascend(deadline{at: after + 1}, func(d deadline) bool {
+			return d.at <= until && (d.task == "" || d.subject.Kind != SubjectService || yield(d.task))
+		})
+	}
+}

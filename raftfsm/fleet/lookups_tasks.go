@@ -60,6 +60,11 @@ func (s *State) Unassigned() iter.Seq[*Task] {
 	return func(yield func(*Task) bool) { s.unassigned.Scan(yield) }
 }
 
+// UnassignedOfService yields a service's tasks among them, in the same order.
+func (s *State) UnassignedOfService(name string) iter.Seq[*Task] {
+	return run(s.unassigned, &Task{Service: name}, func(t *Task) bool { return t.Service == name })
+}
+
 // UnassignedStandalone yields the standalone tasks among them, in the same order. It
 // costs nothing where there are none.
 func (s *State) UnassignedStandalone() iter.Seq[*Task] {

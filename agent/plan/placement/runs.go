@@ -1,9 +1,7 @@
 package placement
 
 import (
-	"cmp"
 	"iter"
-	"slices"
 
 	"skein/raftfsm/fleet"
 )
@@ -38,17 +36,7 @@ func (p *planner) unassigned() iter.Seq[*fleet.Task] {
 // scoped yields the unassigned tasks in scope, in the order of State.Unassigned.
 func (p *planner) scoped(yield func(*fleet.Task) bool) {
 	for _, name := range p.in.Scope.Services() {
-		if p.in.State.Counts(name, "").Pending == 0 {
-			continue
-		}
-		var found []*fleet.Task
-		for task := range p.in.State.LiveTasksOfService(name) {
-			if waits(task) {
-				found = append(found, task)
-			}
-		}
-		slices.SortStableFunc(found, byDefinition)
-		for _, task := range found {
+		for task := range p.in.State.UnassignedOfService(name) {
 			if !yield(task) {
 				return
 			}
@@ -72,11 +60,3 @@ func (p *planner) scopedStandalone(yield func(*fleet.Task) bool) {
 		}
 	}
 }
-
-// waits reports whether a task is to run and has no host.
-func waits(task *fleet.Task) bool {
-	return task.Host == "" && task.Desired == fleet.TaskRunning && !task.Stopped()
-}
-
-// byDefinition is the order of State.Unassigned within a service.
-func byDefinition(a, b *fleet.Task) int { return cmp.Compare(a.TaskDef, b.TaskDef) }

@@ -30,6 +30,7 @@ type World struct {
 	news    int            // ids given out by NewID
 	at      fleet.Time
 	reports map[fleet.HostID]uint64
+	changed fleet.ChangeSet
 }
 
 // Parse makes the World that a text describes.
@@ -91,7 +92,15 @@ func (w *World) apply(items ...fleet.Item) fleet.ChangeSet {
 	if err := w.State.CheckChangeSet(out.ChangeSet); err != nil {
 		w.t.Fatalf("check after %T: %v", items[0].Command, err)
 	}
+	w.changed.Merge(out.ChangeSet)
 	return out.ChangeSet
+}
+
+// TakeChanged returns what changed since it was last called.
+func (w *World) TakeChanged() fleet.ChangeSet {
+	changed := w.changed
+	w.changed = fleet.ChangeSet{}
+	return changed
 }
 
 func (w *World) do(c fleet.Command) {

@@ -34,21 +34,17 @@ func TestSumsCountAsALookAtEveryTaskDoes(t *testing.T) {
 					n, all := inputsOf(w.State, service, goals, now), sorted(w.State, service, goals, now)
 					var current taskCounts
 					for i := range goals.Revisions {
-						of := &all.revisions[i]
-						counted := taskCounts{
-							pending:   len(of[kindUnplaced]) + len(of[kindPending]),
-							starting:  len(of[kindStarting]),
-							healthy:   len(of[kindHealthy]),
-							unhealthy: len(of[kindUnhealthy]),
-						}
+						of := func(k kind) int { return all.groups[all.current(i, k)].tasks }
+						counted := taskCounts{pending: of(kindUnplaced) + of(kindPending), starting: of(kindStarting),
+							healthy: of(kindHealthy), unhealthy: of(kindUnhealthy)}
 						if n.revisions[i].current != counted {
 							t.Fatalf("seed %d, step %d: %s %s later: sums %+v, tasks %+v",
 								seed, step, service.Name, later, n.revisions[i], counted)
 						}
 						current = current.plus(counted)
 					}
-					of := &all.old
-					old := taskCounts{len(of[oldPending]), len(of[oldStarting]), len(of[oldHealthy]), len(of[oldUnhealthy])}
+					of := func(k kind) int { return all.groups[all.old(k)].tasks }
+					old := taskCounts{of(oldPending), of(oldStarting), of(oldHealthy), of(oldUnhealthy)}
 					if n.current != current || n.old != old {
 						t.Fatalf("seed %d, step %d: %s %s later: sums %+v, %+v; tasks %+v, %+v", seed, step, service.Name, later,
 							n.current, n.old, current, old)

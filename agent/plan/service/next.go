@@ -26,25 +26,27 @@ const (
 //
 // Equal inputs give equal plans. Source: ECS API,
 // DeploymentConfiguration; cmd/skein/DESIGN.md "Counts".
-func Next(in plan.Input) plan.Plan {
-	p := planner{in: in}
+func Next(in plan.Input) plan.Plan { return new(Index).Next(in) }
+
+// run visits the services in scope.
+func (p *planner) run() {
+	in := p.in
 	for _, name := range in.Scope.Services() {
 		if in.Scope.Full && name >= in.Scope.From {
 			break
 		}
 		if !p.next(in.State.Service(name)) {
-			return p.out
+			return
 		}
 	}
 	if !in.Scope.Full {
-		return p.out
+		return
 	}
 	for service := range in.State.Services() {
 		if service.Name >= in.Scope.From && !p.next(service) {
 			break
 		}
 	}
-	return p.out
 }
 
 // next visits a service, nil for one that is gone; false says that the plan is
@@ -64,8 +66,9 @@ func (p *planner) next(service *fleet.Service) bool {
 }
 
 type planner struct {
-	in  plan.Input
-	out plan.Plan
+	in    plan.Input
+	out   plan.Plan
+	index *Index
 }
 
 func (p *planner) visit(service *fleet.Service) {
@@ -75,12 +78,13 @@ func (p *planner) visit(service *fleet.Service) {
 	}
 	goals := p.goals(service)
 	if goals.By == By && Steady(p.in.State, service) {
+		p.index.drop(service.Name)
 		return
 	}
 	n := inputsOf(p.in.State, service, goals, p.in.Now)
 	m := decide(n)
 	if m.stops() > 0 {
-		p.stop(service, goals, sorted(p.in.State, service, goals, p.in.Now), m)
+		p.stop(service, goals, p.index.of(p.in, service, goals), m)
 	}
 	for i, r := range n.revisions {
 		p.create(service, r, m.revisions[i])
@@ -123,19 +127,21 @@ func (p *planner) drain(service *fleet.Service) {
 
 func (p *planner) stop(service *fleet.Service, goals *fleet.Goals, t *serviceTasks, m adjustments) {
 	for i, a := range m.revisions {
-		of, scaled := &t.revisions[i], surplus(goals, i)
-		p.stopRuns(of.take(a.stopComing, kindUnplaced, kindPending, kindStarting), fleet.CauseScaleIn, scaled, true)
-		p.stopRuns(of.take(a.stopUnhealthy, kindUnhealthy), fleet.CauseTaskFailed, "unhealthy, and replaced", true)
-		p.stopRuns(of.take(a.stopHealthy, kindHealthy), fleet.CauseScaleIn, scaled, true)
+		scaled := surplus(goals, i)
+		coming := t.takeCurrent(i, a.stopComing, kindUnplaced, kindPending, kindStarting)
+		p.stopRuns(coming, fleet.CauseScaleIn, scaled, true)
+		unhealthy := t.takeCurrent(i, a.stopUnhealthy, kindUnhealthy)
+		p.stopRuns(unhealthy, fleet.CauseTaskFailed, "unhealthy, and replaced", true)
+		p.stopRuns(t.takeCurrent(i, a.stopHealthy, kindHealthy), fleet.CauseScaleIn, scaled, true)
 	}
-	p.stopOld(service, goals, t.old.take(m.stopPending, oldPending), "replaced by ", " before it ran")
-	p.stopOld(service, goals, t.old.take(m.stopOld, oldUnhealthy, oldStarting, oldHealthy), "replaced by ", "")
+	p.stopOld(service, goals, t.takeOld(m.stopPending, oldPending), "replaced by ", " before it ran")
+	p.stopOld(service, goals, t.takeOld(m.stopOld, oldUnhealthy, oldStarting, oldHealthy), "replaced by ", "")
 	noRoom := bounds(service, goals) + " leaves no room to start its replacement first"
 	for i, a := range m.revisions {
-		unhealthy := t.revisions[i].take(a.stopUnhealthyFirst, kindUnhealthy)
+		unhealthy := t.takeCurrent(i, a.stopUnhealthyFirst, kindUnhealthy)
 		p.stopRuns(unhealthy, fleet.CauseTaskFailed, "unhealthy; "+noRoom, true)
 	}
-	first := t.old.take(m.stopOldFirst, oldUnhealthy, oldStarting, oldHealthy)
+	first := t.takeOld(m.stopOldFirst, oldUnhealthy, oldStarting, oldHealthy)
 	p.stopOld(service, goals, first, "makes way for ", ": "+noRoom)
 }
 
@@ -183,6 +189,9 @@ func replacedFor(goals *fleet.Goals, task *fleet.Task) fleet.Cause {
 }
 
 func (p *planner) stopRuns(tasks []*fleet.Task, cause fleet.Cause, reason string, expect bool) {
+	for _, task := range tasks {
+		p.index.taken = append(p.index.taken, task.ID)
+	}
 	for len(tasks) > 0 && !p.out.Full() {
 		run := tasks[:min(len(tasks), MaxStopRun)]
 		tasks = tasks[len(run):]

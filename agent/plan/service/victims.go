@@ -8,112 +8,224 @@ import (
 	"skein/raftfsm/fleet"
 )
 
-// take removes up to n tasks of the given kinds, weakest kind first and by the normal
-// order within a kind.
-func (t *byKind) take(n int, of ...kind) []*fleet.Task {
+// take takes out up to n tasks of the given groups, the first group first and by the
+// normal order within a group.
+func (t *serviceTasks) take(n int, of ...int) []*fleet.Task {
 	var taken []*fleet.Task
-	for _, k := range of {
+	for _, g := range of {
 		if n == len(taken) {
 			break
 		}
-		var picked []*fleet.Task
-		picked, t[k] = pick(t[k], n-len(taken))
-		taken = append(taken, picked...)
+		taken = append(taken, t.pick(&t.groups[g], n-len(taken))...)
 	}
 	return taken
 }
 
-// pick splits tasks into those that stop, by the normal order, and the rest.
-// The normal order: the zone with most tasks of the service, there the host
-// with most, there the newest task; each tie is broken by what comes next, and
-// at last by id. Source: ECS guide, task placement.
-func pick(tasks []member, n int) (picked []*fleet.Task, rest []member) {
-	if n <= 0 {
-		return nil, tasks
+// takeCurrent is take of kinds of a revision in the goals.
+func (t *serviceTasks) takeCurrent(revision, n int, of ...kind) []*fleet.Task {
+	var groups []int
+	for _, k := range of {
+		groups = append(groups, t.current(revision, k))
 	}
-	if n >= len(tasks) {
-		for _, m := range tasks {
-			m.leave()
+	return t.take(n, groups...)
+}
+
+// takeOld is take of kinds of tasks that others replace.
+func (t *serviceTasks) takeOld(n int, of ...kind) []*fleet.Task {
+	return t.takeCurrent(len(t.goals.Revisions), n, of...)
+}
+
+// pick takes out tasks that stop, by the normal order: the zone with most tasks of the
+// service, there the host with most, there the newest task; each tie is broken by what
+// comes next, and at last by id. All that there are come by id. Source: ECS guide, task
+// placement.
+func (t *serviceTasks) pick(g *group, n int) (picked []*fleet.Task) {
+	switch {
+	case n <= 0:
+		return nil
+	case n >= g.tasks:
+		for g.tasks > 0 {
+			m := g.zones[g.firstZone()].hosts[0].tasks[0]
 			picked = append(picked, m.task)
+			t.leave(m)
 		}
-		return picked, nil
+		slices.SortFunc(picked, func(a, b *fleet.Task) int { return cmp.Compare(a.ID, b.ID) })
+		return picked
 	}
-	shelves := newStopHeaps(tasks)
-	gone := make(map[*fleet.Task]bool, n)
+	g.order()
 	for len(picked) < n {
-		z := slices.MinFunc(shelves, byZone)
-		m := z.hosts[0].pop()
-		m.leave()
-		picked, gone[m.task] = append(picked, m.task), true
-		if len(z.hosts[0].tasks) == 0 {
-			heap.Pop(z)
-		} else {
-			heap.Fix(z, 0)
+		m := slices.MinFunc(g.zones, byZone).hosts[0].tasks[0]
+		picked = append(picked, m.task)
+		t.leave(m)
+	}
+	return picked
+}
+
+// group is tasks of one kind: by zone, in it by host.
+type group struct {
+	tasks   int
+	zones   []*zoneHeap
+	ordered bool // its heaps are heaps; else what they hold is in any order
+}
+
+// firstZone is the place of a zone that has tasks.
+func (g *group) firstZone() int {
+	return slices.IndexFunc(g.zones, func(z *zoneHeap) bool { return len(z.hosts) > 0 })
+}
+
+func (g *group) zone(of *zoneCount) *zoneHeap {
+	for _, z := range g.zones {
+		if z.zone == of {
+			return z
 		}
 	}
-	return picked, slices.DeleteFunc(tasks, func(m member) bool { return gone[m.task] })
+	z := &zoneHeap{zone: of}
+	g.zones = append(g.zones, z)
+	return z
 }
 
-// leave counts a task out of where it stands.
-func (m member) leave() {
-	if m.at != nil {
-		m.at.tasks--
-		m.at.zone.tasks--
+// order makes heaps of what was only gathered.
+func (g *group) order() {
+	if g.ordered {
+		return
+	}
+	g.ordered = true
+	for _, z := range g.zones {
+		for _, h := range z.hosts {
+			heap.Init(h)
+		}
+		heap.Init(z)
 	}
 }
 
-// stopHeap holds the candidates of one zone as a heap of hosts: the one from which
+// push puts a task on the heap of its host. count must follow: it orders the hosts.
+func (t *serviceTasks) push(m *member) {
+	g := &t.groups[m.group]
+	g.tasks++
+	h := m.at.heapOf(m.group)
+	if h == nil {
+		h = &hostHeap{at: m.at, group: m.group, zone: g.zone(m.at.zone)}
+		m.at.heaps = append(m.at.heaps, h)
+	}
+	m.heap = h
+	if !g.ordered {
+		h.Push(m)
+		if len(h.tasks) == 1 {
+			h.zone.Push(h)
+		}
+		return
+	}
+	heap.Push(h, m)
+	if len(h.tasks) == 1 {
+		heap.Push(h.zone, h)
+	}
+}
+
+// pull takes a task off the heap of its host. count must follow, as after push.
+func (t *serviceTasks) pull(m *member) {
+	g, h := &t.groups[m.group], m.heap
+	g.tasks--
+	switch {
+	case len(h.tasks) == 1:
+		m.at.heaps = slices.DeleteFunc(m.at.heaps, func(o *hostHeap) bool { return o == h })
+		h.zone.drop(h, g.ordered)
+	case g.ordered:
+		heap.Remove(h, m.place)
+	default:
+		h.Swap(m.place, len(h.tasks)-1)
+		h.Pop()
+	}
+}
+
+// count changes how many tasks stand on a host, and puts the host where it belongs by
+// that and by its newest tasks.
+func (t *serviceTasks) count(at *hostCount, n int) {
+	if at.host == nil {
+		return
+	}
+	at.tasks += n
+	at.zone.tasks += n
+	for _, h := range at.heaps {
+		if t.groups[h.group].ordered {
+			heap.Fix(h.zone, h.place)
+		}
+	}
+}
+
+func (at *hostCount) heapOf(group int) *hostHeap {
+	for _, h := range at.heaps {
+		if h.group == group {
+			return h
+		}
+	}
+	return nil
+}
+
+// zoneHeap holds the hosts of one zone that have tasks of a group: the one from which
 // the next task stops is on top.
-type stopHeap struct {
-	zone  *zoneCount // nil for tasks without a host
+type zoneHeap struct {
+	zone  *zoneCount
 	hosts []*hostHeap
 }
 
-func (s *stopHeap) Len() int           { return len(s.hosts) }
-func (s *stopHeap) Less(i, j int) bool { return before(s.hosts[i], s.hosts[j]) }
-func (s *stopHeap) Swap(i, j int)      { s.hosts[i], s.hosts[j] = s.hosts[j], s.hosts[i] }
-func (s *stopHeap) Push(x any)         { s.hosts = append(s.hosts, x.(*hostHeap)) }
-func (s *stopHeap) Pop() any {
-	last := s.hosts[len(s.hosts)-1]
-	s.hosts = s.hosts[:len(s.hosts)-1]
+func (z *zoneHeap) Len() int           { return len(z.hosts) }
+func (z *zoneHeap) Less(i, j int) bool { return before(z.hosts[i], z.hosts[j]) }
+func (z *zoneHeap) Swap(i, j int) {
+	z.hosts[i], z.hosts[j] = z.hosts[j], z.hosts[i]
+	z.hosts[i].place, z.hosts[j].place = i, j
+}
+
+// Push appends a *hostHeap.
+func (z *zoneHeap) Push(x any) {
+	h := x.(*hostHeap)
+	h.place = len(z.hosts)
+	z.hosts = append(z.hosts, h)
+}
+
+// Pop takes the last one away.
+func (z *zoneHeap) Pop() any {
+	last := z.hosts[len(z.hosts)-1]
+	z.hosts = z.hosts[:len(z.hosts)-1]
 	return last
 }
 
-// hostHeap holds the candidates of one host. Its newest is known at once; the
-// others are sorted only when the host gives one up, which few of many do.
+func (z *zoneHeap) drop(h *hostHeap, ordered bool) {
+	if ordered {
+		heap.Remove(z, h.place)
+		return
+	}
+	z.Swap(h.place, len(z.hosts)-1)
+	z.Pop()
+}
+
+// hostHeap holds the tasks of a group on one host, the newest on top.
 type hostHeap struct {
-	at     *hostCount
-	tasks  []member // when sorted, the next to stop is last
-	newest *fleet.Task
-	sorted bool
+	at    *hostCount
+	zone  *zoneHeap
+	group int
+	place int // on zone
+	tasks []*member
 }
 
-func (h *hostHeap) add(m member) {
+func (h *hostHeap) Len() int           { return len(h.tasks) }
+func (h *hostHeap) Less(i, j int) bool { return younger(h.tasks[i].task, h.tasks[j].task) < 0 }
+func (h *hostHeap) Swap(i, j int) {
+	h.tasks[i], h.tasks[j] = h.tasks[j], h.tasks[i]
+	h.tasks[i].place, h.tasks[j].place = i, j
+}
+
+// Push appends a *member.
+func (h *hostHeap) Push(x any) {
+	m := x.(*member)
+	m.place = len(h.tasks)
 	h.tasks = append(h.tasks, m)
-	if h.newest == nil || younger(m.task, h.newest) < 0 {
-		h.newest = m.task
-	}
 }
 
-func (h *hostHeap) pop() member {
-	if !h.sorted {
-		slices.SortFunc(h.tasks, func(a, b member) int { return younger(b.task, a.task) })
-		h.sorted = true
-	}
-	last := len(h.tasks) - 1
-	m := h.tasks[last]
-	h.tasks = h.tasks[:last]
-	if last > 0 {
-		h.newest = h.tasks[last-1].task
-	}
-	return m
-}
-
-func (h *hostHeap) count() int {
-	if h.at == nil {
-		return 0
-	}
-	return h.at.tasks
+// Pop takes the last one away.
+func (h *hostHeap) Pop() any {
+	last := h.tasks[len(h.tasks)-1]
+	h.tasks = h.tasks[:len(h.tasks)-1]
+	return last
 }
 
 // younger orders tasks by age, newest first; ties by id.
@@ -123,56 +235,22 @@ func younger(a, b *fleet.Task) int {
 
 // before reports whether a task of host a stops before those of host b.
 func before(a, b *hostHeap) bool {
-	if n, m := a.count(), b.count(); n != m {
-		return n > m
+	if a.at.tasks != b.at.tasks {
+		return a.at.tasks > b.at.tasks
 	}
-	return younger(a.newest, b.newest) < 0
+	return younger(a.tasks[0].task, b.tasks[0].task) < 0
 }
 
-// byZone orders shelves: the one from which the next task stops is the least.
-func byZone(a, b *stopHeap) int {
-	switch n, m := a.count(), b.count(); {
+// byZone orders zones: the one from which the next task stops is the least.
+func byZone(a, b *zoneHeap) int {
+	switch {
 	case len(a.hosts) == 0 || len(b.hosts) == 0:
 		return cmp.Compare(len(b.hosts), len(a.hosts)) // an empty one has nothing to give
-	case n != m:
-		return cmp.Compare(m, n)
+	case a.zone.tasks != b.zone.tasks:
+		return cmp.Compare(b.zone.tasks, a.zone.tasks)
 	case before(a.hosts[0], b.hosts[0]):
 		return -1
 	default:
 		return 1
 	}
-}
-
-func (s *stopHeap) count() int {
-	if s.zone == nil {
-		return 0
-	}
-	return s.zone.tasks
-}
-
-// newStopHeaps sorts candidates by zone and host, in the order in which these come.
-func newStopHeaps(tasks []member) []*stopHeap {
-	var shelves []*stopHeap
-	zones, hosts := map[*zoneCount]*stopHeap{}, map[*hostCount]*hostHeap{}
-	for _, m := range tasks {
-		h := hosts[m.at]
-		if h == nil {
-			h = &hostHeap{at: m.at}
-			hosts[m.at] = h
-			var zone *zoneCount
-			if m.at != nil {
-				zone = m.at.zone
-			}
-			if zones[zone] == nil {
-				zones[zone] = &stopHeap{zone: zone}
-				shelves = append(shelves, zones[zone])
-			}
-			zones[zone].hosts = append(zones[zone].hosts, h)
-		}
-		h.add(m)
-	}
-	for _, z := range shelves {
-		heap.Init(z)
-	}
-	return shelves
 }
