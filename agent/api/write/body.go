@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"strings"
 
+	"skein/agent/api/endpoint"
 	"skein/agent/api/refusal"
 	"skein/agent/api/types"
 	"skein/agent/ecs/strictjson"
@@ -66,6 +67,29 @@ func (c *Call) bodyOf(table *strictjson.Table) (*strictjson.Object, *strictjson.
 	p := &strictjson.Problems{}
 	table.Audit(doc, false, p)
 	return strictjson.Root(doc, p), p, nil
+}
+
+// plain reads a body that holds a client token alone.
+func (c *Call) plain() (token string, err error) {
+	o, p, err := c.bodyOf(plainFields)
+	if err != nil {
+		return "", err
+	}
+	token = clientToken(o)
+	return token, p.Err()
+}
+
+// force reads whether to remove what is in use, from the query or the body.
+func (c *Call) force() (force bool, token string, err error) {
+	o, p, err := c.bodyOf(forceFields)
+	if err != nil {
+		return false, "", err
+	}
+	inBody, token := o.Bool("force", false), clientToken(o)
+	if err := p.Err(); err != nil {
+		return false, "", err
+	}
+	return inBody || endpoint.IsSet(c.URL.Query(), endpoint.Force.Name), token, nil
 }
 
 func clientToken(o *strictjson.Object) string { return o.Text("clientToken", types.MaxClientToken) }

@@ -20,14 +20,11 @@ func nextFormatEndpoints() []Endpoint {
 }
 
 func (c *Call) markTaskDef() (*Order, error) {
-	o, p, err := c.bodyOf(plainFields)
+	token, err := c.plain()
 	if err != nil {
 		return nil, err
 	}
-	id, token := fleet.TaskDefID(c.PathValue("id")), clientToken(o)
-	if err := p.Err(); err != nil {
-		return nil, err
-	}
+	id := fleet.TaskDefID(c.PathValue("id"))
 	return &Order{
 		Token: token,
 		Command: func(context.Context, *fleet.State) (fleet.Command, []strictjson.Warning, error) {

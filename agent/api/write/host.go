@@ -37,12 +37,8 @@ func (c *Call) cordon() (*Order, error) {
 }
 
 func (c *Call) uncordon() (*Order, error) {
-	o, p, err := c.bodyOf(plainFields)
+	token, err := c.plain()
 	if err != nil {
-		return nil, err
-	}
-	token := clientToken(o)
-	if err := p.Err(); err != nil {
 		return nil, err
 	}
 	return c.hostOrder(token, func(id fleet.HostID) fleet.Command { return fleet.UncordonHost{Host: id} }), nil

@@ -193,19 +193,6 @@ func (c *Call) expect() uint64 {
 	return index
 }
 
-// force reads whether to remove what is in use, from the query or the body.
-func (c *Call) force() (force bool, token string, err error) {
-	o, p, err := c.bodyOf(forceFields)
-	if err != nil {
-		return false, "", err
-	}
-	inBody, token := o.Bool("force", false), clientToken(o)
-	if err := p.Err(); err != nil {
-		return false, "", err
-	}
-	return inBody || endpoint.IsSet(c.URL.Query(), endpoint.Force.Name), token, nil
-}
-
 func serviceWritten(v *view.View, name string, w types.Written, defaults []ecs.Default) any {
 	answer := &types.ServiceWritten{Written: w}
 	if s := v.State.Service(name); s != nil {

@@ -112,12 +112,8 @@ func (m *tokenCreation) answer(v *view.View, ids []string, w types.Written) any 
 }
 
 func (c *Call) deleteToken() (*Order, error) {
-	o, p, err := c.bodyOf(plainFields)
+	token, err := c.plain()
 	if err != nil {
-		return nil, err
-	}
-	token := clientToken(o)
-	if err := p.Err(); err != nil {
 		return nil, err
 	}
 	id := fleet.TokenID(c.PathValue("id"))
