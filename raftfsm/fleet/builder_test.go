@@ -41,7 +41,9 @@ func TestABuilderTakesOnlyRowsOfTheTableInTheOrderOfTables(t *testing.T) {
 // services, hosts and reasons.
 func TestTasksOfASnapshotShareTheTextsThatManyHave(t *testing.T) {
 	full := func() *Task {
-		task := &Task{Stop: &Request{By: "operator"}, Replace: &Request{By: "operator"}, Containers: []ContainerState{{Name: "app"}}}
+		task := &Task{
+			Stop: &Request{By: "operator"}, Replace: &Request{By: "operator"}, Containers: []ContainerState{{Name: "app"}},
+		}
 		v := reflect.ValueOf(task).Elem()
 		for i := range v.NumField() {
 			if v.Field(i).Kind() == reflect.String {

@@ -48,8 +48,8 @@ func (c AssignTasks) check(s *State) (*Host, []*Task, error) {
 	version, reads := host.Agent()
 	switch needs := s.NeedsFormat(tasks[0]); {
 	case host.Refused != nil:
-		return nil, nil, refuse(ErrAgentTooOld, "assign tasks: the agent of %s (%s) reads format %d and gets no session, the "+
-			"fleet is at %d", host.Name, version, reads, s.format())
+		return nil, nil, refuse(ErrAgentTooOld, "assign tasks: the agent of %s (%s) reads format %d and gets no session, "+
+			"the fleet is at %d", host.Name, version, reads, s.format())
 	case !host.Runs(needs):
 		return nil, nil, refuse(ErrAgentTooOld, "assign tasks: %s need format %d, the agent of %s (%s) reads %d",
 			tasks[0].of(), needs, host.Name, version, reads)
