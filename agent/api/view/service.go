@@ -78,7 +78,8 @@ func (v *View) goals(service string) *types.Goals {
 	if g == nil {
 		return nil
 	}
-	out := &types.Goals{PlannedBy: types.Clean(g.By), Maximum: g.Max, Revisions: make([]types.RevisionGoal, 0, len(g.Revisions))}
+	out := &types.Goals{PlannedBy: types.Clean(g.By), Maximum: g.Max,
+		Revisions: make([]types.RevisionGoal, 0, len(g.Revisions))}
 	for _, r := range g.Revisions {
 		n := v.State.Counts(service, r.Revision)
 		row := types.RevisionGoal{Revision: string(r.Revision), Desired: r.Desired, Maximum: r.Max, Running: n.Running,

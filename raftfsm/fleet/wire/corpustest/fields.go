@@ -84,8 +84,8 @@ func compareFields(known, now map[string]field, open, reads int, recording bool)
 		case old && was.since != is.since:
 			say("%s came with format %d, not %d: its tag must go on saying so", key, was.since, is.since)
 		case !old && is.since < open:
-			say("%s is new, and format %d is closed: agents of it run. Raise codeFormat of package fleet to %d unless it is that "+
-				"already, and tag the field `since:\"%d\"`", key, open-1, open, open)
+			say("%s is new, and format %d is closed: agents of it run. Raise codeFormat of package fleet to %d unless it is "+
+				"that already, and tag the field `since:\"%d\"`", key, open-1, open, open)
 		case !old && is.since > reads:
 			say("%s is to come with format %d, and this build reads %d: raise codeFormat of package fleet", key, is.since, reads)
 		case !old && !recording:
