@@ -624,7 +624,8 @@ func TestAMajorityElectsThoughPartOfItMissedTheLastChange(t *testing.T) {
 
 func TestWhatAConfigLeavesOutIsTheMachinesOwn(t *testing.T) {
 	net := newMemnet()
-	cfg, err := Config{Dir: "/raft", ID: "h-0000000000000001.1", Dial: net.dialer("a"), Accept: net.listen("a")}.withDefaults()
+	cfg := Config{Dir: "/raft", ID: "h-0000000000000001.1", Dial: net.dialer("a"), Accept: net.listen("a")}
+	cfg, err := cfg.withDefaults()
 	if err != nil || cfg.FS != vfs.OS || cfg.Clock == nil || cfg.Log == nil || cfg.SnapshotEvery <= 0 ||
 		cfg.SnapshotBytes <= 0 || cfg.TrailingLogs <= 0 || cfg.BallastBytes <= 0 || cfg.segmentBytes <= 0 {
 		t.Errorf("got %+v, %v", cfg, err)

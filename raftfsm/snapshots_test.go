@@ -305,9 +305,7 @@ func TestStateThatIsToldToBeKeptIs(t *testing.T) {
 			t.Errorf("call %d fails: %v; counted %d times, kept %v", n, err, counted, meta)
 		}
 		if meta != nil {
-			if err := source.Close(); err != nil {
-				t.Fatal(err)
-			}
+			must(t, source.Close())
 		}
 		if whole {
 			if err != nil || n < 5 {

@@ -381,7 +381,8 @@ func TestADriverIsSteppedForEffectsAndWhileThereAreAnyForHosts(t *testing.T) {
 
 func TestATermBeginsWithAllThatItsStateHolds(t *testing.T) {
 	b := newBench(t)
-	if got, epoch := b.driver.fence, b.state.Fleet().Epoch; epoch == 0 || got.Epoch != epoch || got.Index != b.state.Index() {
+	got, epoch := b.driver.fence, b.state.Fleet().Epoch
+	if epoch == 0 || got.Epoch != epoch || got.Index != b.state.Index() {
 		t.Errorf("it is fenced at %+v, State is at epoch %d, index %d", got, epoch, b.state.Index())
 	}
 }

@@ -96,8 +96,10 @@ func TestADefinitionThatCannotBeHadIsRefusedBeforeAnythingIsMade(t *testing.T) {
 		"a limit that does not exist": {func(s *port.ContainerSpec, _ *ocispec.ImageConfig) {
 			s.Def.Ulimits = []fleet.Ulimit{{Name: "luck", Soft: 1, Hard: 1}}
 		}, "luck"},
-		"no control group":         {func(s *port.ContainerSpec, _ *ocispec.ImageConfig) { s.CgroupPath = "" }, "cgroup path"},
-		"a relative control group": {func(s *port.ContainerSpec, _ *ocispec.ImageConfig) { s.CgroupPath = "x/y" }, "cgroup path"},
+		"no control group": {func(s *port.ContainerSpec, _ *ocispec.ImageConfig) { s.CgroupPath = "" },
+			"cgroup path"},
+		"a relative control group": {func(s *port.ContainerSpec, _ *ocispec.ImageConfig) { s.CgroupPath = "x/y" },
+			"cgroup path"},
 		"a control group that climbs": {func(s *port.ContainerSpec, _ *ocispec.ImageConfig) { s.CgroupPath = "/x/../y" },
 			"cgroup path"},
 		"an init program that is not here": {func(s *port.ContainerSpec, _ *ocispec.ImageConfig) { s.Def.InitProcess = true },

@@ -35,7 +35,8 @@ func TestIdleValuesAskForNothing(t *testing.T) {
 }
 
 func TestAMemberIsEmptyOnlyAsAnEmptyString(t *testing.T) {
-	o := Root(parse(t, `{"empty": "", "text": "x", "null": null, "list": [], "object": {}, "zero": 0, "no": false}`), &Problems{})
+	doc := parse(t, `{"empty": "", "text": "x", "null": null, "list": [], "object": {}, "zero": 0, "no": false}`)
+	o := Root(doc, &Problems{})
 	for _, name := range []string{"empty", "text", "null", "list", "object", "zero", "no", "absent"} {
 		if got := o.Empty(name); got != (name == "empty") {
 			t.Errorf("%s: empty %v", name, got)
@@ -44,6 +45,7 @@ func TestAMemberIsEmptyOnlyAsAnEmptyString(t *testing.T) {
 }
 
 func TestASyntaxErrorSaysWhereItIs(t *testing.T) {
+	tooDeep, tooMany := strings.Repeat("[", MaxDepth+1), strings.Repeat("1,\n", maxValues-1)
 	for name, tt := range map[string]struct {
 		doc          string
 		line, column int
@@ -52,8 +54,8 @@ func TestASyntaxErrorSaysWhereItIs(t *testing.T) {
 		"a list that closes where a value belongs":    {"[1,\n ]", 2, 2, "looking for beginning of value"},
 		"an object that closes where a value belongs": {"{\"a\":\n}", 2, 1, "looking for beginning of value"},
 		"a document of a bracket that closes":         {"}", 1, 1, "looking for beginning of value"},
-		"the bracket that nests too deep":             {"\n" + strings.Repeat("[", MaxDepth+1), 2, MaxDepth + 1, "nested deeper"},
-		"the value that is one too many":              {"[" + strings.Repeat("1,\n", maxValues-1) + "2]", maxValues, 1, "values"},
+		"the bracket that nests too deep":             {"\n" + tooDeep, 2, MaxDepth + 1, "nested deeper"},
+		"the value that is one too many":              {"[" + tooMany + "2]", maxValues, 1, "values"},
 		"the end of what is cut off":                  {"[1,\n2", 2, 2, "ends too early"},
 	} {
 		t.Run(name, func(t *testing.T) {
