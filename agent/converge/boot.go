@@ -164,14 +164,15 @@ func (m *Machine) coldStartAt() time.Duration {
 }
 
 // runAgain releases a service's task of another boot. Standalone tasks are never
-// run again, nor those that a cut-off host must not run.
+// run again, nor those that a cut-off host must not run, nor those that may have
+// stopped here already: the fleet has perhaps heard of that.
 func (m *Machine) runAgain(t *task) {
 	if t.deferral != deferRan && t.deferral != deferNew || !t.service() || t.spec.def == nil || t.asked() ||
 		t.spec.wanted.StopAfterMs > 0 {
 		return
 	}
-	if t.deferral == deferNew && m.wants.behind {
-		return
+	if len(t.start.records) == 0 && (t.deferral == deferRan || m.wants.behind) {
+		return // the line that is missing may have been of its end
 	}
 	if t.deferral == deferRan {
 		t.start.attempt++

@@ -275,6 +275,21 @@ func TestATaskOfAnOldCopyOfTheListIsNotStartedWithoutAWord(t *testing.T) {
 	r.until("running", 5*time.Second, r.is(taskID(1), fleet.TaskRunning))
 }
 
+func TestATaskWhoseRecordIsLostIsNotRunAgainWithoutAWord(t *testing.T) {
+	r := newRig(t).up()
+	r.snapshot(with(web(1), func(w *fleet.WantedTask) { w.Last = fleet.TaskRunning }))
+	r.heard(time.Second)
+	r.kill()
+	r.journal = nil // the line of its end too, if it had ended
+	r.reboot()
+	r.agent()
+	began := len(did[converge.Create](r))
+	r.pass(time.Hour)
+	if len(did[converge.Create](r)) != began {
+		t.Error("it was run again, though it may have ended here before")
+	}
+}
+
 func TestAnAgentAloneStartsWhatItHadAcceptedInThisBoot(t *testing.T) {
 	r := newRig(t).up()
 	r.hangs = hang[converge.Pull]

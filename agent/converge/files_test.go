@@ -238,6 +238,36 @@ func TestTheNewerWantedFileIsReadAndTheOlderIsWritten(t *testing.T) {
 	if _, err := fsys.Stat(newest + ".damaged"); err != nil {
 		t.Error(err)
 	}
+	fsys.Crash()
+	w, got, _ := openWanted(fsys, "/d") // the damaged file may be there again, or not
+	if got == nil || !got.Behind {
+		t.Errorf("at the next start: %+v, %v; want it still behind", got, err)
+	}
+	if err = w.Save(sampleWanted(6)); err != nil {
+		t.Fatal(err)
+	}
+	if _, got, err = openWanted(fsys, "/d"); err != nil || got == nil || got.Wanted.Index != 6 || got.Behind {
+		t.Errorf("after a list was written: %+v, %v", got, err)
+	}
+}
+
+func TestAListIsBehindAJournalThatWasLostUntilItIsWrittenAnew(t *testing.T) {
+	fsys := vfs.NewMem()
+	must(t, makeFolder(fsys, "/d", 0o700))
+	w, _, err := openWanted(fsys, "/d")
+	must(t, err)
+	must(t, w.Save(sampleWanted(1)))
+	must(t, vfs.WriteFileAtomic(fsys, "/d/journal", []byte("no journal at all"), 0o600))
+	if _, err = openJournal(fsys, "/d/journal"); err == nil {
+		t.Fatal("the journal could be read")
+	}
+	for start := range 3 {
+		fsys.Crash()
+		_, _ = openJournal(fsys, "/d/journal") // the damaged file may be there again, or not
+		if _, got, err := openWanted(fsys, "/d"); err != nil || got == nil || !got.Behind {
+			t.Errorf("start %d: %+v, %v", start, got, err)
+		}
+	}
 }
 
 func TestAWantedFileIsHeldToWhatAFrameIsHeldTo(t *testing.T) {
@@ -524,5 +554,12 @@ func TestOnlyATasksOwnLogFolderIsEverRemoved(t *testing.T) {
 	}
 	if err := x.removeLogs(id); err != nil {
 		t.Error(err)
+	}
+}
+
+func must(t *testing.T, err error) {
+	t.Helper()
+	if err != nil {
+		t.Fatal(err)
 	}
 }

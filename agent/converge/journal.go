@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"hash/crc32"
 	"os"
+	"path"
 	"sync"
 
 	"skein/raftfsm/fleet/wire"
@@ -156,8 +157,12 @@ func readBounded(fsys vfs.FS, name string, most int64) ([]byte, error) {
 }
 
 // setAside keeps a file that cannot be read for people, out of the way. The one
-// set aside before it is lost.
+// set aside before it is lost. That something is missing stays on disk until the
+// list is written anew, or the next agent would take what is left for everything.
 func setAside(fsys vfs.FS, name string) error {
+	if err := vfs.WriteFileAtomic(fsys, path.Dir(name)+"/"+behindName, nil, filePerm); err != nil {
+		return err
+	}
 	return fsys.Rename(name, name+".damaged")
 }
 

@@ -145,11 +145,16 @@ func (s *SavedWanted) check() error {
 
 // wantedFile is the pair of files.
 type wantedFile struct {
-	fs   vfs.FS
-	dir  string
-	mu   sync.Mutex
-	next int // slot to write: the one that holds the older copy
+	fs     vfs.FS
+	dir    string
+	mu     sync.Mutex
+	next   int  // slot to write: the one that holds the older copy
+	behind bool // the file of behindName is there
 }
+
+// behindName is an empty file. While it is there, a copy of the list or the journal
+// was set aside since the list was last written.
+const behindName = "wanted.behind"
 
 // openWanted reads the newer copy that can be read; nil when there is none. It
 // does not fail: a copy that cannot be read is set aside, the error says so, and
@@ -168,7 +173,9 @@ func openWanted(fsys vfs.FS, dir string) (*wantedFile, *SavedWanted, error) {
 			newest, w.next = &s, 1-slot
 		}
 	}
-	if newest != nil && len(problems) > 0 {
+	_, err := fsys.Stat(dir + "/" + behindName)
+	w.behind = err == nil
+	if newest != nil && (w.behind || len(problems) > 0) {
 		newest.Behind = true
 	}
 	return w, newest, errors.Join(problems...)
@@ -204,5 +211,8 @@ func (w *wantedFile) Save(s SavedWanted) error {
 		return err
 	}
 	w.next = 1 - w.next
+	if w.behind && w.fs.Remove(w.dir+"/"+behindName) == nil {
+		w.behind = false // if a power loss brings the file back, only caution is lost
+	}
 	return nil
 }

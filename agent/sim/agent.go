@@ -60,9 +60,7 @@ func (h *host) startAgent() {
 // savedWanted is the list that an agent finds on its disk. It is behind where a newer
 // copy cannot be read, or where starts may be missing from the journal.
 func (h *host) savedWanted() *converge.SavedWanted {
-	behind := h.wantedDamaged || h.journalLost
-	h.journalLost = false // it is set aside
-	if h.wanted == nil || !behind {
+	if h.wanted == nil || !h.wantedDamaged && !h.journalLost {
 		return h.wanted
 	}
 	found := *h.wanted

@@ -40,7 +40,7 @@ type host struct {
 	wanted  *converge.SavedWanted
 	wrote   int // the build that wrote both
 	// wantedBefore is the copy before wanted; wantedDamaged says that a newer one could
-	// not be read, journalLost that the next agent finds its journal damaged.
+	// not be read, journalLost that the journal could not, since the list was last written.
 	wantedBefore               *converge.SavedWanted
 	wantedDamaged, journalLost bool
 	log                        *simlog.Disk // of its voter's log; nil for none

@@ -2,7 +2,10 @@ package sim
 
 import (
 	"fmt"
+	"slices"
 	"time"
+
+	"skein/raftfsm/fleet"
 )
 
 // bringWithin is how long a fleet may take to be made.
@@ -27,8 +30,27 @@ func Live(l Run) (*World, *Failure) {
 	if f := w.broken(); f != nil {
 		return w, f
 	}
-	w.Heal(l.Dead...)
-	return w, w.Quiesce(l.Dead...)
+	dead := w.mayStayDead(l.Dead)
+	w.Heal(dead...)
+	return w, w.Quiesce(dead...)
+}
+
+// mayStayDead are the hosts that never come back: none where the votes of the others
+// are no majority. Operators may have left a fleet fewer voters than it was drawn with.
+func (w *World) mayStayDead(dead []string) []string {
+	voting, gone := 0, 0
+	for v := range w.truth.Voters() {
+		if v.Phase == fleet.VoterVoting || v.Phase == fleet.VoterRetiring {
+			voting++
+			if slices.Contains(dead, w.hosts[v.Host].name) {
+				gone++
+			}
+		}
+	}
+	if 2*(voting-gone) <= voting {
+		return nil
+	}
+	return dead
 }
 
 // Marks are the interesting states that were reached.
