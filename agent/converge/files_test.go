@@ -228,24 +228,22 @@ func TestTheNewerWantedFileIsReadAndTheOlderIsWritten(t *testing.T) {
 		}
 	}
 	newest := "/d/wanted.a" // 1, 3, 5
-	if err := vfs.WriteFileAtomic(fsys, newest, []byte("x"), 0o600); err != nil {
-		t.Fatal(err)
-	}
+	must(t, vfs.WriteFileAtomic(fsys, newest, []byte("x"), 0o600))
 	_, got, err := openWanted(fsys, "/d")
 	if err == nil || got == nil || got.Wanted.Index != 4 || !got.Behind {
 		t.Errorf("with the newest damaged: %+v, %v", got, err)
 	}
-	if _, err := fsys.Stat(newest + ".damaged"); err != nil {
-		t.Error(err)
+	_, err = fsys.Stat(newest + ".damaged")
+	must(t, err)
+	if _, got, err = openWanted(fsys, "/d"); err != nil || got == nil || !got.Behind {
+		t.Errorf("at the next start: %+v; want it still behind", got)
 	}
 	fsys.Crash()
-	w, got, _ := openWanted(fsys, "/d") // the damaged file may be there again, or not
+	w, got, _ := openWanted(fsys, "/d") // the damaged file may be there again
 	if got == nil || !got.Behind {
-		t.Errorf("at the next start: %+v, %v; want it still behind", got, err)
+		t.Errorf("after a power loss: %+v; want it still behind", got)
 	}
-	if err = w.Save(sampleWanted(6)); err != nil {
-		t.Fatal(err)
-	}
+	must(t, w.Save(sampleWanted(6)))
 	if _, got, err = openWanted(fsys, "/d"); err != nil || got == nil || got.Wanted.Index != 6 || got.Behind {
 		t.Errorf("after a list was written: %+v, %v", got, err)
 	}
