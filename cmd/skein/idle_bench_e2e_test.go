@@ -12,10 +12,12 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
 	"skein/agent/api/types"
+	"skein/cmd/skein/client"
 	"skein/cmd/skein/lab"
 )
 
@@ -25,12 +27,15 @@ const (
 	idleWindows = 6
 	// failovers is how often a leader is taken away each way.
 	failovers = 3
+	// writers is how many orders are under way at any moment while a leader dies.
+	writers = 8
 )
 
 // BenchmarkIdle is what agents cost that have nothing to do: three hosts with six
 // tasks and a worker without one, for a minute. Rows of each role are the share of a
 // core, wake-ups (voluntary context switches) a second and resident memory; then
-// how long the same agents take to write again without their leader.
+// how long the same agents take to write again without their leader, and how long a
+// write takes that was under way when it died.
 func BenchmarkIdle(b *testing.B) {
 	f := newFleet(b, lab.UpOptions{})
 	image, err := f.lab.PushWeb(f.Context())
@@ -46,6 +51,8 @@ func BenchmarkIdle(b *testing.B) {
 		f.idle(b)
 		f.failover(b, "agent-killed-to-write-ms", f.lab.KillAgent)
 		f.failover(b, "power-off-to-write-ms", f.lab.Kill)
+		f.inFlight(b, "agent-killed-in-flight-ms", f.lab.KillAgent)
+		f.inFlight(b, "power-off-in-flight-ms", f.lab.Kill)
 	}
 }
 
@@ -179,4 +186,55 @@ func (f *fleetUnderTest) failover(b *testing.B, unit string, take func(ctx conte
 		f.awaitReady(other, 4, 3)
 	}
 	reportMedian(b, unit, took)
+}
+
+// inFlight takes the leader away while orders are given at another voter one after the
+// other, and reports how long those took that were under way then.
+func (f *fleetUnderTest) inFlight(b *testing.B, unit string, take func(ctx context.Context, host string) error) {
+	f.Helper()
+	var took []float64
+	for range failovers {
+		leader := f.leader("h1")
+		other := map[string]string{"h1": "h2", "h2": "h3", "h3": "h1"}[leader]
+		agent := f.at(other)
+		ctx, stop := context.WithCancel(f.Context())
+		var lasting sync.WaitGroup
+		longest := make([]time.Duration, writers)
+		for i := range writers {
+			lasting.Go(func() { longest[i] = f.orders(ctx, agent, i) })
+		}
+		f.must(take(f.Context(), leader))
+		f.eventually("an order is taken", func() (string, bool) {
+			err := order(f.Context(), agent, writers, 0)
+			return fmt.Sprint(err), err == nil
+		})
+		stop()
+		lasting.Wait()
+		for _, d := range longest {
+			took = append(took, float64(d.Milliseconds()))
+		}
+		f.must(f.lab.Start(f.Context(), leader))
+		f.awaitReady(other, 4, 3)
+	}
+	reportMedian(b, unit, took)
+	f.must(f.at("h1").Send(f.Context(), http.MethodPost, "/v1/hosts/h4/uncordon", types.PlainBody{}, nil))
+}
+
+// orders gives orders until the context ends, and returns how long the longest took:
+// the one that was under way when the leader died.
+func (f *fleetUnderTest) orders(ctx context.Context, agent *client.Client, writer int) (longest time.Duration) {
+	for n := 0; ctx.Err() == nil; n++ {
+		began := time.Now()
+		if err := order(f.Context(), agent, writer, n); err != nil {
+			f.Logf("order %d of writer %d, after %s: %v", n, writer, time.Since(began), err)
+		}
+		longest = max(longest, time.Since(began))
+	}
+	return longest
+}
+
+// order is a small write: each changes the reason why no work comes to the worker.
+func order(ctx context.Context, agent *client.Client, writer, n int) error {
+	return agent.Send(ctx, http.MethodPost, "/v1/hosts/h4/cordon",
+		types.CordonBody{Why: fmt.Sprintf("order %d of writer %d", n, writer)}, nil)
 }
