@@ -4,7 +4,11 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"net"
+	"net/netip"
 	"os"
+	"strconv"
+	"strings"
 
 	"skein/agent/trust"
 	"skein/cmd/skein/config"
@@ -16,7 +20,7 @@ import (
 // joinCommand makes this host a member of a fleet.
 type joinCommand struct {
 	config.Flags
-	Addr  string `arg:"" help:"Peer port of any host of the fleet, like 10.0.0.5:7700."`
+	Addr  string `arg:"" help:"Peer port of any host of the fleet, like 10.0.0.5:7700; 7700 if none is named."`
 	Token string `arg:"" help:"Join token, from skein token create." env:"SKEIN_JOIN_TOKEN"`
 }
 
@@ -26,13 +30,17 @@ func (c *joinCommand) Run(ctx context.Context) error {
 	if err != nil {
 		return &usageError{err}
 	}
+	by, err := dialable(c.Addr)
+	if err != nil {
+		return &usageError{err}
+	}
 	addr, err := node.PeerAddress(&c.Config)
 	if err != nil {
 		return err
 	}
 	joiner := trust.Joiner{FS: vfs.OS, DataDir: c.DataDir, Clock: clock.System(),
 		Log: newLogger(os.Stderr, slog.LevelWarn)}
-	identity, err := joiner.Join(ctx, c.Addr, token,
+	identity, err := joiner.Join(ctx, by, token,
 		trust.Request{Name: c.Name, Zone: c.Zone, Addr: addr, Attributes: c.Attributes})
 	if err != nil {
 		return err
@@ -40,3 +48,24 @@ func (c *joinCommand) Run(ctx context.Context) error {
 	fmt.Printf("this host is %s (%s) of the fleet; start its agent: systemctl start skein\n", c.Name, identity.Host())
 	return nil
 }
+
+// dialable is where the peer port of a host is that somebody named: ADDR or ADDR:PORT,
+// an address or a name. Without a port it is the usual one.
+func dialable(addr string) (string, error) {
+	bare := strings.TrimSuffix(strings.TrimPrefix(addr, "["), "]")
+	if ip, err := netip.ParseAddr(bare); err == nil {
+		return netip.AddrPortFrom(ip, peerPort).String(), nil
+	}
+	host, port, err := net.SplitHostPort(addr)
+	if err != nil {
+		host, port, err = net.SplitHostPort(addr + ":" + strconv.Itoa(peerPort))
+	}
+	n, malformed := strconv.ParseUint(port, 10, 16)
+	if err != nil || malformed != nil || n == 0 || host == "" || strings.ContainsAny(host, "/ ") {
+		return "", fmt.Errorf("addr %q is not like 10.0.0.5:7700", addr)
+	}
+	return net.JoinHostPort(host, port), nil
+}
+
+// peerPort is where agents listen for each other unless told otherwise.
+const peerPort = 7700

@@ -268,7 +268,11 @@ func (c *labExecCommand) Run(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	code, err := l.Exec(ctx, c.Host, c.Command, os.Stdin, os.Stdout, os.Stderr)
+	command := c.Command
+	if command[0] == "--" && len(command) > 1 {
+		command = command[1:]
+	}
+	code, err := l.Exec(ctx, c.Host, command, os.Stdin, os.Stdout, os.Stderr)
 	if err != nil {
 		return err
 	}
