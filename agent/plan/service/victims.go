@@ -92,9 +92,9 @@ func (g *group) order() {
 	g.ordered = true
 	for _, z := range g.zones {
 		for _, h := range z.hosts {
-			heap.Init(h)
+			heap.Init(&h.tasks)
 		}
-		heap.Init(z)
+		heap.Init(&z.hosts)
 	}
 }
 
@@ -108,16 +108,9 @@ func (t *serviceTasks) push(m *member) {
 		m.at.heaps = append(m.at.heaps, h)
 	}
 	m.heap = h
-	if !g.ordered {
-		h.Push(m)
-		if len(h.tasks) == 1 {
-			h.zone.Push(h)
-		}
-		return
-	}
-	heap.Push(h, m)
+	h.tasks.add(m, g.ordered)
 	if len(h.tasks) == 1 {
-		heap.Push(h.zone, h)
+		h.zone.hosts.add(h, g.ordered)
 	}
 }
 
@@ -125,16 +118,12 @@ func (t *serviceTasks) push(m *member) {
 func (t *serviceTasks) pull(m *member) {
 	g, h := &t.groups[m.group], m.heap
 	g.tasks--
-	switch {
-	case len(h.tasks) == 1:
+	if len(h.tasks) == 1 {
 		m.at.heaps = slices.DeleteFunc(m.at.heaps, func(o *hostHeap) bool { return o == h })
-		h.zone.drop(h, g.ordered)
-	case g.ordered:
-		heap.Remove(h, m.place)
-	default:
-		h.Swap(m.place, len(h.tasks)-1)
-		h.Pop()
+		h.zone.hosts.remove(h.place, g.ordered)
+		return
 	}
+	h.tasks.remove(m.place, g.ordered)
 }
 
 // count changes how many tasks stand on a host, and puts the host where it belongs by
@@ -147,7 +136,7 @@ func (t *serviceTasks) count(at *hostCount, n int) {
 	at.zone.tasks += n
 	for _, h := range at.heaps {
 		if t.groups[h.group].ordered {
-			heap.Fix(h.zone, h.place)
+			heap.Fix(&h.zone.hosts, h.place)
 		}
 	}
 }
@@ -165,37 +154,7 @@ func (at *hostCount) heapOf(group int) *hostHeap {
 // the next task stops is on top.
 type zoneHeap struct {
 	zone  *zoneCount
-	hosts []*hostHeap
-}
-
-func (z *zoneHeap) Len() int           { return len(z.hosts) }
-func (z *zoneHeap) Less(i, j int) bool { return before(z.hosts[i], z.hosts[j]) }
-func (z *zoneHeap) Swap(i, j int) {
-	z.hosts[i], z.hosts[j] = z.hosts[j], z.hosts[i]
-	z.hosts[i].place, z.hosts[j].place = i, j
-}
-
-// Push appends a *hostHeap.
-func (z *zoneHeap) Push(x any) {
-	h := x.(*hostHeap)
-	h.place = len(z.hosts)
-	z.hosts = append(z.hosts, h)
-}
-
-// Pop takes the last one away.
-func (z *zoneHeap) Pop() any {
-	last := z.hosts[len(z.hosts)-1]
-	z.hosts = z.hosts[:len(z.hosts)-1]
-	return last
-}
-
-func (z *zoneHeap) drop(h *hostHeap, ordered bool) {
-	if ordered {
-		heap.Remove(z, h.place)
-		return
-	}
-	z.Swap(h.place, len(z.hosts)-1)
-	z.Pop()
+	hosts placedHeap[*hostHeap]
 }
 
 // hostHeap holds the tasks of a group on one host, the newest on top.
@@ -204,41 +163,25 @@ type hostHeap struct {
 	zone  *zoneHeap
 	group int
 	place int // on zone
-	tasks []*member
+	tasks placedHeap[*member]
 }
 
-func (h *hostHeap) Len() int           { return len(h.tasks) }
-func (h *hostHeap) Less(i, j int) bool { return younger(h.tasks[i].task, h.tasks[j].task) < 0 }
-func (h *hostHeap) Swap(i, j int) {
-	h.tasks[i], h.tasks[j] = h.tasks[j], h.tasks[i]
-	h.tasks[i].place, h.tasks[j].place = i, j
-}
+func (h *hostHeap) stand(place int) { h.place = place }
 
-// Push appends a *member.
-func (h *hostHeap) Push(x any) {
-	m := x.(*member)
-	m.place = len(h.tasks)
-	h.tasks = append(h.tasks, m)
-}
-
-// Pop takes the last one away.
-func (h *hostHeap) Pop() any {
-	last := h.tasks[len(h.tasks)-1]
-	h.tasks = h.tasks[:len(h.tasks)-1]
-	return last
-}
-
-// younger orders tasks by age, newest first; ties by id.
-func younger(a, b *fleet.Task) int {
-	return cmp.Or(cmp.Compare(b.CreatedAt, a.CreatedAt), cmp.Compare(a.ID, b.ID))
-}
-
-// before reports whether a task of host a stops before those of host b.
-func before(a, b *hostHeap) bool {
-	if a.at.tasks != b.at.tasks {
-		return a.at.tasks > b.at.tasks
+// before reports whether a task of this host stops before those of the other.
+func (h *hostHeap) before(other *hostHeap) bool {
+	if h.at.tasks != other.at.tasks {
+		return h.at.tasks > other.at.tasks
 	}
-	return younger(a.tasks[0].task, b.tasks[0].task) < 0
+	return h.tasks[0].before(other.tasks[0])
+}
+
+func (m *member) stand(place int) { m.place = place }
+
+// before orders tasks by age, newest first; ties by id.
+func (m *member) before(other *member) bool {
+	a, b := m.task, other.task
+	return cmp.Or(cmp.Compare(b.CreatedAt, a.CreatedAt), cmp.Compare(a.ID, b.ID)) < 0
 }
 
 // byZone orders zones: the one from which the next task stops is the least.
@@ -248,7 +191,7 @@ func byZone(a, b *zoneHeap) int {
 		return cmp.Compare(len(b.hosts), len(a.hosts)) // an empty one has nothing to give
 	case a.zone.tasks != b.zone.tasks:
 		return cmp.Compare(b.zone.tasks, a.zone.tasks)
-	case before(a.hosts[0], b.hosts[0]):
+	case a.hosts[0].before(b.hosts[0]):
 		return -1
 	default:
 		return 1
