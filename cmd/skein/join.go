@@ -4,11 +4,7 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
-	"net"
-	"net/netip"
 	"os"
-	"strconv"
-	"strings"
 
 	"skein/agent/trust"
 	"skein/cmd/skein/config"
@@ -30,7 +26,7 @@ func (c *joinCommand) Run(ctx context.Context) error {
 	if err != nil {
 		return &usageError{err}
 	}
-	by, err := dialable(c.Addr)
+	by, err := config.DialAddress(c.Addr)
 	if err != nil {
 		return &usageError{err}
 	}
@@ -48,24 +44,3 @@ func (c *joinCommand) Run(ctx context.Context) error {
 	fmt.Printf("this host is %s (%s) of the fleet; start its agent: systemctl start skein\n", c.Name, identity.Host())
 	return nil
 }
-
-// dialable is where the peer port of a host is that somebody named: ADDR or ADDR:PORT,
-// an address or a name. Without a port it is the usual one.
-func dialable(addr string) (string, error) {
-	bare := strings.TrimSuffix(strings.TrimPrefix(addr, "["), "]")
-	if ip, err := netip.ParseAddr(bare); err == nil {
-		return netip.AddrPortFrom(ip, peerPort).String(), nil
-	}
-	host, port, err := net.SplitHostPort(addr)
-	if err != nil {
-		host, port, err = net.SplitHostPort(addr + ":" + strconv.Itoa(peerPort))
-	}
-	n, malformed := strconv.ParseUint(port, 10, 16)
-	if err != nil || malformed != nil || n == 0 || host == "" || strings.ContainsAny(host, "/ ") {
-		return "", fmt.Errorf("addr %q is not like 10.0.0.5:7700", addr)
-	}
-	return net.JoinHostPort(host, port), nil
-}
-
-// peerPort is where agents listen for each other unless told otherwise.
-const peerPort = 7700

@@ -10,12 +10,17 @@ package config
 import (
 	"fmt"
 	"log/slog"
+	"net"
 	"net/netip"
 	"path/filepath"
 	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 )
+
+// PeerPort is where agents listen for each other unless told otherwise.
+const PeerPort = 7700
 
 // Config is an agent's configuration. Tags name the TOML key; flag and
 // environment names follow from them.
@@ -181,6 +186,24 @@ func advertised(value string) error {
 		return fmt.Errorf("%q is refused: it must be an address others can dial, like 10.0.0.5:7700", value)
 	}
 	return nil
+}
+
+// DialAddress is where the peer port of another host is that somebody named: ADDR or
+// ADDR:PORT, an address or a name. Without a port it is PeerPort.
+func DialAddress(addr string) (string, error) {
+	bare := strings.TrimSuffix(strings.TrimPrefix(addr, "["), "]")
+	if ip, err := netip.ParseAddr(bare); err == nil {
+		return netip.AddrPortFrom(ip, PeerPort).String(), nil
+	}
+	host, port, err := net.SplitHostPort(addr)
+	if err != nil {
+		host, port, err = net.SplitHostPort(addr + ":" + strconv.Itoa(PeerPort))
+	}
+	n, malformed := strconv.ParseUint(port, 10, 16)
+	if err != nil || malformed != nil || n == 0 || host == "" || strings.ContainsAny(host, "/ ") {
+		return "", fmt.Errorf("addr %q is not like 10.0.0.5:7700", addr)
+	}
+	return net.JoinHostPort(host, port), nil
 }
 
 func subnet(value string) error {

@@ -7,6 +7,8 @@ import (
 	"path/filepath"
 	"regexp"
 	"time"
+
+	"skein/cmd/skein/config"
 )
 
 // Sentinels of refusals.
@@ -27,7 +29,7 @@ const (
 	// RegistryPort is where the lab's registry listens on the bridge.
 	RegistryPort = 5000
 	// PeerPort, GossipPort and StatusPort are the same on every host.
-	PeerPort   = 7700
+	PeerPort   = config.PeerPort
 	GossipPort = 7701
 	StatusPort = 7702
 

@@ -1,4 +1,4 @@
-package main
+package config
 
 import "testing"
 
@@ -10,7 +10,7 @@ func TestWhereToJoinMayLeaveThePortOut(t *testing.T) {
 		"": "", ":7700": "", "10.0.0.5:": "", "10.0.0.5:0": "", "10.0.0.5:70000": "", "10.0.0.5:peer": "",
 		"https://10.0.0.5:7700": "", "10.0.0.5:7700:7701": "", "h1 h2": "",
 	} {
-		got, err := dialable(given)
+		got, err := DialAddress(given)
 		if got != want || (err == nil) != (want != "") {
 			t.Errorf("%q: %q, %v, want %q", given, got, err, want)
 		}
