@@ -60,7 +60,7 @@ func (h *host) startAgent() {
 // savedWanted is the list that an agent finds on its disk. It is behind where a newer
 // copy cannot be read, or where starts may be missing from the journal.
 func (h *host) savedWanted() *converge.SavedWanted {
-	if h.wanted == nil || !h.wantedDamaged && !h.journalLost {
+	if h.wanted == nil || !h.behind {
 		return h.wanted
 	}
 	found := *h.wanted

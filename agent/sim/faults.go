@@ -90,7 +90,7 @@ func (h *host) wipe() {
 	}
 	h.w.note("disk of %s is wiped", h.name)
 	h.w.sometimes("a disk is wiped")
-	h.journal, h.wanted, h.wantedBefore, h.wantedDamaged, h.journalLost = nil, nil, nil, false, false
+	h.journal, h.wanted, h.wantedBefore, h.behind = nil, nil, nil, false
 	h.w.watch.checker.RecordsLost(h.id)
 	if h.log != nil {
 		h.w.sometimes("the disk of a voter is wiped")

@@ -39,14 +39,14 @@ type host struct {
 	journal []converge.Record
 	wanted  *converge.SavedWanted
 	wrote   int // the build that wrote both
-	// wantedBefore is the copy before wanted; wantedDamaged says that a newer one could
-	// not be read, journalLost that the journal could not, since the list was last written.
-	wantedBefore               *converge.SavedWanted
-	wantedDamaged, journalLost bool
-	log                        *simlog.Disk // of its voter's log; nil for none
-	roster                     trust.Roster
-	nonce                      uint64
-	disk                       diskState
+	// wantedBefore is the copy before wanted; behind says that since wanted was written a
+	// newer copy or the journal could not be read.
+	wantedBefore *converge.SavedWanted
+	behind       bool
+	log          *simlog.Disk // of its voter's log; nil for none
+	roster       trust.Roster
+	nonce        uint64
+	disk         diskState
 
 	skew    time.Duration // of its wall clock
 	starved bool          // late by its own measure

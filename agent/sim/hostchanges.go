@@ -18,7 +18,7 @@ func init() {
 		"lose-journal": hostVerb(func(w *World, h *host) {
 			h.withoutAgent(func() {
 				w.sometimes("the journal of a host is lost")
-				h.journal, h.journalLost = nil, true
+				h.journal, h.behind = nil, true
 				w.watch.checker.RecordsLost(h.id)
 			})
 		}),
@@ -26,7 +26,7 @@ func init() {
 			h.withoutAgent(func() {
 				if h.wantedBefore != nil {
 					w.sometimes("the newer copy of what a host is to run is damaged")
-					h.wanted, h.wantedBefore, h.wantedDamaged = h.wantedBefore, nil, true
+					h.wanted, h.wantedBefore, h.behind = h.wantedBefore, nil, true
 				}
 			})
 		}),

@@ -189,7 +189,7 @@ func (h *host) writeWanted(s converge.SavedWanted) error {
 	if h.disk == diskFull {
 		return errDiskFull
 	}
-	h.wanted, h.wantedBefore, h.wantedDamaged, h.journalLost = &s, h.wanted, false, false
+	h.wanted, h.wantedBefore, h.behind = &s, h.wanted, false
 	return nil
 }
 
