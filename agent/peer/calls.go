@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"skein/agent/peer/protocol"
+	"skein/agent/peer/relay"
 	"skein/agent/trust"
 	"skein/raftfsm/fleet"
 	"skein/raftfsm/fleet/wire"
@@ -160,11 +161,11 @@ func (p *Port) API(to fleet.HostID, r *http.Request) (*http.Response, error) {
 // written to w; see NotDone for whether anything was done.
 func (p *Port) Forward(w http.ResponseWriter, r *http.Request, toLeader bool) error {
 	if log := p.log(); log != nil && toLeader {
-		to, through, err := p.toLeader(log)
+		hop, err := p.nextHop(log, relay.MaxAway)
 		if err != nil {
 			return err
 		}
-		return p.forwardTo(w, r, log, to, through)
+		return p.forwardTo(w, r, log, hop)
 	}
 	err := error(ErrNoVoter)
 	for _, to := range p.Voters() {
@@ -183,13 +184,13 @@ func (p *Port) Forward(w http.ResponseWriter, r *http.Request, toLeader bool) er
 	return err
 }
 
-func (p *Port) forwardTo(w http.ResponseWriter, r *http.Request, log Log, to fleet.HostID, through bool) error {
+func (p *Port) forwardTo(w http.ResponseWriter, r *http.Request, log Log, hop relay.Hop) error {
 	ctx, answered, cancel := r.Context(), func() {}, context.CancelFunc(func() {})
-	if !through {
-		ctx, answered, cancel = untilDeposed(ctx, log, to)
+	if !hop.Through {
+		ctx, answered, cancel = untilDeposed(ctx, log, hop.To)
 	}
 	defer cancel()
-	response, err := p.API(to, r.WithContext(ctx))
+	response, err := p.API(hop.To, r.WithContext(ctx))
 	if answered(); err != nil {
 		return err
 	}

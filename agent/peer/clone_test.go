@@ -8,6 +8,7 @@ import (
 	"testing"
 	"time"
 
+	"skein/agent/peer/fence"
 	"skein/agent/peer/protocol"
 	"skein/raftfsm/fleet"
 )
@@ -46,7 +47,7 @@ func TestACopyOfAVoterDoesNotVoteWhileTheOriginalAnswers(t *testing.T) {
 	original := r.agents[1]
 	original.host().up()
 	copied := r.copyOf(original)
-	deadline := copied.clock.Mono() + formerKept + 2*formerTry
+	deadline := copied.clock.Mono() + fence.FormerKept + 2*fence.AskFor
 	for copied.clock.Mono() < deadline {
 		if ok, err := copied.votes(r.agents[0]); ok || !errors.Is(err, ErrCloned) {
 			t.Fatalf("the copy votes: %v", err)

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 
+	"skein/agent/peer/relay"
 	"skein/agent/peer/stream"
 	"skein/raftfsm/fleet"
 )
@@ -28,7 +29,7 @@ func (p *Port) currentHere(c *call) (any, error) {
 			return nil, err
 		}
 	}
-	if err := checkLeft(ask.Left); err != nil {
+	if err := relay.CheckLeft(ask.Left); err != nil {
 		return nil, err
 	}
 	index, err := p.askCurrent(c.ctx, c.log, ask.Left)
@@ -61,7 +62,7 @@ func (p *Port) becomeCurrent(ctx context.Context) error {
 	if log == nil {
 		return ErrNotHere
 	}
-	index, err := p.askCurrent(ctx, log, maxAway)
+	index, err := p.askCurrent(ctx, log, relay.MaxAway)
 	if err != nil {
 		return err
 	}

@@ -292,7 +292,7 @@ func (e *FailureDetector) sendAges(
 		return t
 	}
 	answered := e.now()
-	e.p.relay.hear(answered, leader)
+	e.p.way.heard(answered, leader)
 	e.fresh.Hear(asked, ack.Index, log.State().Index())
 	if ack.WallMs != 0 {
 		// The error is at most half of the time that the call took. leaderContext bounds that

@@ -5,6 +5,7 @@ import (
 	"fmt"
 
 	"skein/agent/peer/intake"
+	"skein/agent/peer/relay"
 	"skein/agent/trust"
 	"skein/raftfsm/fleet"
 )
@@ -58,7 +59,7 @@ func (p *Port) sessionFor(c *call, open fleet.OpenSession) (any, error) {
 	for event := intake.SessionEvent(intake.Asked{}); ; {
 		switch e := opening.Step(c.log.State(), event).(type) {
 		case intake.LookFor:
-			heard, err := p.askHeard(c.ctx, heardAsk{Host: e.Host, Session: e.Session}, maxAway)
+			heard, err := p.askHeard(c.ctx, heardAsk{Host: e.Host, Session: e.Session}, relay.MaxAway)
 			event = intake.Looked{Heard: heard, Err: err}
 		case intake.Wait:
 			if !sleep(c.ctx, e.For) {
@@ -123,7 +124,7 @@ func (p *Port) heardHere(c *call) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err = checkLeft(ask.Left); err != nil {
+	if err = relay.CheckLeft(ask.Left); err != nil {
 		return nil, err
 	}
 	heard, err := p.askHeard(c.ctx, ask, ask.Left)

@@ -75,8 +75,8 @@ type Port struct {
 	batch      *batcher
 	detector   *FailureDetector
 	runners    *effects.Runners
-	relay      relay
-	fence      fence
+	way        leaderWay
+	fence      cloneFence
 	agent      uint64 // at random: tells this agent from another with its identity
 	relaying   sync.WaitGroup
 	streams    *rate.Limiter // new ones per second

@@ -6,6 +6,7 @@ import (
 	"fmt"
 
 	"skein/agent/peer/intake"
+	"skein/agent/peer/relay"
 	"skein/raftfsm/fleet"
 	"skein/raftfsm/fleet/wire"
 )
@@ -43,7 +44,7 @@ func (p *Port) proposeOnce(ctx context.Context, items []fleet.Item) ([]fleet.Res
 	if log == nil {
 		return nil, 0, ErrNotHere
 	}
-	return p.proposeBy(ctx, log, items, maxAway)
+	return p.proposeBy(ctx, log, items, relay.MaxAway)
 }
 
 // proposeBy commits items here when this voter leads, else by the way it knows to
@@ -53,12 +54,9 @@ func (p *Port) proposeBy(ctx context.Context, log Log, items []fleet.Item, calls
 		results, index, err := log.Propose(ctx, items)
 		return results, index, p.translate(err)
 	}
-	to, through, err := p.toLeader(log)
-	switch {
-	case err != nil:
+	hop, err := p.nextHop(log, calls)
+	if err != nil {
 		return nil, 0, err
-	case calls <= 0:
-		return nil, 0, fmt.Errorf("too many voters between this one and the leader: %w", ErrNoLeader)
 	}
 	// A leader of an older build reads entries strictly: it gets no more than the
 	// fleet's format has.
@@ -72,10 +70,10 @@ func (p *Port) proposeBy(ctx context.Context, log Log, items []fleet.Item, calls
 		return nil, 0, fmt.Errorf("encode proposal: %w", err)
 	}
 	var out ProposeAnswer
-	if through {
-		err = p.proposeThrough(ctx, to, relayed{Left: calls - 1, Entry: body}, &out)
+	if hop.Through {
+		err = p.proposeThrough(ctx, hop.To, relayed{Left: hop.Left, Entry: body}, &out)
 	} else {
-		err = p.proposeTo(ctx, log, to, body, &out)
+		err = p.proposeTo(ctx, log, hop.To, body, &out)
 	}
 	if err != nil {
 		return nil, 0, err

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"skein/agent/peer/intake"
+	"skein/agent/peer/relay"
 	"skein/raftfsm/fleet"
 )
 
@@ -22,10 +23,8 @@ func (r *rig) cutOff(a, b *rigAgent) { r.memnet.cut(a.addr().Addr(), b.addr().Ad
 func (a *rigAgent) proposes(away int) {
 	a.r.t.Helper()
 	eventually(a.r.t, a.name+" knows a way to the leader",
-		func() string { return fmt.Sprint(a.port.relay.way(a.clock.Mono())) }, func() bool {
-			_, got, ok := a.port.relay.way(a.clock.Mono())
-			return ok && got == away
-		})
+		func() string { return fmt.Sprint(a.port.away(a.port.log(), "")) },
+		func() bool { return a.port.away(a.port.log(), "") == away+1 })
 	results, index, err := a.port.Propose(a.r.ctx,
 		[]fleet.Item{setting(5), {Command: fleet.PutSetting{Name: "nonsense", Value: 1}}})
 	if err != nil || len(results) != 2 || results[0].Err != nil || index != a.r.cluster.state().Index() {
@@ -55,7 +54,7 @@ func TestAVoterWithoutALinkToTheLeaderProposesThroughAnother(t *testing.T) {
 				t.Errorf("whether State is current: %v", err)
 			}
 			eventually(t, "the leader tells who is heard", func() string { return "" }, func() bool {
-				heard, err := a.port.askHeard(t.Context(), heardAsk{Host: "h-nobody"}, maxAway)
+				heard, err := a.port.askHeard(t.Context(), heardAsk{Host: "h-nobody"}, relay.MaxAway)
 				if err != nil && !errors.Is(err, ErrBusy) {
 					t.Fatalf("whether a host is heard: %v", err)
 				}
@@ -92,13 +91,13 @@ func TestARelayedProposalEnds(t *testing.T) {
 		return agents[0].port.call(t.Context(), agents[1].id(), PathRelay,
 			relayed{Left: left, Entry: mustEntry(t, setting(5))}, nil)
 	}
-	wantErr(t, send(maxAway+1), ErrMalformed)
+	wantErr(t, send(relay.MaxAway+1), ErrMalformed)
 	wantErr(t, send(-1), ErrMalformed)
 	eventually(t, "h2 has heard the leader", func() string { return "" }, func() bool {
-		return agents[1].port.relay.linked(agents[1].clock.Mono(), agents[0].id())
+		return agents[1].port.away(agents[1].port.log(), "") == 2
 	})
 	before := r.cluster.state().Index()
-	wantErr(t, send(0), ErrNoLeader)
+	wantErr(t, send(0), ErrNotLeader)
 	if got := r.cluster.state().Index(); got != before {
 		t.Error("it was committed")
 	}
@@ -116,7 +115,7 @@ func TestAQuestionToTheLeaderEnds(t *testing.T) {
 			agents[0].port.call(t.Context(), agents[1].id(), PathHeard, heardAsk{Host: r.agents[2].id(), Left: left}, nil),
 		}
 	}
-	for left, want := range map[int]error{maxAway + 1: ErrMalformed, -1: ErrMalformed, 0: ErrNotLeader} {
+	for left, want := range map[int]error{relay.MaxAway + 1: ErrMalformed, -1: ErrMalformed, 0: ErrNotLeader} {
 		for _, err := range ask(left) {
 			wantErr(t, err, want)
 		}
@@ -134,31 +133,10 @@ func TestAVoterThatKnowsNoWayToTheLeaderAsksNobody(t *testing.T) {
 	for name, leader := range map[string]fleet.HostID{"nobody leads": "", "it leads itself": "h-b"} {
 		log := &voterLog{c: &cluster{leader: leader}, self: "h-b"}
 		asked := false
-		err := p.askLeader(t.Context(), log, PathCurrent, maxAway, func(int) any { asked = true; return nil }, nil)
+		err := p.askLeader(t.Context(), log, PathCurrent, relay.MaxAway, func(int) any { asked = true; return nil }, nil)
 		if !errors.Is(err, ErrNoLeader) || asked {
 			t.Errorf("%s: asked %v, %v", name, asked, err)
 		}
-	}
-}
-
-func TestNobodyIsSentBackWhereTheQuestionCameFrom(t *testing.T) {
-	var r relay
-	p := &Port{cfg: Config{Clock: &rigClock{Clock: fixedClock(5 * time.Second)}}}
-	r.end(5*time.Second, "h-a", 2)
-	p.relay.end(5*time.Second, "h-a", 2)
-	log := &voterLog{c: &cluster{}, self: "h-b"}
-	if got := p.away(log, "h-a"); got != 0 {
-		t.Errorf("h-a is told that it is %d away through itself", got)
-	}
-	if got := p.away(log, "h-c"); got != 3 {
-		t.Errorf("h-c is told %d, want 3", got)
-	}
-	r.end(5*time.Second, "h-a", maxAway+1)
-	if _, away, _ := r.way(5 * time.Second); away != 2 {
-		t.Errorf("a way of %d calls was taken", away)
-	}
-	if _, _, ok := r.way(5*time.Second + relayFor); ok {
-		t.Error("a way that was seen long ago still counts")
 	}
 }
 

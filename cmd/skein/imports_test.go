@@ -115,7 +115,8 @@ func TestTheCoreKnowsNoClockChanceOrFile(t *testing.T) {
 	for _, pkg := range listPackages(t) {
 		if pkg.ImportPath != "skein/raftfsm/fleet" && !strings.HasPrefix(pkg.ImportPath, "skein/agent/plan") &&
 			pkg.ImportPath != "skein/raftfsm/keeper" && pkg.ImportPath != "skein/raftfsm/voter" &&
-			pkg.ImportPath != "skein/agent/peer/detector" && pkg.ImportPath != "skein/agent/peer/intake" {
+			pkg.ImportPath != "skein/agent/peer/detector" && pkg.ImportPath != "skein/agent/peer/intake" &&
+			pkg.ImportPath != "skein/agent/peer/fence" && pkg.ImportPath != "skein/agent/peer/relay" {
 			continue
 		}
 		if strings.HasSuffix(pkg.ImportPath, "/plantest") {
