@@ -135,25 +135,28 @@ func (s *step) restart() bool {
 	return false
 }
 
-// promote gives learners a vote. Growing, as many as are needed must have caught
-// up first, so that an even number of voters exists only in transit. Replacing,
-// one is enough, and one at a time.
+// promote gives learners a vote. As many as lead to an odd number of voters that last must have caught up first, so that
+// an even number exists only in transit: two to grow, one to complete an even number, one to replace. It waits for no
+// more than that: where fewer hosts can vote than are wanted, the next odd number votes.
 func (s *step) promote() bool {
+	voting := s.inPhase(fleet.VoterVoting)
 	ready := slices.DeleteFunc(s.inPhase(fleet.VoterLearning), func(v *fleet.Voter) bool {
 		near, ok := s.memory.Near[v.ID]
 		_, member := s.members[v.ID]
 		return !ok || !member || s.now.Sub(near) < CaughtUpApart
 	})
-	voting := len(s.inPhase(fleet.VoterVoting))
-	growing := s.target - voting
+	needed := 1
 	switch {
-	case growing > 0 && len(ready) < growing:
+	case len(voting) > s.target, s.lasting() >= s.target:
+		return false // first the one that was replaced goes
+	case len(voting) < s.target && odd(len(voting)) && s.lasting() == len(voting):
+		needed = 2
+	}
+	if len(ready) < needed {
 		if len(s.inPhase(fleet.VoterLearning)) > 0 {
-			s.wait("%d of %d learners have caught up", len(ready), growing)
+			s.wait("%d of %d learners have caught up", len(ready), needed)
 		}
 		return false
-	case growing < 0, growing == 0 && s.lasting() >= s.target:
-		return false // first the one that was replaced goes
 	}
 	for _, v := range ready {
 		if s.quorate(v.ID, "") {
@@ -164,12 +167,15 @@ func (s *step) promote() bool {
 	return false
 }
 
+func odd(n int) bool { return n%2 == 1 }
+
 // replaced retires voters that are more than the target: first those that are
-// dead or leave, then those in trouble, in the zone with most, the youngest. It
-// never goes below the target, so silence alone removes nobody.
+// dead or leave, then those in trouble, in the zone with most, the youngest. Below
+// the target it retires only the one that does not last of an even number, in whose
+// stead another was promoted; so silence alone never shrinks an odd number.
 func (s *step) replaced() bool {
 	voting := s.inPhase(fleet.VoterVoting)
-	if len(voting) <= s.target {
+	if len(voting) <= s.target && (odd(len(voting)) || s.lasting() == len(voting)) {
 		for _, v := range voting {
 			if !s.lasts(v) {
 				s.wait("%s waits for a replacement", s.name(v))

@@ -26,8 +26,8 @@ func (c *Checker) setVoter(by string, cmd fleet.SetVoter) {
 const keeper = "keeper"
 
 // enoughVoters says that silence shrinks nothing: a voter retires by our own action
-// only where as many as are wanted stay, unless its host is to leave by somebody's
-// word, or its log is gone. Source: cmd/skein/DESIGN.md "Voters".
+// only where as many as are wanted stay, or an odd number of an even one, unless its
+// host is to leave by somebody's word, or its log is gone. Source: cmd/skein/DESIGN.md "Voters".
 func (c *Checker) enoughVoters(id fleet.RaftID) {
 	h := c.model.hosts[id.Host()]
 	if h == nil || h.isOut() || c.log.wiped[id] || c.log.stuck[id] {
@@ -38,7 +38,7 @@ func (c *Checker) enoughVoters(id fleet.RaftID) {
 		voting += one(phase == fleet.VoterVoting)
 	}
 	want := c.wantedVoters()
-	c.hold(votersStay, voting >= want, func() string {
+	c.hold(votersStay, voting >= want || voting%2 == 1, func() string {
 		return fmt.Sprintf("voter %s of %s retires, and %d voters are left of %d", id, h.name, voting, want)
 	})
 }

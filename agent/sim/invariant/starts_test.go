@@ -248,6 +248,18 @@ func TestOurOwnActionLeavesEnoughVoters(t *testing.T) {
 	tell(t, []story{
 		{"one of four retires", "", func(r *rig) { voters(r, 4); r.by("keeper", retire) }},
 		{"one of three retires", "voters", func(r *rig) { voters(r, 3); r.by("keeper", retire) }},
+		{"one of four retires, and five are wanted: an even number exists only in transit", "", func(r *rig) {
+			r.do(fleet.PutSetting{Name: fleet.SettingVoters, Value: 5})
+			voters(r, 5)
+			r.c.Wiped("h2.1")
+			r.by("keeper", retire)
+			r.by("keeper", fleet.SetVoter{ID: "h3.1", Phase: fleet.VoterRetiring})
+		}},
+		{"one of five retires, and five are wanted", "voters", func(r *rig) {
+			r.do(fleet.PutSetting{Name: fleet.SettingVoters, Value: 5})
+			voters(r, 5)
+			r.by("keeper", retire)
+		}},
 		{"one of three whose disk was wiped", "", func(r *rig) { voters(r, 3); r.c.Wiped("h2.1"); r.by("keeper", retire) }},
 		{"one of three whose host is to leave", "", func(r *rig) {
 			voters(r, 3)
