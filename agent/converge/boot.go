@@ -195,7 +195,7 @@ func (m *Machine) checkStarted(t *task) bool {
 	case t.any(func(c *container) bool { return c.state != cNone }):
 		return true
 	case t.start.attempt == 0 && t.spec.wanted != nil && t.spec.wanted.Last >= fleet.TaskActivating:
-		t.start.attempt = 1 // State drops a report of an attempt below its own
+		t.start.attempt = 1 // it has begun, as the fleet has heard
 		m.end(t, fleet.StopInfrastructureHealth, reasonNoRecord)
 		return false
 	case t.start.unknownAt == 0:

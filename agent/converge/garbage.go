@@ -19,13 +19,18 @@ func (m *Machine) adoptOrphan(id fleet.TaskID, what string) *task {
 	return t
 }
 
-// recognise makes an orphan a task of this host, since the fleet has named it.
+// recognise makes an orphan a task of this host, since the fleet has named it. Its
+// attempt is the one that its containers were started under.
 func (m *Machine) recognise(t *task) {
 	t.deferral, t.spec.orphan = deferNone, false
-	if t.any(func(c *container) bool { return c.state != cNone }) {
-		for _, c := range t.containers {
-			m.journalAnew(t, c, t.start.attempt)
-		}
+	if !t.any(func(c *container) bool { return c.state != cNone }) {
+		return
+	}
+	for _, c := range t.containers {
+		t.start.attempt = max(t.start.attempt, c.start.attempt)
+	}
+	for _, c := range t.containers {
+		m.journalAnew(t, c, t.start.attempt)
 	}
 }
 

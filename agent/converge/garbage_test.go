@@ -11,14 +11,16 @@ import (
 )
 
 // orphan makes a container that nobody knows.
-func orphan(t *testing.T, r *rig, n int) string {
+func orphan(t *testing.T, r *rig, n int) string { return orphanOfAttempt(t, r, n, 1) }
+
+func orphanOfAttempt(t *testing.T, r *rig, n, attempt int) string {
 	t.Helper()
 	if _, err := r.containers.Pull(context.Background(), port.ImageRef{Image: "registry.lab:5000/web:1"}); err != nil {
 		t.Fatal(err)
 	}
 	id := string(taskID(n)) + ".app"
 	_, err := r.containers.Create(context.Background(), port.ContainerSpec{
-		ID: id, Task: taskID(n), Attempt: 1, Def: webDef().Containers[0],
+		ID: id, Task: taskID(n), Attempt: attempt, Def: webDef().Containers[0],
 		Image:  port.ImageRef{Image: "registry.lab:5000/web:1"},
 		Labels: map[string]string{converge.LabelBoot: r.bootID()},
 	})
@@ -108,6 +110,26 @@ func TestAnUnknownContainerThatAVoterNamesInTimeIsTakenUp(t *testing.T) {
 	r.heard(20 * time.Minute)
 	if c := r.find(id); c == nil || c.State != port.ContainerRunning || r.level[taskID(1)].Status != fleet.TaskRunning {
 		t.Errorf("container %+v, reported %+v", c, r.level[taskID(1)])
+	}
+	r.neverTwice()
+}
+
+// The fleet tells starts apart by their attempts, and a cold start of a later boot counts on from it.
+func TestAnUnknownContainerThatAVoterNamesKeepsItsAttempt(t *testing.T) {
+	r := newRig(t)
+	orphanOfAttempt(t, r, 1, 3)
+	r.up()
+	r.snapshot()
+	r.heard(5 * time.Minute)
+	r.snapshot(with(web(1), func(w *fleet.WantedTask) { w.Last = fleet.TaskRunning }))
+	r.until("reported", time.Minute, r.is(taskID(1), fleet.TaskRunning))
+	if got := r.level[taskID(1)]; got.Attempt != 3 || got.Containers[0].Attempt != 3 {
+		t.Errorf("reported %+v, want attempt 3", got)
+	}
+	for _, record := range r.journal {
+		if record.Kind == converge.RecordStart && (record.Attempt != 3 || record.ContainerAttempt != 3) {
+			t.Errorf("record %+v, want attempt 3", record)
+		}
 	}
 	r.neverTwice()
 }

@@ -258,6 +258,9 @@ func (m *Machine) adopt(t *task, c *container, s port.ContainerStatus) {
 	if t.mode() != fleet.NetworkHost || t.spec.def == nil {
 		t.sandbox.network = networkMade
 	}
+	if t.deferral == deferOrphan {
+		c.start.attempt = s.Attempt // for its record, should the fleet name it
+	}
 	if t.stop != nil || t.deferral == deferOrphan {
 		return
 	}
