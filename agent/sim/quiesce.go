@@ -114,17 +114,35 @@ func (w *World) mend() {
 	for v := range w.truth.Services() {
 		c := w.truth.TaskDef(w.truth.Revision(v.Revision).TaskDef).Containers[0]
 		_, known := w.images[c.Image]
-		if !known || len(c.Command) > 0 && (c.Command[0] == "exit" || c.Command[0] == "for") {
+		if !known || len(c.Command) > 0 && c.Command[0] == "exit" || endsByItself(&c) {
 			_ = w.Do("update " + v.Name + " command=stay image=app:1") // the words are right
 		}
 	}
+}
+
+// endsByItself reports whether a container runs for a while and ends well.
+func endsByItself(c *fleet.Container) bool { return len(c.Command) > 0 && c.Command[0] == "for" }
+
+// job reports whether a task is to run once, for a while.
+func (w *World) job(t *fleet.Task) bool {
+	return t.Standalone() && !t.Stopped() && endsByItself(&w.truth.TaskDef(t.TaskDef).Containers[0])
+}
+
+// jobs counts the tasks that are to run once, with or without a host.
+func (w *World) jobs() (n int) {
+	for t := range w.truth.Tasks() {
+		if w.job(t) {
+			n++
+		}
+	}
+	return n
 }
 
 // Quiesce waits until the fleet, without faults, has come to rest, and checks that
 // all is as desired; then it watches that nobody has anything more to say. An
 // interrupted world has no failure.
 func (w *World) Quiesce(dead ...string) *Failure {
-	until := w.time.Now() + quiesceWithin
+	until, jobs := w.time.Now()+quiesceWithin, w.jobs()
 	var why []string
 	spoken, since := w.stats.Planned, w.time.Now()
 	ordered := w.time.Now() + ordersLast
@@ -138,6 +156,9 @@ func (w *World) Quiesce(dead ...string) *Failure {
 		}
 		if n := w.stats.Planned; n != spoken {
 			spoken, since = n, w.time.Now()
+		}
+		if n := w.jobs(); n < jobs {
+			until, jobs = w.time.Now()+quiesceWithin, n // the next may have begun when this one made room
 		}
 		if why = w.notQuiescent(dead); len(why) == 0 && w.time.Now()-since >= settleFor {
 			break
@@ -259,6 +280,9 @@ func (w *World) notQuiescentHost(h *host, dead bool, add func(string, ...any)) {
 	for t := range w.truth.HeldBy(h.id) {
 		if t.Last == fleet.TaskRunning && !running[t.ID] {
 			add("State has task %s running on %s, and no container runs", short(t.ID), h.name)
+		}
+		if w.job(t) {
+			add("%s runs task %s, which ends by itself", h.name, short(t.ID))
 		}
 	}
 	if a := h.agent; a != nil {

@@ -67,6 +67,9 @@ func (p *player) play(command string) error {
 	}
 	switch fields[0] {
 	case "run":
+		if len(fields) > 2 {
+			return p.world.Do(command) // tasks
+		}
 		return p.run(fields[1:], func() bool { return false })
 	case "steady":
 		if len(fields) != 3 {
