@@ -157,7 +157,7 @@ func (p *Port) API(to fleet.HostID, r *http.Request) (*http.Response, error) {
 // Forward proxies an API request to the leader, or to any voter when toLeader is
 // false; a worker brings both to a voter, which knows who leads, and a voter
 // without a link to the leader brings it to one that is nearer. A voter waits for
-// the leader's answer until another one leads. An error means that nothing was
+// the answer until the way moved. An error means that nothing was
 // written to w; see NotDone for whether anything was done.
 func (p *Port) Forward(w http.ResponseWriter, r *http.Request, toLeader bool) error {
 	if log := p.log(); log != nil && toLeader {
@@ -185,10 +185,7 @@ func (p *Port) Forward(w http.ResponseWriter, r *http.Request, toLeader bool) er
 }
 
 func (p *Port) forwardTo(w http.ResponseWriter, r *http.Request, log Log, hop relay.Hop) error {
-	ctx, answered, cancel := r.Context(), func() {}, context.CancelFunc(func() {})
-	if !hop.Through {
-		ctx, answered, cancel = untilDeposed(ctx, log, hop.To)
-	}
+	ctx, answered, cancel := p.untilMoved(r.Context(), log, hop)
 	defer cancel()
 	response, err := p.API(hop.To, r.WithContext(ctx))
 	if answered(); err != nil {

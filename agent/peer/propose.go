@@ -69,11 +69,13 @@ func (p *Port) proposeBy(ctx context.Context, log Log, items []fleet.Item, calls
 	if err != nil {
 		return nil, 0, fmt.Errorf("encode proposal: %w", err)
 	}
+	ctx, _, cancel := p.untilMoved(ctx, log, hop)
+	defer cancel()
 	var out ProposeAnswer
 	if hop.Through {
-		err = p.proposeThrough(ctx, hop.To, relayed{Left: hop.Left, Entry: body}, &out)
+		err = p.proposeThrough(ctx, hop, body, &out)
 	} else {
-		err = p.proposeTo(ctx, log, hop.To, body, &out)
+		err = p.call(ctx, hop.To, PathPropose, body, &out)
 	}
 	if err != nil {
 		return nil, 0, err
@@ -85,39 +87,14 @@ func (p *Port) proposeBy(ctx context.Context, log Log, items []fleet.Item, calls
 	return decodeResults(out.Results), out.Index, nil
 }
 
-func (p *Port) proposeTo(ctx context.Context, log Log, leader fleet.HostID, body []byte, out *ProposeAnswer) error {
-	ctx, _, cancel := untilDeposed(ctx, log, leader)
-	defer cancel()
-	return p.call(ctx, leader, PathPropose, body, out)
-}
-
 // proposeThrough goes through another voter. One that holds no log any more has
 // done nothing: another way is looked for.
-func (p *Port) proposeThrough(ctx context.Context, voter fleet.HostID, in relayed, out *ProposeAnswer) error {
-	err := p.call(ctx, voter, PathRelay, in, out)
+func (p *Port) proposeThrough(ctx context.Context, hop relay.Hop, entry []byte, out *ProposeAnswer) error {
+	err := p.call(ctx, hop.To, PathRelay, relayed{Left: hop.Left, Entry: entry}, out)
 	if errors.Is(err, ErrNotHere) {
-		return fmt.Errorf("%s: %v: %w", voter, err, ErrNoLeader)
+		return fmt.Errorf("%s: %v: %w", hop.To, err, ErrNoLeader)
 	}
 	return err
-}
-
-// untilDeposed ends a call to a leader that stands still once another leads: it
-// will not answer before the caller has given up. answered ends the watch, so that
-// what has begun to come is taken to its end.
-func untilDeposed(
-	ctx context.Context, log Log, leader fleet.HostID,
-) (_ context.Context, answered func(), _ context.CancelFunc) {
-	ctx, cancel := context.WithCancel(ctx)
-	watching, stop := context.WithCancel(ctx)
-	go func() {
-		defer stop()
-		for sleep(watching, intake.ProposePause) {
-			if now, ok := log.Leader(); ok && now != leader {
-				cancel()
-			}
-		}
-	}()
-	return ctx, stop, cancel
 }
 
 func (p *Port) translate(err error) error {

@@ -6,6 +6,7 @@ import (
 	"sync"
 	"time"
 
+	"skein/agent/peer/intake"
 	"skein/agent/peer/relay"
 	"skein/raftfsm/fleet"
 	"skein/raftfsm/fleet/wire"
@@ -86,6 +87,31 @@ func (p *Port) nextHop(log Log, calls int) (hop relay.Hop, err error) {
 	at := p.place(log)
 	p.way.with(func(r *relay.Relay) { hop, err = r.Next(p.cfg.Clock.Mono(), at, calls) })
 	return hop, err
+}
+
+// untilMoved ends a call on its way to the leader once the way moved: it will not be
+// answered before the caller has given up. answered ends the watch, so that what has
+// begun to come is taken to its end.
+func (p *Port) untilMoved(
+	ctx context.Context, log Log, hop relay.Hop,
+) (_ context.Context, answered func(), _ context.CancelFunc) {
+	ctx, cancel := context.WithCancel(ctx)
+	watching, stop := context.WithCancel(ctx)
+	go func() {
+		defer stop()
+		for sleep(watching, intake.ProposePause) {
+			if p.moved(log, hop) {
+				cancel()
+			}
+		}
+	}()
+	return ctx, stop, cancel
+}
+
+func (p *Port) moved(log Log, hop relay.Hop) (moved bool) {
+	at := p.place(log)
+	p.way.with(func(r *relay.Relay) { moved = r.Moved(p.cfg.Clock.Mono(), at, hop) })
+	return moved
 }
 
 // askLeader asks what only the leader knows, by the way that is known to it and

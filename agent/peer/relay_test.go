@@ -73,6 +73,41 @@ func TestAVoterWithoutALinkToTheLeaderProposesThroughAnother(t *testing.T) {
 	}
 }
 
+func TestWhatIsUnderWayOverACutLinkGoesThroughAnotherVoter(t *testing.T) {
+	for name, send := range map[string]func(context.Context, *rigAgent) error{
+		"a write by the API": func(ctx context.Context, a *rigAgent) error {
+			request := httptest.NewRequestWithContext(ctx, http.MethodPost, "/v1/x", strings.NewReader("body"))
+			return a.port.Forward(httptest.NewRecorder(), request, true)
+		},
+		"a proposal": func(ctx context.Context, a *rigAgent) error {
+			_, _, err := a.port.Propose(ctx, []fleet.Item{setting(5)})
+			return err
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			r, _ := threeInMemory(t)
+			a := r.agents[1]
+			ctx, cancel := context.WithTimeout(t.Context(), 2*goneAfter)
+			defer cancel()
+			if err := send(ctx, a); err != nil { // leaves a connection to use again
+				t.Fatal(err)
+			}
+			r.cutOff(a, r.agents[0])
+			began := time.Now()
+			if err := send(ctx, a); !errors.Is(err, ErrUnknown) {
+				t.Errorf("got %v, want %v", err, ErrUnknown)
+			}
+			if took := time.Since(began); took > goneAfter {
+				t.Errorf("given up only after %s", took)
+			}
+			if err := send(ctx, a); err != nil {
+				t.Errorf("through another: %v", err)
+			}
+		})
+	}
+}
+
 func TestAProposalPassesTwoVotersOnItsWay(t *testing.T) {
 	t.Parallel()
 	r, _ := threeInMemory(t)

@@ -140,6 +140,18 @@ func (r *Relay) Next(now time.Duration, at Place, calls int) (Hop, error) {
 	return Hop{}, protocol.ErrNoLeader
 }
 
+// Moved reports whether a call that is under way would go another way now, so that its
+// answer is not waited for: another leads, or the leader answers no more and another
+// voter is the way. One through a voter goes on when the link works again: it has
+// passed the cut.
+func (r *Relay) Moved(now time.Duration, at Place, hop Hop) bool {
+	if !hop.Through && at.Leader != "" && at.Leader != hop.To {
+		return true
+	}
+	through, _, ok := r.way(now)
+	return ok && through != hop.To && !r.linked(now, at)
+}
+
 // CheckLeft refuses a bound that no voter of the fleet sets.
 func CheckLeft(left int) error {
 	if left < 0 || left > MaxAway {

@@ -64,6 +64,35 @@ func TestWhomToCallWithWhatOnlyTheLeaderDoes(t *testing.T) {
 	}
 }
 
+func TestACallThatIsUnderWayIsGivenUpWhenItsWayMoved(t *testing.T) {
+	direct, through := relay.Hop{To: "h-a"}, relay.Hop{To: "h-c", Through: true}
+	way := func(voter fleet.HostID) *relay.Relay { return told(relay.Word{Voter: voter, Away: 2}) }
+	for name, c := range map[string]struct {
+		r    *relay.Relay
+		at   relay.Place
+		hop  relay.Hop
+		want bool
+	}{
+		"the leader answers":                               {heard(), place("h-a"), direct, false},
+		"the leader does not answer, and no way is known":  {told(), place("h-a"), direct, false},
+		"another leads":                                    {heard(), place("h-c"), direct, true},
+		"no leader is known, and no way":                   {told(), place(""), direct, false},
+		"the leader does not answer, and another is a way": {way("h-c"), place("h-a"), direct, true},
+		"no leader is known, and another is a way":         {way("h-c"), place(""), direct, true},
+		"the way is the leader's own":                      {way("h-a"), place(""), direct, false},
+		"the voter that it goes through is the way":        {way("h-c"), place("h-a"), through, false},
+		"another than the voter that it goes through is":   {way("h-d"), place("h-a"), through, true},
+		"the link is back while it goes through a voter":   {heard(), place("h-a"), through, false},
+		"no way is left but the one that it takes":         {told(), place("h-a"), through, false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			if got := c.r.Moved(now, c.at, c.hop); got != c.want {
+				t.Errorf("got %v, want %v", got, c.want)
+			}
+		})
+	}
+}
+
 func TestHowFarTheLeaderIs(t *testing.T) {
 	far := func(away int) *relay.Relay { return told(relay.Word{Voter: "h-c", Away: away}) }
 	for name, c := range map[string]struct {
