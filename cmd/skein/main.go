@@ -89,21 +89,28 @@ func run(ctx context.Context, args []string) error {
 		return err
 	}
 	parsed, err := parser.Parse(args)
-	if err != nil {
+	var refused *kong.ParseError
+	switch {
+	case errors.As(err, &refused):
+		return refusal(refused.Context, err)
+	case err != nil:
 		return &usageError{err}
+	}
+	if err := refuseEmpty(parsed); err != nil {
+		return refusal(parsed, err)
 	}
 	return parsed.Run()
 }
 
 func newParser(ctx context.Context, all *commands) (*kong.Kong, error) {
-	return kong.New(all,
+	return kong.New(all, append(values(),
 		kong.Name("skein"),
 		kong.Description("Runs a fleet of container hosts with no control plane to run."),
 		config.Environment(),
 		examples(),
 		kong.ConfigureHelp(kong.HelpOptions{Compact: true}),
 		kong.BindTo(ctx, (*context.Context)(nil)),
-	)
+	)...)
 }
 
 // usageError is a command line or configuration that was refused.
