@@ -19,7 +19,7 @@ func TestACommandLineIsRefusedInWords(t *testing.T) {
 		"service scale web 99999999999999999999":  "<desired>: 99999999999999999999 is too large",
 		"service update web -n":                   "--desired-count: needs a whole number, like 3",
 		"service update web -n x":                 `--desired-count: "x" is refused: it must be a whole number`,
-		"service update web -n --strict":          "--desired-count: needs a whole number, like 3, and what follows is the flag --strict",
+		"service update web -n --strict":          "like 3, and what follows is the flag --strict",
 		"service update web --expect -1":          "--expect: -1 is below 0",
 		"service update web -f":                   "--file: needs a value",
 		"service update web --task-definition ''": "--task-definition: must not be empty; leave it out instead",

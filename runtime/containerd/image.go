@@ -11,6 +11,7 @@ import (
 	"github.com/containerd/containerd/v2/core/content"
 	"github.com/containerd/containerd/v2/core/images"
 	"github.com/containerd/containerd/v2/core/remotes"
+	"github.com/containerd/platforms"
 	"github.com/opencontainers/go-digest"
 	"github.com/opencontainers/image-spec/identity"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
@@ -54,6 +55,13 @@ func (c *Client) fetch(ctx context.Context, name imageName) (string, error) {
 	)
 	if corrupt(err) {
 		err = errors.Join(err, c.discard(ctx, asked.all()))
+	}
+	if err != nil {
+		return "", c.pullFault(ctx, "pull "+name.full, err)
+	}
+	facts, err := c.facts(ctx, image)
+	if err == nil {
+		err = facts.runsOn(image.Platform())
 	}
 	if err != nil {
 		return "", c.pullFault(ctx, "pull "+name.full, err)
@@ -206,8 +214,25 @@ func (c *Client) unpacked(ctx context.Context, image client.Image) (bool, error)
 
 // imageFacts are what a container takes from its image.
 type imageFacts struct {
-	config ocispec.ImageConfig
-	chain  string // the snapshot of all its layers
+	config   ocispec.ImageConfig
+	platform ocispec.Platform // empty where the image does not say
+	chain    string           // the snapshot of all its layers
+}
+
+// runsOn refuses an image that is made for other machines. An index is searched for
+// this host's platform by the library; an image that is one manifest is not, and its
+// programs would end with code 1 and no word. The levels of amd64 are not compared.
+func (f *imageFacts) runsOn(host platforms.Matcher) error {
+	made := platforms.Normalize(ocispec.Platform{OS: f.platform.OS, Architecture: f.platform.Architecture,
+		Variant: f.platform.Variant})
+	if made.Architecture == "amd64" {
+		made.Variant = ""
+	}
+	if f.platform.OS == "" || f.platform.Architecture == "" || host.Match(made) {
+		return nil
+	}
+	return fmt.Errorf("%w: it is made for %s, this host runs %s: push it for this platform too", port.ErrImageNotFound,
+		platforms.Format(made), platforms.Format(platforms.DefaultSpec()))
 }
 
 // configCache keeps facts by digest: they never change.
@@ -258,7 +283,8 @@ func readFacts(ctx context.Context, image client.Image) (imageFacts, error) {
 	if err := json.Unmarshal(blob, &parsed); err != nil {
 		return imageFacts{}, fmt.Errorf("image %s: read configuration: %w", image.Name(), err)
 	}
-	return imageFacts{config: parsed.Config, chain: identity.ChainID(parsed.RootFS.DiffIDs).String()}, nil
+	return imageFacts{config: parsed.Config, platform: parsed.Platform,
+		chain: identity.ChainID(parsed.RootFS.DiffIDs).String()}, nil
 }
 
 // limitImage refuses images that no honest build makes, before they are read.

@@ -21,7 +21,8 @@ const (
 )
 
 // argsOf is what the container runs: an entry point replaces the image's and,
-// with it, the image's command; a command replaces the image's. Source: ECS API, ContainerDefinition.
+// with it, the image's command; a command replaces the image's. An entry point of
+// one empty word stands for none, as image builders and docker have it. Source: ECS API, ContainerDefinition.
 func argsOf(image ocispec.ImageConfig, def fleet.Container) ([]string, error) {
 	entry, command := image.Entrypoint, image.Cmd
 	if len(def.EntryPoint) > 0 {
@@ -30,8 +31,11 @@ func argsOf(image ocispec.ImageConfig, def fleet.Container) ([]string, error) {
 	if len(def.Command) > 0 {
 		command = def.Command
 	}
+	if len(entry) == 1 && entry[0] == "" {
+		entry = nil
+	}
 	args := slices.Concat(entry, command)
-	if len(args) == 0 {
+	if len(args) == 0 || args[0] == "" {
 		return nil, fmt.Errorf("container %s: nothing to run: neither the image nor entryPoint nor command names a program",
 			def.Name)
 	}
@@ -39,11 +43,12 @@ func argsOf(image ocispec.ImageConfig, def fleet.Container) ([]string, error) {
 }
 
 // envOf is the image's environment, then what the host loop adds, then the
-// container's own; the last of a name wins and keeps the first one's place.
+// container's own; the last of a name wins and keeps the first one's place. There
+// is always a PATH: programs are looked up by it.
 func envOf(image ocispec.ImageConfig, spec port.ContainerSpec) []string {
 	env := slices.Clone(image.Env)
-	if len(env) == 0 {
-		env = []string{defaultPath}
+	if !slices.ContainsFunc(env, func(line string) bool { return strings.HasPrefix(line, "PATH=") }) {
+		env = append(env, defaultPath)
 	}
 	at := map[string]int{}
 	for i, e := range env {
@@ -65,29 +70,29 @@ func envOf(image ocispec.ImageConfig, spec port.ContainerSpec) []string {
 // cwdOf is the folder the container starts in. A path into a process's
 // descriptors could lead out of the container (CVE-2024-21626).
 func cwdOf(image ocispec.ImageConfig, def fleet.Container) (string, error) {
-	dir := def.WorkingDirectory
+	dir, whose := def.WorkingDirectory, "workingDirectory"
 	if dir == "" {
-		dir = image.WorkingDir
+		dir, whose = image.WorkingDir, "the image's WORKDIR"
 	}
 	if dir == "" {
 		return "/", nil
 	}
 	if clean := path.Clean("/" + dir); clean == "/proc" || strings.HasPrefix(clean, "/proc/") {
-		return "", fmt.Errorf("container %s: workingDirectory %q: may not lie in /proc", def.Name, dir)
+		return "", fmt.Errorf("container %s: %s %q: may not lie in /proc", def.Name, whose, dir)
 	}
 	if !path.IsAbs(dir) {
-		return "", fmt.Errorf("container %s: workingDirectory %q: want an absolute path", def.Name, dir)
+		return "", fmt.Errorf("container %s: %s %q: want an absolute path", def.Name, whose, dir)
 	}
 	return dir, nil
 }
 
 // userOf is whom the container runs as: "user", "uid", with ":group" or ":gid",
-// looked up in the image; empty for the image's root.
-func userOf(image ocispec.ImageConfig, def fleet.Container) string {
+// looked up in the image; empty for the image's root. whose says where it is from.
+func userOf(image ocispec.ImageConfig, def fleet.Container) (user, whose string) {
 	if def.User != "" {
-		return def.User
+		return def.User, "user"
 	}
-	return image.User
+	return image.User, "the image's USER"
 }
 
 // stopSignalOf is what asks the container to stop.

@@ -11,6 +11,7 @@ import (
 	"github.com/containerd/containerd/v2/core/containers"
 	"github.com/containerd/containerd/v2/pkg/cap"
 	"github.com/containerd/containerd/v2/pkg/oci"
+	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 	"github.com/opencontainers/runtime-spec/specs-go"
 
 	"skein/raftfsm/fleet"
@@ -55,7 +56,7 @@ func (c *Client) ociSpec(
 		oci.WithProcessArgs(args...),
 		oci.WithProcessCwd(cwd),
 		setEnv(envOf(facts.config, spec)),
-		withUser(userOf(facts.config, def)),
+		withUser(facts.config, def),
 		oci.WithoutRunMount, // images keep files there, and docker mounts nothing
 		oci.WithMounts(mounts),
 		oci.WithDefaultUnixDevices,
@@ -164,9 +165,23 @@ func setEnv(env []string) oci.SpecOpts {
 	}
 }
 
-// withUser looks user and groups up in the image. The groups an image lists a
-// user in count unless a group is named.
-func withUser(user string) oci.SpecOpts {
+// withUser looks user and groups up in the image. The library says only that
+// there is none, so its word is completed by who is meant and what would do.
+func withUser(image ocispec.ImageConfig, def fleet.Container) oci.SpecOpts {
+	user, whose := userOf(image, def)
+	look := lookUpUser(user)
+	return func(ctx context.Context, client oci.Client, c *containers.Container, s *oci.Spec) error {
+		if err := look(ctx, client, c, s); err != nil {
+			return fmt.Errorf("container %s: %s %q is not to be had: the image's /etc/passwd and /etc/group must list its "+
+				"names, or use numbers: %w", def.Name, whose, user, err)
+		}
+		return nil
+	}
+}
+
+// lookUpUser looks a user and its groups up. The groups an image lists a user in
+// count unless a group is named.
+func lookUpUser(user string) oci.SpecOpts {
 	if user == "" {
 		return oci.WithAdditionalGIDs("root")
 	}

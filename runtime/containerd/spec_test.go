@@ -7,6 +7,8 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/containerd/containerd/v2/pkg/oci"
+	"github.com/containerd/platforms"
 	"github.com/google/go-cmp/cmp"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 	"github.com/opencontainers/runtime-spec/specs-go"
@@ -31,6 +33,10 @@ func TestWhatAContainerRuns(t *testing.T) {
 			[]string{"/cmd"}},
 		"a command for an image with nothing": {ocispec.ImageConfig{},
 			fleet.Container{Command: []string{"/cmd"}}, []string{"/cmd"}},
+		"an empty entry point of the image is none": {ocispec.ImageConfig{Entrypoint: []string{""}, Cmd: []string{"/cmd"}},
+			fleet.Container{}, []string{"/cmd"}},
+		"an empty entry point does away with the image's": {image, fleet.Container{EntryPoint: []string{""},
+			Command: []string{"/cmd", ""}}, []string{"/cmd", ""}},
 		"an entry point does not bring back image's cmd 2": {image, fleet.Container{EntryPoint: []string{"/o"}, Command: nil},
 			[]string{"/o"}},
 	} {
@@ -39,9 +45,11 @@ func TestWhatAContainerRuns(t *testing.T) {
 			t.Errorf("%s: %q, %v; want %q", name, got, err, c.want)
 		}
 	}
-	if got, err := argsOf(ocispec.ImageConfig{}, fleet.Container{Name: "main"}); err == nil ||
-		!strings.Contains(err.Error(), "nothing to run") {
-		t.Errorf("nothing at all runs %q, %v", got, err)
+	for _, nothing := range []fleet.Container{{Name: "main"}, {EntryPoint: []string{""}}, {Command: []string{"", "x"}}} {
+		got, err := argsOf(ocispec.ImageConfig{}, nothing)
+		if err == nil || !strings.Contains(err.Error(), "nothing to run") {
+			t.Errorf("nothing at all runs %q, %v", got, err)
+		}
 	}
 	if !slices.Equal(image.Entrypoint, []string{"/entry", "-e"}) {
 		t.Error("the image's configuration was changed: it is shared")
@@ -61,8 +69,14 @@ func TestTheEnvironmentOfAContainer(t *testing.T) {
 	if diff := cmp.Diff([]string{"PATH=/bin", "A=image", "B=image", "C=image"}, image.Env); diff != "" {
 		t.Error("the image's configuration was changed: it is shared", diff)
 	}
-	if got := envOf(ocispec.ImageConfig{}, port.ContainerSpec{}); !slices.Equal(got, []string{defaultPath}) {
-		t.Errorf("without any: %q", got)
+	for name, c := range map[string]struct{ image, want []string }{
+		"an image without any has a path":      {nil, []string{defaultPath}},
+		"an image with others has a path":      {[]string{"FOO=bar", "PATHS=x"}, []string{"FOO=bar", "PATHS=x", defaultPath}},
+		"an image that wants no path has none": {[]string{"PATH="}, []string{"PATH="}},
+	} {
+		if got := envOf(ocispec.ImageConfig{Env: c.image}, port.ContainerSpec{}); !slices.Equal(got, c.want) {
+			t.Errorf("%s: %q, want %q", name, got, c.want)
+		}
 	}
 }
 
@@ -83,6 +97,49 @@ func TestTheFolderAContainerStartsIn(t *testing.T) {
 		"proc/self/fd/8"} {
 		if got, err := cwdOf(image, fleet.Container{WorkingDirectory: dir}); err == nil {
 			t.Errorf("%q was accepted as %q", dir, got)
+		}
+	}
+}
+
+func TestAWrongFolderIsNamedByWhoseItIs(t *testing.T) {
+	for want, c := range map[string]struct{ image, def string }{
+		`the image's WORKDIR "srv": want an absolute path`: {"srv", ""},
+		`workingDirectory "opt": want an absolute path`:    {"/srv", "opt"},
+	} {
+		_, err := cwdOf(ocispec.ImageConfig{WorkingDir: c.image}, fleet.Container{WorkingDirectory: c.def})
+		if err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%+v: %v, want %q", c, err, want)
+		}
+	}
+}
+
+// The library's "no users found" says neither who nor what to do.
+func TestAUserThatTheImageDoesNotHaveIsNamed(t *testing.T) {
+	for want, c := range map[string]struct{ image, def string }{
+		`container main: the image's USER "-1"`: {"-1", ""},
+		`container main: user "1:2:3"`:          {"web", "1:2:3"},
+		`container main: user "99999999999"`:    {"", "99999999999"},
+	} {
+		set := withUser(ocispec.ImageConfig{User: c.image}, fleet.Container{Name: "main", User: c.def})
+		err := set(t.Context(), nil, nil, &oci.Spec{Process: &specs.Process{}})
+		if err == nil || !strings.Contains(err.Error(), want) || !strings.Contains(err.Error(), "or use numbers") {
+			t.Errorf("%+v: %v, want %q", c, err, want)
+		}
+	}
+}
+
+// An image of one manifest is not searched for a platform, so it must be looked at.
+func TestAnImageForOtherMachinesIsRefused(t *testing.T) {
+	host := platforms.Only(ocispec.Platform{OS: "linux", Architecture: "amd64"})
+	for platform, runs := range map[string]bool{"linux/amd64": true, "linux/x86_64": true, "linux/386": true,
+		"linux/amd64/v3": true, "linux/arm64": false, "linux/arm/v7": false, "windows/amd64": false,
+		"/": true, "linux/": true} {
+		part := append(strings.Split(platform, "/"), "")
+		facts := imageFacts{platform: ocispec.Platform{OS: part[0], Architecture: part[1], Variant: part[2]}}
+		err := facts.runsOn(host)
+		if runs != (err == nil) || err != nil && (!errors.Is(err, port.ErrImageNotFound) ||
+			!strings.Contains(err.Error(), "made for "+platform)) {
+			t.Errorf("%s: %v, want that it runs: %v", platform, err, runs)
 		}
 	}
 }
