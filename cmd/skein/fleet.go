@@ -21,7 +21,7 @@ type fleetFinalizeCommand struct {
 
 // Run raises the fleet's format and says to what.
 func (c *fleetFinalizeCommand) Run(ctx context.Context) error {
-	agent, err := c.write.client(&c.target)
+	agent, err := c.write.client(ctx, &c.target)
 	if err != nil {
 		return err
 	}

@@ -33,7 +33,7 @@ type hostsListCommand struct {
 
 // Run prints the hosts.
 func (c *hostsListCommand) Run(ctx context.Context) error {
-	agent, err := c.client()
+	agent, err := c.client(ctx)
 	if err != nil {
 		return err
 	}
@@ -117,7 +117,7 @@ type hostsShowCommand struct {
 
 // Run prints all that is known of a host, as JSON.
 func (c *hostsShowCommand) Run(ctx context.Context) error {
-	agent, err := c.client()
+	agent, err := c.client(ctx)
 	if err != nil {
 		return err
 	}
@@ -137,7 +137,7 @@ func (c *hostsShowCommand) Run(ctx context.Context) error {
 
 // showJSON prints one object as the API has it.
 func showJSON(ctx context.Context, t *target, path string) error {
-	agent, err := t.client()
+	agent, err := t.client(ctx)
 	if err != nil {
 		return err
 	}

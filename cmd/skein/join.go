@@ -26,7 +26,7 @@ func (c *joinCommand) Run(ctx context.Context) error {
 	if err != nil {
 		return &usageError{err}
 	}
-	by, err := config.DialAddress(c.Addr)
+	by, err := config.DialAddress(c.Addr, config.PeerPort)
 	if err != nil {
 		return &usageError{err}
 	}

@@ -118,7 +118,7 @@ func TestTheClientTokenOfAServiceComesFromFlagFileOrChance(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			w := write{ClientToken: tt.flag}
-			_, body, err := (&serviceFlags{File: tt.file}).prepare(&target{Socket: "/nowhere"}, &w, "web")
+			_, body, err := (&serviceFlags{File: tt.file}).prepare(t.Context(), &target{Socket: "/nowhere"}, &w, "web")
 			if err != nil {
 				t.Fatal(err)
 			}

@@ -5,7 +5,6 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
-	"io"
 	"net/http"
 	"net/url"
 	"os"
@@ -33,7 +32,7 @@ type serviceListCommand struct {
 
 // Run prints the services.
 func (c *serviceListCommand) Run(ctx context.Context) error {
-	agent, err := c.client()
+	agent, err := c.client(ctx)
 	if err != nil {
 		return err
 	}
@@ -102,14 +101,14 @@ type serviceFlags struct {
 }
 
 // body merges file and flags into a request.
-func (f *serviceFlags) body(name string) (map[string]any, error) {
+func (f *serviceFlags) body(ctx context.Context, name string) (map[string]any, error) {
 	body := map[string]any{}
 	if f.File != "" {
-		text, err := readInput(f.File)
+		text, err := readInput(ctx, f.File)
 		if err != nil {
 			return nil, err
 		}
-		if err := json.Unmarshal(text, &body); err != nil {
+		if body, err = members(text); err != nil {
 			return nil, &usageError{fmt.Errorf("%s: %w", f.File, err)}
 		}
 	}
@@ -122,9 +121,21 @@ func (f *serviceFlags) body(name string) (map[string]any, error) {
 	if f.DesiredCount != nil {
 		body["desiredCount"] = *f.DesiredCount
 	}
-	deployment, _ := body["deploymentConfiguration"].(map[string]any)
-	if deployment == nil {
-		deployment = map[string]any{}
+	return body, f.addDeployment(body)
+}
+
+// addDeployment merges the flags of an update's bounds into those of the file.
+func (f *serviceFlags) addDeployment(body map[string]any) error {
+	if f.MinPercent == nil && f.MaxPercent == nil {
+		return nil
+	}
+	const field = "deploymentConfiguration"
+	deployment := map[string]any{}
+	if text, given := body[field].(json.RawMessage); given && string(text) != "null" {
+		var err error
+		if deployment, err = members(text); err != nil {
+			return &usageError{fmt.Errorf("%s: %s: %w", f.File, field, err)}
+		}
 	}
 	if f.MinPercent != nil {
 		deployment["minimumHealthyPercent"] = *f.MinPercent
@@ -132,24 +143,28 @@ func (f *serviceFlags) body(name string) (map[string]any, error) {
 	if f.MaxPercent != nil {
 		deployment["maximumPercent"] = *f.MaxPercent
 	}
-	if len(deployment) > 0 {
-		body["deploymentConfiguration"] = deployment
-	}
-	return body, nil
+	body[field] = deployment
+	return nil
 }
 
 // prepare returns the request and who carries it. A client token in the file
 // serves where no flag gives one.
-func (f *serviceFlags) prepare(t *target, w *write, name string) (*client.Client, map[string]any, error) {
-	body, err := f.body(name)
+func (f *serviceFlags) prepare(
+	ctx context.Context, t *target, w *write, name string,
+) (*client.Client, map[string]any, error) {
+	body, err := f.body(ctx, name)
 	if err != nil {
 		return nil, nil, err
 	}
-	if given, ok := body["clientToken"].(string); ok {
+	if text, ok := body["clientToken"].(json.RawMessage); ok {
+		var given string
+		if err := json.Unmarshal(text, &given); err != nil {
+			return nil, nil, &usageError{fmt.Errorf("%s: clientToken: must be a string", f.File)}
+		}
 		w.ClientToken = cmp.Or(w.ClientToken, given)
 		delete(body, "clientToken")
 	}
-	agent, err := w.client(t)
+	agent, err := w.client(ctx, t)
 	return agent, body, err
 }
 
@@ -169,7 +184,7 @@ type serviceCreateCommand struct {
 
 // Run creates a service and prints the defaults it took.
 func (c *serviceCreateCommand) Run(ctx context.Context) error {
-	agent, body, err := c.prepare(&c.target, &c.write, c.Name)
+	agent, body, err := c.prepare(ctx, &c.target, &c.write, c.Name)
 	if err != nil {
 		return err
 	}
@@ -204,13 +219,13 @@ func printDefaults(defaults []types.Default) error {
 
 // expectation lets a change refuse what has moved since it was read.
 type expectation struct {
-	Expect uint64 `help:"Refuse unless its modifyIndex, as service show gives it, is this." placeholder:"INDEX"`
+	Expect *uint64 `help:"Refuse unless its modifyIndex, as service show gives it, is this." placeholder:"INDEX"`
 }
 
 func (e *expectation) query() url.Values {
 	values := url.Values{}
-	if e.Expect != 0 {
-		values.Set("expect", strconv.FormatUint(e.Expect, 10))
+	if e.Expect != nil {
+		values.Set("expect", strconv.FormatUint(*e.Expect, 10))
 	}
 	return values
 }
@@ -226,7 +241,7 @@ type serviceUpdateCommand struct {
 
 // Run updates a service.
 func (c *serviceUpdateCommand) Run(ctx context.Context) error {
-	agent, body, err := c.prepare(&c.target, &c.write, "")
+	agent, body, err := c.prepare(ctx, &c.target, &c.write, "")
 	if err != nil {
 		return err
 	}
@@ -280,29 +295,4 @@ func servicePath(name, verb string, query url.Values) string {
 		path += "?" + query.Encode()
 	}
 	return path
-}
-
-// maxInput bounds what is read from a file before it is sent: the API takes
-// 256 KiB.
-const maxInput = 1 << 20
-
-// readInput reads a file, or standard input for "-".
-func readInput(path string) ([]byte, error) {
-	in := io.Reader(os.Stdin)
-	if path != "-" {
-		file, err := os.Open(path)
-		if err != nil {
-			return nil, &usageError{err}
-		}
-		defer file.Close()
-		in = file
-	}
-	text, err := io.ReadAll(io.LimitReader(in, maxInput+1))
-	if err != nil {
-		return nil, fmt.Errorf("read %s: %w", path, err)
-	}
-	if len(text) > maxInput {
-		return nil, &usageError{fmt.Errorf("%s: more than %d bytes: this is no task definition or service", path, maxInput)}
-	}
-	return text, nil
 }

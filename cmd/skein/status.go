@@ -19,7 +19,7 @@ type statusCommand struct {
 
 // Run prints status, hosts and services.
 func (c *statusCommand) Run(ctx context.Context) error {
-	agent, err := c.client()
+	agent, err := c.client(ctx)
 	if err != nil {
 		return err
 	}
@@ -82,7 +82,7 @@ type votersCommand struct {
 
 // Run prints voters and leader.
 func (c *votersCommand) Run(ctx context.Context) error {
-	agent, err := c.client()
+	agent, err := c.client(ctx)
 	if err != nil {
 		return err
 	}
@@ -126,7 +126,7 @@ type eventsCommand struct {
 
 // Run prints events, oldest first, and with --follow goes on.
 func (c *eventsCommand) Run(ctx context.Context) error {
-	agent, err := c.client()
+	agent, err := c.client(ctx)
 	if err != nil {
 		return err
 	}

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -8,6 +9,7 @@ import (
 	"strings"
 
 	"skein/cmd/skein/client"
+	"skein/cmd/skein/config"
 	"skein/cmd/skein/lab"
 )
 
@@ -26,14 +28,18 @@ const defaultSocket = "/run/skein/agent.sock"
 
 // client returns a client of the agent the flags name; without any it is this
 // host's agent or, where there is none, the one lab that is up.
-func (t *target) client() (*client.Client, error) {
-	token, err := t.operatorToken()
+func (t *target) client(ctx context.Context) (*client.Client, error) {
+	token, err := t.operatorToken(ctx)
 	if err != nil {
 		return nil, err
 	}
 	switch {
 	case t.Address != "":
-		return client.New(client.Endpoint{URL: "http://" + strings.TrimPrefix(t.Address, "http://")}, token), nil
+		url, err := statusURL(t.Address)
+		if err != nil {
+			return nil, err
+		}
+		return client.New(client.Endpoint{URL: url}, token), nil
 	case t.Socket != "":
 		return client.New(client.Endpoint{Socket: t.Socket}, token), nil
 	case t.Lab != "" || t.Via != "":
@@ -48,6 +54,16 @@ func (t *target) client() (*client.Client, error) {
 		return nil, &usageError{fmt.Errorf("several labs are up: say which with --lab: %s", strings.Join(names, ", "))}
 	}
 	return client.New(client.Endpoint{Socket: defaultSocket}, token), nil
+}
+
+// statusURL is the status listener at an address, which may be the URL of its page.
+func statusURL(address string) (string, error) {
+	bare := strings.TrimSuffix(strings.TrimPrefix(address, "http://"), "/")
+	at, err := config.DialAddress(bare, config.StatusPort)
+	if err != nil {
+		return "", &usageError{fmt.Errorf("--address: %w", err)}
+	}
+	return "http://" + at, nil
 }
 
 func (t *target) labClient(name, token string) (*client.Client, error) {
@@ -75,16 +91,19 @@ func (t *target) labSocket(l *lab.Lab) (string, error) {
 	return socket, err
 }
 
-func (t *target) operatorToken() (string, error) {
-	if t.Token != "" {
+// operatorToken is the one given or that of the file. Only the usual file may be
+// missing, or be for others' eyes: most commands need no token.
+func (t *target) operatorToken(ctx context.Context) (string, error) {
+	if t.Token != "" || t.OperatorTokenFile == "" {
 		return t.Token, nil
 	}
-	text, err := os.ReadFile(t.OperatorTokenFile)
-	if errors.Is(err, fs.ErrNotExist) || errors.Is(err, fs.ErrPermission) {
+	text, err := readInput(ctx, t.OperatorTokenFile)
+	usual := t.OperatorTokenFile == config.OperatorTokenFile
+	if usual && (errors.Is(err, fs.ErrNotExist) || errors.Is(err, fs.ErrPermission)) {
 		return "", nil
 	}
 	if err != nil {
-		return "", fmt.Errorf("read operator token: %w", err)
+		return "", fmt.Errorf("--operator-token-file: %w", err)
 	}
 	return strings.TrimSpace(string(text)), nil
 }

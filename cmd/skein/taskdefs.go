@@ -27,11 +27,11 @@ type taskdefRegisterCommand struct {
 
 // Run registers a definition and prints family:revision.
 func (c *taskdefRegisterCommand) Run(ctx context.Context) error {
-	text, err := readInput(c.File)
+	text, err := readInput(ctx, c.File)
 	if err != nil {
 		return err
 	}
-	agent, err := c.write.client(&c.target)
+	agent, err := c.write.client(ctx, &c.target)
 	if err != nil {
 		return err
 	}
@@ -58,7 +58,7 @@ type taskdefListCommand struct {
 
 // Run prints the definitions.
 func (c *taskdefListCommand) Run(ctx context.Context) error {
-	agent, err := c.client()
+	agent, err := c.client(ctx)
 	if err != nil {
 		return err
 	}

@@ -26,7 +26,7 @@ type tasksCommand struct {
 
 // Run prints tasks, why they are pending and why they stopped.
 func (c *tasksCommand) Run(ctx context.Context) error {
-	agent, err := c.client()
+	agent, err := c.client(ctx)
 	if err != nil {
 		return err
 	}
@@ -142,7 +142,7 @@ type runCommand struct {
 
 // Run starts tasks that nobody replaces and prints their ids.
 func (c *runCommand) Run(ctx context.Context) error {
-	agent, err := c.write.client(&c.target)
+	agent, err := c.write.client(ctx, &c.target)
 	if err != nil {
 		return err
 	}

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net/http"
 	"net/url"
@@ -20,19 +21,19 @@ type tokenCreateCommand struct {
 	target
 	write
 	Operator bool          `help:"A token that carries writes, instead of one that lets hosts join."`
-	Uses     int           `default:"1" help:"How many hosts it lets in."`
-	For      time.Duration `default:"1h" help:"How long it is good."`
+	Uses     *int          `help:"How many hosts it lets in. Default: 1." placeholder:"N"`
+	For      time.Duration `default:"1h" help:"How long it is good, 1s to 168h."`
 }
 
 // Run prints a new token on one line; it is shown this once.
 func (c *tokenCreateCommand) Run(ctx context.Context) error {
-	agent, err := c.write.client(&c.target)
+	body, err := c.body()
 	if err != nil {
 		return err
 	}
-	body := types.TokenBody{Kind: "join", Uses: c.Uses, ValidSeconds: int(c.For.Seconds())}
-	if c.Operator {
-		body.Kind, body.Uses = "operator", 0
+	agent, err := c.write.client(ctx, &c.target)
+	if err != nil {
+		return err
 	}
 	var answer made
 	if err := agent.Send(ctx, http.MethodPost, "/v1/tokens", body, &answer); err != nil {
@@ -41,6 +42,24 @@ func (c *tokenCreateCommand) Run(ctx context.Context) error {
 	answer.warn()
 	fmt.Println(answer.Token)
 	return nil
+}
+
+// body is the request; 0 is no value there, and would become the default unseen.
+func (c *tokenCreateCommand) body() (types.TokenBody, error) {
+	body := types.TokenBody{Kind: "join", Uses: 1, ValidSeconds: int(c.For.Seconds())}
+	switch {
+	case c.Operator && c.Uses != nil:
+		return body, &usageError{errors.New("--uses: an operator token may be used any number of times; leave it out")}
+	case c.Uses != nil && *c.Uses < 1:
+		return body, &usageError{fmt.Errorf("--uses: %d is below 1", *c.Uses)}
+	case c.For < time.Second:
+		return body, &usageError{fmt.Errorf("--for: %s is below 1s", c.For)}
+	case c.Operator:
+		body.Kind, body.Uses = "operator", 0
+	case c.Uses != nil:
+		body.Uses = *c.Uses
+	}
+	return body, nil
 }
 
 type tokenRevokeCommand struct {

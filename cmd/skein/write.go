@@ -23,8 +23,8 @@ func (w *write) token() string {
 }
 
 // client returns a client whose writes carry the client token.
-func (w *write) client(t *target) (*client.Client, error) {
-	agent, err := t.client()
+func (w *write) client(ctx context.Context, t *target) (*client.Client, error) {
+	agent, err := t.client(ctx)
 	if err != nil {
 		return nil, err
 	}
@@ -43,7 +43,7 @@ type made struct {
 
 // do sends a write that makes nothing new and says what it did.
 func (w *write) do(ctx context.Context, t *target, method, path string, body any, done string, args ...any) error {
-	agent, err := w.client(t)
+	agent, err := w.client(ctx, t)
 	if err != nil {
 		return err
 	}

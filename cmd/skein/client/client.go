@@ -172,6 +172,9 @@ func (c *Client) do(ctx context.Context, method, path string, body any) (*http.R
 		}
 		reader = bytes.NewReader(text)
 	}
+	if err := c.sendable(path); err != nil {
+		return nil, err
+	}
 	request, err := http.NewRequestWithContext(ctx, method, c.base+path, reader)
 	if err != nil {
 		return nil, fmt.Errorf("write request: %w", err)
@@ -193,6 +196,22 @@ func (c *Client) do(ctx context.Context, method, path string, body any) (*http.R
 		return nil, c.explain(err)
 	}
 	return response, nil
+}
+
+// sendable refuses what would ask for another address than the one that is meant, or
+// could not be sent: then nothing was, and nothing is unknown.
+func (c *Client) sendable(path string) error {
+	for _, segment := range strings.Split(strings.TrimPrefix(strings.SplitN(path, "?", 2)[0], "/"), "/") {
+		if segment == "" || segment == "." || segment == ".." {
+			return fmt.Errorf("%q is refused: nothing in a fleet has such a name", segment)
+		}
+	}
+	for what, text := range map[string]string{"client token": c.once, "operator token": c.token} {
+		if strings.ContainsFunc(text, func(r rune) bool { return r <= ' ' || r > '~' }) {
+			return fmt.Errorf("the %s is refused: it holds white space, control characters or others outside ASCII", what)
+		}
+	}
+	return nil
 }
 
 // refused is an answer that is an error. Those of a server that is in trouble may
@@ -226,6 +245,10 @@ func (c *Client) explain(err error) error {
 		return fmt.Errorf("%s is for root only: try with sudo", c.endpoint)
 	case errors.Is(err, context.DeadlineExceeded):
 		return fmt.Errorf("no answer from %s within %s%s", c.endpoint, requestTimeout, c.unknown())
+	}
+	var dial *net.OpError
+	if errors.As(err, &dial) && dial.Op == "dial" { // nothing was sent
+		return fmt.Errorf("no way to %s: %w", c.endpoint, dial)
 	}
 	return fmt.Errorf("ask %s: %w%s", c.endpoint, err, c.unknown())
 }

@@ -93,3 +93,37 @@ func TestAnAgentThatIsNotThereIsSaid(t *testing.T) {
 		t.Errorf("got %v", err)
 	}
 }
+
+// What cannot be sent as it is meant is not sent, and says nothing of an unknown outcome.
+func TestWhatCannotBeSentAsMeantIsNotSent(t *testing.T) {
+	plain, seen := serve(t, http.StatusOK, `{}`)
+	for name, c := range map[string]struct {
+		client *Client
+		path   string
+	}{
+		"an empty name":                  {plain.Once("t"), "/v1/services/"},
+		"an empty name and verb":         {plain.Once("t"), "/v1/hosts//forget"},
+		"the folder itself":              {plain.Once("t"), "/v1/services/.?expect=1"},
+		"the folder above":               {plain.Once("t"), "/v1/services/../hosts"},
+		"a client token of two lines":    {plain.Once("a\nb"), "/v1/services/web"},
+		"a client token outside ASCII":   {plain.Once("tök"), "/v1/services/web"},
+		"an operator token of two words": {New(plain.endpoint, "a b").Once("t"), "/v1/services/web"},
+	} {
+		err := c.client.Send(t.Context(), http.MethodDelete, c.path, nil, nil)
+		if err == nil || !strings.Contains(err.Error(), "is refused") || strings.Contains(err.Error(), "unknown") {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+	if err := plain.Send(t.Context(), http.MethodDelete, "/v1/services/a..b?next=", nil, nil); err != nil || len(*seen) != 1 {
+		t.Errorf("a name with dots in it: %v, %d requests", err, len(*seen))
+	}
+}
+
+func TestAWriteThatNeverLeftIsNotOfUnknownOutcome(t *testing.T) {
+	for _, url := range []string{"http://127.0.0.1:99999", "http://127.0.0.1:1"} {
+		err := New(Endpoint{URL: url}, "").Once("t-1").Send(t.Context(), http.MethodDelete, "/v1/services/web", nil, nil)
+		if err == nil || strings.Contains(err.Error(), "unknown") {
+			t.Errorf("%s: %v", url, err)
+		}
+	}
+}

@@ -19,8 +19,14 @@ import (
 	"strings"
 )
 
+// OperatorTokenFile is where an operator token lies unless told otherwise.
+const OperatorTokenFile = "/etc/skein/operator.token"
+
 // PeerPort is where agents listen for each other unless told otherwise.
 const PeerPort = 7700
+
+// StatusPort is where agents show their status page unless told otherwise.
+const StatusPort = 7702
 
 // Config is an agent's configuration. Tags name the TOML key; flag and
 // environment names follow from them.
@@ -188,20 +194,20 @@ func advertised(value string) error {
 	return nil
 }
 
-// DialAddress is where the peer port of another host is that somebody named: ADDR or
-// ADDR:PORT, an address or a name. Without a port it is PeerPort.
-func DialAddress(addr string) (string, error) {
+// DialAddress is where a port of another host is that somebody named: ADDR or
+// ADDR:PORT, an address or a name. Without a port it is the usual one.
+func DialAddress(addr string, usual uint16) (string, error) {
 	bare := strings.TrimSuffix(strings.TrimPrefix(addr, "["), "]")
 	if ip, err := netip.ParseAddr(bare); err == nil {
-		return netip.AddrPortFrom(ip, PeerPort).String(), nil
+		return netip.AddrPortFrom(ip, usual).String(), nil
 	}
 	host, port, err := net.SplitHostPort(addr)
 	if err != nil {
-		host, port, err = net.SplitHostPort(addr + ":" + strconv.Itoa(PeerPort))
+		host, port, err = net.SplitHostPort(addr + ":" + strconv.Itoa(int(usual)))
 	}
 	n, malformed := strconv.ParseUint(port, 10, 16)
 	if err != nil || malformed != nil || n == 0 || host == "" || strings.ContainsAny(host, "/ ") {
-		return "", fmt.Errorf("addr %q is not like 10.0.0.5:7700", addr)
+		return "", fmt.Errorf("address %q is refused: it must be like 10.0.0.5:%d", addr, usual)
 	}
 	return net.JoinHostPort(host, port), nil
 }

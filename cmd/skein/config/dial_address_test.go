@@ -10,7 +10,7 @@ func TestWhereToJoinMayLeaveThePortOut(t *testing.T) {
 		"": "", ":7700": "", "10.0.0.5:": "", "10.0.0.5:0": "", "10.0.0.5:70000": "", "10.0.0.5:peer": "",
 		"https://10.0.0.5:7700": "", "10.0.0.5:7700:7701": "", "h1 h2": "",
 	} {
-		got, err := DialAddress(given)
+		got, err := DialAddress(given, PeerPort)
 		if got != want || (err == nil) != (want != "") {
 			t.Errorf("%q: %q, %v, want %q", given, got, err, want)
 		}
