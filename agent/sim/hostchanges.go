@@ -94,12 +94,23 @@ func (w *World) rejoin(d words) error {
 	w.write(via, "token for "+d.objects[0], func(*fleet.State) fleet.Command { return put },
 		func(r fleet.Result, _ uint64, err error) {
 			if err == nil && r.Err == nil {
-				admit := fleet.AdmitHost{Token: token, SecretHash: hash, Host: w.hosts[id].admission()}
-				w.write(via, "join "+d.objects[0]+" again", func(*fleet.State) fleet.Command { return admit }, nil)
+				w.admitAgain(via, w.hosts[id], token, hash)
 			}
 		})
 	return nil
 }
+
+// admitAgain has a host admitted by a token; what it is given says who votes.
+func (w *World) admitAgain(via, h *host, token fleet.TokenID, hash []byte) {
+	admit := fleet.AdmitHost{Token: token, SecretHash: hash, Host: h.admission()}
+	w.write(via, "join "+h.name+" again", func(*fleet.State) fleet.Command { return admit },
+		func(r fleet.Result, _ uint64, err error) {
+			if granted := trust.RosterOf(w.truth); err == nil && r.Err == nil && granted.Newer(h.roster) {
+				h.roster = granted
+			}
+		})
+}
+
 func (w *World) rotateKeys(d words) error {
 	return w.simple(d, "rotate keys", func(s *fleet.State) fleet.Command {
 		if s.Fleet() == nil {
