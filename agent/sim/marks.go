@@ -72,6 +72,8 @@ var SometimesMarks = []string{
 	"an old frame comes again",
 	"an operator's request is refused",
 	"an operator's request is sent again with its token",
+	"a host that comes and goes is held back",
+	"keys are refused that do not follow",
 	"keys are rotated",
 	"tasks of a lost host are declared stopped",
 	"the answer of a call is lost",

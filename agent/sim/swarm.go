@@ -32,6 +32,7 @@ func Draw(seed uint64) Run {
 	d.run.For = virtual.Pick(d.c, 3*time.Minute, 10*time.Minute, 30*time.Minute)
 	d.events()
 	d.effects(seed)
+	d.rivals(seed)
 	slices.SortStableFunc(d.run.Operations, func(a, b Operation) int { return int(a.At - b.At) })
 	d.run.For = max(d.run.For, d.run.Operations[len(d.run.Operations)-1].At+time.Second) // each fault's end is in the life
 	return d.run
@@ -132,6 +133,16 @@ func (d *drawing) events() {
 	}
 	for _, name := range d.run.Dead {
 		d.operation(d.c.Between(10*time.Second, d.run.For), "kill %s", name)
+	}
+}
+
+// rivals are operators who replace keys when another does, from a stream of their own.
+func (d *drawing) rivals(seed uint64) {
+	c := virtual.NewChance(seed, "rivals")
+	for _, o := range slices.Clone(d.run.Operations) {
+		if o.Text == rotateKeys && c.Is(0.5) {
+			d.operation(o.At+c.Between(0, 20*time.Millisecond), rotateKeys)
+		}
 	}
 }
 
@@ -402,7 +413,9 @@ var operatorKinds = []kind{
 			"dynamicPortLast 65534",
 			"dynamicPortLast 65535"))
 	}},
-	{"keys", func(d *drawing) { d.operation(d.at, "rotate-keys") }},
+	{"keys", func(d *drawing) { d.operation(d.at, rotateKeys) }},
 }
+
+const rotateKeys = "rotate-keys"
 
 func (d *drawing) service() string { return d.family[d.c.IntN(len(d.family))] }

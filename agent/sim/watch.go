@@ -82,9 +82,16 @@ func (x *watch) committed(c simlog.Commit) {
 func (x *watch) reached(c simlog.Commit) {
 	for i, item := range c.Entry.Items {
 		if c.Outcome.Results[i].Err != nil {
+			if _, keys := item.Command.(fleet.PutSealedKeys); keys {
+				x.w.sometimes("keys are refused that do not follow")
+			}
 			continue
 		}
 		switch command := item.Command.(type) {
+		case fleet.SilenceHost:
+			if command.Flaps > 1 {
+				x.w.sometimes("a host that comes and goes is held back")
+			}
 		case fleet.RaiseFormat:
 			if c.State.Fleet().Format == command.Format {
 				x.w.sometimes("the format of the fleet is raised")

@@ -41,9 +41,13 @@ func (c *Checker) openSession(cmd fleet.OpenSession) {
 	}
 	h.zone = cmd.Zone
 	h.session++
+	h.sessionSince = c.model.now
 	h.reads, h.shunned = max(cmd.Format, 1), false
 	h.seq = 0
 	if cmd.Boot != h.boot {
+		if h.boot != "" && (h.state == fleet.HostReady || h.state == fleet.HostJoining) {
+			h.silentSince = 0 // it was down unnoticed
+		}
 		h.boot, h.bootSession = cmd.Boot, h.session
 	}
 	if h.state == fleet.HostSilent && h.flaps == 0 || h.state == fleet.HostLost {
@@ -82,6 +86,7 @@ func (c *Checker) silenceHost(cmd fleet.SilenceHost) {
 	}
 	c.falseDeath(h, "silent")
 	c.paced(h)
+	c.flapCounted(h, cmd)
 	h.state, h.stateSince, h.flaps = fleet.HostSilent, c.model.now, cmd.Flaps
 	h.silentSince, h.silentAt = c.model.now, c.now()
 	c.halfHeard(h)
@@ -104,6 +109,7 @@ func (c *Checker) returnHost(cmd fleet.ReturnHost) {
 	if h == nil || h.state != fleet.HostSilent {
 		return
 	}
+	c.heldBack(h)
 	h.wake(c.model.now)
 	c.opened(h)
 	c.reweigh(h)

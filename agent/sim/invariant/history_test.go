@@ -107,7 +107,7 @@ func (f *fleetOf) resize(id fleet.HostID) {
 
 // elsewhere are rules that these histories have no facts for.
 var elsewhere = []rule{
-	protectedStay, standaloneLast, lateContainersGo, oneVoteATerm, raftIDsAreNew, reportsAreSent, oneCopy, votersStay,
+	protectedStay, standaloneLast, lateContainersGo, oneVoteATerm, raftIDsAreNew, reportsAreSent, oneCopy, votersStay, keysFollow,
 	surplusFromFullest,
 	raisedWhenRead, votersRead, effectIntended, effectFenced, effectOnce, effectEndsOnce,
 }

@@ -101,7 +101,7 @@ func (c *Checker) apply(e *Entry, item *fleet.Item, result *fleet.Result) {
 	switch cmd := item.Command.(type) {
 	case fleet.InitFleet:
 		c.admit(cmd.Host.ID, cmd.Host.Name, cmd.Host.Zone)
-		c.model.format = max(cmd.Format, 1)
+		c.model.format, c.model.keys = max(cmd.Format, 1), cmd.SealedKeys.Version
 		c.model.everRaft[cmd.RaftID] = true
 		c.model.voters[cmd.RaftID] = fleet.VoterVoting
 	case fleet.AdmitHost:
@@ -129,6 +129,8 @@ func (c *Checker) apply(e *Entry, item *fleet.Item, result *fleet.Result) {
 		case fleet.SettingVoters:
 			c.model.setVoters = int(cmd.Value)
 		}
+	case fleet.PutSealedKeys:
+		c.putKeys(cmd)
 	case fleet.RaiseFormat:
 		c.raised(cmd, e.After)
 	case fleet.SetVoter:
@@ -190,6 +192,5 @@ func (c *Checker) applyWork(e *Entry, item *fleet.Item, result *fleet.Result) {
 
 // notModelled are the kinds of command that change nothing of the model.
 var notModelled = map[fleet.Kind]bool{
-	fleet.KindPutToken: true, fleet.KindDeleteToken: true, fleet.KindPutSealedKeys: true, fleet.KindPutCondition: true,
-	fleet.KindNoteLeader: true,
+	fleet.KindPutToken: true, fleet.KindDeleteToken: true, fleet.KindPutCondition: true, fleet.KindNoteLeader: true,
 }

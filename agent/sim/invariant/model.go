@@ -14,6 +14,7 @@ type model struct {
 	jumpedAt  time.Duration // when it last went ahead faster than the clock
 	lostAfter fleet.Time
 	format    int
+	keys      int // version of the sealed keys
 	voters    map[fleet.RaftID]fleet.VoterPhase
 	setVoters int // as the setting has it
 	hosts     map[fleet.HostID]*host
@@ -53,29 +54,30 @@ func newModel() model {
 }
 
 type host struct {
-	id          fleet.HostID
-	name, zone  string
-	state       fleet.HostState
-	stateSince  fleet.Time
-	silentSince fleet.Time    // while silent or lost: when it fell silent
-	silentAt    time.Duration // the same by the checker's clock
-	flaps       int           // silences in a row, each soon after a return
-	everReady   bool
-	cordoned    bool
-	draining    bool
-	revoked     bool // its certificate: nobody talks to it
-	boot        string
-	session     uint64
-	reads       int  // format, by its session
-	shunned     bool // nobody talks to it since it was revoked, or refused for its age
-	bootSession uint64
-	seq         uint64
-	capacity    fleet.Resources
-	shrunk      bool   // capacity fell below what was reserved, and nothing made up for it yet
-	roomAt      uint64 // index at which the host last got more room, or opened
-	reserved    fleet.Resources
-	held        map[fleet.TaskID]*task
-	ports       map[port]*task
+	id           fleet.HostID
+	name, zone   string
+	state        fleet.HostState
+	stateSince   fleet.Time
+	silentSince  fleet.Time    // when it last fell silent; 0: never, or it has rebooted unnoticed since
+	silentAt     time.Duration // the same by the checker's clock
+	flaps        int           // silences in a row, each soon after a return
+	everReady    bool
+	cordoned     bool
+	draining     bool
+	revoked      bool // its certificate: nobody talks to it
+	boot         string
+	session      uint64
+	sessionSince fleet.Time // when that was opened
+	reads        int        // format, by its session
+	shunned      bool       // nobody talks to it since it was revoked, or refused for its age
+	bootSession  uint64
+	seq          uint64
+	capacity     fleet.Resources
+	shrunk       bool   // capacity fell below what was reserved, and nothing made up for it yet
+	roomAt       uint64 // index at which the host last got more room, or opened
+	reserved     fleet.Resources
+	held         map[fleet.TaskID]*task
+	ports        map[port]*task
 }
 
 type port struct {

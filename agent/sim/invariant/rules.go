@@ -45,6 +45,9 @@ const (
 	onlyLostExpire
 	silencePaced
 	halfIsHeard
+	flapsCounted
+	flapsHeldBack
+	keysFollow
 	modelAgrees
 	missingStart
 	backOffKept
@@ -106,6 +109,9 @@ var book = [rules]struct{ name, words string }{
 	onlyLostExpire:     {"silence", "tasks expire only on lost hosts"},
 	silencePaced:       {"silence", "in 10 minutes max(3, 5 %) hosts are silenced at once, and then one each 10 s"},
 	halfIsHeard:        {"silence", "no host is silenced by a leader that hears less than half of the fleet"},
+	flapsCounted:       {"silence", "a silence soon after the return from another counts as one more in a row"},
+	flapsHeldBack:      {"silence", "the more silences in a row, the longer a host is heard before it is back"},
+	keysFollow:         {"keys", "sealed keys are replaced only by the version that follows"},
 	missingStart:       {"starts", "a planner starts no more tasks than are missing"},
 	backOffKept:        {"starts", "a planner starts no task before the service's back-off is over"},
 	graceKept:          {"grace", "no task is stopped as unhealthy within its grace period"},
