@@ -55,11 +55,38 @@ func readCheckCommand(h *strictjson.Object) []string {
 	case "CMD":
 		words = words[1:]
 	}
+	return checkProgram(h, words)
+}
+
+// checkProgram refuses what no host can run as it is written: such a check would fail
+// for ever, and each failure replaces a task.
+func checkProgram(h *strictjson.Object, words []string) []string {
 	if len(words) == 0 || words[0] == "" {
 		h.Refuse("command", "CMD needs a program to run")
 		return nil
 	}
-	return words
+	line := lineOf(words[0])
+	switch keyword := strings.ToUpper(words[0]); {
+	case keyword == "CMD" || keyword == "CMD-SHELL":
+		h.Refuse("command", "%q is no program; write %s", words[0], keyword)
+	case line != words[0] || len(words) == 1 && strings.ContainsAny(line, " \t\n"):
+		h.Refuse("command", `%q is one word; write ["CMD-SHELL", %q]`, strictjson.Show(words[0]), strictjson.Show(line))
+	default:
+		return words
+	}
+	return nil
+}
+
+// lineOf is a line without the keyword that somebody wrote into it.
+func lineOf(word string) string {
+	const parting = ", \t\n"
+	for _, keyword := range []string{"CMD-SHELL", "CMD"} {
+		at := len(keyword)
+		if len(word) > at && strings.EqualFold(word[:at], keyword) && strings.ContainsRune(parting, rune(word[at])) {
+			return strings.TrimLeft(word[at:], parting)
+		}
+	}
+	return word
 }
 
 func (r *reader) httpGet(h *strictjson.Object) *fleet.HTTPCheck {

@@ -109,6 +109,20 @@ func TestRefusalsNameTheFieldAndWhatIsAllowed(t *testing.T) {
 		"a check with an empty command": {app(`"healthCheck": {"command": []}`), at + `healthCheck.command: empty`},
 		"a shell line given as words": {app(`"healthCheck": {"command": ["CMD-SHELL", "curl", "-f"]}`),
 			at + "healthCheck.command: CMD-SHELL takes exactly one line"},
+		"a check whose first word holds the line": {
+			app(`"healthCheck": {"command": ["CMD-SHELL, curl -f http://localhost/ || exit 1"]}`),
+			at + `healthCheck.command: "CMD-SHELL, curl -f http://localhost/ || exit 1" is one word; write ["CMD-SHELL", ` +
+				`"curl -f http://localhost/ || exit 1"]`},
+		"a check whose first word holds the words": {app(`"healthCheck": {"command": ["CMD /bin/check -q"]}`),
+			at + `healthCheck.command: "CMD /bin/check -q" is one word; write ["CMD-SHELL", "/bin/check -q"]`},
+		"a program that is a shell's line": {app(`"healthCheck": {"command": ["CMD", "curl -f localhost || exit 1"]}`),
+			at + `healthCheck.command: "curl -f localhost || exit 1" is one word; write ["CMD-SHELL", "curl -f localhost || exit 1"]`},
+		"a bare line": {app(`"healthCheck": {"command": ["curl -f localhost"]}`),
+			at + `healthCheck.command: "curl -f localhost" is one word; write ["CMD-SHELL", "curl -f localhost"]`},
+		"a keyword and a program in one word": {app(`"healthCheck": {"command": ["cmd,/bin/check", "-q"]}`),
+			at + `healthCheck.command: "cmd,/bin/check" is one word; write ["CMD-SHELL", "/bin/check"]`},
+		"a keyword in lower case": {app(`"healthCheck": {"command": ["cmd-shell", "exit 0"]}`),
+			at + `healthCheck.command: "cmd-shell" is no program; write CMD-SHELL`},
 		"CMD without a program": {app(`"healthCheck": {"command": ["CMD"]}`),
 			at + "healthCheck.command: CMD needs a program"},
 		"two kinds of check": {
