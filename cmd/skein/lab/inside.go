@@ -3,8 +3,9 @@ package lab
 import (
 	"context"
 	"fmt"
-	"io/fs"
+	"net"
 	"os"
+	"time"
 
 	"golang.org/x/sys/unix"
 )
@@ -88,8 +89,8 @@ func (l *Lab) Socket(name string) (string, error) {
 	return fmt.Sprintf("/proc/%d/root%s", host.Init.PID, AgentSocket), nil
 }
 
-// AnySocket returns Socket of the first host whose agent's socket is there, and
-// that host's name.
+// AnySocket returns Socket of the first host whose agent answers there, and that
+// host's name.
 func (l *Lab) AnySocket() (path, host string, err error) {
 	s, err := l.load()
 	if err != nil {
@@ -101,11 +102,22 @@ func (l *Lab) AnySocket() (path, host string, err error) {
 			continue
 		}
 		path := fmt.Sprintf("/proc/%d/root%s", h.Init.PID, AgentSocket)
-		if info, err := os.Stat(path); err == nil && info.Mode()&fs.ModeSocket != 0 && l.agentRuns(context.Background(), h) {
+		if answers(path) && l.agentRuns(context.Background(), h) {
 			return path, h.Name, nil
 		}
 	}
 	return "", "", fmt.Errorf("%w: no agent of lab %s runs; `skein lab list --lab %s` shows why", ErrState, l.name, l.name)
+}
+
+// answers reports whether somebody listens at a unix socket: the file of an agent that
+// ended stays, and one that was just started has not made it yet.
+func answers(path string) bool {
+	conn, err := net.DialTimeout("unix", path, time.Second)
+	if err != nil {
+		return false
+	}
+	_ = conn.Close()
+	return true
 }
 
 // errNotRoot is what every command but up says; Check says more.

@@ -77,7 +77,7 @@ func (s *State) nextNumber() int {
 func (l *Lab) load() (*State, error) {
 	b, err := os.ReadFile(l.stateFile())
 	if errors.Is(err, fs.ErrNotExist) {
-		return nil, fmt.Errorf("%w: %s: `skein lab up --lab %s` makes one", ErrNoLab, l.name, l.name)
+		return nil, fmt.Errorf("%w: %s: `skein lab up --lab %s` makes one%s", ErrNoLab, l.name, l.name, l.others())
 	}
 	if errors.Is(err, fs.ErrPermission) {
 		return nil, errNotRoot
@@ -91,6 +91,20 @@ func (l *Lab) load() (*State, error) {
 			err, l.name)
 	}
 	return s, nil
+}
+
+// others says which labs there are instead: without --lab a command means the lab
+// called demo.
+func (l *Lab) others() string {
+	states := l.allStates()
+	if len(states) == 0 {
+		return ""
+	}
+	names := make([]string, len(states))
+	for i, s := range states {
+		names[i] = s.Name
+	}
+	return ", or name with --lab one that is up: " + strings.Join(names, ", ")
 }
 
 func decodeState(b []byte) (*State, error) {
