@@ -28,6 +28,7 @@ type voter struct {
 
 	mu      sync.Mutex // held while opening or closing
 	stopped bool       // nothing is opened any more: a request may outlive the port that took it
+	damaged string     // what was said last of a folder that is damaged: it is met with each word of State
 	open    atomic.Pointer[openLog]
 	parent  context.Context
 }
@@ -128,9 +129,13 @@ func (v *voter) held() (rules.Held, error) {
 	}
 	disk, err := raftfsm.Identity(vfs.OS, v.logDir())
 	if errors.Is(err, raftfsm.ErrLogDamaged) {
-		v.log.Error("the folder of the log is damaged, it counts for none", "err", err)
+		if said := err.Error(); said != v.damaged {
+			v.damaged = said
+			v.log.Error("the folder of the log is damaged, it counts for none", "err", err)
+		}
 		return rules.Held{}, nil
 	}
+	v.damaged = ""
 	return rules.Held{Disk: disk}, err
 }
 

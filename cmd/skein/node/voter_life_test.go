@@ -1,15 +1,19 @@
 package node
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"log/slog"
 	"net"
+	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 
 	"skein/raftfsm"
 	"skein/raftfsm/fleet"
+	rules "skein/raftfsm/voter"
 	"skein/runtime/seam/vfs"
 )
 
@@ -91,4 +95,37 @@ func TestTheLogOfAHostLivesFromItsPreparationToItsRetirement(t *testing.T) {
 		t.Fatal(err)
 	}
 	holds("retired", "", "", 1)
+}
+
+func TestADamagedFolderIsSaidOnce(t *testing.T) {
+	dir, said := t.TempDir(), new(bytes.Buffer)
+	v := newVoter(t, dir, new(int))
+	v.log, v.dropKeys = slog.New(slog.NewTextHandler(said, nil)), func() error { return nil }
+	if err := os.MkdirAll(v.logDir(), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	marker := filepath.Join(v.logDir(), "raft-id")
+	expect := func(lines int, when string) {
+		t.Helper()
+		for range 3 { // State says it with each beat
+			if err := v.step(rules.LogsOut{UpTo: 1}, nil); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if got := strings.Count(said.String(), "counts for none"); got != lines {
+			t.Errorf("%s: said %d times, want %d:\n%s", when, got, lines, said)
+		}
+	}
+	write := func(text string) {
+		t.Helper()
+		if err := os.WriteFile(marker, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	write("")
+	expect(1, "damaged")
+	write("h-0000000000000001.7\n")
+	expect(1, "well again")
+	write("h-0000")
+	expect(2, "damaged again")
 }
