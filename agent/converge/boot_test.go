@@ -290,6 +290,39 @@ func TestATaskWhoseRecordIsLostIsNotRunAgainWithoutAWord(t *testing.T) {
 	}
 }
 
+func TestACopyOfADiskRunsNothingAgainByItself(t *testing.T) {
+	for name, c := range map[string]struct {
+		said bool
+		runs bool
+	}{
+		"no voter says anything":               {false, true},
+		"a voter says that the original lives": {true, false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			r := newRig(t).up()
+			r.snapshot(web(1))
+			r.until("running", 5*time.Second, r.is(taskID(1), fleet.TaskRunning))
+			r.kill()
+			r.reboot()
+			r.agent()
+			began := len(did[converge.Create](r))
+			if c.said {
+				r.step(converge.Cloned{})
+			}
+			r.pass(time.Hour)
+			if got := len(did[converge.Create](r)) > began; got != c.runs {
+				t.Fatalf("run again: %v, want %v", got, c.runs)
+			}
+			if !c.said {
+				return
+			}
+			r.meet() // the original is gone, and this machine is the host now
+			r.snapshot(web(2))
+			r.until("running", 5*time.Second, r.is(taskID(2), fleet.TaskRunning))
+		})
+	}
+}
+
 func TestAnAgentAloneStartsWhatItHadAcceptedInThisBoot(t *testing.T) {
 	r := newRig(t).up()
 	r.hangs = hang[converge.Pull]

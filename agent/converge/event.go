@@ -45,6 +45,11 @@ type VoterHeard struct {
 	LeaderAge time.Duration
 }
 
+// Cloned says that a voter opened no session since another machine with this host's
+// identity is alive. That machine runs the tasks: this one runs none again by itself, for
+// as long as no voter has sent it what to run.
+type Cloned struct{}
+
 // VoterLost says that no stream to any voter is up.
 type VoterLost struct{}
 
@@ -117,6 +122,7 @@ type LogFolder struct {
 func (SessionOpened) event()    {}
 func (Frame) event()            {}
 func (VoterHeard) event()       {}
+func (Cloned) event()           {}
 func (VoterLost) event()        {}
 func (ReportAcked) event()      {}
 func (ReportRefused) event()    {}

@@ -265,6 +265,10 @@ func (h *Host) VoterHeard(leaderAge time.Duration) {
 	}
 }
 
+// Cloned says that a voter opened no session since another machine with this host's
+// identity is alive.
+func (h *Host) Cloned() { h.post(Cloned{}) }
+
 // VoterLost says that no stream to a voter is up.
 func (h *Host) VoterLost() { h.post(VoterLost{}) }
 

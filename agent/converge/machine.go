@@ -125,6 +125,9 @@ func (m *Machine) take(e Event) {
 		m.receive(e)
 	case VoterHeard:
 		m.heard(e.LeaderAge)
+	case Cloned:
+		m.heard(0)
+		m.voters.decided = true // its tasks run where the original is
 	case VoterLost:
 		m.voters.connected = false
 	case ReportAcked:

@@ -67,8 +67,7 @@ func (n *node) newLink() *peer.Link {
 		Port: n.port, Clock: n.clock, Logs: n.Log, Nonce: n.nonce, Epoch: held.Epoch, Index: held.Index,
 		Session: n.session, Opened: n.host.SessionOpened, Deliver: n.deliver,
 		Lost: func(error) { n.host.VoterLost() }, Acked: n.host.ReportAcked, Refused: n.host.ReportRefused,
-		// Not alone: a clone must not start again what its original runs.
-		Cloned:   func() { n.host.VoterHeard(0) },
+		Cloned:   n.host.Cloned,
 		Capacity: n.reports.newest, Late: func() time.Duration { _, worst := n.meter.Starved(); return worst },
 	})
 }
