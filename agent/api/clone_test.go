@@ -5,6 +5,7 @@ import (
 	"net/netip"
 	"strings"
 	"testing"
+	"time"
 
 	"skein/raftfsm/fleet"
 )
@@ -40,6 +41,12 @@ func TestAClonedHostIsAnAlarmOfHostAndStatus(t *testing.T) {
 	notes = fmt.Sprint(want(t, 200, root, "GET", "/v1/status", "")["notes"])
 	if got := strings.Count(notes, "cloned disk?"); got != 3 || !strings.Contains(notes, "3 more hosts") {
 		t.Errorf("%d alarms: %s", got, notes)
+	}
+	// Nothing is committed meanwhile: State's own time stands still.
+	x.API.Now = func() time.Time { return testNow.Add(2 * fleet.CloneStands) }
+	notes = fmt.Sprint(want(t, 200, root, "GET", "/v1/status", "")["notes"])
+	if host := want(t, 200, root, "GET", "/v1/hosts/h4", ""); strings.Contains(notes, "cloned") || host["clone"] != nil {
+		t.Errorf("long after the clones are gone: %s; %v", notes, host["clone"])
 	}
 }
 

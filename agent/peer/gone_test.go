@@ -16,6 +16,7 @@ import (
 
 	"skein/agent/peer/intake"
 	"skein/agent/peer/link"
+	"skein/agent/peer/protocol"
 	"skein/raftfsm/fleet"
 )
 
@@ -145,7 +146,7 @@ func TestAForwardedWriteDoesNotWaitForALeaderThatStandsStill(t *testing.T) {
 	if _, err := write(); !errors.Is(err, ErrUnknown) {
 		t.Errorf("got %v, want %v", err, ErrUnknown)
 	}
-	if took := time.Since(began); took > goneAfter {
+	if took := time.Since(began); took > protocol.GoneAfter {
 		t.Errorf("given up only after %s, though another led after 1 s", took)
 	}
 	if w, err := write(); err != nil || w.Code != http.StatusOK {
@@ -175,7 +176,7 @@ func TestAConnectionToAMachineThatIsGoneEndsByItself(t *testing.T) {
 	}); err != nil || failed != nil {
 		t.Fatal(err, failed)
 	}
-	if want := int(goneAfter.Milliseconds()); got != want {
+	if want := int(protocol.GoneAfter.Milliseconds()); got != want {
 		t.Errorf("the kernel gives up after %d ms, want %d", got, want)
 	}
 }

@@ -57,7 +57,7 @@ func (p *Port) openSession(c *call) (any, error) {
 func (p *Port) sessionFor(c *call, open fleet.OpenSession) (any, error) {
 	opening := intake.NewOpening(open)
 	for event := intake.SessionEvent(intake.Asked{}); ; {
-		switch e := opening.Step(c.log.State(), event).(type) {
+		switch e := opening.Step(c.log.State(), fleet.TimeOf(p.cfg.Clock.Now()), event).(type) {
 		case intake.LookFor:
 			heard, err := p.askHeard(c.ctx, heardAsk{Host: e.Host, Session: e.Session}, relay.MaxAway)
 			event = intake.Looked{Heard: heard, Err: err}

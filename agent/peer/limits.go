@@ -33,11 +33,8 @@ const (
 
 // Calls.
 const (
-	headerTime = 5 * time.Second
-	idleTime   = 60 * time.Second
-	// goneAfter without an acknowledgement by its kernel, a machine is gone as far
-	// as a connection goes: twice what its peers need to see that it is silent.
-	goneAfter   = 2 * time.Second
+	headerTime  = 5 * time.Second
+	idleTime    = 60 * time.Second
 	maxHeader   = 32 << 10
 	maxInFlight = 1024 // calls served at once; a call costs a goroutine and its body
 	// maxPerHost keeps one host from using them all; voters carry the batches of

@@ -96,8 +96,9 @@ func newHost(w *World, n int, m Machine) *host {
 	return h
 }
 
-func (h *host) addr() netip.AddrPort {
-	n := h.number
+func (h *host) addr() netip.AddrPort { return addrOf(h.number) }
+
+func addrOf(n int) netip.AddrPort {
 	return netip.AddrPortFrom(netip.AddrFrom4([4]byte{10, byte(n >> 16), byte(n >> 8), byte(n)}), 7700)
 }
 

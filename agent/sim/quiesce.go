@@ -72,6 +72,9 @@ func (w *World) Heal(dead ...string) {
 	for _, key := range slices.Sorted(maps.Keys(w.heals)) {
 		w.endCut(key)
 	}
+	for _, c := range w.clones {
+		c.off()
+	}
 	w.net.SetConditions(virtual.NetworkConditions{Delay: 300 * time.Microsecond, Jitter: time.Millisecond})
 	w.watch.checker.AllFaulty(false)
 	w.registryDown = false

@@ -17,6 +17,7 @@ import (
 //	> run 10s                                          time passes; prints decisions
 //	> steady web 1m                                    the same, until a service is
 //	> show hosts|tasks|services|voters|effects         what State has
+//	> reached MARK                                     fails unless something has come to happen; see SometimesMarks
 //	> rest                                             ends all faults, waits, checks
 
 // PlayScenario plays a scenario and returns its text with what was really
@@ -78,6 +79,11 @@ func (p *player) play(command string) error {
 		return p.run(fields[2:], func() bool { return p.steady(fields[1]) })
 	case "show":
 		return p.show(fields[1:])
+	case "reached":
+		if mark := strings.Join(fields[1:], " "); p.world.marks[mark] == 0 {
+			return fmt.Errorf("it never came to happen")
+		}
+		return nil
 	case "rest":
 		p.world.Heal()
 		if f := p.world.Quiesce(); f != nil {
@@ -177,6 +183,9 @@ func (p *player) show(fields []string) error {
 			flags := ""
 			if h.Cordon != nil {
 				flags = " cordoned"
+			}
+			if c := h.ClonedNow(p.world.wall()); c != nil {
+				flags += fmt.Sprintf(" at %s, cloned at %s", h.Addr, c.Addr)
 			}
 			p.line("%-4s zone %s  %-8s tasks %d  free cpu %d%s", h.Name, h.Zone, h.State, n, s.Free(h.ID).CPU, flags)
 		}

@@ -9,6 +9,7 @@ import (
 
 	"skein/agent/peer/intake"
 	"skein/agent/peer/protocol"
+	"skein/agent/peer/relay"
 	"skein/agent/peer/stream"
 	"skein/agent/sim/simlog"
 	"skein/agent/sim/virtual"
@@ -16,11 +17,12 @@ import (
 )
 
 // serving is what an agent does for others as a voter: sessions, streams, reports and
-// proposals. It runs agent/peer/intake over the simulated network and log.
+// proposals. It runs agent/peer/intake and relay over the simulated network and log.
 type serving struct {
 	a       *agent
 	streams map[fleet.HostID]*voterStream
 	reports intake.Batcher
+	way     relaying
 	waiting map[uint64]func(fleet.Result, error) // for answers of the batcher
 	ref     uint64                               // of the last report
 	timer   *virtual.Timer                       // of the batcher
@@ -30,7 +32,8 @@ type serving struct {
 const callTimeout = 3 * time.Second
 
 func newServing(a *agent) *serving {
-	return &serving{a: a, streams: map[fleet.HostID]*voterStream{}, waiting: map[uint64]func(fleet.Result, error){}}
+	return &serving{a: a, way: relaying{a: a}, streams: map[fleet.HostID]*voterStream{},
+		waiting: map[uint64]func(fleet.Result, error){}}
 }
 
 // leaderAge is since when this voter has heard no leader.
@@ -52,9 +55,9 @@ func (s *serving) openSession(ask fleet.OpenSession, done func(g protocol.Sessio
 			return
 		}
 		st := s.a.node.State()
-		switch e := opening.Step(st, event).(type) {
+		switch e := opening.Step(st, s.a.wallClock(), event).(type) {
 		case intake.LookFor:
-			s.lookFor(e, func(heard bool, err error) { step(intake.Looked{Heard: heard, Err: err}) })
+			s.lookFor(e, relay.MaxAway, func(heard bool, err error) { step(intake.Looked{Heard: heard, Err: err}) })
 		case intake.Wait:
 			s.a.w.sometimes("a session waits for the former machine of its host")
 			s.a.life.After(e.For, func() { step(intake.Waited{}) })
@@ -74,18 +77,20 @@ func (s *serving) openSession(ask fleet.OpenSession, done func(g protocol.Sessio
 	step(intake.Asked{})
 }
 
-// lookFor looks at this voter's own streams, then asks the leader.
-func (s *serving) lookFor(e intake.LookFor, done func(bool, error)) {
+// lookFor looks at this voter's own streams, then asks the leader, with at most so many
+// calls.
+func (s *serving) lookFor(e intake.LookFor, calls int, done func(bool, error)) {
 	switch {
+	case s.a.node == nil:
+		done(false, protocol.ErrNotHere)
 	case s.a.w.detectors.Hears(s.a.id, e.Host, e.Session):
 		done(true, nil)
 	case s.a.node.IsLeader():
 		done(s.heardByLeader(e))
 	default:
-		s.forward(func(leader *agent, reply func(func())) {
-			heard, err := leader.serves.heardByLeader(e)
-			reply(func() { done(heard, err) })
-		}, func() { done(false, protocol.ErrNoLeader) })
+		s.way.bring(calls, func(v *agent, hop relay.Hop, reply func(func())) {
+			v.serves.lookFor(e, hop.Left, func(heard bool, err error) { reply(func() { done(heard, err) }) })
+		}, func(err error) { done(false, err) })
 	}
 }
 
@@ -203,43 +208,6 @@ func (s *serving) step(events ...intake.Event) {
 	}
 }
 
-// forward runs f at the leader this voter knows, or reaches through another. Who
-// is linked is known at once here; agent/peer finds out within about a second.
-func (s *serving) forward(f func(leader *agent, reply func(func())), none func()) {
-	if leader, ok := s.a.leaderHost(); ok {
-		s.a.call(leader, f)
-		return
-	}
-	for _, id := range s.a.knownVoters() {
-		v := s.a.w.hosts[id]
-		if v == nil || v.agent == nil || v.agent == s.a || v.agent.node == nil || !s.a.w.net.Linked(s.a.id, id) {
-			continue
-		}
-		if v.agent.node.IsLeader() {
-			s.a.w.sometimes("a voter that knows no leader finds it")
-			s.a.call(v, f)
-			return
-		}
-		if leader, ok := v.agent.leaderHost(); ok {
-			s.a.w.sometimes("an order reaches the leader through another voter")
-			s.a.call(v, func(through *agent, reply func(func())) {
-				through.call(leader, func(leader *agent, back func(func())) {
-					f(leader, func(answer func()) { back(func() { reply(answer) }) })
-				})
-			})
-			return
-		}
-	}
-	none()
-}
-
-// leaderHost is the leader that this voter knows, if there is a link to it.
-func (a *agent) leaderHost() (*host, bool) {
-	leader, ok := a.node.Leader()
-	h := a.w.hosts[leader]
-	return h, ok && leader != a.id && h != nil && a.w.net.Linked(a.id, leader)
-}
-
 // propose commits items from any voter, waiting for a leader for a while. What
 // may have been committed is told from what was not.
 func (s *serving) propose(items []fleet.Item, done func([]fleet.Result, uint64, error)) {
@@ -267,10 +235,8 @@ func (s *serving) propose(items []fleet.Item, done func([]fleet.Result, uint64, 
 		switch {
 		case s.a.node == nil:
 			answer(nil, 0, protocol.ErrNotHere)
-		case s.a.node.IsLeader():
-			s.a.node.Propose(items, s.a.fleetTime(), again)
 		default:
-			s.proposeThere(items, again)
+			s.proposeBy(items, relay.MaxAway, again)
 		}
 	}
 	try()
@@ -278,17 +244,33 @@ func (s *serving) propose(items []fleet.Item, done func([]fleet.Result, uint64, 
 	s.a.life.After(intake.ProposeWait+callTimeout, func() { answer(nil, 0, protocol.ErrUnknown) })
 }
 
-// proposeThere has the leader commit; it never forwards again.
-func (s *serving) proposeThere(items []fleet.Item, done func([]fleet.Result, uint64, error)) {
-	s.forward(func(leader *agent, reply func(func())) {
-		if leader.node == nil || !leader.node.IsLeader() {
-			reply(func() { done(nil, 0, protocol.ErrNotLeader) })
-			return
-		}
-		leader.node.Propose(items, leader.fleetTime(), func(r []fleet.Result, index uint64, err error) {
+// proposeBy commits items here when this voter leads, else by the way it knows to the
+// leader, with at most so many calls.
+func (s *serving) proposeBy(items []fleet.Item, calls int, done func([]fleet.Result, uint64, error)) {
+	switch {
+	case s.a.node == nil:
+		done(nil, 0, protocol.ErrNoLeader) // nothing was done: another way is looked for
+		return
+	case s.a.node.IsLeader():
+		s.a.node.Propose(items, s.a.fleetTime(), done)
+		return
+	}
+	s.way.bring(calls, func(v *agent, hop relay.Hop, reply func(func())) {
+		s.a.w.relayed(v, hop)
+		v.serves.proposeFor(items, hop, func(r []fleet.Result, index uint64, err error) {
 			reply(func() { done(r, index, err) })
 		})
-	}, func() { done(nil, 0, protocol.ErrNoLeader) })
+	}, func(err error) { done(nil, 0, err) })
+}
+
+// proposeFor commits another voter's items: as the leader alone, or by whatever way is
+// left.
+func (s *serving) proposeFor(items []fleet.Item, hop relay.Hop, done func([]fleet.Result, uint64, error)) {
+	if !hop.Through && (s.a.node == nil || !s.a.node.IsLeader()) {
+		done(nil, 0, protocol.ErrNotLeader)
+		return
+	}
+	s.proposeBy(items, hop.Left, done)
 }
 
 // toPeer gives the log's errors the names that voters send to each other.
@@ -306,4 +288,15 @@ func toPeer(err error) error {
 		}
 	}
 	return err
+}
+
+// relayed marks that an order does not go from a voter to its leader.
+func (w *World) relayed(v *agent, hop relay.Hop) {
+	switch {
+	case !hop.Through || v.node == nil:
+	case v.node.IsLeader():
+		w.sometimes("a voter that knows no leader finds it")
+	default:
+		w.sometimes("an order reaches the leader through another voter")
+	}
 }

@@ -282,6 +282,9 @@ func (x *watch) disturbed(h *host, d time.Duration) {
 func (x *watch) linked(id fleet.HostID) {
 	voters := x.voters()
 	if id != "" {
+		if x.w.hosts[id] == nil {
+			return // a copy of a host's disk is no host
+		}
 		x.checker.HostCondition(id, x.w.net.Condition(id))
 		voter := false
 		for _, v := range voters {

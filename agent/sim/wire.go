@@ -22,7 +22,7 @@ func (w *World) logConfig() simlog.Config {
 			w.watch.checker.SteppedDown(id)
 			w.netChanged("")
 		},
-		Believes:   func(fleet.RaftID) { w.detectors.LeadersChanged() },
+		Believes:   func(fleet.RaftID) { w.detectors.LeadersChanged(); w.votersLook() },
 		LeaderLost: func(id fleet.RaftID) { w.listenersLook(id.Host()) },
 		Voted:      w.watch.checker.Voted,
 		Broken:     func(name, detail string) { w.watch.fail("log: "+name, detail) },

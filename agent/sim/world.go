@@ -26,10 +26,12 @@ type World struct {
 	detectors *simdetector.Membership
 	chance    *virtual.Chance // of executors
 	people    *virtual.Chance // of operators
+	ages      *virtual.Chance // of what voters hear of their leader
 
 	order  []*host // by number
 	hosts  map[fleet.HostID]*host
 	byName map[string]*host
+	clones []*clone
 	truth  *fleet.State // as of the highest index that any voter has applied
 
 	images       map[string]fake.Image
@@ -63,6 +65,7 @@ func New(cfg Config) *World {
 	w := &World{
 		cfg: cfg, time: virtual.NewTime(cfg.Seed),
 		chance: virtual.NewChance(cfg.Seed, "executors"), people: virtual.NewChance(cfg.Seed, "operators"),
+		ages:  virtual.NewChance(cfg.Seed, "ages"),
 		hosts: map[fleet.HostID]*host{}, byName: map[string]*host{}, truth: fleet.New(),
 		images: map[string]fake.Image{}, brokenDefs: map[fleet.TaskDefID]bool{}, heals: map[string]func(){},
 		stats: newStats(),
@@ -234,6 +237,7 @@ func (w *World) planners() []lead.Planner { return w.cfg.Mutation.planners(lead.
 // netChanged has everybody look whom it concerns: a host's own stream, and the
 // streams of which it is the voter.
 func (w *World) netChanged(id fleet.HostID) {
+	w.votersLook()
 	if id == "" {
 		for _, h := range w.order {
 			w.lookLater(h)
@@ -255,6 +259,15 @@ func (w *World) netChanged(id fleet.HostID) {
 func (w *World) listenersLook(voter fleet.HostID) {
 	for _, listener := range slices.Sorted(maps.Keys(w.hosts[voter].listeners)) {
 		w.lookLater(w.hosts[listener])
+	}
+}
+
+// votersLook has each voter look whether its leader answers.
+func (w *World) votersLook() {
+	for v := range w.truth.Voters() {
+		if h := w.hosts[v.Host]; h != nil && h.agent != nil && h.agent.node != nil {
+			h.agent.serves.way.look()
+		}
 	}
 }
 

@@ -60,7 +60,7 @@ func (v *View) HostRow(h *fleet.Host) types.Host {
 		row.Drain = &types.Drain{Cause: d.Cause.String(), By: types.Clean(d.By), Since: types.Stamp(d.Since),
 			Deadline: types.Stamp(d.Deadline)}
 	}
-	if c := h.ClonedNow(v.State.Now()); c != nil {
+	if c := h.ClonedNow(v.Now); c != nil {
 		row.Clone = &types.Clone{Addr: c.Addr.String(), Boot: types.Clean(c.Boot), Since: types.Stamp(c.Since),
 			Last: types.Stamp(c.Last)}
 	}

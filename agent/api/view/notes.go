@@ -76,7 +76,7 @@ func (v *View) alarms() (notes []string) {
 	more := 0
 	for h := range v.State.Hosts() {
 		switch {
-		case h.State == fleet.HostForgotten || h.ClonedNow(v.State.Now()) == nil && h.Refused == nil:
+		case h.State == fleet.HostForgotten || h.ClonedNow(v.Now) == nil && h.Refused == nil:
 		case len(notes) == maxAlarms:
 			more++
 		default:

@@ -88,8 +88,9 @@ func (Wait) sessionEffect()           {}
 func (ProposeSession) sessionEffect() {}
 func (Opened) sessionEffect()         {}
 
-// Step goes on; st is this voter's State now.
-func (o *Opening) Step(st *fleet.State, event SessionEvent) SessionEffect {
+// Step goes on; st is this voter's State now. now is its clock: State's own time stands
+// still while nothing is committed.
+func (o *Opening) Step(st *fleet.State, now fleet.Time, event SessionEvent) SessionEffect {
 	h := st.Host(o.ask.Host)
 	if h == nil || st.Fleet() == nil {
 		return Opened{Err: fmt.Errorf("session of %s: %w", o.ask.Host, protocol.ErrBehind)}
@@ -116,7 +117,7 @@ func (o *Opening) Step(st *fleet.State, event SessionEvent) SessionEffect {
 	case Applied:
 		return o.applied(st, h, e)
 	}
-	if o.ask.Contested && h.CloneNoted(st.Now()) {
+	if o.ask.Contested && h.CloneNoted(max(now, st.Now())) {
 		return o.cloned(h)
 	}
 	return o.propose(h)

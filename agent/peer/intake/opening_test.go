@@ -45,10 +45,12 @@ func ask(boot string, nonce uint64) fleet.OpenSession {
 }
 
 // open answers what an opening asks for until it is done, and tells each step.
-func open(t *testing.T, st *fleet.State, asked fleet.OpenSession, heard ...bool) (steps string, end intake.Opened) {
+func open(t *testing.T, st *fleet.State, at fleet.Time, asked fleet.OpenSession, heard ...bool) (
+	steps string, end intake.Opened,
+) {
 	t.Helper()
 	o := intake.NewOpening(asked)
-	effect := o.Step(st, intake.Asked{})
+	effect := o.Step(st, at, intake.Asked{})
 	for range 20 {
 		switch e := effect.(type) {
 		case intake.LookFor:
@@ -56,20 +58,20 @@ func open(t *testing.T, st *fleet.State, asked fleet.OpenSession, heard ...bool)
 				t.Fatalf("looks for %+v after %q", e, steps)
 			}
 			steps += "look "
-			effect, heard = o.Step(st, intake.Looked{Heard: heard[0]}), heard[1:]
+			effect, heard = o.Step(st, at, intake.Looked{Heard: heard[0]}), heard[1:]
 		case intake.Wait:
 			if e.For < detector.HeardWithin {
 				t.Errorf("waits %s: what was heard before would count again", e.For)
 			}
 			steps += "wait "
-			effect = o.Step(st, intake.Waited{})
+			effect = o.Step(st, at, intake.Waited{})
 		case intake.ProposeSession:
 			steps += "propose"
 			if e.Item.By != "host one" {
 				t.Errorf("proposed by %q", e.Item.By)
 			}
 			result := apply(t, st, 0, e.Item.Command)
-			effect = o.Step(st, intake.Applied{Results: []fleet.Result{result}, Index: st.Index()})
+			effect = o.Step(st, at, intake.Applied{Results: []fleet.Result{result}, Index: st.Index()})
 		case intake.Opened:
 			return strings.TrimSpace(steps), e
 		}
@@ -97,7 +99,7 @@ func TestHowASessionIsOpened(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			st := hostIn(t)
-			steps, end := open(t, st, c.asked, c.heard...)
+			steps, end := open(t, st, began, c.asked, c.heard...)
 			if steps != c.steps || !errors.Is(end.Err, c.err) || end.Noted != c.noted {
 				t.Errorf("%q ends with %v, noted %v; want %q, %v, %v", steps, end.Err, end.Noted, c.steps, c.err, c.noted)
 			}
@@ -113,10 +115,10 @@ func TestACloneThatIsNotedReachesTheLogNoMore(t *testing.T) {
 	st := hostIn(t)
 	clone := ask("boot-2", 2)
 	clone.Addr = netip.MustParseAddrPort("10.0.0.9:7700")
-	open(t, st, clone, true, true, true)
+	open(t, st, began, clone, true, true, true)
 	before := st.Index()
 	clone.Nonce++
-	steps, end := open(t, st, clone, true, true, true)
+	steps, end := open(t, st, began.Add(fleet.CloneNotedEvery-1), clone, true, true, true)
 	if steps != "look wait look wait look" || !errors.Is(end.Err, protocol.ErrCloned) || end.Noted ||
 		st.Index() != before {
 		t.Errorf("%q ends with %v at index %d, was %d", steps, end.Err, st.Index(), before)
@@ -125,6 +127,19 @@ func TestACloneThatIsNotedReachesTheLogNoMore(t *testing.T) {
 		if !strings.Contains(end.Err.Error(), at.String()) {
 			t.Errorf("%v: does not name %s", end.Err, at)
 		}
+	}
+}
+
+// In a quiet fleet nothing is committed, and State's own time stands still.
+func TestTheAlarmOfACloneIsKeptUpWhileNothingElseHappens(t *testing.T) {
+	st := hostIn(t)
+	clone := ask("boot-2", 2)
+	clone.Addr = netip.MustParseAddrPort("10.0.0.9:7700")
+	open(t, st, began, clone, true, true, true)
+	clone.Nonce++
+	steps, end := open(t, st, began.Add(fleet.CloneNotedEvery), clone, true, true, true)
+	if steps != "look wait look wait look propose" || !errors.Is(end.Err, protocol.ErrCloned) || !end.Noted {
+		t.Errorf("%q ends with %v, noted %v", steps, end.Err, end.Noted)
 	}
 }
 
@@ -145,7 +160,7 @@ func TestWhyNoSessionIsOpened(t *testing.T) {
 		"the answer has no number":               {st, applied(fleet.Result{}), protocol.ErrUnknown},
 		"the answer has something else in place": {st, applied(fleet.Result{IDs: []string{"x"}}), protocol.ErrUnknown},
 	} {
-		got, done := intake.NewOpening(ask("boot-1", 2)).Step(c.st, c.event).(intake.Opened)
+		got, done := intake.NewOpening(ask("boot-1", 2)).Step(c.st, began, c.event).(intake.Opened)
 		if !done || !errors.Is(got.Err, c.want) {
 			t.Errorf("%s: %v, %v; want %v", name, done, got.Err, c.want)
 		}
@@ -159,15 +174,15 @@ func TestAnAgentThatIsTooOldIsRefusedAtOnce(t *testing.T) {
 	apply(t, st, 0, newer)
 	apply(t, st, 0, fleet.RaiseFormat{Format: newer.Format})
 	for _, want := range []string{"propose", ""} { // its host's row says so, once
-		if steps, end := open(t, st, ask("boot-2", 3)); steps != want || !errors.Is(end.Err, fleet.ErrAgentTooOld) {
+		if steps, end := open(t, st, began, ask("boot-2", 3)); steps != want || !errors.Is(end.Err, fleet.ErrAgentTooOld) {
 			t.Errorf("%q ends with %v, want %q", steps, end.Err, want)
 		}
 	}
 	other := ask("boot-2", 3)
 	other.Version = "another"
 	o, unknown := intake.NewOpening(other), protocol.ErrUnknown
-	o.Step(st, intake.Asked{})
-	if end, done := o.Step(st, intake.Applied{Err: unknown}).(intake.Opened); !done ||
+	o.Step(st, began, intake.Asked{})
+	if end, done := o.Step(st, began, intake.Applied{Err: unknown}).(intake.Opened); !done ||
 		!errors.Is(end.Err, fleet.ErrAgentTooOld) || errors.Is(end.Err, unknown) || !errors.Is(end.Unnoted, unknown) {
 		t.Errorf("where that could not be written: %+v", end)
 	}
@@ -176,7 +191,7 @@ func TestAnAgentThatIsTooOldIsRefusedAtOnce(t *testing.T) {
 func TestAHostCannotSayThatItIsContested(t *testing.T) {
 	asked := ask("boot-2", 2)
 	asked.Contested, asked.TooOld = true, true
-	steps, end := open(t, hostIn(t), asked, false)
+	steps, end := open(t, hostIn(t), began, asked, false)
 	if steps != "look propose" || end.Err != nil {
 		t.Errorf("%q ends with %v", steps, end.Err)
 	}

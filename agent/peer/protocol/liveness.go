@@ -8,6 +8,10 @@ import (
 // Never is later than everything: when what nobody waits for is due.
 const Never = time.Duration(math.MaxInt64)
 
+// GoneAfter without an acknowledgement by its kernel, a machine is gone as far as a
+// connection goes: twice what its peers need to see that it is silent.
+const GoneAfter = 2 * time.Second
+
 // Times of the failure detector. Source: cmd/skein/DESIGN.md "Silence". The port's
 // detector and the simulator's go by the same.
 const (
