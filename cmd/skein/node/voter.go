@@ -31,6 +31,7 @@ type voter struct {
 	damaged string     // what was said last of a folder that is damaged: it is met with each word of State
 	open    atomic.Pointer[openLog]
 	parent  context.Context
+	later   later
 }
 
 // openLog is a log and what runs beside it.
@@ -59,11 +60,11 @@ func (v *voter) logsOut(upTo int) {
 	if upTo == 0 {
 		return
 	}
-	go func() {
+	v.later.run(func() {
 		if err := v.step(rules.LogsOut{UpTo: upTo}, nil); err != nil {
 			v.log.Error("log of a retired voter not deleted", "up_to", upTo, "err", err)
 		}
-	}()
+	})
 }
 
 // resume opens the log that an earlier life of the agent left. Whatever keeps it
@@ -79,11 +80,43 @@ func (v *voter) resume() {
 // beside the log calls it.
 func (v *voter) failed(id fleet.RaftID, why error) {
 	v.log.Error("log failed, running on as a worker", "err", why)
-	go func() { _ = v.step(rules.Failed{ID: id}, nil) }()
+	v.later.run(func() {
+		if err := v.step(rules.Failed{ID: id}, nil); err != nil {
+			v.log.Error("log that failed not closed well", "err", err)
+		}
+	})
 }
 
-// close hands leadership over and closes the log, if one is open.
-func (v *voter) close() error { return v.step(rules.Stopped{}, nil) }
+// close hands leadership over and closes the log, if one is open. It returns when all
+// that logsOut and failed have begun has ended.
+func (v *voter) close() error {
+	err := v.step(rules.Stopped{}, nil)
+	v.later.end()
+	return err
+}
+
+// later is work that its caller does not wait for, until it ends.
+type later struct {
+	mu   sync.Mutex
+	over bool
+	all  sync.WaitGroup
+}
+
+// run begins work; none once it is over.
+func (l *later) run(work func()) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if !l.over {
+		l.all.Go(work)
+	}
+}
+
+func (l *later) end() {
+	l.mu.Lock()
+	l.over = true
+	l.mu.Unlock()
+	l.all.Wait()
+}
 
 // step carries out what an event leads to, until something fails.
 func (v *voter) step(event rules.Event, takeKeys func() error) error {

@@ -129,3 +129,71 @@ func TestADamagedFolderIsSaidOnce(t *testing.T) {
 	write("h-0000")
 	expect(2, "damaged again")
 }
+
+func TestWhatIsBegunForALogEndsBeforeTheAgentDoes(t *testing.T) {
+	const id = fleet.RaftID("h-0000000000000001.1")
+	for name, c := range map[string]struct {
+		begin func(v *voter)
+		disk  fleet.RaftID
+		drops int
+	}{
+		"a log that is out of the fleet is deleted": {func(v *voter) { v.logsOut(1) }, "", 1},
+		"a log that is newer than those stays":      {func(v *voter) { v.logsOut(0) }, id, 0},
+		"a log that failed is closed and kept":      {func(v *voter) { v.failed(id, errors.New("disk")) }, id, 0},
+	} {
+		t.Run(name, func(t *testing.T) {
+			dropped := new(int)
+			v := newVoter(t, t.TempDir(), dropped)
+			var ran []string
+			v.role = func(role string) { ran = append(ran, role) }
+			if err := v.Prepare(t.Context(), id, func() error { return nil }); err != nil {
+				t.Fatal(err)
+			}
+			hold := make(chan struct{})
+			stop := v.open.Load().stop
+			v.open.Load().stop = func() { <-hold; stop() } // closing takes a while
+			c.begin(v)
+			close(hold)
+			if err := v.close(); err != nil {
+				t.Fatal(err)
+			}
+			if v.id() != "" || v.onDisk(t) != c.disk || *dropped != c.drops || len(ran) != 2 || ran[1] != "worker" {
+				t.Errorf("open %q, on disk %q, keys dropped %d times, roles %v", v.id(), v.onDisk(t), *dropped, ran)
+			}
+			v.logsOut(1) // too late: nothing is begun any more
+			v.later.all.Wait()
+			if v.onDisk(t) != c.disk {
+				t.Error("work was begun after the end")
+			}
+		})
+	}
+}
+
+func TestAFolderOfNoKnownLogIsSetAsideForTheNext(t *testing.T) {
+	const id = fleet.RaftID("h-0000000000000001.2")
+	dropped := new(int)
+	v := newVoter(t, t.TempDir(), dropped)
+	if err := v.Prepare(t.Context(), "h-0000000000000001.1", func() error { return nil }); err != nil {
+		t.Fatal(err)
+	}
+	if err := v.step(rules.Failed{ID: "h-0000000000000001.1"}, nil); err != nil {
+		t.Fatal(err)
+	}
+	markers, err := filepath.Glob(filepath.Join(v.logDir(), "*"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, marker := range markers {
+		if info, err := os.Stat(marker); err == nil && info.Mode().IsRegular() && info.Size() < 100 {
+			if err := os.WriteFile(marker, []byte("nonsense"), 0o600); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	if v.resume(); v.id() != "" {
+		t.Errorf("%s is opened, by a folder that does not say whose it is", v.id())
+	}
+	if err := v.Prepare(t.Context(), id, func() error { return nil }); err != nil || v.id() != id {
+		t.Errorf("open %q: %v", v.id(), err)
+	}
+}
