@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"skein/agent/peer/intake"
+	"skein/agent/peer/protocol"
 	"skein/agent/peer/relay"
 	"skein/raftfsm/fleet"
 )
@@ -88,7 +89,7 @@ func TestWhatIsUnderWayOverACutLinkGoesThroughAnotherVoter(t *testing.T) {
 			t.Parallel()
 			r, _ := threeInMemory(t)
 			a := r.agents[1]
-			ctx, cancel := context.WithTimeout(t.Context(), 2*goneAfter)
+			ctx, cancel := context.WithTimeout(t.Context(), 2*protocol.GoneAfter)
 			defer cancel()
 			if err := send(ctx, a); err != nil { // leaves a connection to use again
 				t.Fatal(err)
@@ -98,7 +99,7 @@ func TestWhatIsUnderWayOverACutLinkGoesThroughAnotherVoter(t *testing.T) {
 			if err := send(ctx, a); !errors.Is(err, ErrUnknown) {
 				t.Errorf("got %v, want %v", err, ErrUnknown)
 			}
-			if took := time.Since(began); took > goneAfter {
+			if took := time.Since(began); took > protocol.GoneAfter {
 				t.Errorf("given up only after %s", took)
 			}
 			if err := send(ctx, a); err != nil {

@@ -160,7 +160,7 @@ func (r *relaying) bring(
 }
 
 // watch gives a call up, its outcome unknown, once its connection is known to be gone, or
-// another than who was called leads.
+// the way has moved.
 func (r *relaying) watch(hop relay.Hop, failed func(error)) *calling {
 	c := &calling{}
 	since := r.a.w.time.Now()
@@ -170,8 +170,8 @@ func (r *relaying) watch(hop relay.Hop, failed func(error)) *calling {
 		if r.a.w.net.Linked(r.a.id, hop.To) {
 			since = now
 		}
-		leader := r.place().Leader
-		if now-since >= protocol.GoneAfter || !hop.Through && leader != "" && leader != hop.To {
+		r.seek()
+		if now-since >= protocol.GoneAfter || r.rules.Moved(now, r.place(), hop) {
 			if c.answered() {
 				failed(protocol.ErrUnknown)
 			}
