@@ -263,7 +263,8 @@ func (p *Port) dialAddr(ctx context.Context, addr netip.AddrPort) (net.Conn, err
 // dialer ends a connection to a machine that is gone: what was asked of it over
 // one is asked elsewhere, instead of waiting out the deadline of each call.
 var dialer = net.Dialer{
-	KeepAliveConfig: net.KeepAliveConfig{Enable: true, Idle: protocol.GoneAfter / 2, Interval: protocol.GoneAfter / 2, Count: 2},
+	KeepAliveConfig: net.KeepAliveConfig{Enable: true, Idle: protocol.GoneAfter / 2, Interval: protocol.GoneAfter / 2,
+		Count: 2},
 	Control: func(_, _ string, raw syscall.RawConn) error {
 		var err error
 		if failed := raw.Control(func(fd uintptr) {
