@@ -80,6 +80,13 @@ func zoneCounts(zones map[string]int) string {
 	return orDash(strings.Join(parts, " "))
 }
 
+// mustKnow is the agent's refusal of a service that there is not: an empty list about
+// a name with a slip in it would look like that of a service with nothing to show.
+func mustKnow(ctx context.Context, agent *client.Client, service string) error {
+	_, err := agent.Get(ctx, "/v1/services/"+url.PathEscape(service), nil)
+	return err
+}
+
 type serviceShowCommand struct {
 	target
 	Name string `arg:"" help:"Name of the service."`
@@ -93,9 +100,9 @@ func (c *serviceShowCommand) Run(ctx context.Context) error {
 // serviceFlags are the fields of a service that have flags; a file may have more.
 type serviceFlags struct {
 	TaskDefinition string `help:"family, or family:revision." placeholder:"TASKDEF"`
-	DesiredCount   *int   `name:"desired-count" short:"n" help:"How many tasks to keep running."`
-	MinPercent     *int   `name:"min-percent" help:"Lower bound of healthy tasks while updating, percent of the desired count."`
-	MaxPercent     *int   `name:"max-percent" help:"Upper bound of tasks while updating, percent of the desired count."`
+	DesiredCount   *int   `name:"desired-count" short:"n" help:"How many tasks to keep running." placeholder:"N"`
+	MinPercent     *int   `name:"min-percent" help:"Lower bound of healthy tasks while updating, percent of the desired count." placeholder:"N"`
+	MaxPercent     *int   `name:"max-percent" help:"Upper bound of tasks while updating, percent of the desired count." placeholder:"N"`
 	File           string `short:"f" help:"JSON as for ECS CreateService or UpdateService, - for standard input; flags win." placeholder:"FILE"`
 	Strict         bool   `help:"Refuse fields that would be ignored or mapped."`
 }

@@ -118,10 +118,10 @@ func (c *votersCommand) Run(ctx context.Context) error {
 type eventsCommand struct {
 	target
 	output
-	Service string `help:"Only those about this service." placeholder:"SERVICE"`
-	Follow  bool   `short:"f" help:"Follow: print events as they happen."`
-	After   uint64 `help:"Only those after this number."`
-	Limit   int    `default:"50" help:"How many of the newest."`
+	Service string  `help:"Only those about this service." placeholder:"SERVICE"`
+	Follow  bool    `short:"f" help:"Follow: print events as they happen."`
+	After   *uint64 `help:"Only those after this number; 0 for the oldest kept." placeholder:"N"`
+	Limit   int     `default:"50" help:"How many, 1 to 1000: the newest, or with --after the next."`
 }
 
 // Run prints events, oldest first, and with --follow goes on.
@@ -131,8 +131,8 @@ func (c *eventsCommand) Run(ctx context.Context) error {
 		return err
 	}
 	path := "/v1/events?limit=" + strconv.Itoa(c.Limit)
-	if c.After > 0 {
-		path += "&after=" + strconv.FormatUint(c.After, 10)
+	if c.After != nil {
+		path += "&after=" + strconv.FormatUint(*c.After, 10)
 	}
 	about := ""
 	if c.Service != "" {
@@ -142,6 +142,11 @@ func (c *eventsCommand) Run(ctx context.Context) error {
 	var answer types.Events
 	if _, err := agent.Get(ctx, path, &answer); err != nil {
 		return err
+	}
+	if len(answer.Events) == 0 && c.Service != "" && c.After == nil && !c.Follow {
+		if err := mustKnow(ctx, agent, c.Service); err != nil {
+			return err
+		}
 	}
 	if c.JSON && !c.Follow {
 		return printJSON(answer)

@@ -54,6 +54,11 @@ func (c *tasksCommand) Run(ctx context.Context) error {
 		}
 		query.Set("next", page.Next)
 	}
+	if len(all) == 0 && c.Service != "" {
+		if err := mustKnow(ctx, agent, c.Service); err != nil {
+			return err
+		}
+	}
 	if c.JSON {
 		return printJSON(all)
 	}

@@ -68,6 +68,17 @@ func TestNumbersAreReadAsPeopleWriteThem(t *testing.T) {
 	}
 }
 
+// What a flag takes is said in words of this program, not in types of Go.
+func TestNoFlagShowsATypeOfGo(t *testing.T) {
+	for path, leaf := range leaves(t) {
+		for _, flag := range leaf.Flags {
+			if shown := flag.FormatPlaceHolder(); strings.Contains(shown, "INT-64") || shown == "STRING" || shown == "INT" {
+				t.Errorf("%s --%s=%s", path, flag.Name, shown)
+			}
+		}
+	}
+}
+
 func TestTextForPeopleMayBeEmpty(t *testing.T) {
 	parser, err := newParser(t.Context(), &commands{})
 	if err != nil {

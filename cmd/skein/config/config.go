@@ -31,12 +31,12 @@ const StatusPort = 7702
 // Config is an agent's configuration. Tags name the TOML key; flag and
 // environment names follow from them.
 type Config struct {
-	Name              string            `toml:"name" help:"Name of this host, unique in the fleet. Default: the machine's host name."`
+	Name              string            `toml:"name" help:"Name of this host, unique in the fleet. Default: the machine's host name." placeholder:"NAME"`
 	Zone              string            `toml:"zone" default:"default" help:"Failure domain of this host: a rack, a room, an availability zone."`
 	Attributes        map[string]string `toml:"attributes" help:"Attributes of this host, name=value."`
 	DataDir           string            `toml:"data_dir" default:"/var/lib/skein" help:"Folder for identity, keys, log and wanted state; not on tmpfs or overlay."`
 	PeerListen        string            `toml:"peer_listen" default:"0.0.0.0:7700" help:"Address and port for other agents (TLS)."`
-	PeerAdvertise     string            `toml:"peer_advertise" help:"Address and port other agents dial. Default: peer_listen, or this host's first address."`
+	PeerAdvertise     string            `toml:"peer_advertise" help:"Address and port other agents dial. Default: peer_listen, or this host's first address." placeholder:"ADDR:PORT"`
 	GossipListen      string            `toml:"gossip_listen" default:"0.0.0.0:7701" help:"Address and port for gossip (UDP and TCP, encrypted)."`
 	StatusListen      string            `toml:"status_listen" default:"127.0.0.1:7702" help:"Address and port of the read-only status page (plain HTTP), or none."`
 	Socket            string            `toml:"socket" default:"/run/skein/agent.sock" help:"Unix socket for root's commands."`
@@ -69,13 +69,13 @@ type Network struct {
 
 // Registry says how image registries are spoken to.
 type Registry struct {
-	PlainHTTP []string `toml:"plain_http" help:"Registries (host:port) spoken to without TLS."`
+	PlainHTTP []string `toml:"plain_http" help:"Registries (host:port) spoken to without TLS." placeholder:"HOST:PORT"`
 }
 
 // Capacity is what tasks may reserve; zero means what the machine has.
 type Capacity struct {
-	CPU    int64 `toml:"cpu" help:"1/1024 cores tasks may reserve. Default: all."`
-	Memory int64 `toml:"memory" help:"MiB tasks may reserve. Default: all but 5 % and at least 256 MiB for the host."`
+	CPU    int64 `toml:"cpu" help:"1/1024 cores tasks may reserve. Default: all." placeholder:"N"`
+	Memory int64 `toml:"memory" help:"MiB tasks may reserve. Default: all but 5 % and at least 256 MiB for the host." placeholder:"N"`
 }
 
 var (
