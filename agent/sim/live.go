@@ -32,12 +32,23 @@ func Live(l Run) (*World, *Failure) {
 	}
 	dead := w.mayStayDead(l.Dead)
 	w.Heal(dead...)
-	return w, w.Quiesce(dead...)
+	if f := w.Quiesce(dead...); f != nil || w.interrupted() {
+		return w, f
+	}
+	return w, w.drill(dead)
 }
 
 // mayStayDead are the hosts that never come back: none where the votes of the others
 // are no majority. Operators may have left a fleet fewer voters than it was drawn with.
 func (w *World) mayStayDead(dead []string) []string {
+	if !w.majorityWithout(dead) {
+		return nil
+	}
+	return dead
+}
+
+// majorityWithout reports whether the votes of the others are a majority.
+func (w *World) majorityWithout(dead []string) bool {
 	voting, gone := 0, 0
 	for v := range w.truth.Voters() {
 		if v.Phase == fleet.VoterVoting || v.Phase == fleet.VoterRetiring {
@@ -47,10 +58,7 @@ func (w *World) mayStayDead(dead []string) []string {
 			}
 		}
 	}
-	if 2*(voting-gone) <= voting {
-		return nil
-	}
-	return dead
+	return 2*(voting-gone) > voting
 }
 
 // Marks are the interesting states that were reached.

@@ -46,6 +46,7 @@ var SometimesMarks = []string{
 	"a leader hears how far a host has come",
 	"a disk is wiped",
 	"a host is declared lost",
+	"a host of a fleet at rest dies",
 	"a host is declared silent",
 	"a host refuses a frame",
 	"a host refuses to begin an effect",

@@ -41,6 +41,7 @@ const (
 	MutationMinorityCommits  Mutation = "minority-commits"   // I11: an entry commits without a majority
 	MutationSnapshotBehind   Mutation = "snapshot-behind"    // rows: a snapshot lacks its last entry
 	MutationNoBackOff        Mutation = "no-back-off"        // starts: tasks start again at once
+	MutationFlapsForgotten   Mutation = "flaps-forgotten"    // silence: a host that comes and goes is believed back
 	MutationNoGrace          Mutation = "no-grace"           // grace: unhealthy tasks stop at once
 	MutationCutOffReplaced   Mutation = "cut-off-replaced"   // one copy: stop-after work is replaced at once
 	MutationSurplusAnywhere  Mutation = "surplus-anywhere"   // I13: surplus stops in the emptiest zone
@@ -62,7 +63,7 @@ func Mutations() []Mutation {
 		MutationWipedVotes, MutationForgottenVote, MutationMinorityCommits, MutationGateIgnored, MutationStrictMessages,
 		MutationEffectTwice, MutationEffectEarly,
 		MutationSnapshotBehind, MutationNoBackOff, MutationNoGrace, MutationCutOffReplaced, MutationSurplusAnywhere,
-		MutationVoterRetired, MutationStandaloneAgain,
+		MutationVoterRetired, MutationStandaloneAgain, MutationFlapsForgotten,
 	}
 }
 
@@ -92,6 +93,8 @@ func (m Mutation) planners(all []lead.Planner) []lead.Planner {
 			all[i].Next = func(in plan.Input) plan.Plan { return stopInEmptiest(in, next(in)) }
 		case p.By == hosts.By && m == MutationSilentForever:
 			all[i].Next = func(in plan.Input) plan.Plan { return withoutSilenceHost(next(in)) }
+		case p.By == hosts.By && m == MutationFlapsForgotten:
+			all[i].Next = func(in plan.Input) plan.Plan { return withoutFlaps(next(in)) }
 		case p.By == hosts.By && m == MutationNeverQuiet:
 			all[i].Next = func(in plan.Input) plan.Plan { return chatter(in, next(in)) }
 		}
@@ -161,6 +164,17 @@ func withoutSilence(in plan.Input) plan.Input {
 	}
 	in.State = s
 	return in
+}
+
+// withoutFlaps takes each silence for the first.
+func withoutFlaps(p plan.Plan) plan.Plan {
+	for i, item := range p.Items {
+		if silence, is := item.Command.(fleet.SilenceHost); is {
+			silence.Flaps = 0
+			p.Items[i].Command = silence
+		}
+	}
+	return p
 }
 
 func withoutSilenceHost(p plan.Plan) plan.Plan {
