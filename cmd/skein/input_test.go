@@ -111,7 +111,8 @@ func TestAnOperatorTokenFileThatIsNamedIsRead(t *testing.T) {
 		}
 	}
 	if _, err := os.Stat(config.OperatorTokenFile); errors.Is(err, os.ErrNotExist) {
-		if got, err := (&target{OperatorTokenFile: config.OperatorTokenFile}).operatorToken(t.Context()); got != "" || err != nil {
+		usual := target{OperatorTokenFile: config.OperatorTokenFile}
+		if got, err := usual.operatorToken(t.Context()); got != "" || err != nil {
 			t.Errorf("the usual file, which is not there: %q, %v", got, err)
 		}
 	}

@@ -165,7 +165,7 @@ func (f *serviceFlags) prepare(
 	}
 	if text, ok := body["clientToken"].(json.RawMessage); ok {
 		var given string
-		if err := json.Unmarshal(text, &given); err != nil {
+		if json.Unmarshal(text, &given) != nil {
 			return nil, nil, &usageError{fmt.Errorf("%s: clientToken: must be a string", f.File)}
 		}
 		w.ClientToken = cmp.Or(w.ClientToken, given)

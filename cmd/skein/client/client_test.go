@@ -114,7 +114,8 @@ func TestWhatCannotBeSentAsMeantIsNotSent(t *testing.T) {
 			t.Errorf("%s: %v", name, err)
 		}
 	}
-	if err := plain.Send(t.Context(), http.MethodDelete, "/v1/services/a..b?next=", nil, nil); err != nil || len(*seen) != 1 {
+	err := plain.Send(t.Context(), http.MethodDelete, "/v1/services/a..b?next=", nil, nil)
+	if err != nil || len(*seen) != 1 {
 		t.Errorf("a name with dots in it: %v, %d requests", err, len(*seen))
 	}
 }
