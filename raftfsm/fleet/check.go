@@ -147,22 +147,17 @@ func (s *State) checkService(b *violations, v *Service) {
 func (s *State) checkSums() error {
 	var b violations
 	living := 0
+	held, ports := s.heldByHosts()
 	for h := range s.Hosts() {
 		if h.State != HostForgotten {
 			living++
 			b.must(s.HostByName(h.Name) == h && s.HostByKey(h.Cert.PublicKey) == h, "hosts: name %s or its key is there twice",
 				h.Name)
 		}
-		s.checkReserved(&b, h)
+		s.checkReserved(&b, h, held[h.ID])
 	}
 	b.must(living == s.hostByName.Len() && living == s.hostByKey.Len(), "%d hosts, %d names, %d keys", living,
 		s.hostByName.Len(), s.hostByKey.Len())
-	ports := 0
-	for t := range s.Tasks() {
-		if t.Held() {
-			ports += len(t.Ports)
-		}
-	}
 	b.must(ports == s.ports.Len(), "%d ports are held, %d are different", ports, s.ports.Len())
 	for v := range s.Services() {
 		b.must(v.Status == ServiceActive || s.Counts(v.Name, "").Total > 0, "service %s is drained and still there", v.Name)
@@ -170,16 +165,46 @@ func (s *State) checkSums() error {
 	return b.err()
 }
 
+// heldTasks is what tasks hold of a host.
+type heldTasks struct {
+	sum    Resources
+	newest Time // assignment
+}
+
+func (h *heldTasks) add(t *Task, def defFacts) {
+	h.sum = h.sum.Add(def.reservation)
+	h.newest = max(h.newest, t.AssignedAt)
+}
+
+// heldByHosts adds up what tasks hold, by host, and their ports.
+func (s *State) heldByHosts() (held map[HostID]heldTasks, ports int) {
+	held = map[HostID]heldTasks{}
+	defs := newLookup(s.defFacts)
+	for t := range s.Tasks() {
+		if t.Held() {
+			h := held[t.Host]
+			h.add(t, defs.get(t.TaskDef))
+			held[t.Host] = h
+			ports += len(t.Ports)
+		}
+	}
+	return held, ports
+}
+
+// heldBy adds up what tasks hold of one host.
+func (s *State) heldBy(host HostID) (h heldTasks) {
+	for t := range s.HeldBy(host) {
+		h.add(t, s.defFacts(t.TaskDef))
+	}
+	return h
+}
+
 // checkReserved: reservations exceed capacity only where capacity shrank under
 // tasks that were there (I3).
-func (s *State) checkReserved(b *violations, h *Host) {
-	sum, newest := Resources{}, Time(0)
-	for t := range s.HeldBy(h.ID) {
-		sum = sum.Add(s.TaskDef(t.TaskDef).Reservation())
-		newest = max(newest, t.AssignedAt)
-	}
+func (s *State) checkReserved(b *violations, h *Host, held heldTasks) {
+	sum := held.sum
 	b.must(sum == s.Reserved(h.ID), "host %s: reserved %v, tasks hold %v", h.ID, s.Reserved(h.ID), sum)
-	b.must(sum.Fits(h.Capacity) || newest <= h.CapacityAt, "host %s: %v reserved of %v", h.ID, sum, h.Capacity)
+	b.must(sum.Fits(h.Capacity) || held.newest <= h.CapacityAt, "host %s: %v reserved of %v", h.ID, sum, h.Capacity)
 }
 
 // checkIndices rebuilds all indices and compares.

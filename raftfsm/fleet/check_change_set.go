@@ -16,7 +16,7 @@ func (s *State) CheckChangeSet(t ChangeSet) error {
 	for id := range t.Hosts() {
 		if h := s.Host(id); h != nil {
 			s.checkHost(&b, h)
-			s.checkReserved(&b, h)
+			s.checkReserved(&b, h, s.heldBy(h.ID))
 		}
 	}
 	for _, name := range t.Services() {

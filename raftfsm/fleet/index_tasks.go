@@ -6,24 +6,21 @@ import (
 )
 
 // taskIndexing builds the indices of all tasks at once, for a State that has only
-// rows. Tasks come by id, so that gathering them by host, service and class puts
-// them in order without comparing them one with another; what they name is looked up
-// once and not once a task. Each tree is then loaded from its lowest item up. A
-// million tasks take a fifth of what as many calls of indexTask do, which make the
-// same trees.
+// rows. Tasks come by id. They are gathered by service first, and then, service by
+// service, by host and class: that puts them in the order of each index without
+// comparing them one with another, and what they name is looked up once and not once
+// a task. Each tree is then loaded from its lowest item up.
 type taskIndexing struct {
-	s         *State
-	hosts     map[HostID]*hostTasks
-	services  map[string]*serviceTasks
-	defs      map[TaskDefID]defFacts
-	revisions map[RevisionID]revisionCounts
-	zones     map[zoneCounts]int // by service and zone; n is 0 in the key
-	waiting   map[taskClass][]*Task
-	stopped   []*Task
-	due       []deadline
+	s        *State
+	defs     *lookup[TaskDefID, defFacts]
+	services *lookup[string, *serviceTasks]
+	hosts    *lookup[HostID, *hostTasks]
+	waiting  map[taskClass][]*Task
+	stopped  []*Task
+	due      []deadline
 }
 
-// hostTasks are the tasks that were given to one host.
+// hostTasks are the tasks that were given to one host, by service and id.
 type hostTasks struct {
 	row         *Host // nil for one that is not there any more
 	held, ended []*Task
@@ -31,17 +28,11 @@ type hostTasks struct {
 	ports       []PortUse
 }
 
-// serviceTasks are the tasks of one service.
+// serviceTasks are the tasks of one service, or the standalone ones, by id.
 type serviceTasks struct {
-	row           *Service // nil for one that is not there any more
-	subject       Subject
-	live, stopped []*Task
-}
-
-// defFacts is what the indices need to know of a definition.
-type defFacts struct {
-	reservation Resources
-	checked     bool
+	row     *Service // nil for one that is not there any more, and for standalone tasks
+	subject Subject
+	tasks   []*Task
 }
 
 // taskClass is whose tasks stand together among the unassigned.
@@ -52,29 +43,78 @@ type taskClass struct {
 
 // indexTasks puts every task into the indices, which have none.
 func (s *State) indexTasks() {
-	x := &taskIndexing{
-		s: s, hosts: map[HostID]*hostTasks{}, services: map[string]*serviceTasks{}, defs: map[TaskDefID]defFacts{},
-		revisions: map[RevisionID]revisionCounts{}, zones: map[zoneCounts]int{}, waiting: map[taskClass][]*Task{},
-	}
+	x := &taskIndexing{s: s, defs: newLookup(s.defFacts), waiting: map[taskClass][]*Task{}}
+	x.hosts = newLookup(func(id HostID) *hostTasks { return &hostTasks{row: s.Host(id)} })
+	x.services = newLookup(func(name string) *serviceTasks {
+		return &serviceTasks{row: s.Service(name), subject: ServiceSubject(name)}
+	})
 	for t := range s.Tasks() {
-		x.add(t)
+		v := x.services.get(t.Service)
+		v.tasks = append(v.tasks, t)
+	}
+	for _, name := range keysInOrder(x.services.found, cmp.Compare) {
+		if v := x.services.found[name]; name != "" {
+			x.addService(name, v)
+		} else {
+			x.addStandalone(v)
+		}
 	}
 	x.loadHosts()
-	x.loadServices()
-	x.loadCounts()
 	x.loadWaiting()
 	x.loadTimes()
 }
 
-func (x *taskIndexing) add(t *Task) {
-	def := x.def(t.TaskDef)
-	var host *hostTasks
-	if t.Host != "" {
-		host = x.host(t.Host)
-		host.add(t, def)
+func (x *taskIndexing) addStandalone(v *serviceTasks) {
+	for _, t := range v.tasks {
+		x.add(t, x.defs.get(t.TaskDef))
 	}
-	if t.Service != "" {
-		x.addToService(t, host, def)
+}
+
+// addService adds a service's tasks, and loads the indices that begin with the service.
+func (x *taskIndexing) addService(name string, v *serviceTasks) {
+	revisions := newLookup(func(RevisionID) *revisionCounts { return &revisionCounts{} })
+	zones := map[string]int{}
+	var stopped []*Task
+	for _, t := range v.tasks {
+		def := x.defs.get(t.TaskDef)
+		host := x.add(t, def)
+		if t.Stopped() {
+			stopped = append(stopped, t)
+			continue
+		}
+		x.s.byService.Load(t)
+		if at := t.dueAt(def.checked, v.row); at > x.s.now.Add(-dueKept) {
+			x.due = append(x.due, deadline{at, v.subject, t.ID})
+		}
+		n := t.countsAt(x.s.now, def.checked, v.row)
+		sum := revisions.get(t.Revision)
+		switch {
+		case host == nil || host.row == nil:
+			*sum = sum.add(hereLike(t, n))
+		case t.reachableOn(host.row):
+			*sum = sum.add(hereLike(t, n))
+			zones[host.row.Zone] += n.toRun()
+		default:
+			*sum = sum.add(revisionCounts{away: n})
+		}
+	}
+	for _, t := range stopped {
+		x.s.byService.Load(t)
+	}
+	for _, id := range keysInOrder(revisions.found, cmp.Compare) {
+		x.s.addRevision(id, *revisions.found[id])
+	}
+	for _, zone := range keysInOrder(zones, cmp.Compare) {
+		x.s.addZone(name, zone, zones[zone])
+	}
+}
+
+// add adds a task to its host, which it returns, or to those that wait for one, and to
+// those that have stopped.
+func (x *taskIndexing) add(t *Task, def defFacts) (host *hostTasks) {
+	if t.Host != "" {
+		host = x.hosts.get(t.Host)
+		host.add(t, def)
 	}
 	if t.unassigned() {
 		class := taskClass{t.Service, t.TaskDef}
@@ -83,25 +123,7 @@ func (x *taskIndexing) add(t *Task) {
 	if t.Stopped() {
 		x.stopped = append(x.stopped, t)
 	}
-}
-
-func (x *taskIndexing) def(id TaskDefID) defFacts {
-	facts, known := x.defs[id]
-	if !known {
-		def := x.s.TaskDef(id)
-		facts = defFacts{def.Reservation(), def.Checked()}
-		x.defs[id] = facts
-	}
-	return facts
-}
-
-func (x *taskIndexing) host(id HostID) *hostTasks {
-	h := x.hosts[id]
-	if h == nil {
-		h = &hostTasks{row: x.s.Host(id)}
-		x.hosts[id] = h
-	}
-	return h
+	return host
 }
 
 func (h *hostTasks) add(t *Task, def defFacts) {
@@ -116,41 +138,10 @@ func (h *hostTasks) add(t *Task, def defFacts) {
 	}
 }
 
-// addToService adds a service's task to it, to its counts and to what is due. host
-// is nil for none.
-func (x *taskIndexing) addToService(t *Task, host *hostTasks, def defFacts) {
-	v := x.services[t.Service]
-	if v == nil {
-		v = &serviceTasks{row: x.s.Service(t.Service), subject: ServiceSubject(t.Service)}
-		x.services[t.Service] = v
-	}
-	if t.Stopped() {
-		v.stopped = append(v.stopped, t)
-		return
-	}
-	v.live = append(v.live, t)
-	if at := t.dueAt(def.checked, v.row); at > x.s.now.Add(-dueKept) {
-		x.due = append(x.due, deadline{at, v.subject, t.ID})
-	}
-	n := t.countsAt(x.s.now, def.checked, v.row)
-	sum := x.revisions[t.Revision]
-	switch {
-	case host == nil || host.row == nil:
-		sum = sum.add(hereLike(t, n))
-	case t.reachableOn(host.row):
-		sum = sum.add(hereLike(t, n))
-		x.zones[zoneCounts{service: t.Service, zone: host.row.Zone}] += n.toRun()
-	default:
-		sum = sum.add(revisionCounts{away: n})
-	}
-	x.revisions[t.Revision] = sum
-}
-
 func (x *taskIndexing) loadHosts() {
-	for _, id := range keysInOrder(x.hosts, cmp.Compare) {
-		h := x.hosts[id]
+	for _, id := range keysInOrder(x.hosts.found, cmp.Compare) {
+		h := x.hosts.found[id]
 		for _, tasks := range [][]*Task{h.held, h.ended} {
-			slices.SortStableFunc(tasks, func(a, b *Task) int { return cmp.Compare(a.Service, b.Service) })
 			for _, t := range tasks {
 				x.s.byHost.Load(t)
 			}
@@ -164,27 +155,6 @@ func (x *taskIndexing) loadHosts() {
 		for _, p := range h.ports {
 			x.s.ports.Load(p)
 		}
-	}
-}
-
-func (x *taskIndexing) loadServices() {
-	for _, name := range keysInOrder(x.services, cmp.Compare) {
-		for _, tasks := range [][]*Task{x.services[name].live, x.services[name].stopped} {
-			for _, t := range tasks {
-				x.s.byService.Load(t)
-			}
-		}
-	}
-}
-
-func (x *taskIndexing) loadCounts() {
-	for _, id := range keysInOrder(x.revisions, cmp.Compare) {
-		x.s.addRevision(id, x.revisions[id])
-	}
-	for _, at := range keysInOrder(x.zones, func(a, b zoneCounts) int {
-		return cmp.Or(cmp.Compare(a.service, b.service), cmp.Compare(a.zone, b.zone))
-	}) {
-		x.s.addZone(at.service, at.zone, x.zones[at])
 	}
 }
 
@@ -202,10 +172,12 @@ func (x *taskIndexing) loadWaiting() {
 	}
 }
 
-// loadTimes loads what is ordered by time. Tasks of one time stay in the order of
-// their ids.
+// loadTimes loads what is ordered by time. Deadlines of one time stay in the order of
+// services and ids.
 func (x *taskIndexing) loadTimes() {
-	slices.SortStableFunc(x.stopped, func(a, b *Task) int { return cmp.Compare(a.StoppedAt, b.StoppedAt) })
+	slices.SortFunc(x.stopped, func(a, b *Task) int {
+		return cmp.Or(cmp.Compare(a.StoppedAt, b.StoppedAt), cmp.Compare(a.ID, b.ID))
+	})
 	for _, t := range x.stopped {
 		x.s.stopped.Load(t)
 	}

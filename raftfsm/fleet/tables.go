@@ -60,7 +60,7 @@ func init() {
 				key: itemOfRevision, check: (*State).checkRevision,
 			}),
 		mapNoun(TableTasks, func(t *tables) **btree.Map[TaskID, *Task] { return &t.tasks }, hooks[Task, TaskID]{
-			key: func(t *Task) TaskID { return t.ID }, check: (*State).checkTaskRow, indexAll: (*State).indexTasks,
+			key: func(t *Task) TaskID { return t.ID }, checkAll: (*State).checkTasks, indexAll: (*State).indexTasks,
 			share: (*sharedTexts).shareTask,
 		}),
 		mapNoun(TableTokens, func(t *tables) **btree.Map[TokenID, *Token] { return &t.tokens }, hooks[Token, TokenID]{
@@ -109,7 +109,9 @@ type hooks[R, K any] struct {
 	key   func(*R) K
 	check func(*State, *violations, *R)
 	index func(*State, *R)
-	// indexAll puts all rows into the indices, where that is quicker than one by one.
+	// checkAll checks all rows, and indexAll puts them into the indices, where that is
+	// quicker than one by one.
+	checkAll func(*State, *violations)
 	indexAll func(*State)
 	share    func(*sharedTexts, *R) // makes the texts of a row that is read those of other rows
 }
@@ -175,6 +177,7 @@ func rowNoun[R, K any](
 			return true
 		})
 	}
+	n.check = h.checkAll
 	if h.check != nil {
 		n.check = func(s *State, b *violations) { each(s, func(row *R) { h.check(s, b, row) }) }
 	}
