@@ -15,15 +15,39 @@ func NewBuilder() *Builder { return &Builder{s: New(), texts: sharedTexts{}} }
 // Add puts a row, as made by NewRow, into its table. Rows must come as Rows
 // yields them. The row belongs to the State afterwards.
 func (b *Builder) Add(t Table, row any) error {
-	if t < b.table {
-		return fmt.Errorf("add row of table %d after table %d: %w", t, b.table, ErrInvalid)
-	}
 	n := nounOf(t)
 	if n == nil {
 		return fmt.Errorf("add row of table %d: there is no such table: %w", t, ErrInvalid)
 	}
-	b.table = t
+	if err := b.enter(t); err != nil {
+		return err
+	}
 	return n.load(b.s, &b.texts, row)
+}
+
+// AddTask is Add for a task whose texts, but for its id, are from Text.
+func (b *Builder) AddTask(t *Task) error {
+	if err := b.enter(TableTasks); err != nil {
+		return err
+	}
+	b.s.tasks.Load(t.ID, t)
+	return nil
+}
+
+// Text returns the one copy of a text that many rows have.
+func (b *Builder) Text(text []byte) string {
+	if kept, ok := b.texts[string(text)]; ok {
+		return kept
+	}
+	return b.texts.one(string(text))
+}
+
+func (b *Builder) enter(t Table) error {
+	if t < b.table {
+		return fmt.Errorf("add row of table %d after table %d: %w", t, b.table, ErrInvalid)
+	}
+	b.table = t
+	return nil
 }
 
 // sharedTexts holds one copy of each text that many rows share.

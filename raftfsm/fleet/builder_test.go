@@ -69,3 +69,35 @@ func TestTasksOfASnapshotShareTheTextsThatManyHave(t *testing.T) {
 		t.Errorf("%+v and %+v share too little", one, other)
 	}
 }
+
+func TestABuilderTakesTasksInTheOrderOfTables(t *testing.T) {
+	for table, taken := range map[Table]bool{TableRevisions: true, TableTasks: true, TableTokens: false} {
+		b := NewBuilder()
+		row, _ := NewRow(table)
+		if err := b.Add(table, row); err != nil {
+			t.Fatal(err)
+		}
+		task := &Task{ID: "t-1"}
+		err := b.AddTask(task)
+		if errors.Is(err, ErrInvalid) == taken || (b.s.Task("t-1") == task) != taken {
+			t.Errorf("after a row of table %d: %v", table, err)
+		}
+	}
+}
+
+func TestABuilderHasOneCopyOfATextWhoeverAsks(t *testing.T) {
+	b := NewBuilder()
+	one := b.Text([]byte("web"))
+	task := &Task{ID: "t-1", Service: strings.Clone("web")}
+	if err := b.Add(TableTasks, task); err != nil {
+		t.Fatal(err)
+	}
+	for _, other := range []string{b.Text([]byte("web")), task.Service} {
+		if other != "web" || unsafe.StringData(one) != unsafe.StringData(other) {
+			t.Errorf("%q is held twice", other)
+		}
+	}
+	if got := b.Text(nil); got != "" {
+		t.Errorf("no text is %q", got)
+	}
+}

@@ -104,7 +104,8 @@ func ReadState(r io.Reader) (*fleet.State, error) { return ReadStateAs(r, fleet.
 // ReadStateAs is ReadState for an agent whose build reads a format: see
 // fleet.FormatVersion.
 func ReadStateAs(r io.Reader, reads int) (*fleet.State, error) {
-	in := &snapshotReader{r: r, sum: sha256.New(), builder: fleet.NewBuilder()}
+	builder := fleet.NewBuilder()
+	in := &snapshotReader{r: r, sum: sha256.New(), builder: builder, tasks: taskReader{text: builder.Text}}
 	s, err := in.read()
 	if err == nil && s.Fleet() != nil && s.Fleet().Format > reads {
 		// Its rows may look well, but what comes next may not.
@@ -122,6 +123,7 @@ type snapshotReader struct {
 	buf     bytes.Buffer
 	rows    uint64
 	builder *fleet.Builder
+	tasks   taskReader
 }
 
 func (in *snapshotReader) read() (*fleet.State, error) {
@@ -187,21 +189,39 @@ func (in *snapshotReader) header() error {
 
 func (in *snapshotReader) chunk(table fleet.Table, rest []byte) error {
 	for len(rest) > 0 {
-		row, known := fleet.NewRow(table)
-		if !known {
-			return fmt.Errorf("table %d is not known: %w", table, ErrFormat)
-		}
-		after, err := strict.UnmarshalFirst(rest, row)
+		after, err := in.row(table, rest)
 		if err != nil {
-			return fmt.Errorf("row %d: %w", in.rows, explain(rest, row, fmt.Errorf("decode %T: %w: %w", row, err, ErrCorrupt)))
-		}
-		if err := in.builder.Add(table, row); err != nil {
-			return fmt.Errorf("row %d: %w: %w", in.rows, ErrCorrupt, err)
+			return fmt.Errorf("row %d: %w", in.rows, err)
 		}
 		in.rows++
 		rest = after
 	}
 	return nil
+}
+
+// row takes the first row of b, and returns what follows it.
+func (in *snapshotReader) row(table fleet.Table, b []byte) (after []byte, err error) {
+	if table == fleet.TableTasks {
+		if task, rest, ok := in.tasks.read(b); ok {
+			return rest, damaged(in.builder.AddTask(task))
+		}
+	}
+	row, known := fleet.NewRow(table)
+	if !known {
+		return nil, fmt.Errorf("table %d is not known: %w", table, ErrFormat)
+	}
+	if after, err = strict.UnmarshalFirst(b, row); err != nil {
+		return nil, explain(b, row, fmt.Errorf("decode %T: %w: %w", row, err, ErrCorrupt))
+	}
+	return after, damaged(in.builder.Add(table, row))
+}
+
+// damaged makes of an error that a snapshot is damaged.
+func damaged(err error) error {
+	if err == nil {
+		return nil
+	}
+	return fmt.Errorf("%w: %w", ErrCorrupt, err)
 }
 
 func (in *snapshotReader) end() error {
