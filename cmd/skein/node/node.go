@@ -68,11 +68,19 @@ type node struct {
 	reports    *capacityReports
 }
 
+// timerSlack is how late the kernel may wake a thread of the agent, whose shortest pause
+// is 2 ms. It halves how often an idle agent wakes up. Writes take no longer with it; with
+// 4 ms those of eight clients do.
+const timerSlack = 2 * time.Millisecond
+
 // Run runs the agent of this host until ctx ends. Containers are left as they
 // are. ErrNoIdentity of package trust when the host is in no fleet.
 func Run(ctx context.Context, o Options) (err error) {
 	n := &node{Options: o, clock: clock.System(), nonce: uint64(time.Now().UnixNano())}
 	n.meter = hostos.NewMeter(n.clock.Mono)
+	if err = hostos.SetTimerSlack(timerSlack); err != nil {
+		o.Log.Debug("timers are exact, which costs wake-ups", "err", err)
+	}
 	if err = n.facts(); err != nil {
 		return err
 	}
