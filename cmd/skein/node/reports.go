@@ -8,6 +8,7 @@ import (
 	"skein/agent/capacity"
 	"skein/raftfsm/fleet"
 	"skein/runtime/hostos"
+	"skein/runtime/seam/clock"
 )
 
 // capacityReports measures this host and publishes what it has.
@@ -31,15 +32,16 @@ func (r *capacityReports) newest() (fleet.CapacityReport, bool) {
 
 // run measures and publishes until ctx ends.
 func (r *capacityReports) run(ctx context.Context) error {
-	tick := time.NewTicker(capacity.Every)
-	defer tick.Stop()
+	timer := time.NewTimer(0)
+	defer timer.Stop()
 	for {
-		r.publish(r.measure(ctx))
 		select {
 		case <-ctx.Done():
 			return nil
-		case <-tick.C:
+		case <-timer.C:
 		}
+		r.publish(r.measure(ctx))
+		timer.Reset(clock.UntilNext(r.node.clock.Mono(), capacity.Every))
 	}
 }
 

@@ -39,7 +39,24 @@ func Offset(c Clock, d time.Duration) Clock { return offset{Clock: c, by: d} }
 
 func (o offset) Now() time.Time { return o.Clock.Now().Add(o.by) }
 
+// Shared is the distance between the moments at which loops of one process look at what
+// is not urgent.
+const Shared = 100 * time.Millisecond
+
 // UntilNext is the pause until the next multiple of every, never zero. Loops of
 // one process that pause by it on the same clock wake together: most of what a
-// look costs at rest is the waking.
-func UntilNext(mono, every time.Duration) time.Duration { return every - mono%every }
+// look costs at rest is the waking. Multiples of more than Shared are put off to the
+// next multiple of Shared, so that 250 ms is 300 ms and 200 ms in turn.
+func UntilNext(mono, every time.Duration) time.Duration {
+	last := mono - mono%every
+	if every <= Shared {
+		return last + every - mono
+	}
+	if due := putOff(last); due > mono {
+		return due - mono
+	}
+	return putOff(last+every) - mono
+}
+
+// putOff is the first multiple of Shared from mono on.
+func putOff(mono time.Duration) time.Duration { return (mono + Shared - 1) / Shared * Shared }

@@ -55,3 +55,22 @@ func TestUntilNextEndsAtAMultipleAndIsNeverZero(t *testing.T) {
 		}
 	}
 }
+
+func TestUntilNextOfALongPauseEndsAtAMomentThatAllShare(t *testing.T) {
+	const every = 250 * time.Millisecond
+	var now time.Duration
+	for _, want := range []time.Duration{300, 500, 800, 1000, 1300} {
+		now += clock.UntilNext(now, every)
+		if want *= time.Millisecond; now != want {
+			t.Fatalf("the pause ended at %v, want %v", now, want)
+		}
+	}
+	for now, want := range map[time.Duration]time.Duration{
+		250 * time.Millisecond: 50 * time.Millisecond, 299 * time.Millisecond: time.Millisecond,
+		301 * time.Millisecond: 199 * time.Millisecond, 501 * time.Millisecond: 299 * time.Millisecond,
+	} {
+		if got := clock.UntilNext(now, every); got != want {
+			t.Errorf("from %v it is %v to the next 250 ms, want %v", now, got, want)
+		}
+	}
+}
