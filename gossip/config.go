@@ -15,9 +15,12 @@ import (
 
 // Timers of the ring. Source: cmd/skein/DESIGN.md "Silence".
 const (
-	probeInterval  = 500 * time.Millisecond
-	probeTimeout   = 200 * time.Millisecond
-	gossipInterval = 200 * time.Millisecond
+	probeInterval = 500 * time.Millisecond
+	probeTimeout  = 200 * time.Millisecond
+	// gossipInterval is how soon news go on, and how often an idle host looks for some;
+	// gossipNodes is to how many hosts at a time.
+	gossipInterval = 500 * time.Millisecond
+	gossipNodes    = 8
 	// suspicionMult gives 2 s of suspicion at 10 hosts: a hint need not be hasty.
 	suspicionMult = 4
 	// streamTimeout bounds a push/pull, and with it how long a rejoin may hang on
@@ -91,7 +94,7 @@ func (c *Config) library(r *Ring, transport memberlist.Transport, port int, logg
 		m.AdvertisePort = port
 	}
 	m.ProbeInterval, m.ProbeTimeout = probeInterval, probeTimeout
-	m.GossipInterval = gossipInterval
+	m.GossipInterval, m.GossipNodes = gossipInterval, gossipNodes
 	m.SuspicionMult = suspicionMult
 	m.TCPTimeout = streamTimeout
 	m.DeadNodeReclaimTime = reclaimAfter

@@ -30,9 +30,9 @@ const (
 
 // The pace of a host's own reports. Gossip does not scale with more.
 const (
-	paceFloor   = 200 * time.Millisecond // one gossip interval
-	paceBudget  = 21_000                 // bytes a second a member may send: 15 packets of 1,400 B
-	reportGuess = 200                    // bytes of a usual report
+	paceFloor   = gossipInterval
+	paceBudget  = 21_000 // bytes a second a member may send: 15 packets of 1,400 B, of 16
+	reportGuess = 200    // bytes of a usual report
 )
 
 // pace is the least time between two broadcasts of one host in a ring of n.
