@@ -51,7 +51,7 @@ type Timing struct {
 	Heartbeat time.Duration // 500 ms; a follower that hears nothing for one to two times this asks for votes
 	Election  time.Duration // 500 ms; a candidate that has not won by then asks again
 	Lease     time.Duration // 250 ms; a leader that reaches no quorum for this long steps down
-	// 250 ms; a follower to which the message about the last commit was lost learns of it
+	// 500 ms; a follower to which the message about the last commit was lost learns of it
 	// after one to two times this.
 	Commit  time.Duration
 	Stall   time.Duration // 2 s; a write that is pending for this long cuts the node off
@@ -68,7 +68,7 @@ func (t Timing) withDefaults() Timing {
 		Heartbeat: cmp.Or(t.Heartbeat, 500*time.Millisecond),
 		Election:  cmp.Or(t.Election, 500*time.Millisecond),
 		Lease:     cmp.Or(t.Lease, 250*time.Millisecond),
-		Commit:    cmp.Or(t.Commit, 250*time.Millisecond),
+		Commit:    cmp.Or(t.Commit, 500*time.Millisecond),
 		Stall:     cmp.Or(t.Stall, 2*time.Second),
 		Probe:     cmp.Or(t.Probe, 3*time.Second),
 		Propose:   cmp.Or(t.Propose, 5*time.Second),
