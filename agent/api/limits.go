@@ -22,8 +22,8 @@ const (
 	// electionWait is how long a write waits for a leader: three elections with
 	// default timers.
 	electionWait = 10 * time.Second
-	// retryPause spaces a write's tries while there is no leader.
-	retryPause = 100 * time.Millisecond
+	// retryPause spaces a write's tries while there is no leader: half of it is added to a fail-over.
+	retryPause = 50 * time.Millisecond
 	// proposeTime bounds one try, so that an unknown outcome leaves time to ask
 	// again.
 	proposeTime = 4 * time.Second
