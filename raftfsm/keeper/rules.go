@@ -135,9 +135,9 @@ func (s *step) restart() bool {
 	return false
 }
 
-// promote gives learners a vote. As many as lead to an odd number of voters that last must have caught up first, so that
-// an even number exists only in transit: two to grow, one to complete an even number, one to replace. It waits for no
-// more than that: where fewer hosts can vote than are wanted, the next odd number votes.
+// promote gives learners a vote. As many as lead to an odd number of voters that last must have caught up first, so
+// that an even number exists only in transit: two to grow, one to complete an even number, one to replace. It waits for
+// no more than that: where fewer hosts can vote than are wanted, the next odd number votes.
 func (s *step) promote() bool {
 	voting := s.inPhase(fleet.VoterVoting)
 	ready := slices.DeleteFunc(s.inPhase(fleet.VoterLearning), func(v *fleet.Voter) bool {

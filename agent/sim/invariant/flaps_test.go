@@ -40,7 +40,11 @@ func TestHostsThatComeAndGoAreHeldBackLongerEachTime(t *testing.T) {
 			r.open("h2", "boot-2")
 			back(r, 14*time.Second)
 		}},
-		{"the row of silences is not counted", "silence", func(r *rig) { flapped(r, 1); back(r, time.Minute); silence(r, 1) }},
+		{"the row of silences is not counted", "silence", func(r *rig) {
+			flapped(r, 1)
+			back(r, time.Minute)
+			silence(r, 1)
+		}},
 		{"a silence long after the return begins a new row", "", func(r *rig) {
 			flapped(r, 1)
 			back(r, time.Minute)

@@ -107,8 +107,8 @@ func (f *fleetOf) resize(id fleet.HostID) {
 
 // elsewhere are rules that these histories have no facts for.
 var elsewhere = []rule{
-	protectedStay, standaloneLast, lateContainersGo, oneVoteATerm, raftIDsAreNew, reportsAreSent, oneCopy, votersStay, keysFollow,
-	surplusFromFullest,
+	protectedStay, standaloneLast, lateContainersGo, oneVoteATerm, raftIDsAreNew, reportsAreSent, oneCopy, votersStay,
+	surplusFromFullest, keysFollow,
 	raisedWhenRead, votersRead, effectIntended, effectFenced, effectOnce, effectEndsOnce,
 }
 

@@ -41,7 +41,7 @@ func (c *Checker) heldBack(h *host) {
 	}
 	from := max(h.silentSince, h.sessionSince)
 	c.hold(flapsHeldBack, c.model.now >= from+hold, func() string {
-		return fmt.Sprintf("%s is back at %s after %d silences in a row; it fell silent, or opened its session, at %s, and is "+
-			"to be heard for %d ms", h.name, c.model.now, h.flaps+1, from, hold)
+		return fmt.Sprintf("%s is back at %s after %d silences in a row; it fell silent, or opened its session, at %s, and "+
+			"is to be heard for %d ms", h.name, c.model.now, h.flaps+1, from, hold)
 	})
 }
