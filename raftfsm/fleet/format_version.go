@@ -3,7 +3,7 @@ package fleet
 // ClosedFormat is the newest format that agents run with somewhere, so that nothing may
 // be added to it any more; 0 while there is none. What is added later is of the next
 // one. To close a format, see DESIGN.md, Formats.
-const ClosedFormat = 0
+const ClosedFormat = 1
 
 // codeFormat is the newest format that this code knows: ClosedFormat, and one more as
 // soon as anything was added to that.
