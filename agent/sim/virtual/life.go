@@ -32,6 +32,7 @@ func (n *Network) Begin(id fleet.HostID) *Run {
 	m.life = &Run{net: n, host: id}
 	if m.condition != Up {
 		m.condition = Up
+		m.power.thaw()
 		n.tell(id)
 	}
 	return m.life

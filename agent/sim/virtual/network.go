@@ -97,7 +97,8 @@ func (n *Network) Condition(id fleet.HostID) Condition {
 }
 
 // Set changes what a machine is. Off and Down end the life of its agent, Off also
-// that of the machine.
+// that of the machine. A machine that stood still goes on where its agent ends: what
+// else waited on it is not held back by an agent that is gone.
 func (n *Network) Set(id fleet.HostID, c Condition) {
 	m := n.machine(id)
 	if m.condition == c {
@@ -110,6 +111,7 @@ func (n *Network) Set(id fleet.HostID, c Condition) {
 		m.life.End()
 		m.power, m.life = nil, nil
 	case c == Down:
+		m.power.thaw()
 		m.life.End()
 		m.life = nil
 	case c == Up:

@@ -114,6 +114,34 @@ func TestAMachineOutlivesItsAgentAndNotItsPower(t *testing.T) {
 	}
 }
 
+// A call that a dead agent has left with its machine must not wait for the next time that
+// the machine stands still and goes on.
+func TestAMachineThatStoodStillGoesOnWithItsNextAgent(t *testing.T) {
+	for name, next := range map[string]func(n *virtual.Network){
+		"its agent is killed and starts": func(n *virtual.Network) { n.Set("a", virtual.Down); n.Begin("a") },
+		"its agent is killed":            func(n *virtual.Network) { n.Set("a", virtual.Down) },
+		"another agent takes its place":  func(n *virtual.Network) { n.Begin("a") },
+	} {
+		t.Run(name, func(t *testing.T) {
+			clock, n := net(virtual.NetworkConditions{}, "a")
+			power, agent := n.PowerOn("a"), n.Begin("a")
+			var ran []string
+			power.After(time.Second, func() { ran = append(ran, "machine") })
+			agent.After(time.Second, func() { ran = append(ran, "agent") })
+			n.Set("a", virtual.Frozen)
+			clock.Run(time.Minute)
+			if len(ran) > 0 {
+				t.Fatalf("%q ran while the machine stood still", ran)
+			}
+			next(n)
+			clock.Run(2 * time.Minute)
+			if !slices.Equal(ran, []string{"machine"}) {
+				t.Errorf("got %q, want what the machine had under way and nothing of the agent that is gone", ran)
+			}
+		})
+	}
+}
+
 func TestWeatherLosesAndRepeatsMessages(t *testing.T) {
 	clock, n := net(virtual.NetworkConditions{Loss: 0.3, Duplicate: 0.2}, "a", "b")
 	got := 0
