@@ -2,6 +2,7 @@ package invariant
 
 import (
 	"fmt"
+	"time"
 
 	"skein/raftfsm/fleet"
 )
@@ -46,10 +47,23 @@ func (c *Checker) halfHeard(h *host) {
 	}
 	silent, members := 0, 0
 	for _, o := range c.model.hosts {
-		silent += one(o == h || o.state == fleet.HostSilent && !c.heard(o.id))
+		silent += one(o == h || o.state == fleet.HostSilent && !c.heardAgain(o))
 		members += one(o.state == fleet.HostSilent || o.state == fleet.HostReady)
 	}
 	c.hold(halfIsHeard, 2*silent <= members, func() string {
 		return fmt.Sprintf("%s is silenced, and %d of %d hosts are silent then", h.name, silent, members)
 	})
+}
+
+// entryAge is planAge by the checker's clock. An entry that its leader could not commit in
+// one term may be committed by the next: what it says is as old as the plan.
+const entryAge = time.Duration(planAge) * time.Millisecond
+
+// heardAgain reports whether a leader may rightly have heard a silent host when it planned, up
+// to entryAge ago. One voter that has its stream is enough: voters tell the leader what they
+// hear, though a session takes a majority of them. What was heard before the host fell silent
+// does not count, or hosts could be silenced one by one within entryAge.
+func (c *Checker) heardAgain(h *host) bool {
+	w := c.around(h.id)
+	return w.audible() || w.audibleUntil > h.silentAt && c.now()-w.audibleUntil <= entryAge
 }

@@ -5,6 +5,7 @@ import (
 	"testing"
 	"time"
 
+	"skein/agent/sim/virtual"
 	"skein/raftfsm/fleet"
 )
 
@@ -226,6 +227,45 @@ func TestMassSilenceIsSlowed(t *testing.T) {
 				silence(r, id)
 				r.c.Linked("h1", 1, 1)
 			}
+		}},
+		{"more than half, of which one is heard again by one voter of three", "", func(r *rig) {
+			nine(r)
+			for _, id := range []fleet.HostID{"h1", "h2", "h3", "h4", "h5"} {
+				r.pass(10 * time.Second)
+				silence(r, id)
+				r.c.Linked("h1", 1, 3)
+			}
+		}},
+		{"more than half, of which one was heard again a moment before", "", func(r *rig) {
+			nine(r)
+			for _, id := range []fleet.HostID{"h1", "h2", "h3", "h4"} {
+				r.pass(10 * time.Second)
+				silence(r, id)
+			}
+			r.c.Linked("h1", 1, 1)
+			r.pass(10 * time.Second)
+			r.c.HostCondition("h1", virtual.Off)
+			r.pass(2 * time.Second)
+			silence(r, "h5")
+		}},
+		{"more than half, of which one was heard again a while before", "silence", func(r *rig) {
+			nine(r)
+			for _, id := range []fleet.HostID{"h1", "h2", "h3", "h4"} {
+				r.pass(10 * time.Second)
+				silence(r, id)
+			}
+			r.c.Linked("h1", 1, 1)
+			r.pass(2 * time.Second)
+			r.c.HostCondition("h1", virtual.Off)
+			r.pass(10 * time.Second)
+			silence(r, "h5")
+		}},
+		{"two of two, of which one was heard until a moment before it was silenced", "silence", func(r *rig) {
+			r.c.Linked("h1", 0, 1)
+			r.pass(time.Second)
+			silence(r, "h1")
+			r.pass(time.Second)
+			silence(r, "h2")
 		}},
 		{"two of two", "silence", func(r *rig) { silence(r, "h1", "h2") }},
 	})

@@ -19,6 +19,7 @@ type surroundings struct {
 	since         time.Duration // of condition
 	voters        int           // that hear it and are heard
 	of            int
+	audibleUntil  time.Duration // when the last voter that heard it ceased to; valid while none does
 	heardBy       time.Duration // since when a majority, valid while there is one
 	activeFaults  bool
 	faults        time.Duration // a fault touches it until then
@@ -59,6 +60,7 @@ func (c *Checker) around(id fleet.HostID) *surroundings {
 func (c *Checker) HostCondition(id fleet.HostID, is virtual.Condition) {
 	w := c.around(id)
 	if w.condition != is {
+		c.muted(w, w.audible() && is != virtual.Up)
 		w.condition, w.since = is, c.now()
 	}
 	c.listen(id, w)
@@ -71,6 +73,7 @@ func (c *Checker) Linked(id fleet.HostID, voters, of int) {
 	if 2*voters > of && 2*w.voters <= w.of {
 		w.heardBy = c.now()
 	}
+	c.muted(w, w.audible() && voters == 0)
 	w.voters, w.of = voters, of
 	c.listen(id, w)
 }
@@ -163,6 +166,16 @@ func (c *Checker) led(by fleet.RaftID) {
 func (c *Checker) heard(id fleet.HostID) bool {
 	w := c.world[id]
 	return w != nil && w.condition == virtual.Up && 2*w.voters > w.of
+}
+
+// audible reports whether a host is up and heard by a voter at least.
+func (w *surroundings) audible() bool { return w.condition == virtual.Up && w.voters > 0 }
+
+// muted notes that no voter hears a host any more.
+func (c *Checker) muted(w *surroundings, is bool) {
+	if is {
+		w.audibleUntil = c.now()
+	}
 }
 
 // undisturbed reports whether a host has been up, heard by a majority of voters and
