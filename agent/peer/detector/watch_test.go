@@ -51,6 +51,7 @@ type sceneHost struct {
 	at      fleet.HostID // voter it streams from
 	mute    bool         // it does not beat
 	outcome Outcome      // what a witness finds
+	reached fleet.HostID // a witness that is connected all the same
 	starved bool
 }
 
@@ -159,7 +160,11 @@ func (s *scene) answer(ask WitnessRequest) {
 	var votes []Vote
 	for _, w := range ask.Witnesses {
 		if witness := s.host(w); !witness.mute {
-			votes = append(votes, Vote{By: w, Outcome: s.host(ask.Host).outcome, Starved: witness.starved})
+			outcome := s.host(ask.Host).outcome
+			if w == s.host(ask.Host).reached {
+				outcome = Connected
+			}
+			votes = append(votes, Vote{By: w, Outcome: outcome, Starved: witness.starved})
 		}
 	}
 	answered := time.Duration(-1)
@@ -317,6 +322,43 @@ func TestStarvedHostsBearWitnessOnlyWhenThereAreNoOthers(t *testing.T) {
 	}
 	s.never("h4", plan.LivenessSilent, protocol.HungAfter-2*time.Second)
 	s.until("h4", plan.LivenessSilent, 5*time.Second)
+}
+
+// A host that comes and goes is kept silent in State for minutes though it is heard. It reaches
+// who is cut off from the leader alone; without its word that one would be silent too.
+func TestAHostThatIsHeardBearsWitnessThoughStateHasItAsSilent(t *testing.T) {
+	tests := map[string]struct {
+		hosts int
+		mute  bool // the host that State has as silent
+		asked []fleet.HostID
+		want  plan.Liveness
+	}{
+		"the only other witness":                  {hosts: 3, asked: []fleet.HostID{"h1", "h2"}, want: plan.LivenessAlive},
+		"not while it is not heard":               {hosts: 3, mute: true, asked: []fleet.HostID{"h1"}, want: plan.LivenessSilent},
+		"not where three others can be asked":     {hosts: 5, asked: []fleet.HostID{"h1", "h3", "h4"}, want: plan.LivenessSilent},
+		"the third where two others can be asked": {hosts: 4, asked: []fleet.HostID{"h1", "h2", "h3"}, want: plan.LivenessAlive},
+	}
+	for name, tt := range tests {
+		t.Run(name, func(t *testing.T) {
+			s := newScene(t, tt.hosts, 1)
+			s.host("h2").State, s.host("h2").mute = fleet.HostSilent, tt.mute
+			victim := fleet.HostID(fmt.Sprintf("h%d", tt.hosts))
+			s.run(3 * time.Second)
+			s.die(victim)
+			s.host(victim).reached = "h2"
+			s.asks = nil
+			s.run(3 * time.Second)
+			if got := s.liveness(victim); got.Liveness != tt.want || len(s.asks) == 0 {
+				t.Errorf("seen %d after %d asks, want %d: %+v", got.Liveness, len(s.asks), tt.want, got)
+			}
+			for _, ask := range s.asks {
+				slices.Sort(ask.Witnesses)
+				if ask.Host == victim && !slices.Equal(ask.Witnesses, tt.asked) {
+					t.Errorf("asked %v, want %v", ask.Witnesses, tt.asked)
+				}
+			}
+		})
+	}
 }
 
 func TestAFleetOfTwoHasOnlyItself(t *testing.T) {

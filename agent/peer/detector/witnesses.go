@@ -8,35 +8,41 @@ import (
 	"skein/raftfsm/fleet"
 )
 
-// witnessSets are the hosts that may bear witness, by zone: alive and ready, and
-// those that are starved only when there are no others. Kept as liveness changes, so
-// that a silent zone of thousands does not cost a look at all hosts for each.
+// witnessSets are the hosts that may bear witness, by zone: alive and ready. Those that
+// are starved, and those that State has as silent though they are heard, are asked only
+// where there are too few others. Kept as liveness changes, so that a silent zone of
+// thousands does not cost a look at all hosts for each.
 type witnessSets struct {
 	zones    []string                  // of hosts, sorted
 	hosts    map[string][]fleet.HostID // by id; none is empty
-	starved  []fleet.HostID
-	eligible int // hosts that are alive, or may be: a new leader has not heard of most
+	last     []fleet.HostID            // asked after all others
+	eligible int                       // hosts that are alive, or may be: a new leader has not heard of most
 }
 
 // witness is what a host is as a witness.
 type witness struct {
 	able     bool
-	starved  bool
+	last     bool
 	eligible bool
 	zone     string
 }
 
-// file puts a host where what is seen of it belongs.
+// file puts a host where what is seen of it belongs. One that State has as silent is
+// a witness while its stream is heard: it may be held back for minutes because it comes and
+// goes, and without it the leader of a fleet of three would judge the third host alone.
 func (w *Watch) file(s *watchedHost) {
-	if s.state != fleet.HostReady && s.id != w.self {
-		w.witnessSets.put(s, witness{})
-		return
-	}
 	alive := s.liveness == plan.LivenessAlive && s.verdict == plan.LivenessUnknown
-	w.witnessSets.put(s, witness{
-		able: alive || s.id == w.self, starved: s.starved, zone: s.zone,
-		eligible: s.liveness == plan.LivenessAlive || s.liveness == plan.LivenessUnknown,
-	})
+	switch {
+	case s.state == fleet.HostReady || s.id == w.self:
+		w.witnessSets.put(s, witness{
+			able: alive || s.id == w.self, last: s.starved, zone: s.zone,
+			eligible: s.liveness == plan.LivenessAlive || s.liveness == plan.LivenessUnknown,
+		})
+	case s.state == fleet.HostSilent && alive:
+		w.witnessSets.put(s, witness{able: true, last: true, zone: s.zone, eligible: true})
+	default:
+		w.witnessSets.put(s, witness{})
+	}
 }
 
 func (p *witnessSets) put(s *watchedHost, as witness) {
@@ -50,8 +56,8 @@ func (p *witnessSets) put(s *watchedHost, as witness) {
 	}
 	switch hosts := p.hosts[as.zone]; {
 	case !as.able:
-	case as.starved:
-		p.starved = insert(p.starved, s.id)
+	case as.last:
+		p.last = insert(p.last, s.id)
 	default:
 		if hosts == nil {
 			p.zones = insert(p.zones, as.zone)
@@ -68,8 +74,8 @@ func (p *witnessSets) remove(s *watchedHost) {
 	}
 	switch hosts := p.hosts[was.zone]; {
 	case !was.able:
-	case was.starved:
-		p.starved = drop(p.starved, s.id)
+	case was.last:
+		p.last = drop(p.last, s.id)
 	case len(hosts) == 1:
 		p.zones = drop(p.zones, was.zone)
 		delete(p.hosts, was.zone)
@@ -101,7 +107,7 @@ func (p *witnessSets) needed(picked int) int {
 
 // pick chooses up to three witnesses about a host: the one that found it last,
 // then one a zone, other zones than the host's own first, then its own, then
-// starved ones. Which ones depends on the host, so that not the same three are
+// those that are asked last. Which ones depends on the host, so that not the same three are
 // asked about thousands, and on how often it was asked about: where not all can
 // reach it, all are asked in turn. A turn asks each zone once.
 func (p *witnessSets) pick(s *watchedHost) []fleet.HostID {
@@ -139,8 +145,8 @@ func (p *witnessSets) pick(s *watchedHost) []fleet.HostID {
 	for round := 0; round < protocol.MaxWitnesses && len(out) < protocol.MaxWitnesses; round++ {
 		take(s.zone, round)
 	}
-	for i := 0; i < len(p.starved) && len(out) < protocol.MaxWitnesses; i++ {
-		if h := p.starved[(start+i)%len(p.starved)]; h != s.id && !slices.Contains(out, h) {
+	for i := 0; i < len(p.last) && len(out) < protocol.MaxWitnesses; i++ {
+		if h := p.last[(start+i)%len(p.last)]; h != s.id && !slices.Contains(out, h) {
 			out = append(out, h)
 		}
 	}
