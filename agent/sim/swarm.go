@@ -51,7 +51,11 @@ type drawing struct {
 	most   int                      // hosts with a fault at one time
 	at     time.Duration
 	wiped  time.Duration
+	back   bool // an agent is rolled back, at some time
 }
+
+// wipeHeals is how long a fleet has to replace a voter whose disk was wiped.
+const wipeHeals = 10 * time.Minute
 
 func (d *drawing) topology() {
 	n := virtual.Pick(d.c, 1, 2, 3, 3, 4, 5, 5, 6, 7, 9)
@@ -260,8 +264,10 @@ var hostKinds = []kind{
 	}},
 	{"wiped disk", func(d *drawing) {
 		// What a majority held must be held by the rest: one at a time, with time to
-		// heal, and nothing else wrong.
-		if d.wiped != 0 && d.at < d.wiped+10*time.Minute || d.most >= len(d.names) || len(d.names) < 3 {
+		// heal, and nothing else wrong. A voter whose build is too old for the fleet has
+		// stopped, for as long as nobody upgrades it.
+		healing := d.wiped != 0 && d.at < d.wiped+wipeHeals
+		if healing || d.back || d.most >= len(d.names) || len(d.names) < 3 {
 			return
 		}
 		for _, until := range d.busy {
@@ -404,7 +410,11 @@ var operatorKinds = []kind{
 		case 0:
 			d.operation(at, "finalize")
 		case 1, 2:
-			d.operation(at, "rollback %s", names[d.c.IntN(len(names))])
+			name := names[d.c.IntN(len(names))]
+			if d.wiped == 0 || at >= d.wiped+wipeHeals {
+				d.back = true
+				d.operation(at, "rollback %s", name)
+			}
 		}
 	}},
 	{"setting", func(d *drawing) {
