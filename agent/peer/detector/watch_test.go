@@ -333,10 +333,14 @@ func TestAHostThatIsHeardBearsWitnessThoughStateHasItAsSilent(t *testing.T) {
 		asked []fleet.HostID
 		want  plan.Liveness
 	}{
-		"the only other witness":                  {hosts: 3, asked: []fleet.HostID{"h1", "h2"}, want: plan.LivenessAlive},
-		"not while it is not heard":               {hosts: 3, mute: true, asked: []fleet.HostID{"h1"}, want: plan.LivenessSilent},
-		"not where three others can be asked":     {hosts: 5, asked: []fleet.HostID{"h1", "h3", "h4"}, want: plan.LivenessSilent},
-		"the third where two others can be asked": {hosts: 4, asked: []fleet.HostID{"h1", "h2", "h3"}, want: plan.LivenessAlive},
+		"the only other witness": {hosts: 3, asked: []fleet.HostID{"h1", "h2"},
+			want: plan.LivenessAlive},
+		"not while it is not heard": {hosts: 3, mute: true, asked: []fleet.HostID{"h1"},
+			want: plan.LivenessSilent},
+		"not where three others can be asked": {hosts: 5, asked: []fleet.HostID{"h1", "h3", "h4"},
+			want: plan.LivenessSilent},
+		"the third where two others can be asked": {hosts: 4, asked: []fleet.HostID{"h1", "h2", "h3"},
+			want: plan.LivenessAlive},
 	}
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {
