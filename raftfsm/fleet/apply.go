@@ -53,9 +53,11 @@ func (s *State) applyItem(item *Item, out *Outcome) Result {
 	if _, first := item.Command.(InitFleet); s.fleet == nil && !first {
 		return Result{Err: refuse(ErrNoFleet, "%s", item.Command.Kind())}
 	}
-	if n := (Gate{}).Needs(item.Command); s.fleet != nil && n > s.format() {
-		return Result{Err: refuse(ErrFormatAhead, "%s needs format %d, the fleet is at %d", item.Command.Kind(), n,
-			s.format())}
+	if s.fleet != nil && s.format() < FormatVersion { // else nothing that this build reads needs more
+		if n := (Gate{}).Needs(item.Command); n > s.format() {
+			return Result{Err: refuse(ErrFormatAhead, "%s needs format %d, the fleet is at %d", item.Command.Kind(), n,
+				s.format())}
+		}
 	}
 	ids, err := item.Command.apply(s, x)
 	if err != nil {

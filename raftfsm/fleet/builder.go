@@ -71,6 +71,10 @@ func (x *sharedTexts) shareTask(t *Task) {
 	for i := range t.Containers {
 		t.Containers[i].Name = x.one(t.Containers[i].Name)
 	}
+	for i := range t.Targets {
+		t.Targets[i].Group = TargetGroupName(x.one(string(t.Targets[i].Group)))
+		t.Targets[i].Reason = x.one(t.Targets[i].Reason)
+	}
 }
 
 func (x *sharedTexts) one(v string) string {

@@ -40,7 +40,7 @@ func ChangeSetOf(subjects ...Subject) (c ChangeSet) {
 // the place of entries.
 func FullChangeSet(s *State) ChangeSet {
 	c := ChangeSetOf(FleetSubject(), Subject{Kind: SubjectVoters}, Subject{Kind: SubjectEvents},
-		Subject{Kind: SubjectEffects}, CapacitySubject())
+		Subject{Kind: SubjectEffects}, CapacitySubject(), Subject{Kind: SubjectRoutes})
 	for h := range s.Hosts() {
 		c.Add(HostSubject(h.ID))
 		c.Add(Subject{SubjectWanted, string(h.ID)})
@@ -50,6 +50,15 @@ func FullChangeSet(s *State) ChangeSet {
 	}
 	for t := range s.Tasks() {
 		c.Add(TaskSubject(t.ID))
+	}
+	for l := range s.Listeners() {
+		c.Add(Subject{SubjectListener, string(l.Name)})
+	}
+	for r := range s.Rules() {
+		c.Add(Subject{SubjectRule, string(r.ID)})
+	}
+	for g := range s.TargetGroups() {
+		c.Add(Subject{SubjectTargetGroup, string(g.Name)})
 	}
 	c.sort()
 	return c

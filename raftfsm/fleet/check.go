@@ -92,6 +92,8 @@ func (s *State) checkFleet(b *violations) {
 		return
 	}
 	b.must(s.fleet.Now == s.now, "fleet: now %s is not %s", s.fleet.Now, s.now)
+	b.must(s.fleet.Routes.Any <= s.index && max(s.fleet.Routes.Rules, s.fleet.Routes.Removed) <= s.fleet.Routes.Any,
+		"fleet: routes changed at %+v, above index %d", s.fleet.Routes, s.index)
 	b.must(s.fleet.Epoch > 0 && s.fleet.Format > 0, "fleet: epoch %d, format %d", s.fleet.Epoch, s.fleet.Format)
 	b.must(s.effects.Len() <= MaxEffects, "%d effects", s.effects.Len())
 	b.must(s.receipts.Len() <= MaxReceipts, "%d receipts", s.receipts.Len())
@@ -141,6 +143,7 @@ func (s *State) checkService(b *violations, v *Service) {
 		v.MinPercent, v.MaxPercent)
 	b.must(get(s.former, v.Name) == nil, "service %s is among the removed ones", v.Name)
 	b.must(v.ModifyIndex <= s.index, "service %s: mod %d is above index %d", v.Name, v.ModifyIndex, s.index)
+	s.checkUses(b, v)
 }
 
 // checkSums checks what holds between many rows: names, reservations, ports.
@@ -159,6 +162,7 @@ func (s *State) checkSums() error {
 	b.must(living == s.hostByName.Len() && living == s.hostByKey.Len(), "%d hosts, %d names, %d keys", living,
 		s.hostByName.Len(), s.hostByKey.Len())
 	b.must(ports == s.ports.Len(), "%d ports are held, %d are different", ports, s.ports.Len())
+	s.checkUsers(&b)
 	for v := range s.Services() {
 		b.must(v.Status == ServiceActive || s.Counts(v.Name, "").Total > 0, "service %s is drained and still there", v.Name)
 	}

@@ -28,6 +28,7 @@ func (s *State) CheckChangeSet(t ChangeSet) error {
 		}
 		s.checkCounts(&b, name)
 	}
+	s.checkRoutesChanged(&b, t)
 	if t.Any(SubjectVoters) {
 		for v := range s.Voters() {
 			s.checkVoter(&b, v)
@@ -54,6 +55,11 @@ func (s *State) checkTaskIndexed(b *violations, t *Task) {
 	b.must(unassigned == t.unassigned(), "task %s: in the index of unassigned: %v", t.ID, unassigned)
 	_, stopped := s.stopped.Get(t)
 	b.must(stopped == t.Stopped(), "task %s: in the index of stopped: %v", t.ID, stopped)
+	for _, v := range t.Targets {
+		i, inGroup := s.targets.Get(groupTask{v.Group, t})
+		b.must(inGroup == !t.Stopped() && (t.Stopped() || i.task == t), "task %s: in the index of group %s: %v", t.ID, v.Group,
+			inGroup)
+	}
 	if t.Held() {
 		for _, p := range t.Ports {
 			use, _ := s.ports.Get(PortUse{Host: t.Host, Protocol: p.Protocol, Port: p.HostPort})
@@ -104,7 +110,7 @@ func (n *Counts) count(s *State, t *Task) {
 		}
 		if s.Healthy(t, s.now) {
 			n.Serving++
-		} else if s.TaskDef(t.TaskDef).Checked() && t.Health == HealthUnhealthy &&
+		} else if t.failing(s.TaskDef(t.TaskDef).Checked()) &&
 			s.now >= t.graceEnds(s.Service(t.Service)) {
 			n.Failing++
 		}

@@ -45,6 +45,7 @@ func (s *State) checkTask(b *violations, t *Task, def defFacts, host *Host, revi
 			b.add("task %s: broken: %s: %+v", t.ID, rule.text, *t)
 		}
 	}
+	s.checkTargets(b, t)
 }
 
 // portCount is how many ports a task of the definition has.

@@ -8,7 +8,8 @@ import (
 // let it. Refused as a whole when the service is gone or draining, when no goals stand
 // (ErrNoGoals), when the revision is not among them (ErrNotInGoals), or when more
 // tasks than their bounds allow would be present, of the revision or of the service
-// (ErrBound): present are tasks that are to run and reachable. IDs are the tasks.
+// (ErrBound): present are tasks that are to run and reachable. Refused too when a target
+// group of the revision is gone. IDs are the tasks.
 type CreateTasks struct {
 	Revision RevisionID `cbor:"1,keyasint"`
 	Tasks    []TaskID   `cbor:"2,keyasint"`
@@ -33,11 +34,17 @@ func (c CreateTasks) apply(s *State, x *applyContext) ([]string, error) {
 		return nil, err
 	}
 	r := s.Revision(c.Revision)
+	for _, b := range r.Groups {
+		if s.TargetGroup(b.Group) == nil {
+			return nil, refuse(ErrConflict, "create tasks of %s: its target group %s was deleted", r.ID, b.Group)
+		}
+	}
 	about := ServiceSubject(v.Name)
 	group := about.String()
 	s.addRun(x, c.Tasks, Task{
 		Service: v.Name, Revision: r.ID, TaskDef: r.TaskDef, Group: group,
 		Desired: TaskRunning, Last: TaskProvisioning, Health: HealthUnknown, CreatedAt: x.now,
+		Targets: r.newTargets(),
 	})
 	s.recordEvent(x, Event{By: "service", Code: "tasks-created", Subject: about,
 		Message: fmt.Sprintf("%s: started %s (%s)", name, plural(len(c.Tasks), "task"), r.ID),

@@ -2,11 +2,12 @@ package fleet
 
 import (
 	"fmt"
+	"slices"
 )
 
 // PutService creates or updates a service. Zero ExpectedModifyIndex creates and is
 // refused when the name exists; otherwise the row's ModifyIndex must equal it. A
-// changed TaskDef, or Force, makes a new revision with Images; without one,
+// changed TaskDef or LoadBalancers, or Force, makes a new revision with Images; without one,
 // Images are not looked at. IDs[0] is the RevisionID.
 type PutService struct {
 	Name                string            `cbor:"1,keyasint"`
@@ -20,6 +21,7 @@ type PutService struct {
 	OnDisconnect        OnDisconnect      `cbor:"9,keyasint,omitempty"`
 	Force               bool              `cbor:"10,keyasint,omitempty"`
 	Tags                map[string]string `cbor:"11,keyasint,omitempty"`
+	LoadBalancers       []LoadBalancer    `cbor:"12,keyasint,omitempty" since:"2"`
 }
 
 // Kind is the command's number in the log.
@@ -37,7 +39,8 @@ func (c PutService) apply(s *State, x *applyContext) ([]string, error) {
 		return nil, refuse(ErrLimit, "create service %s: the fleet has %d services", c.Name, MaxServices)
 	}
 	v := c.row(s, x, old)
-	remade := old == nil || c.Force || s.Revision(old.Revision).TaskDef != c.TaskDef
+	remade := old == nil || c.Force || s.Revision(old.Revision).TaskDef != c.TaskDef ||
+		!slices.Equal(old.LoadBalancers, c.LoadBalancers)
 	if remade {
 		s.addRevisionTo(x, &v, c.TaskDef, c.Images)
 	}
@@ -80,6 +83,7 @@ func (c PutService) check(s *State) error {
 		checkRange("healthCheckGracePeriodSeconds", c.GraceS, 0, maxGraceS),
 		checkRange("onDisconnect.stopAfterMs", c.OnDisconnect.StopAfterMs, 0, maxStopAfterMs),
 		checkTags("tags", c.Tags),
+		s.checkLoadBalancers(c.Name, c.LoadBalancers, def),
 	)
 }
 
@@ -101,6 +105,7 @@ func (c PutService) row(s *State, x *applyContext, old *Service) Service {
 	}
 	v.Desired, v.MinPercent, v.MaxPercent = c.Desired, c.MinPercent, c.MaxPercent
 	v.GraceS, v.OnDisconnect, v.Tags, v.UpdatedAt = c.GraceS, c.OnDisconnect, c.Tags, x.now
+	v.LoadBalancers = c.LoadBalancers
 	return v
 }
 

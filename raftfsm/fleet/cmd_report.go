@@ -93,7 +93,7 @@ func (r *TaskReport) check(path string) error {
 			return err
 		}
 	}
-	return checkContainerStates(path+".containers", r.Containers)
+	return first(checkContainerStates(path+".containers", r.Containers), checkTargetReports(path+".targets", r.Targets))
 }
 
 // reportHost takes in what the host says of itself. The first self-check that
@@ -152,4 +152,14 @@ type TaskReport struct {
 	// Containers are all of the task's, in the order of its definition; none from
 	// an agent that does not know of them.
 	Containers []ContainerState `cbor:"10,keyasint,omitempty"`
+	// Targets are what its host's checks of it as a target say. One that was not checked
+	// since the agent started is left out: what was told before stands.
+	Targets []TargetReport `cbor:"11,keyasint,omitempty" since:"2"`
+}
+
+// TargetReport is how a task stands as a target of one group.
+type TargetReport struct {
+	Group  TargetGroupName `cbor:"1,keyasint"`
+	State  TargetState     `cbor:"2,keyasint"` // initial, healthy or unhealthy
+	Reason string          `cbor:"3,keyasint,omitempty"`
 }

@@ -40,7 +40,7 @@ func (s *State) taskCountsAt(t *Task, now Time) taskCounts {
 		return t.countsAt(now, false, nil)
 	}
 	var v *Service
-	if t.Health == HealthUnhealthy {
+	if t.unwell() {
 		v = s.Service(t.Service)
 	}
 	return t.countsAt(now, s.TaskDef(t.TaskDef).Checked(), v)
@@ -62,13 +62,32 @@ func (t *Task) countsAt(now Time, checked bool, v *Service) taskCounts {
 		n.healthy = 1
 	}
 	switch {
-	case checked && t.Health == HealthHealthy, !checked && now >= t.StartedAt.Add(HealthySettle):
+	case t.wellAt(now, checked):
 		n.serving = 1
-	case checked && t.Health == HealthUnhealthy && now >= t.graceEnds(v):
+	case t.failing(checked) && now >= t.graceEnds(v):
 		n.failing = 1
 	}
 	return n
 }
+
+// wellAt reports whether a task that runs counts as healthy at a time, where checked is
+// whether its definition has a health check: its checks say so, those of its containers
+// and those of it as a target, whichever there are. Without any it does once it has run
+// for a while. Source: ECS API, DeploymentConfiguration.
+func (t *Task) wellAt(now Time, checked bool) bool {
+	if checked && t.Health != HealthHealthy || !t.targetsAre(TargetHealthy) {
+		return false
+	}
+	return checked || len(t.Targets) > 0 || now >= t.StartedAt.Add(HealthySettle)
+}
+
+// failing reports whether checks of a task that runs fail.
+func (t *Task) failing(checked bool) bool {
+	return checked && t.Health == HealthUnhealthy || t.anyTarget(TargetUnhealthy)
+}
+
+// unwell is failing, or not much more than that: what costs no look at the definition.
+func (t *Task) unwell() bool { return t.failing(true) }
 
 // graceEnds is when an unhealthy task of a service may be replaced.
 func (t *Task) graceEnds(v *Service) Time {

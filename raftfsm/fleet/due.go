@@ -1,6 +1,9 @@
 package fleet
 
-import "iter"
+import (
+	"iter"
+	"slices"
+)
 
 // deadline is a moment at which a planner should look at a subject though
 // nothing changes. Deadlines more than dueKept in the past are dropped.
@@ -39,7 +42,7 @@ func (s *State) dropPastDue() {
 
 func (s *State) dueTask(old, t *Task) {
 	if old != nil && t != nil && old.Last == t.Last && old.Desired == t.Desired && old.Health == t.Health &&
-		old.StartedAt == t.StartedAt {
+		old.StartedAt == t.StartedAt && slices.Equal(old.Targets, t.Targets) {
 		return
 	}
 	was, is := s.taskDeadline(old), s.taskDeadline(t)
@@ -61,7 +64,7 @@ func (s *State) taskDeadline(t *Task) deadline {
 		return deadline{}
 	}
 	var v *Service
-	if t.Health == HealthUnhealthy {
+	if t.unwell() {
 		v = s.Service(t.Service)
 	}
 	at := t.dueAt(s.TaskDef(t.TaskDef).Checked(), v)
@@ -77,9 +80,9 @@ func (t *Task) dueAt(checked bool, v *Service) Time {
 	switch {
 	case t.Service == "" || t.Desired != TaskRunning || t.Last != TaskRunning:
 		return 0
-	case !checked:
+	case !checked && len(t.Targets) == 0:
 		return t.StartedAt.Add(HealthySettle)
-	case t.Health == HealthUnhealthy && v != nil && v.GraceS > 0:
+	case t.failing(checked) && v != nil && v.GraceS > 0:
 		return t.StartedAt + Time(v.GraceS)*1000
 	}
 	return 0

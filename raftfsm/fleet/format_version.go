@@ -7,7 +7,7 @@ const ClosedFormat = 1
 
 // codeFormat is the newest format that this code knows: ClosedFormat, and one more as
 // soon as anything was added to that.
-const codeFormat = 1
+const codeFormat = 2
 
 // FormatVersion is the newest format that this build reads. What it may propose is
 // said by Fleet.Format, which is raised once every agent reads more: see Gate.

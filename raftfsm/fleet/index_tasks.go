@@ -16,6 +16,7 @@ type taskIndexing struct {
 	services *lookup[string, *serviceTasks]
 	hosts    *lookup[HostID, *hostTasks]
 	waiting  map[taskClass][]*Task
+	groups   map[TargetGroupName][]*Task
 	stopped  []*Task
 	due      []deadline
 }
@@ -43,7 +44,9 @@ type taskClass struct {
 
 // indexTasks puts every task into the indices, which have none.
 func (s *State) indexTasks() {
-	x := &taskIndexing{s: s, defs: newLookup(s.defFacts), waiting: map[taskClass][]*Task{}}
+	x := &taskIndexing{
+		s: s, defs: newLookup(s.defFacts), waiting: map[taskClass][]*Task{}, groups: map[TargetGroupName][]*Task{},
+	}
 	x.hosts = newLookup(func(id HostID) *hostTasks { return &hostTasks{row: s.Host(id)} })
 	x.services = newLookup(func(name string) *serviceTasks {
 		return &serviceTasks{row: s.Service(name), subject: ServiceSubject(name)}
@@ -61,6 +64,7 @@ func (s *State) indexTasks() {
 	}
 	x.loadHosts()
 	x.loadWaiting()
+	x.loadGroups()
 	x.loadTimes()
 }
 
@@ -83,6 +87,9 @@ func (x *taskIndexing) addService(name string, v *serviceTasks) {
 			continue
 		}
 		x.s.byService.Load(t)
+		for _, target := range t.Targets {
+			x.groups[target.Group] = append(x.groups[target.Group], t)
+		}
 		if at := t.dueAt(def.checked, v.row); at > x.s.now.Add(-dueKept) {
 			x.due = append(x.due, deadline{at, v.subject, t.ID})
 		}
@@ -168,6 +175,18 @@ func (x *taskIndexing) loadWaiting() {
 	for _, class := range classes {
 		for _, t := range x.waiting[class] {
 			x.s.unassigned.Load(t)
+		}
+	}
+}
+
+// loadGroups loads the tasks of target groups. A group that went from one service to
+// another may have tasks of both, so that they do not come by id.
+func (x *taskIndexing) loadGroups() {
+	for _, group := range keysInOrder(x.groups, cmp.Compare) {
+		tasks := x.groups[group]
+		slices.SortFunc(tasks, func(a, b *Task) int { return cmp.Compare(a.ID, b.ID) })
+		for _, t := range tasks {
+			x.s.targets.Load(groupTask{group, t})
 		}
 	}
 }

@@ -33,6 +33,11 @@ type indices struct {
 
 	effectsByTime    *btree.BTreeG[*Effect] // see lessEffectTime
 	effectsBySubject *btree.BTreeG[*Effect]
+
+	targets        *btree.BTreeG[groupTask]           // tasks not STOPPED that are in a target group
+	groupsByChange *btree.BTreeG[*TargetGroup]        // see lessGroupChange
+	groupUsers     *btree.Map[TargetGroupName, string] // the service that names a group
+	ruleUsers      *btree.Map[RuleID, string]          // the service that names a rule
 }
 
 // derived lists every index once: clones, the building of a State and Check range
@@ -55,6 +60,11 @@ var derived = []index{
 	treeIndex("effects by time", func(x *indices) **btree.BTreeG[*Effect] { return &x.effectsByTime }, lessEffectTime),
 	treeIndex("effects by subject", func(x *indices) **btree.BTreeG[*Effect] { return &x.effectsBySubject },
 		lessEffectSubject),
+	treeIndex("tasks by target group", func(x *indices) **btree.BTreeG[groupTask] { return &x.targets }, lessGroupTask),
+	treeIndex("target groups by change", func(x *indices) **btree.BTreeG[*TargetGroup] { return &x.groupsByChange },
+		lessGroupChange),
+	mapIndex("services by target group", func(x *indices) **btree.Map[TargetGroupName, string] { return &x.groupUsers }),
+	mapIndex("services by rule", func(x *indices) **btree.Map[RuleID, string] { return &x.ruleUsers }),
 	treeIndex("receipts by age", func(x *indices) **btree.BTreeG[*ReceiptRow] { return &x.receiptsByAge }, lessReceipt),
 }
 

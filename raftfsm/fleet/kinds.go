@@ -45,6 +45,14 @@ const (
 	KindWithdrawEffect  Kind = 35
 	KindPutGoals        Kind = 36
 	KindNoteLeader      Kind = 37
+
+	KindPutListener       Kind = 38
+	KindDeleteListener    Kind = 39
+	KindPutRule           Kind = 40
+	KindDeleteRule        Kind = 41
+	KindSetWeights        Kind = 42
+	KindPutTargetGroup    Kind = 43
+	KindDeleteTargetGroup Kind = 44
 )
 
 // kindEntry describes a kind. The codec, the gate of formats and what tells of commands
@@ -93,6 +101,14 @@ var registry = map[Kind]kindEntry{
 	KindFinishEffect:    command[FinishEffect]("finish-effect", 1),
 	KindWithdrawEffect:  command[WithdrawEffect]("withdraw-effect", 1),
 	KindPutGoals:        command[PutGoals]("put-goals", 1),
+
+	KindPutListener:       command[PutListener]("put-listener", 2),
+	KindDeleteListener:    command[DeleteListener]("delete-listener", 2),
+	KindPutRule:           command[PutRule]("put-rule", 2),
+	KindDeleteRule:        command[DeleteRule]("delete-rule", 2),
+	KindSetWeights:        command[SetWeights]("set-weights", 2),
+	KindPutTargetGroup:    command[PutTargetGroup]("put-target-group", 2),
+	KindDeleteTargetGroup: command[DeleteTargetGroup]("delete-target-group", 2),
 }
 
 // command describes a command type.

@@ -33,6 +33,18 @@ const (
 	MaxEffectTimeout  = 10 * time.Minute   // of one attempt
 	MaxEffectLife     = 7 * 24 * time.Hour // until the deadline
 
+	// Every host serves all of them: a listener is a port of each, and a table of this
+	// size takes about 20 MB.
+	MaxListeners      = 100
+	MaxListenerRules  = 100    // of one listener, its default aside (ELB quotas, rules per load balancer)
+	MaxTargetGroups   = 3_000  // ELB quotas, target groups per Region
+	MaxForwardGroups  = 5      // of one forward (ELB API, ForwardActionConfig)
+	MaxConditionsRule = 10     // of one rule
+	MaxConditionTexts = 25     // values of all conditions of one rule
+	MaxLoadBalancers  = 5      // of one service (ECS API, Service: five target groups)
+	MaxCertificates   = 25     // of one listener (ELB quotas)
+	MaxPriority       = 50_000 // ELB API, CreateRule
+
 	MaxReceipts    = 10_000         // a hundred writes a second for 100 s, a few MB
 	ReceiptKept    = 24 * time.Hour // how long a retry finds its first answer
 	MaxEvents      = 4_096          // entries of the ring of events

@@ -293,14 +293,11 @@ func (s *State) Reachable(t *Task) bool {
 }
 
 // Healthy reports whether a task counts as healthy at a time for the lower
-// bound (ECS API, DeploymentConfiguration): it is to run, RUNNING and reachable, and when checked
-// HEALTHY, else RUNNING for 40 s.
+// bound (ECS API, DeploymentConfiguration): it is to run, RUNNING and reachable, when
+// checked HEALTHY, and a healthy target of all its groups; with neither, RUNNING for 40 s.
 func (s *State) Healthy(t *Task, now Time) bool {
 	if t.Desired != TaskRunning || t.Last != TaskRunning || !s.Reachable(t) {
 		return false
 	}
-	if s.TaskDef(t.TaskDef).Checked() {
-		return t.Health == HealthHealthy
-	}
-	return now >= t.StartedAt.Add(HealthySettle)
+	return t.wellAt(now, s.TaskDef(t.TaskDef).Checked())
 }

@@ -17,6 +17,16 @@ type Fleet struct {
 	// raised; zero for none. Until then every agent may go back.
 	NextFormat   int  `cbor:"11,keyasint,omitempty"`
 	NextFormatAt Time `cbor:"12,keyasint,omitempty"`
+	// Routes is when what all hosts are sent of traffic last changed. It moves without
+	// ModifyIndex: it is no change of the fleet.
+	Routes RoutesMark `cbor:"13,keyasint,omitempty" since:"2"`
+}
+
+// RoutesMark says at which indices of the log Routes changed last.
+type RoutesMark struct {
+	Any     uint64 `cbor:"1,keyasint,omitempty"` // anything of them
+	Rules   uint64 `cbor:"2,keyasint,omitempty"` // a listener or a rule
+	Removed uint64 `cbor:"3,keyasint,omitempty"` // a target group was deleted
 }
 
 // Settings are what operators may turn. Zero values are never stored: see

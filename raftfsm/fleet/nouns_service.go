@@ -18,6 +18,8 @@ type Service struct {
 	CreatedAt    Time              `cbor:"14,keyasint"`
 	UpdatedAt    Time              `cbor:"15,keyasint"`
 	Tags         map[string]string `cbor:"16,keyasint,omitempty"`
+	// LoadBalancers bind ports of its tasks to target groups.
+	LoadBalancers []LoadBalancer `cbor:"17,keyasint,omitempty" since:"2"`
 }
 
 // Goals is how many tasks of which revision a service is to have, and how many may be
@@ -61,6 +63,9 @@ type Revision struct {
 	TaskDef     TaskDefID  `cbor:"3,keyasint"`
 	Images      []ImagePin `cbor:"4,keyasint,omitempty"`
 	CreatedAt   Time       `cbor:"5,keyasint"`
+	// Groups are the target groups that its tasks are in, each once, as LoadBalancers of
+	// its service said when it was made. Source: ECS API, ServiceRevision (resolvedConfiguration).
+	Groups []GroupBinding `cbor:"6,keyasint,omitempty" since:"2"`
 }
 
 // ImagePin fixes a container's image to a digest, resolved once (ECS API, versionConsistency).

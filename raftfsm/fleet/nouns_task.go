@@ -41,6 +41,17 @@ type Task struct {
 	Replace *Request `cbor:"27,keyasint,omitempty"`
 	// Containers are kept where they say more than the row does: see ContainersOf.
 	Containers []ContainerState `cbor:"28,keyasint,omitempty"`
+	// Targets are one for each target group that it is in: those of its revision, in
+	// that order. Tasks share the list while it says the same of them.
+	Targets []TaskTarget `cbor:"29,keyasint,omitempty" since:"2"`
+}
+
+// TaskTarget is how a task stands as a target of a group, in its host's words.
+type TaskTarget struct {
+	Group  TargetGroupName `cbor:"1,keyasint"`
+	State  TargetState     `cbor:"2,keyasint"` // initial, healthy or unhealthy
+	Reason string          `cbor:"3,keyasint,omitempty"`
+	Since  Time            `cbor:"4,keyasint,omitempty"` // of State; zero: it was never told
 }
 
 // Standalone reports whether no service owns the task.

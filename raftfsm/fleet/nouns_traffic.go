@@ -178,6 +178,8 @@ type TargetGroup struct {
 	AnyZone       bool   `cbor:"8,keyasint,omitempty"`
 	ProxyProtocol bool   `cbor:"9,keyasint,omitempty"` // targets are told the client by a PROXY header
 	Owner         string `cbor:"10,keyasint,omitempty"`
+	// log index of the last change of its targets; see State.Targets
+	TargetsModifyIndex uint64 `cbor:"11,keyasint,omitempty"`
 }
 
 // GroupProtocol is what is spoken with targets.
@@ -270,7 +272,7 @@ func (s TargetState) String() string { return targetStateNames.text(uint8(s), "t
 type Routes struct {
 	Listeners []Listener     `cbor:"1,keyasint,omitempty"` // by name
 	Rules     []Rule         `cbor:"2,keyasint,omitempty"` // by listener and priority, the default last
-	Groups    []GroupTargets `cbor:"3,keyasint,omitempty"` // that rules name, by name
+	Groups    []GroupTargets `cbor:"3,keyasint,omitempty"` // by name, also those that no rule forwards to
 }
 
 // GroupTargets is a target group with its targets, by task.

@@ -37,6 +37,7 @@ func (s *State) reportTask(x *applyContext, host HostID, r *TaskReport) reportVe
 	t.Containers = keepContainers(r)
 	if r.Status == TaskRunning {
 		t.run(old, r, x.now)
+		t.reportTargets(old, r.Targets, x.now)
 	}
 	if r.Status > TaskRunning {
 		s.end(&t, r, x.now, heard)
@@ -155,7 +156,7 @@ func ranFor(t *Task, r *TaskReport, now Time) int64 {
 func sameStatus(a, b *Task) bool {
 	return a.Last == b.Last && a.Health == b.Health && a.Attempt == b.Attempt && a.Desired == b.Desired &&
 		a.StopCode == b.StopCode && a.Reason == b.Reason && slices.EqualFunc(a.Exits, b.Exits, sameExit) &&
-		SameContainers(a.Containers, b.Containers)
+		SameContainers(a.Containers, b.Containers) && slices.Equal(a.Targets, b.Targets)
 }
 
 func sameExit(a, b ContainerExit) bool {

@@ -24,6 +24,9 @@ const (
 	TableServiceEvents
 	TableEffects
 	TableGoals
+	TableListeners
+	TableRules
+	TableTargetGroups
 )
 
 // Meta is the one row about the State itself.

@@ -8,6 +8,7 @@ type Served struct {
 	Epoch  uint64 `cbor:"1,keyasint,omitempty"` // of the indices; see Fleet.Epoch
 	Tasks  uint64 `cbor:"2,keyasint,omitempty"`
 	Orders uint64 `cbor:"3,keyasint,omitempty"` // what the host itself is to do
+	Routes uint64 `cbor:"4,keyasint,omitempty" since:"2,skip"`
 }
 
 // ServedAt is what a host serves that has come to an index with all parts.

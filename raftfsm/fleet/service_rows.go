@@ -10,13 +10,22 @@ func (s *State) addRevisionTo(x *applyContext, v *Service, def TaskDefID, images
 	s.former.Delete(v.Name)
 	def = s.TaskDef(def).ID // the same text in all rows: it is kept once
 	s.revisions.Set(itemOfRevision(&Revision{ID: v.Revision, ModifyIndex: x.index, TaskDef: def, Images: images,
-		CreatedAt: x.now}))
+		CreatedAt: x.now, Groups: resolveGroups(v.LoadBalancers)}))
 	all := s.revisionItems(v.Name)
 	for _, r := range all[:max(0, len(all)-MaxRevisions)] {
 		if _, live := s.ofRevision.Get(r.row.ID); !live {
 			s.revisions.Delete(r)
 		}
 	}
+}
+
+// resolveGroups are the target groups of a new revision's tasks.
+func resolveGroups(list []LoadBalancer) []GroupBinding {
+	var groups []GroupBinding
+	for _, lb := range list {
+		groups = append(groups, GroupBinding{Group: lb.Group, Container: lb.Container, ContainerPort: lb.ContainerPort})
+	}
+	return groups
 }
 
 // replaceService puts a service whose settings may have changed in what its

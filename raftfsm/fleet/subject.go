@@ -43,6 +43,11 @@ const (
 	SubjectEffects
 	// SubjectCapacity is all work that waits for room on hosts: there may be more of it.
 	SubjectCapacity
+	SubjectListener
+	SubjectRule
+	SubjectTargetGroup
+	// SubjectRoutes is what all hosts are sent of traffic.
+	SubjectRoutes
 
 	subjectKindCount = iota + nextSubjectKinds
 )
@@ -67,6 +72,11 @@ var subjectKinds = [subjectKindCount]subjectKind{
 	SubjectEvents:   {text: "events", one: true},
 	SubjectEffects:  {text: "effects", one: true},
 	SubjectCapacity: {text: "room", one: true},
+
+	SubjectListener:    {text: "listener", since: 2},
+	SubjectRule:        {text: "rule", since: 2},
+	SubjectTargetGroup: {text: "targetgroup", since: 2},
+	SubjectRoutes:      {text: "routes", one: true, since: 2},
 }
 
 // SubjectKinds yields all kinds that have a name.

@@ -23,6 +23,10 @@ type tables struct {
 	serviceEvents *btree.BTreeG[serviceEventItem] // service_events.go
 	effects       *btree.Map[EffectID, *Effect]
 	goals         *btree.Map[string, *Goals] // by service
+
+	listeners *btree.Map[ListenerName, *Listener]
+	rules     *btree.Map[RuleID, *Rule]
+	groups    *btree.Map[TargetGroupName, *TargetGroup]
 }
 
 // nouns describes every table once. Clones, snapshots, checks and the building of
@@ -49,7 +53,10 @@ func init() {
 		}),
 		mapNoun(TableServices, func(t *tables) **btree.Map[string, *Service] { return &t.services }, hooks[Service, string]{
 			key: func(v *Service) string { return v.Name }, check: (*State).checkService,
-			index: func(s *State, v *Service) { s.dueService(nil, v) },
+			index: func(s *State, v *Service) {
+				s.dueService(nil, v)
+				s.indexUses(nil, v)
+			},
 		}),
 		mapNoun(TableFormerServices, func(t *tables) **btree.Map[string, *FormerService] { return &t.former },
 			hooks[FormerService, string]{
@@ -89,6 +96,18 @@ func init() {
 		mapNoun(TableGoals, func(t *tables) **btree.Map[string, *Goals] { return &t.goals }, hooks[Goals, string]{
 			key: func(g *Goals) string { return g.Service }, check: (*State).checkGoals,
 		}),
+		mapNoun(TableListeners, func(t *tables) **btree.Map[ListenerName, *Listener] { return &t.listeners },
+			hooks[Listener, ListenerName]{
+				key: func(l *Listener) ListenerName { return l.Name }, check: (*State).checkListener,
+			}),
+		mapNoun(TableRules, func(t *tables) **btree.Map[RuleID, *Rule] { return &t.rules }, hooks[Rule, RuleID]{
+			key: func(r *Rule) RuleID { return r.ID }, check: (*State).checkRule,
+		}),
+		mapNoun(TableTargetGroups, func(t *tables) **btree.Map[TargetGroupName, *TargetGroup] { return &t.groups },
+			hooks[TargetGroup, TargetGroupName]{
+				key: func(g *TargetGroup) TargetGroupName { return g.Name }, check: (*State).checkTargetGroup,
+				index: func(s *State, g *TargetGroup) { s.groupsByChange.Set(g) },
+			}),
 	}
 }
 

@@ -34,6 +34,7 @@ func (s *State) putRunInto(x *applyContext, sums *sumChange, olds, rows []*Task)
 			x.touch(CapacitySubject())
 		}
 		moved = moved || wantedMoved(olds[i], t)
+		s.touchTargetsOf(x, olds[i], t)
 	}
 	s.indexRun(sums, olds, rows)
 	if moved {
@@ -87,6 +88,7 @@ func (s *State) indexRun(sums *sumChange, olds, rows []*Task) {
 	sums.addRun(olds, rows)
 	for i := range rows {
 		s.dueTask(olds[i], rows[i])
+		s.indexTargets(olds[i], rows[i])
 	}
 }
 

@@ -27,6 +27,10 @@ type Wanted struct {
 
 	// LogsOut orders the host to delete an older log of its own; see State.LogsOut.
 	LogsOut int `cbor:"14,keyasint,omitempty"`
+
+	// Routes are what the ingress of the host serves, or what of that changed; nil: it is
+	// as it was.
+	Routes *WantedRoutes `cbor:"15,keyasint,omitempty" since:"2"`
 }
 
 // WantedTask is one task as its host must treat it.
@@ -42,6 +46,9 @@ type WantedTask struct {
 	StopAfterMs int64         `cbor:"9,keyasint,omitempty"` // onDisconnect; 0 = keep
 	GraceS      int           `cbor:"10,keyasint,omitempty"`
 	Last        TaskStatus    `cbor:"11,keyasint"` // what State has recorded, so that the host knows what was heard
+	// Groups are the target groups that it is in, of its revision: its host checks it as a
+	// target of each, as the group's row in Routes says.
+	Groups []GroupBinding `cbor:"12,keyasint,omitempty" since:"2"`
 }
 
 // WantedTaskVersion tells apart what a host was sent of one task at different times:
@@ -77,11 +84,15 @@ func (s *State) Wanted(host HostID) Wanted {
 
 // WantedSince is Wanted without the parts that are as they were when a host's marks
 // were taken, in the same session and epoch. Parts that are sent again each time are
-// always there.
+// always there, and of those that know what changed since a mark it is only that.
 func (s *State) WantedSince(h *Host, marks WantedMarks) Wanted {
 	w := s.wantedPlace(h)
 	for i := range wantedParts {
-		if p := &wantedParts[i]; p.again || p.mark(s, h) != marks[i] {
+		switch p := &wantedParts[i]; {
+		case !p.again && p.mark(s, h) == marks[i]:
+		case p.since != nil && marks[i] != 0:
+			p.since(s, h, marks[i], &w)
+		default:
 			p.put(s, h, &w)
 		}
 	}
@@ -103,7 +114,7 @@ func (s *State) wantedTask(t *Task) WantedTask {
 		return w
 	}
 	if r := s.Revision(t.Revision); r != nil {
-		w.Images = r.Images
+		w.Images, w.Groups = r.Images, r.Groups
 	}
 	if v := s.Service(t.Service); v != nil {
 		w.StopAfterMs, w.GraceS = v.OnDisconnect.StopAfterMs, v.GraceS

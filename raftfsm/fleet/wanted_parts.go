@@ -7,6 +7,7 @@ type WantedPart uint8
 const (
 	WantedTasks  WantedPart = iota // its tasks, with their definitions
 	WantedOrders                   // what the host itself is to do
+	WantedRouting                  // what its ingress serves
 )
 
 // wantedPart describes a part: its content in Wanted, the mark of it in State and its
@@ -18,6 +19,8 @@ type wantedPart struct {
 	mark func(*State, *Host) uint64
 	// put adds all of the part.
 	put func(*State, *Host, *Wanted)
+	// since adds what of the part changed since a mark; nil where put is all there is.
+	since func(*State, *Host, uint64, *Wanted)
 	// again: it is small and stands in each frame, since a host may not be able to follow
 	// it yet.
 	again  bool
@@ -39,13 +42,20 @@ var wantedParts = [...]wantedPart{
 		again:  true,
 		served: func(i *Served) *uint64 { return &i.Orders },
 	},
+	WantedRouting: {
+		name:   "routes",
+		mark:   (*State).routesMarkOf,
+		put:    func(s *State, h *Host, w *Wanted) { w.Routes = s.wantedRoutes(h) },
+		since:  func(s *State, _ *Host, mark uint64, w *Wanted) { w.Routes = s.wantedRoutesSince(mark) },
+		served: func(i *Served) *uint64 { return &i.Routes },
+	},
 }
 
 func (p WantedPart) String() string { return wantedParts[p].name }
 
 // WantedMarks are the marks of all parts of what a host is sent. Where they are as they
 // were, in the same session and epoch, the host lacks nothing. Each entry that moves
-// one has the host in its ChangeSet (SubjectWanted).
+// one has the host in its ChangeSet (SubjectWanted), or SubjectRoutes, which is all hosts.
 type WantedMarks [len(wantedParts)]uint64
 
 // WantedMarks are those of a host now.
@@ -57,5 +67,14 @@ func (s *State) WantedMarks(h *Host) (marks WantedMarks) {
 }
 
 // WantedSameSince reports whether a host that took all it was sent up to an index, in
-// its session and the fleet's epoch, lacks nothing but what is sent again anyway.
+// its session and the fleet's epoch, lacks nothing of its tasks. What it lacks of other
+// parts, the marks of MarksSince tell.
 func (h *Host) WantedSameSince(index uint64) bool { return h.WantedModifyIndex <= index }
+
+// MarksSince are the marks of a host that lacks nothing of its tasks and took all else up
+// to an index.
+func (s *State) MarksSince(h *Host, index uint64) WantedMarks {
+	marks := s.WantedMarks(h)
+	marks[WantedRouting] = min(marks[WantedRouting], index)
+	return marks
+}

@@ -18,6 +18,7 @@ func (s *State) putHost(x *applyContext, h Host) {
 	services := s.recount(old, &h)
 	s.hosts.Set(h.ID, &h)
 	s.indexHost(old, &h)
+	s.touchTargetsOn(x, old, &h)
 	x.touch(HostSubject(h.ID))
 	for _, name := range services {
 		x.touch(ServiceSubject(name))
@@ -95,6 +96,7 @@ func (s *State) putService(x *applyContext, v Service) {
 	old := s.Service(v.Name)
 	v.ModifyIndex = x.index
 	s.dueService(old, &v)
+	s.indexUses(old, &v)
 	s.services.Set(v.Name, &v)
 	s.goals.Delete(v.Name) // they were made for what the service was
 	x.touch(ServiceSubject(v.Name))
@@ -118,6 +120,7 @@ func (s *State) noteStarts(x *applyContext, v Service) {
 // revisions; FormerService keeps their numbers from coming back at once.
 func (s *State) removeService(x *applyContext, v *Service) {
 	s.dueService(v, nil)
+	s.indexUses(v, nil)
 	s.services.Delete(v.Name)
 	s.removeConditions(x, ServiceSubject(v.Name))
 	for _, r := range s.revisionItems(v.Name) {
