@@ -16,6 +16,9 @@ const (
 
 // remember rebuilds tasks from what was saved.
 func (m *Machine) remember(saved Saved) {
+	if saved.Routes != nil {
+		m.rememberRoutes(*saved.Routes)
+	}
 	past, order := histories(saved.Journal)
 	foreign := saved.Wanted != nil && !m.mine(*saved.Wanted)
 	for _, id := range order {
@@ -75,7 +78,8 @@ func (m *Machine) mine(s SavedWanted) bool {
 // rememberWanted takes up what was accepted before the agent started.
 func (m *Machine) rememberWanted(s SavedWanted) {
 	w := &s.Wanted
-	m.wants.at, m.wants.behind = order{w.Epoch, w.Index}, s.Behind
+	m.wants.behind = s.Behind
+	m.wants.acceptedAt(order{w.Epoch, w.Index})
 	if m.cfg.Fleet == "" {
 		m.cfg.Fleet = w.Fleet
 	}

@@ -36,6 +36,13 @@ type (
 	Journal struct{ Records []Record }
 	// SaveWanted writes what was accepted to disk.
 	SaveWanted struct{ Wanted SavedWanted }
+	// SaveRoutes writes the routes that were accepted to disk.
+	SaveRoutes struct{ Routes SavedRoutes }
+	// ServeRoutes has routes served; see [RoutesServer].
+	ServeRoutes struct {
+		Epoch, Index uint64
+		Routes       fleet.Routes
+	}
 	// PrepareCgroup makes the task's parent cgroup. Done.Path is where.
 	PrepareCgroup struct{ Bounds port.TaskBounds }
 	// Create makes a container whose process waits. Done.PID is its process.
@@ -97,6 +104,8 @@ func (FindImage) action()       {}
 func (Pull) action()            {}
 func (Journal) action()         {}
 func (SaveWanted) action()      {}
+func (SaveRoutes) action()      {}
+func (ServeRoutes) action()     {}
 func (PrepareCgroup) action()   {}
 func (Create) action()          {}
 func (SetupNetwork) action()    {}
@@ -139,13 +148,14 @@ const (
 	NoteReportRefused NoteCode = "report refused by the fleet"
 	NoteAlone         NoteCode = "no voter heard, running on alone"
 	NoteDiskFailing   NoteCode = "host loop could not write its files"
+	NoteRoutesUnsaved NoteCode = "host loop could not write the routes, which are served all the same"
 )
 
 // Warn reports whether the note is of something degraded.
 func (c NoteCode) Warn() bool {
 	switch c {
 	case NoteTaskStuck, NoteOrphan, NoteRetry, NoteRuntimeDown, NoteFrameRefused, NoteMassStop, NoteReportRefused,
-		NoteAlone, NoteDiskFailing:
+		NoteAlone, NoteDiskFailing, NoteRoutesUnsaved:
 		return true
 	default:
 		return false

@@ -25,9 +25,9 @@ type SessionOpened struct{ Session uint64 }
 // Frame is wanted state from a voter. A complete frame is a snapshot: it is
 // everything wanted of this host, and absence from it is evidence. A frame that
 // is not complete changes what the frames before it on the stream have brought;
-// one without tasks is a beat and moves only (Epoch, Index). Of the parts of what
-// a host is sent it is the tasks that count here. Answered by an [Answer] effect
-// with the frame's Ref; after a refusal the stream must begin again with a
+// one without tasks is a beat and moves only (Epoch, Index), and Routes where it has
+// them. Answered by an [Answer] effect with the frame's Ref, which comes after the
+// [ServeRoutes] of its routes; after a refusal the stream must begin again with a
 // snapshot.
 type Frame struct {
 	Ref      uint64 // chosen by the sender, to match the Answer

@@ -111,7 +111,7 @@ func (x *executor) perform(ctx context.Context, e Effect, d *Done) {
 			return
 		}
 		d.Err = x.end(ctx, e.Task, do)
-	case Journal, SaveWanted:
+	case Journal, SaveWanted, SaveRoutes:
 		d.Err = x.write(do)
 	case FindImage:
 		d.Digest, d.Err = x.find(ctx, do)
@@ -175,6 +175,8 @@ func (x *executor) write(action Action) error {
 			return err
 		}
 		return x.wanted.Save(do.Wanted)
+	case SaveRoutes:
+		return saveRoutes(x.cfg.FS, x.cfg.Dir, do.Routes)
 	}
 	return nil
 }

@@ -31,7 +31,9 @@ type Config struct {
 	Send func(fleet.Report)
 	// Dial connects health checks; nil is the machine's own network.
 	Dial func(ctx context.Context, network, addr string) (net.Conn, error)
-	Log  *slog.Logger
+	// Routes serves traffic; nil: nobody does on this host.
+	Routes RoutesServer
+	Log    *slog.Logger
 }
 
 const (
@@ -83,7 +85,9 @@ func New(cfg Config) (*Host, error) {
 	saved.Journal = h.journal.records
 	var unread error
 	h.wanted, saved.Wanted, unread = openWanted(cfg.FS, cfg.Dir)
-	if err := errors.Join(lost, unread); err != nil {
+	var unserved error
+	saved.Routes, unserved = openRoutes(cfg.FS, cfg.Dir)
+	if err := errors.Join(lost, unread, unserved); err != nil {
 		cfg.Log.Warn("host files set aside", "err", err)
 	}
 	if saved.Wanted != nil && lost != nil {
@@ -191,6 +195,10 @@ func (h *Host) carry(ctx context.Context, e Effect, timer *time.Timer) {
 		}
 	case SendReports:
 		h.cfg.Send(do.Report)
+	case ServeRoutes:
+		if h.cfg.Routes != nil {
+			h.cfg.Routes.ServeRoutes(do.Epoch, do.Index, do.Routes)
+		}
 	default:
 		h.work.begin(func() { h.post(h.work.run(ctx, e)) })
 	}

@@ -46,6 +46,7 @@ type Machine struct {
 	starts   slots
 	probes   probeQueue
 	disk     disk
+	routing  routing
 	reports  reporter
 	logs     keptLogs
 	standing map[NoteCode]string // degraded conditions that hold now
@@ -101,6 +102,7 @@ func NewMachine(cfg MachineConfig, saved Saved, now Now) *Machine {
 func (m *Machine) Step(now Now, events []Event) []Effect {
 	now.Mono = max(now.Mono, m.now.Mono)
 	m.now, m.out = now, nil
+	m.tellRoutes() // those of before the agent started
 	for _, e := range events {
 		m.seq++
 		m.take(e)
@@ -111,6 +113,7 @@ func (m *Machine) Step(now Now, events []Event) []Effect {
 	m.settle()
 	m.relistIfDue()
 	m.write()
+	m.saveRoutes()
 	m.report()
 	m.arm()
 	return m.out
@@ -240,6 +243,8 @@ func (m *Machine) done(d Done) {
 		m.journaled(do, d.Err)
 	case SaveWanted:
 		m.wantedSaved(d.Err)
+	case SaveRoutes:
+		m.routesSaved(d.Err)
 	case List:
 		m.listed(f, d)
 	case RotateLogs:

@@ -60,6 +60,7 @@ type SavedWanted struct {
 type Saved struct {
 	Journal []Record
 	Wanted  *SavedWanted // nil: none, or unreadable
+	Routes  *SavedRoutes // nil: none, or unreadable
 }
 
 // history is what the journal tells of one task.

@@ -182,7 +182,8 @@ func (m *Machine) arm() {
 		}),
 	}
 	for _, at := range []time.Duration{m.imagesDue(), m.slotDue(), m.resendDue(), m.bootDue(), m.runtimeDue(), m.saveDue(),
-		m.journalDue()} {
+		m.journalDue(),
+		m.routesDue()} {
 		next.Work = min(next.Work, at)
 	}
 	if m.relist.want {

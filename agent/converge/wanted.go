@@ -40,6 +40,13 @@ type acceptance struct {
 	defs   map[fleet.TaskDefID]*fleet.TaskDef
 }
 
+// acceptedAt takes note that a place was accepted: nothing older is.
+func (a *acceptance) acceptedAt(at order) {
+	if a.at.before(at) {
+		a.at = at
+	}
+}
+
 // taskIDForm and nameForm bound what becomes part of a path or an id.
 var (
 	taskIDForm = regexp.MustCompile(`^[0-9a-f]{32}$`)
@@ -94,6 +101,7 @@ func (m *Machine) accept(f Frame) error {
 		m.unwant(m.tasks[id])
 	}
 	m.forgetDefs()
+	m.acceptRoutes(f)
 	if f.Complete {
 		m.touchAll() // a voter's word settles what was held
 	}

@@ -54,6 +54,13 @@ func (h *hub) attach(log Log) {
 func (h *hub) wake(_ uint64, t fleet.ChangeSet) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
+	if t.Any(fleet.SubjectRoutes) {
+		for _, s := range h.streams {
+			s.nudge()
+			h.wakes.Add(1)
+		}
+		return
+	}
 	for host := range t.Hosts() {
 		if s := h.streams[host]; s != nil {
 			s.nudge()

@@ -43,7 +43,7 @@ func (h *host) startAgent() {
 	a.life = h.w.net.Begin(h.id)
 	h.w.note("agent of %s starts", h.name)
 	h.journal, h.wanted, h.wrote = read(h.w, h.journal, h.wrote, h.build), read(h.w, h.wanted, h.wrote, h.build), h.build
-	saved := converge.Saved{Journal: slices.Clone(h.journal), Wanted: h.savedWanted()}
+	saved := converge.Saved{Journal: slices.Clone(h.journal), Wanted: h.savedWanted(), Routes: h.routes}
 	a.loop = converge.NewMachine(converge.MachineConfig{
 		Fleet: fleetID, Host: h.id, HostName: h.name, Zone: h.zone, Boot: h.bootID(), LogDir: "/log",
 		Limits: converge.Limits{Starts: h.w.cfg.Tuning.Starts},
@@ -170,6 +170,7 @@ func (a *agent) carry(e converge.Effect) {
 		a.answers[do.Ref] = do.Err
 	case converge.SendReports:
 		a.link.report(do.Report)
+	case converge.ServeRoutes: // nobody serves here
 	default:
 		a.perform(e)
 	}

@@ -38,6 +38,7 @@ type host struct {
 	// On disk.
 	journal []converge.Record
 	wanted  *converge.SavedWanted
+	routes  *converge.SavedRoutes
 	wrote   int // the build that wrote both
 	// wantedBefore is the copy before wanted; behind says that since wanted was written a
 	// newer copy or the journal could not be read.

@@ -67,7 +67,7 @@ func (a *agent) takes(do converge.Action) (d time.Duration, disk bool) {
 	k := a.w.cfg.Tuning
 	around := func(d time.Duration) time.Duration { return a.w.chance.Between(d/2, d*2) }
 	switch do.(type) {
-	case converge.Journal, converge.SaveWanted:
+	case converge.Journal, converge.SaveWanted, converge.SaveRoutes:
 		return around(k.Sync), true
 	case converge.Pull:
 		return around(k.Pull), false
@@ -127,6 +127,8 @@ func (a *agent) do(e converge.Effect, d *converge.Done) {
 		d.Err = a.writeJournal()
 	case converge.SaveWanted:
 		d.Err = a.writeWanted(do.Wanted)
+	case converge.SaveRoutes:
+		d.Err = a.writeRoutes(do.Routes)
 	case converge.FindImage:
 		d.Digest, _, d.Err = a.containers.HasImage(background, do.Ref)
 	case converge.Pull:
@@ -262,4 +264,12 @@ func program(argv []string) (fake.Run, bool) {
 	default:
 		return fake.Run{After: fake.Forever, OnTerm: 143}, !strings.HasPrefix(words[0], "missing")
 	}
+}
+
+func (a *agent) writeRoutes(r converge.SavedRoutes) error {
+	if a.disk == diskFull {
+		return errDiskFull
+	}
+	a.routes = &r
+	return nil
 }

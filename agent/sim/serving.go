@@ -156,8 +156,14 @@ func (s *serving) closeAll() {
 	}
 }
 
-// wake has the streams of the hosts whose wanted tasks changed bring it.
+// wake has the streams of the hosts of which what they are sent changed bring it.
 func (s *serving) wake(t fleet.ChangeSet) {
+	if t.Any(fleet.SubjectRoutes) {
+		for _, id := range slices.Sorted(maps.Keys(s.streams)) {
+			s.streams[id].changed()
+		}
+		return
+	}
 	for id := range t.Hosts() {
 		if st := s.streams[id]; st != nil {
 			st.changed()

@@ -34,8 +34,8 @@ type indices struct {
 	effectsByTime    *btree.BTreeG[*Effect] // see lessEffectTime
 	effectsBySubject *btree.BTreeG[*Effect]
 
-	targets        *btree.BTreeG[groupTask]           // tasks not STOPPED that are in a target group
-	groupsByChange *btree.BTreeG[*TargetGroup]        // see lessGroupChange
+	targets        *btree.BTreeG[groupTask]            // tasks not STOPPED that are in a target group
+	groupsByChange *btree.BTreeG[*TargetGroup]         // see lessGroupChange
 	groupUsers     *btree.Map[TargetGroupName, string] // the service that names a group
 	ruleUsers      *btree.Map[RuleID, string]          // the service that names a rule
 }

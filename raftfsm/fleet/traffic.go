@@ -33,7 +33,9 @@ func (s *State) TargetGroup(name TargetGroupName) *TargetGroup { return get(s.gr
 func (s *State) TargetGroups() iter.Seq[*TargetGroup] { return values(s.groups) }
 
 // ServiceOfGroup is the service that names a target group; ok is false for none.
-func (s *State) ServiceOfGroup(name TargetGroupName) (service string, ok bool) { return s.groupUsers.Get(name) }
+func (s *State) ServiceOfGroup(name TargetGroupName) (service string, ok bool) {
+	return s.groupUsers.Get(name)
+}
 
 // ServiceOfRule is the service that names a rule; ok is false for none.
 func (s *State) ServiceOfRule(id RuleID) (service string, ok bool) { return s.ruleUsers.Get(id) }
@@ -241,6 +243,9 @@ func (s *State) Routes() Routes {
 	}
 	return r
 }
+
+// Empty reports whether there is nothing to serve, nor to be served.
+func (r Routes) Empty() bool { return len(r.Listeners)+len(r.Rules)+len(r.Groups) == 0 }
 
 // ruleTable are the listeners and rules of Routes.
 func (s *State) ruleTable() Routes {

@@ -26,7 +26,7 @@ const (
 	maxCheckTimeout   = 120      //
 	maxCheckCount     = 10       // of answers in a row; ELB API, TargetGroup. The floor is lower than there: 1
 	maxMatcher        = 128      //
-	maxCertPath       = maxPath  //
+	maxCertPath       = MaxName  //
 	maxOwner          = MaxName  //
 	maxMatchedCodes   = 100      // ranges and codes of a matcher
 	maxGRPCCode       = 99       // ELB API, Matcher
@@ -36,7 +36,9 @@ const (
 )
 
 // MakeRuleID is the id of a listener's rule.
-func MakeRuleID(listener ListenerName, name string) RuleID { return RuleID(string(listener) + "/" + name) }
+func MakeRuleID(listener ListenerName, name string) RuleID {
+	return RuleID(string(listener) + "/" + name)
+}
 
 // Split returns the listener and the rule's name; the name is empty where the id has none.
 func (id RuleID) Split() (listener ListenerName, name string) {

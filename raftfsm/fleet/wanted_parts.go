@@ -5,9 +5,9 @@ type WantedPart uint8
 
 // The parts.
 const (
-	WantedTasks  WantedPart = iota // its tasks, with their definitions
-	WantedOrders                   // what the host itself is to do
-	WantedRouting                  // what its ingress serves
+	WantedTasks   WantedPart = iota // its tasks, with their definitions
+	WantedOrders                    // what the host itself is to do
+	WantedRouting                   // what its ingress serves
 )
 
 // wantedPart describes a part: its content in Wanted, the mark of it in State and its

@@ -17,7 +17,7 @@ type Kind uint8
 
 // The kinds of frame.
 const (
-	KindBeat     Kind = iota + 1 // none of the host's tasks changed up to Index
+	KindBeat     Kind = iota + 1 // none of the host's tasks changed up to Index; Routes may have
 	KindSnapshot                 // all that is wanted of the host
 	KindDelta                    // Tasks changed, Removed are no longer wanted
 	KindClose                    // the voter ends the stream and says why
@@ -46,12 +46,25 @@ func (f *VoterFrame) LeaderAge() time.Duration {
 }
 
 // Pieces cuts a frame into frames that fit the wire, however large a host's part
-// is. Definitions come before the tasks that name them.
+// is. Routes come first, and definitions before the tasks that name them.
 func (f VoterFrame) Pieces() []VoterFrame {
 	var out []VoterFrame
+	if f.Routes != nil {
+		routes := f.Routes.Split()
+		f.Routes = nil
+		if len(f.TaskDefs)+len(f.Tasks)+len(f.Removed) == 0 {
+			f.Routes, routes = routes[len(routes)-1], routes[:len(routes)-1]
+		}
+		for _, r := range routes {
+			piece := f
+			piece.More, piece.Roster, piece.Routes = true, nil, r
+			piece.TaskDefs, piece.Tasks, piece.Removed = nil, nil, nil
+			out = append(out, piece)
+		}
+	}
 	for len(f.TaskDefs) > pieceDefs || len(f.Tasks) > pieceTasks || len(f.Removed) > pieceRemoved {
 		piece := f
-		piece.More, piece.Roster = true, nil
+		piece.More, piece.Roster, piece.Routes = true, nil, nil
 		piece.TaskDefs, f.TaskDefs = cut(f.TaskDefs, pieceDefs)
 		piece.Tasks, f.Tasks = cut(f.Tasks, pieceTasks)
 		piece.Removed, f.Removed = cut(f.Removed, pieceRemoved)
@@ -75,6 +88,11 @@ func (f VoterFrame) Joined(next VoterFrame) (VoterFrame, error) {
 		len(f.Removed)+len(next.Removed) > maxFrameTasks {
 		return f, fmt.Errorf("a frame of over %d tasks: %w", maxFrameTasks, protocol.ErrTooLarge)
 	}
+	routes, err := f.Routes.Join(next.Routes)
+	if err != nil {
+		return f, fmt.Errorf("%w: %w", err, protocol.ErrTooLarge)
+	}
+	next.Routes = routes
 	next.TaskDefs = append(f.TaskDefs, next.TaskDefs...)
 	next.Tasks = append(f.Tasks, next.Tasks...)
 	next.Removed = append(f.Removed, next.Removed...)

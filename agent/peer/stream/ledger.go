@@ -17,8 +17,8 @@ type ledger struct {
 	roster                trust.Roster
 }
 
-// resume makes the ledger that of a host which holds all its tasks up to at,
-// unless they have changed since.
+// resume makes the ledger that of a host which holds all its tasks up to at, unless
+// they have changed since. Of routes it lacks what changed since.
 func (l *ledger) resume(st *fleet.State, host fleet.HostID, at Position) {
 	h := st.Host(host)
 	if h == nil || !h.WantedSameSince(at.Index) || h.Session.N != at.Session || st.Fleet().Epoch != at.Epoch {
@@ -26,7 +26,7 @@ func (l *ledger) resume(st *fleet.State, host fleet.HostID, at Position) {
 	}
 	w := st.Wanted(host)
 	l.tasks.sentAll(w)
-	l.sent(w, st.WantedMarks(h))
+	l.sent(w, st.MarksSince(h, at.Index))
 	l.index = at.Index
 }
 

@@ -1,0 +1,112 @@
+package converge
+
+import (
+	"time"
+
+	"skein/raftfsm/fleet"
+)
+
+// RoutesServer is what serves traffic on this host.
+type RoutesServer interface {
+	// ServeRoutes replaces what is served. It returns once everything new (a request, a
+	// connection, a check) is treated by r, and waits for nothing that is open: the host
+	// says with its next beat that it serves (epoch, index). Calls come one after
+	// another, and r is not written to by either side afterwards.
+	ServeRoutes(epoch, index uint64, r fleet.Routes)
+}
+
+// SavedRoutes are the routes that a host last kept on its disk.
+type SavedRoutes struct {
+	Host         fleet.HostID
+	Fleet        fleet.FleetID
+	Epoch, Index uint64 // as of which they were accepted
+	Routes       fleet.Routes
+}
+
+// routesSaveGap is how far apart two writes of the routes are at least: targets change
+// all the time, and what is on disk serves only until a voter is heard.
+const routesSaveGap = 10 * time.Second
+
+// routing is what was accepted of routes.
+type routing struct {
+	at      order // of the last change
+	routes  fleet.Routes
+	untold  bool // nobody was told to serve them
+	gen     uint64
+	saved   uint64 // gen that is on disk
+	saving  uint64 // gen in flight
+	writing bool
+	savedAt time.Duration // of the last write; no other begins before routesSaveGap is over
+	tries   int
+}
+
+// rememberRoutes takes up what was served before the agent started.
+func (m *Machine) rememberRoutes(s SavedRoutes) {
+	if s.Host != m.cfg.Host || m.cfg.Fleet != "" && s.Fleet != m.cfg.Fleet {
+		return
+	}
+	m.routing = routing{at: order{s.Epoch, s.Index}, routes: s.Routes, untold: true}
+	m.wants.acceptedAt(m.routing.at)
+}
+
+// acceptRoutes takes up what a frame that was accepted says of routes, and has it served
+// before the frame is answered.
+func (m *Machine) acceptRoutes(f Frame) {
+	if f.Routes == nil {
+		return
+	}
+	r := &m.routing
+	routes := r.routes.With(f.Routes)
+	r.at = order{f.Epoch, f.Index}
+	if routes.Empty() && r.routes.Empty() {
+		return // as in most fleets that have no listeners
+	}
+	r.routes, r.untold = routes, true
+	r.gen++
+	m.tellRoutes()
+}
+
+// tellRoutes has the routes served that were accepted last.
+func (m *Machine) tellRoutes() {
+	r := &m.routing
+	if !r.untold {
+		return
+	}
+	r.untold = false
+	m.post("", ServeRoutes{Epoch: r.at.epoch, Index: r.at.index, Routes: r.routes})
+}
+
+// saveRoutes writes the routes, now and then.
+func (m *Machine) saveRoutes() {
+	r := &m.routing
+	if r.saved == r.gen || r.writing || m.now.Mono < m.routesDue() {
+		return
+	}
+	r.writing, r.saving, r.savedAt = true, r.gen, m.stamp()
+	m.emit("", withinDisk, SaveRoutes{SavedRoutes{
+		Host: m.cfg.Host, Fleet: m.cfg.Fleet, Epoch: r.at.epoch, Index: r.at.index, Routes: r.routes,
+	}})
+}
+
+func (m *Machine) routesSaved(err error) {
+	r := &m.routing
+	r.writing = false
+	if err != nil {
+		r.tries++
+		m.recordNote("", NoteRoutesUnsaved, err.Error())
+		return
+	}
+	r.tries, r.saved = 0, r.saving
+}
+
+// routesDue is when the routes may be written next.
+func (m *Machine) routesDue() time.Duration {
+	r := &m.routing
+	if r.saved == r.gen || r.writing {
+		return noTime
+	}
+	if r.savedAt == 0 {
+		return 0
+	}
+	return r.savedAt + max(routesSaveGap, backOff(wantedRetry, retryBackOffCap, r.tries))
+}
