@@ -46,7 +46,7 @@ func TestAChangeOfWhatNoPlannerVisitsAsksForNoPass(t *testing.T) {
 	idle := []fleet.SubjectKind{
 		fleet.SubjectFleet, // asks for a full pass
 		fleet.SubjectVoters, fleet.SubjectEvents, fleet.SubjectEffects, fleet.SubjectPlanner, fleet.SubjectTaskDef,
-		fleet.SubjectToken,
+		fleet.SubjectToken, fleet.SubjectListener, fleet.SubjectRule, fleet.SubjectTargetGroup, fleet.SubjectRoutes,
 	}
 	for _, k := range fleet.SubjectKinds() {
 		if slices.Contains(planned, k) == slices.Contains(idle, k) {
@@ -64,7 +64,7 @@ func TestAChangeOfWhatNoPlannerVisitsAsksForNoPass(t *testing.T) {
 		for _, k := range tt.kinds {
 			subject := fleet.Subject{Kind: k, Name: "x"}
 			if k == fleet.SubjectFleet || k == fleet.SubjectCapacity || k == fleet.SubjectVoters || k == fleet.SubjectEvents ||
-				k == fleet.SubjectEffects {
+				k == fleet.SubjectEffects || k == fleet.SubjectRoutes {
 				subject.Name = ""
 			}
 			w.step(Applied{State: w.s.Clone(), ChangeSet: fleet.ChangeSetOf(subject)})

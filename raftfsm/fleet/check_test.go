@@ -2,6 +2,7 @@ package fleet
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 )
@@ -31,6 +32,123 @@ func everyNoun(t *testing.T) *world {
 	}
 	w.checked()
 	return w
+}
+
+// everyTraffic is a State with rows in its tables of traffic.
+func everyTraffic(t *testing.T) *world {
+	w := trafficOf(t, 2)
+	w.must(PutRule{ID: "shop/api", Priority: 10, Conditions: host("api.example"), Action: *forward("green", TotalWeight)})
+	w.must(PutListener{Name: "spare", Port: 81, Protocol: ListenHTTP, Default: forward("blue", TotalWeight)})
+	w.must(group("red"))
+	w.serves(2)
+	w.checked()
+	return w
+}
+
+func TestCheckFindsEachBrokenRuleOfTraffic(t *testing.T) {
+	listener := func(change func(*Listener)) func(*world) {
+		return func(w *world) { w.listeners.Set("shop", damage(w.Listener("shop"), change)) }
+	}
+	rule := func(change func(*Rule)) func(*world) {
+		return func(w *world) { w.rules.Set("shop/api", damage(w.Rule("shop/api"), change)) }
+	}
+	service := func(change func(*LoadBalancer)) func(*world) {
+		return func(w *world) {
+			w.services.Set("web", damage(w.Service("web"), func(v *Service) {
+				v.LoadBalancers = slices.Clone(v.LoadBalancers)
+				change(&v.LoadBalancers[0])
+			}))
+		}
+	}
+	task := func(change func(*TaskTarget)) func(*world) {
+		return func(w *world) {
+			w.tasks.Set("web-1", damage(w.task("web-1"), func(t *Task) {
+				t.Targets = slices.Clone(t.Targets)
+				change(&t.Targets[0])
+			}))
+		}
+	}
+	for _, c := range []struct {
+		want    string
+		touched ChangeSet
+		broken  func(*world)
+	}{
+		{"above that of rules", ChangeSetOf(Subject{SubjectListener, "shop"}),
+			listener(func(l *Listener) { l.ModifyIndex = 1 << 40 })},
+		{"port: is 0", ChangeSetOf(Subject{SubjectListener, "shop"}), listener(func(l *Listener) { l.Port = 0 })},
+		{"is another's too", ChangeSetOf(Subject{SubjectListener, "spare"}), listener(func(l *Listener) { l.Port = 81 })},
+		{"has no default rule", ChangeSetOf(Subject{SubjectListener, "shop"}),
+			func(w *world) { w.rules.Delete("shop/default") }},
+		{"above that of rules", ChangeSetOf(Subject{SubjectRule, "shop/api"}), rule(func(r *Rule) { r.ModifyIndex = 1 << 40 })},
+		{"its listener none", ChangeSetOf(Subject{SubjectRule, "shop/api"}), rule(func(r *Rule) { r.Listener = "none" })},
+		{"priority: is 0", ChangeSetOf(Subject{SubjectRule, "shop/api"}), rule(func(r *Rule) { r.Priority = 0 })},
+		{"weights that sum to 9999", ChangeSetOf(Subject{SubjectRule, "shop/api"}),
+			rule(func(r *Rule) { r.Action = *forward("green", TotalWeight-1) })},
+		{`target group "none"`, ChangeSetOf(Subject{SubjectRule, "shop/api"}),
+			rule(func(r *Rule) { r.Action = *forward("none", TotalWeight) })},
+		{"routes at", ChangeSetOf(Subject{SubjectTargetGroup, "red"}), func(w *world) {
+			w.groups.Set("red", damage(w.TargetGroup("red"), func(g *TargetGroup) { g.TargetsModifyIndex = 1 << 40 }))
+		}},
+		{"check.healthyThreshold", ChangeSetOf(Subject{SubjectTargetGroup, "red"}), func(w *world) {
+			w.groups.Set("red", damage(w.TargetGroup("red"), func(g *TargetGroup) { g.Check.Healthy = 0 }))
+		}},
+		{"target group gone is not there", ChangeSetOf(ServiceSubject("web")), service(func(l *LoadBalancer) { l.Group = "gone" })},
+		{"rule shop/gone is not there", ChangeSetOf(ServiceSubject("web")),
+			service(func(l *LoadBalancer) { l.TestRule = "shop/gone" })},
+		{"its revision in", ChangeSetOf(TaskSubject("web-1")), task(func(v *TaskTarget) { v.Group = "green" })},
+		{"target is draining", ChangeSetOf(TaskSubject("web-1")), task(func(v *TaskTarget) { v.State = TargetDraining })},
+		{"routes changed at", ChangeSetOf(), func(w *world) {
+			w.fleet = damage(w.fleet, func(f *Fleet) { f.Routes.Any = 1 << 40 })
+		}},
+		{"routes changed at", ChangeSetOf(), func(w *world) {
+			w.fleet = damage(w.fleet, func(f *Fleet) { f.Routes.Removed = f.Routes.Any + 1 })
+		}},
+		{"in the index of group", ChangeSetOf(TaskSubject("web-1")),
+			func(w *world) { w.targets.Delete(groupTask{"blue", w.task("web-1")}) }},
+		{"by change", ChangeSetOf(Subject{SubjectTargetGroup, "red"}),
+			func(w *world) { w.groupsByChange.Delete(w.TargetGroup("red")) }},
+	} {
+		t.Run(c.want, func(t *testing.T) {
+			w := everyTraffic(t)
+			if err := w.CheckChangeSet(c.touched); err != nil {
+				t.Fatal(err)
+			}
+			c.broken(w)
+			if err := w.CheckChangeSet(c.touched); !strings.Contains(fmt.Sprint(err), c.want) {
+				t.Errorf("CheckChangeSet: %v\nwant %q", err, c.want)
+			}
+			if err := w.Check(); err == nil {
+				t.Error("Check finds nothing")
+			}
+		})
+	}
+	for want, broken := range map[string]func(*world){
+		"services name 3 target groups, 2 are different": func(w *world) {
+			w.services.Set("twin", damage(w.Service("web"), func(v *Service) {
+				v.Name, v.LoadBalancers = "twin", []LoadBalancer{{Group: "blue"}}
+			}))
+		},
+		"services name 2 rules, 1 are different": func(w *world) {
+			w.services.Set("twin", damage(w.Service("web"), func(v *Service) {
+				v.Name, v.LoadBalancers = "twin", []LoadBalancer{{ProductionRule: "shop/default"}}
+			}))
+		},
+		"index of services by target group": func(w *world) { w.groupUsers.Set("red", "web"); w.groupUsers.Delete("blue") },
+		"index of services by rule": func(w *world) {
+			w.ruleUsers.Set("shop/api", "web")
+			w.ruleUsers.Delete("shop/default")
+		},
+		"index of tasks by target group":   func(w *world) { w.targets.Set(groupTask{"red", w.task("web-1")}) },
+		"index of target groups by change": func(w *world) { w.groupsByChange.PopMin() },
+	} {
+		t.Run(want, func(t *testing.T) {
+			w := everyTraffic(t)
+			broken(w)
+			if err := w.Check(); !strings.Contains(fmt.Sprint(err, w.checkSums()), want) {
+				t.Errorf("Check: %v, sums: %v\nwant %q", err, w.checkSums(), want)
+			}
+		})
+	}
 }
 
 // A State that breaks a rule is found: by the check of everything, or, where it is

@@ -27,14 +27,16 @@ func newScenario(t testing.TB, seed uint64) *scenario {
 	g.play(fleet.InitFleet{
 		ID: "f", CABundle: make([]byte, 4), SealedKeys: fleet.SealedKeys{Version: 1, CA: make([]byte, 4),
 			Gossip: make([]byte, 4)},
-		Host: g.admission(1), RaftID: fleet.MakeRaftID(g.host(1), 1),
+		Host: g.admission(1), RaftID: fleet.MakeRaftID(g.host(1), 1), Format: fleet.FormatVersion,
 	})
 	g.play(fleet.PutToken{ID: "first", TokenKind: fleet.TokenJoin, Hash: make([]byte, 32), Uses: 9, NotAfter: g.at + 1000})
 	for n := 1; n <= 6; n++ {
 		if n > 1 {
 			g.play(fleet.AdmitHost{Token: "first", SecretHash: make([]byte, 32), Host: g.admission(n)})
 		}
-		g.play(g.session(g.Host(g.host(n)), 1))
+		open := g.session(g.Host(g.host(n)), 1)
+		open.Format = fleet.FormatVersion
+		g.play(open)
 		g.play(fleet.Report{Host: g.host(n), Session: 1, Seq: 1, SelfCheck: []fleet.Check{{Name: "disk", OK: true}}})
 	}
 	g.next = 6
@@ -44,7 +46,7 @@ func newScenario(t testing.TB, seed uint64) *scenario {
 func (g *scenario) session(h *fleet.Host, rise uint64) fleet.OpenSession {
 	return fleet.OpenSession{
 		Host: h.ID, Boot: fmt.Sprint("boot-", g.IntN(3)), Nonce: h.Session.Nonce + rise, Zone: string(rune('a' + g.IntN(3))),
-		Addr: netip.MustParseAddrPort("10.0.0.1:7000"), Capacity: fleet.Resources{CPU: 4000, Memory: 4000}, Format: g.IntN(3),
+		Addr: netip.MustParseAddrPort("10.0.0.1:7000"), Capacity: fleet.Resources{CPU: 4000, Memory: 4000}, Format: fleet.FormatVersion + g.IntN(6)/4 - g.IntN(6)/4,
 	}
 }
 
@@ -100,8 +102,10 @@ func (g *scenario) command() fleet.Command {
 		return g.stop()
 	case n < 78:
 		return g.hostCommand()
-	case n < 88:
+	case n < 85:
 		return g.serviceCommand()
+	case n < 88:
+		return g.trafficCommand()
 	case n < 92:
 		return g.effectCommand()
 	default:
@@ -156,6 +160,10 @@ func (g *scenario) report() fleet.Command {
 			code := g.IntN(3)
 			r.Exits = []fleet.ContainerExit{{Container: "app", Code: &code}}
 			r.StartedAt, r.StoppedAt = fleet.Time(g.IntN(2)*1000), fleet.Time(1000+g.IntN(20_000))
+		}
+		for range g.IntN(2) {
+			r.Targets = append(r.Targets, fleet.TargetReport{Group: g.someGroup(), State: fleet.TargetState(1 + g.IntN(3)),
+				Reason: []string{"", "because"}[g.IntN(2)]})
 		}
 		for i := range g.IntN(3) {
 			r.Containers = append(r.Containers, fleet.ContainerState{
@@ -338,6 +346,12 @@ func (g *scenario) serviceCommand() fleet.Command {
 		if v := g.Service(name); v != nil && g.IntN(10) > 0 {
 			c.ExpectedModifyIndex = v.ModifyIndex
 		}
+		if g.IntN(2) == 0 {
+			c.LoadBalancers = []fleet.LoadBalancer{{Container: "app", ContainerPort: 80, Group: g.someGroup()}}
+			if g.IntN(2) == 0 {
+				c.LoadBalancers[0].ProductionRule = g.someRule()
+			}
+		}
 		return c
 	case 5:
 		return fleet.ScaleService{Name: name, Desired: g.IntN(15)}
@@ -427,4 +441,68 @@ func (g *scenario) voterCommand() fleet.Command {
 	}
 	h := g.someHost()
 	return fleet.SetVoter{ID: fleet.MakeRaftID(h.ID, h.LastRaft+g.IntN(2)), Phase: fleet.VoterPreparing}
+}
+
+func (g *scenario) someGroup() fleet.TargetGroupName {
+	return []fleet.TargetGroupName{"blue", "green", "red"}[g.IntN(3)]
+}
+
+func (g *scenario) someListener() fleet.ListenerName {
+	return []fleet.ListenerName{"shop", "api"}[g.IntN(2)]
+}
+
+func (g *scenario) someRule() fleet.RuleID {
+	return fleet.MakeRuleID(g.someListener(), []string{fleet.DefaultRule, "a", "b"}[g.IntN(3)])
+}
+
+func (g *scenario) forward() fleet.Action {
+	return fleet.Action{Forward: &fleet.Forward{Groups: g.weights()}}
+}
+
+func (g *scenario) weights() []fleet.GroupWeight {
+	first := g.IntN(fleet.TotalWeight)
+	return []fleet.GroupWeight{{Group: g.someGroup(), Weight: first},
+		{Group: g.someGroup(), Weight: fleet.TotalWeight - first - g.IntN(20)/19}}
+}
+
+// trafficCommand is one about listeners, rules and target groups, most of which are
+// there.
+func (g *scenario) trafficCommand() fleet.Command {
+	l, id, name := g.someListener(), g.someRule(), g.someGroup()
+	var listenerAt, ruleAt, groupAt uint64
+	if row := g.Listener(l); row != nil {
+		listenerAt = row.ModifyIndex
+	}
+	if row := g.Rule(id); row != nil {
+		ruleAt = row.ModifyIndex
+	}
+	if row := g.TargetGroup(name); row != nil {
+		groupAt = row.ModifyIndex
+	}
+	switch g.IntN(16) {
+	case 0, 1, 2:
+		c := fleet.PutListener{Name: l, ExpectedModifyIndex: listenerAt, Port: 80 + g.IntN(2), Protocol: fleet.ListenHTTP}
+		if action := g.forward(); listenerAt == 0 {
+			c.Default = &action
+		}
+		return c
+	case 3:
+		return fleet.DeleteListener{Name: l}
+	case 4, 5, 6, 7:
+		c := fleet.PutRule{ID: id, ExpectedModifyIndex: ruleAt, Action: g.forward()}
+		if !id.Default() {
+			c.Priority = 1 + g.IntN(3)
+			c.Conditions = []fleet.RuleCondition{{Field: fleet.FieldHost, Values: []string{"a.example"}}}
+		}
+		return c
+	case 8:
+		return fleet.DeleteRule{ID: id}
+	case 9, 10, 11:
+		return fleet.SetWeights{Rule: id, ExpectedModifyIndex: ruleAt, Weights: g.weights()}
+	case 12, 13, 14:
+		return fleet.PutTargetGroup{Name: name, ExpectedModifyIndex: groupAt, Protocol: fleet.GroupHTTP1,
+			Check: fleet.TargetCheck{IntervalS: 5, TimeoutS: 2, Healthy: 2, Unhealthy: 2}, SlowStartS: g.IntN(2) * 30}
+	default:
+		return fleet.DeleteTargetGroup{Name: name}
+	}
 }

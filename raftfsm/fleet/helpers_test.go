@@ -197,6 +197,79 @@ func fleetOf(t testing.TB, n int) *world {
 	return w
 }
 
+// trafficOf is fleetOf of the format that brought traffic, with a listener "shop" on port
+// 80 whose default rule forwards to group "blue", a group "green" beside it, and a
+// definition "web:1" with a port to forward to.
+func trafficOf(t testing.TB, n int) *world {
+	t.Helper()
+	w := newWorld(t)
+	first := initFleet()
+	first.Format = formatOfRoutes
+	w.must(first)
+	w.must(PutToken{ID: "tok", TokenKind: TokenJoin, Hash: blob(32), Uses: 1000, NotAfter: w.at + 3_600_000})
+	for i := 1; i <= n; i++ {
+		if i > 1 {
+			w.must(AdmitHost{Token: "tok", SecretHash: blob(32), Host: admission(i)})
+		}
+		open := session(i, 1)
+		open.Format = formatOfRoutes
+		w.must(open)
+		w.must(Report{Host: hostID(i), Session: 1, Seq: 1, SelfCheck: []Check{{Name: "disk", OK: true, Required: true}}})
+	}
+	w.must(group("blue"))
+	w.must(group("green"))
+	w.must(PutListener{Name: "shop", Port: 80, Protocol: ListenHTTP, Default: forward("blue", TotalWeight)})
+	def := webDef()
+	def.Containers[0].PortMappings = []PortMapping{{ContainerPort: 8080, Protocol: TCP}}
+	w.must(RegisterTaskDef{Family: "web", Def: def})
+	return w
+}
+
+func group(name TargetGroupName) PutTargetGroup {
+	return PutTargetGroup{Name: name, Protocol: GroupHTTP1, DeregistrationDelayS: 30,
+		Check: TargetCheck{Path: "/", IntervalS: 5, TimeoutS: 2, Healthy: 2, Unhealthy: 2}}
+}
+
+// forward is an action that forwards to one group, or to two.
+func forward(first TargetGroupName, weight int, second ...TargetGroupName) *Action {
+	f := &Forward{Groups: []GroupWeight{{Group: first, Weight: weight}}}
+	for _, g := range second {
+		f.Groups = append(f.Groups, GroupWeight{Group: g, Weight: TotalWeight - weight})
+	}
+	return &Action{Forward: f}
+}
+
+func host(values ...string) []RuleCondition {
+	return []RuleCondition{{Field: FieldHost, Values: values}}
+}
+
+// balanced is a service of the definition "web:1" that is bound to "blue".
+func balanced(desired int) PutService {
+	return PutService{Name: "web", TaskDef: "web:1", Desired: desired, MinPercent: 100, MaxPercent: 200,
+		LoadBalancers: []LoadBalancer{{Container: "app", ContainerPort: 8080, Group: "blue", AlternateGroup: "green",
+			ProductionRule: "shop/default"}}}
+}
+
+// serves is a service of one task on each host, which runs and is a healthy target.
+func (w *world) serves(n int) []TaskID {
+	w.t.Helper()
+	w.must(balanced(n))
+	ids := w.create("web", 1, n)
+	for i, id := range ids {
+		w.must(AssignTasks{Host: hostID(i + 1), Tasks: ids[i : i+1], Ports: [][]PortBinding{{
+			{Container: "app", ContainerPort: 8080, HostPort: 49153, Protocol: TCP}}}})
+		w.report(i+1, target(id, TargetHealthy))
+	}
+	return ids
+}
+
+// target is a report of a task that runs and is in group blue.
+func target(id TaskID, state TargetState) TaskReport {
+	r := running(id)
+	r.Targets = []TargetReport{{Group: "blue", State: state}}
+	return r
+}
+
 func webDef() TaskDef {
 	return TaskDef{NetworkMode: NetworkBridge, Containers: []Container{{
 		Name: "app", Image: "web:1", CPU: 256, MemoryReservation: 128, StopTimeoutS: 30,

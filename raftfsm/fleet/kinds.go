@@ -123,6 +123,9 @@ func command[C Command](name string, since int) kindEntry {
 	}}
 }
 
+// Since is the format of a fleet from which on commands of the kind may be proposed.
+func (k Kind) Since() int { return registry[k].since }
+
 // String is the kind's name: "create-tasks".
 func (k Kind) String() string {
 	if entry, ok := registry[k]; ok {

@@ -185,10 +185,15 @@ func (g *scenario) countTask(n fleet.Counts, t *fleet.Task, h *fleet.Host) fleet
 		if t.Health == fleet.HealthHealthy {
 			n.Healthy++
 		}
-		if checked && t.Health == fleet.HealthHealthy || !checked && g.Now() >= t.StartedAt.Add(fleet.HealthySettle) {
+		well, ill := true, false
+		for _, v := range t.Targets {
+			well, ill = well && v.State == fleet.TargetHealthy, ill || v.State == fleet.TargetUnhealthy
+		}
+		if well && (checked && t.Health == fleet.HealthHealthy || !checked && (len(t.Targets) > 0 ||
+			g.Now() >= t.StartedAt.Add(fleet.HealthySettle))) {
 			n.Serving++
 		}
-		if checked && t.Health == fleet.HealthUnhealthy &&
+		if (ill || checked && t.Health == fleet.HealthUnhealthy) &&
 			g.Now() >= t.StartedAt+fleet.Time(g.Service(t.Service).GraceS)*1000 {
 			n.Failing++
 		}

@@ -37,7 +37,7 @@ func (s *State) reportTask(x *applyContext, host HostID, r *TaskReport) reportVe
 	t.Containers = keepContainers(r)
 	if r.Status == TaskRunning {
 		t.run(old, r, x.now)
-		t.reportTargets(old, r.Targets, x.now)
+		t.reportTargets(old, r, x.now)
 	}
 	if r.Status > TaskRunning {
 		s.end(&t, r, x.now, heard)
@@ -64,7 +64,7 @@ func (s *State) confirmStopped(x *applyContext, old *Task, r *TaskReport) {
 // run records a task that is RUNNING: anew when it just began, or began again
 // after its host's machine restarted.
 func (t *Task) run(old *Task, r *TaskReport, now Time) {
-	if old.Last < TaskRunning || old.Attempt > 0 && r.Attempt > old.Attempt {
+	if r.begins(old) {
 		t.StartedAt, t.HealthyAt, t.Health = now, 0, HealthUnknown
 	}
 	health := max(r.Health, HealthUnknown)
@@ -72,6 +72,11 @@ func (t *Task) run(old *Task, r *TaskReport, now Time) {
 		t.HealthyAt = now
 	}
 	t.Health = health
+}
+
+// begins reports whether a task that is RUNNING just began, or began again.
+func (r *TaskReport) begins(old *Task) bool {
+	return old.Last < TaskRunning || old.Attempt > 0 && r.Attempt > old.Attempt
 }
 
 // end records a task that is past RUNNING. The stop code is the host's when the

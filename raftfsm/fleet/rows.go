@@ -29,6 +29,14 @@ const (
 	TableTargetGroups
 )
 
+// Since is the format of a fleet from which on the table has rows.
+func (t Table) Since() int {
+	if t >= TableListeners {
+		return formatOfRoutes
+	}
+	return 1
+}
+
 // Meta is the one row about the State itself.
 type Meta struct {
 	Index     uint64 `cbor:"1,keyasint"`

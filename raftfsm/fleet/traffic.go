@@ -210,17 +210,17 @@ func (t *Task) anyTarget(state TargetState) bool {
 
 // reportTargets takes in what a host says of a task's targets. What it leaves out stands,
 // but begins anew where the task was started again.
-func (t *Task) reportTargets(old *Task, list []TargetReport, now Time) {
+func (t *Task) reportTargets(old *Task, said *TaskReport, now Time) {
 	if len(t.Targets) == 0 {
 		return
 	}
 	targets := slices.Clone(old.Targets)
 	for i := range targets {
 		is := &targets[i]
-		if t.StartedAt != old.StartedAt && is.State != TargetInitial {
+		if said.begins(old) && is.State != TargetInitial {
 			*is = TaskTarget{Group: is.Group, State: TargetInitial, Since: now}
 		}
-		for _, r := range list {
+		for _, r := range said.Targets {
 			if r.Group != is.Group {
 				continue
 			}

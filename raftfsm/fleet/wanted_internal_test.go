@@ -8,10 +8,8 @@ import (
 
 // Every field that a host is sent, and every index that it serves, belongs to one part.
 func TestEachFieldIsOfOnePart(t *testing.T) {
-	w := fleetOf(t, 1)
-	w.service("web", 1)
-	w.create("web", 1, 1)
-	w.assign(1, "web-1")
+	w := trafficOf(t, 1)
+	w.serves(1)
 	host := *w.Host(hostID(1))
 	host.LastRaft = 7
 	w.hosts.Set(host.ID, &host)
@@ -31,7 +29,7 @@ func TestEachFieldIsOfOnePart(t *testing.T) {
 	place := []string{"Fleet", "Epoch", "Index", "Session", "Removed"}
 	checkParts(t, reflect.TypeFor[Wanted](), sent, place)
 	checkParts(t, reflect.TypeFor[Served](), served, []string{"Epoch"})
-	if got, want := ServedAt(3, 9), (Served{Epoch: 3, Tasks: 9, Orders: 9}); got != want {
+	if got, want := ServedAt(3, 9), (Served{Epoch: 3, Tasks: 9, Orders: 9, Routes: 9}); got != want {
 		t.Errorf("served %+v, want %+v", got, want)
 	}
 }
@@ -39,7 +37,7 @@ func TestEachFieldIsOfOnePart(t *testing.T) {
 // A stream sends a task again when its version moves, so each field of it moves the
 // version, or is of the task's own row, of which ModifyIndex tells.
 func TestEachFieldOfAWantedTaskIsInItsVersion(t *testing.T) {
-	own := []string{"ID", "Service", "Revision", "TaskDef", "Ports", "Images"}
+	own := []string{"ID", "Service", "Revision", "TaskDef", "Ports", "Images", "Groups"}
 	for i := range reflect.TypeFor[WantedTask]().NumField() {
 		f := reflect.TypeFor[WantedTask]().Field(i)
 		var task WantedTask

@@ -44,7 +44,7 @@ func TestWhatAHostIsSentMovesItsMarks(t *testing.T) {
 	for _, seed := range seeds()[:1] {
 		t.Run(fmt.Sprint("seed ", seed), func(t *testing.T) {
 			g := newScenario(t, seed)
-			before, orders := g.sent(), 0
+			before, orders, routes := g.sent(), 0, 0
 			for step := range steps {
 				c := g.command()
 				out := g.Apply(g.Index()+1, fleet.Entry{At: g.at, Items: []fleet.Item{{Command: c}}})
@@ -59,10 +59,15 @@ func TestWhatAHostIsSentMovesItsMarks(t *testing.T) {
 						orders++
 					}
 					checkVersions(t, was.wanted, now.wanted)
+					if !reflect.DeepEqual(now.wanted.Routes, was.wanted.Routes) {
+						routes++
+						g.checkRoutesSince(step, id, was)
+					}
 					if reflect.DeepEqual(unheard(now.wanted), unheard(was.wanted)) {
 						continue
 					}
-					woken := out.ChangeSet.Has(fleet.Subject{Kind: fleet.SubjectWanted, Name: string(id)})
+					woken := out.ChangeSet.Has(fleet.Subject{Kind: fleet.SubjectWanted, Name: string(id)}) ||
+						out.ChangeSet.Has(fleet.Subject{Kind: fleet.SubjectRoutes})
 					if now.marks == was.marks || !woken {
 						t.Fatalf("seed %d, step %d, %#v: marks %v of %s were %v, in the change set %v, and it is sent:\n%s",
 							seed, step, c, now.marks, id, was.marks, woken, cmp.Diff(was.wanted, now.wanted))
@@ -73,7 +78,21 @@ func TestWhatAHostIsSentMovesItsMarks(t *testing.T) {
 			if orders == 0 {
 				t.Errorf("seed %d: no host's orders changed: the test does not reach them", seed)
 			}
+			if routes == 0 {
+				t.Errorf("seed %d: no routes changed: the test does not reach them", seed)
+			}
 		})
+	}
+}
+
+// checkRoutesSince proves that what a host is sent since it had something makes the same
+// as all of it.
+func (g *scenario) checkRoutesSince(step int, id fleet.HostID, was sentTo) {
+	g.t.Helper()
+	have := fleet.Routes{}.With(was.wanted.Routes)
+	got := have.With(g.WantedSince(g.Host(id), was.marks).Routes)
+	if want := g.Routes(); fmt.Sprintf("%+v", got) != fmt.Sprintf("%+v", want) {
+		g.t.Fatalf("seed %d, step %d: %s had\n%+v, has with what changed\n%+v, want\n%+v", g.seed, step, id, have, got, want)
 	}
 }
 
@@ -103,7 +122,7 @@ func TestOnlyWhatChangedIsSentSinceMarks(t *testing.T) {
 		if len(all.Tasks) > 0 {
 			full++
 		}
-		if got := g.WantedSince(h, g.WantedMarks(h)); got.Tasks != nil || got.TaskDefs != nil ||
+		if got := g.WantedSince(h, g.WantedMarks(h)); got.Tasks != nil || got.TaskDefs != nil || got.Routes != nil ||
 			got.LogsOut != all.LogsOut || got.Index != all.Index {
 			t.Errorf("%s lacks nothing, and is sent %+v", h.ID, got)
 		}

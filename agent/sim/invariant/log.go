@@ -193,4 +193,7 @@ func (c *Checker) applyWork(e *Entry, item *fleet.Item, result *fleet.Result) {
 // notModelled are the kinds of command that change nothing of the model.
 var notModelled = map[fleet.Kind]bool{
 	fleet.KindPutToken: true, fleet.KindDeleteToken: true, fleet.KindPutCondition: true, fleet.KindNoteLeader: true,
+	// Traffic is derived from tasks that are modelled, and nothing here decides by it.
+	fleet.KindPutListener: true, fleet.KindDeleteListener: true, fleet.KindPutRule: true, fleet.KindDeleteRule: true,
+	fleet.KindSetWeights: true, fleet.KindPutTargetGroup: true, fleet.KindDeleteTargetGroup: true,
 }

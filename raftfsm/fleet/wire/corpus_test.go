@@ -11,10 +11,12 @@ import (
 	"skein/raftfsm/fleet/wire/corpustest"
 )
 
-// history is the log of a small fleet, entry by entry: one host joins and is lost, a
-// service is made, placed, scaled and deleted.
+// history is the log of a small fleet, entry by entry: one host joins and is lost, the
+// format is raised, services are made, placed and given traffic.
 func history() []fleet.Entry {
 	one, two := fleet.TaskID(strings.Repeat("1a", 16)), fleet.TaskID(strings.Repeat("2b", 16))
+	three := fleet.TaskID(strings.Repeat("3c", 16))
+	check := fleet.TargetCheck{IntervalS: 5, TimeoutS: 2, Healthy: 2, Unhealthy: 3}
 	admission := func(id fleet.HostID, name, zone string) fleet.Admission {
 		return fleet.Admission{
 			ID: id, Name: name, Zone: zone, PublicKey: strings.Repeat("ab", 31) + name,
@@ -24,7 +26,7 @@ func history() []fleet.Entry {
 	session := func(id fleet.HostID, nonce uint64) fleet.OpenSession {
 		return fleet.OpenSession{
 			Host: id, Boot: "boot-1", Nonce: nonce, Zone: "a", Addr: netip.MustParseAddrPort("[fd00::1]:7700"),
-			Capacity: fleet.Resources{CPU: 4096, Memory: 8192}, Version: "1.0", Format: 1,
+			Capacity: fleet.Resources{CPU: 4096, Memory: 8192}, Version: "1.0", Format: 2,
 		}
 	}
 	ready := func(id fleet.HostID) fleet.Report {
@@ -71,6 +73,52 @@ func history() []fleet.Entry {
 			fleet.FinishEffect{ID: "e-1", Attempt: 1, Verdict: fleet.VerdictRetry, Outcome: []byte("out"), Why: "answered 503"},
 			fleet.HandEffect{ID: "e-2", Attempt: 1, Host: "h-1", Session: 1},
 			fleet.WithdrawEffect{ID: "e-2", Why: "nobody wants it"},
+		},
+		{fleet.RaiseFormat{Format: 2, Force: true}},
+		{
+			fleet.PutTargetGroup{Name: "blue", Protocol: fleet.GroupHTTP2, DeregistrationDelayS: 30, SlowStartS: 30, Check: check,
+				Owner: "shop"},
+			fleet.PutTargetGroup{Name: "green", Protocol: fleet.GroupHTTP2, Check: check, StickyS: 60, AnyZone: true},
+			fleet.PutTargetGroup{Name: "spare", Protocol: fleet.GroupTCP, Check: check, ProxyProtocol: true},
+			fleet.PutListener{
+				Name: "shop", Port: 443, Protocol: fleet.ListenHTTPS, IdleTimeoutS: 30, BodyLimit: 1 << 20, ProxyProtocol: true,
+				Certificates: []fleet.CertificateFile{{Certificate: "/etc/tls/chain.pem", Key: "/etc/tls/key.pem"}},
+				Default:      &fleet.Action{Fixed: &fleet.FixedResponse{Status: 404, ContentType: "text/plain", Body: "no\n"}},
+			},
+			fleet.PutListener{Name: "plain", Port: 80, Protocol: fleet.ListenHTTP,
+				Default: &fleet.Action{Redirect: &fleet.Redirect{Status: 301, Protocol: "HTTPS", Port: 443}}},
+			fleet.PutRule{
+				ID: "shop/api", Priority: 10, TimeoutS: 5, Action: fleet.Action{Forward: &fleet.Forward{
+					Groups: []fleet.GroupWeight{{Group: "blue", Weight: 10_000}, {Group: "green"}}, StickyS: 60,
+				}},
+				Conditions: []fleet.RuleCondition{
+					{Field: fleet.FieldHost, Values: []string{"*.example"}}, {Field: fleet.FieldHeader, Name: "X-A", Values: []string{"1"}},
+				},
+			},
+			fleet.PutRule{ID: "plain/x", Priority: 1, Action: fleet.Action{Fixed: &fleet.FixedResponse{Status: 200}},
+				Conditions: []fleet.RuleCondition{{Field: fleet.FieldSource, Values: []string{"10.0.0.0/8"}}}},
+		},
+		{fleet.PutService{
+			Name: "shop", TaskDef: "web:1", Desired: 1, MinPercent: 100, MaxPercent: 200, LoadBalancers: []fleet.LoadBalancer{{
+				Container: "app", ContainerPort: 80, Group: "blue", AlternateGroup: "green", ProductionRule: "shop/api",
+			}},
+		}},
+		{
+			fleet.PutGoals{Service: "shop", ServiceModifyIndex: 15, Max: 2,
+				Revisions: []fleet.RevisionGoal{{Revision: "shop/1", Desired: 1, Max: 2}}},
+			fleet.CreateTasks{Revision: "shop/1", Tasks: []fleet.TaskID{three}},
+			fleet.AssignTasks{Host: "h-1", Tasks: []fleet.TaskID{three}, Ports: [][]fleet.PortBinding{{{
+				Container: "app", ContainerPort: 80, HostPort: 49154, Protocol: fleet.TCP,
+			}}}},
+		},
+		{fleet.Report{Host: "h-1", Session: 1, Seq: 3, Tasks: []fleet.TaskReport{{
+			Task: three, Status: fleet.TaskRunning, Attempt: 1,
+			Targets: []fleet.TargetReport{{Group: "blue", State: fleet.TargetUnhealthy, Reason: "503"}},
+		}}}},
+		{
+			fleet.SetWeights{Rule: "shop/api", ExpectedModifyIndex: 14,
+				Weights: []fleet.GroupWeight{{Group: "blue", Weight: 9_500}, {Group: "green", Weight: 500}}},
+			fleet.DeleteRule{ID: "plain/x"}, fleet.DeleteListener{Name: "plain"}, fleet.DeleteTargetGroup{Name: "spare"},
 		},
 		{fleet.CordonHost{Host: "h-9"}}, // refused
 		{fleet.DeleteToken{ID: "tok"}},

@@ -16,11 +16,12 @@ func TestTheCorpusKnowsEveryField(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		things[k.String()] = c
+		things[k.String()] = corpustest.Later{Since: k.Since(), Of: c}
 	}
 	for table := range fleet.Tables() {
 		row, _ := fleet.NewRow(table)
-		things[fmt.Sprintf("table-%d", table)] = reflect.ValueOf(row).Elem().Interface()
+		things[fmt.Sprintf("table-%d", table)] = corpustest.Later{Since: table.Since(),
+			Of: reflect.ValueOf(row).Elem().Interface()}
 	}
 	corpustest.CheckFields(t, things)
 }

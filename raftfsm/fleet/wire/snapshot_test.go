@@ -39,10 +39,11 @@ func sample(t testing.TB, tasks int) *fleet.State {
 	}}}
 	play(
 		fleet.InitFleet{ID: "f", CABundle: []byte("ca"),
-			SealedKeys: fleet.SealedKeys{Version: 1, CA: []byte("x"), Gossip: []byte("y")}, Host: host, RaftID: "h-1.1"},
+			SealedKeys: fleet.SealedKeys{Version: 1, CA: []byte("x"), Gossip: []byte("y")}, Host: host, RaftID: "h-1.1",
+			Format: fleet.FormatVersion},
 		fleet.PutToken{ID: "tok", TokenKind: fleet.TokenJoin, Hash: make([]byte, 32), Uses: 1, NotAfter: at + 10_000},
 		fleet.OpenSession{Host: "h-1", Boot: "b", Nonce: 1, Zone: "a", Addr: netip.MustParseAddrPort("[fd00::1]:7000"),
-			Capacity: fleet.Resources{CPU: 1 << 30, Memory: 1 << 30}},
+			Capacity: fleet.Resources{CPU: 1 << 30, Memory: 1 << 30}, Format: fleet.FormatVersion},
 		fleet.Report{Host: "h-1", Session: 1, Seq: 1, SelfCheck: []fleet.Check{{Name: "disk", OK: true}}},
 		fleet.RegisterTaskDef{Family: "web", Def: def},
 		fleet.PutService{Name: "gone", TaskDef: "web:1", MaxPercent: 100},
@@ -54,7 +55,12 @@ func sample(t testing.TB, tasks int) *fleet.State {
 			Deadline: at + 600_000, TimeoutMs: 10_000, MaxAttempts: 2,
 		},
 	)
-	play(s.Service("web").DefaultGoals())
+	play(s.Service("web").DefaultGoals(),
+		fleet.PutTargetGroup{Name: "blue", Protocol: fleet.GroupHTTP1,
+			Check: fleet.TargetCheck{IntervalS: 5, TimeoutS: 2, Healthy: 2, Unhealthy: 2}},
+		fleet.PutListener{Name: "shop", Port: 80, Protocol: fleet.ListenHTTP, Default: &fleet.Action{
+			Forward: &fleet.Forward{Groups: []fleet.GroupWeight{{Group: "blue", Weight: fleet.TotalWeight}}}}},
+	)
 	for i := range tasks {
 		id := fleet.TaskID(fmt.Sprintf("%032x", i))
 		play(fleet.CreateTasks{Revision: "web/1", Tasks: []fleet.TaskID{id}})

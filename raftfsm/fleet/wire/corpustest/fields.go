@@ -36,6 +36,12 @@ type field struct {
 	twice   bool // two fields of this build have the key
 }
 
+// Later is a thing that came after the first format, with all its fields.
+type Later struct {
+	Since int
+	Of    any
+}
+
 // CheckFields holds the types of what a package writes to the list of their fields:
 // a field added without the format that brought it, a key used again, and a field
 // of another type are errors, since an agent of another build would misread them.
@@ -53,7 +59,11 @@ func CheckFields(t *testing.T, things map[string]any) {
 		if strings.HasSuffix(name, ".json") {
 			tag = "json"
 		}
-		addFields(now, tag, name+" ", reflect.TypeOf(v), 1, nil)
+		since := 1
+		if later, is := v.(Later); is {
+			since, v = later.Since, later.Of
+		}
+		addFields(now, tag, name+" ", reflect.TypeOf(v), since, nil)
 	}
 	for _, problem := range compareFields(known, now, openFormat, fleet.FormatVersion, *record) {
 		t.Error(problem)
