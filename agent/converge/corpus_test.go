@@ -3,6 +3,7 @@ package converge
 import (
 	"testing"
 
+	"skein/raftfsm/fleet"
 	"skein/raftfsm/fleet/wire"
 	"skein/raftfsm/fleet/wire/corpustest"
 )
@@ -30,6 +31,17 @@ func TestTheCorpusIsReadAsEver(t *testing.T) {
 		}
 		return wire.Marshal(firstFormatOf(saved))
 	}})
+	routes, err := encodeRoutes(sampleRoutes(1, 2, 2))
+	if err != nil {
+		t.Fatal(err)
+	}
+	corpustest.Check(t, corpustest.Kind{Name: "routes", Now: routes, Read: func(b []byte) ([]byte, error) {
+		saved, err := decodeRoutes(b)
+		if err != nil {
+			return nil, err
+		}
+		return wire.Marshal(saved.Routes)
+	}})
 }
 
 // firstFormatOf is what was saved as files of the first format had it.
@@ -42,5 +54,6 @@ func firstFormatOf(s SavedWanted) (first savedWanted1) {
 }
 
 func TestTheCorpusKnowsEveryField(t *testing.T) {
-	corpustest.CheckFields(t, map[string]any{"journal": Record{}, "wanted-head": wantedHead{}, "wanted": savedWanted1{}})
+	corpustest.CheckFields(t, map[string]any{"journal": Record{}, "wanted-head": wantedHead{}, "wanted": savedWanted1{},
+		"routes-head": corpustest.Later{Since: 2, Of: routesHead{}}, "routes": corpustest.Later{Since: 2, Of: fleet.WantedRoutes{}}})
 }

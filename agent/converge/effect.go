@@ -78,6 +78,14 @@ type (
 		Addr      netip.AddrPort
 		Path      string
 	}
+	// CheckTarget asks a task, as a target of a group, whether it is well: by a
+	// connection where there is no path. Done.Code is that of HTTP or of gRPC.
+	CheckTarget struct {
+		Group    fleet.TargetGroupName
+		Addr     netip.AddrPort
+		Protocol fleet.GroupProtocol
+		Path     string
+	}
 	// List looks at what is on the host. Done.Found is the answer. Full also looks
 	// at networks, cgroups and logs.
 	List struct{ Full bool }
@@ -118,6 +126,7 @@ func (RemoveLogs) action()      {}
 func (RotateLogs) action()      {}
 func (ExecCheck) action()       {}
 func (HTTPCheck) action()       {}
+func (CheckTarget) action()     {}
 func (List) action()            {}
 func (SendReports) action()     {}
 func (Answer) action()          {}

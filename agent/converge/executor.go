@@ -32,6 +32,9 @@ var _ = failpoint.Register(
 	"converge/after-start", "converge/after-signal", "converge/after-delete", "converge/before-save",
 )
 
+// dialFunc connects to a task.
+type dialFunc func(ctx context.Context, network, addr string) (net.Conn, error)
+
 // executor carries effects out. Each runs in a goroutine of its own, so that a
 // slow call keeps nobody waiting but its own task.
 type executor struct {
@@ -39,6 +42,7 @@ type executor struct {
 	journal *journalFile
 	wanted  *wantedFile
 	ends    chan struct{}
+	dial    dialFunc
 	http    *http.Client
 	alive   sync.WaitGroup
 }
@@ -53,6 +57,7 @@ func newExecutor(cfg Config, j *journalFile, w *wantedFile) *executor {
 		journal: j,
 		wanted:  w,
 		ends:    make(chan struct{}, endsInFlight),
+		dial:    dial,
 		http: &http.Client{
 			Transport:     &http.Transport{DialContext: dial, DisableKeepAlives: true, MaxResponseHeaderBytes: 64 << 10},
 			CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
@@ -129,6 +134,8 @@ func (x *executor) perform(ctx context.Context, e Effect, d *Done) {
 		d.Code, d.Err = x.cfg.Containers.Exec(ctx, do.Container, do.Argv)
 	case HTTPCheck:
 		d.Code, d.Err = x.get(ctx, do)
+	case CheckTarget:
+		d.Code, d.Err = x.checkTarget(ctx, do)
 	case List:
 		d.Found, d.Err = x.list(ctx, do)
 	case RemoveLogs:

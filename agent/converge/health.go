@@ -98,10 +98,7 @@ func (m *Machine) check(t *task, c *container) Action {
 		}
 		return ExecCheck{Container: c.id, Argv: h.Command}
 	}
-	addr := t.sandbox.addr
-	if t.mode() == fleet.NetworkHost {
-		addr = netip.AddrFrom4([4]byte{127, 0, 0, 1})
-	}
+	addr := m.checkedAddr(t)
 	if !addr.IsValid() {
 		return nil
 	}

@@ -268,6 +268,9 @@ func (m *Machine) stepDone(t *task, f flight, d Done) {
 	case HTTPCheck:
 		m.probed(t, do.Container, f, d)
 		return
+	case CheckTarget:
+		m.targetProbed(t, do, f, d)
+		return
 	}
 	t.start.moved = m.now.Mono
 	if t.sandbox.step.effect == d.ID {

@@ -117,6 +117,7 @@ func (m *Machine) taskReport(t *task) fleet.TaskReport {
 		StoppedAt: t.status.stoppedAt,
 
 		Containers: t.containerStates(),
+		Targets:    t.targetReports(),
 	}
 	if t.stop != nil {
 		r.StopCode, r.Reason = t.stop.code, t.stop.reason
@@ -228,7 +229,8 @@ func (m *Machine) resendDue() time.Duration {
 func sameReport(a, b *fleet.TaskReport) bool {
 	return a.Task == b.Task && a.Status == b.Status && a.Health == b.Health && a.StopCode == b.StopCode &&
 		a.Reason == b.Reason && a.Attempt == b.Attempt && a.StartedAt == b.StartedAt && a.StoppedAt == b.StoppedAt &&
-		slices.EqualFunc(a.Exits, b.Exits, sameExit) && fleet.SameContainers(a.Containers, b.Containers)
+		slices.EqualFunc(a.Exits, b.Exits, sameExit) && fleet.SameContainers(a.Containers, b.Containers) &&
+		slices.Equal(a.Targets, b.Targets)
 }
 
 func sameExit(a, b fleet.ContainerExit) bool {

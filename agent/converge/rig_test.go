@@ -31,8 +31,10 @@ type rig struct {
 	journal []converge.Record     // durable
 	owed    []converge.Record     // given to a write that failed: the next one has them too
 	wanted  *converge.SavedWanted // durable
-	pending []converge.Effect     // asked for, not carried out
-	hung    []converge.Effect     // kept back by hangs
+	routes  *converge.SavedRoutes // durable
+	served  []converge.ServeRoutes
+	pending []converge.Effect // asked for, not carried out
+	hung    []converge.Effect // kept back by hangs
 	hangs   func(converge.Effect) bool
 	faults  func(converge.Effect) error // instead of carrying out
 	check   func(converge.Action) int   // result of health checks; nil: healthy
@@ -109,7 +111,7 @@ func (r *rig) agent() *rig {
 		Fleet: "f1", Host: "h-1", HostName: hostName, Zone: "a", Boot: r.bootID(), LogDir: "/log",
 		ResolvConf: "/etc/resolv.conf",
 		Limits:     r.limits,
-	}, converge.Saved{Journal: slices.Clone(r.journal), Wanted: r.wanted}, r.now())
+	}, converge.Saved{Journal: slices.Clone(r.journal), Wanted: r.wanted, Routes: r.routes}, r.now())
 	r.pending, r.hung, r.dead = nil, nil, false
 	r.session = 0
 	r.step(converge.RuntimeUp{Version: "twin"})
@@ -154,12 +156,18 @@ func (r *rig) step(events ...converge.Event) {
 		return
 	}
 	var acks []converge.Event
+	answered := false
 	for _, e := range r.m.Step(r.now(), events) {
 		switch do := e.Do.(type) {
 		case converge.ArmTimer:
 			r.armed = do.At
 		case converge.Answer:
-			r.answers[do.Ref] = do.Err
+			r.answers[do.Ref], answered = do.Err, true
+		case converge.ServeRoutes:
+			if answered {
+				r.t.Error("a frame is answered before its routes are served")
+			}
+			r.served = append(r.served, do)
 		case converge.Note:
 			r.notes = append(r.notes, e)
 		case converge.SendReports:
@@ -248,6 +256,13 @@ func (r *rig) perform(e converge.Effect, d *converge.Done) {
 	case converge.SaveWanted:
 		w := do.Wanted
 		r.wanted = &w
+	case converge.SaveRoutes:
+		r.routes = &do.Routes
+	case converge.CheckTarget:
+		d.Code = 200
+		if r.check != nil {
+			d.Code = r.check(do)
+		}
 	case converge.PrepareCgroup:
 		d.Path, d.Err = r.cgroups.Prepare(ctx, e.Task, do.Bounds)
 	case converge.Create:

@@ -52,7 +52,9 @@ type task struct {
 
 	status statusView
 	health healthView
-	report reportView
+	// targets are filled by targetsOf.
+	targets []targetProbe
+	report  reportView
 }
 
 // taskSpec is what the task is and what the fleet wants of it.
@@ -229,6 +231,7 @@ func (m *Machine) advance(t *task) {
 	m.derive(t)
 	m.relook(t)
 	m.probe(t)
+	m.probeTargets(t)
 	m.publish(t)
 	m.schedule(t)
 }

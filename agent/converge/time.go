@@ -113,6 +113,7 @@ func (m *Machine) schedule(t *task) {
 	m.stopDue(t, &w)
 	maintenance := waiting{now: m.now.Mono, due: noTime}
 	t.probeDue(&w, &maintenance)
+	t.targetDue(&w, &maintenance)
 	m.timers.move(&t.wake.due, w.due, t.id)
 	m.maintenance.move(&t.wake.maintenance, maintenance.due, t.id)
 }

@@ -5,6 +5,8 @@ import (
 	"iter"
 	"net/netip"
 	"slices"
+	"strconv"
+	"strings"
 )
 
 // Listener returns a listener, or nil.
@@ -233,6 +235,31 @@ func (t *Task) reportTargets(old *Task, said *TaskReport, now Time) {
 	if !slices.Equal(targets, old.Targets) {
 		t.Targets = targets
 	}
+}
+
+// Matches reports whether the code of an answer, of HTTP or of gRPC, is one of a target
+// that is well.
+func (c *TargetCheck) Matches(protocol GroupProtocol, code int) bool {
+	matcher := c.Matcher
+	switch {
+	case matcher != "":
+	case protocol == GroupGRPC:
+		matcher = "0"
+	default:
+		matcher = "200-399"
+	}
+	for part := range strings.SplitSeq(matcher, ",") {
+		from, to, ranged := strings.Cut(part, "-")
+		if !ranged {
+			to = from
+		}
+		low, errLow := strconv.Atoi(from)
+		high, errHigh := strconv.Atoi(to)
+		if errLow == nil && errHigh == nil && low <= code && code <= high {
+			return true
+		}
+	}
+	return false
 }
 
 // Routes are all that the ingress of a host is to serve.

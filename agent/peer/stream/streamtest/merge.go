@@ -18,6 +18,7 @@ func Merge(held fleet.Wanted, d stream.VoterFrame) (fleet.Wanted, error) {
 	}
 	next := d.Wanted
 	next.Removed = nil
+	next.Routes = wholeOf(fleet.Routes{}.With(held.Routes).With(d.Routes))
 	if !d.Complete() {
 		next.Tasks, next.TaskDefs = held.Tasks, held.TaskDefs
 	}
@@ -32,6 +33,15 @@ func Merge(held fleet.Wanted, d stream.VoterFrame) (fleet.Wanted, error) {
 		next.TaskDefs = append(slices.Clip(held.TaskDefs), d.TaskDefs...)
 	}
 	return keepDefs(next)
+}
+
+// wholeOf are routes as State.Wanted has them; nil for none.
+func wholeOf(r fleet.Routes) *fleet.WantedRoutes {
+	if r.Empty() {
+		return nil
+	}
+	return &fleet.WantedRoutes{Whole: true, Groups: r.Groups,
+		Rules: &fleet.RuleTable{Listeners: r.Listeners, Rules: r.Rules}}
 }
 
 func mergeTasks(held []fleet.WantedTask, d stream.VoterFrame) []fleet.WantedTask {

@@ -1,0 +1,210 @@
+package converge_test
+
+import (
+	"fmt"
+	"testing"
+	"time"
+
+	"skein/agent/converge"
+	"skein/raftfsm/fleet"
+)
+
+// blue is a target group with the checks given, and what is said of its targets.
+func blue(check fleet.TargetCheck, targets ...fleet.Target) fleet.GroupTargets {
+	return fleet.GroupTargets{TargetGroup: fleet.TargetGroup{Name: "blue", Protocol: fleet.GroupHTTP1, Check: check},
+		Targets: targets}
+}
+
+func every(seconds int) fleet.TargetCheck {
+	return fleet.TargetCheck{Path: "/up", IntervalS: seconds, TimeoutS: 1, Healthy: 2, Unhealthy: 3}
+}
+
+// routesOf are whole routes: a listener that forwards to groups.
+func routesOf(groups ...fleet.GroupTargets) *fleet.WantedRoutes {
+	return &fleet.WantedRoutes{Whole: true, Groups: groups, Rules: &fleet.RuleTable{
+		Listeners: []fleet.Listener{{Name: "shop", Port: 80, Protocol: fleet.ListenHTTP}},
+		Rules:     []fleet.Rule{{ID: "shop/default", Listener: "shop"}},
+	}}
+}
+
+// balanced is task n, in group blue.
+func balanced(n int) fleet.WantedTask {
+	return with(web(n), func(w *fleet.WantedTask) {
+		w.Groups = []fleet.GroupBinding{{Group: "blue", Container: "app", ContainerPort: 80}}
+	})
+}
+
+// sendRoutes gives a frame with routes and tasks that is complete.
+func (r *rig) sendRoutes(routes *fleet.WantedRoutes, tasks ...fleet.WantedTask) {
+	r.t.Helper()
+	r.index++
+	if err := r.sendAll(fleet.Wanted{Index: r.index, Tasks: tasks, TaskDefs: defsFor(tasks), Routes: routes}); err != nil {
+		r.t.Fatal(err)
+	}
+	r.settle()
+}
+
+// shown is what is served now: at which index, how many listeners, and each group with
+// the number of its targets.
+func (r *rig) shown() string {
+	if len(r.served) == 0 {
+		return "nothing"
+	}
+	s := r.served[len(r.served)-1]
+	text := fmt.Sprintf("at %d: %d listeners", s.Index, len(s.Routes.Listeners))
+	for _, g := range s.Routes.Groups {
+		text += fmt.Sprintf(", %s %d", g.TargetGroup.Name, len(g.Targets))
+	}
+	return text
+}
+
+func (r *rig) shows(want string) {
+	r.t.Helper()
+	if got := r.shown(); got != want {
+		r.t.Errorf("served %s, want %s", got, want)
+	}
+}
+
+func TestRoutesAreServedAsFramesBringThem(t *testing.T) {
+	r := newRig(t).up()
+	r.sendRoutes(nil)
+	r.shows("nothing")
+	r.sendRoutes(&fleet.WantedRoutes{Whole: true, Rules: &fleet.RuleTable{}})
+	r.shows("nothing")
+	r.sendRoutes(routesOf(blue(every(5)), fleet.GroupTargets{TargetGroup: fleet.TargetGroup{Name: "green"}}))
+	r.shows("at 3: 1 listeners, blue 0, green 0")
+	change := func(w *fleet.WantedRoutes) {
+		t.Helper()
+		r.index++
+		if err := r.sendChange(fleet.Wanted{Index: r.index, Routes: w}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	change(nil)
+	r.shows("at 3: 1 listeners, blue 0, green 0")
+	change(&fleet.WantedRoutes{Groups: []fleet.GroupTargets{blue(every(5), fleet.Target{Task: taskID(1)})}})
+	r.shows("at 5: 1 listeners, blue 1, green 0")
+	change(&fleet.WantedRoutes{Keep: []fleet.TargetGroupName{"blue"}})
+	r.shows("at 6: 1 listeners, blue 1")
+	if err := r.sendChange(fleet.Wanted{Index: 1, Routes: routesOf()}); err == nil {
+		t.Error("older routes are taken")
+	}
+	r.shows("at 6: 1 listeners, blue 1")
+	r.sendRoutes(&fleet.WantedRoutes{Whole: true, Rules: &fleet.RuleTable{}})
+	r.shows("at 7: 0 listeners")
+}
+
+func TestRoutesAreServedAfterARebootWithoutAVoter(t *testing.T) {
+	r := newRig(t).up()
+	r.sendRoutes(routesOf(blue(every(5), fleet.Target{Task: taskID(1)})))
+	r.kill()
+	r.reboot()
+	r.served, r.down = nil, true
+	r.agent()
+	r.shows("at 1: 1 listeners, blue 1")
+	r.step(converge.SessionOpened{Session: 9})
+	r.session = 9
+	if err := r.sendAll(fleet.Wanted{Index: 0, Routes: routesOf()}); err == nil {
+		t.Error("routes of before those on disk are taken")
+	}
+}
+
+func TestRoutesAreWrittenNowAndThen(t *testing.T) {
+	r := newRig(t).up()
+	saves := func() int { return len(did[converge.SaveRoutes](r)) }
+	for i := range 50 {
+		r.sendRoutes(routesOf(blue(every(5), make([]fleet.Target, i)...)))
+		r.heard(time.Second)
+	}
+	if n := saves(); n < 5 || n > 6 {
+		t.Errorf("%d writes in 50 s, want one each 10 s", n)
+	}
+	r.heard(10 * time.Second)
+	if got := len(r.routes.Routes.Groups[0].Targets); got != 49 {
+		t.Errorf("the disk has %d targets, want all 49 in the end", got)
+	}
+	n := saves()
+	r.heard(time.Minute)
+	if saves() != n {
+		t.Errorf("%d more writes though nothing changed", saves()-n)
+	}
+}
+
+func TestRoutesThatCannotBeWrittenAreWrittenLater(t *testing.T) {
+	r := newRig(t).up()
+	r.faults = func(e converge.Effect) error {
+		if hang[converge.SaveRoutes](e) {
+			return errInjected
+		}
+		return nil
+	}
+	r.sendRoutes(routesOf(blue(every(5))))
+	r.shows("at 1: 1 listeners, blue 0")
+	r.heard(30 * time.Second)
+	if n := len(did[converge.SaveRoutes](r)); n < 2 || n > 4 {
+		t.Errorf("%d tries in 30 s", n)
+	}
+	r.faults = nil
+	r.until("the routes are on disk", time.Minute, func() bool { return r.routes != nil })
+}
+
+// told is what was reported of a task as a target.
+func (r *rig) told(id fleet.TaskID) string {
+	if list := r.level[id].Targets; len(list) == 1 {
+		return fmt.Sprintf("%s %s", list[0].State, list[0].Reason)
+	}
+	return ""
+}
+
+func TestAHostChecksItsTasksAsTargets(t *testing.T) {
+	code := 200
+	r := newRig(t)
+	r.check = func(do converge.Action) int {
+		if c, is := do.(converge.CheckTarget); is {
+			if c.Path != "/up" || c.Addr.Port() != 80 || !c.Addr.Addr().IsValid() {
+				t.Errorf("check %+v", c)
+			}
+			return code
+		}
+		return 0
+	}
+	r.up()
+	r.snapshot(balanced(1))
+	r.until("running", 10*time.Second, r.is(taskID(1), fleet.TaskRunning))
+	r.heard(3 * time.Second)
+	if got := r.told(taskID(1)); got != "" {
+		t.Errorf("told %q of a group that it does not know", got)
+	}
+	r.sendRoutes(routesOf(blue(every(5))), balanced(1))
+	r.until("healthy", 2*time.Second, func() bool { return r.told(taskID(1)) == "healthy " })
+
+	code = 503
+	r.heard(11 * time.Second)
+	if got := r.told(taskID(1)); got != "healthy " {
+		t.Errorf("told %q after fewer failures than three", got)
+	}
+	r.until("unhealthy", 10*time.Second, func() bool {
+		return r.told(taskID(1)) == "unhealthy Target.ResponseCodeMismatch: /up answered 503"
+	})
+	code = 204
+	r.heard(4 * time.Second)
+	r.until("healthy again after two answers", 8*time.Second, func() bool { return r.told(taskID(1)) == "healthy " })
+}
+
+func TestAnAgentThatIsStartedAnewSaysNothingOfATargetBeforeItKnows(t *testing.T) {
+	r := newRig(t).up()
+	r.sendRoutes(routesOf(blue(every(5))), balanced(1))
+	r.until("healthy", 20*time.Second, func() bool { return r.told(taskID(1)) == "healthy " })
+	r.kill()
+	answers := false
+	r.hangs = func(e converge.Effect) bool { return !answers && hang[converge.CheckTarget](e) }
+	r.level = map[fleet.TaskID]fleet.TaskReport{}
+	r.up()
+	r.heard(time.Second)
+	if said, there := r.level[taskID(1)]; !there || len(said.Targets) != 0 {
+		t.Errorf("told %+v", said)
+	}
+	answers = true
+	r.thaw()
+	r.until("healthy", 20*time.Second, func() bool { return r.told(taskID(1)) == "healthy " })
+}
