@@ -33,6 +33,14 @@ var rules = []struct {
 	{"skein/raftfsm/voter", "which log a host holds is decided by pure rules", only("skein/raftfsm/fleet")},
 	{"skein/raftfsm", "adapters know what is shared, never each other or agent", shared},
 	{"skein/gossip", "adapters know what is shared, never each other or agent", shared},
+	{"skein/runtime/ingress/http1", "the reader of messages knows nothing of ours", only()},
+	{"skein/runtime/ingress/proxyproto", "the reader of headers knows nothing of ours", only()},
+	{"skein/runtime/ingress/upstream", "pools know what is shared", shared},
+	{"skein/runtime/ingress/route", "the choice of targets knows the nouns, and whose parts it asks about",
+		only("skein/raftfsm/fleet", "skein/runtime/ingress/http1", "skein/runtime/ingress/upstream")},
+	{"skein/runtime/ingress", "the ingress knows what is shared and its own parts", func(imported string) bool {
+		return shared(imported) || strings.HasPrefix(imported, "skein/runtime/ingress/")
+	}},
 	{"skein/runtime", "adapters know what is shared, never each other or agent", shared},
 	{"skein/agent/plan/plantest", "fixtures know plan and the core", only("skein/raftfsm/fleet", "skein/agent/plan")},
 	{"skein/agent/plan", "planners know plan and the core",

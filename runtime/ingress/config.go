@@ -1,0 +1,98 @@
+package ingress
+
+import (
+	"context"
+	"log/slog"
+	"math/rand/v2"
+	"net"
+	"os"
+	"time"
+
+	"skein/runtime/ingress/upstream"
+	"skein/runtime/seam/clock"
+)
+
+const (
+	// connectTimeout is how long a connection to a target may take: two tries of a SYN, the
+	// second of which comes after 1 s.
+	connectTimeout = 1500 * time.Millisecond
+	// headTimeout is how long a client may take over a head once it has begun it, and over
+	// the first head of a connection.
+	headTimeout = 10 * time.Second
+	// handshakeTimeout is for TLS and for the PROXY header.
+	handshakeTimeout = 5 * time.Second
+	// answerTimeout is how long a target may take until its answer begins, where a rule says
+	// nothing else.
+	answerTimeout = 60 * time.Second
+	// idleHTTP and idleTCP are how long a connection may lie idle, where its listener says
+	// nothing else. Source: the defaults of ELB.
+	idleHTTP = 60 * time.Second
+	idleTCP  = 350 * time.Second
+	// userTimeout is how long a peer may leave bytes unacknowledged.
+	userTimeout = 20 * time.Second
+	// rebindEvery is how often a port that was in use is tried again.
+	rebindEvery = time.Second
+	// lingerIdle is how long a client's connection must have been idle to be closed while the
+	// engine or its listener closes: a request that is on its way then would be lost.
+	lingerIdle = 2 * time.Second
+	// lingerRead is how long what a client still sends is read after an answer that closes
+	// its connection: else the kernel would throw the answer away.
+	lingerRead = time.Second
+)
+
+// Limits bound what clients may take.
+type Limits struct {
+	Connections int // open at once; 0: 50,000
+	PerSource   int // of one address, or one /64; 0: 5,000
+}
+
+// Config is what an engine stands on. Zero fields have defaults.
+type Config struct {
+	Clock clock.Clock
+	Log   *slog.Logger
+	// Zone of this host: targets in it come first.
+	Zone string
+	// Listen opens a port; nil: on all addresses of the host.
+	Listen func(address string) (net.Listener, error)
+	// Dial connects to a target.
+	Dial upstream.DialFunc
+	// Random is the source of chance; nil: the runtime's.
+	Random func() uint64
+	// Access is told of requests; nil: nobody is.
+	Access AccessLog
+	Limits Limits
+	// Inherited are listening sockets that the process before this one had open, by their
+	// address, ":443". They are used, or closed, when routes are applied for the first time.
+	Inherited map[string]*os.File
+}
+
+func (c Config) withDefaults() Config {
+	if c.Clock == nil {
+		c.Clock = clock.System()
+	}
+	if c.Log == nil {
+		c.Log = slog.New(slog.DiscardHandler)
+	}
+	if c.Listen == nil {
+		c.Listen = func(address string) (net.Listener, error) {
+			return (&net.ListenConfig{}).Listen(context.Background(), "tcp", address)
+		}
+	}
+	if c.Dial == nil {
+		c.Dial = dial
+	}
+	if c.Random == nil {
+		c.Random = rand.Uint64
+	}
+	if c.Limits.Connections == 0 {
+		c.Limits.Connections = 50_000
+	}
+	if c.Limits.PerSource == 0 {
+		c.Limits.PerSource = 5_000
+	}
+	return c
+}
+
+func dial(ctx context.Context, address string) (net.Conn, error) {
+	return (&net.Dialer{Timeout: connectTimeout}).DialContext(ctx, "tcp", address)
+}

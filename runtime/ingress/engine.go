@@ -1,0 +1,227 @@
+package ingress
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"os"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"skein/raftfsm/fleet"
+	"skein/runtime/ingress/route"
+	"skein/runtime/seam/connlimit"
+)
+
+// ErrClosed says that the engine was closed.
+var ErrClosed = errors.New("ingress is closed")
+
+// Engine is the ingress of a host.
+type Engine struct {
+	config   Config
+	memory   *route.Memory
+	table    atomic.Pointer[route.Table]
+	total    *connlimit.Limiter
+	sources  *connlimit.Limiter
+	refused  route.Counter // connections above a limit
+	standard *standard
+	ctx      context.Context // ends when the engine is closed for good
+	cancel   context.CancelFunc
+	running  sync.WaitGroup
+	nudge    chan struct{} // of the keeper
+	keeping  atomic.Bool   // the keeper looks again by itself
+
+	mu        sync.Mutex // of what follows
+	listeners map[fleet.ListenerName]*listener
+	leaving   map[*listener]bool // closed, with connections that are still open
+	inherited map[string]*os.File
+	closed    bool
+	rebindAt  time.Duration // when ports that are not open are tried again
+}
+
+// New starts an engine without routes.
+func New(config Config) *Engine {
+	config = config.withDefaults()
+	ctx, cancel := context.WithCancel(context.Background())
+	e := &Engine{
+		config:    config,
+		memory:    route.NewMemory(config.Zone, config.Random, config.Dial),
+		total:     connlimit.New(config.Limits.Connections, config.Limits.Connections),
+		sources:   connlimit.New(config.Limits.Connections, config.Limits.PerSource),
+		ctx:       ctx,
+		cancel:    cancel,
+		nudge:     make(chan struct{}, 1),
+		listeners: map[fleet.ListenerName]*listener{},
+		leaving:   map[*listener]bool{},
+		inherited: config.Inherited,
+	}
+	e.standard = newStandard(e)
+	empty, _ := e.memory.Compile(fleet.Routes{}, 0, time.Time{}, 0)
+	e.table.Store(empty)
+	e.running.Go(e.keep)
+	return e
+}
+
+// Apply serves routes from now on. Requests that have begun go on by the routes that they
+// began with. When it returns, no request goes to a target that drains or is not in routes
+// any more, and Drained says of those when the last has ended. The error names rules that
+// this agent cannot ask, and ports that it cannot open; all else is served, and the ports
+// are tried again. index is where routes are from, for Status.
+func (e *Engine) Apply(routes fleet.Routes, index uint64) error {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if e.closed {
+		return ErrClosed
+	}
+	table, broken := e.memory.Compile(routes, index, e.config.Clock.Now(), e.config.Clock.Mono())
+	if broken != nil {
+		e.config.Log.Error("rules cannot be asked by this agent", "index", index, "err", broken)
+	}
+	// Listeners that end stop before the table lacks them, those that begin start after it
+	// has them.
+	e.endListeners(routes.Listeners)
+	e.table.Store(table)
+	e.memory.Retire(table)
+	e.standard.leave()
+	unbound := e.startListeners(routes.Listeners)
+	e.dropInherited()
+	e.wakeKeeper()
+	return errors.Join(broken, unbound)
+}
+
+// endListeners stops those that are not wanted, or not as they are.
+func (e *Engine) endListeners(wanted []fleet.Listener) {
+	stay := map[fleet.ListenerName]fleet.Listener{}
+	for _, noun := range wanted {
+		stay[noun.Name] = noun
+	}
+	for name, l := range e.listeners {
+		if noun, ok := stay[name]; ok && sameSocket(noun, l.noun) {
+			l.update(noun)
+			continue
+		}
+		l.stop()
+		e.leaving[l] = true
+		delete(e.listeners, name)
+		e.config.Log.Info("listener closed", "listener", string(name), "port", l.noun.Port)
+	}
+}
+
+// sameSocket reports whether a listener's change needs no other socket.
+func sameSocket(a, b fleet.Listener) bool {
+	return a.Port == b.Port && a.Protocol == b.Protocol && a.ProxyProtocol == b.ProxyProtocol
+}
+
+func (e *Engine) startListeners(wanted []fleet.Listener) error {
+	var unbound []error
+	for _, noun := range wanted {
+		l := e.listeners[noun.Name]
+		if l == nil {
+			l = newListener(e, noun)
+			e.listeners[noun.Name] = l
+		}
+		if err := l.bind(); err != nil {
+			unbound = append(unbound, fmt.Errorf("listener %s: %w", noun.Name, err))
+		}
+	}
+	return errors.Join(unbound...)
+}
+
+// open opens a port, or takes the socket of the process before.
+func (e *Engine) open(address string) (net.Listener, error) {
+	file := e.inherited[address]
+	if file == nil {
+		return e.config.Listen(address)
+	}
+	delete(e.inherited, address)
+	defer func() { _ = file.Close() }()
+	return net.FileListener(file)
+}
+
+func (e *Engine) dropInherited() {
+	for _, file := range e.inherited {
+		_ = file.Close()
+	}
+	e.inherited = nil
+}
+
+// Sockets are the open ports, by their address, for the process that is to follow this
+// one: its Config.Inherited. Connections that wait to be accepted are accepted by either.
+// The caller closes the files.
+func (e *Engine) Sockets() (map[string]*os.File, error) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	files := map[string]*os.File{}
+	for name, l := range e.listeners {
+		file, err := l.file()
+		if err != nil {
+			for _, f := range files {
+				_ = f.Close()
+			}
+			return nil, fmt.Errorf("listener %s: %w", name, err)
+		}
+		if file != nil {
+			files[l.address()] = file
+		}
+	}
+	return files, nil
+}
+
+// Drained reports whether the task gets nothing new from this host and has nothing open.
+func (e *Engine) Drained(task fleet.TaskID) bool { return e.memory.Drained(task) }
+
+// AwaitDrained waits until Drained. Errors: the context's, ErrClosed.
+func (e *Engine) AwaitDrained(ctx context.Context, task fleet.TaskID) error {
+	for {
+		drained, again := e.memory.AwaitDrained(task)
+		if drained {
+			return nil
+		}
+		select {
+		case <-again:
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-e.ctx.Done():
+			return ErrClosed
+		}
+	}
+}
+
+// Close stops listening, lets what is open end until ctx does, and then cuts off the rest.
+// Clients are told to go on with another connection. It returns when nothing of the engine
+// runs any more; the error is the context's if something was cut off.
+func (e *Engine) Close(ctx context.Context) error {
+	e.mu.Lock()
+	if e.closed {
+		e.mu.Unlock()
+		return ErrClosed
+	}
+	e.closed = true
+	for _, l := range e.listeners {
+		l.stop()
+		e.leaving[l] = true
+	}
+	e.listeners = map[fleet.ListenerName]*listener{}
+	e.dropInherited()
+	leaving := make([]*listener, 0, len(e.leaving))
+	for l := range e.leaving {
+		leaving = append(leaving, l)
+	}
+	e.mu.Unlock()
+	e.wakeKeeper()
+	var cut error
+	for _, l := range leaving {
+		if err := l.await(ctx); err != nil {
+			cut = err
+		}
+		l.cut()
+	}
+	e.cancel()
+	e.running.Wait()
+	empty, _ := e.memory.Compile(fleet.Routes{}, 0, time.Time{}, 0)
+	e.memory.Retire(empty)
+	e.standard.close()
+	return cut
+}

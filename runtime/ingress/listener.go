@@ -1,0 +1,234 @@
+package ingress
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"os"
+	"strconv"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"skein/raftfsm/fleet"
+	"skein/runtime/ingress/route"
+	"skein/runtime/seam/connlimit"
+)
+
+// listener is a port with its connections.
+type listener struct {
+	engine       *Engine
+	noun         fleet.Listener // as of when it was made: what no update changes
+	certificates *certificates
+	settings     atomic.Pointer[settings]
+	ending       atomic.Bool
+	accepted     route.Counter
+
+	mu     sync.Mutex // of what follows
+	socket net.Listener
+	failed string // why the port is not open
+	open   map[*client]struct{}
+	empty  chan struct{} // closed when the last connection of an ending listener ends
+}
+
+// settings are what an update changes.
+type settings struct {
+	idle      time.Duration
+	bodyLimit int64
+}
+
+func newListener(e *Engine, noun fleet.Listener) *listener {
+	l := &listener{engine: e, noun: noun, open: map[*client]struct{}{}, empty: make(chan struct{})}
+	if noun.Protocol == fleet.ListenHTTPS {
+		l.certificates = newCertificates(e.config.Clock, e.config.Log)
+	}
+	l.update(noun)
+	return l
+}
+
+func (l *listener) update(noun fleet.Listener) {
+	s := &settings{idle: time.Duration(noun.IdleTimeoutS) * time.Second, bodyLimit: noun.BodyLimit}
+	if s.idle <= 0 {
+		s.idle = idleTCP
+		if noun.Protocol.PerRequest() {
+			s.idle = idleHTTP
+		}
+	}
+	l.settings.Store(s)
+	if l.certificates != nil {
+		l.certificates.use(noun.Certificates)
+	}
+}
+
+func (l *listener) address() string { return ":" + strconv.Itoa(l.noun.Port) }
+
+// bind opens the port if it is not.
+func (l *listener) bind() error {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.socket != nil || l.ending.Load() {
+		return nil
+	}
+	socket, err := l.engine.open(l.address())
+	if err != nil {
+		if l.failed == "" {
+			l.engine.config.Log.Error("listener's port cannot be opened, will be tried again",
+				"listener", string(l.noun.Name), "port", l.noun.Port, "err", err)
+		}
+		l.failed = err.Error()
+		return fmt.Errorf("port %d cannot be opened, will be tried again: %w", l.noun.Port, err)
+	}
+	l.socket, l.failed = socket, ""
+	l.engine.config.Log.Info("listener opened", "listener", string(l.noun.Name), "port", l.noun.Port,
+		"protocol", l.noun.Protocol.String())
+	l.engine.running.Go(func() { l.accept(socket) })
+	return nil
+}
+
+func (l *listener) bound() (string, bool) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.failed, l.socket != nil
+}
+
+func (l *listener) file() (*os.File, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if socket, ok := l.socket.(interface{ File() (*os.File, error) }); ok {
+		return socket.File()
+	}
+	return nil, nil
+}
+
+func (l *listener) accept(socket net.Listener) {
+	for {
+		conn, err := socket.Accept()
+		switch {
+		case err == nil:
+			l.admit(conn)
+		case errors.Is(err, net.ErrClosed):
+			return
+		default: // out of descriptors, or the client has gone again
+			l.engine.config.Log.Warn("connection not accepted", "listener", string(l.noun.Name), "err", err)
+			if !pause(l.engine.ctx, 10*time.Millisecond) {
+				return
+			}
+		}
+	}
+}
+
+// pause reports whether d passed before ctx ended.
+func pause(ctx context.Context, d time.Duration) bool {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		return true
+	case <-ctx.Done():
+		return false
+	}
+}
+
+// admit serves the connection, unless there are too many.
+func (l *listener) admit(conn net.Conn) {
+	l.accepted.Add(1)
+	release, err := l.engine.total.Take(connlimit.SourceOf(conn.RemoteAddr()))
+	if err != nil {
+		l.engine.refused.Add(1)
+		_ = conn.Close()
+		return
+	}
+	c := newClient(l, conn, release)
+	if !l.add(c) {
+		c.close()
+		return
+	}
+	l.engine.running.Go(func() {
+		defer l.remove(c)
+		defer c.close()
+		c.serve()
+	})
+}
+
+func (l *listener) add(c *client) bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.ending.Load() {
+		return false
+	}
+	l.open[c] = struct{}{}
+	return true
+}
+
+func (l *listener) remove(c *client) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	delete(l.open, c)
+	if l.ending.Load() && len(l.open) == 0 {
+		l.closeEmpty()
+	}
+}
+
+func (l *listener) closeEmpty() {
+	select {
+	case <-l.empty:
+	default:
+		close(l.empty)
+	}
+}
+
+// stop closes the port. Connections go on; their clients are told to go on elsewhere.
+func (l *listener) stop() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.ending.Store(true)
+	if l.socket != nil {
+		_ = l.socket.Close()
+		l.socket = nil
+	}
+	for c := range l.open {
+		c.leave()
+	}
+	if len(l.open) == 0 {
+		l.closeEmpty()
+	}
+}
+
+// closeIdle closes connections of an ending listener that wait for a request for so long
+// that none is on its way, and returns how many are left.
+func (l *listener) closeIdle(mono time.Duration) int {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for c := range l.open {
+		if c.idleFor(mono) >= lingerIdle {
+			c.interrupt()
+		}
+	}
+	return len(l.open)
+}
+
+// await waits until the last connection has ended.
+func (l *listener) await(ctx context.Context) error {
+	select {
+	case <-l.empty:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+// cut ends what is open.
+func (l *listener) cut() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for c := range l.open {
+		c.interrupt()
+	}
+}
+
+func (l *listener) connections() int {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return len(l.open)
+}

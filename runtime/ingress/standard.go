@@ -1,0 +1,439 @@
+package ingress
+
+import (
+	"context"
+	"errors"
+	"io"
+	"log"
+	"net"
+	"net/http"
+	"net/http/httputil"
+	"net/netip"
+	"strings"
+	"sync"
+	"time"
+
+	"skein/raftfsm/fleet"
+	"skein/runtime/ingress/http1"
+	"skein/runtime/ingress/route"
+)
+
+// standard serves by the standard library what is rare: HTTP/2 and HTTP/1.0 of clients,
+// and targets that speak HTTP/2.
+type standard struct {
+	engine *Engine
+	http1  *http.Transport
+	http2  *http.Transport
+	proxy  *httputil.ReverseProxy
+
+	mu    sync.Mutex
+	calls map[*call]struct{} // that are at a target now
+}
+
+const (
+	maxStreams = 250 // of a connection at once
+	// pingAfter is how long a connection of HTTP/2 may be silent until it is asked whether
+	// it still is there.
+	pingAfter = 15 * time.Second
+)
+
+func newStandard(e *Engine) *standard {
+	s := &standard{engine: e, calls: map[*call]struct{}{}}
+	s.http1 = s.transport(func(p *http.Protocols) { p.SetHTTP1(true) })
+	s.http2 = s.transport(func(p *http.Protocols) { p.SetUnencryptedHTTP2(true) })
+	s.proxy = &httputil.ReverseProxy{
+		Rewrite: rewrite, Transport: roundTripper{s}, FlushInterval: -1, ErrorHandler: s.failed,
+		ModifyResponse: s.answered, ErrorLog: silent,
+	}
+	return s
+}
+
+var silent = log.New(io.Discard, "", 0)
+
+func (s *standard) transport(speak func(*http.Protocols)) *http.Transport {
+	var protocols http.Protocols
+	speak(&protocols)
+	return &http.Transport{
+		DialContext: s.dial, Protocols: &protocols, DisableCompression: true,
+		MaxIdleConnsPerHost: 64, IdleConnTimeout: 4 * time.Second, MaxResponseHeaderBytes: 2 * http1.MaxHead,
+		HTTP2: &http.HTTP2Config{SendPingTimeout: pingAfter, PingTimeout: connectTimeout},
+	}
+}
+
+// errConnect says that a target could not be connected to: nothing was sent to it.
+type errConnect struct{ error }
+
+func (e errConnect) Unwrap() error { return e.error }
+
+func (s *standard) dial(ctx context.Context, _, address string) (net.Conn, error) {
+	ctx, cancel := context.WithTimeout(ctx, connectTimeout)
+	defer cancel()
+	conn, err := s.engine.config.Dial(ctx, address)
+	if err != nil {
+		return nil, errConnect{err}
+	}
+	return conn, nil
+}
+
+func (s *standard) close() {
+	s.http1.CloseIdleConnections()
+	s.http2.CloseIdleConnections()
+}
+
+// serve speaks with one client. A server of its own is what can say GOAWAY to it alone.
+func (s *standard) serve(c *client, conn net.Conn) {
+	_ = c.conn.SetDeadline(time.Time{})
+	c.idleSince.Store(0)
+	ended := make(chan struct{})
+	end := sync.OnceFunc(func() { close(ended) })
+	var handlers sync.WaitGroup
+	var protocols http.Protocols
+	protocols.SetHTTP1(true)
+	protocols.SetHTTP2(true)
+	protocols.SetUnencryptedHTTP2(true)
+	server := &http.Server{
+		Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			handlers.Add(1)
+			defer handlers.Done()
+			s.handle(c, w, r)
+		}),
+		Protocols: &protocols, ReadHeaderTimeout: headTimeout, IdleTimeout: c.idle(), MaxHeaderBytes: http1.MaxHead,
+		HTTP2: &http.HTTP2Config{
+			MaxConcurrentStreams: maxStreams, SendPingTimeout: pingAfter, PingTimeout: connectTimeout,
+			WriteByteTimeout: c.idle(),
+		},
+		ErrorLog: silent,
+		ConnState: func(_ net.Conn, state http.ConnState) {
+			if state == http.StateClosed || state == http.StateHijacked {
+				end()
+			}
+		},
+	}
+	stop := c.whenLeaving(func() {
+		gone, cancel := context.WithCancel(context.Background())
+		cancel()
+		_ = server.Shutdown(gone) // tells the client, and waits for nothing
+	})
+	defer stop()
+	_ = server.Serve(&single{conn: conn, ended: ended})
+	<-ended
+	handlers.Wait()
+}
+
+// single is a listener of one connection.
+type single struct {
+	conn  net.Conn
+	ended chan struct{}
+}
+
+func (l *single) Accept() (net.Conn, error) {
+	if conn := l.conn; conn != nil {
+		l.conn = nil
+		return conn, nil
+	}
+	<-l.ended
+	return nil, net.ErrClosed
+}
+
+func (l *single) Close() error { return nil }
+
+func (l *single) Addr() net.Addr { return net.TCPAddrFromAddrPort(netip.AddrPort{}) }
+
+// call is one request that the standard library serves.
+type call struct {
+	client *client
+	began  time.Duration
+	rule   *route.Rule
+	group  *route.Group
+	target *route.Target
+	line   [2][]byte
+	tried  route.Tried
+	status int
+	took   time.Duration
+	// cookies of the request.
+	header http.Header
+}
+
+type callKey struct{}
+
+// fields of a request, as rules and cookies are asked for.
+type fields http.Header
+
+// Values gives the values of a name in small letters.
+func (f fields) Values(name string, each func([]byte) bool) {
+	for _, value := range http.Header(f).Values(name) {
+		if !each([]byte(value)) {
+			return
+		}
+	}
+}
+
+// Cookie is the value of a cookie.
+func (f fields) Cookie(name string) []byte {
+	for _, pairs := range f["Cookie"] {
+		if value := http1.CookieOf([]byte(pairs), name); value != nil {
+			return value
+		}
+	}
+	return nil
+}
+
+func (s *standard) handle(c *client, w http.ResponseWriter, r *http.Request) {
+	k := &call{client: c, began: s.engine.config.Clock.Mono(), header: r.Header}
+	request := route.Request{
+		Host: hostOf([]byte(r.Host)), Path: []byte(r.URL.EscapedPath()), Query: []byte(r.URL.RawQuery),
+		Method: []byte(r.Method), Source: c.source.Addr(), Fields: fields(r.Header),
+	}
+	k.rule, _ = c.find(&request)
+	if c.leaving.Load() && r.ProtoMajor == 1 {
+		w.Header().Set("Connection", "close")
+	}
+	if limit := c.listener.settings.Load().bodyLimit; limit > 0 {
+		if r.ContentLength > limit {
+			k.say(w, http.StatusRequestEntityTooLarge, bodyTooLarge)
+			return
+		}
+		r.Body = http.MaxBytesReader(w, r.Body, limit)
+	}
+	s.act(k, w, r)
+	if log := s.engine.config.Access; log != nil && log.Wants(k.status) {
+		a := Access{Method: r.Method, Host: r.Host, Path: r.URL.EscapedPath(), Retries: k.tried.Len()}
+		a.fill(c, k.rule, k.target, k.status, k.took)
+		log.Write(a)
+	}
+}
+
+func (s *standard) act(k *call, w http.ResponseWriter, r *http.Request) {
+	if k.rule == nil {
+		k.say(w, http.StatusNotFound, noRule)
+		return
+	}
+	k.rule.Requests.Add(1)
+	switch action := k.rule.Noun.Action; {
+	case action.Fixed != nil:
+		k.sayAll(w, action.Fixed.Status, action.Fixed.ContentType, action.Fixed.Body)
+	case action.Redirect != nil:
+		w.Header().Set("Location", location(action.Redirect, asked{
+			scheme: string(k.client.says.Proto), host: string(hostOf([]byte(r.Host))), path: r.URL.EscapedPath(),
+			query: r.URL.RawQuery, port: k.client.listener.noun.Port,
+		}))
+		k.sayAll(w, action.Redirect.Status, "", "")
+	default:
+		k.group, k.line[0] = k.rule.Pick(fields(r.Header))
+		s.proxy.ServeHTTP(w, r.WithContext(context.WithValue(r.Context(), callKey{}, k)))
+	}
+}
+
+func (k *call) say(w http.ResponseWriter, status int, why string) {
+	k.sayAll(w, status, "text/plain", why+"\n")
+}
+
+func (k *call) sayAll(w http.ResponseWriter, status int, contentType, text string) {
+	k.observe(status)
+	if contentType != "" {
+		w.Header().Set("Content-Type", contentType)
+	}
+	w.WriteHeader(status)
+	_, _ = io.WriteString(w, text)
+}
+
+func (k *call) observe(status int) {
+	k.status, k.took = status, k.client.engine.config.Clock.Mono()-k.began
+}
+
+func callOf(r *http.Request) *call { return r.Context().Value(callKey{}).(*call) }
+
+// rewrite says who the client is; what it says of itself goes before that.
+func rewrite(p *httputil.ProxyRequest) {
+	k := callOf(p.In)
+	p.Out.URL.Scheme, p.Out.URL.Host, p.Out.Host = "http", "target", p.In.Host
+	said := append(p.In.Header.Values("X-Forwarded-For"), string(k.client.says.For))
+	p.Out.Header.Set("X-Forwarded-For", strings.Join(said, ", "))
+	p.Out.Header.Set("X-Forwarded-Proto", string(k.client.says.Proto))
+	p.Out.Header.Set("X-Forwarded-Port", string(k.client.says.Port))
+}
+
+// roundTripper takes a request to targets until one answers.
+type roundTripper struct{ standard *standard }
+
+var errNoTarget = errors.New("no target can take this request")
+
+// RoundTrip is http.RoundTripper's.
+func (t roundTripper) RoundTrip(r *http.Request) (*http.Response, error) {
+	k := callOf(r)
+	last := errNoTarget
+	for range attempts {
+		if k.group == nil {
+			return nil, errNoTarget
+		}
+		k.target, k.line[1] = k.group.Take(t.standard.engine.config.Random, k.began, &k.tried, fields(k.header))
+		if k.target == nil {
+			return nil, last
+		}
+		response, err := t.standard.ask(k, r)
+		var connect errConnect
+		if !errors.As(err, &connect) {
+			return response, err
+		}
+		t.standard.engine.eject(k.target, err)
+		k.target.Series.Retries.Add(1)
+		k.tried.Add(k.target)
+		last = err
+	}
+	return nil, last
+}
+
+// ask sends the request to the chosen target.
+func (s *standard) ask(k *call, r *http.Request) (*http.Response, error) {
+	out := r.WithContext(r.Context())
+	address := *r.URL
+	address.Host = k.target.Pool.Address()
+	out.URL = &address
+	if r.Body != nil {
+		out.Body = kept{r.Body} // it is read again by the next target if this one was never reached
+	}
+	transport := s.http1
+	if !isRelayed(k.group.Noun.Protocol) {
+		transport = s.http2
+	}
+	s.enter(k)
+	timer, ctx := k.startTimer(r.Context())
+	response, err := transport.RoundTrip(out.WithContext(ctx))
+	if !timer.Stop() && err != nil && r.Context().Err() == nil {
+		err = errAnswerLate
+	}
+	if err != nil {
+		s.exit(k)
+		return nil, err
+	}
+	response.Body = s.untilClosed(k, response.Body)
+	return response, nil
+}
+
+var errAnswerLate = errors.New("the target has not answered in time")
+
+// startTimer bounds the wait for the answer's beginning, and not the answer.
+func (k *call) startTimer(parent context.Context) (*time.Timer, context.Context) {
+	limit := answerTimeout
+	if seconds := k.rule.Noun.TimeoutS; seconds > 0 {
+		limit = time.Duration(seconds) * time.Second
+	}
+	ctx, cancel := context.WithCancelCause(parent)
+	return time.AfterFunc(limit, func() { cancel(errAnswerLate) }), ctx
+}
+
+func (s *standard) enter(k *call) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.calls[k] = struct{}{}
+}
+
+func (s *standard) exit(k *call) {
+	s.mu.Lock()
+	delete(s.calls, k)
+	s.mu.Unlock()
+	k.target.Release()
+}
+
+// leave tells clients that are at a target that drains to go on with another connection:
+// their streams may be long.
+func (s *standard) leave() {
+	s.mu.Lock()
+	var leaving []*client
+	for k := range s.calls {
+		if k.target.Leaving() {
+			leaving = append(leaving, k.client)
+		}
+	}
+	s.mu.Unlock()
+	for _, c := range leaving {
+		c.leave()
+	}
+}
+
+// kept is a body that its reader does not close: the server does.
+type kept struct{ io.Reader }
+
+func (kept) Close() error { return nil }
+
+// untilClosed lets the call be at its target until the answer's body is closed. A body that
+// can be written to is a tunnel.
+func (s *standard) untilClosed(k *call, body io.ReadCloser) io.ReadCloser {
+	exit := sync.OnceFunc(func() { s.exit(k) })
+	if both, ok := body.(io.ReadWriteCloser); ok {
+		return &openTunnel{both, exit}
+	}
+	return &openBody{body, exit}
+}
+
+type openBody struct {
+	io.ReadCloser
+	exit func()
+}
+
+func (b *openBody) Close() error {
+	defer b.exit()
+	return b.ReadCloser.Close()
+}
+
+type openTunnel struct {
+	io.ReadWriteCloser
+	exit func()
+}
+
+func (b *openTunnel) Close() error {
+	defer b.exit()
+	return b.ReadWriteCloser.Close()
+}
+
+// answered is called before an answer is passed on.
+func (s *standard) answered(r *http.Response) error {
+	k := callOf(r.Request)
+	k.observe(r.StatusCode)
+	k.target.Requests.Add(1)
+	k.target.Series.Observe(k.status, k.took)
+	for _, line := range k.line {
+		if name, value, ok := strings.Cut(strings.TrimSpace(string(line)), ": "); ok {
+			r.Header.Add(name, value)
+		}
+	}
+	return nil
+}
+
+// failed answers for a target that did not.
+func (s *standard) failed(w http.ResponseWriter, r *http.Request, err error) {
+	k := callOf(r)
+	status, why := whyFailed(err)
+	if k.target != nil {
+		k.target.Series.Observe(0, s.engine.config.Clock.Mono()-k.began)
+	}
+	if k.group != nil && k.group.Noun.Protocol == fleet.GroupGRPC {
+		k.sayGRPC(w, why)
+		return
+	}
+	k.say(w, status, why)
+}
+
+// whyFailed is what a client is told; the error itself may name addresses of targets.
+func whyFailed(err error) (status int, why string) {
+	var tooLarge *http.MaxBytesError
+	switch {
+	case errors.Is(err, errNoTarget):
+		return http.StatusServiceUnavailable, noTarget
+	case errors.Is(err, errAnswerLate):
+		return http.StatusGatewayTimeout, tooLate
+	case errors.As(err, &tooLarge):
+		return http.StatusRequestEntityTooLarge, bodyTooLarge
+	default:
+		return http.StatusBadGateway, noAnswer
+	}
+}
+
+// sayGRPC says "unavailable" as clients of gRPC read it: code 14, in an answer without messages.
+func (k *call) sayGRPC(w http.ResponseWriter, why string) {
+	w.Header().Set("Content-Type", "application/grpc")
+	w.Header().Set("Grpc-Status", "14")
+	w.Header().Set("Grpc-Message", why)
+	k.observe(http.StatusOK)
+	w.WriteHeader(http.StatusOK)
+}
