@@ -16,9 +16,6 @@ const (
 	// connectTimeout is how long a connection to a target may take: two tries of a SYN, the
 	// second of which comes after 1 s.
 	connectTimeout = 1500 * time.Millisecond
-	// headTimeout is how long a client may take over a head once it has begun it, and over
-	// the first head of a connection.
-	headTimeout = 10 * time.Second
 	// handshakeTimeout is for TLS and for the PROXY header.
 	handshakeTimeout = 5 * time.Second
 	// answerTimeout is how long a target may take until its answer begins, where a rule says
@@ -44,6 +41,9 @@ const (
 type Limits struct {
 	Connections int // open at once; 0: 50,000
 	PerSource   int // of one address, or one /64; 0: 5,000
+	// Head is how long a client may take over a head once it has begun it, and over the first
+	// byte of a connection; 0: 10 s.
+	Head time.Duration
 }
 
 // Config is what an engine stands on. Zero fields have defaults.
@@ -89,6 +89,9 @@ func (c Config) withDefaults() Config {
 	}
 	if c.Limits.PerSource == 0 {
 		c.Limits.PerSource = 5_000
+	}
+	if c.Limits.Head == 0 {
+		c.Limits.Head = 10 * time.Second
 	}
 	return c
 }

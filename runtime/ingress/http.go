@@ -53,7 +53,7 @@ func (c *client) serveHTTP(proto string) {
 
 // isHTTP2 waits for the first bytes, and reports whether they are HTTP/2's.
 func (c *client) isHTTP2() (bool, error) {
-	if err := c.extendRead(time.Now(), headTimeout); err != nil {
+	if err := c.extendRead(time.Now(), c.engine.config.Limits.Head); err != nil {
 		return false, err
 	}
 	for {
@@ -88,7 +88,7 @@ func (c *client) readHead() (int, error) {
 				// From its first byte on, a head has its own deadline, which no further byte moves.
 				late = true
 				c.readUntil = time.Time{}
-				if err = c.extendRead(time.Now(), headTimeout); err != nil {
+				if err = c.extendRead(time.Now(), c.engine.config.Limits.Head); err != nil {
 					return 0, errGone
 				}
 			}

@@ -97,7 +97,7 @@ func (s *standard) serve(c *client, conn net.Conn) {
 			defer handlers.Done()
 			s.handle(c, w, r)
 		}),
-		Protocols: &protocols, ReadHeaderTimeout: headTimeout, IdleTimeout: c.idle(), MaxHeaderBytes: http1.MaxHead,
+		Protocols: &protocols, ReadHeaderTimeout: s.engine.config.Limits.Head, IdleTimeout: c.idle(), MaxHeaderBytes: http1.MaxHead,
 		HTTP2: &http.HTTP2Config{
 			MaxConcurrentStreams: maxStreams, SendPingTimeout: pingAfter, PingTimeout: connectTimeout,
 			WriteByteTimeout: c.idle(),
@@ -115,15 +115,17 @@ func (s *standard) serve(c *client, conn net.Conn) {
 		_ = server.Shutdown(gone) // tells the client, and waits for nothing
 	})
 	defer stop()
-	_ = server.Serve(&single{conn: conn, ended: ended})
+	_ = server.Serve(&single{conn: conn, ended: ended, closed: make(chan struct{})})
 	<-ended
 	handlers.Wait()
 }
 
 // single is a listener of one connection.
 type single struct {
-	conn  net.Conn
-	ended chan struct{}
+	conn   net.Conn
+	ended  chan struct{}
+	closed chan struct{}
+	close  sync.Once
 }
 
 func (l *single) Accept() (net.Conn, error) {
@@ -131,11 +133,18 @@ func (l *single) Accept() (net.Conn, error) {
 		l.conn = nil
 		return conn, nil
 	}
-	<-l.ended
+	select {
+	case <-l.ended:
+	case <-l.closed:
+	}
 	return nil, net.ErrClosed
 }
 
-func (l *single) Close() error { return nil }
+// Close ends Accept, for which a server waits that shuts down.
+func (l *single) Close() error {
+	l.close.Do(func() { close(l.closed) })
+	return nil
+}
 
 func (l *single) Addr() net.Addr { return net.TCPAddrFromAddrPort(netip.AddrPort{}) }
 
@@ -392,6 +401,11 @@ func (s *standard) answered(r *http.Response) error {
 	k.observe(r.StatusCode)
 	k.target.Requests.Add(1)
 	k.target.Series.Observe(k.status, k.took)
+	if len(r.Trailer) > 0 {
+		// HTTP/1.1 has trailers only after chunks.
+		r.Header.Del("Content-Length")
+		r.ContentLength = -1
+	}
 	for _, line := range k.line {
 		if name, value, ok := strings.Cut(strings.TrimSpace(string(line)), ": "); ok {
 			r.Header.Add(name, value)
