@@ -13,13 +13,9 @@ import (
 	"testing"
 	"time"
 
-	"go.uber.org/goleak"
-
 	"skein/raftfsm/fleet"
 	"skein/runtime/ingress"
 )
-
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 // rig is an engine whose ports are any that are free on the loopback.
 type rig struct {
