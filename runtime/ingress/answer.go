@@ -80,7 +80,7 @@ func (x *exchange) readAnswer(up *upstream.Conn, a *answer) (progress, error) {
 // passHint passes on an answer before the answer, or becomes a tunnel.
 func (x *exchange) passHint(up *upstream.Conn, a *answer) error {
 	c := x.client
-	if a.head.Status == 101 && (!a.head.Upgrade || !c.head.Upgrade) {
+	if a.head.Status == 101 && (!a.head.Upgrade || !c.head.Upgrade || !x.body.whole) {
 		return http1.ErrMalformed
 	}
 	a.out = a.head.AppendAnswer(a.out[:0], false)

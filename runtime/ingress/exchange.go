@@ -66,15 +66,20 @@ func (x *exchange) act() end {
 	case x.rule == nil:
 		return x.say(http.StatusNotFound, noRule)
 	}
-	x.rule.Requests.Add(1)
 	action := x.rule.Noun.Action
+	if action.Forward != nil {
+		x.group, x.line[0] = x.rule.Pick(&c.head)
+		if x.group != nil && !isRelayed(x.group.Noun.Protocol) {
+			return handOver
+		}
+	}
+	x.rule.Requests.Add(1)
 	switch {
 	case action.Fixed != nil:
 		return x.sayAll(action.Fixed.Status, action.Fixed.ContentType, action.Fixed.Body)
 	case action.Redirect != nil:
 		return x.redirect(action.Redirect)
 	default:
-		x.group, x.line[0] = x.rule.Pick(&c.head)
 		return x.forward()
 	}
 }

@@ -69,6 +69,7 @@ func TestRequestsThatWereSentAtOnceAreAnsweredInOrder(t *testing.T) {
 
 func TestAnswersOfEveryFramingPass(t *testing.T) {
 	big := strings.Repeat("x", 1<<20)
+	const hint = "HTTP/1.1 103 Early Hints\nLink: x\n\n"
 	tests := map[string]struct {
 		answer string
 		method string
@@ -80,7 +81,7 @@ func TestAnswersOfEveryFramingPass(t *testing.T) {
 		"until closed":        {"HTTP/1.1 200 OK\n\nhello", "GET", "hello", true},
 		"to HEAD":             {"HTTP/1.1 200 OK\nContent-Length: 5\n\n", "HEAD", "", false},
 		"no content":          {"HTTP/1.1 204 No Content\n\n", "GET", "", false},
-		"after a hint":        {"HTTP/1.1 103 Early Hints\nLink: x\n\nHTTP/1.1 200 OK\nContent-Length: 5\n\nhello", "GET", "hello", false},
+		"after a hint":        {hint + "HTTP/1.1 200 OK\nContent-Length: 5\n\nhello", "GET", "hello", false},
 		"a large one":         {"HTTP/1.1 200 OK\nContent-Length: 1048576\n\n" + big, "GET", big, false},
 		"a large one, by end": {"HTTP/1.1 200 OK\n\n" + big, "GET", big, true},
 	}
@@ -113,7 +114,8 @@ func canned(t testing.TB, answer string) string {
 	}
 	t.Cleanup(func() { _ = l.Close() })
 	text := []byte(strings.ReplaceAll(answer, "\n", "\r\n"))
-	once := !strings.Contains(answer, "Length") && !strings.Contains(answer, "chunked") && !strings.Contains(answer, "204")
+	frames := func(word string) bool { return strings.Contains(answer, word) }
+	once := !frames("Length") && !frames("chunked") && !frames("204")
 	go func() {
 		for {
 			conn, acceptErr := l.Accept()
@@ -147,14 +149,16 @@ func canned(t testing.TB, answer string) string {
 func TestRequestsThatCanBeReadInTwoWaysAreRefusedAndTheConnectionEnds(t *testing.T) {
 	reached := make(chan string, 100)
 	r := simple(t, backend(t, "a", func(_ http.ResponseWriter, r *http.Request) { reached <- r.URL.Path }))
+	const chunked = "POST / HTTP/1.1\nHost: x\nTransfer-Encoding: chunked\n"
+	const evil = "GET /evil HTTP/1.1\nHost: x\n\n"
 	tests := map[string]struct {
 		text   string
 		status int
 	}{
-		"both length headers": {"POST / HTTP/1.1\nHost: x\nContent-Length: 5\nTransfer-Encoding: chunked\n\n0\n\nGET /evil HTTP/1.1\nHost: x\n\n", 400},
+		"both length headers": {chunked + "Content-Length: 5\n\n0\n\n" + evil, 400},
 		"a folded line":       {"GET / HTTP/1.1\nHost: x\nA: b\n c\n\n", 400},
 		"two hosts":           {"GET / HTTP/1.1\nHost: x\nHost: y\n\n", 400},
-		"a chunk that lies":   {"POST / HTTP/1.1\nHost: x\nTransfer-Encoding: chunked\n\n2\nabc\n0\n\nGET /evil HTTP/1.1\nHost: x\n\n", 400},
+		"a chunk that lies":   {chunked + "\n2\nabc\n0\n\n" + evil, 400},
 		"another coding":      {"POST / HTTP/1.1\nHost: x\nTransfer-Encoding: gzip\n\n", 501},
 		"a large head":        {"GET / HTTP/1.1\nHost: x\nA: " + strings.Repeat("a", 40_000) + "\n\n", 431},
 		"a later version":     {"GET / HTTP/1.9\nHost: x\n\n", 505},

@@ -76,7 +76,9 @@ func (r *rig) listener(noun fleet.Listener, action fleet.Action) *rig {
 	return r.rule(noun.Name, 0, action)
 }
 
-func (r *rig) rule(listener fleet.ListenerName, priority int, action fleet.Action, conditions ...fleet.RuleCondition) *rig {
+func (r *rig) rule(
+	listener fleet.ListenerName, priority int, action fleet.Action, conditions ...fleet.RuleCondition,
+) *rig {
 	id := fleet.RuleID(fmt.Sprintf("%s/%d", listener, priority))
 	r.routes.Rules = append(r.routes.Rules, fleet.Rule{
 		ID: id, Listener: listener, Priority: priority, Action: action, Conditions: conditions,

@@ -97,7 +97,8 @@ func (s *standard) serve(c *client, conn net.Conn) {
 			defer handlers.Done()
 			s.handle(c, w, r)
 		}),
-		Protocols: &protocols, ReadHeaderTimeout: s.engine.config.Limits.Head, IdleTimeout: c.idle(), MaxHeaderBytes: http1.MaxHead,
+		Protocols: &protocols, ReadHeaderTimeout: s.engine.config.Limits.Head, IdleTimeout: c.idle(),
+		MaxHeaderBytes: http1.MaxHead,
 		HTTP2: &http.HTTP2Config{
 			MaxConcurrentStreams: maxStreams, SendPingTimeout: pingAfter, PingTimeout: connectTimeout,
 			WriteByteTimeout: c.idle(),

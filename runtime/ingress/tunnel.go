@@ -50,7 +50,6 @@ type idleWatch struct {
 	every time.Duration
 	quiet int
 	moved [2]uint64
-	timer *time.Timer
 	done  chan struct{}
 }
 

@@ -6,6 +6,7 @@ import (
 )
 
 func TestAnswersEndWhereTheirHeadsSay(t *testing.T) {
+	const coded = "Transfer-Encoding: chunked\n\n"
 	const ok, ok0 = "HTTP/1.1 200 OK\n", "HTTP/1.0 200 OK\n"
 	tests := map[string]struct {
 		text string
@@ -14,17 +15,19 @@ func TestAnswersEndWhereTheirHeadsSay(t *testing.T) {
 		keep bool
 		err  error
 	}{
-		"by length":                         {ok + "Content-Length: 5\n\n", false, ByLength, true, nil},
-		"chunked":                           {ok + "Transfer-Encoding: chunked\n\n", false, Chunked, true, nil},
-		"until the connection closes":       {ok + "\n", false, UntilClose, false, nil},
-		"an answer to HEAD":                 {ok + "Content-Length: 5\n\n", true, NoBody, true, nil},
-		"not modified":                      {"HTTP/1.1 304\nContent-Length: 5\n\n", false, NoBody, true, nil},
-		"no content":                        {"HTTP/1.1 204 \n\n", false, NoBody, true, nil},
-		"an empty body":                     {ok + "Content-Length: 0\nConnection: close\n\n", false, NoBody, false, nil},
-		"a hint before the answer":          {"HTTP/1.1 103 Early Hints\nLink: x\n\n", false, NoBody, true, nil},
-		"HTTP/1.0 that goes on":             {ok0 + "Connection: keep-alive\nContent-Length: 1\n\n", false, ByLength, true, nil},
-		"both length headers":               {ok + "Content-Length: 5\nTransfer-Encoding: chunked\n\n", false, 0, false, ErrMalformed},
-		"a coded answer that has no body":   {"HTTP/1.1 204 OK\nTransfer-Encoding: chunked\n\n", false, 0, false, ErrMalformed},
+		"by length":                   {ok + "Content-Length: 5\n\n", false, ByLength, true, nil},
+		"chunked":                     {ok + "Transfer-Encoding: chunked\n\n", false, Chunked, true, nil},
+		"until the connection closes": {ok + "\n", false, UntilClose, false, nil},
+		"an answer to HEAD":           {ok + "Content-Length: 5\n\n", true, NoBody, true, nil},
+		"not modified":                {"HTTP/1.1 304\nContent-Length: 5\n\n", false, NoBody, true, nil},
+		"no content":                  {"HTTP/1.1 204 \n\n", false, NoBody, true, nil},
+		"an empty body":               {ok + "Content-Length: 0\nConnection: close\n\n", false, NoBody, false, nil},
+		"a hint before the answer":    {"HTTP/1.1 103 Early Hints\nLink: x\n\n", false, NoBody, true, nil},
+		"HTTP/1.0 that goes on": {
+			ok0 + "Connection: keep-alive\nContent-Length: 1\n\n", false, ByLength, true, nil,
+		},
+		"both length headers":               {ok + "Content-Length: 5\n" + coded, false, 0, false, ErrMalformed},
+		"a coded answer that has no body":   {"HTTP/1.1 204 OK\n" + coded, false, 0, false, ErrMalformed},
 		"a status of two digits":            {"HTTP/1.1 20 OK\n\n", false, 0, false, ErrMalformed},
 		"another protocol":                  {"SSH-2.0-OpenSSH_9.2\n\n", false, 0, false, ErrMalformed},
 		"a field with a space in its name":  {ok + "Content Length: 5\n\n", false, 0, false, ErrMalformed},

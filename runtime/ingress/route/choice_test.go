@@ -5,6 +5,7 @@ import (
 	"math"
 	"math/rand/v2"
 	"net/netip"
+	"strings"
 	"testing"
 	"time"
 
@@ -141,27 +142,27 @@ func targets(group fleet.TargetGroup, texts ...string) fleet.Routes {
 func TestWhichTargetsAreChosenAmong(t *testing.T) {
 	tests := map[string]struct {
 		group    fleet.TargetGroup
-		targets  []string
+		targets  string
 		ejected  []int
 		want     string // the targets that are taken, in order
 		failOpen bool
 	}{
-		"those of the zone come first":                 {targets: []string{"a+", "a+", "b+", "c+"}, want: "01"},
-		"all, where the zone has too few":              {targets: []string{"a+", "b+", "b+", "b+", "c+"}, want: "01234"},
-		"all, where the group says so":                 {group: fleet.TargetGroup{AnyZone: true}, targets: []string{"a+", "a+", "b+"}, want: "012"},
-		"all, where the zone has none":                 {targets: []string{"b+", "c+"}, want: "01"},
-		"healthy ones":                                 {targets: []string{"a+", "a-", "a?", "a!", "a+"}, want: "04"},
-		"those that are not ejected":                   {targets: []string{"a+", "a+", "a+"}, ejected: []int{1}, want: "02"},
-		"all, where over half look bad":                {targets: []string{"a+", "a-", "a-"}, want: "012", failOpen: true},
-		"but none that drains or was not checked":      {targets: []string{"a+", "a-", "a-", "a!", "a?"}, want: "012", failOpen: true},
-		"not those that look bad, where half look bad": {targets: []string{"a+", "a-"}, want: "0"},
-		"unchecked ones, where there are no others":    {targets: []string{"a?", "a?", "a!"}, want: "01"},
-		"none, where all drain":                        {targets: []string{"a!", "a!"}, want: ""},
+		"those of the zone come first":                 {targets: "a+ a+ b+ c+", want: "01"},
+		"all, where the zone has too few":              {targets: "a+ b+ b+ b+ c+", want: "01234"},
+		"all, where the group says so":          {group: fleet.TargetGroup{AnyZone: true}, targets: "a+ a+ b+", want: "012"},
+		"all, where the zone has none":                 {targets: "b+ c+", want: "01"},
+		"healthy ones":                                 {targets: "a+ a- a? a! a+", want: "04"},
+		"those that are not ejected":                   {targets: "a+ a+ a+", ejected: []int{1}, want: "02"},
+		"all, where over half look bad":                {targets: "a+ a- a-", want: "012", failOpen: true},
+		"but none that drains or was not checked":      {targets: "a+ a- a- a! a?", want: "012", failOpen: true},
+		"not those that look bad, where half look bad": {targets: "a+ a-", want: "0"},
+		"unchecked ones, where there are no others":    {targets: "a? a? a!", want: "01"},
+		"none, where all drain":                        {targets: "a! a!", want: ""},
 	}
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {
 			tt.group.Name = "g"
-			g := compile(t, targets(tt.group, tt.targets...)).Groups["g"]
+			g := compile(t, targets(tt.group, strings.Fields(tt.targets)...)).Groups["g"]
 			for _, i := range tt.ejected {
 				g.Members[i].Eject(time.Time{}, 0, "refused")
 			}
@@ -175,7 +176,7 @@ func TestWhichTargetsAreChosenAmong(t *testing.T) {
 				}
 			}
 			got := ""
-			for i := range tt.targets {
+			for i := range g.Members {
 				if taken[fmt.Sprint(i)] {
 					got += fmt.Sprint(i)
 				}

@@ -159,7 +159,9 @@ func TestManyRulesAreFoundAsOneByOne(t *testing.T) {
 		}
 		listener := compile(t, routes).Listeners["l"]
 		for range 50 {
-			request := route.Request{Host: []byte(pick("a", "b", "C.d", "x", "")), Path: []byte(pick("/", "/x", "/x/y", "/y/1", "/z/1"))}
+			request := route.Request{
+				Host: []byte(pick("a", "b", "C.d", "x", "")), Path: []byte(pick("/", "/x", "/x/y", "/y/1", "/z/1")),
+			}
 			got, want := "none", "none"
 			if rule := listener.Find(&request); rule != nil {
 				got = string(rule.Noun.ID)
@@ -172,7 +174,8 @@ func TestManyRulesAreFoundAsOneByOne(t *testing.T) {
 				}
 			}
 			if got != want {
-				t.Fatalf("seed %d, round %d: %s%s is taken by rule %s, want %s", seed, round, request.Host, request.Path, got, want)
+				t.Fatalf("seed %d, round %d: %s%s is taken by rule %s, want %s", seed, round, request.Host,
+					request.Path, got, want)
 			}
 		}
 	}

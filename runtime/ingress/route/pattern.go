@@ -20,7 +20,8 @@ func compilePattern(text string, fold bool) pattern {
 		text = strings.ToLower(text)
 	}
 	first := strings.IndexAny(text, "*?")
-	return pattern{text: text, fold: fold, exact: first < 0, prefix: first >= 0 && first == len(text)-1 && text[first] == '*'}
+	atEnd := first >= 0 && first == len(text)-1
+	return pattern{text: text, fold: fold, exact: first < 0, prefix: atEnd && text[first] == '*'}
 }
 
 func (p *pattern) fits(text []byte) bool {
