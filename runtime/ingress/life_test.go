@@ -413,3 +413,21 @@ func TestTheAccessLogHasFailuresAndASampleAndIsBounded(t *testing.T) {
 		t.Errorf("%d of 100 requests and %d of 1 failure are written", ok, failed)
 	}
 }
+
+func TestARequestThatIsNotSafeIsNotSentIntoAConnectionThatItsTargetHasClosed(t *testing.T) {
+	server := httptest.NewServer(http.HandlerFunc(echo))
+	t.Cleanup(server.Close)
+	r := simple(t, server.Listener.Addr().String())
+	c := r.dial(80)
+	for range 20 {
+		c.send("GET / HTTP/1.1\nHost: x\n\n")
+		_ = read(t, c.receive("GET"))
+		server.CloseClientConnections()
+		c.send("POST / HTTP/1.1\nHost: x\nContent-Length: 1\n\na")
+		if response := c.receive("POST"); response.StatusCode != 200 {
+			t.Fatalf("status %d", response.StatusCode)
+		} else if got := read(t, response); got != "a" {
+			t.Fatalf("%q came back", got)
+		}
+	}
+}
