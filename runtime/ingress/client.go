@@ -10,6 +10,7 @@ import (
 	"strconv"
 	"sync"
 	"sync/atomic"
+	"syscall"
 	"time"
 
 	"skein/raftfsm/fleet"
@@ -25,7 +26,9 @@ type client struct {
 	listener *listener
 	release  func() // its place among all connections
 	conn     net.Conn
-	tcp      *net.TCPConn // what conn is, or is made of; nil in tests without sockets
+	tcp      *net.TCPConn    // what conn is, or is made of; nil in tests without sockets
+	raw      syscall.RawConn // of conn, if it is a socket
+	first    firstRead
 	source   netip.AddrPort
 	local    netip.AddrPort
 	says     http1.Client // what targets are told of it
@@ -93,9 +96,62 @@ func (b *buffer) fill(r io.Reader) error {
 	return err
 }
 
+// firstRead reads the first bytes of a request. While a client is idle it has no buffer: most
+// connections are idle most of the time.
+type firstRead struct {
+	try func(fd uintptr) bool // made once
+	n   int
+	err error
+}
+
+var firstBuffers = sync.Pool{New: func() any { return new([firstBuffer]byte) }}
+
+func (c *client) readFirst() error {
+	c.in.giveBack()
+	if err := c.raw.Read(c.first.try); err != nil {
+		return err
+	}
+	switch {
+	case c.first.err != nil:
+		return c.first.err
+	case c.first.n == 0:
+		return io.EOF
+	}
+	return nil
+}
+
+// tryFirst reads if there is something to read; not done: the socket is to be waited for.
+func (c *client) tryFirst(fd uintptr) (done bool) {
+	c.in.bytes = firstBuffers.Get().(*[firstBuffer]byte)[:]
+	for {
+		c.first.n, c.first.err = syscall.Read(int(fd), c.in.bytes)
+		if !errors.Is(c.first.err, syscall.EINTR) {
+			break
+		}
+	}
+	if errors.Is(c.first.err, syscall.EAGAIN) {
+		c.in.giveBack()
+		return false
+	}
+	c.in.start, c.in.end = 0, max(c.first.n, 0)
+	return true
+}
+
+// giveBack gives an empty buffer to whoever needs one.
+func (b *buffer) giveBack() {
+	if len(b.bytes) == firstBuffer {
+		firstBuffers.Put((*[firstBuffer]byte)(b.bytes))
+	}
+	*b = buffer{}
+}
+
 func newClient(l *listener, conn net.Conn, release func()) *client {
 	c := &client{engine: l.engine, listener: l, release: release, conn: conn}
-	c.tcp, _ = conn.(*net.TCPConn)
+	if tcp, ok := conn.(*net.TCPConn); ok {
+		c.tcp = tcp
+		c.raw, _ = tcp.SyscallConn()
+		c.first.try = c.tryFirst
+	}
 	c.source = addrPort(conn.RemoteAddr())
 	c.local = addrPort(conn.LocalAddr())
 	return c
@@ -181,7 +237,7 @@ func (c *client) serveHTTPS() {
 	if err := conn.SetDeadline(time.Time{}); err != nil {
 		return
 	}
-	c.conn, c.in = conn, buffer{}
+	c.conn, c.raw, c.in = conn, nil, buffer{}
 	if conn.ConnectionState().NegotiatedProtocol == "h2" {
 		c.saysOf("https")
 		c.engine.standard.serve(c, conn)
@@ -280,6 +336,7 @@ func (c *client) interrupt() {
 
 func (c *client) close() {
 	_ = c.conn.Close()
+	c.in.giveBack()
 	c.release()
 }
 

@@ -92,11 +92,8 @@ func (c *client) readHead() (int, error) {
 					return 0, errGone
 				}
 			}
-		} else if err := c.waitForRequest(); err != nil {
-			return 0, err
 		}
-		err := c.in.fill(c.conn)
-		c.idleSince.Store(0)
+		err := c.readMore()
 		switch {
 		case err == nil:
 		case errors.Is(err, errFull):
@@ -112,9 +109,21 @@ func (c *client) readHead() (int, error) {
 // errLate says that a head was begun and not ended in time.
 var errLate = errors.New("the request took too long")
 
-func (c *client) waitForRequest() error {
+// readMore reads the next bytes of a head, for the first of which it waits as long as a
+// connection may be idle.
+func (c *client) readMore() error {
+	if len(c.in.rest()) > 0 {
+		return c.in.fill(c.conn)
+	}
 	c.idleSince.Store(int64(max(c.engine.config.Clock.Mono(), 1)))
-	return c.extendRead(time.Now(), c.idle())
+	defer c.idleSince.Store(0)
+	if err := c.extendRead(time.Now(), c.idle()); err != nil {
+		return err
+	}
+	if c.raw == nil {
+		return c.in.fill(c.conn)
+	}
+	return c.readFirst()
 }
 
 // refuse answers a head that was not understood. What follows it cannot be told from a

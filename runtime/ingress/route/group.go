@@ -8,10 +8,11 @@ import (
 	"skein/raftfsm/fleet"
 )
 
-// Group is a target group of one table.
+// Group is a target group of one table, or of several in a row if it does not change.
 type Group struct {
 	Noun    fleet.TargetGroup
 	Members []Member // by task
+	nouns   []fleet.Target
 	zone    string
 	cookie  string // the name of the cookie that keeps a client with its target
 	sticky  bool

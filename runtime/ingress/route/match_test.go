@@ -224,3 +224,37 @@ func BenchmarkRulesAreFound(b *testing.B) {
 		})
 	}
 }
+
+// A table of 1,000 services, two groups each, of which ten have ten targets and the others two.
+func BenchmarkTablesAreCompiled(b *testing.B) {
+	routes := fleet.Routes{Listeners: []fleet.Listener{{Name: "l", Protocol: fleet.ListenHTTP}}}
+	for i := range 1000 {
+		var weights []fleet.GroupWeight
+		for _, colour := range []string{"blue", "green"} {
+			name := fleet.TargetGroupName(fmt.Sprintf("s%d-%s", i, colour))
+			weights = append(weights, fleet.GroupWeight{Group: name, Weight: fleet.TotalWeight / 2})
+			group := fleet.GroupTargets{TargetGroup: fleet.TargetGroup{Name: name}}
+			for j := range 2 + 8*min(1, 1-min(1, i/10)) {
+				group.Targets = append(group.Targets, fleet.Target{
+					Task: fleet.TaskID(fmt.Sprintf("%s-%d", name, j)), Zone: "a", State: fleet.TargetHealthy,
+					Addr: netip.AddrPortFrom(netip.AddrFrom4([4]byte{10, byte(i >> 8), byte(i), byte(j)}), 80),
+				})
+			}
+			routes.Groups = append(routes.Groups, group)
+		}
+		routes.Rules = append(routes.Rules, fleet.Rule{
+			ID: fleet.RuleID(fmt.Sprint(i)), Listener: "l", Priority: i + 1,
+			Conditions: []fleet.RuleCondition{{Field: fleet.FieldHost, Values: []string{fmt.Sprintf("s%d.example", i)}}},
+			Action:     fleet.Action{Forward: &fleet.Forward{Groups: weights}},
+		})
+	}
+	m := memory(1)
+	b.ReportAllocs()
+	for b.Loop() {
+		table, err := m.Compile(routes, 1, time.Time{}, 0)
+		if err != nil {
+			b.Fatal(err)
+		}
+		m.Retire(table)
+	}
+}

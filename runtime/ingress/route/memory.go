@@ -15,6 +15,7 @@ type Memory struct {
 	zone   string
 	random func() uint64
 	dial   upstream.DialFunc
+	last   map[fleet.TargetGroupName]*Group // of the last table; of whoever compiles
 
 	mu      sync.Mutex
 	targets map[targetKey]*Target

@@ -41,8 +41,14 @@ func (m *Memory) Compile(routes fleet.Routes, index uint64, now time.Time, mono 
 		rules:     make(map[fleet.RuleID]bool, len(routes.Rules)),
 	}
 	for _, noun := range routes.Groups {
-		t.Groups[noun.TargetGroup.Name] = m.compileGroup(noun, now, mono)
+		name := noun.TargetGroup.Name
+		if was := m.last[name]; was != nil && was.is(noun) {
+			t.Groups[name] = was // most groups stay as they are when another's weights change
+		} else {
+			t.Groups[name] = m.compileGroup(noun, now, mono)
+		}
 	}
+	m.last = t.Groups
 	rules := map[fleet.ListenerName][]*Rule{}
 	var broken []error
 	for _, noun := range routes.Rules {
@@ -57,6 +63,11 @@ func (m *Memory) Compile(routes fleet.Routes, index uint64, now time.Time, mono 
 		t.Listeners[noun.Name] = &Listener{Noun: noun, rules: newRuleSet(rules[noun.Name])}
 	}
 	return t, errors.Join(broken...)
+}
+
+// is reports whether the group is of this noun.
+func (g *Group) is(noun fleet.GroupTargets) bool {
+	return g.Noun == noun.TargetGroup && slices.Equal(g.nouns, noun.Targets)
 }
 
 func (t *Table) hasRule(id fleet.RuleID) bool { return t.rules[id] }
@@ -84,7 +95,7 @@ func (m *Memory) compileRule(noun fleet.Rule, groups map[fleet.TargetGroupName]*
 func (m *Memory) compileGroup(noun fleet.GroupTargets, now time.Time, mono time.Duration) *Group {
 	g := &Group{
 		Noun: noun.TargetGroup, zone: m.zone, sticky: noun.TargetGroup.StickyS > 0,
-		cookie: cookieName("target", string(noun.TargetGroup.Name)),
+		cookie: cookieName("target", string(noun.TargetGroup.Name)), nouns: slices.Clone(noun.Targets),
 	}
 	warming := time.Duration(noun.TargetGroup.SlowStartS) * time.Second
 	for _, target := range noun.Targets {
