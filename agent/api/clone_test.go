@@ -59,25 +59,27 @@ func TestAnAgentThatIsTooOldIsAnAlarmOfHostAndStatus(t *testing.T) {
 		x.voter.must(t, fleet.OpenSession{Host: a.ID, Boot: "b", Nonce: uint64(nonce), Addr: a.Addr, Zone: a.Zone,
 			Capacity: fleet.Resources{CPU: 1, Memory: 1}, Version: fmt.Sprint("v", format), Format: format, TooOld: tooOld})
 	}
+	const is, next = fleet.FormatVersion, fleet.FormatVersion + 1
 	for i := 1; i <= 3; i++ {
-		open(i, 10, 2, false)
+		open(i, 10, next, false)
 	}
-	x.voter.must(t, fleet.RaiseFormat{Format: 2})
-	open(3, 11, 1, true)
+	x.voter.must(t, fleet.RaiseFormat{Format: next})
+	open(3, 11, is, true)
 
-	const alarm = "the agent of h3 (v1) reads format 1, the fleet is at 2"
+	alarm := fmt.Sprintf("the agent of h3 (v%d) reads format %d, the fleet is at %d", is, is, next)
+	differ := fmt.Sprintf("agents differ: 2 of v%d (reads format %d), 1 of v%d (reads format %d)", next, next, is, is)
 	status := want(t, 200, root, "GET", "/v1/status", "")
-	for _, note := range []string{alarm, "agents differ: 2 of v2 (reads format 2), 1 of v1 (reads format 1)"} {
+	for _, note := range []string{alarm, differ} {
 		if notes := fmt.Sprint(status["notes"]); !strings.Contains(notes, note) {
 			t.Errorf("status notes %s, want %q in it", notes, note)
 		}
 	}
 	host := want(t, 200, root, "GET", "/v1/hosts/h3", "")
-	if host["version"] != "v1" || at(t, host, "agentTooOld", "readsFormat") != 1.0 {
+	if host["version"] != fmt.Sprint("v", is) || at(t, host, "agentTooOld", "readsFormat") != float64(is) {
 		t.Errorf("host %v", host)
 	}
-	open(3, 12, 2, false)
-	if host = want(t, 200, root, "GET", "/v1/hosts/h3", ""); host["version"] != "v2" || host["agentTooOld"] != nil {
+	open(3, 12, next, false)
+	if host = want(t, 200, root, "GET", "/v1/hosts/h3", ""); host["version"] != fmt.Sprint("v", next) || host["agentTooOld"] != nil {
 		t.Errorf("after its upgrade: %v", host)
 	}
 }

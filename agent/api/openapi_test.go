@@ -49,7 +49,7 @@ func TestTheDocumentAndTheHandlersAreTheSame(t *testing.T) {
 	for path, item := range doc.Paths.Map() {
 		for method := range item.Operations() {
 			named[method+" "+path] = true
-			target := strings.NewReplacer("{name}", "web", "{id}", "h1").Replace(path)
+			target := strings.NewReplacer("{name}", "web", "{listener}", "web", "{id}", "h1").Replace(path)
 			if path == "/v1/events/stream" {
 				continue // does not end; see event_stream_test.go
 			}
@@ -79,7 +79,7 @@ func TestAnswersAreWhatTheDocumentSays(t *testing.T) {
 		t.Fatal(err)
 	}
 	task := at(t, want(t, 200, root, "GET", "/v1/tasks?limit=1", ""), "tasks", 0, "taskId").(string)
-	fill := strings.NewReplacer("{name}", "web", "{id}", "h1")
+	fill := strings.NewReplacer("{name}", "web", "{listener}", "web", "{id}", "h1")
 	for _, rt := range x.routes {
 		if rt.Kind != endpoint.Read {
 			continue
@@ -116,6 +116,17 @@ func TestAnswersAreWhatTheDocumentSays(t *testing.T) {
 		{"DELETE", "/v1/tokens/t1", `{}`, 200},
 		{"PUT", "/v1/settings/voters", `{"value": 3}`, 200},
 		{"POST", "/v1/fleet/finalize", `{}`, 409},
+		{"POST", "/v1/target-groups", strings.Replace(webGroup, `"web"`, `"new"`, 1), 201},
+		{"PATCH", "/v1/target-groups/new", `{"slowStartSeconds": 30}`, 200},
+		{"POST", "/v1/listeners", strings.NewReplacer(`"name": "web"`, `"name": "new"`, "80", "81").Replace(webListener), 201},
+		{"PATCH", "/v1/listeners/new", `{"port": 82}`, 200},
+		{"POST", "/v1/listeners/new/rules", webRule, 201},
+		{"PATCH", "/v1/listeners/new/rules/web", `{"timeoutSeconds": 9}`, 200},
+		{"POST", "/v1/listeners/new/rules/default/weights", `{"targetGroups": [{"targetGroup": "new", "weight": 10000}]}`,
+			200},
+		{"DELETE", "/v1/listeners/new/rules/web", `{}`, 200},
+		{"DELETE", "/v1/listeners/new", `{}`, 200},
+		{"DELETE", "/v1/target-groups/new", `{}`, 200},
 		{"DELETE", "/v1/services/api", `{"force": true}`, 200},
 		{"DELETE", "/v1/services/web", `{}`, 409},
 	}
@@ -132,6 +143,7 @@ func fullFleet(t *testing.T, x *testAPI, root http.Handler) {
 	t.Helper()
 	want(t, 200, root, "POST", "/v1/hosts/h1/cordon", `{"why": "x"}`)
 	want(t, 201, root, "POST", "/v1/tasks", `{"taskDefinition": "web", "startedBy": "me"}`)
+	trafficOf(t, root)
 	x.members.reports = nil
 	for i := 1; i <= 6; i++ {
 		x.members.reports = append(x.members.reports, capacityReport(i))

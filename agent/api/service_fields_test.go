@@ -31,7 +31,8 @@ func changed(a, b fleet.Service) (fields []string) {
 func TestAnUpdateOfOneFieldKeepsAllOthers(t *testing.T) {
 	full := `{"serviceName": "web", "taskDefinition": "web:1", "desiredCount": 7, "healthCheckGracePeriodSeconds": 33,
 		"deploymentConfiguration": {"minimumHealthyPercent": 51, "maximumPercent": 177},
-		"onDisconnect": {"stopAfterSeconds": 44}, "tags": [{"key": "team", "value": "shop"}]}`
+		"onDisconnect": {"stopAfterSeconds": 44}, "tags": [{"key": "team", "value": "shop"}],
+		"loadBalancers": [{"targetGroupArn": "web", "containerName": "app", "containerPort": 8080}]}`
 	tests := []struct {
 		method, target, body string
 		changes              []string
@@ -44,6 +45,7 @@ func TestAnUpdateOfOneFieldKeepsAllOthers(t *testing.T) {
 		{"PATCH", "/v1/services/web", `{"healthCheckGracePeriodSeconds": 0}`, []string{"GraceS"}},
 		{"PATCH", "/v1/services/web", `{"onDisconnect": {"stopAfterSeconds": 0}}`, []string{"OnDisconnect"}},
 		{"PATCH", "/v1/services/web", `{"tags": []}`, []string{"Tags"}},
+		{"PATCH", "/v1/services/web", `{"loadBalancers": []}`, []string{"Revision", "LoadBalancers"}},
 		{"PATCH", "/v1/services/web", `{"taskDefinition": "web:2"}`, []string{"Revision"}},
 		{"PATCH", "/v1/services/web", `{"forceNewDeployment": true}`, []string{"Revision"}},
 	}
@@ -56,6 +58,7 @@ func TestAnUpdateOfOneFieldKeepsAllOthers(t *testing.T) {
 			root := x.Handler(TrustRoot)
 			want(t, 201, root, "POST", "/v1/taskdefs", webDef)
 			want(t, 201, root, "POST", "/v1/taskdefs", webDef)
+			want(t, 201, root, "POST", "/v1/target-groups", webGroup)
 			want(t, 201, root, "POST", "/v1/services", full)
 			before := *x.voter.State().Service("web")
 			for i := range reflect.TypeFor[fleet.Service]().NumField() {

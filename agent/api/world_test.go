@@ -52,7 +52,7 @@ func fleetOf(t testing.TB, v *fakeVoter, n int) {
 	blob := make([]byte, 32)
 	v.must(t, fleet.InitFleet{ID: "f-1", Name: "test", CABundle: blob,
 		SealedKeys: fleet.SealedKeys{Version: 1, CA: blob, Gossip: blob},
-		Host:       admission(1), RaftID: fleet.MakeRaftID(hostID(1), 1)})
+		Host:       admission(1), RaftID: fleet.MakeRaftID(hostID(1), 1), Format: fleet.FormatVersion})
 	v.must(t, fleet.PutToken{ID: "join", TokenKind: fleet.TokenJoin, Hash: blob, Uses: 1000,
 		NotAfter: fleet.TimeOf(v.at()).Add(time.Hour)})
 	for i := 1; i <= n; i++ {
@@ -74,7 +74,7 @@ func openSession(t testing.TB, v *fakeVoter, i int, nonce uint64) {
 	ids := v.must(t, fleet.OpenSession{Host: a.ID, Boot: fmt.Sprintf("boot-%d", i), Nonce: nonce, Addr: a.Addr,
 		Gossip: a.Addr, Zone: a.Zone,
 		Status: fmt.Sprintf("http://10.0.0.%d:7780/", i), Capacity: fleet.Resources{CPU: 4096, Memory: 8192},
-		Version: "0.1.0", OSImage: "debian-12"})
+		Version: "0.1.0", OSImage: "debian-12", Format: fleet.FormatVersion})
 	n := uint64(1)
 	fmt.Sscan(ids[0], &n)
 	v.must(t, fleet.Report{Host: a.ID, Session: n, Seq: 1,

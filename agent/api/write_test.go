@@ -212,7 +212,7 @@ func TestHostileBodiesAreRefusedOnEveryWrite(t *testing.T) {
 	}
 	before := x.voter.State().Index()
 	for _, rt := range write.Endpoints() {
-		target := strings.NewReplacer("{name}", "web", "{id}", "h5").Replace(rt.Pattern)
+		target := strings.NewReplacer("{name}", "web", "{listener}", "web", "{id}", "h5").Replace(rt.Pattern)
 		for name, tt := range bodies {
 			code, got, _ := do(t, root, rt.Method, target, tt.body)
 			ok := false

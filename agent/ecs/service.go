@@ -24,9 +24,12 @@ type Service struct {
 	GraceS       *int
 	OnDisconnect *fleet.OnDisconnect
 	Tags         map[string]string // nil when not given, empty when emptied
-	Force        bool              // forceNewDeployment
-	Token        string
-	Warnings     []strictjson.Warning
+	// LoadBalancers are nil when not given, empty when emptied.
+	LoadBalancers []fleet.LoadBalancer
+	Expose        *Expose // of a create alone
+	Force         bool    // forceNewDeployment
+	Token         string
+	Warnings      []strictjson.Warning
 }
 
 // Default is a value that create took because nothing was given.
@@ -56,7 +59,11 @@ func ReadCreate(data []byte, opts Options) (Service, error) {
 
 // ReadUpdate reads changes to a service. Errors as those of ReadTaskDef.
 func ReadUpdate(data []byte, opts Options) (Service, error) {
-	return readService(data, opts, func(*strictjson.Object, *Service) {})
+	return readService(data, opts, func(o *strictjson.Object, s *Service) {
+		if s.Expose != nil {
+			o.Refuse("expose", "makes a listener for a new service; change the listener, its rules or loadBalancers instead")
+		}
+	})
 }
 
 func readService(data []byte, opts Options, need func(*strictjson.Object, *Service)) (Service, error) {
@@ -80,6 +87,7 @@ func readService(data []byte, opts Options, need func(*strictjson.Object, *Servi
 	if s.Tags == nil && o.Has("tags") {
 		s.Tags = map[string]string{}
 	}
+	readTraffic(o, &s)
 	o.Choice("schedulingStrategy", "REPLICA")
 	if controller := o.Object("deploymentController"); controller != nil {
 		controller.Choice("type", "ECS")

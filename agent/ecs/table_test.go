@@ -17,8 +17,9 @@ var tables = map[string]*strictjson.Table{
 var skeinsOwn = map[string][]string{
 	"taskdef": {"containerDefinitions.healthCheck.httpGet", "containerDefinitions.healthCheck.httpGet.port",
 		"containerDefinitions.healthCheck.httpGet.path"},
-	"service": {"onDisconnect", "onDisconnect.stopAfterSeconds"},
-	"stop":    {"clientToken"},
+	"service": {"onDisconnect", "onDisconnect.stopAfterSeconds", "expose", "expose.containerPort", "expose.listen",
+		"expose.protocol", "expose.host", "expose.path", "expose.healthCheckPath"},
+	"stop": {"clientToken"},
 }
 
 func TestEveryFieldOfECSHasAFateAndNoOtherHas(t *testing.T) {

@@ -53,6 +53,7 @@ const (
 	KindSetWeights        Kind = 42
 	KindPutTargetGroup    Kind = 43
 	KindDeleteTargetGroup Kind = 44
+	KindExposeService     Kind = 45
 )
 
 // kindEntry describes a kind. The codec, the gate of formats and what tells of commands
@@ -109,6 +110,7 @@ var registry = map[Kind]kindEntry{
 	KindSetWeights:        command[SetWeights]("set-weights", 2),
 	KindPutTargetGroup:    command[PutTargetGroup]("put-target-group", 2),
 	KindDeleteTargetGroup: command[DeleteTargetGroup]("delete-target-group", 2),
+	KindExposeService:     command[ExposeService]("expose-service", 2),
 }
 
 // command describes a command type.

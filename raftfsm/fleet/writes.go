@@ -129,6 +129,7 @@ func (s *State) removeService(x *applyContext, v *Service) {
 	s.former.Set(v.Name, &FormerService{Name: v.Name, ModifyIndex: x.index, LastRevision: v.LastRevision,
 		RemovedAt: x.now})
 	x.touch(ServiceSubject(v.Name))
+	s.removeOwned(x, v.Name)
 }
 
 func (s *State) revisionItems(service string) []revisionItem {

@@ -58,6 +58,7 @@ var sentinels = []struct {
 	{fleet.ErrNotInGoals, http.StatusConflict, "not-in-goals", ""},
 	{fleet.ErrLimit, http.StatusConflict, "limit", ""},
 	{fleet.ErrFormatAhead, http.StatusConflict, "format-ahead", "upgrade every agent, then run skein fleet finalize"},
+	{fleet.ErrPortTaken, http.StatusConflict, "port-taken", "choose another port"},
 	{fleet.ErrConflict, http.StatusConflict, "conflict", ""},
 	{fleet.ErrTokenRefused, http.StatusForbidden, "token-refused", ""},
 	{fleet.ErrNoFleet, http.StatusServiceUnavailable, "no-fleet", "run skein init, or wait for the fleet to start"},

@@ -35,6 +35,8 @@ type Service struct {
 	CreatedAt    Stamp             `json:"createdAt,omitzero"`
 	UpdatedAt    Stamp             `json:"updatedAt,omitzero"`
 	Tags         map[string]string `json:"tags,omitempty"`
+
+	LoadBalancers []LoadBalancer `json:"loadBalancers,omitempty" doc:"how its tasks are reached"`
 }
 
 // Goals is how many tasks a service is to have, by revision, and how many at most.

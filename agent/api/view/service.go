@@ -56,6 +56,9 @@ func (v *View) ServiceRow(s *fleet.Service) types.Service {
 		Conditions: v.conditions(fleet.ServiceSubject(s.Name)),
 		CreatedAt:  types.Stamp(s.CreatedAt), UpdatedAt: types.Stamp(s.UpdatedAt), Tags: types.CleanMap(s.Tags),
 	}
+	for i := range s.LoadBalancers {
+		row.LoadBalancers = append(row.LoadBalancers, loadBalancer(&s.LoadBalancers[i]))
+	}
 	if failed, _ := v.State.FailedStarts(s, v.Now); failed > 0 {
 		row.Failures, row.LastFailure = failed, types.Clean(s.LastFailure)
 	}
@@ -68,6 +71,15 @@ func (v *View) ServiceRow(s *fleet.Service) types.Service {
 	if r := v.State.Revision(s.Revision); r != nil {
 		row.TaskDef = string(r.TaskDef)
 		row.Images = images(v.State.TaskDef(r.TaskDef), r.Images)
+	}
+	return row
+}
+
+func loadBalancer(lb *fleet.LoadBalancer) types.LoadBalancer {
+	row := types.LoadBalancer{Group: string(lb.Group), Container: lb.Container, ContainerPort: lb.ContainerPort}
+	if lb.AlternateGroup != "" || lb.ProductionRule != "" || lb.TestRule != "" {
+		row.Advanced = &types.AdvancedLoadBalancer{AlternateGroup: string(lb.AlternateGroup),
+			ProductionRule: string(lb.ProductionRule), TestRule: string(lb.TestRule)}
 	}
 	return row
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"net/http"
+	"slices"
 	"strconv"
 
 	"skein/agent/api/endpoint"
@@ -47,9 +48,17 @@ func (c *Call) createService() (*Order, error) {
 			}
 			put := fleet.PutService{
 				Name: in.Name, TaskDef: def.ID, Desired: *in.Desired, MinPercent: *in.MinPercent, MaxPercent: *in.MaxPercent,
-				GraceS: *in.GraceS, OnDisconnect: *in.OnDisconnect, Tags: in.Tags,
+				GraceS: *in.GraceS, OnDisconnect: *in.OnDisconnect, Tags: in.Tags, LoadBalancers: in.LoadBalancers,
 			}
-			return c.withImages(ctx, st, put, def)
+			if in.Expose == nil {
+				return c.withImages(ctx, st, put, def)
+			}
+			expose, err := exposed(st, put, def, in.Expose)
+			if err != nil {
+				return nil, nil, err
+			}
+			warnings := c.pinned(ctx, st, &expose.Service, def)
+			return expose, warnings, nil
 		},
 		Answer: func(v *view.View, _ []string, w types.Written) any { return serviceWritten(v, in.Name, w, defaults) },
 	}, nil
@@ -102,7 +111,11 @@ func (c *Call) updateCommand(
 	if in.Tags != nil {
 		put.Tags = in.Tags
 	}
-	if in.TaskDef == "" && !in.Force {
+	rebound := in.LoadBalancers != nil && !slices.Equal(in.LoadBalancers, s.LoadBalancers)
+	if rebound {
+		put.LoadBalancers = in.LoadBalancers
+	}
+	if in.TaskDef == "" && !in.Force && !rebound {
 		return put, c.serviceWarnings(st, put, st.TaskDef(put.TaskDef)), nil
 	}
 	if in.TaskDef == "" {
@@ -125,9 +138,17 @@ func over[T any](field *T, given *T) {
 func (c *Call) withImages(
 	ctx context.Context, st *fleet.State, put fleet.PutService, def *fleet.TaskDef,
 ) (fleet.Command, []strictjson.Warning, error) {
+	warnings := c.pinned(ctx, st, &put, def)
+	return put, warnings, nil
+}
+
+// pinned fixes the images of a service's new revision.
+func (c *Call) pinned(
+	ctx context.Context, st *fleet.State, put *fleet.PutService, def *fleet.TaskDef,
+) []strictjson.Warning {
 	pins, warnings := pin(ctx, c.Images, def)
 	put.Images = pins
-	return put, append(warnings, c.serviceWarnings(st, put, def)...), nil
+	return append(warnings, c.serviceWarnings(st, *put, def)...)
 }
 
 func (c *Call) serviceWarnings(st *fleet.State, put fleet.PutService, def *fleet.TaskDef) []strictjson.Warning {

@@ -55,7 +55,8 @@ type Endpoint struct {
 // Endpoints are all writes.
 func Endpoints() []Endpoint {
 	return slices.Concat(taskDefEndpoints(), serviceEndpoints(), taskEndpoints(), hostEndpoints(), tokenEndpoints(),
-		fleetEndpoints(), settingEndpoints(), nextFormatEndpoints())
+		fleetEndpoints(), settingEndpoints(), targetGroupEndpoints(), listenerEndpoints(), ruleEndpoints(),
+		nextFormatEndpoints())
 }
 
 // change declares a write; its answer has status 200.

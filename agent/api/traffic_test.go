@@ -1,0 +1,185 @@
+package api
+
+import (
+	"net/http"
+	"strings"
+	"testing"
+)
+
+const (
+	webGroup    = `{"name": "web", "protocolVersion": "HTTP1", "healthCheck": {"path": "/health"}}`
+	webListener = `{"name": "web", "port": 80, "protocol": "HTTP",
+		"defaultAction": {"forward": {"targetGroups": [{"targetGroup": "web", "weight": 10000}]}}}`
+	webRule = `{"name": "web", "priority": 10, "conditions": [{"field": "path-pattern", "values": ["/shop/*"]}],
+		"action": {"fixedResponse": {"statusCode": 503, "messageBody": "closed"}}}`
+)
+
+// trafficOf makes a target group, a listener and a rule, all of the name web.
+func trafficOf(t *testing.T, root http.Handler) {
+	t.Helper()
+	want(t, 201, root, "POST", "/v1/target-groups", webGroup)
+	want(t, 201, root, "POST", "/v1/listeners", webListener)
+	want(t, 201, root, "POST", "/v1/listeners/web/rules", webRule)
+}
+
+func TestTrafficIsReadAsItWasWritten(t *testing.T) {
+	x := newTestAPI(t, nil)
+	root := webFleet(t, x)
+	trafficOf(t, root)
+	got := want(t, 200, root, "GET", "/v1/listeners/web", "")
+	if at(t, got, "port") != 80.0 || at(t, got, "protocol") != "HTTP" || at(t, got, "rules", 0, "id") != "web/web" ||
+		at(t, got, "rules", 0, "action", "fixedResponse", "messageBody") != "closed" ||
+		at(t, got, "rules", 0, "conditions", 0, "values", 0) != "/shop/*" || at(t, got, "rules", 1, "id") != "web/default" ||
+		at(t, got, "rules", 1, "action", "forward", "targetGroups", 0, "weight") != 10000.0 {
+		t.Errorf("the listener is %v", got)
+	}
+	got = want(t, 200, root, "GET", "/v1/target-groups/web", "")
+	if at(t, got, "healthCheck", "path") != "/health" || at(t, got, "healthCheck", "intervalSeconds") != 5.0 ||
+		at(t, got, "deregistrationDelaySeconds") != 30.0 || at(t, got, "rules", 0) != "web/default" {
+		t.Errorf("the target group is %v", got)
+	}
+}
+
+func TestAChangeOfTrafficKeepsWhatItDoesNotName(t *testing.T) {
+	x := newTestAPI(t, nil)
+	root := webFleet(t, x)
+	trafficOf(t, root)
+	want(t, 201, root, "POST", "/v1/target-groups", strings.ReplaceAll(webGroup, `"web"`, `"green"`))
+
+	got := want(t, 200, root, "PATCH", "/v1/listeners/web", `{"idleTimeoutSeconds": 7}`)
+	if at(t, got, "listener", "port") != 80.0 || at(t, got, "listener", "idleTimeoutSeconds") != 7.0 {
+		t.Errorf("listener: %v", got)
+	}
+	got = want(t, 200, root, "PATCH", "/v1/listeners/web/rules/web", `{"priority": 20}`)
+	if at(t, got, "rule", "priority") != 20.0 || at(t, got, "rule", "action", "fixedResponse", "statusCode") != 503.0 {
+		t.Errorf("rule: %v", got)
+	}
+	got = want(t, 200, root, "PATCH", "/v1/target-groups/web", `{"healthCheck": {"intervalSeconds": 9}}`)
+	if at(t, got, "targetGroup", "healthCheck", "path") != "/health" ||
+		at(t, got, "targetGroup", "healthCheck", "intervalSeconds") != 9.0 {
+		t.Errorf("target group: %v", got)
+	}
+	got = want(t, 200, root, "POST", "/v1/listeners/web/rules/default/weights",
+		`{"targetGroups": [{"targetGroup": "web", "weight": 9500}, {"targetGroup": "green", "weight": 500}]}`)
+	if at(t, got, "rule", "action", "forward", "targetGroups", 1, "weight") != 500.0 {
+		t.Errorf("weights: %v", got)
+	}
+	want(t, 409, root, "DELETE", "/v1/target-groups/green", "")
+	want(t, 200, root, "DELETE", "/v1/listeners/web/rules/web", "")
+	want(t, 200, root, "DELETE", "/v1/listeners/web", "")
+	want(t, 200, root, "DELETE", "/v1/target-groups/green", "")
+	want(t, 404, root, "GET", "/v1/listeners/web", "")
+}
+
+func TestRefusedTrafficSaysWhatAndWhy(t *testing.T) {
+	tests := map[string]struct {
+		method, target, body string
+		status               int
+		want                 string
+	}{
+		"weights that are not all of the traffic": {"POST", "/v1/listeners/web/rules/default/weights",
+			`{"targetGroups": [{"targetGroup": "web", "weight": 9999}]}`, 400, "10000 is all of the traffic"},
+		"a target group that is not there": {"POST", "/v1/listeners/web/rules/default/weights",
+			`{"targetGroups": [{"targetGroup": "red", "weight": 10000}]}`, 404, "red"},
+		"two listeners of one port": {"POST", "/v1/listeners", strings.Replace(webListener, `"web"`, `"two"`, 1), 409,
+			"port 80 is that of listener web"},
+		"two rules of one priority": {"POST", "/v1/listeners/web/rules", strings.Replace(webRule, `"web"`, `"two"`, 1), 409,
+			"priority 10 is that of rule web/web"},
+		"the default rule deleted": {"DELETE", "/v1/listeners/web/rules/default", "", 409, "delete the listener"},
+		"a rule of no listener":    {"POST", "/v1/listeners/nope/rules", webRule, 404, `listener "nope"`},
+		"another name than the address says": {"PATCH", "/v1/listeners/web", `{"name": "api"}`, 400,
+			`"api" differs from the address`},
+		"a listener without a port":          {"POST", "/v1/listeners", `{"name": "x", "protocol": "TCP"}`, 400, "port"},
+		"a default action of an old one":     {"PATCH", "/v1/listeners/web", `{"defaultAction": {}}`, 400, "default rule"},
+		"a change of what moved":             {"PATCH", "/v1/listeners/web?expect=1", `{"port": 81}`, 409, "it is at"},
+		"a condition on nothing":             {"PATCH", "/v1/listeners/web/rules/web", `{"conditions": [{}]}`, 400, "field"},
+		"a condition on what is not there":   {"PATCH", "/v1/listeners/web/rules/web", `{"conditions": [{"field": "moon", "values": ["*"]}]}`, 400, "moon"},
+		"a protocol that is not there":       {"PATCH", "/v1/target-groups/web", `{"protocolVersion": "HTTP9"}`, 400, "HTTP9"},
+		"an action that is none":             {"PATCH", "/v1/listeners/web/rules/web", `{"action": {}}`, 400, "exactly one"},
+		"the port of a host's agent":         {"PATCH", "/v1/listeners/web", `{"port": 7700}`, 409, "7700"},
+		"the port of a task's dynamic range": {"PATCH", "/v1/listeners/web", `{"port": 50000}`, 400, "dynamic"},
+	}
+	for name, tt := range tests {
+		t.Run(name, func(t *testing.T) {
+			x := newTestAPI(t, nil)
+			root := webFleet(t, x)
+			trafficOf(t, root)
+			before := x.voter.State().Routes()
+			got := want(t, tt.status, root, tt.method, tt.target, tt.body)
+			if message, _ := at(t, got, "error", "message").(string); !strings.Contains(message, tt.want) {
+				t.Errorf("got %v, want %s", got, tt.want)
+			}
+			if after := x.voter.State().Routes(); len(after.Rules) != len(before.Rules) {
+				t.Error("something was changed")
+			}
+		})
+	}
+}
+
+func TestAServiceIsExposedByAPortAlone(t *testing.T) {
+	x := newTestAPI(t, nil)
+	fleetOf(t, x.voter, 3)
+	root := x.Handler(TrustRoot)
+	want(t, 201, root, "POST", "/v1/taskdefs", webDef)
+	want(t, 201, root, "POST", "/v1/services",
+		`{"serviceName": "web", "taskDefinition": "web", "desiredCount": 2, "expose": {"listen": 80, "healthCheckPath": "/h"}}`)
+	got := want(t, 200, root, "GET", "/v1/services/web", "")
+	if at(t, got, "loadBalancers", 0, "targetGroupArn") != "web-blue" ||
+		at(t, got, "loadBalancers", 0, "advancedConfiguration", "alternateTargetGroupArn") != "web-green" ||
+		at(t, got, "loadBalancers", 0, "advancedConfiguration", "productionListenerRule") != "web-80/default" ||
+		at(t, got, "loadBalancers", 0, "advancedConfiguration", "testListenerRule") != "web-80/web-test" {
+		t.Errorf("the service is %v", got)
+	}
+	got = want(t, 200, root, "GET", "/v1/listeners/web-80", "")
+	if at(t, got, "owner") != "web" || at(t, got, "rules", 0, "conditions", 0, "name") != "x-amzn-ecs-blue-green-test" ||
+		at(t, got, "rules", 1, "service") != "web" {
+		t.Errorf("the listener is %v", got)
+	}
+	if v := x.voter.State().Service("web"); v.LoadBalancers[0].ContainerPort != 8080 {
+		t.Errorf("bound to %+v", v.LoadBalancers)
+	}
+	want(t, 200, root, "DELETE", "/v1/services/web", `{"force": true}`)
+	if r := x.voter.State().Routes(); len(r.Listeners)+len(r.Rules)+len(r.Groups) != 0 {
+		t.Errorf("the service is gone and left %+v", r)
+	}
+}
+
+func TestServicesShareAListenerByHostAndPath(t *testing.T) {
+	x := newTestAPI(t, nil)
+	fleetOf(t, x.voter, 3)
+	root := x.Handler(TrustRoot)
+	want(t, 201, root, "POST", "/v1/taskdefs", webDef)
+	expose := func(name, how string, status int) map[string]any {
+		t.Helper()
+		return want(t, status, root, "POST", "/v1/services", `{"serviceName": "`+name+
+			`", "taskDefinition": "web", "desiredCount": 1, "expose": {"listen": 80`+how+`}}`)
+	}
+	expose("shop", `, "host": "Shop.example"`, 201)
+	expose("cart", `, "host": "shop.example", "path": "/cart"`, 201)
+	expose("all", `, "path": "/"`, 201)
+	got := expose("none", ``, 400)
+	if at(t, got, "error", "field") != "expose.listen" {
+		t.Errorf("a second default is refused by %v", got)
+	}
+	expose("raw", `, "protocol": "TCP"`, 400)
+	if x.voter.State().Service("raw") != nil || x.voter.State().TargetGroup("raw-blue") != nil {
+		t.Error("a refused service left something")
+	}
+	var order []string
+	for _, r := range x.voter.State().Routes().Rules {
+		order = append(order, string(r.ID))
+	}
+	if got, want := strings.Join(order, " "), "shop-80/cart-test shop-80/cart shop-80/shop-test shop-80/shop "+
+		"shop-80/all-test shop-80/all shop-80/default"; got != want {
+		t.Errorf("rules in the order %s, want %s", got, want)
+	}
+	want(t, 200, root, "DELETE", "/v1/services/shop", `{"force": true}`)
+	l := x.voter.State().Listener("shop-80")
+	if l == nil || l.Owner != "" || x.voter.State().Rule("shop-80/cart") == nil ||
+		x.voter.State().Rule("shop-80/shop") != nil || x.voter.State().TargetGroup("shop-blue") != nil {
+		t.Errorf("deleting shop left %+v", x.voter.State().Routes())
+	}
+	if broken := x.voter.State().Check(); broken != nil {
+		t.Error(broken)
+	}
+}

@@ -1,0 +1,132 @@
+package write
+
+import (
+	"context"
+	"net/http"
+
+	"skein/agent/api/endpoint"
+	"skein/agent/api/types"
+	"skein/agent/api/view"
+	"skein/agent/ecs/strictjson"
+	"skein/raftfsm/fleet"
+)
+
+var listenerFields = own("listener", append(actionFields("defaultAction"), "name", "port", "protocol", "certificates[]",
+	"certificates[].certificateFile", "certificates[].keyFile", "proxyProtocol", "idleTimeoutSeconds", "bodyLimitBytes",
+	"clientToken")...)
+
+func listenerEndpoints() []Endpoint {
+	return []Endpoint{
+		creation("/v1/listeners", "Create a listener: every host answers on its port", types.ListenerBody{},
+			types.ListenerWritten{}, (*Call).createListener),
+		change(http.MethodPatch, "/v1/listeners/{name}", "Change a listener; what is not given is kept",
+			types.ListenerBody{}, types.ListenerWritten{}, (*Call).updateListener, endpoint.Expect),
+		change(http.MethodDelete, "/v1/listeners/{name}", "Delete a listener with its rules", types.PlainBody{},
+			types.ListenerWritten{}, (*Call).deleteListener, endpoint.Expect),
+	}
+}
+
+func (c *Call) createListener() (*Order, error) {
+	o, p, err := c.bodyOf(listenerFields)
+	if err != nil {
+		return nil, err
+	}
+	need(o, "name", nameWanted)
+	need(o, "port", "1 to 65535")
+	need(o, "protocol", "HTTP, HTTPS, TCP or TLS")
+	need(o, "defaultAction", "what becomes of what no rule takes")
+	put := fleet.PutListener{Name: fleet.ListenerName(o.Text("name", fleet.MaxName))}
+	readListener(o, &put)
+	put.Default = readAction(o, "defaultAction")
+	token := clientToken(o)
+	if err := p.Err(); err != nil {
+		return nil, err
+	}
+	return listenerOrder(token, put.Name, func(*fleet.State) (fleet.Command, error) { return put, nil }), nil
+}
+
+func (c *Call) updateListener() (*Order, error) {
+	o, p, err := c.bodyOf(listenerFields)
+	if err != nil {
+		return nil, err
+	}
+	c.named(o)
+	if o.Has("defaultAction") {
+		o.Refuse("defaultAction", "is of a new listener: change its default rule")
+	}
+	token := clientToken(o)
+	readListener(o, &fleet.PutListener{})
+	if err := p.Err(); err != nil {
+		return nil, err
+	}
+	name := fleet.ListenerName(c.PathValue("name"))
+	return listenerOrder(token, name, func(st *fleet.State) (fleet.Command, error) {
+		l, err := view.FindListener(st, string(name))
+		if err != nil {
+			return nil, err
+		}
+		if err := c.moved("listener", string(name), l.ModifyIndex); err != nil {
+			return nil, err
+		}
+		put := fleet.PutListener{
+			Name: l.Name, ExpectedModifyIndex: l.ModifyIndex, Port: l.Port, Protocol: l.Protocol, Certificates: l.Certificates,
+			ProxyProtocol: l.ProxyProtocol, IdleTimeoutS: l.IdleTimeoutS, BodyLimit: l.BodyLimit, Owner: l.Owner,
+		}
+		readListener(o, &put)
+		return put, nil
+	}), nil
+}
+
+func (c *Call) deleteListener() (*Order, error) {
+	token, err := c.plain()
+	if err != nil {
+		return nil, err
+	}
+	name := fleet.ListenerName(c.PathValue("name"))
+	return listenerOrder(token, name, func(*fleet.State) (fleet.Command, error) {
+		return fleet.DeleteListener{Name: name, ExpectedModifyIndex: c.expect()}, nil
+	}), nil
+}
+
+// readListener lays the fields given over a listener.
+func readListener(o *strictjson.Object, put *fleet.PutListener) {
+	readNumber(o, "port", &put.Port, 1, 65_535)
+	if o.Has("protocol") {
+		protocol, err := fleet.ParseListenerProtocol(o.Choice("protocol", "HTTP", "HTTPS", "TCP", "TLS"))
+		if err == nil {
+			put.Protocol = protocol
+		}
+	}
+	if o.Has("certificates") {
+		put.Certificates = nil
+		for _, f := range o.Objects("certificates", fleet.MaxCertificates) {
+			need(f, "certificateFile", "path of a PEM file on every host")
+			need(f, "keyFile", "path of a PEM file on every host")
+			put.Certificates = append(put.Certificates, fleet.CertificateFile{
+				Certificate: f.Text("certificateFile", fleet.MaxName), Key: f.Text("keyFile", fleet.MaxName),
+			})
+		}
+	}
+	put.ProxyProtocol = o.Bool("proxyProtocol", put.ProxyProtocol)
+	readNumber(o, "idleTimeoutSeconds", &put.IdleTimeoutS, 0, anyNumber)
+	put.BodyLimit = o.Int("bodyLimitBytes", put.BodyLimit, 0, anyNumber)
+}
+
+// listenerOrder is a write about one listener.
+func listenerOrder(token string, name fleet.ListenerName, command func(*fleet.State) (fleet.Command, error)) *Order {
+	return &Order{
+		Token: token,
+		Command: func(_ context.Context, st *fleet.State) (fleet.Command, []strictjson.Warning, error) {
+			made, err := command(st)
+			return made, nil, err
+		},
+		Answer: func(v *view.View, _ []string, w types.Written) any {
+			answer := &types.ListenerWritten{Written: w}
+			if l := v.State.Listener(name); l != nil {
+				row := v.ListenerRow(l)
+				answer.Listener = &row
+			}
+			return answer
+		},
+	}
+}

@@ -1,0 +1,242 @@
+package write
+
+import (
+	"context"
+	"fmt"
+	"net/http"
+
+	"skein/agent/api/endpoint"
+	"skein/agent/api/types"
+	"skein/agent/api/view"
+	"skein/agent/ecs/strictjson"
+	"skein/raftfsm/fleet"
+)
+
+var (
+	ruleFields = own("rule", append(actionFields("action"), "name", "priority", "conditions[]", "conditions[].field",
+		"conditions[].name", "conditions[].values", "timeoutSeconds", "clientToken")...)
+	weightFields = own("weights", "targetGroups[]", "targetGroups[].targetGroup", "targetGroups[].weight", "clientToken")
+)
+
+// actionFields are the fields of an action under a name.
+func actionFields(at string) []string {
+	fields := []string{at}
+	for _, path := range []string{
+		"forward", "forward.targetGroups[]", "forward.targetGroups[].targetGroup", "forward.targetGroups[].weight",
+		"forward.stickySeconds", "fixedResponse", "fixedResponse.statusCode", "fixedResponse.contentType",
+		"fixedResponse.messageBody", "redirect", "redirect.statusCode", "redirect.protocol", "redirect.host", "redirect.port",
+		"redirect.path", "redirect.query",
+	} {
+		fields = append(fields, at+"."+path)
+	}
+	return fields
+}
+
+func ruleEndpoints() []Endpoint {
+	const of = "/v1/listeners/{listener}/rules"
+	return []Endpoint{
+		creation(of, "Create a rule of a listener", types.RuleBody{}, types.RuleWritten{}, (*Call).createRule),
+		change(http.MethodPatch, of+"/{name}", "Change a rule; what is not given is kept", types.RuleBody{},
+			types.RuleWritten{}, (*Call).updateRule, endpoint.Expect),
+		change(http.MethodPost, of+"/{name}/weights", "Shift traffic between target groups of a rule",
+			types.WeightsBody{}, types.RuleWritten{}, (*Call).setWeights, endpoint.Expect),
+		change(http.MethodDelete, of+"/{name}", "Delete a rule", types.PlainBody{}, types.RuleWritten{}, (*Call).deleteRule,
+			endpoint.Expect),
+	}
+}
+
+// ruleID is the rule that the address names.
+func (c *Call) ruleID(name string) fleet.RuleID {
+	return fleet.MakeRuleID(fleet.ListenerName(c.PathValue("listener")), name)
+}
+
+func (c *Call) createRule() (*Order, error) {
+	o, p, err := c.bodyOf(ruleFields)
+	if err != nil {
+		return nil, err
+	}
+	need(o, "name", nameWanted)
+	need(o, "priority", fmt.Sprintf("1 to %d; the lowest that fits takes a request", fleet.MaxPriority))
+	need(o, "conditions", "what it asks of a request")
+	need(o, "action", "what it does: forward, fixedResponse or redirect")
+	put := fleet.PutRule{ID: c.ruleID(o.Text("name", fleet.MaxName))}
+	readRule(o, &put)
+	token := clientToken(o)
+	if err := p.Err(); err != nil {
+		return nil, err
+	}
+	return ruleOrder(token, put.ID, func(st *fleet.State) (fleet.Command, error) {
+		_, err := view.FindListener(st, c.PathValue("listener"))
+		return put, err
+	}), nil
+}
+
+func (c *Call) updateRule() (*Order, error) {
+	o, p, err := c.bodyOf(ruleFields)
+	if err != nil {
+		return nil, err
+	}
+	c.named(o)
+	token := clientToken(o)
+	readRule(o, &fleet.PutRule{})
+	if err := p.Err(); err != nil {
+		return nil, err
+	}
+	return c.ruleChange(token, func(r *fleet.Rule) fleet.Command {
+		put := fleet.PutRule{ID: r.ID, ExpectedModifyIndex: r.ModifyIndex, Priority: r.Priority, Conditions: r.Conditions,
+			Action: r.Action, TimeoutS: r.TimeoutS, Owner: r.Owner}
+		readRule(o, &put)
+		return put
+	}), nil
+}
+
+func (c *Call) setWeights() (*Order, error) {
+	o, p, err := c.bodyOf(weightFields)
+	if err != nil {
+		return nil, err
+	}
+	need(o, "targetGroups", "the groups with their weights")
+	weights, token := readWeights(o), clientToken(o)
+	if err := p.Err(); err != nil {
+		return nil, err
+	}
+	return c.ruleChange(token, func(r *fleet.Rule) fleet.Command {
+		return fleet.SetWeights{Rule: r.ID, ExpectedModifyIndex: r.ModifyIndex, Weights: weights}
+	}), nil
+}
+
+func (c *Call) deleteRule() (*Order, error) {
+	token, err := c.plain()
+	if err != nil {
+		return nil, err
+	}
+	id := c.ruleID(c.PathValue("name"))
+	return ruleOrder(token, id, func(*fleet.State) (fleet.Command, error) {
+		return fleet.DeleteRule{ID: id, ExpectedModifyIndex: c.expect()}, nil
+	}), nil
+}
+
+// ruleChange is a write that is made of the rule as it is.
+func (c *Call) ruleChange(token string, command func(*fleet.Rule) fleet.Command) *Order {
+	id := c.ruleID(c.PathValue("name"))
+	return ruleOrder(token, id, func(st *fleet.State) (fleet.Command, error) {
+		r, err := view.FindRule(st, id)
+		if err != nil {
+			return nil, err
+		}
+		if err := c.moved("rule", string(id), r.ModifyIndex); err != nil {
+			return nil, err
+		}
+		return command(r), nil
+	})
+}
+
+// ruleOrder is a write about one rule.
+func ruleOrder(token string, id fleet.RuleID, command func(*fleet.State) (fleet.Command, error)) *Order {
+	return &Order{
+		Token: token,
+		Command: func(_ context.Context, st *fleet.State) (fleet.Command, []strictjson.Warning, error) {
+			made, err := command(st)
+			return made, nil, err
+		},
+		Answer: func(v *view.View, _ []string, w types.Written) any {
+			answer := &types.RuleWritten{Written: w}
+			if r := v.State.Rule(id); r != nil {
+				row := v.RuleRow(r)
+				answer.Rule = &row
+			}
+			return answer
+		},
+	}
+}
+
+// readRule lays the fields given over a rule.
+func readRule(o *strictjson.Object, put *fleet.PutRule) {
+	readNumber(o, "priority", &put.Priority, 0, anyNumber)
+	readNumber(o, "timeoutSeconds", &put.TimeoutS, 0, anyNumber)
+	if o.Has("conditions") {
+		put.Conditions = nil
+		for _, c := range o.Objects("conditions", fleet.MaxConditionsRule) {
+			put.Conditions = append(put.Conditions, readCondition(c))
+		}
+	}
+	if action := readAction(o, "action"); action != nil {
+		put.Action = *action
+	}
+}
+
+func readCondition(o *strictjson.Object) fleet.RuleCondition {
+	need(o, "field", "host-header, path-pattern, http-header, http-request-method, query-string or source-ip")
+	need(o, "values", "patterns, of which one must fit")
+	of, err := fleet.ParseConditionField(o.Choice("field", "host-header", "path-pattern", "http-header",
+		"http-request-method", "query-string", "source-ip"))
+	if err != nil {
+		o.Refuse("field", "%v", err)
+	}
+	return fleet.RuleCondition{Field: of, Name: o.Text("name", fleet.MaxName),
+		Values: o.Texts("values", fleet.MaxConditionTexts, fleet.MaxName)}
+}
+
+// readAction reads an action; nil where none is given.
+func readAction(o *strictjson.Object, at string) *fleet.Action {
+	a := o.Object(at)
+	if a == nil {
+		return nil
+	}
+	action := &fleet.Action{}
+	if f := a.Object("forward"); f != nil {
+		action.Forward = &fleet.Forward{Groups: readWeights(f)}
+		readNumber(f, "stickySeconds", &action.Forward.StickyS, 0, anyNumber)
+	}
+	if f := a.Object("fixedResponse"); f != nil {
+		action.Fixed = &fleet.FixedResponse{ContentType: f.Text("contentType", fleet.MaxName),
+			Body: f.Text("messageBody", maxMessageBody)}
+		readNumber(f, "statusCode", &action.Fixed.Status, 0, anyNumber)
+	}
+	if r := a.Object("redirect"); r != nil {
+		action.Redirect = &fleet.Redirect{Protocol: r.Text("protocol", fleet.MaxName), Host: r.Text("host", fleet.MaxName),
+			Path: r.Text("path", maxMessageBody), Query: r.Text("query", maxMessageBody)}
+		readNumber(r, "statusCode", &action.Redirect.Status, 0, anyNumber)
+		readNumber(r, "port", &action.Redirect.Port, 0, 65_535)
+	}
+	return action
+}
+
+// maxMessageBody bounds texts of actions before State checks them.
+const maxMessageBody = 8 << 10
+
+func readWeights(o *strictjson.Object) []fleet.GroupWeight {
+	var weights []fleet.GroupWeight
+	for _, w := range o.Objects("targetGroups", fleet.MaxForwardGroups) {
+		need(w, "targetGroup", "name of a target group")
+		g := fleet.GroupWeight{Group: fleet.TargetGroupName(w.Text("targetGroup", fleet.MaxName))}
+		readNumber(w, "weight", &g.Weight, 0, fleet.TotalWeight)
+		weights = append(weights, g)
+	}
+	return weights
+}
+
+// anyNumber is the bound of a number whose range State checks.
+const anyNumber = 1 << 40
+
+func readNumber(o *strictjson.Object, name string, into *int, low, high int64) {
+	*into = int(o.Int(name, int64(*into), low, high))
+}
+
+const nameWanted = "letters, digits, - or _"
+
+// named refuses a body that names another thing than the address does.
+func (c *Call) named(o *strictjson.Object) {
+	if name := o.Text("name", fleet.MaxName); name != "" && name != c.PathValue("name") {
+		o.Refuse("name", "%q differs from the address, which names %q", strictjson.Show(name),
+			types.Clean(c.PathValue("name")))
+	}
+}
+
+// moved refuses a change of a row that is not at the index that was expected.
+func (c *Call) moved(noun, name string, at uint64) error {
+	if expect := c.expect(); expect != 0 && at != expect {
+		return fmt.Errorf("update %s %s: it is at %d, not %d: %w", noun, name, at, expect, fleet.ErrMoved)
+	}
+	return nil
+}

@@ -1,0 +1,150 @@
+package fleet
+
+import "fmt"
+
+// ExposeService creates a service with what clients reach it by: its target groups, and
+// rules or a listener with its default rule, all of which it owns. All is made, or
+// nothing. IDs[0] is the RevisionID.
+type ExposeService struct {
+	Service PutService `cbor:"1,keyasint"`
+	// Groups are made before all else.
+	Groups []PutTargetGroup `cbor:"2,keyasint"`
+	// Listener is a new one; nil where the rule is of one that is there.
+	Listener *PutListener `cbor:"3,keyasint,omitempty"`
+	// Rules are new ones; none where the listener's default rule is enough.
+	Rules []PutRule `cbor:"4,keyasint,omitempty"`
+}
+
+// Kind is the command's number in the log.
+func (ExposeService) Kind() Kind { return KindExposeService }
+
+func (c ExposeService) apply(s *State, x *applyContext) ([]string, error) {
+	if err := c.check(); err != nil {
+		return nil, err
+	}
+	trial := s.Clone()
+	if _, err := c.make(trial, &applyContext{index: x.index, now: x.now, item: x.item, out: &Outcome{}}); err != nil {
+		return nil, err
+	}
+	return c.make(s, x)
+}
+
+// check refuses what is no creation.
+func (c ExposeService) check() error {
+	if c.Service.ExpectedModifyIndex != 0 {
+		return field("service", "expects a modify index: only a new service is made with its listener")
+	}
+	if err := checkRange("groups", len(c.Groups), 1, MaxForwardGroups); err != nil {
+		return err
+	}
+	for i := range c.Groups {
+		if c.Groups[i].ExpectedModifyIndex != 0 {
+			return field(fmt.Sprintf("groups[%d]", i), "expects a modify index: only new groups are owned")
+		}
+	}
+	if c.Listener == nil && len(c.Rules) == 0 {
+		return field("rules", "are missing, and so is a listener: nobody would reach the service")
+	}
+	if c.Listener != nil && c.Listener.ExpectedModifyIndex != 0 {
+		return field("listener", "expects a modify index: only a new listener is owned")
+	}
+	if err := checkRange("rules", len(c.Rules), 0, MaxLoadBalancers); err != nil {
+		return err
+	}
+	for i := range c.Rules {
+		if c.Rules[i].ExpectedModifyIndex != 0 {
+			return field(fmt.Sprintf("rules[%d]", i), "expects a modify index: only new rules are owned")
+		}
+	}
+	return nil
+}
+
+// make makes all in the order in which one names the other.
+func (c ExposeService) make(s *State, x *applyContext) ([]string, error) {
+	owner := c.Service.Name
+	for _, g := range c.Groups {
+		g.Owner = owner
+		if _, err := g.apply(s, x); err != nil {
+			return nil, err
+		}
+	}
+	if c.Listener != nil {
+		l := *c.Listener
+		l.Owner = owner
+		if _, err := l.apply(s, x); err != nil {
+			return nil, err
+		}
+	}
+	for _, r := range c.Rules {
+		r.Owner = owner
+		if _, err := r.apply(s, x); err != nil {
+			return nil, err
+		}
+	}
+	return c.Service.apply(s, x)
+}
+
+// removeOwned takes away what a service made when it was created, and nothing else: what
+// rules of others still need stays, and is nobody's then.
+func (s *State) removeOwned(x *applyContext, service string) {
+	var rules []*Rule
+	for r := range s.Rules() {
+		if r.Owner == service && !r.ID.Default() {
+			rules = append(rules, r)
+		}
+	}
+	for _, r := range rules {
+		s.removeRule(x, r)
+	}
+	var listeners []*Listener
+	for l := range s.Listeners() {
+		if l.Owner == service {
+			listeners = append(listeners, l)
+		}
+	}
+	for _, l := range listeners {
+		s.removeOwnedListener(x, l)
+	}
+	var groups []*TargetGroup
+	for g := range s.TargetGroups() {
+		if g.Owner == service {
+			groups = append(groups, g)
+		}
+	}
+	for _, g := range groups {
+		if s.routedTo(g.Name) {
+			kept := *g
+			kept.Owner = ""
+			s.putTargetGroup(x, kept)
+			continue
+		}
+		s.removeTargetGroup(x, g)
+	}
+}
+
+// removeOwnedListener removes a listener whose service is gone, or keeps it for rules
+// of others: its default rule then says that nothing is there.
+func (s *State) removeOwnedListener(x *applyContext, l *Listener) {
+	fallback := s.Rule(MakeRuleID(l.Name, DefaultRule))
+	if s.ruleCount(l.Name) == 1 {
+		s.removeRule(x, fallback)
+		s.removeListener(x, l)
+		return
+	}
+	kept := *l
+	kept.Owner = ""
+	s.putListener(x, kept)
+	r := *fallback
+	r.Owner = ""
+	if r.Action.Forward != nil && l.Protocol.PerRequest() {
+		r.Action = Action{Fixed: &FixedResponse{Status: 503, ContentType: "text/plain", Body: "no service is here\n"}}
+	}
+	s.putRule(x, r)
+}
+
+func (s *State) routedTo(group TargetGroupName) bool {
+	for range s.RulesTo(group) {
+		return true
+	}
+	return false
+}
