@@ -297,9 +297,5 @@ func (c *serviceDeleteCommand) Run(ctx context.Context) error {
 }
 
 func servicePath(name, verb string, query url.Values) string {
-	path := "/v1/services/" + url.PathEscape(name) + verb
-	if len(query) > 0 {
-		path += "?" + query.Encode()
-	}
-	return path
+	return pathOf("/v1/services/"+url.PathEscape(name)+verb, query)
 }
