@@ -9,9 +9,8 @@ import (
 	"skein/raftfsm/fleet"
 )
 
-// bookkeeping are the fields of a service that no request sets. LoadBalancers are not
-// set over HTTP yet; an update keeps them.
-var bookkeeping = []string{"LoadBalancers", "ModifyIndex", "Status", "LastRevision", "Failures", "NotBefore", "LastFailure", "CreatedAt",
+// bookkeeping are the fields of a service that no request sets.
+var bookkeeping = []string{"ModifyIndex", "Status", "LastRevision", "Failures", "NotBefore", "LastFailure", "CreatedAt",
 	"UpdatedAt"}
 
 // changed names the fields, bookkeeping aside, in which two services differ.

@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"encoding/json"
 	"fmt"
 	"math"
 	"net/http"
@@ -24,7 +23,7 @@ type routesCommand struct {
 
 // Run prints every rule with the groups that it leads to.
 func (c *routesCommand) Run(ctx context.Context) error {
-	agent, err := c.client()
+	agent, err := c.client(ctx)
 	if err != nil {
 		return err
 	}
@@ -144,7 +143,7 @@ type listenerListCommand struct {
 
 // Run prints the listeners.
 func (c *listenerListCommand) Run(ctx context.Context) error {
-	agent, err := c.client()
+	agent, err := c.client(ctx)
 	if err != nil {
 		return err
 	}
@@ -185,7 +184,7 @@ type listenerCreateCommand struct {
 
 // Run creates a listener.
 func (c *listenerCreateCommand) Run(ctx context.Context) error {
-	body, err := bodyOfFile(c.File)
+	body, err := bodyOfFile(ctx, c.File)
 	if err != nil {
 		return err
 	}
@@ -246,7 +245,7 @@ func (c *ruleCreateCommand) Run(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	body, err := bodyOfFile(c.File)
+	body, err := bodyOfFile(ctx, c.File)
 	if err != nil {
 		return err
 	}
@@ -338,7 +337,7 @@ type targetGroupListCommand struct {
 
 // Run prints the target groups.
 func (c *targetGroupListCommand) Run(ctx context.Context) error {
-	agent, err := c.client()
+	agent, err := c.client(ctx)
 	if err != nil {
 		return err
 	}
@@ -382,7 +381,7 @@ type targetGroupCreateCommand struct {
 
 // Run creates a target group.
 func (c *targetGroupCreateCommand) Run(ctx context.Context) error {
-	body, err := bodyOfFile(c.File)
+	body, err := bodyOfFile(ctx, c.File)
 	if err != nil {
 		return err
 	}
@@ -415,16 +414,16 @@ func (c *targetGroupDeleteCommand) Run(ctx context.Context) error {
 }
 
 // bodyOfFile reads a JSON object; an empty one where no file is given.
-func bodyOfFile(file string) (map[string]any, error) {
+func bodyOfFile(ctx context.Context, file string) (map[string]any, error) {
 	body := map[string]any{}
 	if file == "" {
 		return body, nil
 	}
-	given, err := readInput(file)
+	given, err := readInput(ctx, file)
 	if err != nil {
 		return nil, err
 	}
-	if err := json.Unmarshal(given, &body); err != nil {
+	if body, err = members(given); err != nil {
 		return nil, &usageError{fmt.Errorf("%s: %w", file, err)}
 	}
 	return body, nil

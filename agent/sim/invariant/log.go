@@ -196,4 +196,5 @@ var notModelled = map[fleet.Kind]bool{
 	// Traffic is derived from tasks that are modelled, and nothing here decides by it.
 	fleet.KindPutListener: true, fleet.KindDeleteListener: true, fleet.KindPutRule: true, fleet.KindDeleteRule: true,
 	fleet.KindSetWeights: true, fleet.KindPutTargetGroup: true, fleet.KindDeleteTargetGroup: true,
+	fleet.KindExposeService: true,
 }

@@ -46,7 +46,8 @@ func (n *node) openLoop() (err error) {
 		},
 		Dir: filepath.Join(n.Config.DataDir, "tasks"), FS: vfs.OS, Clock: n.clock,
 		Containers: taskContainers{n.containers}, Network: n.network, Cgroups: n.cgroups,
-		Send: func(r fleet.Report) { n.link.Report(r) }, Log: n.Log,
+		Send:   func(r fleet.Report) { n.link.Report(r) },
+		Routes: routesServer{n.ingress, n.Log}, Log: n.Log,
 	})
 	return err
 }

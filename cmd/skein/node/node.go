@@ -27,6 +27,7 @@ import (
 	"skein/runtime/cgroup"
 	"skein/runtime/containerd"
 	"skein/runtime/hostos"
+	"skein/runtime/ingress"
 	"skein/runtime/network"
 	"skein/runtime/seam/clock"
 	"skein/runtime/seam/vfs"
@@ -63,6 +64,7 @@ type node struct {
 	network    *network.Network
 	cgroups    *cgroup.Tree
 	protection cgroup.Protection
+	ingress    *ingress.Engine
 	host       *converge.Host
 	link       *peer.Link
 	reports    *capacityReports
@@ -148,6 +150,7 @@ func (n *node) openHost(ctx context.Context, closers *closers) (err error) {
 	if err != nil {
 		return err
 	}
+	n.openIngress(closers)
 	return n.openLoop()
 }
 
