@@ -18,10 +18,10 @@ type targetProbe struct {
 	flying    bool
 	began     time.Duration // of the container, as far as this agent saw it
 	next      time.Duration
-	fails     int // in a row
-	successes int // in a row
+	fails     int               // in a row
+	successes int               // in a row
 	state     fleet.TargetState // 0: no verdict yet in this life of the agent
-	reason    string // of the last failure
+	reason    string            // of the last failure
 }
 
 // freshTarget is the pause between the checks of a target that has never been well, for

@@ -22,7 +22,7 @@ func (r *rig) askToJoin(through *rigAgent, token trust.Token) error {
 	ctx, cancel := context.WithTimeout(r.ctx, 10*time.Second)
 	defer cancel()
 	shown := token.Present("")
-	ask := trust.JoinRequest{Fleet: shown.Fleet, Token: shown.ID, Secret: shown.Secret,
+	ask := trust.JoinRequest{Format: fleet.FormatVersion, Fleet: shown.Fleet, Token: shown.ID, Secret: shown.Secret,
 		Name: fmt.Sprint("new-", r.cluster.state().Index()), Zone: "a", Addr: through.addr(), CSR: request(r.t)}
 	_, err := through.port.admitHere(ctx, ask)
 	return err
