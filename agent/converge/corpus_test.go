@@ -55,5 +55,6 @@ func firstFormatOf(s SavedWanted) (first savedWanted1) {
 
 func TestTheCorpusKnowsEveryField(t *testing.T) {
 	corpustest.CheckFields(t, map[string]any{"journal": Record{}, "wanted-head": wantedHead{}, "wanted": savedWanted1{},
-		"routes-head": corpustest.Later{Since: 2, Of: routesHead{}}, "routes": corpustest.Later{Since: 2, Of: fleet.WantedRoutes{}}})
+		"routes-head": corpustest.Later{Since: 2, Of: routesHead{}},
+		"routes":      corpustest.Later{Since: 2, Of: fleet.WantedRoutes{}}})
 }

@@ -59,10 +59,12 @@ func TestATargetIsAskedInItsProtocol(t *testing.T) {
 				t.Errorf("%s", r.Proto)
 			}
 		}, 200, ""},
-		{"HTTP/2 of a target that has HTTP/1.1", fleet.GroupHTTP2, false, func(http.ResponseWriter, *http.Request) {}, 0, "http2"},
+		{"HTTP/2 of a target that has HTTP/1.1", fleet.GroupHTTP2, false, func(http.ResponseWriter, *http.Request) {}, 0,
+			"http2"},
 		{"gRPC with a message", fleet.GroupGRPC, true, grpc("0", true), 0, ""},
 		{"gRPC without a message", fleet.GroupGRPC, true, grpc("12", false), 12, ""},
-		{"gRPC of what is none", fleet.GroupGRPC, true, func(http.ResponseWriter, *http.Request) {}, 0, "without a code of gRPC"},
+		{"gRPC of what is none", fleet.GroupGRPC, true, func(http.ResponseWriter, *http.Request) {}, 0,
+			"without a code of gRPC"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			x := newExecutor(Config{}, nil, nil)

@@ -258,7 +258,8 @@ func TestAWrongGrantBecomesNoIdentity(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	good, err := f.admission().Admit(t.Context(), JoinRequest{Format: fleet.FormatVersion, Fleet: token.Fleet, Token: token.ID, Secret: token.secret,
+	good, err := f.admission().Admit(t.Context(), JoinRequest{Format: fleet.FormatVersion, Fleet: token.Fleet,
+		Token: token.ID, Secret: token.secret,
 		CSR: csr, Name: "h2", Zone: "b", Addr: addr1})
 	if err != nil {
 		t.Fatal(err)

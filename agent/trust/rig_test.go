@@ -128,7 +128,8 @@ func (f *testFleet) joinRequest(name string) (JoinRequest, *ecdsa.PrivateKey) {
 	if err != nil {
 		f.t.Fatal(err)
 	}
-	return JoinRequest{Format: fleet.FormatVersion, Fleet: token.Fleet, Token: token.ID, Secret: token.secret, CSR: csr, Name: name, Zone: "b",
+	return JoinRequest{Format: fleet.FormatVersion, Fleet: token.Fleet, Token: token.ID, Secret: token.secret,
+		CSR: csr, Name: name, Zone: "b",
 		Addr: addr1}, key
 }
 

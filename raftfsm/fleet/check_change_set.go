@@ -57,8 +57,8 @@ func (s *State) checkTaskIndexed(b *violations, t *Task) {
 	b.must(stopped == t.Stopped(), "task %s: in the index of stopped: %v", t.ID, stopped)
 	for _, v := range t.Targets {
 		i, inGroup := s.targets.Get(groupTask{v.Group, t})
-		b.must(inGroup == !t.Stopped() && (t.Stopped() || i.task == t), "task %s: in the index of group %s: %v", t.ID, v.Group,
-			inGroup)
+		b.must(inGroup == !t.Stopped() && (t.Stopped() || i.task == t), "task %s: in the index of group %s: %v", t.ID,
+			v.Group, inGroup)
 	}
 	if t.Held() {
 		for _, p := range t.Ports {

@@ -79,7 +79,8 @@ func TestCheckFindsEachBrokenRuleOfTraffic(t *testing.T) {
 		{"is another's too", ChangeSetOf(Subject{SubjectListener, "spare"}), listener(func(l *Listener) { l.Port = 81 })},
 		{"has no default rule", ChangeSetOf(Subject{SubjectListener, "shop"}),
 			func(w *world) { w.rules.Delete("shop/default") }},
-		{"above that of rules", ChangeSetOf(Subject{SubjectRule, "shop/api"}), rule(func(r *Rule) { r.ModifyIndex = 1 << 40 })},
+		{"above that of rules", ChangeSetOf(Subject{SubjectRule, "shop/api"}),
+			rule(func(r *Rule) { r.ModifyIndex = 1 << 40 })},
 		{"its listener none", ChangeSetOf(Subject{SubjectRule, "shop/api"}), rule(func(r *Rule) { r.Listener = "none" })},
 		{"priority: is 0", ChangeSetOf(Subject{SubjectRule, "shop/api"}), rule(func(r *Rule) { r.Priority = 0 })},
 		{"weights that sum to 9999", ChangeSetOf(Subject{SubjectRule, "shop/api"}),
@@ -92,7 +93,8 @@ func TestCheckFindsEachBrokenRuleOfTraffic(t *testing.T) {
 		{"check.healthyThreshold", ChangeSetOf(Subject{SubjectTargetGroup, "red"}), func(w *world) {
 			w.groups.Set("red", damage(w.TargetGroup("red"), func(g *TargetGroup) { g.Check.Healthy = 0 }))
 		}},
-		{"target group gone is not there", ChangeSetOf(ServiceSubject("web")), service(func(l *LoadBalancer) { l.Group = "gone" })},
+		{"target group gone is not there", ChangeSetOf(ServiceSubject("web")),
+			service(func(l *LoadBalancer) { l.Group = "gone" })},
 		{"rule shop/gone is not there", ChangeSetOf(ServiceSubject("web")),
 			service(func(l *LoadBalancer) { l.TestRule = "shop/gone" })},
 		{"its revision in", ChangeSetOf(TaskSubject("web-1")), task(func(v *TaskTarget) { v.Group = "green" })},

@@ -98,5 +98,6 @@ func (s *State) checkRoutesChanged(b *violations, t ChangeSet) {
 			}
 		}
 	}
-	b.must(s.groups.Len() == s.groupsByChange.Len(), "%d target groups, %d by change", s.groups.Len(), s.groupsByChange.Len())
+	b.must(s.groups.Len() == s.groupsByChange.Len(), "%d target groups, %d by change", s.groups.Len(),
+		s.groupsByChange.Len())
 }

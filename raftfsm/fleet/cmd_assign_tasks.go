@@ -156,6 +156,10 @@ func (c AssignTasks) checkPorts(s *State, def *TaskDef) error {
 	slices.SortStableFunc(uses, comparePorts)
 	var hint btree.PathHint
 	for i, use := range uses {
+		if l := s.listenerAt(use.Port); l != nil && use.Protocol == TCP {
+			return refuse(ErrPortTaken, "assign task %s: port %d is that of listener %s on every host", use.Task, use.Port,
+				l.Name)
+		}
 		_, taken := s.ports.GetHint(use, &hint)
 		if taken || i > 0 && comparePorts(uses[i-1], use) == 0 {
 			return refuse(ErrPortTaken, "assign task %s: port %d/%s on %s", use.Task, use.Port, use.Protocol, c.Host)

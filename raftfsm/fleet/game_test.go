@@ -46,7 +46,8 @@ func newScenario(t testing.TB, seed uint64) *scenario {
 func (g *scenario) session(h *fleet.Host, rise uint64) fleet.OpenSession {
 	return fleet.OpenSession{
 		Host: h.ID, Boot: fmt.Sprint("boot-", g.IntN(3)), Nonce: h.Session.Nonce + rise, Zone: string(rune('a' + g.IntN(3))),
-		Addr: netip.MustParseAddrPort("10.0.0.1:7000"), Capacity: fleet.Resources{CPU: 4000, Memory: 4000}, Format: fleet.FormatVersion + g.IntN(6)/4 - g.IntN(6)/4,
+		Addr: netip.MustParseAddrPort("10.0.0.1:7000"), Capacity: fleet.Resources{CPU: 4000, Memory: 4000},
+		Format: fleet.FormatVersion + g.IntN(6)/4 - g.IntN(6)/4,
 	}
 }
 

@@ -74,7 +74,7 @@ func trim(c Command, format int) (Command, bool) {
 // leniently: fields that came later are skipped. The value itself does not change,
 // and a value without such fields is returned as it is.
 func AsRead[T any](v T, reads int) T {
-	if !hasNewer(reflect.TypeFor[T]()) {
+	if reads >= FormatVersion || !gated(reflect.TypeFor[T]()) {
 		return v
 	}
 	return without(reflect.ValueOf(&v).Elem(), reads).Interface().(T)
@@ -202,21 +202,21 @@ func sinceTag(f reflect.StructField) (format int, skip bool) {
 // every command, while most have nothing to ask of. Written by command alone.
 var gatedCommands = map[reflect.Type]bool{}
 
-// gatedMessages is the same for types that AsRead has met.
-var gatedMessages sync.Map // reflect.Type -> bool
-
-func hasNewer(t reflect.Type) bool {
-	if is, known := gatedMessages.Load(t); known {
-		return is.(bool)
-	}
-	is := gated(t)
-	gatedMessages.Store(t, is)
-	return is
-}
+// gatedTypes is what gated has found out.
+var gatedTypes sync.Map // reflect.Type -> bool
 
 // gated reports whether a type has a field that came after the first format, or one
 // whose values may have, at any depth. No type of a command contains itself.
 func gated(t reflect.Type) bool {
+	if is, known := gatedTypes.Load(t); known {
+		return is.(bool)
+	}
+	is := hasLater(t)
+	gatedTypes.Store(t, is)
+	return is
+}
+
+func hasLater(t reflect.Type) bool {
 	if _, grows := growing[t]; grows {
 		return true
 	}

@@ -270,10 +270,11 @@ func (s *State) Free(host HostID) Resources {
 	return h.Capacity.Sub(s.Reserved(host))
 }
 
-// PortTaken reports whether a host port is held by a task of the host.
+// PortTaken reports whether a host port is held by a task of the host, or is that of a
+// listener, which every host has.
 func (s *State) PortTaken(host HostID, protocol Protocol, port int) bool {
 	_, taken := s.ports.Get(PortUse{Host: host, Protocol: protocol, Port: port})
-	return taken
+	return taken || protocol == TCP && s.listenerAt(port) != nil
 }
 
 // PortsOf yields the ports held on a host, by protocol, then number.

@@ -33,14 +33,17 @@ func TestPutListenerRefuses(t *testing.T) {
 		{"a dynamic port", whole(func(c *PutListener) { c.Port = 50000 }), ErrInvalid, "range of dynamic ports"},
 		{"port 0", whole(func(c *PutListener) { c.Port = 0 }), ErrInvalid, "port: is 0"},
 		{"no protocol", whole(func(c *PutListener) { c.Protocol = 0 }), ErrInvalid, "protocol:"},
-		{"HTTPS without a certificate", whole(func(c *PutListener) { c.Protocol = ListenHTTPS }), ErrInvalid, "certificates:"},
+		{"HTTPS without a certificate", whole(func(c *PutListener) { c.Protocol = ListenHTTPS }), ErrInvalid,
+			"certificates:"},
 		{"a certificate without HTTPS", whole(func(c *PutListener) { c.Certificates = https }), ErrInvalid, "certificates:"},
 		{"a relative certificate", whole(func(c *PutListener) {
 			c.Protocol, c.Certificates = ListenHTTPS, []CertificateFile{{Certificate: "chain.pem", Key: "/k"}}
 		}), ErrInvalid, "certificates[0].certificate:"},
-		{"a body limit of TCP", whole(func(c *PutListener) { c.Protocol, c.BodyLimit = ListenTCP, 1 }), ErrInvalid, "bodyLimit:"},
+		{"a body limit of TCP", whole(func(c *PutListener) { c.Protocol, c.BodyLimit = ListenTCP, 1 }), ErrInvalid,
+			"bodyLimit:"},
 		{"no default action", whole(func(c *PutListener) { c.Default = nil }), ErrInvalid, "defaultAction: is missing"},
-		{"an action of nothing", whole(func(c *PutListener) { c.Default = &Action{} }), ErrInvalid, "defaultAction: has 0 of"},
+		{"an action of nothing", whole(func(c *PutListener) { c.Default = &Action{} }), ErrInvalid,
+			"defaultAction: has 0 of"},
 		{"a group that is not there", whole(func(c *PutListener) { c.Default = forward("red", TotalWeight) }), ErrNotFound,
 			`target group "red"`},
 		{"a group of another protocol", whole(func(c *PutListener) { c.Protocol = ListenTCP }), ErrInvalid,
@@ -65,6 +68,20 @@ func TestAPortThatATaskHoldsIsNoListeners(t *testing.T) {
 		Ports: [][]PortBinding{{{Container: "app", ContainerPort: 8080, HostPort: 8080, Protocol: TCP}}}})
 	w.refused(PutListener{Name: "other", Port: 8080, Protocol: ListenHTTP, Default: forward("blue", TotalWeight)},
 		ErrPortTaken, "held by task t1 (fixed (standalone)) on h1")
+}
+
+func TestAListenersPortIsNoTasks(t *testing.T) {
+	w := trafficOf(t, 1)
+	def := webDef()
+	def.Containers[0].PortMappings = []PortMapping{{ContainerPort: 8080, HostPort: 80, Protocol: TCP}}
+	w.must(RegisterTaskDef{Family: "fixed", Def: def})
+	w.must(RunTasks{TaskDef: "fixed:1", Tasks: []TaskID{"t1"}})
+	w.refused(AssignTasks{Host: hostID(1), Tasks: []TaskID{"t1"},
+		Ports: [][]PortBinding{{{Container: "app", ContainerPort: 8080, HostPort: 80, Protocol: TCP}}}}, ErrPortTaken,
+		"port 80 is that of listener shop")
+	if !w.PortTaken(hostID(1), TCP, 80) || w.PortTaken(hostID(1), UDP, 80) || w.PortTaken(hostID(1), TCP, 81) {
+		t.Error("placement is told otherwise")
+	}
 }
 
 func TestAListenerComesWithItsDefaultRuleAndGoesWithAllRules(t *testing.T) {
@@ -139,8 +156,8 @@ func TestPutRuleRefuses(t *testing.T) {
 			c.Action.Forward = &Forward{Groups: make([]GroupWeight, 6)}
 		}), ErrInvalid, "action.forward.groups: is 6"},
 		{"two actions", whole(func(c *PutRule) { c.Action.Fixed = &FixedResponse{Status: 200} }), ErrInvalid, "has 2 of"},
-		{"a redirect to the same", whole(func(c *PutRule) { c.Action = Action{Redirect: &Redirect{Status: 301}} }), ErrInvalid,
-			"action.redirect:"},
+		{"a redirect to the same", whole(func(c *PutRule) { c.Action = Action{Redirect: &Redirect{Status: 301}} }),
+			ErrInvalid, "action.redirect:"},
 		{"a redirect that is none", whole(func(c *PutRule) { c.Action = Action{Redirect: &Redirect{Status: 200, Port: 1}} }),
 			ErrInvalid, "action.redirect.statusCode:"},
 		{"a fixed answer that is none", whole(func(c *PutRule) { c.Action = Action{Fixed: &FixedResponse{Status: 100}} }),
@@ -151,7 +168,8 @@ func TestPutRuleRefuses(t *testing.T) {
 			w.must(PutTargetGroup{Name: "plain", Protocol: GroupTCP,
 				Check: TargetCheck{IntervalS: 5, TimeoutS: 2, Healthy: 2, Unhealthy: 2}})
 			w.must(PutListener{Name: "wire", Port: 5432, Protocol: ListenTCP, Default: forward("plain", TotalWeight)})
-			w.must(PutRule{ID: "shop/api", Priority: 10, Conditions: host("api.example"), Action: *forward("green", TotalWeight)})
+			w.must(PutRule{ID: "shop/api", Priority: 10, Conditions: host("api.example"),
+				Action: *forward("green", TotalWeight)})
 			w.refused(c.command, c.sentinel, c.text)
 		})
 	}
@@ -163,8 +181,8 @@ func TestALimitOfTrafficIsKept(t *testing.T) {
 		w.must(PutRule{ID: MakeRuleID("shop", fmt.Sprint("r", i)), Priority: i + 1, Conditions: host("a"),
 			Action: *forward("blue", TotalWeight)})
 	}
-	w.refused(PutRule{ID: "shop/more", Priority: MaxPriority, Conditions: host("a"), Action: *forward("blue", TotalWeight)},
-		ErrLimit, "its listener has 101 rules")
+	w.refused(PutRule{ID: "shop/more", Priority: MaxPriority, Conditions: host("a"),
+		Action: *forward("blue", TotalWeight)}, ErrLimit, "its listener has 101 rules")
 	for i := range MaxListeners - 1 {
 		w.must(PutListener{Name: ListenerName(fmt.Sprint("l", i)), Port: 1000 + i, Protocol: ListenHTTP,
 			Default: forward("blue", TotalWeight)})
@@ -210,7 +228,8 @@ func TestPutTargetGroupRefuses(t *testing.T) {
 		text    string
 	}{
 		{"no protocol", whole(func(c *PutTargetGroup) { c.Protocol = 0 }), "protocol:"},
-		{"no interval", whole(func(c *PutTargetGroup) { c.Check.IntervalS, c.Check.TimeoutS = 0, 0 }), "check.intervalSeconds:"},
+		{"no interval", whole(func(c *PutTargetGroup) { c.Check.IntervalS, c.Check.TimeoutS = 0, 0 }),
+			"check.intervalSeconds:"},
 		{"a time-out above the interval", whole(func(c *PutTargetGroup) { c.Check.TimeoutS = 6 }), "check.timeoutSeconds:"},
 		{"a path without a slash", whole(func(c *PutTargetGroup) { c.Check.Path = "x" }), "check.path:"},
 		{"a matcher without a path", whole(func(c *PutTargetGroup) { c.Check.Path, c.Check.Matcher = "", "200" }),
@@ -269,8 +288,10 @@ func TestPutServiceRefusesToBeBound(t *testing.T) {
 		sentinel error
 		text     string
 	}{
-		{"a container that is not there", func(l *LoadBalancer) { l.Container = "x" }, ErrInvalid, "loadBalancers[0].containerName:"},
-		{"a port that is not mapped", func(l *LoadBalancer) { l.ContainerPort = 1 }, ErrInvalid, "loadBalancers[0].containerPort:"},
+		{"a container that is not there", func(l *LoadBalancer) { l.Container = "x" }, ErrInvalid,
+			"loadBalancers[0].containerName:"},
+		{"a port that is not mapped", func(l *LoadBalancer) { l.ContainerPort = 1 }, ErrInvalid,
+			"loadBalancers[0].containerPort:"},
 		{"a group that is not there", func(l *LoadBalancer) { l.Group = "red" }, ErrNotFound, `target group "red"`},
 		{"one group twice", func(l *LoadBalancer) { l.AlternateGroup = "blue" }, ErrInvalid, "named twice"},
 		{"a rule that is not there", func(l *LoadBalancer) { l.ProductionRule = "shop/none" }, ErrNotFound, "shop/none"},
@@ -282,7 +303,8 @@ func TestPutServiceRefusesToBeBound(t *testing.T) {
 		t.Run(c.name, func(t *testing.T) {
 			w := trafficOf(t, 1)
 			w.must(group("taken"))
-			w.must(PutRule{ID: "shop/off", Priority: 1, Conditions: host("x"), Action: Action{Fixed: &FixedResponse{Status: 503}}})
+			w.must(PutRule{ID: "shop/off", Priority: 1, Conditions: host("x"),
+				Action: Action{Fixed: &FixedResponse{Status: 503}}})
 			w.must(PutRule{ID: "shop/taken", Priority: 2, Conditions: host("y"), Action: *forward("taken", TotalWeight)})
 			other := balanced(1)
 			other.Name, other.LoadBalancers = "other", []LoadBalancer{{Container: "app", ContainerPort: 8080, Group: "taken",

@@ -476,7 +476,8 @@ func (s *State) checkBoundGroups(at, service string, lb *LoadBalancer, named map
 		}
 	}
 	if a, b := s.TargetGroup(names[0].name), s.TargetGroup(names[len(names)-1].name); a.Protocol != b.Protocol {
-		return field(names[1].at, "%s is of %s, %s is of %s: both take the same traffic", b.Name, b.Protocol, a.Name, a.Protocol)
+		return field(names[1].at, "%s is of %s, %s is of %s: both take the same traffic", b.Name, b.Protocol, a.Name,
+			a.Protocol)
 	}
 	return nil
 }

@@ -9,12 +9,14 @@ func (s *State) putListener(x *applyContext, l Listener) {
 	l.ModifyIndex = x.index
 	s.listeners.Set(l.Name, &l)
 	s.touchRules(x)
+	x.touch(CapacitySubject()) // the port that it had is free on all hosts
 	x.touch(Subject{SubjectListener, string(l.Name)})
 }
 
 func (s *State) removeListener(x *applyContext, old *Listener) {
 	s.listeners.Delete(old.Name)
 	s.touchRules(x)
+	x.touch(CapacitySubject())
 	x.touch(Subject{SubjectListener, string(old.Name)})
 }
 

@@ -43,7 +43,8 @@ func routed(f *VoterFrame) string {
 	for _, g := range f.Routes.Groups {
 		names = append(names, g.TargetGroup.Name)
 	}
-	return fmt.Sprintf("whole %v, rules %v, groups %v, keep %v", f.Routes.Whole, f.Routes.Rules != nil, names, f.Routes.Keep)
+	return fmt.Sprintf("whole %v, rules %v, groups %v, keep %v", f.Routes.Whole, f.Routes.Rules != nil, names,
+		f.Routes.Keep)
 }
 
 func TestAStreamBringsWhatChangedOfRoutes(t *testing.T) {

@@ -76,8 +76,8 @@ func history() []fleet.Entry {
 		},
 		{fleet.RaiseFormat{Format: 2, Force: true}},
 		{
-			fleet.PutTargetGroup{Name: "blue", Protocol: fleet.GroupHTTP2, DeregistrationDelayS: 30, SlowStartS: 30, Check: check,
-				Owner: "shop"},
+			fleet.PutTargetGroup{Name: "blue", Protocol: fleet.GroupHTTP2, DeregistrationDelayS: 30, SlowStartS: 30,
+				Check: check, Owner: "shop"},
 			fleet.PutTargetGroup{Name: "green", Protocol: fleet.GroupHTTP2, Check: check, StickyS: 60, AnyZone: true},
 			fleet.PutTargetGroup{Name: "spare", Protocol: fleet.GroupTCP, Check: check, ProxyProtocol: true},
 			fleet.PutListener{
@@ -92,7 +92,8 @@ func history() []fleet.Entry {
 					Groups: []fleet.GroupWeight{{Group: "blue", Weight: 10_000}, {Group: "green"}}, StickyS: 60,
 				}},
 				Conditions: []fleet.RuleCondition{
-					{Field: fleet.FieldHost, Values: []string{"*.example"}}, {Field: fleet.FieldHeader, Name: "X-A", Values: []string{"1"}},
+					{Field: fleet.FieldHost, Values: []string{"*.example"}},
+					{Field: fleet.FieldHeader, Name: "X-A", Values: []string{"1"}},
 				},
 			},
 			fleet.PutRule{ID: "plain/x", Priority: 1, Action: fleet.Action{Fixed: &fleet.FixedResponse{Status: 200}},
