@@ -127,7 +127,7 @@ func (m *Machine) targetProbed(t *task, do CheckTarget, f flight, d Done) {
 	case why == "":
 		p.succeeded(c)
 	default:
-		p.failed(c, why)
+		p.failed(c, why, f.at)
 	}
 	p.next = max(m.now.Mono, f.at+p.gap(c, m.now.Mono))
 }
@@ -153,8 +153,13 @@ func (p *targetProbe) succeeded(c *fleet.TargetCheck) {
 	}
 }
 
-func (p *targetProbe) failed(c *fleet.TargetCheck, why string) {
+// failed counts the failure of a check that began at a time, unless the container is
+// still young and has never been well: nothing listens yet where it has just begun.
+func (p *targetProbe) failed(c *fleet.TargetCheck, why string, at time.Duration) {
 	p.successes = 0
+	if p.state == 0 && at < p.began+fastFor {
+		return
+	}
 	if p.fails++; p.fails >= c.Unhealthy {
 		p.state, p.reason = fleet.TargetUnhealthy, clip(why)
 	}
@@ -164,6 +169,9 @@ func (p *targetProbe) failed(c *fleet.TargetCheck, why string) {
 func (p *targetProbe) gap(c *fleet.TargetCheck, now time.Duration) time.Duration {
 	if p.state == 0 && now < p.began+fastFor {
 		return min(freshTarget, seconds(c.IntervalS))
+	}
+	if p.state == fleet.TargetUnhealthy && p.successes > 0 {
+		return min(confirmProbe, seconds(c.IntervalS))
 	}
 	return seconds(c.IntervalS)
 }

@@ -110,7 +110,7 @@ func (n *Counts) count(s *State, t *Task) {
 		}
 		if s.Healthy(t, s.now) {
 			n.Serving++
-		} else if t.failing(s.TaskDef(t.TaskDef).Checked()) &&
+		} else if t.Failing(s.TaskDef(t.TaskDef).Checked()) &&
 			s.now >= t.graceEnds(s.Service(t.Service)) {
 			n.Failing++
 		}

@@ -62,32 +62,32 @@ func (t *Task) countsAt(now Time, checked bool, v *Service) taskCounts {
 		n.healthy = 1
 	}
 	switch {
-	case t.wellAt(now, checked):
+	case t.WellAt(now, checked):
 		n.serving = 1
-	case t.failing(checked) && now >= t.graceEnds(v):
+	case t.Failing(checked) && now >= t.graceEnds(v):
 		n.failing = 1
 	}
 	return n
 }
 
-// wellAt reports whether a task that runs counts as healthy at a time, where checked is
+// WellAt reports whether a task that runs counts as healthy at a time, where checked is
 // whether its definition has a health check: its checks say so, those of its containers
 // and those of it as a target, whichever there are. Without any it does once it has run
 // for a while. Source: ECS API, DeploymentConfiguration.
-func (t *Task) wellAt(now Time, checked bool) bool {
+func (t *Task) WellAt(now Time, checked bool) bool {
 	if checked && t.Health != HealthHealthy || !t.targetsAre(TargetHealthy) {
 		return false
 	}
 	return checked || len(t.Targets) > 0 || now >= t.StartedAt.Add(HealthySettle)
 }
 
-// failing reports whether checks of a task that runs fail.
-func (t *Task) failing(checked bool) bool {
+// Failing reports whether checks of a task that runs fail.
+func (t *Task) Failing(checked bool) bool {
 	return checked && t.Health == HealthUnhealthy || t.anyTarget(TargetUnhealthy)
 }
 
-// unwell is failing, or not much more than that: what costs no look at the definition.
-func (t *Task) unwell() bool { return t.failing(true) }
+// unwell is Failing, or not much more than that: what costs no look at the definition.
+func (t *Task) unwell() bool { return t.Failing(true) }
 
 // graceEnds is when an unhealthy task of a service may be replaced.
 func (t *Task) graceEnds(v *Service) Time {

@@ -82,7 +82,7 @@ func (t *Task) dueAt(checked bool, v *Service) Time {
 		return 0
 	case !checked && len(t.Targets) == 0:
 		return t.StartedAt.Add(HealthySettle)
-	case t.failing(checked) && v != nil && v.GraceS > 0:
+	case t.Failing(checked) && v != nil && v.GraceS > 0:
 		return t.StartedAt + Time(v.GraceS)*1000
 	}
 	return 0

@@ -480,7 +480,9 @@ func (g *scenario) trafficCommand() fleet.Command {
 	if row := g.TargetGroup(name); row != nil {
 		groupAt = row.ModifyIndex
 	}
-	switch g.IntN(16) {
+	switch g.IntN(18) {
+	case 16, 17:
+		return g.exposeService()
 	case 0, 1, 2:
 		c := fleet.PutListener{Name: l, ExpectedModifyIndex: listenerAt, Port: 80 + g.IntN(2), Protocol: fleet.ListenHTTP}
 		if action := g.forward(); listenerAt == 0 {
@@ -506,4 +508,26 @@ func (g *scenario) trafficCommand() fleet.Command {
 	default:
 		return fleet.DeleteTargetGroup{Name: name}
 	}
+}
+
+// exposeService makes a service that has a rule of a listener that is there, or a
+// listener of its own.
+func (g *scenario) exposeService() fleet.Command {
+	name := g.someService()
+	group := fleet.PutTargetGroup{Name: fleet.TargetGroupName(name + "-blue"), Protocol: fleet.GroupHTTP1,
+		Check: fleet.TargetCheck{IntervalS: 5, TimeoutS: 2, Healthy: 2, Unhealthy: 2}}
+	action := fleet.Action{Forward: &fleet.Forward{
+		Groups: []fleet.GroupWeight{{Group: group.Name, Weight: fleet.TotalWeight}}}}
+	c := fleet.ExposeService{
+		Service: fleet.PutService{Name: name, TaskDef: fleet.MakeTaskDefID(name, 1+g.IntN(3)), Desired: g.IntN(3),
+			MinPercent: 100, MaxPercent: 200},
+		Groups: []fleet.PutTargetGroup{group},
+	}
+	if l := g.someListener(); g.Listener(l) != nil {
+		c.Rules = []fleet.PutRule{{ID: fleet.MakeRuleID(l, name), Priority: 10 + g.IntN(2), Action: action,
+			Conditions: []fleet.RuleCondition{{Field: fleet.FieldHost, Values: []string{name}}}}}
+	} else {
+		c.Listener = &fleet.PutListener{Name: l, Port: 80 + g.IntN(2), Protocol: fleet.ListenHTTP, Default: &action}
+	}
+	return c
 }

@@ -300,5 +300,5 @@ func (s *State) Healthy(t *Task, now Time) bool {
 	if t.Desired != TaskRunning || t.Last != TaskRunning || !s.Reachable(t) {
 		return false
 	}
-	return t.wellAt(now, s.TaskDef(t.TaskDef).Checked())
+	return t.WellAt(now, s.TaskDef(t.TaskDef).Checked())
 }

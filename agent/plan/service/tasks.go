@@ -167,19 +167,13 @@ func (t *serviceTasks) kindOf(s *fleet.State, task *fleet.Task) kind {
 	if task.Last < fleet.TaskRunning {
 		return kindPending
 	}
-	if !t.hasChecks(s, task.TaskDef) {
-		if t.now >= task.StartedAt.Add(fleet.HealthySettle) {
-			return kindHealthy
-		}
-		return kindStarting // State.Due brings it back when its time is over
-	}
-	switch {
-	case task.Health == fleet.HealthHealthy:
+	switch checked := t.hasChecks(s, task.TaskDef); {
+	case task.WellAt(t.now, checked):
 		return kindHealthy
-	case task.Health == fleet.HealthUnhealthy && t.now >= task.StartedAt+fleet.Time(t.service.GraceS)*1000:
+	case task.Failing(checked) && t.now >= task.StartedAt+fleet.Time(t.service.GraceS)*1000:
 		return kindUnhealthy
 	default:
-		return kindStarting // State.Due, as above
+		return kindStarting // State.Due brings it back when its time is over
 	}
 }
 
