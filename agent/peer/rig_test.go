@@ -203,7 +203,9 @@ func newRigWith(t *testing.T, network *memnet, runners func(*rigAgent) map[strin
 		t.Fatal(err)
 	}
 	r.op = boot.OperatorText
-	r.must(boot.Init.Command)
+	first := boot.Init.Command.(fleet.InitFleet)
+	first.Format = 1 // which hosts read that have opened no session
+	r.must(first)
 	r.must(boot.OperatorToken.Command)
 	r.cluster.lead(identity.Host())
 	a.log.Store(&voterLog{c: r.cluster, self: identity.Host()})

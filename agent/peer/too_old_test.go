@@ -17,15 +17,15 @@ func TestAnAgentThatIsTooOldIsNotedInItsHostsRow(t *testing.T) {
 			Capacity: fleet.Resources{CPU: 1, Memory: 1}, Version: version, Format: format}
 	}
 	for _, a := range agents {
-		r.must(open(a, 100, "v2", 2))
+		r.must(open(a, 100, "v2", fleet.FormatVersion+1))
 	}
-	r.must(fleet.RaiseFormat{Format: 2})
+	r.must(fleet.RaiseFormat{Format: fleet.FormatVersion + 1})
 
 	old := agents[2]
 	ask := func(version string) {
 		t.Helper()
-		if err := old.port.call(t.Context(), agents[1].id(), PathSession, open(old, 200, version, 1), nil); !errors.Is(err,
-			fleet.ErrAgentTooOld) {
+		if err := old.port.call(t.Context(), agents[1].id(), PathSession, open(old, 200, version, fleet.FormatVersion),
+			nil); !errors.Is(err, fleet.ErrAgentTooOld) {
 			t.Fatalf("got %v", err)
 		}
 	}
