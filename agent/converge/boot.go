@@ -59,11 +59,13 @@ func (m *Machine) fromHistory(id fleet.TaskID, h history) *task {
 	if h.stop != nil {
 		t.deferral = deferNone
 		t.phase = phaseStopping
+		elapsed := max(0, m.now.Wall.Sub(h.stop.At))
 		t.stop = &stopState{
 			code:    h.stop.Code,
 			reason:  h.stop.Reason,
 			at:      h.stop.At,
-			elapsed: max(0, m.now.Wall.Sub(h.stop.At)),
+			drain:   m.drainFrom(elapsed, h.stop.DrainS),
+			elapsed: elapsed,
 			exits:   h.stop.Exits,
 		}
 	}

@@ -86,6 +86,12 @@ type (
 		Protocol fleet.GroupProtocol
 		Path     string
 	}
+	// CountConnections counts what is connected to ports of a process's network. Done.Open
+	// is how many.
+	CountConnections struct {
+		PID   int
+		Ports []int
+	}
 	// List looks at what is on the host. Done.Found is the answer. Full also looks
 	// at networks, cgroups and logs.
 	List struct{ Full bool }
@@ -108,30 +114,31 @@ type (
 	ArmTimer struct{ At, Work time.Duration }
 )
 
-func (FindImage) action()       {}
-func (Pull) action()            {}
-func (Journal) action()         {}
-func (SaveWanted) action()      {}
-func (SaveRoutes) action()      {}
-func (ServeRoutes) action()     {}
-func (PrepareCgroup) action()   {}
-func (Create) action()          {}
-func (SetupNetwork) action()    {}
-func (Start) action()           {}
-func (Signal) action()          {}
-func (Delete) action()          {}
-func (TeardownNetwork) action() {}
-func (RemoveCgroup) action()    {}
-func (RemoveLogs) action()      {}
-func (RotateLogs) action()      {}
-func (ExecCheck) action()       {}
-func (HTTPCheck) action()       {}
-func (CheckTarget) action()     {}
-func (List) action()            {}
-func (SendReports) action()     {}
-func (Answer) action()          {}
-func (Note) action()            {}
-func (ArmTimer) action()        {}
+func (FindImage) action()        {}
+func (Pull) action()             {}
+func (Journal) action()          {}
+func (SaveWanted) action()       {}
+func (SaveRoutes) action()       {}
+func (ServeRoutes) action()      {}
+func (PrepareCgroup) action()    {}
+func (Create) action()           {}
+func (SetupNetwork) action()     {}
+func (Start) action()            {}
+func (Signal) action()           {}
+func (Delete) action()           {}
+func (TeardownNetwork) action()  {}
+func (RemoveCgroup) action()     {}
+func (RemoveLogs) action()       {}
+func (RotateLogs) action()       {}
+func (ExecCheck) action()        {}
+func (HTTPCheck) action()        {}
+func (CheckTarget) action()      {}
+func (CountConnections) action() {}
+func (List) action()             {}
+func (SendReports) action()      {}
+func (Answer) action()           {}
+func (Note) action()             {}
+func (ArmTimer) action()         {}
 
 // NoteCode says which kind of thing a Note tells. The text is the message of
 // the log line: constant and in the past tense.
@@ -144,6 +151,7 @@ const (
 	NoteTaskFound     NoteCode = "running task found again"
 	NoteTaskRerun     NoteCode = "task run again after a reboot without the fleet"
 	NoteTaskStopping  NoteCode = "task stopping"
+	NoteTaskDrained   NoteCode = "task left its target groups"
 	NoteTaskStopped   NoteCode = "task stopped"
 	NoteTaskStuck     NoteCode = "task could not be killed"
 	NoteHealth        NoteCode = "task health changed"

@@ -101,6 +101,7 @@ type Done struct {
 	PID    int        // Create
 	Addr   netip.Addr // SetupNetwork
 	Code   int        // ExecCheck, HTTPCheck: 0 is healthy
+	Open   int        // CountConnections
 	Found  *Found     // List
 }
 

@@ -136,6 +136,8 @@ func (x *executor) perform(ctx context.Context, e Effect, d *Done) {
 		d.Code, d.Err = x.get(ctx, do)
 	case CheckTarget:
 		d.Code, d.Err = x.checkTarget(ctx, do)
+	case CountConnections:
+		d.Open, d.Err = x.cfg.Network.Connections(ctx, do.PID, do.Ports)
 	case List:
 		d.Found, d.Err = x.list(ctx, do)
 	case RemoveLogs:

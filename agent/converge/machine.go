@@ -271,6 +271,9 @@ func (m *Machine) stepDone(t *task, f flight, d Done) {
 	case CheckTarget:
 		m.targetProbed(t, do, f, d)
 		return
+	case CountConnections:
+		m.connectionsCounted(t, f, d)
+		return
 	}
 	t.start.moved = m.now.Mono
 	if t.sandbox.step.effect == d.ID {

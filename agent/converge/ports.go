@@ -51,6 +51,9 @@ type Network interface {
 	Setup(ctx context.Context, spec port.NetworkSpec) (addr netip.Addr, err error)
 	// Teardown removes everything of the task; what is not there is no error.
 	Teardown(ctx context.Context, task fleet.TaskID) error
+	// Connections counts the TCP connections to ports in the network of a process, its own
+	// or the host's, over which something may still come or go.
+	Connections(ctx context.Context, pid int, ports []int) (open int, err error)
 	// Tasks lists the tasks that have anything set up.
 	Tasks(ctx context.Context) ([]fleet.TaskID, error)
 }

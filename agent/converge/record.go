@@ -32,6 +32,10 @@ type Record struct {
 	// again and its task was not.
 	Container        string `cbor:"9,keyasint,omitempty"`
 	ContainerAttempt int    `cbor:"10,keyasint,omitempty"` // 0: as the task's
+	// DrainS, of RecordStop: the task may drain for so many seconds from At on before its
+	// first signal. At the end of that, another RecordStop without it follows. An agent
+	// that skips it sends the signal at once.
+	DrainS int `cbor:"11,keyasint,omitempty" since:"2"`
 }
 
 // anyContainer is the name in a record that stands for all containers of a task.

@@ -263,6 +263,8 @@ func (r *rig) perform(e converge.Effect, d *converge.Done) {
 		if r.check != nil {
 			d.Code = r.check(do)
 		}
+	case converge.CountConnections:
+		d.Open, d.Err = r.network.Connections(ctx, do.PID, do.Ports)
 	case converge.PrepareCgroup:
 		d.Path, d.Err = r.cgroups.Prepare(ctx, e.Task, do.Bounds)
 	case converge.Create:

@@ -23,9 +23,11 @@ func (m *Machine) end(t *task, code fleet.StopCode, reason string) {
 }
 
 // endAsked ends a task because the fleet wants it stopped. State has the code
-// and the reason.
+// and the reason. It leaves its target groups first.
 func (m *Machine) endAsked(t *task) {
-	m.fall(t, &stopState{at: m.now.Wall})
+	if t.phase == phaseStarting {
+		m.fallIn(t, &stopState{at: m.now.Wall}, m.drainS(t))
+	}
 }
 
 // endUnlisted ends a task that a snapshot no longer has.
@@ -33,22 +35,30 @@ func (m *Machine) endUnlisted(t *task) {
 	m.fall(t, &stopState{reason: "not wanted any more: absent at " + m.wants.at.String(), at: m.now.Wall})
 }
 
-func (m *Machine) fall(t *task, s *stopState) {
+func (m *Machine) fall(t *task, s *stopState) { m.fallIn(t, s, 0) }
+
+// fallIn is fall with the seconds that the task may drain.
+func (m *Machine) fallIn(t *task, s *stopState, drainS int) {
 	if t.phase != phaseStarting {
 		return
 	}
 	t.phase, t.stop = phaseStopping, s
+	s.drain = m.drainFrom(0, drainS)
 	t.sandbox.step.succeeded()
 	for _, c := range t.containers {
 		c.step.succeeded()
 	}
 	m.freeSlot(t)
 	if t.traced() || !t.spec.orphan {
-		t.stop.record = m.journal(Record{Kind: RecordStop, Task: t.id, Attempt: t.start.attempt, At: s.at, Code: s.code,
-			Reason: s.reason, Exits: t.exitList()})
+		t.stop.record = m.journal(m.stopRecord(t, drainS))
 	}
 	m.recordNote(t.id, NoteTaskStopping, s.reason)
 	m.touch(t)
+}
+
+func (m *Machine) stopRecord(t *task, drainS int) Record {
+	return Record{Kind: RecordStop, Task: t.id, Attempt: t.start.attempt, At: t.stop.at, Code: t.stop.code,
+		Reason: t.stop.reason, Exits: t.exitList(), DrainS: drainS}
 }
 
 // stepStop takes a task nearer to its end.
@@ -57,7 +67,7 @@ func (m *Machine) stepStop(t *task) {
 		t.status.why = "its journal line has no container: waiting for the runtime to settle"
 		return
 	}
-	if m.stopContainers(t) {
+	if m.draining(t) || m.stopContainers(t) {
 		return
 	}
 	t.stop.released = true

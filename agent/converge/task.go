@@ -87,6 +87,7 @@ type stopState struct {
 	code       fleet.StopCode // zero when the fleet asked
 	reason     string
 	at         fleet.Time
+	drain      drain                 // before the first signal
 	elapsed    time.Duration         // of the grace, by an agent before this one
 	released   bool                  // no container is left: what they shared is being removed
 	exits      []fleet.ContainerExit // from the journal, for containers not found any more

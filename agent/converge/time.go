@@ -153,6 +153,7 @@ func (m *Machine) stopDue(t *task, w *waiting) {
 	if t.phase != phaseStopping {
 		return
 	}
+	t.drainDue(w)
 	for _, c := range t.containers {
 		if !c.living() || c.leftover {
 			continue

@@ -161,6 +161,8 @@ func (a *agent) do(e converge.Effect, d *converge.Done) {
 		d.Code, d.Err = a.check(e.Task, do.Container)
 	case converge.CheckTarget:
 		d.Code = 200
+	case converge.CountConnections:
+		d.Open, d.Err = a.network.Connections(background, do.PID, do.Ports)
 	case converge.List:
 		d.Found, d.Err = a.list(do)
 	}

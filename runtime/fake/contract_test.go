@@ -104,6 +104,7 @@ func TestNetworkKeepsTheContract(t *testing.T) {
 			Reopen:  func(*testing.T) converge.Network { return n },
 			Task:    func(*testing.T, string) int { last++; alive[last] = true; return last },
 			End:     func(_ *testing.T, pid int) { alive[pid] = false },
+			Connect: func(_ *testing.T, pid, port int) func() { return n.Connect(pid, port) },
 			Leads:   func(_ *testing.T, hostPort int) netip.AddrPort { return n.Leads(fleet.TCP, hostPort) },
 			Step:    func() {},
 		}

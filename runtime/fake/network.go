@@ -20,8 +20,12 @@ type Network struct {
 	mu    sync.Mutex
 	fault Fault
 	tasks map[fleet.TaskID]*joint
+	open  map[socket]int
 	next  uint32
 }
+
+// socket is a port of a process's network.
+type socket struct{ pid, port int }
 
 type joint struct {
 	spec port.NetworkSpec
@@ -48,7 +52,7 @@ func (f Fault) strike(ctx context.Context) error {
 // NewNetwork makes a network on which nothing is set up. alive says whether a
 // process lives, as [Containers.Alive] does.
 func NewNetwork(alive func(pid int) bool) *Network {
-	return &Network{alive: alive, tasks: map[fleet.TaskID]*joint{}}
+	return &Network{alive: alive, tasks: map[fleet.TaskID]*joint{}, open: map[socket]int{}}
 }
 
 // Inject sets what is wrong from now on.
@@ -63,6 +67,7 @@ func (n *Network) Reboot() {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	clear(n.tasks)
+	clear(n.open)
 }
 
 // Leads is the address that a host port leads to; invalid for none.
@@ -77,6 +82,38 @@ func (n *Network) Leads(protocol fleet.Protocol, hostPort int) netip.AddrPort {
 		}
 	}
 	return netip.AddrPort{}
+}
+
+// Connect opens a connection to a port of a process, until it is closed.
+func (n *Network) Connect(pid, port int) (closeIt func()) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	at := socket{pid, port}
+	n.open[at]++
+	return sync.OnceFunc(func() {
+		n.mu.Lock()
+		defer n.mu.Unlock()
+		n.open[at]--
+	})
+}
+
+// Connections counts what [Network.Connect] opened; see converge.Network.
+func (n *Network) Connections(ctx context.Context, pid int, ports []int) (int, error) {
+	if err := n.strike(ctx); err != nil {
+		return 0, fmt.Errorf("count connections of process %d: %w", pid, err)
+	}
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if !n.alive(pid) {
+		return 0, fmt.Errorf("count connections of process %d: it has ended", pid)
+	}
+	open := 0
+	for at, count := range n.open {
+		if at.pid == pid && slices.Contains(ports, at.port) {
+			open += count
+		}
+	}
+	return open, nil
 }
 
 // Setup connects a task; see converge.Network.

@@ -30,7 +30,8 @@ func TestNetworkKeepsTheContract(t *testing.T) {
 			Network: open(t),
 			Reopen:  func(t *testing.T) converge.Network { return open(t) },
 			Task:    task, End: end,
-			Ask: func(t *testing.T, hostPort int) string { return w.ask(t, "tcp4", hostPort) },
+			Connect: connectIn,
+			Ask:     func(t *testing.T, hostPort int) string { return w.ask(t, "tcp4", hostPort) },
 			Leads: func(t *testing.T, hostPort int) netip.AddrPort {
 				got, err := readBack()
 				must(t, err)
@@ -97,6 +98,30 @@ func dialIn(t *testing.T, pid int, network, addr string) string {
 	var answer string
 	must(t, within(ns, func(*netlink.Handle) error { answer = dial(network, addr); return nil }))
 	return answer
+}
+
+// connectIn opens a connection to a port of its own in the network of a process.
+func connectIn(t *testing.T, pid, port int) (closeIt func()) {
+	t.Helper()
+	ns, err := openNamespace(pid)
+	must(t, err)
+	defer ns.Close()
+	var client, server net.Conn
+	must(t, within(ns, func(*netlink.Handle) error {
+		l, err := net.Listen("tcp", fmt.Sprintf("127.0.0.1:%d", port))
+		if err != nil {
+			return err
+		}
+		defer l.Close()
+		if client, err = net.DialTimeout("tcp", l.Addr().String(), 5*time.Second); err != nil {
+			return err
+		}
+		server, err = l.Accept()
+		return err
+	}))
+	closeIt = func() { _, _ = client.Close(), server.Close() }
+	t.Cleanup(closeIt)
+	return closeIt
 }
 
 func TestTasksReachTheWorldUnderTheHostsAddress(t *testing.T) {

@@ -2,6 +2,7 @@ package porttest
 
 import (
 	"errors"
+	"fmt"
 	"net/netip"
 	"slices"
 	"testing"
@@ -20,6 +21,9 @@ type NetworkFixture struct {
 	// TCP port 80 with its name, and returns its pid. End ends it.
 	Task func(t *testing.T, name string) (pid int)
 	End  func(t *testing.T, pid int)
+	// Connect opens a TCP connection to a port in the network of a process and keeps it
+	// open until the function that it returns is called.
+	Connect func(t *testing.T, pid, port int) (closeIt func())
 	// Ask dials a host port from outside the host and returns the answer; empty
 	// when nobody answers. Nil for twins without packets: then Leads says where a
 	// host port leads.
@@ -65,6 +69,15 @@ func (f *NetworkFixture) answers(t *testing.T, hostPort int, name string) {
 	eventually(t, f.Step, "an answer of "+name, func() (bool, string) {
 		got := f.Ask(t, hostPort)
 		return got == name, "answer " + got
+	})
+}
+
+// counts waits until so many connections to ports of a process are open.
+func (f *NetworkFixture) counts(t *testing.T, pid, want int, ports ...int) {
+	t.Helper()
+	eventually(t, f.Step, fmt.Sprintf("%d connections to %v", want, ports), func() (bool, string) {
+		got, err := f.Network.Connections(t.Context(), pid, ports)
+		return err == nil && got == want, fmt.Sprint(got, err)
 	})
 }
 
@@ -191,6 +204,25 @@ var networkCases = map[string]func(t *testing.T, f NetworkFixture){
 		}
 		if got, err := f.Network.Tasks(t.Context()); err != nil || len(got) > 0 {
 			t.Errorf("Tasks = %v, %v", got, err)
+		}
+	},
+	"connections to a task's ports are counted while they are open": func(t *testing.T, f NetworkFixture) {
+		pid, other := f.Task(t, "a"), f.Task(t, "b")
+		f.setup(t, "a", pid, 8080)
+		f.setup(t, "b", other, 8081)
+		closeOne, closeTwo := f.Connect(t, pid, 7000), f.Connect(t, pid, 7001)
+		f.counts(t, pid, 1, 7000)
+		f.counts(t, pid, 2, 7000, 7001, 7000)
+		f.counts(t, pid, 0, 7002)
+		f.counts(t, other, 0, 7000, 7001)
+		closeOne()
+		f.counts(t, pid, 0, 7000)
+		f.counts(t, pid, 1, 7000, 7001)
+		closeTwo()
+		f.counts(t, pid, 0, 7000, 7001)
+		f.End(t, pid)
+		if open, err := f.Network.Connections(t.Context(), pid, []int{7000}); err == nil {
+			t.Errorf("a process that has ended has %d connections", open)
 		}
 	},
 	"ports out of range or given twice are refused": func(t *testing.T, f NetworkFixture) {
