@@ -68,8 +68,8 @@ e2e: build ## real containerd, real network namespaces, whole labs (as root); E2
 	SKEIN_BINARY=$(CURDIR)/$(BIN) SKEIN_NEXT=$(CURDIR)/$(BIN)-next SKEIN_OLD=$$old $(GO) test -tags e2e -p 1 -timeout 20m ./runtime/... ./agent/api ./cmd/skein/... ./packaging/...
 
 bench: go ## benchmarks, each beside a floor or peer of the same run (starts of containers: as root)
+	@packaging/make/install bench
 	@$(GO) test -run '^$$' -bench . -benchmem ./raftfsm/... ./agent/... ./runtime/... ./gossip/...
-	@packaging/make/install test
 	@$(GO) test -tags e2e -run '^$$' -bench Converge -benchtime 5x ./runtime/containerd
 	@$(MAKE) --no-print-directory build
 	@SKEIN_BINARY=$(CURDIR)/$(BIN) $(GO) test -tags e2e -run '^$$' -bench Idle -benchtime 1x ./cmd/skein

@@ -4,7 +4,6 @@ import (
 	"time"
 
 	"skein/raftfsm/fleet"
-	"skein/runtime/ingress/route"
 )
 
 // AccessLog is told of requests. Its methods are called from many goroutines, and must not
@@ -38,18 +37,18 @@ func (x *exchange) access() Access {
 	a := Access{
 		Method: string(c.head.Method), Host: string(c.head.Host), Path: string(c.head.Path),
 	}
-	a.fill(c, x.rule, x.target, x.status, x.took)
-	a.Retries = x.tried.Len()
+	a.fill(c, &x.choice, x.status, x.took)
 	return a
 }
 
-func (a *Access) fill(c *client, rule *route.Rule, target *route.Target, status int, took time.Duration) {
+func (a *Access) fill(c *client, h *choice, status int, took time.Duration) {
 	a.Time, a.Listener, a.Client = c.engine.config.Clock.Now(), c.listener.noun.Name, c.source.Addr().String()
 	a.Status, a.TookMS = status, float64(took.Microseconds())/1000
-	if rule != nil {
-		a.Rule = rule.Noun.ID
+	a.Retries = h.tried.Len()
+	if h.rule != nil {
+		a.Rule = h.rule.Noun.ID
 	}
-	if target != nil {
-		a.Group, a.Revision, a.Task = target.Group, target.Noun.Revision, target.Noun.Task
+	if t := h.target; t != nil {
+		a.Group, a.Revision, a.Task = t.Group, t.Noun.Revision, t.Noun.Task
 	}
 }

@@ -35,7 +35,7 @@ type body struct {
 	tooLarge bool
 
 	pumping chan struct{} // closed when the pump has ended; nil: there is none
-	ended   atomic.Bool   // the pump has sent all
+	read    atomic.Bool   // the pump has read all, and sends the last of it
 	failure atomic.Pointer[error]
 }
 
@@ -69,9 +69,6 @@ func (b *body) failed() error {
 	return nil
 }
 
-// done reports whether all of the body was sent.
-func (b *body) done() bool { return b.whole || b.ended.Load() }
-
 // pump sends the rest of the body.
 func (b *body) pump(c *client, up *upstream.Conn) {
 	b.pumping = make(chan struct{})
@@ -80,7 +77,6 @@ func (b *body) pump(c *client, up *upstream.Conn) {
 		defer close(b.pumping)
 		err := b.copy(c, up, idle)
 		if err == nil {
-			b.ended.Store(true)
 			return
 		}
 		b.failure.Store(&err)
@@ -114,6 +110,10 @@ func (b *body) copy(c *client, up *upstream.Conn, idle time.Duration) error {
 		if err != nil {
 			return err
 		}
+		if done {
+			c.in.leave(take[used:n])
+			b.read.Store(true)
+		}
 		if err = up.ExtendWrite(now, idle); err != nil {
 			return errors.Join(errTarget, err)
 		}
@@ -121,11 +121,6 @@ func (b *body) copy(c *client, up *upstream.Conn, idle time.Duration) error {
 			return errors.Join(errTarget, err)
 		}
 		if done {
-			if used < n { // the next request has begun
-				c.in = buffer{bytes: append(make([]byte, 0, firstBuffer), take[used:n]...), end: n - used}
-			} else {
-				c.in = buffer{bytes: c.in.bytes}
-			}
 			return nil
 		}
 	}
@@ -144,15 +139,28 @@ func (b *body) account(text []byte) (used int, done bool, err error) {
 	return used, done, err
 }
 
-// stop ends the pump and waits until it has.
-func (b *body) stop(c *client, up *upstream.Conn) {
-	if !b.ended.Load() {
-		now := time.Now()
-		_ = c.conn.SetReadDeadline(now)
-		_ = up.SetWriteDeadline(now)
+// lastPiece is how long a target that has answered may take over what is left of the body.
+const lastPiece = time.Second
+
+// end waits for the pump, if all of the body was read, and stops it if not. It reports
+// whether the target has all of it. It may be called again.
+func (b *body) end(c *client, up *upstream.Conn) bool {
+	if b.pumping == nil {
+		return b.whole
 	}
-	<-b.pumping
+	select {
+	case <-b.pumping:
+	default:
+		if b.read.Load() {
+			_ = up.Hurry(lastPiece)
+		} else {
+			_ = c.conn.SetReadDeadline(time.Now())
+			_ = up.Hurry(0)
+		}
+		<-b.pumping
+	}
 	c.readUntil = time.Time{} // whatever is set, it is to be set anew
+	return b.failed() == nil
 }
 
 func isTimeout(err error) bool {

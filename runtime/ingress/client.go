@@ -16,7 +16,6 @@ import (
 	"skein/raftfsm/fleet"
 	"skein/runtime/ingress/http1"
 	"skein/runtime/ingress/proxyproto"
-	"skein/runtime/ingress/route"
 	"skein/runtime/seam/connlimit"
 )
 
@@ -54,6 +53,15 @@ type buffer struct {
 const firstBuffer = 8 << 10
 
 func (b *buffer) rest() []byte { return b.bytes[b.start:b.end] }
+
+// leave has next in the buffer, and nothing else. The bytes that were in it stay where they
+// are: the head of the request refers to them.
+func (b *buffer) leave(next []byte) {
+	b.start, b.end = 0, len(next)
+	if len(next) > 0 {
+		b.bytes = append(make([]byte, 0, len(next)), next...)
+	}
+}
 
 // room makes room for at least one more byte; not ok: the buffer has most bytes.
 func (b *buffer) room(most int) bool {
@@ -353,13 +361,4 @@ func (c *client) linger() {
 
 func (c *client) String() string {
 	return fmt.Sprintf("%s at %s", c.source, c.listener.noun.Name)
-}
-
-// find is the rule that takes the request, of the table as it is now.
-func (c *client) find(request *route.Request) (*route.Rule, bool) {
-	l := c.engine.table.Load().Listeners[c.listener.noun.Name]
-	if l == nil {
-		return nil, false
-	}
-	return l.Find(request), true
 }

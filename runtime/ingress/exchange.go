@@ -8,7 +8,6 @@ import (
 
 	"skein/raftfsm/fleet"
 	"skein/runtime/ingress/http1"
-	"skein/runtime/ingress/route"
 	"skein/runtime/ingress/upstream"
 )
 
@@ -17,17 +16,12 @@ const attempts = 3
 
 // exchange is one request with its answer.
 type exchange struct {
+	choice
 	client *client
-	began  time.Duration
 	// length is how much of the client's buffer the request takes: its head, and what of its
 	// body was there when it was read.
 	length int
 
-	rule    *route.Rule
-	group   *route.Group
-	target  *route.Target
-	line    [2][]byte // of the answer's head: cookies
-	tried   route.Tried
 	body    body
 	closing bool // the connection ends with this answer
 	status  int
@@ -37,9 +31,7 @@ type exchange struct {
 // run takes the request to its end.
 func (x *exchange) run() end {
 	c := x.client
-	request := c.request()
-	rule, served := c.find(&request)
-	x.rule = rule
+	served := x.find(c)
 	x.closing = !c.head.KeepAlive || c.leaving.Load() || !served
 	if c.head.Minor == 0 {
 		return handOver
@@ -67,11 +59,8 @@ func (x *exchange) act() end {
 		return x.say(http.StatusNotFound, noRule)
 	}
 	action := x.rule.Noun.Action
-	if action.Forward != nil {
-		x.group, x.line[0] = x.rule.Pick(&c.head)
-		if x.group != nil && !isRelayed(x.group.Noun.Protocol) {
-			return handOver
-		}
+	if x.group != nil && !isRelayed(x.group.Noun.Protocol) {
+		return handOver
 	}
 	x.rule.Requests.Add(1)
 	switch {
@@ -126,7 +115,7 @@ func (x *exchange) sent(err error) end {
 // go on.
 func (x *exchange) forward() end {
 	for range attempts {
-		if !x.choose() {
+		if !x.take(x.client) {
 			return x.say(http.StatusServiceUnavailable, noTarget)
 		}
 		if !isRelayed(x.group.Noun.Protocol) {
@@ -142,31 +131,6 @@ func (x *exchange) forward() end {
 		x.target.Series.Retries.Add(1)
 	}
 	return x.say(http.StatusBadGateway, noAnswer)
-}
-
-// choose takes a target of the group. If the group has none the table may have changed
-// since the request began.
-func (x *exchange) choose() bool {
-	c := x.client
-	for range 2 {
-		if x.group != nil {
-			x.target, x.line[1] = x.group.Take(c.engine.config.Random, x.began, &x.tried, &c.head)
-			if x.target != nil {
-				return true
-			}
-		}
-		request := c.request()
-		rule, served := c.find(&request)
-		if !served || rule == nil || rule.Noun.Action.Forward == nil {
-			return false
-		}
-		was := x.group
-		x.rule = rule
-		if x.group, x.line[0] = rule.Pick(&c.head); x.group == was {
-			return false
-		}
-	}
-	return false
 }
 
 // askTarget sends the request to the chosen target and its answer to the client. Again: the
@@ -223,7 +187,7 @@ func (x *exchange) relay(up *upstream.Conn) (how end, again bool) {
 	if !x.body.whole && err == nil {
 		x.length = 0 // the pump leaves in the buffer what follows the body
 		x.body.pump(c, up)
-		defer x.body.stop(c, up)
+		defer x.body.end(c, up)
 	}
 	a := c.takeAnswer()
 	defer c.giveAnswer(a)
@@ -239,9 +203,12 @@ func (x *exchange) relay(up *upstream.Conn) (how end, again bool) {
 			return endWell, false
 		}
 		return endNow, false
-	case !x.body.done():
+	case !x.body.end(c, up):
 		keep = false // the target answered before it had the body, and may want the rest or not
 		return endWell, false
+	}
+	if x.body.pumping != nil {
+		up.Relax()
 	}
 	return x.sent(nil), false
 }

@@ -35,7 +35,9 @@ func (c *client) serveHTTP(proto string) {
 			return
 		}
 		x := &c.exchange
-		*x = exchange{client: c, began: c.engine.config.Clock.Mono(), length: n}
+		*x = exchange{client: c, length: n, choice: choice{
+			request: c.request(), cookies: &c.head, began: c.engine.config.Clock.Mono(),
+		}}
 		switch x.run() {
 		case goOn:
 			c.in.start += x.length

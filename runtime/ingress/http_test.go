@@ -340,3 +340,23 @@ func TestATargetThatRefusesABodyIsHeard(t *testing.T) {
 		t.Errorf("status %d", response.StatusCode)
 	}
 }
+
+func TestRequestsFollowAChunkedBodyThatCameLate(t *testing.T) {
+	r := simple(t, backend(t, "a", echo))
+	c := r.dial(80)
+	for i := range 200 {
+		// The head alone first, so that the body is pumped; then its rest with two more requests.
+		c.send("POST / HTTP/1.1\nHost: x\nTransfer-Encoding: chunked\nExpect: 100-continue\n\n")
+		if response := c.receive("POST"); response.StatusCode != 100 {
+			t.Fatalf("status %d", response.StatusCode)
+		}
+		body := strings.Repeat("x", 1+i*97)
+		c.send(fmt.Sprintf("%x\n%s\n0\n\n"+
+			"GET /1 HTTP/1.1\nHost: x\n\nPOST /2 HTTP/1.1\nHost: x\nContent-Length: 2\n\nab", len(body), body))
+		for _, want := range []string{body, "", "ab"} {
+			if got := read(t, c.receive("POST")); got != want {
+				t.Fatalf("round %d: %d bytes came back, want %d", i, len(got), len(want))
+			}
+		}
+	}
+}

@@ -151,17 +151,10 @@ func (l *single) Addr() net.Addr { return net.TCPAddrFromAddrPort(netip.AddrPort
 
 // call is one request that the standard library serves.
 type call struct {
+	choice
 	client *client
-	began  time.Duration
-	rule   *route.Rule
-	group  *route.Group
-	target *route.Target
-	line   [2][]byte
-	tried  route.Tried
 	status int
 	took   time.Duration
-	// cookies of the request.
-	header http.Header
 }
 
 type callKey struct{}
@@ -189,12 +182,14 @@ func (f fields) Cookie(name string) []byte {
 }
 
 func (s *standard) handle(c *client, w http.ResponseWriter, r *http.Request) {
-	k := &call{client: c, began: s.engine.config.Clock.Mono(), header: r.Header}
 	request := route.Request{
 		Host: hostOf([]byte(r.Host)), Path: []byte(r.URL.EscapedPath()), Query: []byte(r.URL.RawQuery),
 		Method: []byte(r.Method), Source: c.source.Addr(), Fields: fields(r.Header),
 	}
-	k.rule, _ = c.find(&request)
+	k := &call{client: c, choice: choice{
+		request: request, cookies: fields(r.Header), began: s.engine.config.Clock.Mono(),
+	}}
+	k.find(c)
 	if c.leaving.Load() && r.ProtoMajor == 1 {
 		w.Header().Set("Connection", "close")
 	}
@@ -207,8 +202,8 @@ func (s *standard) handle(c *client, w http.ResponseWriter, r *http.Request) {
 	}
 	s.act(k, w, r)
 	if log := s.engine.config.Access; log != nil && log.Wants(k.status) {
-		a := Access{Method: r.Method, Host: r.Host, Path: r.URL.EscapedPath(), Retries: k.tried.Len()}
-		a.fill(c, k.rule, k.target, k.status, k.took)
+		a := Access{Method: r.Method, Host: r.Host, Path: r.URL.EscapedPath()}
+		a.fill(c, &k.choice, k.status, k.took)
 		log.Write(a)
 	}
 }
@@ -229,7 +224,6 @@ func (s *standard) act(k *call, w http.ResponseWriter, r *http.Request) {
 		}))
 		k.sayAll(w, action.Redirect.Status, "", "")
 	default:
-		k.group, k.line[0] = k.rule.Pick(fields(r.Header))
 		s.proxy.ServeHTTP(w, r.WithContext(context.WithValue(r.Context(), callKey{}, k)))
 	}
 }
@@ -273,11 +267,7 @@ func (t roundTripper) RoundTrip(r *http.Request) (*http.Response, error) {
 	k := callOf(r)
 	last := errNoTarget
 	for range attempts {
-		if k.group == nil {
-			return nil, errNoTarget
-		}
-		k.target, k.line[1] = k.group.Take(t.standard.engine.config.Random, k.began, &k.tried, fields(k.header))
-		if k.target == nil {
+		if !k.take(k.client) {
 			return nil, last
 		}
 		response, err := t.standard.ask(k, r)

@@ -27,23 +27,18 @@ func (c *client) serveTLS() {
 }
 
 func (c *client) passOn(request route.Request) {
-	rule, _ := c.find(&request)
-	if rule == nil || rule.Noun.Action.Forward == nil {
+	h := &choice{request: request, began: c.engine.config.Clock.Mono()}
+	if !h.find(c) || h.group == nil {
 		return
 	}
-	rule.Requests.Add(1)
-	group, _ := rule.Pick(nil)
-	if group == nil {
+	h.rule.Requests.Add(1)
+	up := c.connect(h)
+	if up == nil {
 		return
 	}
-	began := c.engine.config.Clock.Mono()
-	target, up := c.connect(group, began)
-	if target == nil {
-		return
-	}
-	defer target.Release()
-	target.Requests.Add(1)
-	target.Series.Observe(200, c.engine.config.Clock.Mono()-began)
+	defer h.target.Release()
+	h.target.Requests.Add(1)
+	h.target.Series.Observe(200, c.engine.config.Clock.Mono()-h.began)
 	if rest := c.in.rest(); len(rest) > 0 {
 		if _, err := up.Write(rest); err != nil {
 			_ = up.Close()
@@ -58,24 +53,22 @@ func (c *client) passOn(request route.Request) {
 	tunnel(side{c.conn, c.tcp}, side{up.Conn, up.TCP()}, c.idle())
 }
 
-// connect opens a connection to one target after the other, until one succeeds.
-func (c *client) connect(group *route.Group, began time.Duration) (*route.Target, *upstream.Conn) {
-	var tried route.Tried
+// connect opens a connection to one target after the other, until one succeeds; nil: none did.
+func (c *client) connect(h *choice) *upstream.Conn {
 	for range attempts {
-		target, _ := group.Take(c.engine.config.Random, began, &tried, nil)
-		if target == nil {
-			return nil, nil
+		if !h.take(c) {
+			return nil
 		}
-		up, err := c.connectTo(target, group.Noun.ProxyProtocol)
+		up, err := c.connectTo(h.target, h.group.Noun.ProxyProtocol)
 		if err == nil {
-			return target, up
+			return up
 		}
-		c.engine.eject(target, err)
-		target.Series.Observe(0, c.engine.config.Clock.Mono()-began)
-		tried.Add(target)
-		target.Release()
+		c.engine.eject(h.target, err)
+		h.target.Series.Observe(0, c.engine.config.Clock.Mono()-h.began)
+		h.tried.Add(h.target)
+		h.target.Release()
 	}
-	return nil, nil
+	return nil
 }
 
 func (c *client) connectTo(target *route.Target, introduce bool) (*upstream.Conn, error) {

@@ -76,6 +76,15 @@ func lapsed(until *time.Time, now time.Time, d time.Duration) bool {
 	return true
 }
 
+// Hurry lets writes that are under way take no longer than d. It may be called from any
+// goroutine once nobody else extends.
+func (c *Conn) Hurry(d time.Duration) error {
+	return c.SetWriteDeadline(time.Now().Add(d))
+}
+
+// Relax forgets what Hurry did: the next write sets its own deadline.
+func (c *Conn) Relax() { c.writeUntil = time.Time{} }
+
 // Forever takes the deadlines away.
 func (c *Conn) Forever() error {
 	c.readUntil, c.writeUntil = time.Time{}, time.Time{}

@@ -1,0 +1,53 @@
+package ingress
+
+import (
+	"time"
+
+	"skein/runtime/ingress/route"
+)
+
+// choice is the way of one request, or connection, to a target.
+type choice struct {
+	request route.Request
+	cookies route.Cookies // nil: there are none
+	began   time.Duration // on the monotonic clock
+
+	table  *route.Table // that rule and group are of
+	rule   *route.Rule  // nil: none takes it
+	group  *route.Group // nil: the rule does not forward, or no group has weight
+	target *route.Target
+	line   [2][]byte // what is to be added to the answer: cookies of group and target
+	tried  route.Tried
+}
+
+// find looks for rule and group in the table as it is now. Served: the listener is in it.
+func (h *choice) find(c *client) (served bool) {
+	h.table = c.engine.table.Load()
+	h.rule, h.group = nil, nil
+	l := h.table.Listeners[c.listener.noun.Name]
+	if l == nil {
+		return false
+	}
+	if h.rule = l.Find(&h.request); h.rule != nil && h.rule.Noun.Action.Forward != nil {
+		h.group, h.line[0] = h.rule.Pick(h.cookies)
+	}
+	return true
+}
+
+// take takes a target of the group, which is then to be released. If the group has none,
+// and the table is another by now, what is in that counts: a request must not fail because
+// its group's last target left while it came. It does not go to another group of the same
+// table.
+func (h *choice) take(c *client) bool {
+	for {
+		if h.group != nil {
+			h.target, h.line[1] = h.group.Take(c.engine.config.Random, h.began, &h.tried, h.cookies)
+			if h.target != nil {
+				return true
+			}
+		}
+		if h.table == c.engine.table.Load() || !h.find(c) {
+			return false
+		}
+	}
+}
