@@ -3,10 +3,11 @@ package ingress_test
 import (
 	"bytes"
 	"fmt"
-	"io"
 	"net"
 	"net/netip"
+	"runtime"
 	"slices"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -226,10 +227,10 @@ func eachClient(b *testing.B, address string, run func(i int, ask func() error) 
 
 // asker asks once and reads the answer, which has the same length each time.
 func asker(conn net.Conn) func() error {
-	buf := make([]byte, 4<<10)
+	asked, buf := []byte(question), make([]byte, 4<<10)
 	size := 0
 	return func() error {
-		if _, err := io.WriteString(conn, question); err != nil {
+		if _, err := conn.Write(asked); err != nil {
 			return err
 		}
 		for have := 0; size == 0 || have < size; {
@@ -246,5 +247,31 @@ func asker(conn net.Conn) func() error {
 			return fmt.Errorf("the answer is %q", buf[:size])
 		}
 		return nil
+	}
+}
+
+// What a request allocates is what a collector has to clear away.
+func TestARequestOnAKeptConnectionAllocatesNearlyNothing(t *testing.T) {
+	r := simple(t, canned(t, "HTTP/1.1 200 OK\nContent-Length: 256\n\n"+strings.Repeat("x", 256)))
+	c := r.dial(80)
+	ask := asker(c)
+	for range 100 {
+		if err := ask(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	const n = 2000
+	var before, after runtime.MemStats
+	runtime.ReadMemStats(&before)
+	for range n {
+		if err := ask(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	runtime.ReadMemStats(&after)
+	if per := float64(after.Mallocs-before.Mallocs) / n; per > 0.5 {
+		t.Errorf("%.1f allocations a request", per)
+	} else {
+		t.Logf("%.2f allocations a request", per)
 	}
 }
