@@ -147,9 +147,11 @@ func TestWhichTargetsAreChosenAmong(t *testing.T) {
 		want     string // the targets that are taken, in order
 		failOpen bool
 	}{
-		"those of the zone come first":                 {targets: "a+ a+ b+ c+", want: "01"},
-		"all, where the zone has too few":              {targets: "a+ b+ b+ b+ c+", want: "01234"},
-		"all, where the group says so":                 {group: fleet.TargetGroup{AnyZone: true}, targets: "a+ a+ b+", want: "012"},
+		"those of the zone come first":    {targets: "a+ a+ b+ c+", want: "01"},
+		"all, where the zone has too few": {targets: "a+ b+ b+ b+ c+", want: "01234"},
+		"all, where the group says so": {
+			group: fleet.TargetGroup{AnyZone: true}, targets: "a+ a+ b+", want: "012",
+		},
 		"all, where the zone has none":                 {targets: "b+ c+", want: "01"},
 		"healthy ones":                                 {targets: "a+ a- a? a! a+", want: "04"},
 		"those that are not ejected":                   {targets: "a+ a+ a+", ejected: []int{1}, want: "02"},
