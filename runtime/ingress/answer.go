@@ -45,11 +45,16 @@ const (
 var (
 	errTunnelled = errors.New("the connection became a tunnel, which has ended")
 	errClient    = errors.New("the client takes no more")
+
+	errTooManyHints = errors.New("the target gives hints without end")
 )
+
+// maxHints bounds the answers before the answer.
+const maxHints = 16
 
 // readAnswer reads the head of the answer, and passes on the hints before it.
 func (x *exchange) readAnswer(up *upstream.Conn, a *answer) (progress, error) {
-	began := nothing
+	began, hints := nothing, 0
 	head := string(x.client.head.Method) == "HEAD"
 	for {
 		n, err := a.head.ParseAnswer(a.in.rest(), head)
@@ -60,6 +65,9 @@ func (x *exchange) readAnswer(up *upstream.Conn, a *answer) (progress, error) {
 			a.in.start += n
 			if a.head.Status >= 200 {
 				return passed, nil
+			}
+			if hints++; hints > maxHints {
+				return passed, errTooManyHints
 			}
 			if err = x.passHint(up, a); err != nil {
 				return passed, err
