@@ -252,6 +252,9 @@ func asker(conn net.Conn) func() error {
 
 // What a request allocates is what a collector has to clear away.
 func TestARequestOnAKeptConnectionAllocatesNearlyNothing(t *testing.T) {
+	if raceDetector {
+		t.Skip("the race detector throws away what pools keep")
+	}
 	r := simple(t, canned(t, "HTTP/1.1 200 OK\nContent-Length: 256\n\n"+strings.Repeat("x", 256)))
 	c := r.dial(80)
 	ask := asker(c)

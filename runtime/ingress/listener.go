@@ -25,11 +25,13 @@ type listener struct {
 	ending       atomic.Bool
 	accepted     route.Counter
 
-	mu     sync.Mutex // of what follows
-	socket net.Listener
-	failed string // why the port is not open
-	open   map[*client]struct{}
-	empty  chan struct{} // closed when the last connection of an ending listener ends
+	mu        sync.Mutex // of what follows
+	socket    net.Listener
+	accepting bool
+	failed    string // why the port is not open
+	open      map[*client]struct{}
+	wasCut    bool
+	empty     chan struct{} // closed when an ending listener accepts nothing more and has no connection
 }
 
 // settings are what an update changes.
@@ -79,7 +81,7 @@ func (l *listener) bind() error {
 		l.failed = err.Error()
 		return fmt.Errorf("port %d cannot be opened, will be tried again: %w", l.noun.Port, err)
 	}
-	l.socket, l.failed = socket, ""
+	l.socket, l.failed, l.accepting = socket, "", true
 	l.engine.config.Log.Info("listener opened", "listener", string(l.noun.Name), "port", l.noun.Port,
 		"protocol", l.noun.Protocol.String())
 	l.engine.running.Go(func() { l.accept(socket) })
@@ -102,6 +104,7 @@ func (l *listener) file() (*os.File, error) {
 }
 
 func (l *listener) accept(socket net.Listener) {
+	defer l.endAccept()
 	for {
 		conn, err := socket.Accept()
 		switch {
@@ -116,6 +119,13 @@ func (l *listener) accept(socket net.Listener) {
 			}
 		}
 	}
+}
+
+func (l *listener) endAccept() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.accepting = false
+	l.closeIfEmpty()
 }
 
 // pause reports whether d passed before ctx ended.
@@ -151,13 +161,18 @@ func (l *listener) admit(conn net.Conn) {
 	})
 }
 
+// add takes the connection among those that are open, also if it was accepted just when the
+// port was closed: its client knows nothing of that.
 func (l *listener) add(c *client) bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if l.ending.Load() {
+	if l.wasCut {
 		return false
 	}
 	l.open[c] = struct{}{}
+	if l.ending.Load() {
+		c.leave()
+	}
 	return true
 }
 
@@ -165,12 +180,13 @@ func (l *listener) remove(c *client) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	delete(l.open, c)
-	if l.ending.Load() && len(l.open) == 0 {
-		l.closeEmpty()
-	}
+	l.closeIfEmpty()
 }
 
-func (l *listener) closeEmpty() {
+func (l *listener) closeIfEmpty() {
+	if !l.ending.Load() || l.accepting || len(l.open) > 0 {
+		return
+	}
 	select {
 	case <-l.empty:
 	default:
@@ -190,9 +206,7 @@ func (l *listener) stop() {
 	for c := range l.open {
 		c.leave()
 	}
-	if len(l.open) == 0 {
-		l.closeEmpty()
-	}
+	l.closeIfEmpty()
 }
 
 // closeIdle closes connections of an ending listener that wait for a request for so long
@@ -204,6 +218,9 @@ func (l *listener) closeIdle(mono time.Duration) int {
 		if c.idleFor(mono) >= lingerIdle {
 			c.interrupt()
 		}
+	}
+	if l.accepting {
+		return len(l.open) + 1
 	}
 	return len(l.open)
 }
@@ -222,6 +239,7 @@ func (l *listener) await(ctx context.Context) error {
 func (l *listener) cut() {
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	l.wasCut = true
 	for c := range l.open {
 		c.interrupt()
 	}
