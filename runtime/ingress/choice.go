@@ -1,6 +1,7 @@
 package ingress
 
 import (
+	"net/http"
 	"time"
 
 	"skein/runtime/ingress/route"
@@ -13,6 +14,7 @@ type choice struct {
 	began   time.Duration // on the monotonic clock
 
 	table  *route.Table // that rule and group are of
+	ended  bool         // the listener is not in the table
 	rule   *route.Rule  // nil: none takes it
 	group  *route.Group // nil: the rule does not forward, or no group has weight
 	target *route.Target
@@ -25,13 +27,22 @@ func (h *choice) find(c *client) (served bool) {
 	h.table = c.engine.table.Load()
 	h.rule, h.group = nil, nil
 	l := h.table.Listeners[c.listener.noun.Name]
-	if l == nil {
+	if h.ended = l == nil; h.ended {
 		return false
 	}
 	if h.rule = l.Find(&h.request); h.rule != nil && h.rule.Noun.Action.Forward != nil {
 		h.group, h.line[0] = h.rule.Pick(h.cookies)
 	}
 	return true
+}
+
+// unruled is the status of a request that no rule takes. A listener that is not in the table
+// has just ended: another connection may find what this one does not.
+func (h *choice) unruled() int {
+	if h.ended {
+		return http.StatusServiceUnavailable
+	}
+	return http.StatusNotFound
 }
 
 // take takes a target of the group, which is then to be released. If the group has none,

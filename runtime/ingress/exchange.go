@@ -57,7 +57,7 @@ func (x *exchange) act() end {
 		x.closing = true
 		return x.say(http.StatusRequestEntityTooLarge, bodyTooLarge)
 	case x.rule == nil:
-		return x.say(http.StatusNotFound, noRule)
+		return x.say(x.unruled(), noRule)
 	}
 	action := x.rule.Noun.Action
 	if x.group != nil && !isRelayed(x.group.Noun.Protocol) {

@@ -210,7 +210,7 @@ func (s *standard) handle(c *client, w http.ResponseWriter, r *http.Request) {
 
 func (s *standard) act(k *call, w http.ResponseWriter, r *http.Request) {
 	if k.rule == nil {
-		k.say(w, http.StatusNotFound, noRule)
+		k.say(w, k.unruled(), noRule)
 		return
 	}
 	k.rule.Requests.Add(1)

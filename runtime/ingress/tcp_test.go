@@ -203,3 +203,22 @@ func TestTLSIsPassedOnByName(t *testing.T) {
 		t.Error("a name that no rule has was passed on")
 	}
 }
+
+func TestAClientBehindABalancerIsKnownByItsOwnAddress(t *testing.T) {
+	r := newRig(t, ingress.Config{})
+	r.listener(fleet.Listener{Name: "web", Port: 80, Protocol: fleet.ListenHTTP, ProxyProtocol: true}, all("none"))
+	r.rule("web", 1, all("one"), fleet.RuleCondition{Field: fleet.FieldSource, Values: []string{"192.0.2.0/24"}})
+	r.group(fleet.TargetGroup{Name: "none", Protocol: fleet.GroupHTTP1})
+	r.group(fleet.TargetGroup{Name: "one", Protocol: fleet.GroupHTTP1}, backend(t, "a", seen))
+	r.apply()
+	c := r.dial(80)
+	c.send("PROXY TCP4 192.0.2.1 192.0.2.2 1234 80\nGET / HTTP/1.1\nHost: x\n\n")
+	if got := read(t, c.receive("GET")); !strings.Contains(got, "for=192.0.2.1 ") {
+		t.Errorf("the target saw %s", got)
+	}
+	c = r.dial(80)
+	c.send("GET / HTTP/1.1\nHost: x\n\n")
+	if _, err := c.r.ReadByte(); err == nil {
+		t.Error("a connection without a header was served")
+	}
+}
