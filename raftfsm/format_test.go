@@ -44,7 +44,7 @@ func TestAFormatBeyondThisBuildFreezesTheMachine(t *testing.T) {
 		!strings.Contains(err.Error(), "this build reads") {
 		t.Errorf("the entry gave %v, the machine failed with %v", err, failed)
 	}
-	if st := m.published.Load(); st.Fleet().Format != fleet.FormatVersion || st.Index() != 6 {
+	if st := m.published.Load(); st.Fleet().Format != 1 || st.Index() != 6 {
 		t.Errorf("State is at index %d, format %d", st.Index(), st.Fleet().Format)
 	}
 }

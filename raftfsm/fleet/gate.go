@@ -74,7 +74,7 @@ func trim(c Command, format int) (Command, bool) {
 // leniently: fields that came later are skipped. The value itself does not change,
 // and a value without such fields is returned as it is.
 func AsRead[T any](v T, reads int) T {
-	if reads >= FormatVersion || !gated(reflect.TypeFor[T]()) {
+	if reads >= newest(reflect.TypeFor[T]()) {
 		return v
 	}
 	return without(reflect.ValueOf(&v).Elem(), reads).Interface().(T)
@@ -202,33 +202,35 @@ func sinceTag(f reflect.StructField) (format int, skip bool) {
 // every command, while most have nothing to ask of. Written by command alone.
 var gatedCommands = map[reflect.Type]bool{}
 
-// gatedTypes is what gated has found out.
-var gatedTypes sync.Map // reflect.Type -> bool
+// newestOf is what newest has found out.
+var newestOf sync.Map // reflect.Type -> int
 
 // gated reports whether a type has a field that came after the first format, or one
-// whose values may have, at any depth. No type of a command contains itself.
-func gated(t reflect.Type) bool {
-	if is, known := gatedTypes.Load(t); known {
-		return is.(bool)
-	}
-	is := hasLater(t)
-	gatedTypes.Store(t, is)
-	return is
-}
+// whose values may have, at any depth.
+func gated(t reflect.Type) bool { return newest(t) > 1 }
 
-func hasLater(t reflect.Type) bool {
-	if _, grows := growing[t]; grows {
-		return true
+// newest is the format of the newest field of a type, at any depth; 1 where none came
+// later than the first. A field whose values may have counts as of this build's. No type
+// of a command contains itself.
+func newest(t reflect.Type) int {
+	if format, known := newestOf.Load(t); known {
+		return format.(int)
 	}
-	switch t.Kind() {
-	case reflect.Pointer, reflect.Slice, reflect.Map:
-		return gated(t.Elem())
-	case reflect.Struct:
-		for i := range t.NumField() {
-			if f := t.Field(i); f.IsExported() && (Since(f) > 1 || gated(f.Type)) {
-				return true
+	format := 1
+	if _, grows := growing[t]; grows {
+		format = max(2, FormatVersion)
+	} else {
+		switch t.Kind() {
+		case reflect.Pointer, reflect.Slice, reflect.Map:
+			format = newest(t.Elem())
+		case reflect.Struct:
+			for i := range t.NumField() {
+				if f := t.Field(i); f.IsExported() {
+					format = max(format, Since(f), newest(f.Type))
+				}
 			}
 		}
 	}
-	return false
+	newestOf.Store(t, format)
+	return format
 }
