@@ -378,6 +378,9 @@ func (g *scenario) effectCommand() fleet.Command {
 	}
 	e := open[g.IntN(len(open))]
 	h := g.someHost()
+	if named := g.Host(fleet.HostID(e.Role.Name)); named != nil && g.IntN(3) > 0 {
+		h = named
+	}
 	if e.Status == fleet.EffectPending && g.IntN(8) > 0 {
 		return fleet.HandEffect{ID: e.ID, Attempt: e.Attempt + 1, Host: h.ID, Session: h.Session.N}
 	}
@@ -511,15 +514,18 @@ func (g *scenario) trafficCommand() fleet.Command {
 }
 
 // exposeService makes a service that has a rule of a listener that is there, or a
-// listener of its own.
+// listener of its own; one that is there goes.
 func (g *scenario) exposeService() fleet.Command {
-	name := g.someService()
+	const name = "exposed"
+	if g.Service(name) != nil {
+		return fleet.DeleteService{Name: name, Force: true}
+	}
 	group := fleet.PutTargetGroup{Name: fleet.TargetGroupName(name + "-blue"), Protocol: fleet.GroupHTTP1,
 		Check: fleet.TargetCheck{IntervalS: 5, TimeoutS: 2, Healthy: 2, Unhealthy: 2}}
 	action := fleet.Action{Forward: &fleet.Forward{
 		Groups: []fleet.GroupWeight{{Group: group.Name, Weight: fleet.TotalWeight}}}}
 	c := fleet.ExposeService{
-		Service: fleet.PutService{Name: name, TaskDef: fleet.MakeTaskDefID(name, 1+g.IntN(3)), Desired: g.IntN(3),
+		Service: fleet.PutService{Name: name, TaskDef: fleet.MakeTaskDefID(g.someService(), 1), Desired: g.IntN(3),
 			MinPercent: 100, MaxPercent: 200},
 		Groups: []fleet.PutTargetGroup{group},
 	}
