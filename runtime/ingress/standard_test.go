@@ -172,7 +172,7 @@ func TestALongStreamToATargetThatDrainsIsToldToLeaveAndGoesOn(t *testing.T) {
 			t.Fatal(getErr)
 		}
 		_ = read(t, response)
-		return r.engine.Status().Listeners[0].Accepted == 2
+		return r.engine.Status().Listeners[0].Accepted >= 2
 	})
 	close(more)
 	if got := read(t, long); got != "all of it" {
