@@ -176,7 +176,7 @@ type listenerCreateCommand struct {
 	target
 	write
 	Name     string   `arg:"" help:"Name of the listener."`
-	Port     int      `help:"Port on every host."`
+	Port     int      `help:"Port on every host." placeholder:"PORT"`
 	Protocol string   `help:"HTTP, HTTPS, TCP or TLS (passed on by the name that clients ask for)." default:"HTTP"`
 	To       []string `help:"Target group that takes what no rule takes; GROUP=PERCENT for several." placeholder:"GROUP"`
 	File     string   `short:"f" help:"JSON of the whole listener, - for standard input; flags win." placeholder:"FILE"`
@@ -229,7 +229,7 @@ type ruleCreateCommand struct {
 	target
 	write
 	Rule     string            `arg:"" help:"LISTENER/NAME."`
-	Priority int               `help:"The lowest that fits takes a request, 1 to 50000."`
+	Priority int               `help:"The lowest that fits takes a request, 1 to 50000." placeholder:"N"`
 	Host     []string          `help:"Hosts that it takes, * and ? allowed." placeholder:"PATTERN"`
 	Path     []string          `help:"Paths that it takes, * and ? allowed." placeholder:"PATTERN"`
 	Header   map[string]string `help:"Header that it takes, NAME=PATTERN." placeholder:"NAME=PATTERN"`
