@@ -17,6 +17,10 @@ func TestTheCorpusIsReadAsEver(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	routes, err := encodeRoutes(sampleRoutes(1, 2, 2))
+	if err != nil {
+		t.Fatal(err)
+	}
 	corpustest.Check(t, corpustest.Kind{Name: "journal", Now: journal, Read: func(b []byte) ([]byte, error) {
 		records, err := decodeJournal(b)
 		if err != nil {
@@ -31,10 +35,6 @@ func TestTheCorpusIsReadAsEver(t *testing.T) {
 		}
 		return wire.Marshal(firstFormatOf(saved))
 	}})
-	routes, err := encodeRoutes(sampleRoutes(1, 2, 2))
-	if err != nil {
-		t.Fatal(err)
-	}
 	corpustest.Check(t, corpustest.Kind{Name: "routes", Now: routes, Read: func(b []byte) ([]byte, error) {
 		saved, err := decodeRoutes(b)
 		if err != nil {

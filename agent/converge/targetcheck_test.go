@@ -53,7 +53,7 @@ func TestATargetIsAskedInItsProtocol(t *testing.T) {
 			}
 			w.WriteHeader(503)
 		}, 503, ""},
-		{"a redirect is an answer", fleet.GroupHTTP1, false, http.RedirectHandler("/x", 302).ServeHTTP, 302, ""},
+		{"a redirect is an answer", fleet.GroupHTTP1, false, http.RedirectHandler("/x", http.StatusFound).ServeHTTP, 302, ""},
 		{"HTTP/2 without TLS", fleet.GroupHTTP2, true, func(_ http.ResponseWriter, r *http.Request) {
 			if r.ProtoMajor != 2 {
 				t.Errorf("%s", r.Proto)

@@ -88,8 +88,8 @@ func checkCertificates(at string, l *Listener) error {
 		return err
 	}
 	for i, c := range l.Certificates {
-		at := fmt.Sprintf("%s[%d]", at, i)
-		if err := first(checkFile(at+".certificate", c.Certificate), checkFile(at+".key", c.Key)); err != nil {
+		one := fmt.Sprintf("%s[%d]", at, i)
+		if err := first(checkFile(one+".certificate", c.Certificate), checkFile(one+".key", c.Key)); err != nil {
 			return err
 		}
 	}
@@ -219,6 +219,7 @@ func checkConditionText(at string, of ConditionField, v string) error {
 		return field(at, "is empty")
 	}
 	switch of {
+	case FieldHost, FieldHeader, FieldQuery:
 	case FieldPath:
 		if !strings.HasPrefix(v, "/") && !strings.HasPrefix(v, "*") {
 			return field(at, "%s begins with neither / nor *: no path is like that", quoted(v))
@@ -285,18 +286,18 @@ func (s *State) checkWeights(at string, protocol ListenerProtocol, groups []Grou
 	}
 	sum := 0
 	for i, w := range groups {
-		at := fmt.Sprintf("%s[%d]", at, i)
+		one := fmt.Sprintf("%s[%d]", at, i)
 		g := s.TargetGroup(w.Group)
 		if g == nil {
-			return refuse(ErrNotFound, "%s.group: target group %s", at, quoted(string(w.Group)))
+			return refuse(ErrNotFound, "%s.group: target group %s", one, quoted(string(w.Group)))
 		}
 		if g.Protocol.PerRequest() != protocol.PerRequest() {
-			return field(at+".group", "%s is of %s, which a %s listener cannot forward to", g.Name, g.Protocol, protocol)
+			return field(one+".group", "%s is of %s, which a %s listener cannot forward to", g.Name, g.Protocol, protocol)
 		}
 		if slices.ContainsFunc(groups[:i], func(o GroupWeight) bool { return o.Group == w.Group }) {
-			return field(at+".group", "%s is named twice", g.Name)
+			return field(one+".group", "%s is named twice", g.Name)
 		}
-		if err := checkRange(at+".weight", w.Weight, 0, TotalWeight); err != nil {
+		if err := checkRange(one+".weight", w.Weight, 0, TotalWeight); err != nil {
 			return err
 		}
 		sum += w.Weight
