@@ -9,7 +9,8 @@ import (
 )
 
 func TestTheCorpusIsReadAsEver(t *testing.T) {
-	journal, err := encodeJournal(sampleRecords())
+	draining := Record{Kind: RecordStop, Task: "c", Attempt: 1, At: 10, DrainS: 300}
+	journal, err := encodeJournal(append(sampleRecords(), draining))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -107,7 +107,6 @@ func (m *Machine) check(t *task, c *container) Action {
 
 // probed judges the answer of a check.
 func (m *Machine) probed(t *task, id string, f flight, d Done) {
-	m.probes.flying--
 	c := t.byID(id)
 	if c == nil || !c.checked() {
 		return

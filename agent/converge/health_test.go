@@ -310,3 +310,19 @@ func TestChecksInFlightAreBoundedAndAllGetTheirTurn(t *testing.T) {
 		}
 	}
 }
+
+func TestACheckOfATaskThatIsGoneLeavesItsPlaceToOthers(t *testing.T) {
+	r := newRig(t)
+	r.limits.Checks = 1
+	r.up()
+	slow := define("slowcheck:1", func(d *fleet.TaskDef) { h := http(5); d.Containers[0].HealthCheck = &h })
+	r.hangs = hang[converge.HTTPCheck]
+	r.snapshot(of(web(1), slow))
+	r.until("checked", 5*time.Second, func() bool { return len(r.hung) > 0 })
+	r.snapshot(stopped(of(web(1), slow)))
+	r.until("stopped", 5*time.Second, r.is(taskID(1), fleet.TaskStopped))
+	r.snapshot(of(web(2), slow))
+	r.until("forgotten", 5*time.Second, func() bool { return r.task(taskID(1)).Task == "" })
+	r.thaw()
+	r.until("the next one healthy", 5*time.Second, func() bool { return r.level[taskID(2)].Health == fleet.HealthHealthy })
+}

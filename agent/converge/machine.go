@@ -234,6 +234,10 @@ func (m *Machine) done(d Done) {
 		return
 	}
 	delete(m.flight, d.ID)
+	switch f.do.(type) {
+	case ExecCheck, HTTPCheck, CheckTarget:
+		m.probes.flying-- // also where its task is gone
+	}
 	switch do := f.do.(type) {
 	case FindImage:
 		m.imageFound(do.Ref, d)

@@ -208,3 +208,33 @@ func TestAnAgentThatIsStartedAnewSaysNothingOfATargetBeforeItKnows(t *testing.T)
 	r.thaw()
 	r.until("healthy", 20*time.Second, func() bool { return r.told(taskID(1)) == "healthy " })
 }
+
+func TestATargetThatTakesAMomentToAnswerIsHealthyOnceItDoes(t *testing.T) {
+	for name, takes := range map[string]time.Duration{"3 s": 3 * time.Second, "at once": 0} {
+		t.Run(name, func(t *testing.T) {
+			r := newRig(t)
+			var began time.Duration
+			r.check = func(converge.Action) int {
+				if r.age()-began < takes {
+					return 503
+				}
+				return 200
+			}
+			r.up()
+			r.sendRoutes(routesOf(blue(every(30))), balanced(1))
+			r.until("running", 10*time.Second, r.is(taskID(1), fleet.TaskRunning))
+			r.until("healthy", takes+time.Second, func() bool { return r.told(taskID(1)) == "healthy " })
+		})
+	}
+}
+
+func TestATargetThatNeverAnswersIsUnhealthy(t *testing.T) {
+	r := newRig(t)
+	r.check = func(converge.Action) int { return 500 }
+	r.up()
+	r.sendRoutes(routesOf(blue(every(5))), balanced(1))
+	r.until("running", 10*time.Second, r.is(taskID(1), fleet.TaskRunning))
+	r.until("unhealthy", 22*time.Second, func() bool {
+		return r.told(taskID(1)) == "unhealthy Target.ResponseCodeMismatch: /up answered 500"
+	})
+}

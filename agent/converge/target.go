@@ -109,7 +109,6 @@ func (m *Machine) targetGroup(name fleet.TargetGroupName) *fleet.TargetGroup {
 
 // targetProbed judges the answer of a check.
 func (m *Machine) targetProbed(t *task, do CheckTarget, f flight, d Done) {
-	m.probes.flying--
 	i := slices.IndexFunc(t.targets, func(p targetProbe) bool { return p.binding.Group == do.Group })
 	if i < 0 {
 		return
@@ -127,7 +126,7 @@ func (m *Machine) targetProbed(t *task, do CheckTarget, f flight, d Done) {
 	case why == "":
 		p.succeeded(c)
 	default:
-		p.failed(c, why, f.at)
+		p.failed(c, why, m.now.Mono)
 	}
 	p.next = max(m.now.Mono, f.at+p.gap(c, m.now.Mono))
 }
@@ -153,11 +152,11 @@ func (p *targetProbe) succeeded(c *fleet.TargetCheck) {
 	}
 }
 
-// failed counts the failure of a check that began at a time, unless the container is
-// still young and has never been well: nothing listens yet where it has just begun.
-func (p *targetProbe) failed(c *fleet.TargetCheck, why string, at time.Duration) {
+// failed counts a failure, unless the target is still young and has never been well: its
+// first checks come faster than its program may be ready.
+func (p *targetProbe) failed(c *fleet.TargetCheck, why string, now time.Duration) {
 	p.successes = 0
-	if p.state == 0 && at < p.began+fastFor {
+	if p.fresh(now) {
 		return
 	}
 	if p.fails++; p.fails >= c.Unhealthy {
@@ -167,7 +166,7 @@ func (p *targetProbe) failed(c *fleet.TargetCheck, why string, at time.Duration)
 
 // gap is the time from one check to the next.
 func (p *targetProbe) gap(c *fleet.TargetCheck, now time.Duration) time.Duration {
-	if p.state == 0 && now < p.began+fastFor {
+	if p.fresh(now) {
 		return min(freshTarget, seconds(c.IntervalS))
 	}
 	if p.state == fleet.TargetUnhealthy && p.successes > 0 {
@@ -175,6 +174,9 @@ func (p *targetProbe) gap(c *fleet.TargetCheck, now time.Duration) time.Duration
 	}
 	return seconds(c.IntervalS)
 }
+
+// fresh reports whether the target is young and nothing is known of it yet.
+func (p *targetProbe) fresh(now time.Duration) bool { return p.state == 0 && now < p.began+fastFor }
 
 // seconds is at least one: what a voter sends is validated, and this keeps a wrong one
 // from spinning.

@@ -39,7 +39,9 @@ func TestConnectionsOverWhichSomethingMayComeAreCounted(t *testing.T) {
 }
 
 func TestATableThatIsNotReadIsNotTakenForOneWithoutConnections(t *testing.T) {
-	for _, table := range []string{"0: 0100007F:0050\n", "0: 0100007F 0100007F:9C40 01\n", "0: 0100007F:XX 0100007F:9C40 01\n"} {
+	for _, table := range []string{
+		"0: 0100007F:0050\n", "0: 0100007F 0100007F:9C40 01\n", "0: 0100007F:XX 0100007F:9C40 01\n",
+	} {
 		if got, err := countOpen(t.Context(), strings.NewReader(tableHead+table), []int{80}); err == nil {
 			t.Errorf("%q has %d", table, got)
 		}
