@@ -79,7 +79,8 @@ func TestAnAgentThatIsTooOldIsAnAlarmOfHostAndStatus(t *testing.T) {
 		t.Errorf("host %v", host)
 	}
 	open(3, 12, next, false)
-	if host = want(t, 200, root, "GET", "/v1/hosts/h3", ""); host["version"] != fmt.Sprint("v", next) || host["agentTooOld"] != nil {
+	if host = want(t, 200, root, "GET", "/v1/hosts/h3", ""); host["version"] != fmt.Sprint("v", next) ||
+		host["agentTooOld"] != nil {
 		t.Errorf("after its upgrade: %v", host)
 	}
 }

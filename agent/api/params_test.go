@@ -43,7 +43,8 @@ func TestNoParameterTakesGarbage(t *testing.T) {
 				t.Errorf("%s %s: no garbage is tried for %s", rt.Method, rt.Pattern, p.Name)
 			}
 			for _, value := range values {
-				target := strings.NewReplacer("{id}", "h1", "{name}", "web", "{listener}", "web", "{$}", "").Replace(rt.Pattern) + "?" + p.Name + "=" +
+				target := strings.NewReplacer("{id}", "h1", "{name}", "web", "{listener}", "web",
+					"{$}", "").Replace(rt.Pattern) + "?" + p.Name + "=" +
 					strings.ReplaceAll(value, " ", "%20")
 				for who, x := range map[string]*testAPI{"a voter": voter, "a worker": worker, "a host that is cut off": cutOff} {
 					got := want(t, http.StatusBadRequest, x.Handler(TrustRoot), rt.Method, target, "")

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"net/http"
 	"net/url"
@@ -19,7 +20,7 @@ import (
 type serviceCommand struct {
 	List   serviceListCommand   `cmd:"" default:"withargs" help:"List the services." example:"skein service"`
 	Show   serviceShowCommand   `cmd:"" help:"Show one service." example:"skein service show web"`
-	Create serviceCreateCommand `cmd:"" help:"Keep a number of tasks of a definition running." example:"skein service create web --task-definition web:3 -n 6"`
+	Create serviceCreateCommand `cmd:"" help:"Keep a number of tasks of a definition running." example:"skein service create web --image registry:5000/web:1 --count 6 --port 8080 --listen 80"`
 	Update serviceUpdateCommand `cmd:"" help:"Change a service; a new definition rolls out at once." example:"skein service update web --task-definition web:4"`
 	Scale  serviceScaleCommand  `cmd:"" help:"Change how many tasks run." example:"skein service scale web 10"`
 	Delete serviceDeleteCommand `cmd:"" help:"Stop a service's tasks and remove it." example:"skein service delete web --force"`
@@ -100,7 +101,7 @@ func (c *serviceShowCommand) Run(ctx context.Context) error {
 // serviceFlags are the fields of a service that have flags; a file may have more.
 type serviceFlags struct {
 	TaskDefinition string `help:"family, or family:revision." placeholder:"TASKDEF"`
-	DesiredCount   *int   `name:"desired-count" short:"n" help:"How many tasks to keep running." placeholder:"N"`
+	DesiredCount   *int   `name:"desired-count" aliases:"count" short:"n" help:"How many tasks to keep running." placeholder:"N"`
 	MinPercent     *int   `name:"min-percent" help:"Lower bound of healthy tasks while updating, percent of the desired count." placeholder:"N"`
 	MaxPercent     *int   `name:"max-percent" help:"Upper bound of tasks while updating, percent of the desired count." placeholder:"N"`
 	File           string `short:"f" help:"JSON as for ECS CreateService or UpdateService, - for standard input; flags win." placeholder:"FILE"`
@@ -186,7 +187,58 @@ type serviceCreateCommand struct {
 	target
 	write
 	serviceFlags
+	exposeFlags
 	Name string `arg:"" optional:"" help:"Name of the service."`
+}
+
+// exposeFlags make a service of an image, and let clients reach it, without a file.
+type exposeFlags struct {
+	Image      string `help:"Image of its tasks: a definition of the service's name is registered for it." placeholder:"IMAGE"`
+	Port       int    `help:"Port that its containers listen on." placeholder:"PORT"`
+	Listen     int    `help:"Port of every host on which clients reach it: makes listener, rule and target groups." placeholder:"PORT"`
+	Host       string `help:"Of the requests at that port, those for this host." placeholder:"NAME"`
+	Path       string `help:"Of the requests at that port, those below this path." placeholder:"PATH"`
+	HealthPath string `name:"health-path" help:"Path that is asked for to check a task; a connection is enough without." placeholder:"PATH"`
+	Memory     int    `help:"MiB that a task of the image is given." default:"256" placeholder:"MIB"`
+}
+
+// expose is the part of the request that says how the service is reached; nil for none.
+func (f *exposeFlags) expose() (map[string]any, error) {
+	if f.Listen == 0 {
+		if f.Host+f.Path+f.HealthPath != "" {
+			return nil, &usageError{errors.New("--host, --path and --health-path say what --listen takes; give it")}
+		}
+		return nil, nil
+	}
+	out := map[string]any{"listen": f.Listen}
+	for name, value := range map[string]string{"host": f.Host, "path": f.Path, "healthCheckPath": f.HealthPath} {
+		if value != "" {
+			out[name] = value
+		}
+	}
+	if f.Port != 0 {
+		out["containerPort"] = f.Port
+	}
+	return out, nil
+}
+
+// register registers a definition of the image and returns it.
+func (f *exposeFlags) register(ctx context.Context, agent *client.Client, name string) (taskDef string, err error) {
+	container := map[string]any{"name": name, "image": f.Image, "memory": f.Memory}
+	if f.Port != 0 {
+		container["portMappings"] = []any{map[string]any{"containerPort": f.Port}}
+	}
+	var answer made
+	if err := agent.Send(ctx, http.MethodPost, "/v1/taskdefs",
+		map[string]any{"family": name, "containerDefinitions": []any{container}}, &answer); err != nil {
+		return "", fmt.Errorf("register a definition of %s: %w", f.Image, err)
+	}
+	if answer.TaskDef == nil {
+		return "", errors.New("the agent did not say which definition it registered; skein taskdef list shows it")
+	}
+	answer.warn()
+	fmt.Printf("registered %s: %s with %d MiB of memory\n", printable(answer.TaskDef.ID), printable(f.Image), f.Memory)
+	return answer.TaskDef.ID, nil
 }
 
 // Run creates a service and prints the defaults it took.
@@ -195,13 +247,54 @@ func (c *serviceCreateCommand) Run(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	if err := c.merge(ctx, body); err != nil {
+		return err
+	}
 	var answer made
 	if err := agent.Send(ctx, http.MethodPost, "/v1/services"+c.query(), body, &answer); err != nil {
 		return err
 	}
 	answer.warn()
 	fmt.Printf("created %s\n", printable(revisionOf(&answer, c.Name)))
+	printReached(&answer)
 	return printDefaults(answer.Defaults)
+}
+
+// merge adds to a request what the flags of creation say.
+func (c *serviceCreateCommand) merge(ctx context.Context, body map[string]any) error {
+	expose, err := c.expose()
+	if err != nil {
+		return err
+	}
+	if expose != nil {
+		body["expose"] = expose
+	}
+	if c.Image == "" {
+		return nil
+	}
+	if _, given := body["taskDefinition"]; given || c.Name == "" {
+		return &usageError{errors.New("--image makes a definition of the service's name; give NAME and no other definition")}
+	}
+	agent, err := c.target.client(ctx) // not the writes' own: the definition is another request than the service
+	if err != nil {
+		return err
+	}
+	body["taskDefinition"], err = c.register(ctx, agent, c.Name)
+	return err
+}
+
+// printReached says what was made for clients to reach a new service.
+func printReached(answer *made) {
+	if answer.Service == nil {
+		return
+	}
+	for _, lb := range answer.Service.LoadBalancers {
+		fmt.Printf("reached through target group %s", printable(lb.Group))
+		if a := lb.Advanced; a != nil {
+			fmt.Printf(" (the other colour's: %s), by rule %s", printable(a.AlternateGroup), printable(a.ProductionRule))
+		}
+		fmt.Println("; skein routes shows it")
+	}
 }
 
 // revisionOf is the revision a service has after a write.

@@ -11,8 +11,8 @@ import (
 	"skein/raftfsm/fleet"
 )
 
-var targetGroupFields = own("target group", "name", "protocolVersion", "healthCheck", "healthCheck.path", "healthCheck.port",
-	"healthCheck.matcher", "healthCheck.intervalSeconds", "healthCheck.timeoutSeconds",
+var targetGroupFields = own("target group", "name", "protocolVersion", "healthCheck", "healthCheck.path",
+	"healthCheck.port", "healthCheck.matcher", "healthCheck.intervalSeconds", "healthCheck.timeoutSeconds",
 	"healthCheck.healthyThresholdCount", "healthCheck.unhealthyThresholdCount", "deregistrationDelaySeconds",
 	"slowStartSeconds", "stickySeconds", "anyZone", "proxyProtocol", "clientToken")
 
