@@ -146,7 +146,8 @@ func (l *load) stop(f *fleetUnderTest) {
 func (f *fleetUnderTest) scaleUnderLoad() {
 	l := f.startLoad(8088)
 	for _, desired := range []int{6, 3} {
-		f.must(f.at("h1").Send(f.Context(), http.MethodPost, "/v1/services/shop/scale", types.ScaleBody{Desired: desired}, nil))
+		f.must(f.at("h1").Send(f.Context(), http.MethodPost, "/v1/services/shop/scale",
+			types.ScaleBody{Desired: desired}, nil))
 		f.awaitHealthy("h2", "shop", desired)
 		f.eventually("what is surplus is gone", func() (string, bool) {
 			n := len(f.tasks("h2", "shop"))
@@ -161,7 +162,8 @@ func (f *fleetUnderTest) updateUnderLoad() {
 		c["environment"] = []any{map[string]any{"name": "VERSION", "value": "2"}}
 	})
 	l := f.startLoad(8088)
-	f.must(f.at("h2").Send(f.Context(), http.MethodPatch, "/v1/services/shop", map[string]any{"taskDefinition": next}, nil))
+	f.must(f.at("h2").Send(f.Context(), http.MethodPatch, "/v1/services/shop",
+		map[string]any{"taskDefinition": next}, nil))
 	f.eventually("the update ends", func() (string, bool) {
 		s, err := f.service("h3", "shop")
 		if err != nil {
