@@ -1,0 +1,282 @@
+package entry
+
+import (
+	"maps"
+	"net/netip"
+	"slices"
+	"time"
+)
+
+const (
+	// ProbeEvery is the pause between questions whether somebody has an address.
+	ProbeEvery = 100 * time.Millisecond
+	// Unanswered is how many questions nobody must have answered before we say that an
+	// address is ours; of a host without a lease, which knows least, UnansweredWithout.
+	Unanswered        = 3
+	UnansweredWithout = 10
+	// ConflictPause is how long we leave an address alone that another began to claim
+	// while we held it, and how often we look after while another has it.
+	ConflictPause = time.Second
+	// HandOver is how long a former holder may take to fall silent before we ask seldom.
+	HandOver = 2 * time.Second
+	// DoubtEvery is how often a holder without a lease asks whether another has taken
+	// over: two hosts whose parts of a network meet again both answer for that long at most.
+	DoubtEvery = 500 * time.Millisecond
+	// AnnounceEvery repeats the announcement for neighbours that missed the first ones.
+	AnnounceEvery = time.Minute
+	// MaxAnswers bounds the answers in AnswerWindow; who goes unanswered asks again.
+	MaxAnswers   = 256
+	AnswerWindow = 100 * time.Millisecond
+)
+
+// announcements are when a new holder announces itself: caches take a change within a
+// second of another late, and frames are lost.
+var announcements = []time.Duration{0, 100 * time.Millisecond, 200 * time.Millisecond, 1200 * time.Millisecond,
+	5 * time.Second}
+
+// Role is what a host has to do with an address.
+type Role uint8
+
+const (
+	// Holding is to answer for the address.
+	Holding Role = iota + 1
+	// Former takes what comes for the address and does not answer for it: another holds
+	// it by now, and relays the connections that began here.
+	Former
+)
+
+// Lease is how long this host may answer on the word that it holds what it holds.
+type Lease struct {
+	Until time.Duration // of the clock's monotonic time
+	// Leaderless says what is known once the lease is over: this host hears a voter, and
+	// that one hears no leader. Then nobody can be given the address on this side, so the
+	// holder goes on while no neighbour wants it. Else the host is cut off, and falls silent.
+	Leaderless bool
+}
+
+// phase is where a host is with an address.
+type phase uint8
+
+const (
+	silent    phase = iota
+	probing         // asking whether somebody has it
+	answering       // it is ours
+	yielding        // without a lease another was heard: silent until there is one
+)
+
+// claim is one address.
+type claim struct {
+	role       Role
+	notBefore  time.Duration
+	phase      phase
+	since      time.Duration // of the phase
+	probeAt    time.Duration // when to ask next
+	unanswered int           // questions since somebody said that it has the address
+	announced  int
+	announceAt time.Duration
+	other      mac // who said last that it has the address
+}
+
+func (one *claim) enter(p phase, now time.Duration) { one.phase, one.since = p, now }
+
+func (one *claim) startProbing(now, at time.Duration) {
+	one.enter(probing, now)
+	one.probeAt, one.unanswered = at, 0
+}
+
+// act is what is to be sent.
+type act struct {
+	addr netip.Addr
+	kind actKind
+	to   heard // whom an answer goes to
+}
+
+type actKind uint8
+
+const (
+	sendProbe actKind = iota + 1
+	sendAnnouncement
+	sendAnswer
+)
+
+// claims decides for all addresses of a host. It is pure: time and frames come in, what
+// is to be sent comes out.
+type claims struct {
+	own     map[netip.Addr]mac // our own interface's, by address
+	all     map[netip.Addr]*claim
+	lease   Lease
+	window  time.Duration
+	answers int
+}
+
+func newClaims() *claims { return &claims{own: map[netip.Addr]mac{}, all: map[netip.Addr]*claim{}} }
+
+// set makes the addresses exactly those of want; what it knows of others it forgets.
+func (c *claims) set(now time.Duration, want []Address, own map[netip.Addr]mac) []act {
+	c.own = own
+	c.keep(func(addr netip.Addr) bool {
+		return slices.ContainsFunc(want, func(w Address) bool { return w.Addr == addr })
+	})
+	for _, w := range want {
+		one := c.all[w.Addr]
+		if one == nil {
+			one = &claim{}
+			c.all[w.Addr] = one
+		}
+		if one.role != w.Role {
+			one.enter(silent, now)
+		}
+		one.role, one.notBefore = w.Role, w.NotBefore
+	}
+	return c.advance(now)
+}
+
+// keep forgets all addresses but some.
+func (c *claims) keep(those func(netip.Addr) bool) {
+	maps.DeleteFunc(c.all, func(addr netip.Addr, _ *claim) bool { return !those(addr) })
+}
+
+// answering lists the addresses that this host answers for.
+func (c *claims) answering() (out []netip.Addr) {
+	for addr, one := range c.all {
+		if one.phase == answering {
+			out = append(out, addr)
+		}
+	}
+	slices.SortFunc(out, netip.Addr.Compare)
+	return out
+}
+
+// renew replaces the lease. One that is older than what is known takes nothing away,
+// since answers of several voters come in any order.
+func (c *claims) renew(now time.Duration, lease Lease) []act {
+	lease.Until = max(lease.Until, c.lease.Until)
+	c.lease = lease
+	return c.advance(now)
+}
+
+func (c *claims) fresh(now time.Duration) bool { return now < c.lease.Until }
+
+// allowed reports whether this host may hold anything now.
+func (c *claims) allowed(now time.Duration) bool { return c.fresh(now) || c.lease.Leaderless }
+
+// advance does what time brings.
+func (c *claims) advance(now time.Duration) []act {
+	var out []act
+	for addr, one := range c.all {
+		out = append(out, c.advanceOne(now, addr, one)...)
+	}
+	slices.SortFunc(out, func(a, b act) int { return a.addr.Compare(b.addr) })
+	return out
+}
+
+func (c *claims) advanceOne(now time.Duration, addr netip.Addr, one *claim) []act {
+	if one.role != Holding || !c.allowed(now) {
+		one.enter(silent, now)
+		return nil
+	}
+	if one.phase == silent || one.phase == yielding && c.fresh(now) {
+		one.startProbing(now, now)
+	}
+	if one.phase == probing && now >= c.takeAt(now, one) {
+		one.enter(answering, now)
+		one.announced, one.announceAt, one.other = 0, now, mac{}
+	}
+	switch {
+	case one.phase == answering && now >= one.announceAt:
+		one.announced++
+		one.announceAt = now + AnnounceEvery
+		if one.announced < len(announcements) {
+			one.announceAt = one.since + announcements[one.announced]
+		}
+		return []act{{addr: addr, kind: sendAnnouncement}}
+	case one.phase == probing && now >= one.probeAt:
+		one.probeAt = now + ProbeEvery
+		one.unanswered++
+		return []act{{addr: addr, kind: sendProbe}}
+	case one.phase == answering && !c.fresh(now) && now >= one.probeAt:
+		one.probeAt = now + DoubtEvery
+		return []act{{addr: addr, kind: sendProbe}}
+	}
+	return nil
+}
+
+// takeAt is when the address is ours if nobody says before that it has it.
+func (c *claims) takeAt(now time.Duration, one *claim) time.Duration {
+	need := Unanswered
+	if !c.fresh(now) {
+		need = UnansweredWithout
+	}
+	return max(one.probeAt+time.Duration(need-one.unanswered)*ProbeEvery, one.notBefore)
+}
+
+// hear takes what a neighbour said.
+func (c *claims) hear(now time.Duration, h heard) []act {
+	if one := c.all[h.claimed]; one != nil && h.from != c.own[h.claimed] {
+		c.contest(now, one, h.from)
+	}
+	one := c.all[h.asked]
+	if one == nil || h.from == c.own[h.asked] || !c.allowed(now) {
+		return nil
+	}
+	live := one.phase == answering || one.phase == probing
+	switch {
+	case live && h.probe() && !c.fresh(now):
+		one.other = h.from
+		one.enter(yielding, now)
+	case one.phase == answering && c.mayAnswer(now):
+		return []act{{addr: h.asked, kind: sendAnswer, to: h}}
+	}
+	return nil
+}
+
+// contest takes that another says the address is its own: we leave it to it, whoever is
+// right, until it is silent. The fleet is told, and only it can tell which of the two is wrong.
+func (c *claims) contest(now time.Duration, one *claim, from mac) {
+	one.other = from
+	live := one.phase == answering || one.phase == probing
+	switch {
+	case live && !c.fresh(now):
+		one.enter(yielding, now)
+	case one.phase == answering:
+		one.startProbing(now, now+ConflictPause)
+	case one.phase == probing:
+		one.unanswered = 0
+		if now >= one.since+HandOver {
+			one.probeAt = now + ConflictPause
+		}
+	}
+}
+
+func (c *claims) mayAnswer(now time.Duration) bool {
+	if now >= c.window+AnswerWindow {
+		c.window, c.answers = now, 0
+	}
+	c.answers++
+	return c.answers <= MaxAnswers
+}
+
+// next is when advance has something to do, if nothing happens before.
+func (c *claims) next(now time.Duration) (at time.Duration, ok bool) {
+	for _, one := range c.all {
+		switch one.phase {
+		case probing:
+			at, ok = sooner(at, ok, min(one.probeAt, c.takeAt(now, one)))
+		case answering:
+			at, ok = sooner(at, ok, one.announceAt)
+			if c.fresh(now) {
+				at, ok = sooner(at, ok, c.lease.Until)
+			} else {
+				at, ok = sooner(at, ok, one.probeAt)
+			}
+		}
+	}
+	return at, ok
+}
+
+func sooner(at time.Duration, ok bool, other time.Duration) (time.Duration, bool) {
+	if ok && at <= other {
+		return at, true
+	}
+	return other, true
+}
