@@ -45,28 +45,34 @@ const (
 	Former
 )
 
-// Lease is how long this host may answer on the word that it holds what it holds.
+// Lease is how long this host may answer for what it holds, by the clock's monotonic
+// time. See DESIGN.md for who may give one.
 type Lease struct {
-	Until time.Duration // of the clock's monotonic time
-	// Leaderless says what is known once the lease is over: this host hears a voter, and
-	// that one hears no leader. Then nobody can be given the address on this side, so the
-	// holder goes on while no neighbour wants it. Else the host is cut off, and falls silent.
-	Leaderless bool
+	// Until is how long nobody else can have been given what this host holds.
+	Until time.Duration
+	// WithoutLeader is how long this host may go on after that, since it hears a voter
+	// that hears no leader: it then asks the neighbours again and again, and leaves an
+	// address to the first who wants it. A host that hears no voter falls silent.
+	WithoutLeader time.Duration
 }
 
 // phase is where a host is with an address.
 type phase uint8
 
 const (
-	silent    phase = iota
-	probing         // asking whether somebody has it
-	answering       // it is ours
-	yielding        // without a lease another was heard: silent until there is one
+	silent phase = iota
+	// lapsed: we answered, and the lease ran out. A new one says that the fleet has given
+	// the address to nobody else meanwhile, so we go on at once.
+	lapsed
+	probing   // asking whether somebody has it
+	answering // it is ours
+	yielding  // without a lease another was heard: silent until there is one
 )
 
 // claim is one address.
 type claim struct {
 	role       Role
+	assignment uint64
 	notBefore  time.Duration
 	phase      phase
 	since      time.Duration // of the phase
@@ -77,11 +83,24 @@ type claim struct {
 	other      mac // who said last that it has the address
 }
 
-func (one *claim) enter(p phase, now time.Duration) { one.phase, one.since = p, now }
+func (one *claim) enter(p phase, now time.Duration) {
+	if one.phase != p {
+		one.phase, one.since = p, now
+	}
+}
+
+// fallSilent is for want of a lease. Who yields goes on to do so.
+func (one *claim) fallSilent(now time.Duration) {
+	switch one.phase {
+	case answering:
+		one.enter(lapsed, now)
+	case probing:
+		one.enter(silent, now)
+	}
+}
 
 func (one *claim) startProbing(now, at time.Duration) {
-	one.enter(probing, now)
-	one.probeAt, one.unanswered = at, 0
+	one.phase, one.since, one.probeAt, one.unanswered = probing, now, at, 0
 }
 
 // act is what is to be sent.
@@ -102,11 +121,11 @@ const (
 // claims decides for all addresses of a host. It is pure: time and frames come in, what
 // is to be sent comes out.
 type claims struct {
-	own     map[netip.Addr]mac // our own interface's, by address
-	all     map[netip.Addr]*claim
-	lease   Lease
-	window  time.Duration
-	answers int
+	own    map[netip.Addr]mac // our own interface's, by address
+	all    map[netip.Addr]*claim
+	lease  Lease
+	window time.Duration
+	sent   int // answers in the window
 }
 
 func newClaims() *claims { return &claims{own: map[netip.Addr]mac{}, all: map[netip.Addr]*claim{}} }
@@ -123,10 +142,10 @@ func (c *claims) set(now time.Duration, want []Address, own map[netip.Addr]mac) 
 			one = &claim{}
 			c.all[w.Addr] = one
 		}
-		if one.role != w.Role {
+		if one.role != w.Role || one.assignment != w.Assignment {
 			one.enter(silent, now)
 		}
-		one.role, one.notBefore = w.Role, w.NotBefore
+		one.role, one.assignment, one.notBefore = w.Role, w.Assignment, w.NotBefore
 	}
 	return c.advance(now)
 }
@@ -136,10 +155,10 @@ func (c *claims) keep(those func(netip.Addr) bool) {
 	maps.DeleteFunc(c.all, func(addr netip.Addr, _ *claim) bool { return !those(addr) })
 }
 
-// answering lists the addresses that this host answers for.
-func (c *claims) answering() (out []netip.Addr) {
+// held lists the addresses that this host answers for.
+func (c *claims) held(now time.Duration) (out []netip.Addr) {
 	for addr, one := range c.all {
-		if one.phase == answering {
+		if c.answers(now, one) {
 			out = append(out, addr)
 		}
 	}
@@ -147,18 +166,25 @@ func (c *claims) answering() (out []netip.Addr) {
 	return out
 }
 
-// renew replaces the lease. One that is older than what is known takes nothing away,
-// since answers of several voters come in any order.
+// renew makes the lease longer. An older one takes nothing away, since what voters say
+// comes in any order. First it is seen that one is over: a machine that stood still must
+// not go on as if nothing had happened meanwhile.
 func (c *claims) renew(now time.Duration, lease Lease) []act {
-	lease.Until = max(lease.Until, c.lease.Until)
-	c.lease = lease
-	return c.advance(now)
+	before := c.advance(now)
+	c.lease.Until = max(lease.Until, c.lease.Until)
+	c.lease.WithoutLeader = max(lease.WithoutLeader, c.lease.WithoutLeader)
+	return append(before, c.advance(now)...)
 }
 
 func (c *claims) fresh(now time.Duration) bool { return now < c.lease.Until }
 
 // allowed reports whether this host may hold anything now.
-func (c *claims) allowed(now time.Duration) bool { return c.fresh(now) || c.lease.Leaderless }
+func (c *claims) allowed(now time.Duration) bool { return c.fresh(now) || now < c.lease.WithoutLeader }
+
+// answers reports whether who asks for the address now is answered.
+func (c *claims) answers(now time.Duration, one *claim) bool {
+	return one.phase == answering && c.allowed(now)
+}
 
 // advance does what time brings.
 func (c *claims) advance(now time.Duration) []act {
@@ -171,11 +197,14 @@ func (c *claims) advance(now time.Duration) []act {
 }
 
 func (c *claims) advanceOne(now time.Duration, addr netip.Addr, one *claim) []act {
-	if one.role != Holding || !c.allowed(now) {
+	switch {
+	case one.role != Holding:
 		one.enter(silent, now)
-		return nil
-	}
-	if one.phase == silent || one.phase == yielding && c.fresh(now) {
+	case !c.allowed(now):
+		one.fallSilent(now)
+	case one.phase == lapsed && c.fresh(now):
+		one.enter(answering, now)
+	case one.phase == silent, one.phase == lapsed, one.phase == yielding && c.fresh(now):
 		one.startProbing(now, now)
 	}
 	if one.phase == probing && now >= c.takeAt(now, one) {
@@ -224,7 +253,7 @@ func (c *claims) hear(now time.Duration, h heard) []act {
 	case live && h.probe() && !c.fresh(now):
 		one.other = h.from
 		one.enter(yielding, now)
-	case one.phase == answering && c.mayAnswer(now):
+	case c.answers(now, one) && c.mayAnswer(now):
 		return []act{{addr: h.asked, kind: sendAnswer, to: h}}
 	}
 	return nil
@@ -238,6 +267,8 @@ func (c *claims) contest(now time.Duration, one *claim, from mac) {
 	switch {
 	case live && !c.fresh(now):
 		one.enter(yielding, now)
+	case one.phase == lapsed:
+		one.enter(silent, now)
 	case one.phase == answering:
 		one.startProbing(now, now+ConflictPause)
 	case one.phase == probing:
@@ -250,10 +281,10 @@ func (c *claims) contest(now time.Duration, one *claim, from mac) {
 
 func (c *claims) mayAnswer(now time.Duration) bool {
 	if now >= c.window+AnswerWindow {
-		c.window, c.answers = now, 0
+		c.window, c.sent = now, 0
 	}
-	c.answers++
-	return c.answers <= MaxAnswers
+	c.sent++
+	return c.sent <= MaxAnswers
 }
 
 // next is when advance has something to do, if nothing happens before.
@@ -267,7 +298,7 @@ func (c *claims) next(now time.Duration) (at time.Duration, ok bool) {
 			if c.fresh(now) {
 				at, ok = sooner(at, ok, c.lease.Until)
 			} else {
-				at, ok = sooner(at, ok, one.probeAt)
+				at, ok = sooner(at, ok, min(one.probeAt, c.lease.WithoutLeader))
 			}
 		}
 	}

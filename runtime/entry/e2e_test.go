@@ -4,7 +4,9 @@ package entry
 
 import (
 	"encoding/json"
+	"fmt"
 	"net/netip"
+	"strings"
 	"testing"
 	"time"
 )
@@ -20,48 +22,201 @@ func holdingAll() (out []Address) {
 
 const longLease = time.Hour
 
-func TestOnlyTheAgentAnswersForAnAddress(t *testing.T) {
-	s := newSegment(t)
-	h, client := s.machine(t, 1), s.machine(t, 9)
-	h.hold(holdingAll()...)
-	for _, addr := range both {
-		if got := client.who(addr); len(got) != 0 {
-			t.Errorf("without a lease %v answer for %s", got, addr)
-		}
-	}
-	h.renew(longLease, false)
-	h.answers(true)
-	for _, addr := range both {
-		if got := client.who(addr); len(got) != 1 || got[0] != h.mac() {
-			t.Errorf("with a lease %v answer for %s, want %s", got, addr, h.mac())
-		}
-	}
-	h.do("restart", nil)
-	for _, addr := range both {
-		if got := client.who(addr); len(got) != 0 {
-			t.Errorf("without an agent %v answer for %s", got, addr)
-		}
+// holder is a machine that answers for the addresses.
+func (s *segment) holder(t *testing.T, n int, want ...Address) *machine {
+	t.Helper()
+	m := s.machine(t, n)
+	m.renew(longLease)
+	m.hold(want...)
+	m.answers(true)
+	return m
+}
+
+func (m *machine) wantWho(addr netip.Addr, why string, want ...string) {
+	m.t.Helper()
+	if got := m.who(addr); fmt.Sprint(got) != fmt.Sprint(want) {
+		m.t.Errorf("%s: %v answer for %s, want %v", why, got, addr, want)
 	}
 }
 
-func TestAClientReachesTheHolder(t *testing.T) {
+func TestOnlyAnAgentWithALeaseAnswersForAnAddress(t *testing.T) {
 	s := newSegment(t)
 	h, client := s.machine(t, 1), s.machine(t, 9)
 	h.hold(holdingAll()...)
-	h.renew(longLease, false)
+	for _, addr := range both {
+		client.wantWho(addr, "without a lease")
+	}
+	h.renew(4 * time.Second)
 	h.answers(true)
 	for _, addr := range both {
-		got := client.load(load{addr, 300 * time.Millisecond, time.Second})
-		if got.Lost > 0 || got.By["m1"] != got.Total {
+		client.wantWho(addr, "with a lease", h.mac())
+	}
+	h.answers(false)
+	for _, addr := range both {
+		client.wantWho(addr, "when the lease is over")
+	}
+}
+
+func TestADeadAgentFallsSilentAndItsSuccessorTakesUpWhatItLeft(t *testing.T) {
+	s := newSegment(t)
+	h, client := s.holder(t, 1, holdingAll()...), s.machine(t, 9)
+	h.do("restart", nil)
+	for _, addr := range both {
+		client.wantWho(addr, "without an agent")
+	}
+	h.hold(holdingAll()[0])
+	if got := h.do("own", nil); got != "1" {
+		t.Errorf("after a restart and with one address, %s are on the loopback interface", got)
+	}
+	h.do("restart", nil)
+	h.hold()
+	if got := h.do("own", nil); got != "0" {
+		t.Errorf("after a restart and with no address, %s are on the loopback interface", got)
+	}
+	if got := h.do("sh", "nft list tables"); strings.Contains(got, tableName) {
+		t.Errorf("rules stayed behind: %s", got)
+	}
+}
+
+func TestWhatAnotherProgramTookAwayIsPutBack(t *testing.T) {
+	s := newSegment(t)
+	h, client := s.holder(t, 1, holdingAll()...), s.machine(t, 9)
+	h.do("sh", "ip addr del 10.9.0.100/32 dev lo; ip addr del fd00:9::100/128 dev lo; nft flush ruleset")
+	h.hold(holdingAll()...)
+	for _, addr := range both {
+		if got := client.load(load{addr, 100 * time.Millisecond, time.Second}); got.Lost > 0 {
 			t.Errorf("%s: %+v", addr, got)
 		}
 	}
+	if got := h.do("sh", "nft list tables"); !strings.Contains(got, tableName) {
+		t.Errorf("rules were not put back: %s", got)
+	}
 }
 
-func (m *machine) load(l load) (out seen) {
+func TestAddressesThatCannotBeHeldAreRefusedByName(t *testing.T) {
+	s := newSegment(t)
+	h, client := s.machine(t, 1), s.machine(t, 9)
+	h.renew(longLease)
+	for text, part := range map[string]string{
+		"10.8.0.1": "in no subnet", "10.9.0.1": "of this host itself", "10.9.0.255": "broadcast",
+		"127.0.0.1": "want an IPv4 or IPv6 address", "fe80::5": "want an IPv4 or IPv6 address", "fd00:8::1": "in no subnet",
+	} {
+		got := h.do("hold", []Address{{Addr: netip.MustParseAddr(text), Role: Holding}, {Addr: entry4, Role: Holding}})
+		if !strings.Contains(got, text) || !strings.Contains(got, part) {
+			t.Errorf("%s: %q does not name it and say %q", text, got, part)
+		}
+	}
+	h.answers(true)
+	client.wantWho(entry4, "beside addresses that are refused", h.mac())
+}
+
+func TestAForeignHolderIsReportedAndNotFought(t *testing.T) {
+	s := newSegment(t)
+	foreign, h, client := s.machine(t, 3), s.machine(t, 1), s.machine(t, 9)
+	foreign.do("sh", "ip addr add 10.9.0.100/24 dev eth0; ip addr add fd00:9::100/64 dev eth0 nodad")
+	h.renew(longLease)
+	h.hold(holdingAll()...)
+	pause(3 * time.Second)
+	for _, st := range h.status() {
+		if st.Answering || st.Other != foreign.mac() {
+			t.Errorf("%+v, want it to leave the address to %s", st, foreign.mac())
+		}
+	}
+	client.wantWho(entry4, "both are there", foreign.mac())
+	foreign.do("sh", "ip addr del 10.9.0.100/24 dev eth0; ip addr del fd00:9::100/64 dev eth0")
+	h.answers(true)
+}
+
+// detection is how long the fleet takes to find a host silent and to tell another, and
+// leaseOver how long the other waits until no lease of the silent one can be fresh.
+const (
+	detection = time.Second
+	leaseOver = 700 * time.Millisecond
+)
+
+func TestAnAddressMovesWhenItsHolderDies(t *testing.T) {
+	for _, addr := range both {
+		t.Run(addr.String(), func(t *testing.T) {
+			s := newSegment(t)
+			a, b, client := s.holder(t, 1, Address{Addr: addr, Role: Holding}), s.machine(t, 2), s.machine(t, 9)
+			b.renew(longLease)
+			client.startLoad(load{addr, 5 * time.Second, 5 * time.Second})
+			pause(time.Second)
+			a.kill()
+			pause(detection)
+			b.hold(Address{Addr: addr, Role: Holding, NotBefore: leaseOver})
+			b.answers(true)
+			got := client.loadResult()
+			t.Logf("%+v", got)
+			// What was in flight on the dead machine is lost, nothing else. The figure is in
+			// DESIGN.md; the bound is for machines that are busy with more than this test.
+			if most := detection + leaseOver + time.Second; got.Gap > most || got.By["m2"] == 0 || got.Lost > 10 {
+				t.Errorf("no answer for %v, want less than %v; %d lost", got.Gap, most, got.Lost)
+			}
+		})
+	}
+}
+
+// move has b take the address over from a, while a client connects and another keeps
+// connections open.
+func move(t *testing.T, addr netip.Addr, relay bool) (seen, connections) {
+	t.Helper()
+	s := newSegment(t)
+	a, b, client, other := s.holder(t, 1, Address{Addr: addr, Role: Holding}), s.machine(t, 2), s.machine(t, 9), s.machine(t, 8)
+	b.renew(longLease)
+	if got := other.do("keep", addr); got != "ok" {
+		t.Fatal(got)
+	}
+	client.startLoad(load{addr, 4 * time.Second, 3 * time.Second})
+	pause(time.Second)
+	var former netip.Addr
+	if relay {
+		former = host6(1)
+		if addr.Is4() {
+			former = host4(1)
+		}
+	}
+	// The new holder is told first: it waits until the former one is silent.
+	b.hold(Address{Addr: addr, Role: Holding, Former: former})
+	pause(300 * time.Millisecond)
+	a.hold(Address{Addr: addr, Role: Former})
+	b.answers(true)
+	load := client.loadResult()
+	var kept connections
+	must(t, json.Unmarshal([]byte(other.do("kept", nil)), &kept))
+	t.Logf("%+v, open %+v", load, kept)
+	if load.By["m1"] == 0 || load.By["m2"] == 0 {
+		t.Errorf("both machines should have answered: %+v", load)
+	}
+	return load, kept
+}
+
+func TestAPlannedMoveLosesNothing(t *testing.T) {
+	for _, addr := range both {
+		t.Run(addr.String(), func(t *testing.T) {
+			load, kept := move(t, addr, true)
+			if load.Lost > 0 {
+				t.Errorf("%d of %d lost", load.Lost, load.Total)
+			}
+			if kept.AskErr != "" || kept.LineErr != "" || kept.Lines != slowLines || kept.Idle != "m1" {
+				t.Errorf("what was open broke: %+v", kept)
+			}
+		})
+	}
+}
+
+// It says that the test above sees what the relay does.
+func TestWithoutRelayAMoveBreaksWhatWasOpen(t *testing.T) {
+	_, kept := move(t, entry4, false)
+	if kept.AskErr == "" || kept.Lines == slowLines {
+		t.Errorf("what was open went on without a relay: %+v", kept)
+	}
+}
+
+func (m *machine) load(l load) seen {
 	m.t.Helper()
-	must(m.t, json.Unmarshal([]byte(m.do("load", l)), &out))
-	return out
+	m.startLoad(l)
+	return m.loadResult()
 }
 
 // startLoad begins a load; the result is read with loadResult.
@@ -78,74 +233,5 @@ func (m *machine) loadResult() (out seen) {
 	return out
 }
 
+// pause is time that passes in the story, not a wait for something to have happened.
 func pause(d time.Duration) { <-time.NewTimer(d).C }
-
-// detection is how long the fleet takes to find a host silent and to tell another.
-const detection = time.Second
-
-func TestAnAddressMovesWhenItsHolderDies(t *testing.T) {
-	for _, addr := range both {
-		t.Run(addr.String(), func(t *testing.T) {
-			s := newSegment(t)
-			a, b, client := s.machine(t, 1), s.machine(t, 2), s.machine(t, 9)
-			a.hold(Address{Addr: addr, Role: Holding})
-			a.renew(longLease, false)
-			a.answers(true)
-			b.renew(longLease, false)
-			client.startLoad(load{addr, 5 * time.Second, 3 * time.Second})
-			pause(time.Second)
-			a.kill()
-			pause(detection)
-			start := time.Now()
-			b.hold(Address{Addr: addr, Role: Holding})
-			b.answers(true)
-			t.Logf("taken %v after it was assigned", time.Since(start).Round(time.Millisecond))
-			got := client.loadResult()
-			t.Logf("%+v", got)
-			if got.Gap > 2*time.Second || got.By["m2"] == 0 {
-				t.Errorf("no answer for %v, want less than 2 s", got.Gap)
-			}
-		})
-	}
-}
-
-func TestAPlannedMoveLosesNothing(t *testing.T) {
-	for _, addr := range both {
-		t.Run(addr.String(), func(t *testing.T) {
-			s := newSegment(t)
-			a, b, client, other := s.machine(t, 1), s.machine(t, 2), s.machine(t, 9), s.machine(t, 8)
-			a.renew(longLease, false)
-			b.renew(longLease, false)
-			a.hold(Address{Addr: addr, Role: Holding})
-			a.answers(true)
-			if got := other.do("keep", addr); got != "ok" {
-				t.Fatal(got)
-			}
-			client.startLoad(load{addr, 4 * time.Second, 3 * time.Second})
-			pause(time.Second)
-			former := host4(1)
-			if addr.Is6() {
-				former = host6(1)
-			}
-			// The new holder is told first: it waits until the former one is silent.
-			b.hold(Address{Addr: addr, Role: Holding, Former: former})
-			pause(300 * time.Millisecond)
-			a.hold(Address{Addr: addr, Role: Former})
-			start := time.Now()
-			b.answers(true)
-			t.Logf("taken %v after the former holder was told", time.Since(start).Round(time.Millisecond))
-			got := client.loadResult()
-			t.Logf("%+v", got)
-			if got.Lost > 0 || got.By["m2"] == 0 {
-				t.Errorf("%d of %d lost", got.Lost, got.Total)
-			}
-			var kept connections
-			must(t, json.Unmarshal([]byte(other.do("kept", nil)), &kept))
-			t.Logf("%+v", kept)
-			if kept.AskErr != "" || kept.LineErr != "" || kept.Lines != slowLines || kept.Idle != "m1" {
-				t.Errorf("what was open broke: %+v", kept)
-			}
-			t.Log(b.do("sh", "cat /proc/net/stat/nf_conntrack | head -1; nft list ruleset"))
-		})
-	}
-}

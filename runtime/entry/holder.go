@@ -33,6 +33,9 @@ type Config struct {
 type Address struct {
 	Addr netip.Addr
 	Role Role
+	// Assignment tells one assignment to this host from the next: with another number it
+	// is taken anew, for others may have held it in between.
+	Assignment uint64
 	// NotBefore is when, by the clock's monotonic time, a holder may answer first: by then
 	// the lease of whoever held it before is over. Neighbours are asked before it too.
 	NotBefore time.Duration
@@ -318,13 +321,13 @@ func (h *Holder) step(decide func(now time.Duration) []act) {
 	if h.closed {
 		return
 	}
-	before := h.claims.answering()
 	now := h.config.Clock.Mono()
+	before := h.claims.held(now)
 	for _, a := range decide(now) {
 		h.send(a)
 	}
 	h.arm(now)
-	if after := h.claims.answering(); !slices.Equal(before, after) {
+	if after := h.claims.held(now); !slices.Equal(before, after) {
 		h.config.Log.Info("entry addresses answered for", "before", before, "now", after)
 	}
 }
@@ -366,9 +369,10 @@ func (h *Holder) tick() { h.step(h.claims.advance) }
 func (h *Holder) Status() []Status {
 	h.mu.Lock()
 	defer h.mu.Unlock()
+	now := h.config.Clock.Mono()
 	var out []Status
 	for addr, one := range h.claims.all {
-		s := Status{Addr: addr, Answering: one.phase == answering, Since: one.since}
+		s := Status{Addr: addr, Answering: h.claims.answers(now, one), Since: one.since}
 		if one.other != (mac{}) {
 			s.Other = net.HardwareAddr(one.other[:]).String()
 		}

@@ -147,9 +147,9 @@ func (m *machine) hold(want ...Address) {
 }
 
 // renew gives the machine a lease from now on.
-func (m *machine) renew(d time.Duration, leaderless bool) {
+func (m *machine) renew(d time.Duration) {
 	m.t.Helper()
-	m.do("renew", Lease{d, leaderless})
+	m.do("renew", Lease{Until: d})
 }
 
 func (m *machine) status() (out []Status) {
@@ -258,6 +258,9 @@ func (a *actor) obey(word string, args []byte) string {
 		var want []Address
 		if err := json.Unmarshal(args, &want); err != nil {
 			return err.Error()
+		}
+		for i := range want {
+			want[i].NotBefore += a.holder.config.Clock.Mono() // told from now on
 		}
 		if err := a.holder.Hold(background, want); err != nil {
 			return strings.ReplaceAll(err.Error(), "\n", "; ")
