@@ -60,6 +60,9 @@ func FullChangeSet(s *State) ChangeSet {
 	for g := range s.TargetGroups() {
 		c.Add(Subject{SubjectTargetGroup, string(g.Name)})
 	}
+	for e := range s.EntryAddresses() {
+		c.Add(EntryAddressSubject(e.Name()))
+	}
 	c.sort()
 	return c
 }

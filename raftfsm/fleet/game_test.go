@@ -106,6 +106,9 @@ func (g *scenario) command() fleet.Command {
 	case n < 85:
 		return g.serviceCommand()
 	case n < 88:
+		if g.IntN(4) == 0 {
+			return g.entryCommand()
+		}
 		return g.trafficCommand()
 	case n < 92:
 		return g.effectCommand()
@@ -534,6 +537,25 @@ func (g *scenario) exposeService() fleet.Command {
 			Conditions: []fleet.RuleCondition{{Field: fleet.FieldHost, Values: []string{name}}}}}
 	} else {
 		c.Listener = &fleet.PutListener{Name: l, Port: 80 + g.IntN(2), Protocol: fleet.ListenHTTP, Default: &action}
+	}
+	return c
+}
+
+// entryCommand is one about entry addresses.
+func (g *scenario) entryCommand() fleet.Command {
+	prefix := netip.PrefixFrom(netip.AddrFrom4([4]byte{10, 0, 0, byte(200 + g.IntN(2))}), 8)
+	switch g.IntN(8) {
+	case 0, 1:
+		return fleet.PutEntryAddress{Prefix: prefix}
+	case 2:
+		return fleet.DeleteEntryAddress{Addr: prefix.Addr()}
+	}
+	c := fleet.AssignEntryAddress{Addr: prefix.Addr(), Holder: g.someHost().ID, Why: "why"}
+	if e := g.EntryAddress(prefix.Addr().String()); e != nil {
+		c.ExpectedHolder = e.Holder
+	}
+	if g.IntN(2) == 0 {
+		c.FormerUntil = g.at + 60_000
 	}
 	return c
 }

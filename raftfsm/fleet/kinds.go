@@ -54,6 +54,10 @@ const (
 	KindPutTargetGroup    Kind = 43
 	KindDeleteTargetGroup Kind = 44
 	KindExposeService     Kind = 45
+
+	KindPutEntryAddress    Kind = 46
+	KindDeleteEntryAddress Kind = 47
+	KindAssignEntryAddress Kind = 48
 )
 
 // kindEntry describes a kind. The codec, the gate of formats and what tells of commands
@@ -111,6 +115,10 @@ var registry = map[Kind]kindEntry{
 	KindPutTargetGroup:    command[PutTargetGroup]("put-target-group", 2),
 	KindDeleteTargetGroup: command[DeleteTargetGroup]("delete-target-group", 2),
 	KindExposeService:     command[ExposeService]("expose-service", 2),
+
+	KindPutEntryAddress:    command[PutEntryAddress]("put-entry-address", 2),
+	KindDeleteEntryAddress: command[DeleteEntryAddress]("delete-entry-address", 2),
+	KindAssignEntryAddress: command[AssignEntryAddress]("assign-entry-address", 2),
 }
 
 // command describes a command type.

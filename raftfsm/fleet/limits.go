@@ -45,6 +45,9 @@ const (
 	MaxCertificates   = 25     // of one listener (ELB quotas)
 	MaxPriority       = 50_000 // ELB API, CreateRule
 
+	MaxEntryAddresses = 64        // what one host can hold, where it is the only one
+	MaxEntryRelay     = time.Hour // of connections that began at a former holder
+
 	MaxReceipts    = 10_000         // a hundred writes a second for 100 s, a few MB
 	ReceiptKept    = 24 * time.Hour // how long a retry finds its first answer
 	MaxEvents      = 4_096          // entries of the ring of events

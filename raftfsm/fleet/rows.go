@@ -27,6 +27,7 @@ const (
 	TableListeners
 	TableRules
 	TableTargetGroups
+	TableEntryAddresses
 )
 
 // Since is the format of a fleet from which on the table has rows.

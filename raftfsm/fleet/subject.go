@@ -48,6 +48,7 @@ const (
 	SubjectTargetGroup
 	// SubjectRoutes is what all hosts are sent of traffic.
 	SubjectRoutes
+	SubjectEntryAddress
 
 	subjectKindCount = iota + nextSubjectKinds
 )
@@ -77,6 +78,8 @@ var subjectKinds = [subjectKindCount]subjectKind{
 	SubjectRule:        {text: "rule", since: 2},
 	SubjectTargetGroup: {text: "targetgroup", since: 2},
 	SubjectRoutes:      {text: "routes", one: true, since: 2},
+
+	SubjectEntryAddress: {text: "entryaddress", since: 2},
 }
 
 // SubjectKinds yields all kinds that have a name.

@@ -24,6 +24,7 @@ type tables struct {
 	effects       *btree.Map[EffectID, *Effect]
 	goals         *btree.Map[string, *Goals] // by service
 
+	entries   *btree.Map[string, *EntryAddress]
 	listeners *btree.Map[ListenerName, *Listener]
 	rules     *btree.Map[RuleID, *Rule]
 	groups    *btree.Map[TargetGroupName, *TargetGroup]
@@ -108,6 +109,8 @@ func init() {
 				key: func(g *TargetGroup) TargetGroupName { return g.Name }, check: (*State).checkTargetGroup,
 				index: func(s *State, g *TargetGroup) { s.groupsByChange.Set(g) },
 			}),
+		mapNoun(TableEntryAddresses, func(t *tables) **btree.Map[string, *EntryAddress] { return &t.entries },
+			hooks[EntryAddress, string]{key: (*EntryAddress).Name, check: (*State).checkEntryAddress}),
 	}
 }
 

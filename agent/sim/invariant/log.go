@@ -195,6 +195,7 @@ var notModelled = map[fleet.Kind]bool{
 	fleet.KindPutToken: true, fleet.KindDeleteToken: true, fleet.KindPutCondition: true, fleet.KindNoteLeader: true,
 	// Traffic is derived from tasks that are modelled, and nothing here decides by it.
 	fleet.KindPutListener: true, fleet.KindDeleteListener: true, fleet.KindPutRule: true, fleet.KindDeleteRule: true,
+	fleet.KindPutEntryAddress: true, fleet.KindDeleteEntryAddress: true, fleet.KindAssignEntryAddress: true,
 	fleet.KindSetWeights: true, fleet.KindPutTargetGroup: true, fleet.KindDeleteTargetGroup: true,
 	fleet.KindExposeService: true,
 }

@@ -24,7 +24,7 @@ import (
 
 var update = flag.Bool("update", false, "add lines to testdata/entries.golden; none ever goes")
 
-var addrs = cmpopts.EquateComparable(netip.AddrPort{})
+var addrs = cmpopts.EquateComparable(netip.AddrPort{}, netip.Addr{}, netip.Prefix{})
 
 // Every registered command goes through the codec with all fields set, so that
 // a new command or field cannot be forgotten.

@@ -12,6 +12,12 @@ import (
 // zero: 1, "x", true, one element. A field that the codec forgets shows.
 func fill(v reflect.Value) {
 	switch v.Interface().(type) {
+	case netip.Prefix:
+		v.Set(reflect.ValueOf(netip.MustParsePrefix("10.0.0.9/24")))
+		return
+	case netip.Addr:
+		v.Set(reflect.ValueOf(netip.MustParseAddr("10.0.0.9")))
+		return
 	case netip.AddrPort:
 		v.Set(reflect.ValueOf(netip.MustParseAddrPort("10.0.0.1:7000")))
 		return

@@ -55,6 +55,8 @@ func sample(t testing.TB, tasks int) *fleet.State {
 			Deadline: at + 600_000, TimeoutMs: 10_000, MaxAttempts: 2,
 		},
 	)
+	play(fleet.PutEntryAddress{Prefix: netip.MustParsePrefix("fd00::100/64")},
+		fleet.AssignEntryAddress{Addr: netip.MustParseAddr("fd00::100"), Holder: "h-1"})
 	play(s.Service("web").DefaultGoals(),
 		fleet.PutTargetGroup{Name: "blue", Protocol: fleet.GroupHTTP1,
 			Check: fleet.TargetCheck{IntervalS: 5, TimeoutS: 2, Healthy: 2, Unhealthy: 2}},
