@@ -12,6 +12,7 @@ const (
 	CodeRefused      = "command-refused"        // the fold refused a planner's command: a bug of ours
 	CodeStuck        = "stuck-by-configuration" // the bounds of a service let nothing start or stop
 	CodeNoHost       = "no-host-fits"           // tasks wait for room
+	CodeNoEntryHost  = "no-host-for-entry"      // nobody can be given an entry address
 	CodeTasksCutOff  = "may-run-cut-off"        // replacements wait for the end of tasks nobody hears
 	CodeBackOff      = "crash-back-off"         // starts of a service keep failing
 	CodeStarting     = "not-steady"             // tasks of a service start or are replaced
@@ -30,7 +31,7 @@ const (
 // telling lists the codes of conditions that stand, most telling first: what a person
 // must mend, then what keeps back work, then what passes by itself.
 var telling = []string{
-	CodeRefused, CodeLeaderCutOff, CodeClock, CodeStuck, CodeNoHost, CodeMassSilence, CodePowerReturn, CodeTasksCutOff,
+	CodeRefused, CodeLeaderCutOff, CodeClock, CodeStuck, CodeNoEntryHost, CodeNoHost, CodeMassSilence, CodePowerReturn, CodeTasksCutOff,
 	CodeBackOff,
 	CodeFlapping, CodeAgentDown, CodeStarting,
 }

@@ -73,6 +73,8 @@ func (s *State) mayHaveCondition(subject Subject) bool {
 	case SubjectHost:
 		h := s.Host(HostID(name))
 		return h != nil && h.State != HostForgotten
+	case SubjectEntryAddress:
+		return s.EntryAddress(subject.Name) != nil
 	case SubjectTask:
 		t := s.Task(TaskID(name))
 		return t != nil && t.unassigned()

@@ -19,6 +19,7 @@ func (s *State) putEntryAddress(x *applyContext, e EntryAddress) {
 
 func (s *State) removeEntryAddress(x *applyContext, old *EntryAddress) {
 	s.entries.Delete(old.Name())
+	s.removeConditions(x, EntryAddressSubject(old.Name()))
 	x.touch(EntryAddressSubject(old.Name()))
 }
 

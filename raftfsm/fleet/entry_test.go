@@ -64,7 +64,11 @@ func TestAnEntryAddressIsPutOnceAndItsSubnetMayBeCorrected(t *testing.T) {
 	if e := w.entry(); e.Prefix.Bits() != 16 || e.Holder != hostID(1) {
 		t.Errorf("corrected: %+v", e)
 	}
+	w.must(PutCondition{Subject: EntryAddressSubject("10.0.0.200"), Code: "no-host-for-entry"})
 	w.must(DeleteEntryAddress{Addr: entryPrefix.Addr()})
+	if w.Condition(EntryAddressSubject("10.0.0.200"), "") != nil {
+		t.Error("a condition of the deleted address stayed")
+	}
 	w.refused(DeleteEntryAddress{Addr: entryPrefix.Addr()}, ErrNotFound, "10.0.0.200")
 	w.refused(assign(0, 1, 0), ErrNotFound, "10.0.0.200")
 }

@@ -1,0 +1,233 @@
+package entry
+
+import (
+	"cmp"
+	"fmt"
+	"time"
+
+	"skein/agent/plan"
+	"skein/raftfsm/fleet"
+)
+
+// By names this planner in events and conditions.
+const By = "entry"
+
+const (
+	// RelayFor is how long connections that began at a former holder go on after a move.
+	RelayFor = 5 * time.Minute
+	// SettleFor is how long an address stays before it is moved for evenness alone.
+	SettleFor = time.Minute
+	// RefusedFor is how long the agent of a holder may be down, as in a restart or an
+	// upgrade, before the address is given to another: clients whose machines know the
+	// holder's link address lose nothing meanwhile.
+	RefusedFor = 3 * time.Second
+)
+
+// Next plans all entry addresses of the fleet, in the order of their names: they are few,
+// and what moves one may concern the others. Equal inputs give equal plans.
+func Next(in plan.Input) plan.Plan {
+	p := planner{in: in, held: map[fleet.HostID]int{}, zones: map[string]int{}}
+	for e := range in.State.EntryAddresses() {
+		p.count(e.Holder, 1)
+	}
+	if last := in.State.LastLeader(); last != nil {
+		p.leader = last.Host
+	}
+	var staying []*fleet.EntryAddress
+	for e := range in.State.EntryAddresses() {
+		p.out.Visited++
+		if p.stays(e) {
+			staying = append(staying, e)
+		}
+	}
+	for _, e := range staying { // evenness is judged when all have moved that must
+		p.stay(e, in.State.Host(e.Holder))
+	}
+	return p.out
+}
+
+type planner struct {
+	in     plan.Input
+	out    plan.Plan
+	held   map[fleet.HostID]int // addresses, with those that this plan gives
+	zones  map[string]int
+	leader fleet.HostID
+	able   []*fleet.Host // hosts that may be given an address, whatever its subnet; nil: not looked at yet
+}
+
+func (p *planner) count(id fleet.HostID, n int) {
+	if h := p.in.State.Host(id); h != nil {
+		p.held[id] += n
+		p.zones[h.Zone] += n
+	}
+}
+
+// standing is how a holder stands to its address.
+type standing uint8
+
+const (
+	fits   standing = iota
+	leaves          // it can hand over
+	gone            // there is nobody to hand over
+)
+
+// stays gives away an address whose holder is gone or must leave.
+func (p *planner) stays(e *fleet.EntryAddress) bool {
+	holder := p.in.State.Host(e.Holder)
+	how, why := p.stand(e, holder)
+	switch {
+	case how == fits:
+		return true
+	case how == gone:
+		p.give(e, why, 0)
+	case how == leaves && p.relaying(e) && p.seen(holder) == plan.LivenessAlive:
+		p.out.WakeAt(e.FormerUntil, fleet.EntryAddressSubject(e.Name())) // or the first move's connections are cut
+	default:
+		p.give(e, why, p.relayUntil(e))
+	}
+	return false
+}
+
+// stand judges a holder. One that is unknown or suspect is never a reason to act.
+func (p *planner) stand(e *fleet.EntryAddress, holder *fleet.Host) (standing, string) {
+	if holder == nil {
+		return gone, "nobody holds it"
+	}
+	seen := p.in.Liveness.Of(holder.ID)
+	switch {
+	case holder.State != fleet.HostReady:
+		return gone, fmt.Sprintf("%s is %s", holder.Name, holder.State)
+	case seen.Liveness == plan.LivenessSilent:
+		return gone, holder.Name + " is silent"
+	case !e.CanHold(holder):
+		return gone, holder.Name + " cannot hold it any more"
+	case seen.Liveness == plan.LivenessRefused && seen.For >= RefusedFor:
+		return leaves, "the agent of " + holder.Name + " is down"
+	case holder.Draining():
+		return leaves, holder.Name + " is to be emptied"
+	}
+	return fits, ""
+}
+
+func (p *planner) seen(h *fleet.Host) plan.Liveness { return p.in.Liveness.Of(h.ID).Liveness }
+
+// relaying reports whether connections of an earlier move still go on.
+func (p *planner) relaying(e *fleet.EntryAddress) bool {
+	return e.Former != "" && p.in.Now < e.FormerUntil
+}
+
+// relayUntil is until when the holder is to be the former one; 0 where another still is,
+// since there is one at most.
+func (p *planner) relayUntil(e *fleet.EntryAddress) fleet.Time {
+	if p.relaying(e) {
+		return 0
+	}
+	return p.in.Now.Add(RelayFor)
+}
+
+// give moves the address to the best other host, and says so where there is none.
+func (p *planner) give(e *fleet.EntryAddress, why string, relayUntil fleet.Time) {
+	if p.out.Full() {
+		return
+	}
+	best := p.best(e)
+	if best == nil {
+		p.out.SetCondition(p.in, By, fleet.PutCondition{Subject: fleet.EntryAddressSubject(e.Name()), Code: plan.CodeNoEntryHost,
+			Message: fmt.Sprintf("%s, and no other host can: want one that is ready, heard, not cordoned, in %s", why,
+				e.Prefix.Masked())})
+		return
+	}
+	p.out.ClearCondition(p.in, By, fleet.EntryAddressSubject(e.Name()))
+	p.assign(e, best.ID, relayUntil, why)
+}
+
+func (p *planner) assign(e *fleet.EntryAddress, to fleet.HostID, relayUntil fleet.Time, why string) {
+	p.count(e.Holder, -1)
+	p.count(to, 1)
+	p.out.Add(fleet.Item{By: By, Command: fleet.AssignEntryAddress{
+		Addr: e.Prefix.Addr(), ExpectedHolder: e.Holder, Holder: to, FormerUntil: relayUntil, Why: why,
+	}})
+}
+
+// stay keeps the holder: what is left of a former one ends, and a holder with more than
+// its share hands over when all is quiet.
+func (p *planner) stay(e *fleet.EntryAddress, holder *fleet.Host) {
+	p.out.ClearCondition(p.in, By, fleet.EntryAddressSubject(e.Name()))
+	if p.out.Full() {
+		return
+	}
+	if e.Former != "" {
+		if p.relaying(e) && !p.dead(e.Former) {
+			p.out.WakeAt(e.FormerUntil, fleet.EntryAddressSubject(e.Name()))
+			return
+		}
+		p.assign(e, e.Holder, 0, "")
+		return
+	}
+	best := p.best(e)
+	if best == nil || p.seen(holder) != plan.LivenessAlive {
+		return
+	}
+	why := ""
+	switch {
+	case holder.ID == p.leader && best.ID != p.leader:
+		why = holder.Name + " leads: its death would cost an election first"
+	case best.ID != p.leader && p.held[holder.ID] > p.held[best.ID]+1:
+		why = fmt.Sprintf("%s holds %d, %s %d", holder.Name, p.held[holder.ID], best.Name, p.held[best.ID])
+	default:
+		return
+	}
+	if quietAt := e.Since.Add(SettleFor); p.in.Now < quietAt {
+		p.out.WakeAt(quietAt, fleet.EntryAddressSubject(e.Name()))
+		return
+	}
+	p.assign(e, best.ID, p.in.Now.Add(RelayFor), why)
+}
+
+// dead reports whether a former holder can serve nobody any more.
+func (p *planner) dead(id fleet.HostID) bool {
+	h := p.in.State.Host(id)
+	return h == nil || h.State != fleet.HostReady || p.seen(h) == plan.LivenessSilent
+}
+
+// best is the host, other than the holder, that may be given the address: not the leader,
+// whose death would cost an election first, where another can; the one with the fewest
+// addresses, in the zone with the fewest, no voter; nil where there is none.
+func (p *planner) best(e *fleet.EntryAddress) *fleet.Host {
+	if p.able == nil {
+		p.able = []*fleet.Host{}
+		for h := range p.in.State.Hosts() {
+			seen := p.in.Liveness.Of(h.ID)
+			if h.Placeable() && seen.Liveness == plan.LivenessAlive && !seen.Starved {
+				p.able = append(p.able, h)
+			}
+		}
+	}
+	var best *fleet.Host
+	for _, h := range p.able {
+		if h.ID != e.Holder && e.CanHold(h) && (best == nil || p.compare(h, best) < 0) {
+			best = h
+		}
+	}
+	return best
+}
+
+func (p *planner) compare(a, b *fleet.Host) int {
+	return cmp.Or(
+		first(a.ID != p.leader, b.ID != p.leader),
+		cmp.Compare(p.held[a.ID], p.held[b.ID]),
+		cmp.Compare(p.zones[a.Zone], p.zones[b.Zone]),
+		first(p.in.State.VoterOf(a.ID) == nil, p.in.State.VoterOf(b.ID) == nil),
+		cmp.Compare(a.ID, b.ID))
+}
+
+// first puts what is true before what is not.
+func first(a, b bool) int {
+	switch {
+	case a == b:
+		return 0
+	case a:
+		return -1
+	}
+	return 1
+}
