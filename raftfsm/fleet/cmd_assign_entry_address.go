@@ -50,7 +50,8 @@ func (c AssignEntryAddress) apply(s *State, x *applyContext) ([]string, error) {
 	s.putEntryAddress(x, e)
 	if c.Holder != old.Holder {
 		s.recordEvent(x, Event{By: "entry", Code: "entry-address-assigned", Subject: EntryAddressSubject(e.Name()),
-			Message: fmt.Sprintf("%s: from %s to %s: %s", e.Name(), nameOrNobody(s, old.Holder), nameOrNobody(s, e.Holder), c.Why)})
+			Message: fmt.Sprintf("%s: from %s to %s: %s", e.Name(), nameOrNobody(s, old.Holder),
+				nameOrNobody(s, e.Holder), c.Why)})
 	}
 	return nil, nil
 }

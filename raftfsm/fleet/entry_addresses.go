@@ -44,8 +44,8 @@ func checkEntryPrefix(path string, p netip.Prefix) error {
 func (s *State) checkEntryAddress(b *violations, e *EntryAddress) {
 	err := checkEntryPrefix("prefix", e.Prefix)
 	b.must(err == nil, "entry address %s: %v", e.Prefix, err)
-	b.must((e.Holder != "") == (e.Assignment > 0) && e.Assignment <= s.Index(), "entry address %s: held by %q since entry %d",
-		e.Name(), e.Holder, e.Assignment)
+	b.must((e.Holder != "") == (e.Assignment > 0) && e.Assignment <= s.Index(),
+		"entry address %s: held by %q since entry %d", e.Name(), e.Holder, e.Assignment)
 	b.must((e.Former != "") == (e.FormerUntil > 0), "entry address %s: former holder %q until %d", e.Name(), e.Former,
 		e.FormerUntil)
 	b.must(e.Former == "" || e.Holder != "" && e.Former != e.Holder, "entry address %s: held by %q, formerly by %q",

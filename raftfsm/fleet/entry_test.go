@@ -37,7 +37,8 @@ func assign(from, to int, until Time) AssignEntryAddress {
 
 func TestPutEntryAddressRefusesWhatNoHostCanHold(t *testing.T) {
 	for text, why := range map[string]string{
-		"10.0.0.1/24": "of host h1 itself", "10.0.0.0/24": "own address", "10.0.0.255/24": "broadcast", "10.0.0.9/31": "without room",
+		"10.0.0.1/24": "of host h1 itself", "10.0.0.0/24": "own address", "10.0.0.255/24": "broadcast",
+		"10.0.0.9/31": "without room",
 		"10.0.0.9/32": "without room", "127.0.0.1/8": "no address of a host", "fe80::1/64": "no address of a host",
 		"::ffff:10.0.0.9/120": "no address of a host", "fd00::/64": "own address",
 	} {
@@ -97,7 +98,8 @@ func TestAnEntryAddressHasOneHolderAndIsGivenByWhoKnowsIt(t *testing.T) {
 func TestAHostOfAnotherSubnetHoldsNoEntryAddress(t *testing.T) {
 	w := entriesOf(t, 1)
 	w.must(PutEntryAddress{Prefix: netip.MustParsePrefix("10.7.0.200/24")})
-	w.refused(AssignEntryAddress{Addr: netip.MustParseAddr("10.7.0.200"), Holder: hostID(1)}, ErrConflict, "is not in 10.7.0.0/24")
+	w.refused(AssignEntryAddress{Addr: netip.MustParseAddr("10.7.0.200"), Holder: hostID(1)}, ErrConflict,
+		"is not in 10.7.0.0/24")
 }
 
 func TestAFormerHolderStaysUntilItsTimeAndIsOne(t *testing.T) {

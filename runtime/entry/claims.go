@@ -96,6 +96,7 @@ func (one *claim) fallSilent(now time.Duration) {
 		one.enter(lapsed, now)
 	case probing:
 		one.enter(silent, now)
+	case silent, lapsed, yielding:
 	}
 }
 
@@ -300,6 +301,7 @@ func (c *claims) next(now time.Duration) (at time.Duration, ok bool) {
 			} else {
 				at, ok = sooner(at, ok, min(one.probeAt, c.lease.WithoutLeader))
 			}
+		case silent, lapsed, yielding:
 		}
 	}
 	return at, ok

@@ -162,7 +162,8 @@ func TestAnAddressMovesWhenItsHolderDies(t *testing.T) {
 func move(t *testing.T, addr netip.Addr, relay bool) (seen, connections) {
 	t.Helper()
 	s := newSegment(t)
-	a, b, client, other := s.holder(t, 1, Address{Addr: addr, Role: Holding}), s.machine(t, 2), s.machine(t, 9), s.machine(t, 8)
+	a, b := s.holder(t, 1, Address{Addr: addr, Role: Holding}), s.machine(t, 2)
+	client, other := s.machine(t, 9), s.machine(t, 8)
 	b.renew(longLease)
 	if got := other.do("keep", addr); got != "ok" {
 		t.Fatal(got)

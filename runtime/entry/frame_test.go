@@ -15,20 +15,27 @@ var (
 )
 
 func TestFramesSayWhoHasAndWhoLooksForAnAddress(t *testing.T) {
+	fromUs := heard{from: us, claimed: client4}
 	for name, c := range map[string]struct {
 		frame []byte
 		want  heard
 	}{
-		"an ARP probe claims nothing":            {probe(neighbor, entry4), heard{from: neighbor, asked: entry4}},
-		"an ARP announcement asks nothing":       {announce(neighbor, entry4), heard{from: neighbor, claimed: entry4}},
-		"an ARP request claims and asks":         {arp(neighbor, broadcast, arpRequest, client4, mac{}, entry4), heard{neighbor, client4, entry4}},
-		"an ARP reply claims":                    {answer(neighbor, entry4, heard{from: us, claimed: client4}), heard{from: neighbor, claimed: entry4}},
-		"an ARP reply to a probe claims":         {answer(neighbor, entry4, heard{from: us, asked: entry4}), heard{from: neighbor, claimed: entry4}},
+		"an ARP probe claims nothing":      {probe(neighbor, entry4), heard{from: neighbor, asked: entry4}},
+		"an ARP announcement asks nothing": {announce(neighbor, entry4), heard{from: neighbor, claimed: entry4}},
+		"an ARP request claims and asks": {arp(neighbor, broadcast, arpRequest, client4, mac{}, entry4),
+			heard{neighbor, client4, entry4}},
+		"an ARP reply claims": {answer(neighbor, entry4, fromUs), heard{from: neighbor, claimed: entry4}},
+		"an ARP reply to a probe claims": {answer(neighbor, entry4, heard{from: us, asked: entry4}),
+			heard{from: neighbor, claimed: entry4}},
 		"a solicitation from nowhere is a probe": {probe(neighbor, entry6), heard{from: neighbor, asked: entry6}},
-		"a solicitation claims and asks":         {ndp(neighbor, groupMAC(solicitedNode(entry6)), client6, solicitedNode(entry6), neighborAsk, 0, entry6), heard{neighbor, client6, entry6}},
-		"an unsolicited advertisement claims":    {announce(neighbor, entry6), heard{from: neighbor, claimed: entry6}},
-		"a solicited advertisement claims":       {answer(neighbor, entry6, heard{us, client6, entry6}), heard{from: neighbor, claimed: entry6}},
-		"a probe of IPv6 is answered to all":     {answer(neighbor, entry6, heard{from: us, asked: entry6}), heard{from: neighbor, claimed: entry6}},
+		"a solicitation claims and asks": {
+			ndp(neighbor, groupMAC(solicitedNode(entry6)), client6, solicitedNode(entry6), neighborAsk, 0, entry6),
+			heard{neighbor, client6, entry6}},
+		"an unsolicited advertisement claims": {announce(neighbor, entry6), heard{from: neighbor, claimed: entry6}},
+		"a solicited advertisement claims": {answer(neighbor, entry6, heard{us, client6, entry6}),
+			heard{from: neighbor, claimed: entry6}},
+		"a probe of IPv6 is answered to all": {answer(neighbor, entry6, heard{from: us, asked: entry6}),
+			heard{from: neighbor, claimed: entry6}},
 	} {
 		got, ok := parse(c.frame)
 		if !ok || got != c.want {

@@ -133,12 +133,12 @@ func check(want []Address, links []link) (good []Address, on map[netip.Addr]link
 	on = map[netip.Addr]link{}
 	var errs []error
 	for _, w := range want {
-		l, err := checkOne(w, links)
-		if _, twice := on[w.Addr]; twice && err == nil {
-			err = fmt.Errorf("entry address %s is there twice", w.Addr)
+		l, refused := checkOne(w, links)
+		if _, twice := on[w.Addr]; twice && refused == nil {
+			refused = fmt.Errorf("entry address %s is there twice", w.Addr)
 		}
-		if err != nil {
-			errs = append(errs, err)
+		if refused != nil {
+			errs = append(errs, refused)
 			continue
 		}
 		good, on[w.Addr] = append(good, w), l
@@ -161,7 +161,8 @@ func checkOne(w Address, links []link) (link, error) {
 		return link{}, fmt.Errorf("entry address %s is the subnet %s's own or broadcast address", a, subnet.Masked())
 	}
 	if w.Former.IsValid() && (!subnet.Contains(w.Former) || w.Former == a || w.Former == subnet.Addr()) {
-		return link{}, fmt.Errorf("entry address %s: its former holder %s is no neighbour in %s", a, w.Former, subnet.Masked())
+		return link{}, fmt.Errorf("entry address %s: its former holder %s is no neighbour in %s", a, w.Former,
+			subnet.Masked())
 	}
 	return l, nil
 }
@@ -198,9 +199,9 @@ func (h *Holder) settle(good []Address, on map[netip.Addr]link) error {
 	}
 	errs = append(errs, settleRelay(relays(good, on)))
 	good = slices.DeleteFunc(good, func(a Address) bool {
-		err := prepare(a.Addr, on[a.Addr], there)
-		errs = append(errs, err)
-		return err != nil
+		failed := prepare(a.Addr, on[a.Addr], there)
+		errs = append(errs, failed)
+		return failed != nil
 	})
 	by, err := h.openSockets(good, on)
 	errs = append(errs, err)

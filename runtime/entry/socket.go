@@ -45,10 +45,10 @@ func openSocket(l link, family int) (*socket, error) {
 			return nil, fmt.Errorf("open IPv6 socket on %s: %w", l.name, err)
 		}
 	}
-	if err := attach(fd, nil); err != nil {
+	if err = attach(fd, nil); err != nil {
 		return nil, errors.Join(err, unix.Close(fd), s.close())
 	}
-	if err := unix.Bind(fd, &unix.SockaddrLinklayer{Protocol: swap(protocol), Ifindex: l.index}); err != nil {
+	if err = unix.Bind(fd, &unix.SockaddrLinklayer{Protocol: swap(protocol), Ifindex: l.index}); err != nil {
 		return nil, errors.Join(fmt.Errorf("bind packet socket to %s: %w", l.name, err), unix.Close(fd), s.close())
 	}
 	s.file = os.NewFile(uintptr(fd), "packet:"+l.name)

@@ -132,9 +132,11 @@ func (p *planner) give(e *fleet.EntryAddress, why string, relayUntil fleet.Time)
 	}
 	best := p.best(e)
 	if best == nil {
-		p.out.SetCondition(p.in, By, fleet.PutCondition{Subject: fleet.EntryAddressSubject(e.Name()), Code: plan.CodeNoEntryHost,
+		p.out.SetCondition(p.in, By, fleet.PutCondition{
+			Subject: fleet.EntryAddressSubject(e.Name()), Code: plan.CodeNoEntryHost,
 			Message: fmt.Sprintf("%s, and no other host can: want one that is ready, heard, not cordoned, in %s", why,
-				e.Prefix.Masked())})
+				e.Prefix.Masked()),
+		})
 		return
 	}
 	p.out.ClearCondition(p.in, By, fleet.EntryAddressSubject(e.Name()))

@@ -9,8 +9,8 @@ import (
 )
 
 func TestAHostThatIsToBeEmptiedHandsOver(t *testing.T) {
-	host := &fleet.Host{ID: "h1", Name: "h1", State: fleet.HostReady, Format: 2, Addr: netip.MustParseAddrPort("10.0.0.1:7000"),
-		Drain: &fleet.Drain{}}
+	host := &fleet.Host{ID: "h1", Name: "h1", State: fleet.HostReady, Format: 2, Drain: &fleet.Drain{},
+		Addr: netip.MustParseAddrPort("10.0.0.1:7000")}
 	e := &fleet.EntryAddress{Prefix: netip.MustParsePrefix("10.0.0.200/24"), Holder: "h1"}
 	p := planner{in: plan.Input{State: fleet.New()}}
 	if how, why := p.stand(e, host); how != leaves || why != "h1 is to be emptied" {
