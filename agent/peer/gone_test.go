@@ -143,8 +143,10 @@ func TestAForwardedWriteDoesNotWaitForALeaderThatStandsStill(t *testing.T) {
 	t.Cleanup(func() { network.set(leader.addr().Addr(), false, false) })
 	time.AfterFunc(time.Second, func() { r.cluster.lead(next.id()) }) // an election
 	began := time.Now()
-	if _, err := write(); !errors.Is(err, ErrUnknown) {
-		t.Errorf("got %v, want %v", err, ErrUnknown)
+	// Where the connection was not given back in time another is dialled, on which
+	// nothing was sent.
+	if _, err := write(); !errors.Is(err, ErrUnknown) && (err == nil || !NotDone(err)) {
+		t.Errorf("got %v, want %v, or surely not done", err, ErrUnknown)
 	}
 	if took := time.Since(began); took > protocol.GoneAfter {
 		t.Errorf("given up only after %s, though another led after 1 s", took)
