@@ -31,8 +31,8 @@ const (
 // telling lists the codes of conditions that stand, most telling first: what a person
 // must mend, then what keeps back work, then what passes by itself.
 var telling = []string{
-	CodeRefused, CodeLeaderCutOff, CodeClock, CodeStuck, CodeNoEntryHost, CodeNoHost, CodeMassSilence, CodePowerReturn, CodeTasksCutOff,
-	CodeBackOff,
+	CodeRefused, CodeLeaderCutOff, CodeClock, CodeStuck, CodeNoEntryHost, CodeNoHost, CodeMassSilence, CodePowerReturn,
+	CodeTasksCutOff, CodeBackOff,
 	CodeFlapping, CodeAgentDown, CodeStarting,
 }
 
