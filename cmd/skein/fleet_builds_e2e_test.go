@@ -20,6 +20,18 @@ import (
 type twoBuilds struct {
 	*fleetUnderTest
 	older, newer string // programs
+	// newWrite is a write that the older build does not know. It is given a task definition.
+	newWrite func(b *twoBuilds, def string) error
+}
+
+// mark is a write of the format to come.
+func (b *twoBuilds) mark(def string) error {
+	return b.at("h3").Send(b.Context(), http.MethodPost, "/v1/taskdefs/"+def+"/mark", types.PlainBody{}, nil)
+}
+
+// makeGroup is a write of format 2.
+func (b *twoBuilds) makeGroup(string) error {
+	return b.at("h3").Send(b.Context(), http.MethodPost, "/v1/target-groups", types.TargetGroupBody{Name: "new"}, nil)
 }
 
 // TestE2EFleetOfTwoBuilds upgrades one agent of a fleet, takes it back, upgrades all,
@@ -27,16 +39,19 @@ type twoBuilds struct {
 // where make e2e made one (E2E_OLD), and this one; the newer is the one under test,
 // and the next format's, which stands for the agent to come.
 func TestE2EFleetOfTwoBuilds(t *testing.T) {
-	for _, pair := range []struct{ name, older, newer string }{
-		{"this agent and the next", "SKEIN_BINARY", "SKEIN_NEXT"},
-		{"an earlier agent and this", "SKEIN_OLD", "SKEIN_BINARY"},
+	for _, pair := range []struct {
+		name, older, newer string
+		newWrite           func(*twoBuilds, string) error
+	}{
+		{"this agent and the next", "SKEIN_BINARY", "SKEIN_NEXT", (*twoBuilds).mark},
+		{"an earlier agent and this", "SKEIN_OLD", "SKEIN_BINARY", (*twoBuilds).makeGroup},
 	} {
 		t.Run(pair.name, func(t *testing.T) {
 			older, newer := os.Getenv(pair.older), os.Getenv(pair.newer)
 			if older == "" || newer == "" {
 				t.Skipf("%s or %s names no program: make e2e builds them", pair.older, pair.newer)
 			}
-			b := &twoBuilds{newFleetOf(t, older, lab.UpOptions{}), older, newer}
+			b := &twoBuilds{newFleetOf(t, older, lab.UpOptions{}), older, newer, pair.newWrite}
 			b.live()
 		})
 	}
@@ -212,15 +227,12 @@ func (b *twoBuilds) nothingWasSetAside() {
 func (b *twoBuilds) finalize() {
 	b.Helper()
 	def := b.register("h2", "later", nil)
-	mark := func() error {
-		return b.at("h3").Send(b.Context(), http.MethodPost, "/v1/taskdefs/"+def+"/mark", types.PlainBody{}, nil)
-	}
 	var refused *client.Error
-	if err := mark(); !errors.As(err, &refused) || refused.Code != "format-ahead" {
+	if err := b.newWrite(b, def); !errors.As(err, &refused) || refused.Code != "format-ahead" {
 		b.Fatalf("a write of the next format before the fleet is there: %v", err)
 	}
 	b.must(b.at("h1").Send(b.Context(), http.MethodPost, "/v1/fleet/finalize", types.ForceBody{}, nil))
-	b.must(mark())
+	b.must(b.newWrite(b, def))
 	b.create("h1", "later", def, 2)
 	b.awaitHealthy("h3", "later", 2)
 	b.awaitHealthy("h3", "web", 3)
