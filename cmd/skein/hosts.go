@@ -62,16 +62,7 @@ func printAlarms(to io.Writer, hosts ...types.Host) {
 }
 
 func listHosts(ctx context.Context, agent *client.Client) (all []types.Host, header http.Header, err error) {
-	for next := ""; ; {
-		var page types.Hosts
-		if header, err = agent.Get(ctx, "/v1/hosts?next="+url.QueryEscape(next), &page); err != nil {
-			return nil, nil, err
-		}
-		all = append(all, page.Hosts...)
-		if next = page.Next; next == "" {
-			return all, header, nil
-		}
-	}
+	return listAll(ctx, agent, "/v1/hosts", nil, func(p *types.Hosts) ([]types.Host, string) { return p.Hosts, p.Next })
 }
 
 func printHosts(hosts []types.Host) error {

@@ -37,17 +37,10 @@ func (c *serviceListCommand) Run(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	var all []types.Service
-	var header http.Header
-	for next := ""; ; {
-		var page types.Services
-		if header, err = agent.Get(ctx, "/v1/services?next="+url.QueryEscape(next), &page); err != nil {
-			return err
-		}
-		all = append(all, page.Services...)
-		if next = page.Next; next == "" {
-			break
-		}
+	all, header, err := listAll(ctx, agent, "/v1/services", nil,
+		func(p *types.Services) ([]types.Service, string) { return p.Services, p.Next })
+	if err != nil {
+		return err
 	}
 	if c.JSON {
 		return printJSON(all)

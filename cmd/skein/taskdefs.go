@@ -62,16 +62,10 @@ func (c *taskdefListCommand) Run(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	var all []types.TaskDef
-	for next := ""; ; {
-		var page types.TaskDefs
-		if _, err := agent.Get(ctx, "/v1/taskdefs?next="+url.QueryEscape(next), &page); err != nil {
-			return err
-		}
-		all = append(all, page.TaskDefs...)
-		if next = page.Next; next == "" {
-			break
-		}
+	all, _, err := listAll(ctx, agent, "/v1/taskdefs", nil,
+		func(p *types.TaskDefs) ([]types.TaskDef, string) { return p.TaskDefs, p.Next })
+	if err != nil {
+		return err
 	}
 	if c.JSON {
 		return printJSON(all)

@@ -37,22 +37,11 @@ func (c *tasksCommand) Run(ctx context.Context) error {
 	if c.Host != "" {
 		query.Set("host", c.Host)
 	}
-	var all []types.Task
-	var header http.Header
-	for {
-		var page types.Tasks
-		if header, err = agent.Get(ctx, "/v1/tasks?"+query.Encode(), &page); err != nil {
-			return err
-		}
-		for _, task := range page.Tasks {
-			if c.All || task.Last != "STOPPED" {
-				all = append(all, task)
-			}
-		}
-		if page.Next == "" {
-			break
-		}
-		query.Set("next", page.Next)
+	all, header, err := listAll(ctx, agent, "/v1/tasks", query, func(p *types.Tasks) ([]types.Task, string) {
+		return slices.DeleteFunc(p.Tasks, func(t types.Task) bool { return !c.All && t.Last == "STOPPED" }), p.Next
+	})
+	if err != nil {
+		return err
 	}
 	if len(all) == 0 && c.Service != "" {
 		if err := mustKnow(ctx, agent, c.Service); err != nil {

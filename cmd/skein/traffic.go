@@ -103,29 +103,14 @@ func answerOf(a types.Action) string {
 }
 
 func listListeners(ctx context.Context, agent *client.Client) (all []types.Listener, header http.Header, err error) {
-	for next := ""; ; {
-		var page types.Listeners
-		if header, err = agent.Get(ctx, "/v1/listeners?next="+url.QueryEscape(next), &page); err != nil {
-			return nil, nil, err
-		}
-		all = append(all, page.Listeners...)
-		if next = page.Next; next == "" {
-			return all, header, nil
-		}
-	}
+	return listAll(ctx, agent, "/v1/listeners", nil,
+		func(p *types.Listeners) ([]types.Listener, string) { return p.Listeners, p.Next })
 }
 
 func listGroups(ctx context.Context, agent *client.Client) (all []types.TargetGroup, err error) {
-	for next := ""; ; {
-		var page types.TargetGroups
-		if _, err = agent.Get(ctx, "/v1/target-groups?next="+url.QueryEscape(next), &page); err != nil {
-			return nil, err
-		}
-		all = append(all, page.TargetGroups...)
-		if next = page.Next; next == "" {
-			return all, nil
-		}
-	}
+	all, _, err = listAll(ctx, agent, "/v1/target-groups", nil,
+		func(p *types.TargetGroups) ([]types.TargetGroup, string) { return p.TargetGroups, p.Next })
+	return all, err
 }
 
 // listenerCommand is about the ports that every host answers on.
@@ -465,11 +450,4 @@ func splitRule(id string) (listener, name string, err error) {
 func rulePath(id string) (string, error) {
 	listener, name, err := splitRule(id)
 	return "/v1/listeners/" + url.PathEscape(listener) + "/rules/" + url.PathEscape(name), err
-}
-
-func pathOf(path string, query url.Values) string {
-	if len(query) > 0 {
-		path += "?" + query.Encode()
-	}
-	return path
 }

@@ -156,7 +156,7 @@ func (c AssignTasks) checkPorts(s *State, def *TaskDef) error {
 	slices.SortStableFunc(uses, comparePorts)
 	var hint btree.PathHint
 	for i, use := range uses {
-		if l := s.listenerAt(use.Port); l != nil && use.Protocol == TCP {
+		if l := s.ListenerAt(use.Port); l != nil && use.Protocol == TCP {
 			return refuse(ErrPortTaken, "assign task %s: port %d is that of listener %s on every host", use.Task, use.Port,
 				l.Name)
 		}

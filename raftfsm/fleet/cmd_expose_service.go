@@ -1,6 +1,9 @@
 package fleet
 
-import "fmt"
+import (
+	"fmt"
+	"iter"
+)
 
 // ExposeService creates a service with what clients reach it by: its target groups, and
 // rules or a listener with its default rule, all of which it owns. All is made, or
@@ -87,31 +90,13 @@ func (c ExposeService) make(s *State, x *applyContext) ([]string, error) {
 // removeOwned takes away what a service made when it was created, and nothing else: what
 // rules of others still need stays, and is nobody's then.
 func (s *State) removeOwned(x *applyContext, service string) {
-	var rules []*Rule
-	for r := range s.Rules() {
-		if r.Owner == service && !r.ID.Default() {
-			rules = append(rules, r)
-		}
-	}
-	for _, r := range rules {
+	for _, r := range filter(s.Rules(), func(r *Rule) bool { return r.Owner == service && !r.ID.Default() }) {
 		s.removeRule(x, r)
 	}
-	var listeners []*Listener
-	for l := range s.Listeners() {
-		if l.Owner == service {
-			listeners = append(listeners, l)
-		}
-	}
-	for _, l := range listeners {
+	for _, l := range filter(s.Listeners(), func(l *Listener) bool { return l.Owner == service }) {
 		s.removeOwnedListener(x, l)
 	}
-	var groups []*TargetGroup
-	for g := range s.TargetGroups() {
-		if g.Owner == service {
-			groups = append(groups, g)
-		}
-	}
-	for _, g := range groups {
+	for _, g := range filter(s.TargetGroups(), func(g *TargetGroup) bool { return g.Owner == service }) {
 		if s.routedTo(g.Name) {
 			kept := *g
 			kept.Owner = ""
@@ -120,6 +105,16 @@ func (s *State) removeOwned(x *applyContext, service string) {
 		}
 		s.removeTargetGroup(x, g)
 	}
+}
+
+// filter collects the rows that are wanted, so that their table may change meanwhile.
+func filter[R any](rows iter.Seq[*R], wanted func(*R) bool) (list []*R) {
+	for r := range rows {
+		if wanted(r) {
+			list = append(list, r)
+		}
+	}
+	return list
 }
 
 // removeOwnedListener removes a listener whose service is gone, or keeps it for rules

@@ -274,7 +274,7 @@ func (s *State) Free(host HostID) Resources {
 // listener, which every host has.
 func (s *State) PortTaken(host HostID, protocol Protocol, port int) bool {
 	_, taken := s.ports.Get(PortUse{Host: host, Protocol: protocol, Port: port})
-	return taken || protocol == TCP && s.listenerAt(port) != nil
+	return taken || protocol == TCP && s.ListenerAt(port) != nil
 }
 
 // PortsOf yields the ports held on a host, by protocol, then number.

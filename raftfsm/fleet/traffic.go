@@ -57,8 +57,8 @@ func (a *Action) forwardsTo(group TargetGroupName) bool {
 	return a.Forward != nil && slices.ContainsFunc(a.Forward.Groups, func(w GroupWeight) bool { return w.Group == group })
 }
 
-// listenerAt returns the listener of a port, or nil.
-func (s *State) listenerAt(port int) *Listener {
+// ListenerAt returns the listener of a port, or nil.
+func (s *State) ListenerAt(port int) *Listener {
 	for l := range s.Listeners() {
 		if l.Port == port {
 			return l
@@ -284,13 +284,13 @@ func (s *State) ruleTable() Routes {
 		r.Rules = append(r.Rules, *rule)
 	}
 	slices.SortStableFunc(r.Rules, func(a, b Rule) int {
-		return cmp.Or(cmp.Compare(a.Listener, b.Listener), cmp.Compare(a.order(), b.order()))
+		return cmp.Or(cmp.Compare(a.Listener, b.Listener), cmp.Compare(a.Order(), b.Order()))
 	})
 	return r
 }
 
-// order is a rule's place among those of its listener.
-func (r *Rule) order() int {
+// Order is a rule's place among those of its listener.
+func (r *Rule) Order() int {
 	if r.ID.Default() {
 		return MaxPriority + 1
 	}

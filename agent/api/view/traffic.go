@@ -89,19 +89,12 @@ func (v *View) ListenerRow(l *fleet.Listener) types.Listener {
 	for _, c := range l.Certificates {
 		row.Certificates = append(row.Certificates, types.CertificateFile(c))
 	}
-	for r := range v.State.RulesOf(l.Name) {
+	rules := slices.SortedStableFunc(v.State.RulesOf(l.Name),
+		func(a, b *fleet.Rule) int { return cmp.Compare(a.Order(), b.Order()) })
+	for _, r := range rules {
 		row.Rules = append(row.Rules, v.RuleRow(r))
 	}
-	slices.SortStableFunc(row.Rules, func(a, b types.Rule) int { return cmp.Compare(lastIfZero(a), lastIfZero(b)) })
 	return row
-}
-
-// lastIfZero orders the default rule, which has no priority, behind all others.
-func lastIfZero(r types.Rule) int {
-	if r.Priority == 0 {
-		return fleet.MaxPriority + 1
-	}
-	return r.Priority
 }
 
 // RuleRow is the row of a rule.

@@ -12,6 +12,7 @@ import (
 	"skein/agent/api/refusal"
 	"skein/agent/api/types"
 	"skein/agent/ecs/strictjson"
+	"skein/raftfsm/fleet"
 	"skein/raftfsm/fleet/text"
 )
 
@@ -110,4 +111,29 @@ func need(o *strictjson.Object, field, what string) {
 	if !o.Has(field) {
 		o.Refuse(field, "missing: %s", what)
 	}
+}
+
+// anyNumber is the bound of a number whose range State checks.
+const anyNumber = 1 << 40
+
+func readNumber(o *strictjson.Object, name string, into *int, low, high int64) {
+	*into = int(o.Int(name, int64(*into), low, high))
+}
+
+const nameWanted = "letters, digits, - or _"
+
+// named refuses a body that names another thing than the address does.
+func (c *Call) named(o *strictjson.Object) {
+	if name := o.Text("name", fleet.MaxName); name != "" && name != c.PathValue("name") {
+		o.Refuse("name", "%q differs from the address, which names %q", strictjson.Show(name),
+			types.Clean(c.PathValue("name")))
+	}
+}
+
+// moved refuses a change of a row that is not at the index that was expected.
+func (c *Call) moved(noun, name string, at uint64) error {
+	if expect := c.expect(); expect != 0 && at != expect {
+		return fmt.Errorf("update %s %s: it is at %d, not %d: %w", noun, name, at, expect, fleet.ErrMoved)
+	}
+	return nil
 }

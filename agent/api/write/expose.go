@@ -77,7 +77,7 @@ func reach(
 	st *fleet.State, expose *fleet.ExposeService, in *ecs.Expose, forward fleet.Action,
 ) (production, test fleet.RuleID, err error) {
 	name := expose.Service.Name
-	listener := listenerAt(st, in.Listen)
+	listener := st.ListenerAt(in.Listen)
 	if listener == nil {
 		put := fleet.PutListener{Name: fleet.ListenerName(fmt.Sprintf("%s-%d", name, in.Listen)), Port: in.Listen,
 			Protocol: in.Protocol, Default: &forward}
@@ -122,15 +122,6 @@ func fits(l *fleet.Listener, isNew bool, in *ecs.Expose) error {
 		return &fleet.FieldError{Field: "expose.listen",
 			Why: fmt.Sprintf("%d is the port of listener %s: give a host or a path that this service takes there",
 				in.Listen, l.Name)}
-	}
-	return nil
-}
-
-func listenerAt(st *fleet.State, port int) *fleet.Listener {
-	for l := range st.Listeners() {
-		if l.Port == port {
-			return l
-		}
 	}
 	return nil
 }

@@ -1,13 +1,11 @@
 package write
 
 import (
-	"context"
 	"net/http"
 
 	"skein/agent/api/endpoint"
 	"skein/agent/api/types"
 	"skein/agent/api/view"
-	"skein/agent/ecs/strictjson"
 	"skein/raftfsm/fleet"
 )
 
@@ -56,24 +54,20 @@ func (c *Call) forget() (*Order, error) {
 func (c *Call) hostOrder(token string, command func(fleet.HostID) fleet.Command) *Order {
 	ref := c.PathValue("id")
 	id := fleet.HostID(ref)
-	return &Order{
-		Token: token,
-		Command: func(_ context.Context, st *fleet.State) (fleet.Command, []strictjson.Warning, error) {
-			h, err := view.FindHost(st, ref)
-			if err != nil {
-				return nil, nil, err
-			}
-			id = h.ID
-			return command(id), nil, nil
-		},
-		Answer: func(v *view.View, _ []string, w types.Written) any {
-			answer := &types.HostWritten{Written: w}
-			h, err := view.FindHost(v.State, string(id))
-			if err == nil {
-				row := v.HostRow(h)
-				answer.Host = &row
-			}
-			return answer
-		},
-	}
+	return rowOrder(token, func(st *fleet.State) (fleet.Command, error) {
+		h, err := view.FindHost(st, ref)
+		if err != nil {
+			return nil, err
+		}
+		id = h.ID
+		return command(id), nil
+	}, func(v *view.View, w types.Written) any {
+		answer := &types.HostWritten{Written: w}
+		h, err := view.FindHost(v.State, string(id))
+		if err == nil {
+			row := v.HostRow(h)
+			answer.Host = &row
+		}
+		return answer
+	})
 }

@@ -1,7 +1,6 @@
 package write
 
 import (
-	"context"
 	"net/http"
 
 	"skein/agent/api/endpoint"
@@ -114,19 +113,12 @@ func readListener(o *strictjson.Object, put *fleet.PutListener) {
 
 // listenerOrder is a write about one listener.
 func listenerOrder(token string, name fleet.ListenerName, command func(*fleet.State) (fleet.Command, error)) *Order {
-	return &Order{
-		Token: token,
-		Command: func(_ context.Context, st *fleet.State) (fleet.Command, []strictjson.Warning, error) {
-			made, err := command(st)
-			return made, nil, err
-		},
-		Answer: func(v *view.View, _ []string, w types.Written) any {
-			answer := &types.ListenerWritten{Written: w}
-			if l := v.State.Listener(name); l != nil {
-				row := v.ListenerRow(l)
-				answer.Listener = &row
-			}
-			return answer
-		},
-	}
+	return rowOrder(token, command, func(v *view.View, w types.Written) any {
+		answer := &types.ListenerWritten{Written: w}
+		if l := v.State.Listener(name); l != nil {
+			row := v.ListenerRow(l)
+			answer.Listener = &row
+		}
+		return answer
+	})
 }

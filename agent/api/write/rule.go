@@ -1,7 +1,6 @@
 package write
 
 import (
-	"context"
 	"fmt"
 	"net/http"
 
@@ -133,21 +132,14 @@ func (c *Call) ruleChange(token string, command func(*fleet.Rule) fleet.Command)
 
 // ruleOrder is a write about one rule.
 func ruleOrder(token string, id fleet.RuleID, command func(*fleet.State) (fleet.Command, error)) *Order {
-	return &Order{
-		Token: token,
-		Command: func(_ context.Context, st *fleet.State) (fleet.Command, []strictjson.Warning, error) {
-			made, err := command(st)
-			return made, nil, err
-		},
-		Answer: func(v *view.View, _ []string, w types.Written) any {
-			answer := &types.RuleWritten{Written: w}
-			if r := v.State.Rule(id); r != nil {
-				row := v.RuleRow(r)
-				answer.Rule = &row
-			}
-			return answer
-		},
-	}
+	return rowOrder(token, command, func(v *view.View, w types.Written) any {
+		answer := &types.RuleWritten{Written: w}
+		if r := v.State.Rule(id); r != nil {
+			row := v.RuleRow(r)
+			answer.Rule = &row
+		}
+		return answer
+	})
 }
 
 // readRule lays the fields given over a rule.
@@ -214,29 +206,4 @@ func readWeights(o *strictjson.Object) []fleet.GroupWeight {
 		weights = append(weights, g)
 	}
 	return weights
-}
-
-// anyNumber is the bound of a number whose range State checks.
-const anyNumber = 1 << 40
-
-func readNumber(o *strictjson.Object, name string, into *int, low, high int64) {
-	*into = int(o.Int(name, int64(*into), low, high))
-}
-
-const nameWanted = "letters, digits, - or _"
-
-// named refuses a body that names another thing than the address does.
-func (c *Call) named(o *strictjson.Object) {
-	if name := o.Text("name", fleet.MaxName); name != "" && name != c.PathValue("name") {
-		o.Refuse("name", "%q differs from the address, which names %q", strictjson.Show(name),
-			types.Clean(c.PathValue("name")))
-	}
-}
-
-// moved refuses a change of a row that is not at the index that was expected.
-func (c *Call) moved(noun, name string, at uint64) error {
-	if expect := c.expect(); expect != 0 && at != expect {
-		return fmt.Errorf("update %s %s: it is at %d, not %d: %w", noun, name, at, expect, fleet.ErrMoved)
-	}
-	return nil
 }

@@ -93,8 +93,8 @@ func (c *Call) updateCommand(
 	if err != nil {
 		return nil, nil, err
 	}
-	if expect := c.expect(); expect != 0 && s.ModifyIndex != expect {
-		return nil, nil, fmt.Errorf("update service %s: it is at %d, not %d: %w", name, s.ModifyIndex, expect, fleet.ErrMoved)
+	if err = c.moved("service", name, s.ModifyIndex); err != nil {
+		return nil, nil, err
 	}
 	revision := st.Revision(s.Revision)
 	put := fleet.PutService{

@@ -1,7 +1,6 @@
 package write
 
 import (
-	"context"
 	"net/http"
 
 	"skein/agent/api/endpoint"
@@ -134,19 +133,12 @@ func readTargetGroup(o *strictjson.Object, put *fleet.PutTargetGroup) {
 func targetGroupOrder(
 	token string, name fleet.TargetGroupName, command func(*fleet.State) (fleet.Command, error),
 ) *Order {
-	return &Order{
-		Token: token,
-		Command: func(_ context.Context, st *fleet.State) (fleet.Command, []strictjson.Warning, error) {
-			made, err := command(st)
-			return made, nil, err
-		},
-		Answer: func(v *view.View, _ []string, w types.Written) any {
-			answer := &types.TargetGroupWritten{Written: w}
-			if g := v.State.TargetGroup(name); g != nil {
-				row := v.TargetGroupRow(g)
-				answer.TargetGroup = &row
-			}
-			return answer
-		},
-	}
+	return rowOrder(token, command, func(v *view.View, w types.Written) any {
+		answer := &types.TargetGroupWritten{Written: w}
+		if g := v.State.TargetGroup(name); g != nil {
+			row := v.TargetGroupRow(g)
+			answer.TargetGroup = &row
+		}
+		return answer
+	})
 }

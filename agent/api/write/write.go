@@ -46,6 +46,21 @@ type Order struct {
 	Answer func(v *view.View, ids []string, w types.Written) any
 }
 
+// rowOrder is a write about one row. The command is made of the State it meets; answer is
+// given the State after it.
+func rowOrder(
+	token string, command func(*fleet.State) (fleet.Command, error), answer func(*view.View, types.Written) any,
+) *Order {
+	return &Order{
+		Token: token,
+		Command: func(_ context.Context, st *fleet.State) (fleet.Command, []strictjson.Warning, error) {
+			made, err := command(st)
+			return made, nil, err
+		},
+		Answer: func(v *view.View, _ []string, w types.Written) any { return answer(v, w) },
+	}
+}
+
 // Endpoint is one write.
 type Endpoint struct {
 	endpoint.Spec
