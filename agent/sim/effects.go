@@ -100,14 +100,13 @@ func (a *agent) askEffect(id fleet.HostID, r effects.Request, done func(_ effect
 		a.life.After(protocol.HandshakeTime, func() { done(effects.Answer{}, errNoAnswer, true) })
 		return
 	}
-	late := a.life.After(effects.CallFor, func() {
-		a.w.sometimes("a request for an effect has no answer")
-		done(effects.Answer{}, errNoAnswer, false)
-	})
-	a.call(to, func(v *agent, reply func(func())) {
+	a.call(to, effects.CallFor, func(v *agent, reply func(func())) {
 		v.runs.take(a.id, r, func(answer effects.Answer, err error) {
-			reply(func() { late.Stop(); done(answer, err, err != nil) })
+			reply(func() { done(answer, err, err != nil) })
 		})
+	}, func(err error) {
+		a.w.sometimes("a request for an effect has no answer")
+		done(effects.Answer{}, err, false)
 	})
 }
 

@@ -141,18 +141,10 @@ func (k *keeping) tell(id fleet.RaftID, event voter.Event, done func(error)) {
 		done(errNoAnswer)
 		return
 	}
-	answered := false
-	finish := func(err error) {
-		if !answered {
-			answered = true
-			done(err)
-		}
-	}
-	k.a.call(h, func(v *agent, reply func(func())) {
+	k.a.call(h, keeper.ChangeFor, func(v *agent, reply func(func())) {
 		err := v.stepLog(event)
-		reply(func() { finish(err) })
-	})
-	k.a.life.After(keeper.ChangeFor, func() { finish(errNoAnswer) })
+		reply(func() { done(err) })
+	}, done)
 }
 
 // stepLog steps the rules of this host's log. The simulator has no keys.

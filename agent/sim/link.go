@@ -50,6 +50,7 @@ func (o order) before(p order) bool {
 var (
 	errNoAnswer = errors.New("no answer")
 	errRefused  = errors.New("connection refused")
+	errReset    = errors.New("connection reset")
 )
 
 func newLink(a *agent) *hostLink {
@@ -135,8 +136,8 @@ func (l *hostLink) keep(r trust.Roster) {
 	}
 }
 
-// ask calls a voter. failed is told when no connection comes up, or no answer
-// within the time that is left for it.
+// ask calls a voter. failed is told when no connection comes up, when it ends, or when no
+// answer comes within the time that is left for it.
 func (l *hostLink) ask(
 	voter fleet.HostID, within time.Duration, f func(v *agent, reply func(func())), failed func(error),
 ) {
@@ -150,14 +151,13 @@ func (l *hostLink) ask(
 		l.a.life.After(protocol.HandshakeTime, func() { failed(errNoAnswer) })
 		return
 	}
-	late := l.a.life.After(within, func() { failed(errNoAnswer) })
-	l.a.call(w.hosts[voter], func(v *agent, reply func(func())) {
+	l.a.call(w.hosts[voter], within, func(v *agent, reply func(func())) {
 		if err := v.refusal(l.a.id); err != nil {
-			reply(func() { late.Stop(); failed(err) })
+			reply(func() { failed(err) })
 			return
 		}
-		f(v, func(answer func()) { reply(func() { late.Stop(); answer() }) })
-	})
+		f(v, reply)
+	}, failed)
 }
 
 // open asks a voter for a session.
@@ -191,6 +191,8 @@ func (l *hostLink) open(do link.OpenSession) {
 
 // dial asks a voter for a stream.
 func (l *hostLink) dial(do link.Dial) {
+	var begun *voterStream
+	over := false
 	l.ask(do.Voter, protocol.HandshakeTime+stream.CatchUp, func(v *agent, reply func(func())) {
 		if v.node != nil && do.At.Resume {
 			if h := v.node.State().Host(l.a.id); h != nil && !h.WantedSameSince(do.At.Index) {
@@ -198,9 +200,16 @@ func (l *hostLink) dial(do link.Dial) {
 			}
 		}
 		v.serves.begin(l.a, do.Attempt, do.At, func(s *voterStream, err error) {
+			if begun = s; over {
+				begun.close()
+			}
 			reply(func() { l.dialled(do.Attempt, s, err) })
 		})
-	}, func(err error) { l.dialled(do.Attempt, nil, err) })
+	}, func(err error) {
+		over = true
+		begun.close() // the host has hung up
+		l.dialled(do.Attempt, nil, err)
+	})
 }
 
 func (l *hostLink) dialled(attempt uint64, s *voterStream, err error) {
@@ -351,24 +360,6 @@ func (l *hostLink) reported(s link.Send, err error) {
 	if !l.a.life.Over() {
 		l.sendReport()
 	}
-}
-
-// call runs f on another agent over a connection; f may reply. A host that calls
-// itself needs no network.
-func (a *agent) call(to *host, f func(v *agent, reply func(func()))) {
-	a.w.net.Carry(a.id, to.id, func() {
-		v := to.agent
-		if v == nil {
-			return
-		}
-		f(v, func(answer func()) {
-			a.w.net.Carry(to.id, a.id, func() {
-				if !a.life.Over() {
-					answer()
-				}
-			})
-		})
-	})
 }
 
 // knownRoster is the newest voters known here: by State, or what the host was told.

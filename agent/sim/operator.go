@@ -69,11 +69,11 @@ func (r *request) serve(a *agent, answer func(fleet.Result, uint64, error)) {
 	if a.node == nil {
 		for _, id := range a.knownVoters() {
 			if v := r.w.hosts[id]; v != nil && r.w.net.Linked(a.id, id) {
-				a.call(v, func(v *agent, reply func(func())) {
+				a.connect(v, func(v *agent, reply func(func())) {
 					if v.node != nil {
 						r.serve(v, func(res fleet.Result, index uint64, err error) { reply(func() { answer(res, index, err) }) })
 					}
-				})
+				}, func() { answer(fleet.Result{}, 0, errReset) })
 				return
 			}
 		}

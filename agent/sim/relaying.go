@@ -103,19 +103,14 @@ func (r *relaying) answered(words []relay.Word) {
 // askAway asks one voter; done is called once, with 0 where no answer comes.
 func (r *relaying) askAway(id fleet.HostID, done func(away int)) {
 	h := r.a.w.hosts[id]
-	late := r.a.life.After(relay.AskFor, func() { done(0) })
 	if h == nil {
+		r.a.life.After(relay.AskFor, func() { done(0) })
 		return
 	}
-	r.a.call(h, func(v *agent, reply func(func())) {
+	r.a.call(h, relay.AskFor, func(v *agent, reply func(func())) {
 		away := v.serves.way.away(r.a.id)
-		reply(func() {
-			if late.Waiting() {
-				late.Stop()
-				done(away)
-			}
-		})
-	})
+		reply(func() { done(away) })
+	}, func(error) { done(0) })
 }
 
 // next is whom to call with what only the leader does. Where the leader that the log
@@ -147,7 +142,7 @@ func (r *relaying) bring(
 			return
 		}
 		wait := r.watch(hop, failed)
-		r.a.call(to, func(v *agent, reply func(func())) {
+		wait.connection = r.a.connect(to, func(v *agent, reply func(func())) {
 			f(v, hop, func(answer func()) {
 				reply(func() {
 					if wait.answered() {
@@ -155,6 +150,10 @@ func (r *relaying) bring(
 					}
 				})
 			})
+		}, func() {
+			if wait.answered() {
+				failed(protocol.ErrUnknown)
+			}
 		})
 	})
 }
@@ -173,6 +172,7 @@ func (r *relaying) watch(hop relay.Hop, failed func(error)) *calling {
 		r.seek()
 		if now-since >= protocol.GoneAfter || r.rules.Moved(now, r.place(), hop) {
 			if c.answered() {
+				c.connection.Close()
 				failed(protocol.ErrUnknown)
 			}
 			return
@@ -185,8 +185,9 @@ func (r *relaying) watch(hop relay.Hop, failed func(error)) *calling {
 
 // calling is a call that is under way.
 type calling struct {
-	timer *virtual.Timer
-	over  bool
+	timer      *virtual.Timer
+	connection *virtual.Connection
+	over       bool
 }
 
 // answered ends it; false when it was over.

@@ -136,8 +136,9 @@ func (s *voterStream) end(why error) {
 	a.life.After(link.VoterSilence, a.link.look)
 }
 
+// close ends the stream at this end; closing twice, or nil, is harmless.
 func (s *voterStream) close() {
-	if !s.closed {
+	if s != nil && !s.closed {
 		s.closed = true
 		s.timer.Stop()
 		s.voter.serves.forget(s)

@@ -1,6 +1,8 @@
 package virtual
 
 import (
+	"maps"
+	"slices"
 	"time"
 
 	"skein/raftfsm/fleet"
@@ -13,7 +15,8 @@ type Run struct {
 	host  fleet.HostID
 	over  bool
 	late  []func() // came while the machine stood still
-	onEnd []func()
+	onEnd map[uint64]func()
+	asked uint64 // how often OnEnd was called
 }
 
 // PowerOn begins the life of a machine, without an agent.
@@ -41,8 +44,16 @@ func (n *Network) Begin(id fleet.HostID) *Run {
 // Over reports whether the agent has ended.
 func (l *Run) Over() bool { return l == nil || l.over }
 
-// OnEnd runs f when the agent ends, however it does.
-func (l *Run) OnEnd(f func()) { l.onEnd = append(l.onEnd, f) }
+// OnEnd runs f when the agent ends, however it does, unless forget was called before.
+func (l *Run) OnEnd(f func()) (forget func()) {
+	if l.onEnd == nil {
+		l.onEnd = map[uint64]func(){}
+	}
+	l.asked++
+	n := l.asked
+	l.onEnd[n] = f
+	return func() { delete(l.onEnd, n) }
+}
 
 // After runs f in this life, after a while; never once it is over, and not
 // before the machine moves again where it stands still.
@@ -78,7 +89,9 @@ func (l *Run) End() {
 		return
 	}
 	l.over, l.late = true, nil
-	for _, f := range l.onEnd {
-		f()
+	onEnd := l.onEnd
+	l.onEnd = nil
+	for _, n := range slices.Sorted(maps.Keys(onEnd)) {
+		onEnd[n]()
 	}
 }

@@ -164,3 +164,61 @@ func BenchmarkEvents(b *testing.B) {
 		w.Step(1 << 62)
 	}
 }
+
+func TestAConnectionIsResetByTheKernelOfAnAgentThatEnds(t *testing.T) {
+	cut := func(n *virtual.Network) { n.Cut([]fleet.HostID{"b"}, []fleet.HostID{"a"}) }
+	for _, tt := range []struct {
+		name    string
+		connect func(n *virtual.Network) // before
+		end     func(n *virtual.Network, c *virtual.Connection)
+		want    int
+	}{
+		{"its agent dies", nil, func(n *virtual.Network, _ *virtual.Connection) { n.Set("b", virtual.Down) }, 1},
+		{"it starts again", nil, func(n *virtual.Network, _ *virtual.Connection) { n.Begin("b") }, 1},
+		{"it dies twice", nil, func(n *virtual.Network, _ *virtual.Connection) {
+			n.Set("b", virtual.Down)
+			n.Begin("b")
+			n.Set("b", virtual.Down)
+		}, 1},
+		{"it has died", func(n *virtual.Network) { n.Set("b", virtual.Down) }, nil, 1},
+		{"its power goes", nil, func(n *virtual.Network, _ *virtual.Connection) { n.Set("b", virtual.Off) }, 0},
+		{"its power has gone", func(n *virtual.Network) { n.Set("b", virtual.Off) }, nil, 0},
+		{"it dies behind a cut", nil, func(n *virtual.Network, _ *virtual.Connection) {
+			cut(n)
+			n.Set("b", virtual.Down)
+		}, 0},
+		{"the reset meets a cut", nil, func(n *virtual.Network, _ *virtual.Connection) {
+			n.Set("b", virtual.Down)
+			cut(n)
+		}, 0},
+		{"it was closed before", nil, func(n *virtual.Network, c *virtual.Connection) {
+			c.Close()
+			n.Set("b", virtual.Down)
+		}, 0},
+		{"it is closed before the reset comes", nil, func(n *virtual.Network, c *virtual.Connection) {
+			n.Set("b", virtual.Down)
+			c.Close()
+		}, 0},
+		{"who connected is gone", nil, func(n *virtual.Network, _ *virtual.Connection) {
+			n.Begin("a")
+			n.Set("b", virtual.Down)
+		}, 0},
+		{"nothing ends", nil, nil, 0},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			clock, n := net(virtual.NetworkConditions{Delay: time.Millisecond}, "a", "b")
+			if tt.connect != nil {
+				tt.connect(n)
+			}
+			got := 0
+			c := n.Connect("a", "b", func() { got++ })
+			if tt.end != nil {
+				tt.end(n, c)
+			}
+			clock.Run(time.Second)
+			if got != tt.want {
+				t.Errorf("told %d times of a reset, want %d", got, tt.want)
+			}
+		})
+	}
+}
