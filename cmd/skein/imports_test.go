@@ -44,7 +44,9 @@ var rules = []struct {
 	{"skein/runtime", "adapters know what is shared, never each other or agent", shared},
 	{"skein/agent/plan/plantest", "fixtures know plan and the core", only("skein/raftfsm/fleet", "skein/agent/plan")},
 	{"skein/agent/plan", "planners know plan and the core",
-		only("skein/raftfsm/fleet", "skein/raftfsm/fleet/text", "skein/agent/plan")},
+		only("skein/raftfsm/fleet", "skein/raftfsm/fleet/text", "skein/agent/plan", "skein/agent/deployment")},
+	{"skein/agent/deployment", "what planner and runners say to each other is pure",
+		only("skein/raftfsm/fleet", "skein/raftfsm/fleet/text", "skein/raftfsm/fleet/wire", "skein/agent/ecs/strictjson")},
 	{"skein/agent/sim", "the simulator stands on twins, and steps what is pure", func(imported string) bool {
 		return shared(imported) || strings.HasPrefix(imported, "skein/agent/") ||
 			imported == "skein/raftfsm/keeper" || imported == "skein/raftfsm/voter" || imported == "skein/runtime/fake"
@@ -122,6 +124,7 @@ func TestTheCoreKnowsNoClockChanceOrFile(t *testing.T) {
 		"log/slog"}
 	for _, pkg := range listPackages(t) {
 		if pkg.ImportPath != "skein/raftfsm/fleet" && !strings.HasPrefix(pkg.ImportPath, "skein/agent/plan") &&
+			pkg.ImportPath != "skein/agent/deployment" &&
 			pkg.ImportPath != "skein/raftfsm/keeper" && pkg.ImportPath != "skein/raftfsm/voter" &&
 			pkg.ImportPath != "skein/agent/peer/detector" && pkg.ImportPath != "skein/agent/peer/intake" &&
 			pkg.ImportPath != "skein/agent/peer/fence" && pkg.ImportPath != "skein/agent/peer/relay" {

@@ -272,7 +272,7 @@ type Alarm struct {
 	Name        string `cbor:"1,keyasint"`
 	ModifyIndex uint64 `cbor:"2,keyasint"`
 	URL         string `cbor:"3,keyasint"` // of the server, without /api/v1/query
-	Query       string `cbor:"4,keyasint"` // PromQL; one number comes of it, or the largest of several
+	Query       string `cbor:"4,keyasint"` // PromQL; one number comes of it, or several, of which the worst counts
 	// Above says that the alarm fires where the number is above Threshold; else where it is below.
 	Above     bool    `cbor:"5,keyasint,omitempty"`
 	Threshold float64 `cbor:"6,keyasint,omitempty"`
