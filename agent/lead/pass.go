@@ -5,6 +5,7 @@ import (
 	"strings"
 
 	"skein/agent/plan"
+	"skein/agent/plan/entry"
 	"skein/agent/plan/hosts"
 	"skein/agent/plan/placement"
 	"skein/agent/plan/service"
@@ -23,6 +24,7 @@ type Planner struct {
 func Planners() []Planner {
 	return []Planner{
 		{hosts.By, hosts.Next},
+		{entry.By, entry.Next},
 		{service.By, new(service.Index).Next},
 		{placement.By, new(placement.Index).Next},
 	}
@@ -44,6 +46,7 @@ const By = "leader"
 // no pass.
 var planned = []fleet.SubjectKind{
 	fleet.SubjectService, fleet.SubjectHost, fleet.SubjectWanted, fleet.SubjectTask, fleet.SubjectCapacity,
+	fleet.SubjectEntryAddress,
 }
 
 // pass runs the planners once and proposes what they decided.

@@ -47,7 +47,6 @@ func TestAChangeOfWhatNoPlannerVisitsAsksForNoPass(t *testing.T) {
 		fleet.SubjectFleet, // asks for a full pass
 		fleet.SubjectVoters, fleet.SubjectEvents, fleet.SubjectEffects, fleet.SubjectPlanner, fleet.SubjectTaskDef,
 		fleet.SubjectToken, fleet.SubjectListener, fleet.SubjectRule, fleet.SubjectTargetGroup, fleet.SubjectRoutes,
-		fleet.SubjectEntryAddress,
 	}
 	for _, k := range fleet.SubjectKinds() {
 		if slices.Contains(planned, k) == slices.Contains(idle, k) {

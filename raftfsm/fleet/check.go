@@ -107,8 +107,9 @@ func (s *State) checkFleet(b *violations) {
 
 func (s *State) checkHost(b *violations, h *Host) {
 	b.must(h.State >= HostJoining && h.State <= HostForgotten, "host %s: %s", h.ID, h.State)
-	b.must(h.ModifyIndex <= s.index && h.WantedModifyIndex <= s.index, "host %s: mod %d, wanted %d above index %d", h.ID,
-		h.ModifyIndex, h.WantedModifyIndex, s.index)
+	b.must(max(h.ModifyIndex, h.WantedModifyIndex, h.EntriesModifyIndex) <= s.index,
+		"host %s: mod %d, wanted %d, entries %d above index %d", h.ID, h.ModifyIndex, h.WantedModifyIndex,
+		h.EntriesModifyIndex, s.index)
 	b.must(h.BootSession <= h.Session.N, "host %s: boot began in session %d of %d", h.ID, h.BootSession, h.Session.N)
 	b.must(h.State != HostReady || h.ReadyAt != 0, "host %s is ready and never passed a self-check", h.ID)
 	b.must(h.Drain == nil || h.Drain.Cause.Known(), "host %s drains for no known cause", h.ID)

@@ -197,6 +197,7 @@ func TestCheckFindsEachBrokenRule(t *testing.T) {
 		{"host state(6)", host(func(h *Host) { h.State = HostForgotten + 1 })},
 		{"above index", host(func(h *Host) { h.ModifyIndex = 1 << 40 })},
 		{"above index", host(func(h *Host) { h.WantedModifyIndex = 1 << 40 })},
+		{"above index", host(func(h *Host) { h.EntriesModifyIndex = 1 << 40 })},
 		{"boot began in session", host(func(h *Host) { h.BootSession = h.Session.N + 1 })},
 		{"never passed a self-check", host(func(h *Host) { h.ReadyAt = 0 })},
 		{"no known cause", host(func(h *Host) { h.Drain = &Drain{} })},

@@ -13,12 +13,15 @@ func (s *State) EntryAddresses() iter.Seq[*EntryAddress] { return values(s.entri
 
 func (s *State) putEntryAddress(x *applyContext, e EntryAddress) {
 	e.ModifyIndex = x.index
+	old := s.EntryAddress(e.Name())
 	s.entries.Set(e.Name(), &e)
+	s.touchEntriesOf(x, old, &e)
 	x.touch(EntryAddressSubject(e.Name()))
 }
 
 func (s *State) removeEntryAddress(x *applyContext, old *EntryAddress) {
 	s.entries.Delete(old.Name())
+	s.touchEntriesOf(x, old, nil)
 	s.removeConditions(x, EntryAddressSubject(old.Name()))
 	x.touch(EntryAddressSubject(old.Name()))
 }

@@ -125,3 +125,59 @@ func TestAFormerHolderStaysUntilItsTimeAndIsOne(t *testing.T) {
 		t.Errorf("after the holder's death: %+v", e)
 	}
 }
+
+// duties are what a host is sent of entry addresses, as text.
+func (w *world) duties(host int) string {
+	wanted := w.Wanted(hostID(host)).Entries
+	if wanted == nil {
+		return "nothing"
+	}
+	out := "all:"
+	for _, d := range wanted.Addresses {
+		switch {
+		case d.Former:
+			out += " take " + d.Prefix.String()
+		case d.RelayTo.IsValid():
+			out += " answer for " + d.Prefix.String() + ", relay to " + d.RelayTo.String()
+		default:
+			out += " answer for " + d.Prefix.String()
+		}
+	}
+	return out
+}
+
+func TestHostsAreSentTheEntryAddressesThatConcernThem(t *testing.T) {
+	w := entriesOf(t, 3)
+	step := func(c Command, sent ...string) {
+		t.Helper()
+		before := [4]WantedMarks{}
+		for n := 1; n <= 3; n++ {
+			before[n] = w.WantedMarks(w.Host(hostID(n)))
+		}
+		was := [4]string{"", w.duties(1), w.duties(2), w.duties(3)}
+		w.must(c)
+		for n := 1; n <= 3; n++ {
+			if got := w.duties(n); got != sent[n-1] {
+				t.Errorf("after %+v host %d is sent %q, want %q", c, n, got, sent[n-1])
+			}
+			moved := w.WantedMarks(w.Host(hostID(n)))[WantedEntry] != before[n][WantedEntry]
+			woken := w.outcome.ChangeSet.Has(Subject{SubjectWanted, string(hostID(n))})
+			if changed := was[n] != sent[n-1]; changed && !(moved && woken) {
+				t.Errorf("after %+v host %d has its mark moved: %v, is woken: %v", c, n, moved, woken)
+			}
+		}
+	}
+	const one = "10.0.0.200/24"
+	step(assign(0, 1, 0), "all: answer for "+one, "nothing", "nothing")
+	step(assign(1, 2, w.Now().Add(time.Minute)), "all: take "+one, "all: answer for "+one+", relay to 10.0.0.1", "nothing")
+	addr := OpenSession{Host: hostID(1), Boot: "b", Nonce: 99, Zone: "a", Addr: netip.MustParseAddrPort("10.0.0.77:7000"),
+		Capacity: w.Host(hostID(1)).Capacity, Format: FormatVersion}
+	step(addr, "all: take "+one, "all: answer for "+one+", relay to 10.0.0.77", "nothing")
+	addr.Nonce, addr.Addr = 100, netip.MustParseAddrPort("10.9.0.1:7000")
+	step(addr, "all: take "+one, "all: answer for "+one, "nothing")
+	step(PutEntryAddress{Prefix: netip.MustParsePrefix("10.0.0.200/16")}, "all: take 10.0.0.200/16",
+		"all: answer for 10.0.0.200/16", "nothing")
+	step(assign(2, 2, 0), "all:", "all: answer for 10.0.0.200/16", "nothing")
+	step(assign(2, 3, 0), "all:", "all:", "all: answer for 10.0.0.200/16")
+	step(DeleteEntryAddress{Addr: entryPrefix.Addr()}, "all:", "all:", "all:")
+}

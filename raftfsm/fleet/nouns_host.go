@@ -25,7 +25,7 @@ func (r Resources) Fits(room Resources) bool { return r.CPU <= room.CPU && r.Mem
 // Host is a machine with an agent.
 type Host struct {
 	ID HostID `cbor:"1,keyasint"`
-	// log index of the last change, ReportSeq and WantedModifyIndex aside
+	// log index of the last change; ReportSeq, WantedModifyIndex, EntriesModifyIndex aside
 	ModifyIndex uint64            `cbor:"2,keyasint"`
 	Name        string            `cbor:"3,keyasint"` // unique among hosts not forgotten
 	Zone        string            `cbor:"4,keyasint"`
@@ -75,6 +75,9 @@ type Host struct {
 	// Refused is an agent of the host that asked for a session since the present one
 	// was opened, and is too old for the fleet; nil: none did.
 	Refused *RefusedAgent `cbor:"34,keyasint,omitempty"`
+	// EntriesModifyIndex is the log index of the last change to the entry addresses that it
+	// holds or held; 0: it never did.
+	EntriesModifyIndex uint64 `cbor:"35,keyasint,omitempty" since:"2"`
 }
 
 // Placeable reports whether new tasks may be assigned to the host (I3).

@@ -9,6 +9,8 @@ type Served struct {
 	Tasks  uint64 `cbor:"2,keyasint,omitempty"`
 	Orders uint64 `cbor:"3,keyasint,omitempty"` // what the host itself is to do
 	Routes uint64 `cbor:"4,keyasint,omitempty" since:"2,skip"`
+	// Entries is of the entry addresses that it answers for.
+	Entries uint64 `cbor:"5,keyasint,omitempty" since:"2,skip"`
 }
 
 // ServedAt is what a host serves that has come to an index with all parts.

@@ -31,6 +31,10 @@ type Wanted struct {
 	// Routes are what the ingress of the host serves, or what of that changed; nil: it is
 	// as it was.
 	Routes *WantedRoutes `cbor:"15,keyasint,omitempty" since:"2"`
+
+	// Entries are the entry addresses that concern the host; nil: they are as they were, or
+	// none where all is sent.
+	Entries *WantedEntries `cbor:"16,keyasint,omitempty" since:"2"`
 }
 
 // WantedTask is one task as its host must treat it.

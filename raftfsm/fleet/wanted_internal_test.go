@@ -11,7 +11,7 @@ func TestEachFieldIsOfOnePart(t *testing.T) {
 	w := trafficOf(t, 1)
 	w.serves(1)
 	host := *w.Host(hostID(1))
-	host.LastRaft = 7
+	host.LastRaft, host.EntriesModifyIndex = 7, 1
 	w.hosts.Set(host.ID, &host)
 	for v := range w.Voters() {
 		w.voters.Delete(v.ID)
@@ -29,7 +29,7 @@ func TestEachFieldIsOfOnePart(t *testing.T) {
 	place := []string{"Fleet", "Epoch", "Index", "Session", "Removed"}
 	checkParts(t, reflect.TypeFor[Wanted](), sent, place)
 	checkParts(t, reflect.TypeFor[Served](), served, []string{"Epoch"})
-	if got, want := ServedAt(3, 9), (Served{Epoch: 3, Tasks: 9, Orders: 9, Routes: 9}); got != want {
+	if got, want := ServedAt(3, 9), (Served{Epoch: 3, Tasks: 9, Orders: 9, Routes: 9, Entries: 9}); got != want {
 		t.Errorf("served %+v, want %+v", got, want)
 	}
 }

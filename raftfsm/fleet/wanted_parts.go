@@ -8,6 +8,7 @@ const (
 	WantedTasks   WantedPart = iota // its tasks, with their definitions
 	WantedOrders                    // what the host itself is to do
 	WantedRouting                   // what its ingress serves
+	WantedEntry                     // the entry addresses that it answers for, or did
 )
 
 // wantedPart describes a part: its content in Wanted, the mark of it in State and its
@@ -49,6 +50,12 @@ var wantedParts = [...]wantedPart{
 		since:  func(s *State, _ *Host, mark uint64, w *Wanted) { w.Routes = s.wantedRoutesSince(mark) },
 		served: func(i *Served) *uint64 { return &i.Routes },
 	},
+	WantedEntry: {
+		name:   "entry addresses",
+		mark:   (*State).entriesMarkOf,
+		put:    func(s *State, h *Host, w *Wanted) { w.Entries = s.wantedEntries(h) },
+		served: func(i *Served) *uint64 { return &i.Entries },
+	},
 }
 
 func (p WantedPart) String() string { return wantedParts[p].name }
@@ -76,5 +83,6 @@ func (h *Host) WantedSameSince(index uint64) bool { return h.WantedModifyIndex <
 func (s *State) MarksSince(h *Host, index uint64) WantedMarks {
 	marks := s.WantedMarks(h)
 	marks[WantedRouting] = min(marks[WantedRouting], index)
+	marks[WantedEntry] = min(marks[WantedEntry], index)
 	return marks
 }

@@ -44,7 +44,7 @@ func TestWhatAHostIsSentMovesItsMarks(t *testing.T) {
 	for _, seed := range seeds()[:1] {
 		t.Run(fmt.Sprint("seed ", seed), func(t *testing.T) {
 			g := newScenario(t, seed)
-			before, orders, routes := g.sent(), 0, 0
+			before, orders, routes, entries := g.sent(), 0, 0, 0
 			for step := range steps {
 				c := g.command()
 				out := g.Apply(g.Index()+1, fleet.Entry{At: g.at, Items: []fleet.Item{{Command: c}}})
@@ -63,6 +63,9 @@ func TestWhatAHostIsSentMovesItsMarks(t *testing.T) {
 						routes++
 						g.checkRoutesSince(step, id, was)
 					}
+					if !now.wanted.Entries.Equal(was.wanted.Entries) {
+						entries++
+					}
 					if reflect.DeepEqual(unheard(now.wanted), unheard(was.wanted)) {
 						continue
 					}
@@ -74,6 +77,9 @@ func TestWhatAHostIsSentMovesItsMarks(t *testing.T) {
 					}
 				}
 				before = after
+			}
+			if entries == 0 {
+				t.Errorf("seed %d: no host's entry addresses changed: the test does not reach them", seed)
 			}
 			if orders == 0 {
 				t.Errorf("seed %d: no host's orders changed: the test does not reach them", seed)

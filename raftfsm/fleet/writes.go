@@ -19,6 +19,7 @@ func (s *State) putHost(x *applyContext, h Host) {
 	s.hosts.Set(h.ID, &h)
 	s.indexHost(old, &h)
 	s.touchTargetsOn(x, old, &h)
+	s.touchRelaysTo(x, old, &h)
 	x.touch(HostSubject(h.ID))
 	for _, name := range services {
 		x.touch(ServiceSubject(name))

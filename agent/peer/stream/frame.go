@@ -46,7 +46,7 @@ func (f *VoterFrame) LeaderAge() time.Duration {
 }
 
 // Pieces cuts a frame into frames that fit the wire, however large a host's part
-// is. Routes come first, and definitions before the tasks that name them.
+// is. Routes come first, definitions before the tasks that name them, what is small last.
 func (f VoterFrame) Pieces() []VoterFrame {
 	var out []VoterFrame
 	if f.Routes != nil {
@@ -57,14 +57,14 @@ func (f VoterFrame) Pieces() []VoterFrame {
 		}
 		for _, r := range routes {
 			piece := f
-			piece.More, piece.Roster, piece.Routes = true, nil, r
+			piece.More, piece.Roster, piece.Routes, piece.Entries = true, nil, r, nil
 			piece.TaskDefs, piece.Tasks, piece.Removed = nil, nil, nil
 			out = append(out, piece)
 		}
 	}
 	for len(f.TaskDefs) > pieceDefs || len(f.Tasks) > pieceTasks || len(f.Removed) > pieceRemoved {
 		piece := f
-		piece.More, piece.Roster, piece.Routes = true, nil, nil
+		piece.More, piece.Roster, piece.Routes, piece.Entries = true, nil, nil, nil
 		piece.TaskDefs, f.TaskDefs = cut(f.TaskDefs, pieceDefs)
 		piece.Tasks, f.Tasks = cut(f.Tasks, pieceTasks)
 		piece.Removed, f.Removed = cut(f.Removed, pieceRemoved)

@@ -119,3 +119,64 @@ func TestLargeRoutesComeInPieces(t *testing.T) {
 			len(got.Routes.Rules.Rules))
 	}
 }
+
+func TestAStreamBringsEntryAddresses(t *testing.T) {
+	d := newRouting(t)
+	entry := netip.MustParsePrefix("10.0.0.200/24")
+	d.do(fleet.PutEntryAddress{Prefix: entry})
+	now := time.Hour
+	next := func(want *fleet.WantedEntries) {
+		t.Helper()
+		now += protocol.VoterBeat / 10
+		f := d.next(now)
+		if f == nil {
+			t.Fatal("no frame")
+		}
+		if !f.Entries.Equal(want) {
+			t.Errorf("%+v, want %+v", f.Entries, want)
+		}
+		d.s.Sent()
+	}
+	next(nil)
+	d.do(fleet.AssignEntryAddress{Addr: entry.Addr(), Holder: "h-1"})
+	at := d.st.Index()
+	d.s.Changed()
+	next(&fleet.WantedEntries{Addresses: []fleet.EntryDuty{{Prefix: entry, Assignment: at}}})
+	d.do(targetGroup(d.st, "blue", 40))
+	d.s.Changed()
+	next(nil)
+	d.do(fleet.AssignEntryAddress{Addr: entry.Addr(), ExpectedHolder: "h-1"})
+	d.s.Changed()
+	next(&fleet.WantedEntries{})
+
+	for up, want := range map[uint64]*fleet.WantedEntries{at: {}, d.st.Index(): nil} {
+		resumed := NewSender("h-1", d.st, Position{Session: 2, Epoch: 1, Index: up, Resume: true})
+		f, err := resumed.Next(now, View{State: d.st})
+		if err != nil || f == nil || !f.Entries.Equal(want) {
+			t.Errorf("resumed at %d: %+v, %v, want %+v", up, f, err, want)
+		}
+	}
+}
+
+// Pieces of a large frame bring what is small once.
+func TestEntryAddressesAreInOnePieceOfAFrame(t *testing.T) {
+	entries := &fleet.WantedEntries{Addresses: []fleet.EntryDuty{{Prefix: netip.MustParsePrefix("10.0.0.200/24")}}}
+	f := VoterFrame{Kind: KindSnapshot, Wanted: fleet.Wanted{Entries: entries, Routes: &fleet.WantedRoutes{Whole: true},
+		Tasks: make([]fleet.WantedTask, 3*pieceTasks)}}
+	pieces := f.Pieces()
+	whole, with := pieces[0], 0
+	for i, p := range pieces {
+		if p.Entries != nil {
+			with++
+		}
+		if i > 0 {
+			var err error
+			if whole, err = whole.Joined(p); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	if len(pieces) < 3 || with != 1 || !whole.Entries.Equal(entries) {
+		t.Errorf("%d of %d pieces have entry addresses; together %+v", with, len(pieces), whole.Entries)
+	}
+}

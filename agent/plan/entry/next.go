@@ -17,10 +17,9 @@ const (
 	RelayFor = 5 * time.Minute
 	// SettleFor is how long an address stays before it is moved for evenness alone.
 	SettleFor = time.Minute
-	// RefusedFor is how long the agent of a holder may be down, as in a restart or an
-	// upgrade, before the address is given to another: clients whose machines know the
-	// holder's link address lose nothing meanwhile.
-	RefusedFor = 3 * time.Second
+	// RefusedFor is how long the agent of a holder may be seen down, as in a quick restart,
+	// before the address is given to another: its ingress is down with it.
+	RefusedFor = time.Second
 )
 
 // Next plans all entry addresses of the fleet, in the order of their names: they are few,
@@ -77,6 +76,7 @@ func (p *planner) stays(e *fleet.EntryAddress) bool {
 	how, why := p.stand(e, holder)
 	switch {
 	case how == fits:
+		p.watch(e, holder)
 		return true
 	case how == gone:
 		p.give(e, why, 0)
@@ -105,8 +105,17 @@ func (p *planner) stand(e *fleet.EntryAddress, holder *fleet.Host) (standing, st
 		return leaves, "the agent of " + holder.Name + " is down"
 	case holder.Draining():
 		return leaves, holder.Name + " is to be emptied"
+	case holder.Cordon != nil:
+		return leaves, holder.Name + " is cordoned"
 	}
 	return fits, ""
+}
+
+// watch looks again at a holder whose agent is down when it has been for too long.
+func (p *planner) watch(e *fleet.EntryAddress, holder *fleet.Host) {
+	if seen := p.in.Liveness.Of(holder.ID); seen.Liveness == plan.LivenessRefused {
+		p.out.WakeAt(p.in.Now.Add(RefusedFor-seen.For), fleet.EntryAddressSubject(e.Name()))
+	}
 }
 
 func (p *planner) seen(h *fleet.Host) plan.Liveness { return p.in.Liveness.Of(h.ID).Liveness }
@@ -132,6 +141,9 @@ func (p *planner) give(e *fleet.EntryAddress, why string, relayUntil fleet.Time)
 	}
 	best := p.best(e)
 	if best == nil {
+		if e.Former != "" && !p.relaying(e) {
+			p.assign(e, e.Holder, 0, "")
+		}
 		p.out.SetCondition(p.in, By, fleet.PutCondition{
 			Subject: fleet.EntryAddressSubject(e.Name()), Code: plan.CodeNoEntryHost,
 			Message: fmt.Sprintf("%s, and no other host can: want one that is ready, heard, not cordoned, in %s", why,
@@ -166,8 +178,11 @@ func (p *planner) stay(e *fleet.EntryAddress, holder *fleet.Host) {
 		p.assign(e, e.Holder, 0, "")
 		return
 	}
+	if p.seen(holder) != plan.LivenessAlive || holder.ID != p.leader && p.held[holder.ID] < 2 {
+		return // as nearly always: hosts are not looked at
+	}
 	best := p.best(e)
-	if best == nil || p.seen(holder) != plan.LivenessAlive {
+	if best == nil {
 		return
 	}
 	why := ""

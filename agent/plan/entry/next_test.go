@@ -108,9 +108,11 @@ func TestAHolderWhoseAgentIsDownHandsOver(t *testing.T) {
 	w := world(t, "h1: ; h2:", 1)
 	pass(w)
 	holder := w.State.EntryAddress(name).Holder
-	see(w, holder, plan.LivenessRefused, 2*time.Second)
-	want(t, w, "a restart", "")
-	see(w, holder, plan.LivenessRefused, 3*time.Second)
+	see(w, holder, plan.LivenessRefused, 900*time.Millisecond)
+	if p := entry.Next(w.Input()); len(p.Items) > 0 || len(p.Wakes) != 1 || p.Wakes[0].At != w.Now.Add(100*time.Millisecond) {
+		t.Errorf("a restart: %+v", p)
+	}
+	see(w, holder, plan.LivenessRefused, entry.RefusedFor)
 	pass(w)
 	if e := w.State.EntryAddress(name); e.Holder == holder || e.Former != holder {
 		t.Errorf("an agent that is down: %+v", e)
@@ -192,5 +194,21 @@ func TestRandomFleets(t *testing.T) {
 				}
 			}
 		}
+	}
+}
+
+func TestACordonedHolderHandsOver(t *testing.T) {
+	w := world(t, "h1: ; h2:", 1)
+	pass(w)
+	holder := w.State.EntryAddress(name).Holder
+	w.Do(fleet.CordonHost{Host: holder})
+	other := map[fleet.HostID]fleet.HostID{"h1": "h2", "h2": "h1"}[holder]
+	want(t, w, "a cordon", fmt.Sprintf("200 %s>%s relayed", holder, other))
+	w.Do(fleet.CordonHost{Host: other})
+	see(w, other, plan.LivenessAlive, time.Minute)
+	w.Wait(entry.RelayFor)
+	want(t, w, "all are cordoned", fmt.Sprintf("200 %s>%s, condition %s", other, other, plan.CodeNoEntryHost))
+	if e := w.State.EntryAddress(name); e.Holder != other {
+		t.Errorf("with nobody else, %s holds it, not %s", e.Holder, other)
 	}
 }

@@ -90,7 +90,7 @@ func (c *Checker) item(e *Entry, i int) {
 // planners are the authors whose stops are our own decisions (DESIGN
 // "Planners"). Everybody else is an operator, a host or the keeper.
 var planners = map[string]bool{
-	"hosts": true, "deploy": true, "service": true, "drain": true, "patch": true, "balance": true,
+	"hosts": true, "entry": true, "deploy": true, "service": true, "drain": true, "patch": true, "balance": true,
 	"consolidate": true, "placement": true, "pool": true, "lead": true, "leader": true,
 }
 
