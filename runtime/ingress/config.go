@@ -32,6 +32,9 @@ const (
 	// lingerIdle is how long a client's connection must have been idle to be closed while the
 	// engine or its listener closes: a request that is on its way then would be lost.
 	lingerIdle = 2 * time.Second
+	// claimFor is how long inherited sockets wait for their listener: routes that were kept on
+	// disk may be of before it was made.
+	claimFor = 10 * time.Second
 	// lingerRead is how long what a client still sends is read after an answer that closes
 	// its connection: else the kernel would throw the answer away.
 	lingerRead = time.Second
@@ -61,8 +64,11 @@ type Config struct {
 	// Access is told of requests; nil: nobody is.
 	Access AccessLog
 	Limits Limits
-	// Inherited are listening sockets that the process before this one had open, by their
-	// address, ":443". They are used, or closed, when routes are applied for the first time.
+	// Store holds open ports for the next process; nil: nobody does, and they are closed with
+	// this one.
+	Store SocketStore
+	// Inherited are listening sockets that were kept by Store, by their address. What no
+	// listener has wanted after 10 s is closed.
 	Inherited map[string]*os.File
 }
 

@@ -4,8 +4,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net"
+	"maps"
 	"os"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -37,6 +38,8 @@ type Engine struct {
 	listeners map[fleet.ListenerName]*listener
 	leaving   map[*listener]bool // closed, with connections that are still open
 	inherited map[string]*os.File
+	claimBy   time.Duration // when what was inherited and is not wanted is given up
+	leaves    bool          // clients are told to go on elsewhere
 	closed    bool
 	rebindAt  time.Duration // when ports that are not open are tried again
 }
@@ -55,7 +58,8 @@ func New(config Config) *Engine {
 		nudge:     make(chan struct{}, 1),
 		listeners: map[fleet.ListenerName]*listener{},
 		leaving:   map[*listener]bool{},
-		inherited: config.Inherited,
+		inherited: maps.Clone(config.Inherited),
+		claimBy:   config.Clock.Mono() + claimFor,
 	}
 	e.standard = newStandard(e)
 	empty, _ := e.memory.Compile(fleet.Routes{}, 0, time.Time{}, 0)
@@ -86,21 +90,26 @@ func (e *Engine) Apply(routes fleet.Routes, index uint64) error {
 	e.memory.Retire(table)
 	e.standard.leave()
 	unbound := e.startListeners(routes.Listeners)
-	e.dropInherited()
 	e.wakeKeeper()
 	return errors.Join(broken, unbound)
 }
 
-// endListeners stops those that are not wanted, or not as they are.
+// endListeners stops those that are not wanted, or not as they are. A port that another
+// listener is to have stays open for it.
 func (e *Engine) endListeners(wanted []fleet.Listener) {
-	stay := map[fleet.ListenerName]fleet.Listener{}
+	stay, ports := map[fleet.ListenerName]fleet.Listener{}, map[int]bool{}
 	for _, noun := range wanted {
-		stay[noun.Name] = noun
+		stay[noun.Name], ports[noun.Port] = noun, true
 	}
 	for name, l := range e.listeners {
 		if noun, ok := stay[name]; ok && sameSocket(noun, l.noun) {
 			l.update(noun)
 			continue
+		}
+		if !ports[l.noun.Port] {
+			e.giveUp(l.address(), l.handle())
+		} else if file, err := l.file(); err == nil && file != nil {
+			e.bequeath(l.address(), file)
 		}
 		l.stop()
 		e.leaving[l] = true
@@ -120,6 +129,7 @@ func (e *Engine) startListeners(wanted []fleet.Listener) error {
 		l := e.listeners[noun.Name]
 		if l == nil {
 			l = newListener(e, noun)
+			l.leaves = e.leaves
 			e.listeners[noun.Name] = l
 		}
 		if err := l.bind(); err != nil {
@@ -127,46 +137,6 @@ func (e *Engine) startListeners(wanted []fleet.Listener) error {
 		}
 	}
 	return errors.Join(unbound...)
-}
-
-// open opens a port, or takes the socket of the process before.
-func (e *Engine) open(address string) (net.Listener, error) {
-	file := e.inherited[address]
-	if file == nil {
-		return e.config.Listen(address)
-	}
-	delete(e.inherited, address)
-	defer func() { _ = file.Close() }()
-	return net.FileListener(file)
-}
-
-func (e *Engine) dropInherited() {
-	for _, file := range e.inherited {
-		_ = file.Close()
-	}
-	e.inherited = nil
-}
-
-// Sockets are the open ports, by their address, for the process that is to follow this
-// one: its Config.Inherited. Connections that wait to be accepted are accepted by either.
-// The caller closes the files.
-func (e *Engine) Sockets() (map[string]*os.File, error) {
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	files := map[string]*os.File{}
-	for name, l := range e.listeners {
-		file, err := l.file()
-		if err != nil {
-			for _, f := range files {
-				_ = f.Close()
-			}
-			return nil, fmt.Errorf("listener %s: %w", name, err)
-		}
-		if file != nil {
-			files[l.address()] = file
-		}
-	}
-	return files, nil
 }
 
 // Drained reports whether the task gets nothing new from this host and has nothing open.
@@ -189,6 +159,37 @@ func (e *Engine) AwaitDrained(ctx context.Context, task fleet.TaskID) error {
 	}
 }
 
+// Leave tells clients to go on with other connections, and serves on: also those who come,
+// who are told with their first answer. It returns when the connections that were open have
+// ended, or with the context's error: tunnels may go on for ever. Close is to follow. Between
+// the two, little is open: connections that wait for the process after this one wait no
+// longer than one short request takes.
+func (e *Engine) Leave(ctx context.Context) error {
+	e.mu.Lock()
+	if e.closed {
+		e.mu.Unlock()
+		return ErrClosed
+	}
+	e.leaves = true
+	var former []<-chan struct{}
+	for _, l := range e.listeners {
+		former = append(former, l.leave())
+	}
+	for l := range e.leaving {
+		former = append(former, l.empty)
+	}
+	e.mu.Unlock()
+	e.wakeKeeper()
+	for _, gone := range former {
+		select {
+		case <-gone:
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+	return nil
+}
+
 // Close stops listening, lets what is open end until ctx does, and then cuts off the rest.
 // Clients are told to go on with another connection. It returns when nothing of the engine
 // runs any more; the error is the context's if something was cut off.
@@ -204,11 +205,11 @@ func (e *Engine) Close(ctx context.Context) error {
 		e.leaving[l] = true
 	}
 	e.listeners = map[fleet.ListenerName]*listener{}
-	e.dropInherited()
-	leaving := make([]*listener, 0, len(e.leaving))
-	for l := range e.leaving {
-		leaving = append(leaving, l)
+	for _, file := range e.inherited { // they are kept for the next process as they were for this one
+		_ = file.Close()
 	}
+	e.inherited = nil
+	leaving := slices.Collect(maps.Keys(e.leaving))
 	e.mu.Unlock()
 	e.wakeKeeper()
 	var cut error

@@ -58,6 +58,10 @@ func (c *client) isHTTP2() (bool, error) {
 	if err := c.extendRead(time.Now(), c.engine.config.Limits.Head); err != nil {
 		return false, err
 	}
+	if len(c.in.rest()) == 0 {
+		c.idleSince.Store(int64(max(c.engine.config.Clock.Mono(), 1)))
+		defer c.idleSince.Store(0)
+	}
 	for {
 		got := c.in.rest()
 		n := min(len(got), len(preface))

@@ -71,6 +71,15 @@ func (e *Engine) keepListeners(mono time.Duration) (more bool) {
 			more = true
 		}
 	}
+	if mono >= e.claimBy {
+		e.giveUpInherited()
+	}
+	more = more || len(e.inherited) > 0
+	if e.leaves {
+		for _, l := range e.listeners {
+			more = l.closeIdle(mono) > 0 || more
+		}
+	}
 	for l := range e.leaving {
 		if l.closeIdle(mono) > 0 {
 			more = true

@@ -11,7 +11,6 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"net/netip"
-	"os"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -281,42 +280,6 @@ func TestAListenerThatEndsLetsRequestsEnd(t *testing.T) {
 	}
 	if _, err := idle.r.ReadByte(); !errors.Is(err, io.EOF) {
 		t.Errorf("an idle connection ends with %v", err)
-	}
-}
-
-func TestTheNextProcessTakesOverTheSockets(t *testing.T) {
-	first := simple(t, backend(t, "a", echo))
-	load := first.traffic(80, 4)
-	until(t, "traffic flows", func() bool { return load.sent.Load() > 50 })
-	sockets, err := first.engine.Sockets()
-	if err != nil || len(sockets) != 1 {
-		t.Fatalf("%v, %v", sockets, err)
-	}
-	stray, err := os.Open(os.DevNull)
-	if err != nil {
-		t.Fatal(err)
-	}
-	sockets[":9"] = stray // a listener that routes no longer have
-	next := newRig(t, ingress.Config{Inherited: sockets})
-	next.routes = first.routes
-	next.apply()
-	// The old process is to accept nothing more, and to end what it has.
-	ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
-	defer cancel()
-	if err = first.engine.Close(ctx); err != nil {
-		t.Errorf("close: %v", err)
-	}
-	sent := load.sent.Load()
-	until(t, "traffic flows on", func() bool { return load.sent.Load() > sent+50 })
-	load.end(t)
-	if got := next.engine.Status().Listeners[0].Accepted; got == 0 {
-		t.Error("the next process has accepted nothing")
-	}
-	if err = stray.Close(); err == nil {
-		t.Error("a socket that is not wanted stayed open")
-	}
-	if err = first.engine.Apply(first.routes, 9); !errors.Is(err, ingress.ErrClosed) {
-		t.Errorf("apply after close: %v", err)
 	}
 }
 

@@ -9,6 +9,7 @@ import (
 	"strconv"
 	"sync"
 	"sync/atomic"
+	"syscall"
 	"time"
 
 	"skein/raftfsm/fleet"
@@ -30,6 +31,9 @@ type listener struct {
 	accepting bool
 	failed    string // why the port is not open
 	open      map[*client]struct{}
+	leaves    bool          // clients are told to go on elsewhere, with their first answer at the latest
+	formers   int           // of those in open, how many were there when that began
+	gone      chan struct{} // closed when no former is left
 	wasCut    bool
 	empty     chan struct{} // closed when an ending listener accepts nothing more and has no connection
 }
@@ -41,7 +45,8 @@ type settings struct {
 }
 
 func newListener(e *Engine, noun fleet.Listener) *listener {
-	l := &listener{engine: e, noun: noun, open: map[*client]struct{}{}, empty: make(chan struct{})}
+	l := &listener{engine: e, noun: noun, open: map[*client]struct{}{}, empty: make(chan struct{}),
+		gone: make(chan struct{})}
 	if noun.Protocol == fleet.ListenHTTPS {
 		l.certificates = newCertificates(e.config.Clock, e.config.Log)
 	}
@@ -94,6 +99,15 @@ func (l *listener) bound() (string, bool) {
 	return l.failed, l.socket != nil
 }
 
+// handle is the socket; nil: the port is not open.
+func (l *listener) handle() syscall.Conn {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	conn, _ := l.socket.(syscall.Conn)
+	return conn
+}
+
+// file is another handle of the socket; nil: the port is not open.
 func (l *listener) file() (*os.File, error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -110,7 +124,7 @@ func (l *listener) accept(socket net.Listener) {
 		switch {
 		case err == nil:
 			l.admit(conn)
-		case errors.Is(err, net.ErrClosed):
+		case errors.Is(err, net.ErrClosed), l.ending.Load():
 			return
 		default: // out of descriptors, or the client has gone again
 			l.engine.config.Log.Warn("connection not accepted", "listener", string(l.noun.Name), "err", err)
@@ -170,7 +184,7 @@ func (l *listener) add(c *client) bool {
 		return false
 	}
 	l.open[c] = struct{}{}
-	if l.ending.Load() {
+	if l.leaves || l.ending.Load() {
 		c.leave()
 	}
 	return true
@@ -180,6 +194,11 @@ func (l *listener) remove(c *client) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	delete(l.open, c)
+	if c.former {
+		if l.formers--; l.formers == 0 {
+			close(l.gone)
+		}
+	}
 	l.closeIfEmpty()
 }
 
@@ -192,6 +211,25 @@ func (l *listener) closeIfEmpty() {
 	default:
 		close(l.empty)
 	}
+}
+
+// leave tells clients to go on elsewhere, those who come too. The channel is closed when
+// those are gone who were there.
+func (l *listener) leave() <-chan struct{} {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.leaves {
+		return l.gone
+	}
+	l.leaves = true
+	for c := range l.open {
+		c.former = true
+		c.leave()
+	}
+	if l.formers = len(l.open); l.formers == 0 {
+		close(l.gone)
+	}
+	return l.gone
 }
 
 // stop closes the port. Connections go on; their clients are told to go on elsewhere.
@@ -209,8 +247,8 @@ func (l *listener) stop() {
 	l.closeIfEmpty()
 }
 
-// closeIdle closes connections of an ending listener that wait for a request for so long
-// that none is on its way, and returns how many are left.
+// closeIdle closes connections whose clients were told to leave, or could not be, and that
+// wait for a request for so long that none is on its way. It returns how many are left.
 func (l *listener) closeIdle(mono time.Duration) int {
 	l.mu.Lock()
 	defer l.mu.Unlock()

@@ -87,6 +87,7 @@ func (s *standard) serve(c *client, conn net.Conn) {
 	ended := make(chan struct{})
 	end := sync.OnceFunc(func() { close(ended) })
 	var handlers sync.WaitGroup
+	var bye goodbye
 	var protocols http.Protocols
 	protocols.SetHTTP1(true)
 	protocols.SetHTTP2(true)
@@ -95,6 +96,7 @@ func (s *standard) serve(c *client, conn net.Conn) {
 		Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 			handlers.Add(1)
 			defer handlers.Done()
+			bye.asked()
 			s.handle(c, w, r)
 		}),
 		Protocols: &protocols, ReadHeaderTimeout: s.engine.config.Limits.Head, IdleTimeout: c.idle(),
@@ -110,15 +112,60 @@ func (s *standard) serve(c *client, conn net.Conn) {
 			}
 		},
 	}
-	stop := c.whenLeaving(func() {
+	bye.say = func() {
 		gone, cancel := context.WithCancel(context.Background())
 		cancel()
 		_ = server.Shutdown(gone) // tells the client, and waits for nothing
-	})
-	defer stop()
+	}
+	defer c.whenLeaving(bye.due)()
+	defer bye.end()
 	_ = server.Serve(&single{conn: conn, ended: ended, closed: make(chan struct{})})
 	<-ended
 	handlers.Wait()
+}
+
+// goodbye is when a client of HTTP/2 is told to go on with another connection. One that has
+// asked for nothing yet is told with its first request, which is answered: told before, it
+// might take the host for one that serves nobody.
+type goodbye struct {
+	say func()
+
+	mu      sync.Mutex // of what follows
+	started bool       // the client has asked
+	wanted  bool
+	silent  *time.Timer // ends the wait for the first request
+}
+
+func (g *goodbye) asked() {
+	g.mu.Lock()
+	first := !g.started
+	g.started = true
+	say := first && g.wanted
+	g.mu.Unlock()
+	if say {
+		g.say()
+	}
+}
+
+func (g *goodbye) due() {
+	g.mu.Lock()
+	say := g.started
+	if !say && !g.wanted {
+		g.silent = time.AfterFunc(lingerIdle, g.say)
+	}
+	g.wanted = true
+	g.mu.Unlock()
+	if say {
+		g.say()
+	}
+}
+
+func (g *goodbye) end() {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if g.silent != nil {
+		g.silent.Stop()
+	}
 }
 
 // single is a listener of one connection.

@@ -24,25 +24,27 @@ func greeter(t testing.TB, name string) string {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = l.Close() })
-	go func() {
-		for {
-			conn, acceptErr := l.Accept()
-			if acceptErr != nil {
+	go greetAll(l, name)
+	return l.Addr().String()
+}
+
+func greetAll(l net.Listener, name string) {
+	for {
+		conn, acceptErr := l.Accept()
+		if acceptErr != nil {
+			return
+		}
+		go func() {
+			defer func() { _ = conn.Close() }()
+			if _, writeErr := fmt.Fprintf(conn, "%s\n", name); writeErr != nil {
 				return
 			}
-			go func() {
-				defer func() { _ = conn.Close() }()
-				if _, writeErr := fmt.Fprintf(conn, "%s\n", name); writeErr != nil {
-					return
-				}
-				text, readErr := io.ReadAll(conn)
-				if readErr == nil {
-					_, _ = conn.Write(text)
-				}
-			}()
-		}
-	}()
-	return l.Addr().String()
+			text, readErr := io.ReadAll(conn)
+			if readErr == nil {
+				_, _ = conn.Write(text)
+			}
+		}()
+	}
 }
 
 func tcp(t testing.TB, noun fleet.TargetGroup, addresses ...string) *rig {
