@@ -23,15 +23,24 @@ type SavedRoutes struct {
 	Routes       fleet.Routes
 }
 
-// routesSaveGap is how far apart two writes of the routes are at least: targets change
-// all the time, and what is on disk serves only until a voter is heard.
-const routesSaveGap = 10 * time.Second
+const (
+	// routesSaveGap is how far apart two writes of the routes are at least, but for the last
+	// of an agent: targets change all the time, and what is on disk serves only until a voter
+	// is heard.
+	routesSaveGap = 10 * time.Second
+	// savedRoutesAfter is how long an agent that starts waits for a voter's word before it
+	// serves the routes on its disk. A voter that can be reached answers in a tenth of that.
+	// Served at once, they would send requests to targets that are gone, while clients that
+	// connect to a socket which was kept open can wait a moment (runtime/ingress/DESIGN.md).
+	savedRoutesAfter = 2 * time.Second
+)
 
 // routing is what was accepted of routes.
 type routing struct {
 	at      order // of the last change
 	routes  fleet.Routes
 	untold  bool // nobody was told to serve them
+	old     bool // they are of before the agent started
 	gen     uint64
 	saved   uint64 // gen that is on disk
 	saving  uint64 // gen in flight
@@ -45,13 +54,14 @@ func (m *Machine) rememberRoutes(s SavedRoutes) {
 	if s.Host != m.cfg.Host || m.cfg.Fleet != "" && s.Fleet != m.cfg.Fleet {
 		return
 	}
-	m.routing = routing{at: order{s.Epoch, s.Index}, routes: s.Routes, untold: true}
+	m.routing = routing{at: order{s.Epoch, s.Index}, routes: s.Routes, untold: true, old: true}
 	m.wants.acceptedAt(m.routing.at)
 }
 
 // acceptRoutes takes up what a frame that was accepted says of routes, and has it served
 // before the frame is answered.
 func (m *Machine) acceptRoutes(f Frame) {
+	defer m.tellRoutes()
 	if f.Routes == nil {
 		return
 	}
@@ -63,17 +73,25 @@ func (m *Machine) acceptRoutes(f Frame) {
 	}
 	r.routes, r.untold = routes, true
 	r.gen++
-	m.tellRoutes()
 }
 
 // tellRoutes has the routes served that were accepted last.
 func (m *Machine) tellRoutes() {
 	r := &m.routing
-	if !r.untold {
+	if !r.untold || m.now.Mono < m.savedRoutesDue() {
 		return
 	}
-	r.untold = false
+	r.untold, r.old = false, false
 	m.post("", ServeRoutes{Epoch: r.at.epoch, Index: r.at.index, Routes: r.routes})
+}
+
+// savedRoutesDue is when routes of before the agent started may be served; the past where
+// they are of no such.
+func (m *Machine) savedRoutesDue() time.Duration {
+	if !m.routing.untold || !m.routing.old || m.voters.word {
+		return 0
+	}
+	return m.began + savedRoutesAfter
 }
 
 // saveRoutes writes the routes, now and then.
@@ -105,7 +123,7 @@ func (m *Machine) routesDue() time.Duration {
 	if r.saved == r.gen || r.writing {
 		return noTime
 	}
-	if r.savedAt == 0 {
+	if r.savedAt == 0 || m.starts.closing {
 		return 0
 	}
 	return r.savedAt + max(routesSaveGap, backOff(wantedRetry, retryBackOffCap, r.tries))

@@ -101,11 +101,56 @@ func TestRoutesAreServedAfterARebootWithoutAVoter(t *testing.T) {
 	r.reboot()
 	r.served, r.down = nil, true
 	r.agent()
+	r.shows("nothing") // a voter may have newer ones
+	r.heard(1900 * time.Millisecond)
+	r.shows("nothing")
+	r.heard(100 * time.Millisecond)
 	r.shows("at 1: 1 listeners, blue 1")
 	r.step(converge.SessionOpened{Session: 9})
 	r.session = 9
 	if err := r.sendAll(fleet.Wanted{Index: 0, Routes: routesOf()}); err == nil {
 		t.Error("routes of before those on disk are taken")
+	}
+}
+
+func TestAnAgentThatStartsAnewServesWhatVotersSayNow(t *testing.T) {
+	for name, say := range map[string]struct {
+		routes *fleet.WantedRoutes
+		want   string
+	}{
+		"other routes": {routesOf(blue(every(5), fleet.Target{Task: taskID(1)}, fleet.Target{Task: taskID(2)})),
+			"at 2: 1 listeners, blue 2"},
+		"the same routes, which are not sent": {nil, "at 1: 1 listeners, blue 1"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			r := newRig(t).up()
+			r.sendRoutes(routesOf(blue(every(5), fleet.Target{Task: taskID(1)})))
+			r.kill()
+			r.served = nil
+			r.up()
+			r.shows("nothing")
+			r.sendRoutes(say.routes)
+			r.shows(say.want)
+			r.heard(3 * time.Second)
+			if len(r.served) != 1 {
+				t.Errorf("served %d times", len(r.served))
+			}
+		})
+	}
+}
+
+func TestAnAgentThatEndsWritesItsLastRoutes(t *testing.T) {
+	r := newRig(t).up()
+	r.sendRoutes(routesOf(blue(every(5))))
+	r.heard(time.Second)
+	r.sendRoutes(routesOf(blue(every(5), fleet.Target{Task: taskID(1)})))
+	if n := len(r.routes.Routes.Groups[0].Targets); n != 0 {
+		t.Fatalf("the disk has %d targets before it is due", n)
+	}
+	r.step(converge.Closing{})
+	r.settle()
+	if n := len(r.routes.Routes.Groups[0].Targets); n != 1 {
+		t.Errorf("the disk has %d targets", n)
 	}
 }
 

@@ -188,6 +188,9 @@ func (m *Machine) arm() {
 		m.routesDue()} {
 		next.Work = min(next.Work, at)
 	}
+	if m.routing.untold {
+		next.Work = min(next.Work, m.savedRoutesDue())
+	}
 	if m.relist.want {
 		next.Work = min(next.Work, m.relistDue())
 	}
