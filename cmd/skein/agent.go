@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"os/signal"
+	"syscall"
 
 	"github.com/coreos/go-systemd/v22/daemon"
 
@@ -44,9 +46,21 @@ func (c *agentCommand) Run(ctx context.Context) error {
 	log := newLogger(os.Stderr, c.Level())
 	ctx, stop := context.WithCancel(ctx)
 	defer stop()
-	context.AfterFunc(ctx, func() { notify(daemon.SdNotifyStopping) })
+	hurry, end := context.WithCancel(context.WithoutCancel(ctx))
+	defer end()
+	context.AfterFunc(ctx, func() {
+		notify(daemon.SdNotifyStopping)
+		again := make(chan os.Signal, 1)
+		signal.Notify(again, os.Interrupt, syscall.SIGTERM)
+		defer signal.Stop(again)
+		select {
+		case <-again:
+			end()
+		case <-hurry.Done():
+		}
+	})
 	err := node.Run(ctx, node.Options{
-		Config: &c.Config, Version: version, Log: log,
+		Config: &c.Config, Version: version, Log: log, Hurry: hurry,
 		Ready: func() {
 			notify(daemon.SdNotifyReady)
 			go feedWatchdog(ctx)

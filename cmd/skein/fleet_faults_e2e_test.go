@@ -9,7 +9,6 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
-	"syscall"
 	"time"
 
 	"skein/agent/api/types"
@@ -21,7 +20,7 @@ func (f *fleetUnderTest) crashesTouchNothing() {
 	}), 3)
 	f.awaitHealthy("h1", "flood", 3)
 	before, files := f.life("flood"), f.logFiles("flood")
-	for _, crash := range []func(context.Context, string) error{f.lab.CrashAgent, f.restartAgent, f.lab.CrashRuntime} {
+	for _, crash := range []func(context.Context, string) error{f.lab.CrashAgent, f.lab.RestartAgent, f.lab.CrashRuntime} {
 		for _, host := range []string{"h1", "h2", "h3"} {
 			f.must(crash(f.Context(), host))
 		}
@@ -33,20 +32,6 @@ func (f *fleetUnderTest) crashesTouchNothing() {
 		f.Errorf("tasks changed:\nbefore %s\nafter  %s", before, after)
 	}
 	f.remove("h3", "flood")
-}
-
-// restartAgent stops the agent as systemctl does; the lab starts it again.
-func (f *fleetUnderTest) restartAgent(ctx context.Context, host string) error {
-	view, err := f.lab.List(ctx)
-	if err != nil {
-		return err
-	}
-	for _, h := range view.Hosts {
-		if h.Name == host && h.AgentPID != 0 {
-			return syscall.Kill(h.AgentPID, syscall.SIGTERM)
-		}
-	}
-	return fmt.Errorf("no agent runs on %s", host)
 }
 
 // life says of each task of a service when it started: what must not change.

@@ -44,6 +44,10 @@ func TestE2ETraffic(t *testing.T) {
 	}{
 		{"nothing is lost while a service is scaled out and in", (*fleetUnderTest).scaleUnderLoad},
 		{"nothing is lost by a rolling update", (*fleetUnderTest).updateUnderLoad},
+		{"nothing is lost while agents restart", (*fleetUnderTest).restartUnderLoad},
+		{"nothing is lost while an agent is upgraded", (*fleetUnderTest).upgradeUnderLoad},
+		{"an agent that is killed loses what was in flight on its host", (*fleetUnderTest).killUnderLoad},
+		{"an agent that is held down refuses", (*fleetUnderTest).heldAgentRefuses},
 		{"traffic is shifted by weights", (*fleetUnderTest).shiftUnderLoad},
 		{"a deleted service takes its listener with it", (*fleetUnderTest).deleteExposed},
 	} {
@@ -96,6 +100,7 @@ type load struct {
 	mu     sync.Mutex
 	sent   int
 	failed []string
+	worst  time.Duration
 }
 
 // startLoad sends requests to every host until stop.
@@ -111,8 +116,9 @@ func (f *fleetUnderTest) startLoad(port int) *load {
 			l.done.Go(func() {
 				defer c.CloseIdleConnections()
 				for pace := time.NewTicker(10 * time.Millisecond); ctx.Err() == nil; <-pace.C {
+					began := time.Now()
 					_, err := askURL(c, url)
-					l.count(url, err)
+					l.count(url, err, time.Since(began))
 				}
 			})
 		}
@@ -120,10 +126,11 @@ func (f *fleetUnderTest) startLoad(port int) *load {
 	return l
 }
 
-func (l *load) count(url string, err error) {
+func (l *load) count(url string, err error, took time.Duration) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.sent++
+	l.worst = max(l.worst, took)
 	if err != nil {
 		l.failed = append(l.failed, fmt.Sprintf("%s %s: %v", time.Now().Format("15:04:05.000"), url, err))
 	}
@@ -132,15 +139,31 @@ func (l *load) count(url string, err error) {
 // stop ends the load; each request that failed fails the test.
 func (l *load) stop(f *fleetUnderTest) {
 	f.Helper()
+	sent, failed := l.end()
+	f.Logf("%d requests, %d failed, slowest %s", sent, len(failed), l.slowest())
+	if len(failed) > 0 {
+		f.Errorf("%d of %d requests failed, the first: %s", len(failed), sent, failed[0])
+	}
+	if sent < 100 {
+		f.Errorf("no more than %d requests were sent", sent)
+	}
+}
+
+func (l *load) end() (sent int, failed []string) {
 	l.cancel()
 	l.done.Wait()
-	f.Logf("%d requests, %d failed", l.sent, len(l.failed))
-	if len(l.failed) > 0 {
-		f.Errorf("%d of %d requests failed, the first: %s", len(l.failed), l.sent, l.failed[0])
-	}
-	if l.sent < 100 {
-		f.Errorf("no more than %d requests were sent", l.sent)
-	}
+	return l.sent, l.failed
+}
+
+func (l *load) slowest() time.Duration {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.worst.Round(time.Millisecond)
+}
+
+// newClient connects anew for each request.
+func newClient() *http.Client {
+	return &http.Client{Transport: &http.Transport{DisableKeepAlives: true}, Timeout: 20 * time.Second}
 }
 
 func (f *fleetUnderTest) scaleUnderLoad() {
@@ -220,7 +243,7 @@ func (f *fleetUnderTest) deleteExposed() {
 			return fmt.Sprintf("%+v %v", routes.Listeners, err), false
 		}
 		for _, host := range []string{"h1", "h2", "h3"} {
-			if service, err := f.ask(&http.Client{Transport: &http.Transport{DisableKeepAlives: true}}, host, 8088); err == nil {
+			if service, err := f.ask(newClient(), host, 8088); err == nil {
 				return host + " still serves " + service, false
 			}
 		}

@@ -21,7 +21,8 @@ type labCommand struct {
 	Resume   labResumeCommand   `cmd:"" help:"Let a paused host go on." example:"skein lab resume h2"`
 	Freeze   labFreezeCommand   `cmd:"" help:"Stall a host's data disk: writes to it wait." example:"skein lab freeze h2"`
 	Thaw     labThawCommand     `cmd:"" help:"Let a stalled disk go on." example:"skein lab thaw h2"`
-	Upgrade  labUpgradeCommand  `cmd:"" help:"Have a host's agent run another build, at once; its containers run on." example:"skein lab upgrade h1 bin/skein"`
+	Restart  labRestartCommand  `cmd:"" help:"Restart a host's agent as systemctl does; its clients are not refused." example:"skein lab restart h2"`
+	Upgrade  labUpgradeCommand  `cmd:"" help:"Have a host's agent run another build; its containers run on, its clients are not refused." example:"skein lab upgrade h1 bin/skein"`
 	Add      labAddCommand      `cmd:"" help:"Boot one more host and let it join." example:"skein lab add"`
 	Logs     labLogsCommand     `cmd:"" help:"Show a host's logs." example:"skein lab logs h1"`
 	Cut      labCutCommand      `cmd:"" help:"Drop what hosts send to each other." example:"skein lab cut h1 h2"`
@@ -149,6 +150,16 @@ type labThawCommand struct {
 // Run ends the stall of a disk.
 func (c *labThawCommand) Run(ctx context.Context) error {
 	return c.act(func(l *lab.Lab) error { return l.ThawDisk(ctx, c.Host) }, "the data disk of %s goes on", c.Host)
+}
+
+type labRestartCommand struct {
+	inLab
+	Host string `arg:"" help:"Name of the host."`
+}
+
+// Run restarts an agent.
+func (c *labRestartCommand) Run(ctx context.Context) error {
+	return c.act(func(l *lab.Lab) error { return l.RestartAgent(ctx, c.Host) }, "the agent of %s was restarted", c.Host)
 }
 
 type labUpgradeCommand struct {

@@ -15,13 +15,14 @@ import (
 
 // Requests of the control socket of a host's init, and of the registry.
 const (
-	opStatus = "status"
-	opStart  = "start" // a service
-	opKill   = "kill"  // a service
-	opRun    = "run"   // a command inside the host
-	opListen = "listen"
-	opRefuse = "refuse"
-	opSlow   = "slow"
+	opStatus  = "status"
+	opStart   = "start"   // a service
+	opRestart = "restart" // a service, with its files kept open
+	opKill    = "kill"    // a service
+	opRun     = "run"     // a command inside the host
+	opListen  = "listen"
+	opRefuse  = "refuse"
+	opSlow    = "slow"
 )
 
 // maxControlBytes bounds a request or answer; each is one packet.

@@ -102,7 +102,11 @@ func runHost() error {
 	if err := setUpHost(orders); err != nil {
 		return err
 	}
-	s := newSupervisor(orders.Services)
+	store, err := openFDStore(notifySocket)
+	if err != nil {
+		return err
+	}
+	s := newSupervisor(orders.Services, store)
 	go s.reap()
 	for _, one := range s.services {
 		go s.keep(one)
@@ -199,6 +203,9 @@ func becomeService(cgroup, score string, argv []string) error {
 	err = os.WriteFile("/proc/self/oom_score_adj", []byte(score), 0)
 	if err != nil && !errors.Is(err, os.ErrPermission) {
 		return fmt.Errorf("set out-of-memory score: %w", err)
+	}
+	if err = claimFiles(); err != nil {
+		return err
 	}
 	err = syscall.Exec(argv[0], argv, os.Environ())
 	return fmt.Errorf("run %s: %w", argv[0], err)

@@ -12,7 +12,11 @@ import (
 
 // ask sends a request to a host's init.
 func (l *Lab) ask(ctx context.Context, host *Host, ask request) (response, error) {
-	answer, err := askControl(ctx, l.socketOf(host.Name), ask, nil, controlTimeout)
+	limit := controlTimeout
+	if ask.Op == opRestart {
+		limit += stopTimeout
+	}
+	answer, err := askControl(ctx, l.socketOf(host.Name), ask, nil, limit)
 	if err != nil {
 		return answer, fmt.Errorf("ask init of %s: %w", host.Name, err)
 	}

@@ -49,6 +49,23 @@ func (l *Lab) CrashAgent(ctx context.Context, name string) error {
 	return l.service(ctx, "crash --agent", name, request{Op: opKill, Service: agentService})
 }
 
+// RestartAgent restarts a host's agent as `systemctl restart` does, and waits until it takes
+// connections: clients of the host are not refused meanwhile.
+func (l *Lab) RestartAgent(ctx context.Context, name string) error {
+	return l.onHost(ctx, "restart", name, func(s *State, host *Host) error {
+		if err := mustRun(host); err != nil {
+			return err
+		}
+		if !l.agentRuns(ctx, host) {
+			return fmt.Errorf("%w: the agent of %s does not run; `skein lab start %s` starts it", ErrState, name, name)
+		}
+		if _, err := l.ask(ctx, host, request{Op: opRestart, Service: agentService}); err != nil {
+			return err
+		}
+		return l.waitAgent(ctx, s, host)
+	})
+}
+
 // KillRuntime ends a host's containerd alone and keeps it down until Start.
 func (l *Lab) KillRuntime(ctx context.Context, name string) error {
 	return l.service(ctx, "kill --containerd", name, request{Op: opKill, Service: runtimeService, Hold: true})

@@ -17,6 +17,8 @@ const (
 
 	// restartDelay is what the systemd units have as RestartSec.
 	restartDelay = time.Second
+	// stopTimeout is what the agent's unit has as TimeoutStopSec.
+	stopTimeout = 90 * time.Second
 	// maxLogBytes is where a service's log is set aside before its next start, so
 	// that a crash loop does not fill the disk.
 	maxLogBytes = 64 << 20
@@ -43,7 +45,8 @@ type supervisor struct {
 
 type supervised struct {
 	service
-	wake chan struct{} // told when held changes
+	wake  chan struct{} // told when it is to start without a pause
+	store *fdStore      // nil: none
 
 	mu       sync.Mutex
 	held     bool
@@ -52,10 +55,15 @@ type supervised struct {
 	lastExit string
 }
 
-func newSupervisor(services []service) *supervisor {
+// newSupervisor makes the supervisor of a host; the agent has the store.
+func newSupervisor(services []service, store *fdStore) *supervisor {
 	s := &supervisor{waiting: make(map[int]chan syscall.WaitStatus)}
 	for _, one := range services {
-		s.services = append(s.services, &supervised{service: one, held: one.Held, wake: make(chan struct{}, 1)})
+		next := &supervised{service: one, held: one.Held, wake: make(chan struct{}, 1)}
+		if one.Name == agentService {
+			next.store = store
+		}
+		s.services = append(s.services, next)
 	}
 	return s
 }
@@ -132,9 +140,14 @@ func (s *supervisor) runOnce(one *supervised) string {
 	}
 	defer null.Close()
 	argv := append([]string{"/proc/self/exe", "lab", "init", "service", one.Cgroup, fmt.Sprint(one.Score)}, one.Argv...)
-	pid, exited, err := s.start(argv, &syscall.ProcAttr{
-		Dir: "/", Env: cleanEnvironment(), Files: []uintptr{null.Fd(), log.Fd(), log.Fd()},
-		Sys: &syscall.SysProcAttr{Setsid: true},
+	var pid int
+	var exited <-chan syscall.WaitStatus
+	one.store.lend(func(fds []uintptr, env []string) {
+		pid, exited, err = s.start(argv, &syscall.ProcAttr{
+			Dir: "/", Env: append(cleanEnvironment(), env...),
+			Files: append([]uintptr{null.Fd(), log.Fd(), log.Fd()}, fds...),
+			Sys:   &syscall.SysProcAttr{Setsid: true},
+		})
 	})
 	if err != nil {
 		return err.Error()
@@ -175,6 +188,11 @@ func (one *supervised) release() {
 	one.mu.Lock()
 	one.held = false
 	one.mu.Unlock()
+	one.startAtOnce()
+}
+
+// startAtOnce has the service start as soon as it has ended.
+func (one *supervised) startAtOnce() {
 	select {
 	case one.wake <- struct{}{}:
 	default:
@@ -182,29 +200,66 @@ func (one *supervised) release() {
 }
 
 // kill ends the service at once and waits until it has ended. With hold it stays
-// down until release.
+// down until release, and the files that were kept for it are closed.
 func (one *supervised) kill(hold bool) error {
 	one.mu.Lock()
 	one.held = one.held || hold
 	pid := one.pid
 	one.mu.Unlock()
+	if err := one.signal(pid, syscall.SIGKILL); err != nil {
+		return err
+	}
+	if !one.gone(pid, controlTimeout/2) {
+		return fmt.Errorf("%s did not end after SIGKILL", one.Name)
+	}
+	if hold {
+		one.store.clear()
+	}
+	return nil
+}
+
+// restart ends the service as systemctl restart does, waits until it has ended, and has it
+// start at once. One that is held, or was just about to start, needs no more than that.
+func (one *supervised) restart() error {
+	one.mu.Lock()
+	pid := one.pid
+	one.mu.Unlock()
+	one.startAtOnce()
+	if err := one.signal(pid, syscall.SIGTERM); err != nil {
+		return err
+	}
+	if one.gone(pid, stopTimeout) {
+		return nil
+	}
+	fmt.Fprintf(os.Stderr, "%s %s did not end in %s, and is killed\n", time.Now().UTC().Format(time.RFC3339), one.Name,
+		stopTimeout)
+	return one.kill(false)
+}
+
+func (one *supervised) signal(pid int, signal syscall.Signal) error {
 	if pid == 0 {
 		return nil
 	}
-	if err := syscall.Kill(pid, syscall.SIGKILL); err != nil && !errors.Is(err, syscall.ESRCH) {
-		return fmt.Errorf("kill %s: %w", one.Name, err)
+	if err := syscall.Kill(pid, signal); err != nil && !errors.Is(err, syscall.ESRCH) {
+		return fmt.Errorf("end %s: %w", one.Name, err)
 	}
-	for deadline := time.Now().Add(controlTimeout / 2); ; time.Sleep(time.Millisecond) {
+	return nil
+}
+
+// gone waits until the service is another process than this.
+func (one *supervised) gone(pid int, limit time.Duration) bool {
+	for deadline := time.Now().Add(limit); pid != 0; time.Sleep(time.Millisecond) {
 		one.mu.Lock()
 		gone := one.pid != pid
 		one.mu.Unlock()
 		if gone {
-			return nil
+			return true
 		}
 		if time.Now().After(deadline) {
-			return fmt.Errorf("%s did not end after SIGKILL", one.Name)
+			return false
 		}
 	}
+	return true
 }
 
 // answer serves one request of the control socket.
@@ -222,6 +277,11 @@ func (s *supervisor) answer(ctx context.Context, ask request, files []*os.File) 
 		switch ask.Op {
 		case opStart:
 			one.release()
+			return response{}
+		case opRestart:
+			if err := one.restart(); err != nil {
+				return response{Error: err.Error()}
+			}
 			return response{}
 		case opKill:
 			if err := one.kill(ask.Hold); err != nil {

@@ -10,9 +10,9 @@ import (
 	"path/filepath"
 )
 
-// Upgrade has a host's agent run another program from its next start on, and ends the
-// agent so that it starts at once: an upgrade, or the way back. Containers run on. An
-// agent that is held down stays down.
+// Upgrade has a host's agent run another program from its next start on, and restarts the
+// agent: an upgrade, or the way back. Containers run on, clients of the host are not
+// refused. An agent that is held down stays down.
 func (l *Lab) Upgrade(ctx context.Context, name, program string) error {
 	return l.onHost(ctx, "upgrade", name, func(s *State, host *Host) error {
 		if err := mustRun(host); err != nil {
@@ -25,7 +25,7 @@ func (l *Lab) Upgrade(ctx context.Context, name, program string) error {
 		if err = linkTo(foldersOf(s.Dir, name).agent, kept); err != nil {
 			return err
 		}
-		_, err = l.ask(ctx, host, request{Op: opKill, Service: agentService})
+		_, err = l.ask(ctx, host, request{Op: opRestart, Service: agentService})
 		return err
 	})
 }

@@ -4,19 +4,32 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"os"
+	"strings"
+	"syscall"
 	"time"
 
 	"skein/raftfsm/fleet"
+	"skein/runtime/fdstore"
 	"skein/runtime/ingress"
 )
 
-// ingressLinger is how long requests that are open may go on when the agent stops.
-const ingressLinger = 3 * time.Second
+const (
+	// leaveTime is how long clients have to go on with other connections when the agent stops,
+	// while it works on as before. Most are gone after 2 s; a download or a tunnel is cut off
+	// then. The service manager must wait longer before it kills the agent.
+	leaveTime = 45 * time.Second
+	// ingressLinger is how long requests that are open may go on after that.
+	ingressLinger = 3 * time.Second
+)
 
 // openIngress opens the ingress of this host, which serves nothing until it is told
 // routes.
 func (n *node) openIngress(closers *closers) {
-	n.ingress = ingress.New(ingress.Config{Clock: n.clock, Log: n.Log, Zone: n.Config.Zone})
+	sockets, inherited := openSockets()
+	n.ingress = ingress.New(ingress.Config{
+		Clock: n.clock, Log: n.Log, Zone: n.Config.Zone, Store: sockets, Inherited: inherited,
+	})
 	closers.add(func() error {
 		ctx, cancel := context.WithTimeout(context.Background(), ingressLinger)
 		defer cancel()
@@ -26,6 +39,53 @@ func (n *node) openIngress(closers *closers) {
 		return nil
 	})
 }
+
+// clientsFirst returns a context that ends some time after ctx: once clients have gone. The
+// agent works until then, and its host is not missed.
+func (n *node) clientsFirst(ctx context.Context) (context.Context, context.CancelFunc) {
+	working, stop := context.WithCancel(context.WithoutCancel(ctx))
+	leave := context.AfterFunc(ctx, func() {
+		defer stop()
+		limit, cancel := context.WithTimeout(working, leaveTime)
+		defer cancel()
+		if n.Hurry != nil {
+			defer context.AfterFunc(n.Hurry, cancel)()
+		}
+		if err := n.ingress.Leave(limit); err != nil && working.Err() == nil {
+			n.Log.Warn("connections will be cut off: they have not ended in time", "reason", err)
+		}
+	})
+	return working, func() { leave(); stop() }
+}
+
+// sockets has the service manager keep the listeners' sockets.
+type sockets struct{ store *fdstore.Store }
+
+// socketPrefix is what the names of the listeners' sockets begin with, in the store.
+const socketPrefix = "listener-"
+
+func openSockets() (sockets, map[string]*os.File) {
+	store, kept := fdstore.Open()
+	inherited := map[string]*os.File{}
+	for name, file := range kept {
+		if port, ok := strings.CutPrefix(name, socketPrefix); ok {
+			inherited[":"+port] = file
+		} else {
+			_ = file.Close() // nothing of this agent
+		}
+	}
+	return sockets{store}, inherited
+}
+
+func nameOf(address string) string { return socketPrefix + strings.TrimPrefix(address, ":") }
+
+// Keep is ingress.SocketStore's.
+func (s sockets) Keep(address string, socket syscall.Conn) error {
+	return s.store.Keep(nameOf(address), socket)
+}
+
+// Drop is ingress.SocketStore's.
+func (s sockets) Drop(address string) error { return s.store.Drop(nameOf(address)) }
 
 // routesServer has the ingress serve what the host loop accepted.
 type routesServer struct {

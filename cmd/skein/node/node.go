@@ -40,6 +40,8 @@ type Options struct {
 	Log     *slog.Logger
 	// Ready is called once, when the agent serves.
 	Ready func()
+	// Hurry ends when the agent is to stop without waiting for clients; nil: it does not.
+	Hurry context.Context
 }
 
 // node is one running agent.
@@ -75,8 +77,8 @@ type node struct {
 // 4 ms those of eight clients do.
 const timerSlack = 2 * time.Millisecond
 
-// Run runs the agent of this host until ctx ends. Containers are left as they
-// are. ErrNoIdentity of package trust when the host is in no fleet.
+// Run runs the agent of this host until ctx ends and clients have gone. Containers are left
+// as they are. ErrNoIdentity of package trust when the host is in no fleet.
 func Run(ctx context.Context, o Options) (err error) {
 	n := &node{Options: o, clock: clock.System(), nonce: uint64(time.Now().UnixNano())}
 	n.meter = hostos.NewMeter(n.clock.Mono)
@@ -91,6 +93,8 @@ func Run(ctx context.Context, o Options) (err error) {
 	if err = n.openHost(ctx, closers); err != nil {
 		return err
 	}
+	ctx, stop := n.clientsFirst(ctx)
+	defer stop()
 	if err = n.openFleet(ctx, closers); err != nil {
 		return err
 	}
