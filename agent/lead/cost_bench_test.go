@@ -115,7 +115,7 @@ func (f *costFleet) commit(items []fleet.Item) ([]fleet.Result, Event) {
 // lead makes the loop leader and lets it plan until it rests.
 func (f *costFleet) lead() {
 	f.tb.Helper()
-	f.run(LivenessChanged{plan.FleetLiveness{Hosts: f.liveness}}, BecameLeader{State: f.s.Clone()})
+	f.run(LivenessChanged{Liveness: plan.FleetLiveness{Hosts: f.liveness}}, BecameLeader{State: f.s.Clone()})
 }
 
 // run hands events to the loop and lets time pass until nothing more is proposed.

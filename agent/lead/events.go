@@ -30,7 +30,10 @@ type (
 		ChangeSet fleet.ChangeSet
 	}
 	// LivenessChanged is a new view of the fleet.
-	LivenessChanged struct{ Liveness plan.FleetLiveness }
+	LivenessChanged struct {
+		Liveness plan.FleetLiveness
+		Traffic  plan.Traffic // that was taken with it
+	}
 	// ProposalDone: our proposal N committed, its last entry at Index (0: none).
 	// NotProposed is why some entries were not proposed and never will be.
 	ProposalDone struct {
@@ -65,6 +68,8 @@ type (
 	}
 	// Probe asks witnesses for hosts; what they say comes with LivenessChanged.
 	Probe struct{ Hosts []fleet.HostID }
+	// Watch has hosts tell of these target groups and no others; it holds until the next one.
+	Watch struct{ Groups []fleet.TargetGroupName }
 	// StepDown gives leadership away; the loop has stopped planning.
 	StepDown struct{ Why string }
 	// HandOver gives leadership away while all is well; the loop plans on until
@@ -77,6 +82,7 @@ type (
 
 func (Propose) effect()  {}
 func (Probe) effect()    {}
+func (Watch) effect()    {}
 func (StepDown) effect() {}
 func (HandOver) effect() {}
 func (Wake) effect()     {}

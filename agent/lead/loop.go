@@ -17,7 +17,8 @@ type Loop struct {
 
 	stats    Stats
 	liveness plan.FleetLiveness
-	// seenAt is when liveness was handed over.
+	traffic  plan.Traffic
+	// seenAt is when liveness and traffic were handed over.
 	seenAt time.Duration
 	// suspects are the hosts that are not seen alive, sorted. A pass visits those of which
 	// State says otherwise.
@@ -46,6 +47,8 @@ type term struct {
 	visited       fleet.Time    // deadlines of State up to here were visited
 	wakes         *wakes
 	clockReported bool // a pass has said that the clock is off
+	// watched are the target groups of which hosts are to tell, sorted.
+	watched []fleet.TargetGroupName
 }
 
 // flight is a proposal under way.
@@ -81,7 +84,7 @@ func (l *Loop) Step(now Instant, events ...Event) []Effect {
 		return out
 	}
 	if why := l.lateProposal(now); why != "" {
-		return append(out, l.stepDown(why))
+		return append(out, l.stepDown(why)...)
 	}
 	out = append(out, l.checkClock(now)...)
 	if l.mayPlan() {
@@ -98,9 +101,9 @@ func (l *Loop) take(now Instant, e Event) []Effect {
 	case BecameLeader:
 		l.begin(now, e.State)
 	case LostLeadership:
-		l.term = nil
+		return l.endTerm()
 	case LivenessChanged:
-		l.takeLiveness(now, e.Liveness)
+		l.takeLiveness(now, e)
 	case Applied:
 		if l.term != nil {
 			l.applied(now, e)
@@ -111,7 +114,7 @@ func (l *Loop) take(now Instant, e Event) []Effect {
 		}
 	case ProposalUnknown:
 		if l.term != nil && l.term.flight != nil && l.term.flight.n == e.N {
-			return []Effect{l.stepDown(fmt.Sprintf("proposal is unknown: %v", e.Err))}
+			return l.stepDown(fmt.Sprintf("proposal is unknown: %v", e.Err))
 		}
 	}
 	return nil
@@ -122,10 +125,11 @@ func (l *Loop) begin(now Instant, state *fleet.State) {
 		nextFull: now.Mono + FullEvery, nextPrune: now.Mono + PruneEvery}
 }
 
-// takeLiveness takes a new view and marks the hosts that are seen differently.
-func (l *Loop) takeLiveness(now Instant, liveness plan.FleetLiveness) {
-	before := l.liveness.Hosts
-	l.liveness, l.seenAt = liveness, now.Mono
+// takeLiveness takes a new view and marks the hosts that are seen differently. While
+// something is watched each view asks for a pass: routes and traffic may have moved.
+func (l *Loop) takeLiveness(now Instant, e LivenessChanged) {
+	before, liveness := l.liveness.Hosts, e.Liveness
+	l.liveness, l.traffic, l.seenAt = liveness, e.Traffic, now.Mono
 	l.suspects = l.suspects[:0]
 	for id, host := range liveness.Hosts {
 		if host.Liveness.Doubted() {
@@ -144,7 +148,7 @@ func (l *Loop) takeLiveness(now Instant, liveness plan.FleetLiveness) {
 		}
 	}
 	slices.Sort(l.suspects)
-	if l.term != nil && l.clockConditionStale() {
+	if l.term != nil && (len(l.term.watched) > 0 || l.clockConditionStale()) {
 		l.term.mark(now)
 	}
 }
@@ -221,10 +225,18 @@ func (l *Loop) lateProposal(now Instant) string {
 	return ""
 }
 
-func (l *Loop) stepDown(why string) Effect {
-	l.term = nil
+func (l *Loop) stepDown(why string) []Effect {
 	l.stats.StepDowns++
-	return StepDown{Why: why}
+	return append(l.endTerm(), StepDown{Why: why})
+}
+
+// endTerm forgets the term, and what was watched in it.
+func (l *Loop) endTerm() (out []Effect) {
+	if l.term != nil && len(l.term.watched) > 0 {
+		out = []Effect{Watch{}}
+	}
+	l.term = nil
+	return out
 }
 
 // mayPlan reports whether a pass may run: State holds this loop's own commands, and

@@ -399,7 +399,7 @@ func TestAnAgentThatIsDownTooLongCountsAsSilentThoughNothingHappens(t *testing.T
 	w.proposals = nil
 	for at := time.Duration(0); at < 10*time.Minute; at += 10 * time.Second {
 		w.liveness["h2"] = plan.HostLiveness{Liveness: plan.LivenessRefused, For: at}
-		w.step(LivenessChanged{w.livenessOfAll()})
+		w.step(LivenessChanged{Liveness: w.livenessOfAll()})
 		// That its agent is gone is said; nothing else is done.
 		if said := commands(w.proposals); strings.Trim(strings.ReplaceAll(said, "PutCondition", ""), " ") != "" {
 			t.Fatalf("after %v: %s", at, said)
@@ -407,7 +407,7 @@ func TestAnAgentThatIsDownTooLongCountsAsSilentThoughNothingHappens(t *testing.T
 		w.advance(10 * time.Second)
 	}
 	w.liveness["h2"] = plan.HostLiveness{Liveness: plan.LivenessRefused, For: 10 * time.Minute}
-	w.step(LivenessChanged{w.livenessOfAll()})
+	w.step(LivenessChanged{Liveness: w.livenessOfAll()})
 	w.advance(2 * time.Second)
 	if got := w.s.Host("h2").State; got != fleet.HostSilent {
 		t.Errorf("h2 is %s", got)

@@ -2,6 +2,7 @@ package lead
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 
 	"skein/agent/plan"
@@ -64,7 +65,7 @@ func (l *Loop) pass(now Instant) []Effect {
 	for _, wake := range f.wakes {
 		t.wakes.add(wake)
 	}
-	var out []Effect
+	out := l.watch(f.watch)
 	if len(f.probes) > 0 {
 		l.stats.Probes += uint64(len(f.probes))
 		out = append(out, Probe{Hosts: f.probes})
@@ -85,6 +86,19 @@ func (l *Loop) pass(now Instant) []Effect {
 		t.flight.full = t.flight.full || part.full
 	}
 	return append(out, Propose{N: t.flight.n, Entries: entries})
+}
+
+// watch has hosts tell of the groups that planners named in a pass, where those are not
+// the ones of which they tell.
+func (l *Loop) watch(groups []fleet.TargetGroupName) []Effect {
+	slices.Sort(groups)
+	groups = slices.Compact(groups)
+	groups = groups[:min(len(groups), plan.MaxWatched)]
+	if slices.Equal(groups, l.term.watched) {
+		return nil
+	}
+	l.term.watched = groups
+	return []Effect{Watch{Groups: slices.Clone(groups)}}
 }
 
 // rest is what a pass has left of one planner's scope: its plan was cut, or its
@@ -152,16 +166,19 @@ type fold struct {
 	sizes  []int // of each item in the log
 	probes []fleet.HostID
 	wakes  []plan.Wake
+	watch  []fleet.TargetGroupName
 	stats  *Stats
 }
 
 // plan runs all planners over a clone of State.
 func (l *Loop) plan(now Instant, scope fleet.ChangeSet, full bool) *fold {
 	t := l.term
-	liveness := l.liveness
+	liveness, traffic := l.liveness, l.traffic
 	liveness.LeaderAge, liveness.Taken = now.Mono-t.since, now.Mono-l.seenAt
+	traffic.Taken = now.Mono - l.seenAt
 	f := &fold{
-		in:    plan.Input{State: t.state.Clone(), Liveness: liveness, Now: l.fleetTime(now), NewID: l.newID},
+		in: plan.Input{State: t.state.Clone(), Liveness: liveness, Traffic: traffic, Now: l.fleetTime(now),
+			NewID: l.newID},
 		index: t.state.Index(), scope: scope, full: full, left: t.rest, stats: &l.stats,
 	}
 	// Time passes first, so that the sums in State are those of Now.
@@ -189,6 +206,7 @@ func (f *fold) run(by string, next func(plan.Input) plan.Plan) {
 	p := next(f.in)
 	f.probes = append(f.probes, p.Probes...)
 	f.wakes = append(f.wakes, p.Wakes...)
+	f.watch = append(f.watch, p.Watch...)
 	f.stats.Visited += uint64(p.Visited)
 	refused := f.apply(p.Items)
 	f.stats.FoldRefused[by] += uint64(len(refused))

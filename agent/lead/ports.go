@@ -35,6 +35,13 @@ type Log interface {
 type FailureDetector interface {
 	// Liveness is the view now; the value is the caller's to keep.
 	Liveness() plan.FleetLiveness
+	// Traffic is what hosts counted of the groups that are watched; the value is the
+	// caller's to keep.
+	Traffic() plan.Traffic
+	// Watch has hosts tell of the traffic of these target groups and no others, for as long
+	// as this agent leads. While there is one, it is heard too how far hosts have come with
+	// routes (plan.HostLiveness.Served), of each until it serves the newest.
+	Watch(groups []fleet.TargetGroupName)
 	// Probe asks witnesses for the hosts and returns at once. A host already
 	// being asked for is not asked for twice.
 	Probe(hosts []fleet.HostID)

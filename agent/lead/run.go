@@ -128,7 +128,9 @@ func (l *Leader) carryOut(ctx context.Context, now Instant, e Effect) {
 	case Barrier:
 		l.calls.Begin(ctx, BarrierFor, func(ctx context.Context) Event { return l.barrier(ctx, e) })
 	case ReadLiveness:
-		l.step(ctx, LivenessChanged{l.cfg.FailureDetector.Liveness()})
+		l.step(ctx, LivenessChanged{
+			Liveness: l.cfg.FailureDetector.Liveness(), Traffic: l.cfg.FailureDetector.Traffic(),
+		})
 	case ProposeEntry:
 		l.proposals.write(now.Mono, e.Items)
 		l.calls.Begin(ctx, ProposeFor, func(ctx context.Context) Event {
@@ -137,6 +139,8 @@ func (l *Leader) carryOut(ctx context.Context, now Instant, e Effect) {
 		})
 	case Probe:
 		l.cfg.FailureDetector.Probe(e.Hosts)
+	case Watch:
+		l.cfg.FailureDetector.Watch(e.Groups)
 	case StartDuties:
 		l.cfg.Logger.Info("planning started", "index", l.cfg.Log.State().Index())
 		l.duties.start(ctx)

@@ -141,6 +141,9 @@ func (e *fakeDetector) Probe(hosts []fleet.HostID) {
 	e.probed = append(e.probed, hosts...)
 }
 
+func (*fakeDetector) Traffic() plan.Traffic         { return plan.Traffic{} }
+func (*fakeDetector) Watch([]fleet.TargetGroupName) {}
+
 func (e *fakeDetector) Changed() <-chan struct{} { return e.changed }
 
 func (e *fakeDetector) see(id fleet.HostID, liveness plan.Liveness) {

@@ -30,9 +30,10 @@ type world struct {
 	wake      time.Duration
 	stepDown  string
 	handOvers int
-	proposals [][]fleet.Item // entries, newest last
-	held      *Propose       // not committed: the log does not answer
-	mute      bool           // hold what is proposed
+	watches   [][]fleet.TargetGroupName // what was watched, one after the other
+	proposals [][]fleet.Item            // entries, newest last
+	held      *Propose                  // not committed: the log does not answer
+	mute      bool                      // hold what is proposed
 }
 
 // newWorld is a fleet of n ready hosts h1, h2, ... in zones a, b, c in turn. Its
@@ -81,7 +82,7 @@ func (w *world) newID() fleet.TaskID {
 // lead makes the loop leader.
 func (w *world) lead() {
 	w.t.Helper()
-	w.step(LivenessChanged{w.livenessOfAll()}, BecameLeader{State: w.s.Clone()})
+	w.step(LivenessChanged{Liveness: w.livenessOfAll()}, BecameLeader{State: w.s.Clone()})
 }
 
 func (w *world) livenessOfAll() plan.FleetLiveness {
@@ -101,7 +102,7 @@ func (w *world) see(id fleet.HostID, liveness plan.Liveness) {
 func (w *world) seeIn(id fleet.HostID, liveness plan.Liveness, session uint64) {
 	w.t.Helper()
 	w.liveness[id] = plan.HostLiveness{Liveness: liveness, Session: session, For: time.Second, Age: time.Second}
-	w.step(LivenessChanged{w.livenessOfAll()})
+	w.step(LivenessChanged{Liveness: w.livenessOfAll()})
 }
 
 // apply puts commands into the log as from elsewhere and tells the loop.
@@ -171,6 +172,8 @@ func (w *world) step(events ...Event) {
 				w.wake = e.At
 			case StepDown:
 				w.stepDown = e.Why
+			case Watch:
+				w.watches = append(w.watches, e.Groups)
 			case HandOver:
 				w.handOvers++
 			}

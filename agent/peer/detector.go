@@ -33,10 +33,12 @@ type FailureDetector struct {
 	known       time.Duration // when Know was last told
 	liveness    plan.FleetLiveness
 	livenessAt  time.Duration
-	livenessNew bool          // a host's liveness changed since the view was made
-	clockOff    *int64        // ms, this voter's clock minus the fleet's median, as the leader told; nil: not known
-	clockOffAt  time.Duration // when the leader told
-	await       fleet.Served  // see Await
+	livenessNew bool // a host's liveness changed since the view was made
+	// clockOff is this voter's clock minus the fleet's median, in ms, as the leader told; nil: not known.
+	clockOff   *int64
+	clockOffAt time.Duration           // when the leader told
+	await      fleet.Served            // see Await
+	watched    []fleet.TargetGroupName // see Watch
 
 	// Of the goroutine that runs only.
 	teller      detector.Teller
@@ -48,6 +50,7 @@ type agesResult struct {
 	clock  *int64 // ms, this voter's minus the leader's; nil when it was not measured
 	median *int64 // of the fleet's clocks, minus the leader's; nil when it was not told
 	await  fleet.Served
+	watch  []fleet.TargetGroupName
 	err    error
 }
 
@@ -136,7 +139,8 @@ func (e *FailureDetector) setLeading(leading bool) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	if e.leading && !leading {
-		e.await = fleet.Served{} // not when it begins: who leads may ask before that is noticed here
+		// Not when it begins: who leads may ask before that is noticed here.
+		e.await, e.watched = fleet.Served{}, nil
 	}
 	e.leading = leading
 }
@@ -155,7 +159,8 @@ func (e *FailureDetector) lead(ctx context.Context, log Log) {
 		e.teller.Own(e.p.self)
 	}
 	e.teller.Await(e.await)
-	e.watch.Take(now, e.p.self, e.p.hub.tell(&e.teller, now, e.p.self, starved))
+	e.teller.Watch(e.watched)
+	e.watch.Take(now, e.p.self, e.p.hub.tell(&e.teller, now, e.p.self, log.State().ServedRoutes(), starved))
 	every := knowEvery
 	if now-e.began < protocol.NeverSeenAfter {
 		every = protocol.AgesEvery // hosts become known quickly now
@@ -258,6 +263,7 @@ func (e *FailureDetector) follow(ctx context.Context, log Log) {
 			e.teller.Told(told.err == nil, told.clock)
 			if told.err == nil {
 				e.teller.Await(told.await)
+				e.teller.Watch(told.watch)
 			}
 			if told.clock != nil {
 				e.noteClock(told)
@@ -274,7 +280,7 @@ func (e *FailureDetector) follow(ctx context.Context, log Log) {
 	if !e.teller.Due(now, leader, e.p.hub.late(now)) {
 		return
 	}
-	ages := e.p.hub.tell(&e.teller, now, leader, e.p.starved())
+	ages := e.p.hub.tell(&e.teller, now, leader, log.State().ServedRoutes(), e.p.starved())
 	e.agesResults = make(chan agesResult, 1)
 	go func() { e.agesResults <- e.sendAges(ctx, log, leader, ages) }()
 }
@@ -300,7 +306,7 @@ func (e *FailureDetector) sendAges(
 		off := -detector.OffMs(ack.WallMs, e.p.cfg.Clock.Now().Add((asked-answered)/2))
 		t.clock, t.median = &off, ack.MedianMs
 	}
-	t.await = ack.Await
+	t.await, t.watch = ack.Await, ack.Watch[:min(len(ack.Watch), plan.MaxWatched)]
 	if ack.NeedFull {
 		t.err = errNeedFull
 	}
@@ -317,7 +323,7 @@ func (e *FailureDetector) take(voter fleet.HostID, ages detector.Ages, index uin
 	defer e.mu.Unlock()
 	ack := detector.AgesAck{NeedFull: true, WallMs: e.p.cfg.Clock.Now().UnixMilli(), Index: index}
 	if e.leading {
-		ack.NeedFull, ack.Await = e.watch.Take(e.now(), voter, ages), e.await
+		ack.NeedFull, ack.Await, ack.Watch = e.watch.Take(e.now(), voter, ages), e.await, e.watched
 		if len(ages.Open)+len(ages.Gone)+len(ages.Slow) > 0 {
 			e.wake()
 		}
@@ -420,6 +426,20 @@ func (e *FailureDetector) Await(asked fleet.Served) {
 	defer e.mu.Unlock()
 	e.await = asked
 	e.wake()
+}
+
+// Watch has hosts tell of the traffic of these target groups; see lead.FailureDetector.
+func (e *FailureDetector) Watch(groups []fleet.TargetGroupName) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.watched = groups
+	e.wake()
+}
+
+// Traffic is what hosts counted of the groups that are watched: nothing, since they do not
+// tell yet.
+func (e *FailureDetector) Traffic() plan.Traffic {
+	return plan.Traffic{}
 }
 
 // Probe has witnesses look at hosts that are suspect, soon; what they find is in

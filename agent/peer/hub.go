@@ -135,10 +135,12 @@ func (h *hub) closeAll(why trust.Problem) {
 func (h *hub) wait() { h.all.Wait() }
 
 // tell is the next word about the streams to a leader.
-func (h *hub) tell(t *detector.Teller, now time.Duration, leader fleet.HostID, starved bool) detector.Ages {
+func (h *hub) tell(
+	t *detector.Teller, now time.Duration, leader fleet.HostID, routes fleet.Served, starved bool,
+) detector.Ages {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	return t.Next(now, leader, h.heard, h.heard.All(), starved)
+	return t.Next(now, leader, h.heard, h.heard.All(), routes, starved)
 }
 
 // oldest is when the stream that was silent longest was heard; now where there is none.

@@ -30,6 +30,7 @@ const MaxTasks = 16_384
 type Input struct {
 	State    *fleet.State // the earlier planners' commands are already applied
 	Liveness FleetLiveness
+	Traffic  Traffic // of the groups that planners watch
 	Now      fleet.Time
 	Scope    Scope
 	NewID    func() fleet.TaskID // deterministic in tests and simulation
@@ -60,6 +61,11 @@ type Plan struct {
 	// State.Due does not know of the deadline. A full pass asks again, so they may
 	// be forgotten with the leader.
 	Wakes []Wake
+	// Watch names target groups of which the planner wants to hear traffic, and while there
+	// is one, how far hosts have come with routes (Input.RoutesServed). It is all that the
+	// planner watches: it says so anew in each pass, whatever its scope, and what it does not
+	// name is heard of no more. Of all planners together the first MaxWatched by name count.
+	Watch []fleet.TargetGroupName
 	// More says that MaxItems or MaxTasks cut the plan: the rest of the scope must be visited, from
 	// the service Next on, or all of it again where Next is empty.
 	More bool

@@ -106,6 +106,10 @@ func (l *leading) carryOut(e lead.Effect) {
 		})
 	case lead.Probe:
 		l.detector.Probe(e.Hosts)
+	case lead.Watch:
+		if l.detector != nil {
+			l.detector.Watch(e.Groups)
+		}
 	case lead.StartDuties:
 		l.a.w.note("%s plans from index %d", l.a.name, l.a.node.State().Index())
 		l.keeping.begin()

@@ -22,6 +22,15 @@ func ServedAt(epoch, index uint64) Served {
 	return s
 }
 
+// ServedRoutes is what a host serves that has come to the newest routes of State, and of
+// which nothing else is known; zero where there is no State or no fleet.
+func (s *State) ServedRoutes() Served {
+	if s == nil || s.fleet == nil {
+		return Served{}
+	}
+	return Served{Epoch: s.fleet.Epoch, Routes: s.fleet.Routes.Any}
+}
+
 // Reached reports whether a host that serves s has come to all of what is asked for; a
 // part that is asked for with index 0 is not.
 func (s Served) Reached(asked Served) bool {

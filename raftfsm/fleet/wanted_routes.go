@@ -80,9 +80,12 @@ func kept(keep []TargetGroupName, name TargetGroupName) bool {
 	return found
 }
 
+// ServesRoutes reports whether the host's agent knows of traffic.
+func (h *Host) ServesRoutes() bool { return h.ReadsFormat() >= formatOfRoutes }
+
 // routesMarkOf is the mark of what a host is sent of traffic; 0 for nothing.
 func (s *State) routesMarkOf(h *Host) uint64 {
-	if h.ReadsFormat() < formatOfRoutes {
+	if !h.ServesRoutes() {
 		return 0
 	}
 	return s.fleet.Routes.Any
@@ -91,7 +94,7 @@ func (s *State) routesMarkOf(h *Host) uint64 {
 // wantedRoutes are all that a host is sent; nil while there is no such thing, or where
 // the host does not read it.
 func (s *State) wantedRoutes(h *Host) *WantedRoutes {
-	if s.format() < formatOfRoutes || h.ReadsFormat() < formatOfRoutes {
+	if s.format() < formatOfRoutes || !h.ServesRoutes() {
 		return nil
 	}
 	r := s.Routes()

@@ -71,4 +71,7 @@ type AgesAck struct {
 	MedianMs *int64 `cbor:"4,keyasint,omitempty"`
 	// Await is what the leader wants to hear that hosts serve; zero for nothing.
 	Await fleet.Served `cbor:"5,keyasint,omitempty"`
+	// Watch are the target groups of which the leader wants to hear, at most
+	// plan.MaxWatched; see Teller.Watch. A voter that skips it tells nothing of them.
+	Watch []fleet.TargetGroupName `cbor:"6,keyasint,omitempty" since:"2,skip"`
 }

@@ -17,7 +17,7 @@ func TestAVoterTellsCapacityReportsOnceAndInParts(t *testing.T) {
 		s.Open(now, host, 1).Beat(now, time.Time{}, Beat{Report: &fleet.CapacityReport{Host: host, Seq: 1}})
 	}
 	told := func(leader fleet.HostID) []fleet.CapacityReport {
-		return tell.Next(now, leader, s, s.All(), false).Reports
+		return tell.Next(now, leader, s, s.All(), fleet.Served{}, false).Reports
 	}
 	for _, step := range []struct {
 		what   string
@@ -46,7 +46,7 @@ func TestALeaderIsToldInTime(t *testing.T) {
 			t.Errorf("%s: due is %v", why, got)
 		}
 	}
-	next := func(leader fleet.HostID) Ages { return tell.Next(now, leader, s, s.All(), false) }
+	next := func(leader fleet.HostID) Ages { return tell.Next(now, leader, s, s.All(), fleet.Served{}, false) }
 	st := s.Open(now, "h-9", 1)
 	due("h-1", true, "a leader that was told nothing")
 	if a := next("h-1"); !a.Full || len(a.Open) != 1 {
@@ -111,7 +111,9 @@ func TestALeaderHearsHowFarHostsHaveComeWhileItAwaitsThem(t *testing.T) {
 	for i := range MaxServed + 10 {
 		s.Open(now, fleet.HostID(fmt.Sprintf("h-%d", i)), 1).Beat(now, time.Time{}, Beat{Served: at(5)})
 	}
-	told := func(leader fleet.HostID) int { return len(tell.Next(now, leader, s, s.All(), false).Served) }
+	told := func(leader fleet.HostID) int {
+		return len(tell.Next(now, leader, s, s.All(), fleet.Served{}, false).Served)
+	}
 	want := func(what string, got, n int) {
 		t.Helper()
 		if got != n {
@@ -132,4 +134,40 @@ func TestALeaderHearsHowFarHostsHaveComeWhileItAwaitsThem(t *testing.T) {
 	tell.Told(false, nil)
 	want("the word did not come", told("h-1"), MaxServed)
 	want("another leads, and awaits nothing yet", told("h-2"), 0)
+}
+
+func TestALeaderHearsOfTheNewestRoutesWhileItWatches(t *testing.T) {
+	now := time.Hour
+	s, tell := NewStreams(), Teller{}
+	serves := func(host fleet.HostID, routes uint64) {
+		s.Of(host).Beat(now, time.Time{}, Beat{Served: fleet.Served{Epoch: 1, Tasks: routes, Routes: routes}})
+	}
+	for _, host := range []fleet.HostID{"h-1", "h-2"} {
+		s.Open(now, host, 1)
+		serves(host, 5)
+	}
+	want := func(what string, newest fleet.Served, n int) {
+		t.Helper()
+		if got := tell.Next(now, "h-1", s, s.All(), newest, false).Served; len(got) != n {
+			t.Errorf("%s: told of %+v, want %d", what, got, n)
+		}
+	}
+	routes := func(index uint64) fleet.Served { return fleet.Served{Epoch: 1, Routes: index} }
+	want("nothing is watched", routes(5), 0)
+	tell.Watch([]fleet.TargetGroupName{"web"})
+	want("both are told of once", routes(5), 2)
+	serves("h-1", 6)
+	want("one that has come to all says no more", routes(5), 0)
+	want("routes changed: one has come to them", routes(6), 1)
+	serves("h-2", 6)
+	want("then the other", routes(6), 1)
+	tell.Await(routes(8))
+	serves("h-2", 7)
+	want("more is awaited", routes(6), 1)
+	serves("h-2", 8)
+	want("what is awaited of another epoch does not count", fleet.Served{Epoch: 2, Routes: 1}, 1)
+	tell.Watch(nil)
+	tell.Await(fleet.Served{})
+	serves("h-2", 9)
+	want("nothing is watched any more", routes(9), 0)
 }

@@ -128,7 +128,7 @@ func (s *scene) tick() {
 		if v.dead || id != s.leader && now-v.told < protocol.AgesEvery {
 			continue
 		}
-		ages := v.teller.Next(now, s.leader, v.streams, v.streams.All(), v.starved)
+		ages := v.teller.Next(now, s.leader, v.streams, v.streams.All(), fleet.Served{}, v.starved)
 		v.said, v.told = append(v.said, ages.Clocks...), now
 		v.teller.Told(!s.watch.Take(now, id, ages), &v.clock)
 	}

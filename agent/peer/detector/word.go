@@ -17,6 +17,7 @@ type Teller struct {
 	seq    uint64
 	clock  *int64 // ms, this voter's minus the leader's; nil until measured
 	await  fleet.Served
+	watch  []fleet.TargetGroupName
 }
 
 // Own has the next word, which the voter that leads tells itself, hold all.
@@ -33,13 +34,15 @@ func (t *Teller) Due(now time.Duration, leader fleet.HostID, late int) bool {
 
 // Next is the next word to a leader. looked are the streams to look at: all that are
 // open, but for those of which it is known that they are heard as always. A new leader
-// is told of all.
-func (t *Teller) Next(now time.Duration, leader fleet.HostID, s *Streams, looked iter.Seq[*Stream], starved bool) Ages {
+// is told of all. routes is how far this voter's State is with routes.
+func (t *Teller) Next(
+	now time.Duration, leader fleet.HostID, s *Streams, looked iter.Seq[*Stream], routes fleet.Served, starved bool,
+) Ages {
 	t.full = t.TellsAll(leader)
 	if leader != t.leader {
-		t.leader, t.clock, t.await = leader, nil, fleet.Served{}
+		t.leader, t.clock, t.await, t.watch = leader, nil, fleet.Served{}, nil
 	}
-	a := s.word(now, t.full, t.await, looked)
+	a := s.word(now, t.full, t.awaits(routes), looked)
 	t.seq++
 	t.full, t.at, t.late = false, now, Late(now, looked)
 	a.Seq, a.Starved, a.ClockMs = t.seq, starved, t.clock
@@ -49,6 +52,23 @@ func (t *Teller) Next(now time.Duration, leader fleet.HostID, s *Streams, looked
 // Await notes what the leader wants to hear that hosts serve; zero for nothing. Each
 // host is told of while it has not come to that, and once when it has.
 func (t *Teller) Await(asked fleet.Served) { t.await = asked }
+
+// Watch notes of which target groups the leader wants to hear. While there is one, each
+// host is told of too while it has not come to the newest routes, and once when it has.
+func (t *Teller) Watch(groups []fleet.TargetGroupName) { t.watch = groups }
+
+// awaits is what hosts are told of until they have come to it.
+func (t *Teller) awaits(routes fleet.Served) fleet.Served {
+	asked := t.await
+	switch {
+	case len(t.watch) == 0 || routes.Epoch < asked.Epoch:
+	case routes.Epoch > asked.Epoch:
+		asked = routes
+	default:
+		asked.Routes = max(asked.Routes, routes.Routes)
+	}
+	return asked
+}
 
 // Told notes what became of the last word. One that may not have come, or that the
 // leader could not use, is followed by one with all. clock is this voter's minus the

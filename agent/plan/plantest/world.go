@@ -23,6 +23,7 @@ const life = 3 * time.Hour
 type World struct {
 	State    *fleet.State
 	Liveness plan.FleetLiveness
+	Traffic  plan.Traffic
 	Now      fleet.Time
 
 	t       testing.TB
@@ -46,7 +47,8 @@ func Parse(t testing.TB, text string) *World {
 
 // Input is a full pass over the World.
 func (w *World) Input() plan.Input {
-	return plan.Input{State: w.State, Liveness: w.Liveness, Now: w.Now, Scope: plan.Scope{Full: true}, NewID: w.NewID}
+	return plan.Input{State: w.State, Liveness: w.Liveness, Traffic: w.Traffic, Now: w.Now,
+		Scope: plan.Scope{Full: true}, NewID: w.NewID}
 }
 
 // NewID gives ids "new-01", "new-02", ...

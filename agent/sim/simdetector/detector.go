@@ -23,6 +23,7 @@ type Detector struct {
 	onChange    func()
 	sendingAges bool
 	await       fleet.Served
+	watched     []fleet.TargetGroupName
 
 	watch    *detector.Watch
 	voters   []fleet.HostID        // sorted, itself among them
@@ -108,11 +109,22 @@ func (d *Detector) Probe(hosts []fleet.HostID) {
 // their next word, and tell with the one after that.
 func (d *Detector) Await(asked fleet.Served) {
 	d.await = asked
+	d.tellSoon()
+}
+
+// tellSoon has voters tell again, and hear with the answer what they are to tell.
+func (d *Detector) tellSoon() {
 	for _, id := range slices.Sorted(maps.Keys(d.telling)) {
 		if v := d.m.voters[id]; v != nil {
 			v.soon()
 		}
 	}
+}
+
+// Watch has voters tell how far hosts have come with routes, while it names a group.
+func (d *Detector) Watch(groups []fleet.TargetGroupName) {
+	d.watched = groups
+	d.tellSoon()
 }
 
 // Liveness is what the leader sees; the value does not change. It is made anew when

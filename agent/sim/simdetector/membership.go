@@ -114,7 +114,7 @@ func (m *Membership) SetServed(host fleet.HostID, served fleet.Served) {
 	before := m.served[host]
 	m.served[host] = served
 	for _, id := range m.open[host] {
-		if d := m.leaderOf(id); d != nil && !before.Reached(d.await) {
+		if d := m.leaderOf(id); d != nil && (!before.Reached(d.await) || len(d.watched) > 0) {
 			m.voters[id].news[host] = true
 			m.voters[id].soon()
 		}

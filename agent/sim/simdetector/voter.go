@@ -31,8 +31,9 @@ type voter struct {
 
 // awaited is what a leader wants to hear that hosts serve.
 type awaited struct {
-	by   *Detector
-	what fleet.Served
+	by     *Detector
+	what   fleet.Served
+	routes bool // how far hosts have come with them, as well
 }
 
 func (m *Membership) voter(id fleet.HostID) *voter {
@@ -180,7 +181,7 @@ func (v *voter) tell() {
 		return
 	}
 	looked := v.looked(v.teller.TellsAll(d.leader))
-	ages := v.teller.Next(now, d.leader, v.streams, looked, m.starved[v.id])
+	ages := v.teller.Next(now, d.leader, v.streams, looked, v.routes(), m.starved[v.id])
 	clear(v.news)
 	taken := !d.take(v.id, ages)
 	v.hearAwaited(d, len(ages.Served))
@@ -198,16 +199,20 @@ func (v *voter) tell() {
 	v.tellLate()
 }
 
+// routes is how far the voter's State is with routes.
+func (v *voter) routes() fleet.Served { return v.m.cfg.State(v.id).ServedRoutes() }
+
 // hearAwaited notes what the answer to a word says is awaited. Where that is new, or the
 // word had no room for more, the next is of all streams.
 func (v *voter) hearAwaited(d *Detector, told int) {
-	now := awaited{d, d.await}
+	now := awaited{d, d.await, len(d.watched) > 0}
 	if now == v.asked && told < detector.MaxServed {
 		return
 	}
 	v.asked = now
 	v.teller.Await(d.await)
-	if d.await == (fleet.Served{}) {
+	v.teller.Watch(d.watched)
+	if d.await == (fleet.Served{}) && len(d.watched) == 0 {
 		return
 	}
 	for st := range v.streams.All() {
