@@ -11,7 +11,7 @@ import (
 
 // bookkeeping are the fields of a service that no request sets.
 var bookkeeping = []string{"ModifyIndex", "Status", "LastRevision", "Failures", "NotBefore", "LastFailure", "CreatedAt",
-	"UpdatedAt"}
+	"UpdatedAt", "Deployment", "LastDeployment", "Good"}
 
 // changed names the fields, bookkeeping aside, in which two services differ.
 func changed(a, b fleet.Service) (fields []string) {

@@ -47,6 +47,7 @@ func TestAChangeOfWhatNoPlannerVisitsAsksForNoPass(t *testing.T) {
 		fleet.SubjectFleet, // asks for a full pass
 		fleet.SubjectVoters, fleet.SubjectEvents, fleet.SubjectEffects, fleet.SubjectPlanner, fleet.SubjectTaskDef,
 		fleet.SubjectToken, fleet.SubjectListener, fleet.SubjectRule, fleet.SubjectTargetGroup, fleet.SubjectRoutes,
+		fleet.SubjectDeployment, fleet.SubjectAlarm, fleet.SubjectHookTargets,
 	}
 	for _, k := range fleet.SubjectKinds() {
 		if slices.Contains(planned, k) == slices.Contains(idle, k) {
@@ -64,7 +65,8 @@ func TestAChangeOfWhatNoPlannerVisitsAsksForNoPass(t *testing.T) {
 		for _, k := range tt.kinds {
 			subject := fleet.Subject{Kind: k, Name: "x"}
 			if k == fleet.SubjectFleet || k == fleet.SubjectCapacity || k == fleet.SubjectVoters || k == fleet.SubjectEvents ||
-				k == fleet.SubjectEffects || k == fleet.SubjectRoutes {
+				k == fleet.SubjectEffects || k == fleet.SubjectRoutes ||
+				k == fleet.SubjectHookTargets {
 				subject.Name = ""
 			}
 			w.step(Applied{State: w.s.Clone(), ChangeSet: fleet.ChangeSetOf(subject)})

@@ -29,6 +29,7 @@ func (s *State) CheckChangeSet(t ChangeSet) error {
 		s.checkCounts(&b, name)
 	}
 	s.checkRoutesChanged(&b, t)
+	s.checkDeploymentsChanged(&b, t)
 	s.checkEntriesChanged(&b, t)
 	if t.Any(SubjectVoters) {
 		for v := range s.Voters() {

@@ -1,7 +1,7 @@
 package fleet
 
 // DeleteService begins draining; refused with desired count above 0 unless
-// Force. The row goes when its last task has stopped. Deleting
+// Force. A live deployment ends as STOPPED. The row goes when its last task has stopped. Deleting
 // twice is a no-op. ExpectedModifyIndex, 0 for any, refuses it once the row has moved.
 type DeleteService struct {
 	Name                string `cbor:"1,keyasint"`
@@ -27,6 +27,10 @@ func (c DeleteService) apply(s *State, x *applyContext) ([]string, error) {
 	if old.Desired > 0 && !c.Force {
 		return nil, refuse(ErrConflict, "delete service %s: desired count is %d; scale it to 0 first, or force", c.Name,
 			old.Desired)
+	}
+	if d := s.LiveDeployment(c.Name); d != nil {
+		n := *d
+		s.endDeployment(x, &n, DeploymentStopped, "the service is deleted")
 	}
 	v := *old
 	v.Status, v.Desired, v.UpdatedAt = ServiceDraining, 0, x.now

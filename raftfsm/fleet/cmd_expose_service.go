@@ -88,9 +88,15 @@ func (c ExposeService) make(s *State, x *applyContext) ([]string, error) {
 }
 
 // removeOwned takes away what a service made when it was created, and nothing else: what
-// rules of others still need stays, and is nobody's then.
+// rules of others, or other services, still need stays, and is nobody's then.
 func (s *State) removeOwned(x *applyContext, service string) {
 	for _, r := range filter(s.Rules(), func(r *Rule) bool { return r.Owner == service && !r.ID.Default() }) {
+		if _, used := s.ruleUsers.Get(r.ID); used {
+			kept := *r
+			kept.Owner = ""
+			s.putRule(x, kept)
+			continue
+		}
 		s.removeRule(x, r)
 	}
 	for _, l := range filter(s.Listeners(), func(l *Listener) bool { return l.Owner == service }) {
@@ -118,10 +124,11 @@ func filter[R any](rows iter.Seq[*R], wanted func(*R) bool) (list []*R) {
 }
 
 // removeOwnedListener removes a listener whose service is gone, or keeps it for rules
-// of others: its default rule then says that nothing is there.
+// of others, or for a service that names its default rule: else that says that nothing is there.
 func (s *State) removeOwnedListener(x *applyContext, l *Listener) {
 	fallback := s.Rule(MakeRuleID(l.Name, DefaultRule))
-	if s.ruleCount(l.Name) == 1 {
+	_, used := s.ruleUsers.Get(fallback.ID)
+	if s.ruleCount(l.Name) == 1 && !used {
 		s.removeRule(x, fallback)
 		s.removeListener(x, l)
 		return
@@ -131,7 +138,7 @@ func (s *State) removeOwnedListener(x *applyContext, l *Listener) {
 	s.putListener(x, kept)
 	r := *fallback
 	r.Owner = ""
-	if r.Action.Forward != nil && l.Protocol.PerRequest() {
+	if r.Action.Forward != nil && l.Protocol.PerRequest() && !used {
 		r.Action = Action{Fixed: &FixedResponse{Status: 503, ContentType: "text/plain", Body: "no service is here\n"}}
 	}
 	s.putRule(x, r)

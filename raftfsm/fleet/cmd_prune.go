@@ -7,7 +7,7 @@ import (
 // Prune removes what is over and old: tasks stopped (and confirmed), hosts
 // forgotten, tokens expired or used up, effects that ended, and names of removed services with
 // their events, since before a time that is at least 1 h ago; receipts when they are older than
-// 24 h too. A command removes at most 10,000 rows of a table: while
+// 24 h too, deployments that ended when that is DeploymentKept ago. A command removes at most 10,000 rows of a table: while
 // [State.Prunable] says so, there is more.
 type Prune struct {
 	Before Time `cbor:"1,keyasint"`
@@ -35,6 +35,9 @@ func (c Prune) apply(s *State, x *applyContext) ([]string, error) {
 	for _, e := range s.prunableEffects(c.Before, maxPruned) {
 		s.removeEffect(e)
 	}
+	for _, d := range s.prunableDeployments(c.Before, maxPruned) {
+		s.removeDeployment(x, d)
+	}
 	for _, f := range s.prunableNames(c.Before, maxPruned) {
 		s.former.Delete(f.Name)
 		s.dropServiceEvents(f.Name)
@@ -47,7 +50,8 @@ func (c Prune) apply(s *State, x *applyContext) ([]string, error) {
 func (s *State) Prunable(before Time) bool {
 	return len(s.prunableTasks(before, 1)) > 0 || len(s.prunableHosts(before, 1)) > 0 ||
 		len(s.prunableTokens(before, 1)) > 0 || len(s.prunableReceipts(before, 1)) > 0 ||
-		len(s.prunableNames(before, 1)) > 0 || len(s.prunableEffects(before, 1)) > 0
+		len(s.prunableNames(before, 1)) > 0 || len(s.prunableEffects(before, 1)) > 0 ||
+		len(s.prunableDeployments(before, 1)) > 0
 }
 
 func (s *State) prunableTasks(before Time, most int) []*Task {
@@ -103,6 +107,23 @@ func (s *State) prunableEffects(before Time, most int) []*Effect {
 		}
 		all = append(all, e)
 	}
+	return all
+}
+
+// prunableDeployments are those that ended long ago, but for the newest of a service and
+// what has shares to give back.
+func (s *State) prunableDeployments(before Time, most int) []*Deployment {
+	before = min(before, s.now.Add(-DeploymentKept))
+	var all []*Deployment
+	s.endedDeployments.Scan(func(d *Deployment) bool {
+		if d.EndedAt >= before || len(all) == most {
+			return false
+		}
+		if s.LastDeployment(d.Service) != d {
+			all = append(all, d)
+		}
+		return true
+	})
 	return all
 }
 

@@ -6,7 +6,8 @@ import "fmt"
 // most. It takes the place of what a planner said before; the same again changes
 // nothing. Refused when the service is gone, is draining, or is not at
 // ServiceModifyIndex any more; when a revision is not one of the service's, or is
-// named out of order; and when more are desired than may be.
+// named out of order; when more are desired than may be; and when they want fewer tasks of
+// the revision that a live deployment may go back to than the service is to have.
 type PutGoals struct {
 	Service            string         `cbor:"1,keyasint"`
 	ServiceModifyIndex uint64         `cbor:"2,keyasint"`           // of the service that they are made for
@@ -28,7 +29,7 @@ func (c PutGoals) apply(s *State, x *applyContext) ([]string, error) {
 		return nil, refuse(ErrMoved, "goals of service %s: it is at %d, not %d",
 			c.Service, v.ModifyIndex, c.ServiceModifyIndex)
 	}
-	if err := c.check(s); err != nil {
+	if err := first(c.check(s), c.checkBlue(s, v)); err != nil {
 		return nil, err
 	}
 	by := clip(x.item.By, MaxID)
@@ -64,6 +65,21 @@ func (c PutGoals) check(s *State) error {
 		desired, last = desired+r.Desired, n
 	}
 	return checkRange("revisions: the sum of desired", desired, 0, c.Max)
+}
+
+// checkBlue refuses fewer tasks of the revision that a live deployment may go back to than
+// the service is to have: a rollback starts none.
+func (c PutGoals) checkBlue(s *State, v *Service) error {
+	d := s.LiveDeployment(v.Name)
+	if d == nil || !d.keepsBlue() {
+		return nil
+	}
+	goals := Goals{Revisions: c.Revisions}
+	if goal, _ := goals.Of(d.Blue); goal.Desired < v.Desired {
+		return refuse(ErrConflict, "goals of service %s: %d of %s, which deployment %s may go back to with %d", v.Name,
+			goal.Desired, d.Blue, d.ID, v.Desired)
+	}
+	return nil
 }
 
 // maxGoal is the most tasks that a service's own numbers can ask for.

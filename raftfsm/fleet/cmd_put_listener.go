@@ -77,8 +77,10 @@ func (s *State) checkRulesFit(l *Listener) error {
 	return nil
 }
 
-// guarded are the rows of traffic that people change.
-type guarded interface{ Listener | Rule | TargetGroup }
+// guarded are the rows that people change by name.
+type guarded interface {
+	Listener | Rule | TargetGroup | Alarm
+}
 
 // modifyIndexOf is a row's; 0 where there is none.
 func modifyIndexOf[R guarded](row *R) uint64 {
@@ -91,6 +93,8 @@ func modifyIndexOf[R guarded](row *R) uint64 {
 	case *Rule:
 		return r.ModifyIndex
 	case *TargetGroup:
+		return r.ModifyIndex
+	case *Alarm:
 		return r.ModifyIndex
 	}
 	return 0

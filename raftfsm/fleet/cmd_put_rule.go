@@ -4,8 +4,9 @@ package fleet
 // ExpectedModifyIndex creates and is refused when the id exists; otherwise the row's
 // ModifyIndex must equal it. The default rule, which comes with its listener, keeps
 // priority 0 and no conditions. Refused when another rule of the listener has the
-// priority, when a target group is not there or of another protocol, and when a service
-// names the rule and it would not forward any more.
+// priority, when a target group is not there or of another protocol, when a service
+// names the rule and it would not forward any more, and while a deployment holds it and
+// it would forward otherwise.
 type PutRule struct {
 	ID                  RuleID          `cbor:"1,keyasint"`
 	ExpectedModifyIndex uint64          `cbor:"2,keyasint,omitempty"`
@@ -40,12 +41,26 @@ func (c PutRule) apply(s *State, x *applyContext) ([]string, error) {
 	if user, used := s.ruleUsers.Get(c.ID); used && r.Action.Forward == nil {
 		return nil, field("action", "service %s names the rule, so it must forward to target groups", user)
 	}
+	if err := c.checkHeld(s, old, &r); err != nil {
+		return nil, err
+	}
 	if n := s.ruleCount(l.Name); old == nil && n > MaxListenerRules {
 		return nil, refuse(ErrLimit, "create rule %s: its listener has %d rules", c.ID, n)
 	}
 	s.putRule(x, r)
 	s.recordEvent(x, putEvent(Subject{SubjectRule, string(r.ID)}, "rule", old == nil, string(r.ID)))
 	return []string{string(r.ID)}, nil
+}
+
+// checkHeld refuses another action of a rule that a deployment holds, or would hold.
+func (c PutRule) checkHeld(s *State, old, r *Rule) error {
+	switch {
+	case old == nil:
+		return s.refuseHeld("create", r)
+	case old.Action.forwardsAs(&r.Action):
+		return nil
+	}
+	return first(s.refuseHeld("update", old), s.refuseHeld("update", r))
 }
 
 // ruleCount is the number of a listener's rules, its default included.

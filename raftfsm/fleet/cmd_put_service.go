@@ -7,8 +7,9 @@ import (
 
 // PutService creates or updates a service. Zero ExpectedModifyIndex creates and is
 // refused when the name exists; otherwise the row's ModifyIndex must equal it. A
-// changed TaskDef or LoadBalancers, or Force, makes a new revision with Images; without one,
-// Images are not looked at. IDs[0] is the RevisionID.
+// changed TaskDef or LoadBalancers, or Force, makes a new revision with Images, and a
+// deployment of it, which takes over from one that is live; without one, Images are not
+// looked at. IDs[0] is the RevisionID, IDs[1] the DeploymentID where one was made.
 type PutService struct {
 	Name                string            `cbor:"1,keyasint"`
 	ExpectedModifyIndex uint64            `cbor:"2,keyasint,omitempty"`
@@ -22,6 +23,7 @@ type PutService struct {
 	Force               bool              `cbor:"10,keyasint,omitempty"`
 	Tags                map[string]string `cbor:"11,keyasint,omitempty"`
 	LoadBalancers       []LoadBalancer    `cbor:"12,keyasint,omitempty" since:"2"`
+	Deployment          DeploymentConfig  `cbor:"13,keyasint,omitempty" since:"2"`
 }
 
 // Kind is the command's number in the log.
@@ -41,12 +43,28 @@ func (c PutService) apply(s *State, x *applyContext) ([]string, error) {
 	v := c.row(s, x, old)
 	remade := old == nil || c.Force || s.Revision(old.Revision).TaskDef != c.TaskDef ||
 		!slices.Equal(old.LoadBalancers, c.LoadBalancers)
-	if remade {
-		s.addRevisionTo(x, &v, c.TaskDef, c.Images)
+	if !remade {
+		s.replaceService(x, old, v)
+		s.recordEvent(x, c.event(old, &v, false))
+		return []string{string(v.Revision)}, nil
 	}
+	return s.remake(x, old, v, c), nil
+}
+
+// remake makes a service's next revision, and the deployment that rolls it out.
+func (s *State) remake(x *applyContext, old *Service, v Service, c PutService) []string {
+	if s.format() < formatOfRoutes {
+		s.addRevisionTo(x, &v, c.TaskDef, c.Images, v.bindGroups(nil))
+		s.replaceService(x, old, v)
+		s.recordEvent(x, c.event(old, &v, true))
+		return []string{string(v.Revision)}
+	}
+	blue, sources := s.beforeDeployment(x, &v)
+	s.addRevisionTo(x, &v, c.TaskDef, c.Images, v.bindGroups(s.Revision(blue)))
 	s.replaceService(x, old, v)
-	s.recordEvent(x, c.event(old, &v, remade))
-	return []string{string(v.Revision)}, nil
+	s.beginDeployment(x, &v, blue, sources)
+	s.recordEvent(x, c.event(old, &v, true))
+	return []string{string(v.Revision), string(MakeDeploymentID(v.Name, v.LastDeployment))}
 }
 
 // checkPresent refuses by what is there under the name.
@@ -84,6 +102,7 @@ func (c PutService) check(s *State) error {
 		checkRange("onDisconnect.stopAfterMs", c.OnDisconnect.StopAfterMs, 0, maxStopAfterMs),
 		checkTags("tags", c.Tags),
 		s.checkLoadBalancers(c.Name, c.LoadBalancers, def),
+		s.checkDeploymentConfig(&c),
 	)
 }
 
@@ -98,14 +117,14 @@ const (
 func (c PutService) row(s *State, x *applyContext, old *Service) Service {
 	v := Service{Name: c.Name, Status: ServiceActive, CreatedAt: x.now}
 	if former := get(s.former, c.Name); former != nil {
-		v.LastRevision = former.LastRevision
+		v.LastRevision, v.LastDeployment = former.LastRevision, former.LastDeployment
 	}
 	if old != nil {
 		v = *old
 	}
 	v.Desired, v.MinPercent, v.MaxPercent = c.Desired, c.MinPercent, c.MaxPercent
 	v.GraceS, v.OnDisconnect, v.Tags, v.UpdatedAt = c.GraceS, c.OnDisconnect, c.Tags, x.now
-	v.LoadBalancers = c.LoadBalancers
+	v.LoadBalancers, v.Deployment = c.LoadBalancers, c.Deployment
 	return v
 }
 
@@ -114,6 +133,9 @@ func (c PutService) event(old, v *Service, remade bool) Event {
 	e.Message = fmt.Sprintf("%s: updated, desired %d", c.Name, v.Desired)
 	if remade {
 		e.Message = fmt.Sprintf("%s: new revision %s of %s, desired %d", c.Name, v.Revision, c.TaskDef, v.Desired)
+		if v.LastDeployment > 0 {
+			e.Message += fmt.Sprintf(", deployment %s", MakeDeploymentID(v.Name, v.LastDeployment))
+		}
 	}
 	if old == nil {
 		e.Code = "service-created"

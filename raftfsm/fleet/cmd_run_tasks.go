@@ -17,9 +17,21 @@ type RunTasks struct {
 func (RunTasks) Kind() Kind { return KindRunTasks }
 
 func (c RunTasks) apply(s *State, x *applyContext) ([]string, error) {
+	if err := c.run(s, x); err != nil {
+		return nil, err
+	}
+	family, _ := c.TaskDef.Split()
+	s.recordEvent(x, Event{Code: "tasks-run", Subject: Subject{SubjectTaskDef, family},
+		Message: "run " + plural(len(c.Tasks), "standalone task") + " of " + string(c.TaskDef),
+		Counts:  []Count{{"tasks", len(c.Tasks)}}})
+	return texts(c.Tasks), nil
+}
+
+// run creates the tasks.
+func (c RunTasks) run(s *State, x *applyContext) error {
 	def := s.TaskDef(c.TaskDef)
 	if def == nil {
-		return nil, refuse(ErrNotFound, "run: task definition %s", quoted(string(c.TaskDef)))
+		return refuse(ErrNotFound, "run: task definition %s", quoted(string(c.TaskDef)))
 	}
 	if err := first(
 		s.checkNewTasks(c.Tasks, MaxRunTasks),
@@ -27,7 +39,7 @@ func (c RunTasks) apply(s *State, x *applyContext) ([]string, error) {
 		checkText("group", c.Group, MaxName),
 		checkPins("images", c.Images, def),
 	); err != nil {
-		return nil, err
+		return err
 	}
 	family, _ := def.ID.Split()
 	group := c.Group
@@ -38,10 +50,7 @@ func (c RunTasks) apply(s *State, x *applyContext) ([]string, error) {
 		TaskDef: def.ID, StartedBy: c.StartedBy, Group: group, Images: c.Images,
 		Desired: TaskRunning, Last: TaskProvisioning, Health: HealthUnknown, CreatedAt: x.now,
 	})
-	s.recordEvent(x, Event{Code: "tasks-run", Subject: Subject{SubjectTaskDef, family},
-		Message: "run " + plural(len(c.Tasks), "standalone task") + " of " + string(def.ID),
-		Counts:  []Count{{"tasks", len(c.Tasks)}}})
-	return texts(c.Tasks), nil
+	return nil
 }
 
 // checkNewTasks refuses ids that are malformed, used already or too many.

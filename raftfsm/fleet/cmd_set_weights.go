@@ -9,7 +9,8 @@ import (
 // SetWeights shifts traffic: it gives a rule that forwards the shares of its target
 // groups, and leaves the rest of the rule as it is. Weights sum to TotalWeight. Groups
 // may be named that the rule did not have, and those that are not named have no share
-// any more. ExpectedModifyIndex must be the row's. The same shares again change nothing.
+// any more. ExpectedModifyIndex must be the row's. Refused while a deployment holds the
+// rule. The same shares again change nothing.
 type SetWeights struct {
 	Rule                RuleID        `cbor:"1,keyasint"`
 	ExpectedModifyIndex uint64        `cbor:"2,keyasint"`
@@ -32,6 +33,9 @@ func (c SetWeights) apply(s *State, x *applyContext) ([]string, error) {
 		return nil, refuse(ErrConflict, "set weights of rule %s: it does not forward to target groups", c.Rule)
 	}
 	if err := s.checkWeights("weights", s.Listener(old.Listener).Protocol, c.Weights); err != nil {
+		return nil, err
+	}
+	if err := s.refuseHeld("set weights of", old); err != nil {
 		return nil, err
 	}
 	if slices.Equal(old.Action.Forward.Groups, c.Weights) {

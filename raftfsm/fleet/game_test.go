@@ -91,10 +91,14 @@ func (g *scenario) command() fleet.Command {
 	switch {
 	case n < 34:
 		return g.report()
-	case n < 40:
+	case n < 39:
 		return g.assign()
-	case n < 46:
+	case n < 40:
+		return g.settingsOfHooks()
+	case n < 45:
 		return g.place()
+	case n < 52:
+		return g.deploymentCommand()
 	case n < 58:
 		return g.create()
 	case n < 60:
@@ -355,7 +359,11 @@ func (g *scenario) serviceCommand() fleet.Command {
 			if g.IntN(2) == 0 {
 				c.LoadBalancers[0].ProductionRule = g.someRule()
 			}
+			if g.IntN(2) == 0 {
+				c.LoadBalancers[0].AlternateGroup = g.someGroup()
+			}
 		}
+		c.Deployment = g.deploymentConfig()
 		return c
 	case 5:
 		return fleet.ScaleService{Name: name, Desired: g.IntN(15)}
@@ -486,7 +494,7 @@ func (g *scenario) trafficCommand() fleet.Command {
 	if row := g.TargetGroup(name); row != nil {
 		groupAt = row.ModifyIndex
 	}
-	switch g.IntN(18) {
+	switch g.IntN(20) {
 	case 16, 17:
 		return g.exposeService()
 	case 0, 1, 2:
@@ -504,7 +512,7 @@ func (g *scenario) trafficCommand() fleet.Command {
 			c.Conditions = []fleet.RuleCondition{{Field: fleet.FieldHost, Values: []string{"a.example"}}}
 		}
 		return c
-	case 8:
+	case 8, 18, 19:
 		return fleet.DeleteRule{ID: id}
 	case 9, 10, 11:
 		return fleet.SetWeights{Rule: id, ExpectedModifyIndex: ruleAt, Weights: g.weights()}

@@ -38,6 +38,9 @@ type indices struct {
 	groupsByChange *btree.BTreeG[*TargetGroup]         // see lessGroupChange
 	groupUsers     *btree.Map[TargetGroupName, string] // the service that names a group
 	ruleUsers      *btree.Map[RuleID, string]          // the service that names a rule
+
+	liveDeployments  *btree.Map[string, DeploymentID] // the one of a service that has not ended
+	endedDeployments *btree.BTreeG[*Deployment]       // by when they did, for Prune
 }
 
 // derived lists every index once: clones, the building of a State and Check range
@@ -65,6 +68,9 @@ var derived = []index{
 		lessGroupChange),
 	mapIndex("services by target group", func(x *indices) **btree.Map[TargetGroupName, string] { return &x.groupUsers }),
 	mapIndex("services by rule", func(x *indices) **btree.Map[RuleID, string] { return &x.ruleUsers }),
+	mapIndex("live deployments", func(x *indices) **btree.Map[string, DeploymentID] { return &x.liveDeployments }),
+	treeIndex("deployments that ended", func(x *indices) **btree.BTreeG[*Deployment] { return &x.endedDeployments },
+		lessDeploymentEnd),
 	treeIndex("receipts by age", func(x *indices) **btree.BTreeG[*ReceiptRow] { return &x.receiptsByAge }, lessReceipt),
 }
 

@@ -58,6 +58,19 @@ const (
 	KindPutEntryAddress    Kind = 46
 	KindDeleteEntryAddress Kind = 47
 	KindAssignEntryAddress Kind = 48
+
+	KindAdvanceDeployment  Kind = 49
+	KindNoteDeployment     Kind = 50
+	KindBeginHook          Kind = 51
+	KindFinishHook         Kind = 52
+	KindAskAlarm           Kind = 53
+	KindRollBackDeployment Kind = 54
+	KindFinishDeployment   Kind = 55
+	KindOrderDeployment    Kind = 56
+	KindPutAlarm           Kind = 57
+	KindDeleteAlarm        Kind = 58
+	KindPutHookTarget      Kind = 59
+	KindDeleteHookTarget   Kind = 60
 )
 
 // kindEntry describes a kind. The codec, the gate of formats and what tells of commands
@@ -119,6 +132,19 @@ var registry = map[Kind]kindEntry{
 	KindPutEntryAddress:    command[PutEntryAddress]("put-entry-address", 2),
 	KindDeleteEntryAddress: command[DeleteEntryAddress]("delete-entry-address", 2),
 	KindAssignEntryAddress: command[AssignEntryAddress]("assign-entry-address", 2),
+
+	KindAdvanceDeployment:  command[AdvanceDeployment]("advance-deployment", 2),
+	KindNoteDeployment:     command[NoteDeployment]("note-deployment", 2),
+	KindBeginHook:          command[BeginHook]("begin-hook", 2),
+	KindFinishHook:         command[FinishHook]("finish-hook", 2),
+	KindAskAlarm:           command[AskAlarm]("ask-alarm", 2),
+	KindRollBackDeployment: command[RollBackDeployment]("roll-back-deployment", 2),
+	KindFinishDeployment:   command[FinishDeployment]("finish-deployment", 2),
+	KindOrderDeployment:    command[OrderDeployment]("order-deployment", 2),
+	KindPutAlarm:           command[PutAlarm]("put-alarm", 2),
+	KindDeleteAlarm:        command[DeleteAlarm]("delete-alarm", 2),
+	KindPutHookTarget:      command[PutHookTarget]("put-hook-target", 2),
+	KindDeleteHookTarget:   command[DeleteHookTarget]("delete-hook-target", 2),
 }
 
 // command describes a command type.

@@ -48,6 +48,14 @@ const (
 	MaxEntryAddresses = 64        // what one host can hold, where it is the only one
 	MaxEntryRelay     = time.Hour // of connections that began at a former holder
 
+	// A deployment is some 600 B, and a few KB where hooks are called at many steps. Of each
+	// service the newest is kept; where there are too many, the one that ended first goes.
+	MaxDeployments        = 300_000
+	MaxServiceDeployments = 50
+	DeploymentKept        = 90 * 24 * time.Hour // ECS guide, service deployments
+	MaxAlarms             = 1_000
+	MaxHookTargets        = 100
+
 	MaxReceipts    = 10_000         // a hundred writes a second for 100 s, a few MB
 	ReceiptKept    = 24 * time.Hour // how long a retry finds its first answer
 	MaxEvents      = 4_096          // entries of the ring of events

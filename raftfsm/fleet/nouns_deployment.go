@@ -52,6 +52,15 @@ type Deployment struct {
 	// Promote says that an operator waits for no more steps and no more bake: the next
 	// shift gives all, and the bake ends.
 	Promote bool `cbor:"27,keyasint,omitempty"`
+	// Wrote are the shares that the rules which it holds had before, as people wrote them:
+	// they have them again once one revision alone is left. None of deployments that hold no rule.
+	Wrote []RuleShares `cbor:"28,keyasint,omitempty"`
+}
+
+// RuleShares are the shares of a rule's target groups.
+type RuleShares struct {
+	Rule   RuleID        `cbor:"1,keyasint"`
+	Groups []GroupWeight `cbor:"2,keyasint"`
 }
 
 // Live reports whether the deployment has not ended.
@@ -168,7 +177,7 @@ func (s LifecycleStage) Phase() string {
 // DeploymentConfig is how a service's deployments are done. Source: ECS API,
 // DeploymentConfiguration; min and max percent are the service's own.
 type DeploymentConfig struct {
-	Strategy Strategy `cbor:"1,keyasint,omitempty"` // 0: Rolling
+	Strategy Strategy `cbor:"1,keyasint,omitempty"` // 0: Rolling; of a Deployment never 0
 	// BakeS is how long both revisions stay after the last shift; of rolling deployments,
 	// how long the target is watched once it is whole.
 	BakeS       int `cbor:"2,keyasint,omitempty"`
@@ -180,8 +189,8 @@ type DeploymentConfig struct {
 	// fails; 0: it never does for that.
 	ProgressS    int           `cbor:"6,keyasint,omitempty"`
 	Hooks        []Hook        `cbor:"7,keyasint,omitempty"`
-	Breaker      Breaker       `cbor:"8,keyasint"`
-	Alarms       Alarms        `cbor:"9,keyasint"`
+	Breaker      Breaker       `cbor:"8,keyasint,omitempty"`
+	Alarms       Alarms        `cbor:"9,keyasint,omitempty"`
 	EarlySuccess *EarlySuccess `cbor:"10,keyasint,omitempty"`
 	// Analysis compares what ingress sees of both revisions; nil: nothing is compared.
 	Analysis *Analysis `cbor:"11,keyasint,omitempty"`
@@ -429,4 +438,35 @@ type Rollback struct {
 type Pause struct {
 	By string `cbor:"1,keyasint,omitempty"`
 	At Time   `cbor:"2,keyasint"`
+}
+
+// HookTarget is an entry of the allow-list of what hooks and alarms may name, since
+// voters call it and hosts run it. Without entries no hook has a target but a pause.
+type HookTarget struct {
+	// Target is the beginning of URLs, "https://hooks.example/skein/", with at least scheme
+	// and host, or "task:" and a family of task definitions.
+	Target      string `cbor:"1,keyasint"`
+	ModifyIndex uint64 `cbor:"2,keyasint"`
+}
+
+// DeploymentOrder is what people ask of a deployment.
+type DeploymentOrder uint8
+
+// The orders.
+const (
+	OrderPause    DeploymentOrder = iota + 1 // no stage ends until it is continued
+	OrderContinue                            // ends a pause, or answers a hook that awaits a person
+	OrderPromote                             // the next shift gives all, and no wait follows
+	OrderRollback                            // production is blue's again, and green goes
+	OrderStop                                // ends it at once; see FinishDeployment
+)
+
+var deploymentOrderNames = names{"", "pause", "continue", "promote", "rollback", "stop"}
+
+func (o DeploymentOrder) String() string { return deploymentOrderNames.text(uint8(o), "order") }
+
+// ParseDeploymentOrder is the inverse of String.
+func ParseDeploymentOrder(text string) (DeploymentOrder, error) {
+	v, err := deploymentOrderNames.value(text, "order")
+	return DeploymentOrder(v), err
 }

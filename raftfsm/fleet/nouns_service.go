@@ -20,6 +20,12 @@ type Service struct {
 	Tags         map[string]string `cbor:"16,keyasint,omitempty"`
 	// LoadBalancers bind ports of its tasks to target groups.
 	LoadBalancers []LoadBalancer `cbor:"17,keyasint,omitempty" since:"2"`
+	// Deployment is how its deployments are done.
+	Deployment     DeploymentConfig `cbor:"18,keyasint,omitempty" since:"2"`
+	LastDeployment int              `cbor:"19,keyasint,omitempty" since:"2"` // number of the newest ever made
+	// Good is the target of the last deployment that succeeded: what the next one goes back
+	// to. Empty: none has yet.
+	Good RevisionID `cbor:"20,keyasint,omitempty" since:"2"`
 }
 
 // Goals is how many tasks of which revision a service is to have, and how many may be
@@ -41,13 +47,15 @@ type RevisionGoal struct {
 	Max      int        `cbor:"3,keyasint,omitempty"` // that are to run and reachable
 }
 
-// FormerService remembers the numbers of a removed service's revisions for a
-// while, so that a new service of that name does not use them again.
+// FormerService remembers the numbers of a removed service's revisions and deployments
+// for a while, so that a new service of that name does not use them again.
 type FormerService struct {
 	Name         string `cbor:"1,keyasint"`
 	ModifyIndex  uint64 `cbor:"2,keyasint"`
 	LastRevision int    `cbor:"3,keyasint"`
 	RemovedAt    Time   `cbor:"4,keyasint"`
+	// LastDeployment is the number of its newest deployment, which went with it.
+	LastDeployment int `cbor:"5,keyasint,omitempty" since:"2"`
 }
 
 // OnDisconnect is what a host does with tasks of the service once it hears no

@@ -28,6 +28,9 @@ const (
 	TableRules
 	TableTargetGroups
 	TableEntryAddresses
+	TableDeployments
+	TableAlarms
+	TableHookTargets
 )
 
 // Since is the format of a fleet from which on the table has rows.

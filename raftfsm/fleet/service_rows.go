@@ -3,29 +3,20 @@ package fleet
 // addRevisionTo makes the next revision of a service and drops the oldest one
 // that is not needed when there are too many. A new revision starts without
 // failures.
-func (s *State) addRevisionTo(x *applyContext, v *Service, def TaskDefID, images []ImagePin) {
+func (s *State) addRevisionTo(x *applyContext, v *Service, def TaskDefID, images []ImagePin, groups []GroupBinding) {
 	v.LastRevision++
 	v.Revision = MakeRevisionID(v.Name, v.LastRevision)
 	v.Failures, v.NotBefore, v.LastFailure = 0, 0, ""
 	s.former.Delete(v.Name)
 	def = s.TaskDef(def).ID // the same text in all rows: it is kept once
 	s.revisions.Set(itemOfRevision(&Revision{ID: v.Revision, ModifyIndex: x.index, TaskDef: def, Images: images,
-		CreatedAt: x.now, Groups: resolveGroups(v.LoadBalancers)}))
+		CreatedAt: x.now, Groups: groups}))
 	all := s.revisionItems(v.Name)
 	for _, r := range all[:max(0, len(all)-MaxRevisions)] {
-		if _, live := s.ofRevision.Get(r.row.ID); !live {
+		if _, live := s.ofRevision.Get(r.row.ID); !live && r.row.ID != v.Good {
 			s.revisions.Delete(r)
 		}
 	}
-}
-
-// resolveGroups are the target groups of a new revision's tasks.
-func resolveGroups(list []LoadBalancer) []GroupBinding {
-	var groups []GroupBinding
-	for _, lb := range list {
-		groups = append(groups, GroupBinding{Group: lb.Group, Container: lb.Container, ContainerPort: lb.ContainerPort})
-	}
-	return groups
 }
 
 // replaceService puts a service whose settings may have changed in what its

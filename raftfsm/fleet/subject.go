@@ -49,6 +49,12 @@ const (
 	// SubjectRoutes is what all hosts are sent of traffic.
 	SubjectRoutes
 	SubjectEntryAddress
+	// SubjectDeployment is a deployment's row. Its planner looks at the service, which is
+	// touched with it.
+	SubjectDeployment
+	SubjectAlarm
+	// SubjectHookTargets is the allow-list of hooks and alarms.
+	SubjectHookTargets
 
 	subjectKindCount = iota + nextSubjectKinds
 )
@@ -80,6 +86,10 @@ var subjectKinds = [subjectKindCount]subjectKind{
 	SubjectRoutes:      {text: "routes", one: true, since: 2},
 
 	SubjectEntryAddress: {text: "entryaddress", since: 2},
+
+	SubjectDeployment:  {text: "deployment", since: 2},
+	SubjectAlarm:       {text: "alarm", since: 2},
+	SubjectHookTargets: {text: "hooktargets", one: true, since: 2},
 }
 
 // SubjectKinds yields all kinds that have a name.

@@ -28,6 +28,10 @@ type tables struct {
 	listeners *btree.Map[ListenerName, *Listener]
 	rules     *btree.Map[RuleID, *Rule]
 	groups    *btree.Map[TargetGroupName, *TargetGroup]
+
+	deployments *btree.BTreeG[deploymentItem]
+	alarms      *btree.Map[string, *Alarm]
+	hookTargets *btree.Map[string, *HookTarget]
 }
 
 // nouns describes every table once. Clones, snapshots, checks and the building of
@@ -111,6 +115,18 @@ func init() {
 			}),
 		mapNoun(TableEntryAddresses, func(t *tables) **btree.Map[string, *EntryAddress] { return &t.entries },
 			hooks[EntryAddress, string]{key: (*EntryAddress).Name, check: (*State).checkEntryAddress}),
+		treeNoun(TableDeployments, func(t *tables) **btree.BTreeG[deploymentItem] { return &t.deployments }, lessDeployment,
+			hooks[Deployment, deploymentItem]{
+				key: itemOfDeployment, check: (*State).checkDeployment,
+				index: func(s *State, d *Deployment) { s.indexDeployment(nil, d) },
+			}),
+		mapNoun(TableAlarms, func(t *tables) **btree.Map[string, *Alarm] { return &t.alarms }, hooks[Alarm, string]{
+			key: func(a *Alarm) string { return a.Name }, check: (*State).checkAlarmRow,
+		}),
+		mapNoun(TableHookTargets, func(t *tables) **btree.Map[string, *HookTarget] { return &t.hookTargets },
+			hooks[HookTarget, string]{
+				key: func(h *HookTarget) string { return h.Target },
+			}),
 	}
 }
 

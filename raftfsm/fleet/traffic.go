@@ -57,6 +57,11 @@ func (a *Action) forwardsTo(group TargetGroupName) bool {
 	return a.Forward != nil && slices.ContainsFunc(a.Forward.Groups, func(w GroupWeight) bool { return w.Group == group })
 }
 
+// forwardsAs reports whether two actions forward the same shares to the same groups.
+func (a *Action) forwardsAs(b *Action) bool {
+	return a.Forward != nil && b.Forward != nil && slices.Equal(a.Forward.Groups, b.Forward.Groups)
+}
+
 // ListenerAt returns the listener of a port, or nil.
 func (s *State) ListenerAt(port int) *Listener {
 	for l := range s.Listeners() {

@@ -118,7 +118,7 @@ func (s *State) noteStarts(x *applyContext, v Service) {
 }
 
 // removeService drops a draining service whose last task has stopped, with its
-// revisions; FormerService keeps their numbers from coming back at once.
+// revisions and deployments; FormerService keeps their numbers from coming back at once.
 func (s *State) removeService(x *applyContext, v *Service) {
 	s.dueService(v, nil)
 	s.indexUses(v, nil)
@@ -127,8 +127,11 @@ func (s *State) removeService(x *applyContext, v *Service) {
 	for _, r := range s.revisionItems(v.Name) {
 		s.revisions.Delete(r)
 	}
+	for _, d := range slices.Collect(s.Deployments(v.Name)) {
+		s.removeDeployment(x, d)
+	}
 	s.former.Set(v.Name, &FormerService{Name: v.Name, ModifyIndex: x.index, LastRevision: v.LastRevision,
-		RemovedAt: x.now})
+		RemovedAt: x.now, LastDeployment: v.LastDeployment})
 	x.touch(ServiceSubject(v.Name))
 	s.removeOwned(x, v.Name)
 }
@@ -161,7 +164,7 @@ func wantedMoved(old, t *Task) bool {
 	if t.Host == "" {
 		return false
 	}
-	return old == nil || old.Host != t.Host || old.Held() != t.Held() || old.Desired != t.Desired
+	return old == nil || old.Host != t.Host || old.Held() != t.Held() || old.Desired != t.Desired || t.rebound(old)
 }
 
 func (s *State) removeTask(x *applyContext, old *Task) {

@@ -109,8 +109,11 @@ func (s *State) touchTargetsOf(x *applyContext, old, t *Task) {
 	if len(t.Targets) == 0 || old == nil || !s.targetMoved(old, t) {
 		return
 	}
-	for _, v := range t.Targets {
+	for i, v := range t.Targets {
 		s.touchTargets(x, v.Group)
+		if was := old.Targets[i].Group; was != v.Group {
+			s.touchTargets(x, was)
+		}
 	}
 }
 
@@ -127,10 +130,18 @@ func (s *State) targetMoved(old, t *Task) bool {
 	return old.Session != t.Session && old.targetOn(s.Host(t.Host)) != t.targetOn(s.Host(t.Host))
 }
 
+// rebound reports whether a task is in other groups than it was: see State.rebind.
+func (t *Task) rebound(old *Task) bool {
+	return !slices.EqualFunc(old.Targets, t.Targets, func(a, b TaskTarget) bool { return a.Group == b.Group })
+}
+
 // indexTargets moves a task from its old row to its new one in the index of its groups;
-// either may be nil. The groups of a task never change.
+// either may be nil.
 func (s *State) indexTargets(old, t *Task) {
 	was, is := old != nil && !old.Stopped(), t != nil && !t.Stopped()
+	if was && is && t.rebound(old) {
+		s.indexTargets(old, nil)
+	}
 	switch {
 	case is:
 		for _, v := range t.Targets {

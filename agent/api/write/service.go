@@ -101,7 +101,7 @@ func (c *Call) updateCommand(
 		Name: name, ExpectedModifyIndex: s.ModifyIndex, TaskDef: revision.TaskDef, Images: revision.Images,
 		Desired:    s.Desired,
 		MinPercent: s.MinPercent, MaxPercent: s.MaxPercent, GraceS: s.GraceS, OnDisconnect: s.OnDisconnect, Force: in.Force,
-		Tags: s.Tags, LoadBalancers: s.LoadBalancers,
+		Tags: s.Tags, LoadBalancers: s.LoadBalancers, Deployment: s.Deployment,
 	}
 	over(&put.Desired, in.Desired)
 	over(&put.MinPercent, in.MinPercent)

@@ -198,4 +198,9 @@ var notModelled = map[fleet.Kind]bool{
 	fleet.KindPutEntryAddress: true, fleet.KindDeleteEntryAddress: true, fleet.KindAssignEntryAddress: true,
 	fleet.KindSetWeights: true, fleet.KindPutTargetGroup: true, fleet.KindDeleteTargetGroup: true,
 	fleet.KindExposeService: true,
+	// Deployments say when tasks and weights change; what follows is modelled as the commands that do it.
+	fleet.KindAdvanceDeployment: true, fleet.KindNoteDeployment: true, fleet.KindBeginHook: true,
+	fleet.KindFinishHook: true, fleet.KindAskAlarm: true, fleet.KindRollBackDeployment: true,
+	fleet.KindFinishDeployment: true, fleet.KindOrderDeployment: true, fleet.KindPutAlarm: true,
+	fleet.KindDeleteAlarm: true, fleet.KindPutHookTarget: true, fleet.KindDeleteHookTarget: true,
 }

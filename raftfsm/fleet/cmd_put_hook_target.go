@@ -1,0 +1,169 @@
+package fleet
+
+import (
+	"iter"
+	"slices"
+	"strings"
+)
+
+// PutHookTarget adds an entry to what hooks and alarms may name: see HookTarget. One that
+// is there changes nothing.
+type PutHookTarget struct {
+	Target string `cbor:"1,keyasint"`
+}
+
+// Kind is the command's number in the log.
+func (PutHookTarget) Kind() Kind { return KindPutHookTarget }
+
+func (c PutHookTarget) apply(s *State, x *applyContext) ([]string, error) {
+	if err := checkHookTarget("target", c.Target); err != nil {
+		return nil, err
+	}
+	if get(s.hookTargets, c.Target) != nil {
+		return []string{c.Target}, nil
+	}
+	if s.hookTargets.Len() >= MaxHookTargets {
+		return nil, refuse(ErrLimit, "allow hook target %s: the fleet has %d", quoted(c.Target), MaxHookTargets)
+	}
+	s.hookTargets.Set(c.Target, &HookTarget{Target: c.Target, ModifyIndex: x.index})
+	x.touch(Subject{Kind: SubjectHookTargets})
+	s.recordEvent(x, Event{Code: "hook-target-allowed", Subject: Subject{Kind: SubjectHookTargets},
+		Message: "hooks and alarms may name " + c.Target})
+	return []string{c.Target}, nil
+}
+
+// DeleteHookTarget takes an entry from what hooks and alarms may name; refused while a
+// service, a live deployment or an alarm needs it.
+type DeleteHookTarget struct {
+	Target string `cbor:"1,keyasint"`
+}
+
+// Kind is the command's number in the log.
+func (DeleteHookTarget) Kind() Kind { return KindDeleteHookTarget }
+
+func (c DeleteHookTarget) apply(s *State, x *applyContext) ([]string, error) {
+	old := get(s.hookTargets, c.Target)
+	if old == nil {
+		return nil, refuse(ErrNotFound, "hook target %s", quoted(c.Target))
+	}
+	s.hookTargets.Delete(c.Target)
+	if user := s.needsHookTarget(); user != "" {
+		s.hookTargets.Set(c.Target, old)
+		return nil, refuse(ErrConflict, "delete hook target %s: %s needs it", quoted(c.Target), user)
+	}
+	x.touch(Subject{Kind: SubjectHookTargets})
+	s.recordEvent(x, Event{Code: "hook-target-deleted", Subject: Subject{Kind: SubjectHookTargets},
+		Message: "hooks and alarms may not name " + c.Target + " any more"})
+	return nil, nil
+}
+
+// needsHookTarget names who has a target that the allow-list lacks; empty for nobody.
+func (s *State) needsHookTarget() string {
+	for user, config := range s.deploymentConfigs() {
+		for i := range config.Hooks {
+			if s.checkHookAllowed("", &config.Hooks[i]) != nil {
+				return user
+			}
+		}
+	}
+	for a := range s.Alarms() {
+		if s.checkAllowed("", a.URL) != nil {
+			return "alarm " + a.Name
+		}
+	}
+	return ""
+}
+
+// deploymentConfigs yields how deployments of services are done, and how the live ones
+// are, with who has it. O(services).
+func (s *State) deploymentConfigs() iter.Seq2[string, *DeploymentConfig] {
+	return func(yield func(string, *DeploymentConfig) bool) {
+		for v := range s.Services() {
+			if !yield("service "+v.Name, &v.Deployment) {
+				return
+			}
+		}
+		for d := range s.LiveDeployments() {
+			if !yield("deployment "+string(d.ID), &d.Config) {
+				return
+			}
+		}
+	}
+}
+
+func (a *Alarms) names(alarm string) bool { return slices.Contains(a.Names, alarm) }
+
+// taskTarget begins entries of the allow-list that are families of task definitions.
+const taskTarget = "task:"
+
+func checkHookTarget(at, v string) error {
+	if family, is := strings.CutPrefix(v, taskTarget); is {
+		return checkName(at, family, MaxName)
+	}
+	return checkURL(at, v)
+}
+
+// checkURL refuses what is no plain URL of a server: the allow-list compares texts, so a
+// URL that says one thing in two ways is none.
+func checkURL(at, v string) error {
+	rest, secure := strings.CutPrefix(v, "https://")
+	if !secure {
+		var plain bool
+		if rest, plain = strings.CutPrefix(v, "http://"); !plain {
+			return field(at, "%s is no URL that begins with https:// or http://", quoted(v))
+		}
+	}
+	if len(v) > maxURL {
+		return field(at, "is %d bytes long: at most %d are allowed", len(v), maxURL)
+	}
+	authority, path, _ := strings.Cut(rest, "/")
+	if authority == "" || strings.ContainsAny(authority, "@?#%\\") {
+		return field(at, "%s has no plain host, such as hooks.example or hooks.example:8443", quoted(v))
+	}
+	for _, c := range []byte(v) {
+		if c <= ' ' || c >= 0x7f || strings.IndexByte("\\\"<>^`{|}#", c) >= 0 {
+			return field(at, "%s holds %q, which has to be escaped", quoted(v), c)
+		}
+	}
+	path, _, _ = strings.Cut(path, "?")
+	for part := range strings.SplitSeq(strings.ToLower(path), "/") {
+		if part == "." || part == ".." || strings.Contains(part, "%2e") || strings.Contains(part, "%2f") {
+			return field(at, "%s leads up in its path", quoted(v))
+		}
+	}
+	return nil
+}
+
+// checkAllowed refuses a URL that no entry of the allow-list is the beginning of.
+func (s *State) checkAllowed(at, url string) error {
+	for h := range s.HookTargets() {
+		if h.allows(url) {
+			return nil
+		}
+	}
+	return field(at, "%s is not among the allowed hook targets; who may call it adds it first: skein hook-target allow %s",
+		quoted(url), clip(url, 128))
+}
+
+// allows reports whether a URL begins with the entry, which ends where a part of the URL
+// does: https://a.example allows https://a.example/x and not https://a.example.org.
+func (h *HookTarget) allows(url string) bool {
+	rest, begins := strings.CutPrefix(url, h.Target)
+	return begins && (rest == "" || strings.HasSuffix(h.Target, "/") || rest[0] == '/' || rest[0] == '?')
+}
+
+// checkHookAllowed refuses a hook whose target the allow-list has not.
+func (s *State) checkHookAllowed(at string, h *Hook) error {
+	if h.Webhook != nil {
+		return s.checkAllowed(at+".hookTargetArn", h.Webhook.URL)
+	}
+	if h.Task == nil {
+		return nil
+	}
+	family, _ := h.Task.TaskDef.Split()
+	if get(s.hookTargets, taskTarget+family) == nil {
+		return field(at+".hookTargetArn", "task family %s is not among the allowed hook targets; who may run it adds it "+
+			"first: skein hook-target allow %s%s", quoted(family), taskTarget, clip(family, 128))
+	}
+	return nil
+}

@@ -1,0 +1,47 @@
+package fleet
+
+import "fmt"
+
+// RollBackDeployment begins to take a deployment back to blue: blue has all traffic and
+// is the service's revision again, and no task need start. Calls of hooks without a
+// verdict are given up. Without a revision to go back to, the deployment ends as
+// ROLLBACK_FAILED. Refused once it goes back or cleans up.
+type RollBackDeployment struct {
+	ID                  DeploymentID `cbor:"1,keyasint"`
+	ExpectedModifyIndex uint64       `cbor:"2,keyasint"`
+	Reason              string       `cbor:"3,keyasint"`
+}
+
+// Kind is the command's number in the log.
+func (RollBackDeployment) Kind() Kind { return KindRollBackDeployment }
+
+func (c RollBackDeployment) apply(s *State, x *applyContext) ([]string, error) {
+	d, err := s.expectedDeployment(c.ID, c.ExpectedModifyIndex, "roll back")
+	if err != nil {
+		return nil, err
+	}
+	return nil, s.rollBack(x, d, c.Reason)
+}
+
+// rollBack refuses what cannot go back, and begins it.
+func (s *State) rollBack(x *applyContext, d *Deployment, reason string) error {
+	if err := checkText("reason", reason, MaxReason); err != nil {
+		return err
+	}
+	if d.Status == DeploymentRollingBack {
+		return refuse(ErrConflict, "roll back deployment %s: it goes back already", d.ID)
+	}
+	if !d.MayRollBack() {
+		return refuse(ErrConflict, "roll back deployment %s: it is cleaning up, tasks of %s are gone; deploy that again",
+			d.ID, d.Blue)
+	}
+	n := *d
+	s.goBack(x, &n, reason)
+	e := Event{Code: "deployment-rolling-back", Subject: ServiceSubject(n.Service),
+		Message: fmt.Sprintf("%s: back to %s: %s", n.ID, n.Blue, reason)}
+	if !n.Live() {
+		e = endEvent(&n)
+	}
+	s.recordEvent(x, e)
+	return nil
+}
