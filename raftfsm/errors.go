@@ -16,6 +16,17 @@ var (
 	ErrUnreadable = errors.New("entry is unreadable to this version, upgrade skein on this host")
 )
 
+// MayPass reports whether an error of Open may be gone at the next try: the disk did not
+// answer as it should, which says nothing of what is on it.
+func MayPass(err error) bool {
+	for _, final := range []error{ErrLogDamaged, ErrWiped, ErrLocked, ErrUnreadable} {
+		if errors.Is(err, final) {
+			return false
+		}
+	}
+	return err != nil
+}
+
 // Sentinels of proposals and membership changes.
 var (
 	// ErrNotLeader: nothing was put into the log. Ask the leader.

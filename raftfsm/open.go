@@ -13,8 +13,8 @@ import (
 // known to be committed give, whether or not anybody else answers.
 //
 // Errors: ErrLogDamaged (the log has been set aside), ErrWiped, ErrLocked,
-// ErrUnreadable, or those of the file system. Whatever it is, the host can run
-// on without a node.
+// ErrUnreadable, or those of the file system, which say nothing of what is on the
+// disk: trying again may help. Whatever it is, the host can run on without a node.
 func Open(cfg Config) (*Node, error) {
 	cfg, err := cfg.withDefaults()
 	if err != nil {
@@ -119,28 +119,49 @@ func (n *Node) restore() error {
 }
 
 func (n *Node) restoreSnapshot(source io.ReadCloser) error {
-	state, err := readState(source)
-	if err = errors.Join(err, source.Close()); err != nil {
-		if errors.Is(err, ErrUnreadable) {
-			return err
-		}
-		return fmt.Errorf("%w: %w", ErrLogDamaged, err)
+	disk := &diskReader{Reader: source}
+	state, err := readState(disk)
+	switch err = errors.Join(err, source.Close()); {
+	case err == nil:
+		n.machine.live = state
+		return nil
+	case disk.err != nil:
+		return disk.err // whatever the decoder takes it for
+	case errors.Is(err, ErrUnreadable):
+		return err
 	}
-	n.machine.live = state
-	return nil
+	return fmt.Errorf("%w: %w", ErrLogDamaged, err)
+}
+
+// diskReader keeps the error of the disk that ended the reading of a file.
+type diskReader struct {
+	io.Reader
+	err error
+}
+
+func (r *diskReader) Read(b []byte) (int, error) {
+	n, err := r.Reader.Read(b)
+	if err != nil && !errors.Is(err, io.EOF) {
+		r.err = err
+	}
+	return n, err
 }
 
 // replay applies the committed entries after index.
 func (n *Node) replay(index uint64) error {
 	commit, err := n.store.committed()
 	if err != nil {
-		return fmt.Errorf("%w: %w", ErrLogDamaged, err)
+		return err
 	}
 	m := n.machine
 	for at := max(index, m.live.Index()) + 1; at <= commit; at++ {
 		var log raft.Log
-		if _, found, err := n.store.wal.read(at, &log); err != nil || !found {
-			return fmt.Errorf("%w: entry %d of %d cannot be read: %w", ErrLogDamaged, at, commit, err)
+		_, found, err := n.store.wal.read(at, &log)
+		if err == nil && !found {
+			err = fmt.Errorf("%w: entry %d is missing", ErrLogDamaged, at)
+		}
+		if err != nil {
+			return fmt.Errorf("read the committed entries up to %d: %w", commit, err)
 		}
 		if log.Type != raft.LogCommand {
 			continue

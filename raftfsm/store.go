@@ -175,7 +175,7 @@ func (s *store) GetLog(index uint64, log *raft.Log) error {
 	case err == nil:
 		return nil
 	}
-	_ = s.fail("read the log", fmt.Errorf("%w: %w", ErrLogDamaged, err))
+	_ = s.fail("read the log", err)
 	endGoroutine()
 	return err
 }

@@ -3,6 +3,7 @@ package raftfsm
 import (
 	"errors"
 	"fmt"
+	"io"
 	"math"
 	"math/rand/v2"
 	"os"
@@ -73,7 +74,8 @@ func (j *wal) size() (reserved, live int64) {
 	return reserved, live
 }
 
-// read reads one entry. found is false where there is none of that index.
+// read reads one entry. found is false where there is none of that index. What is there
+// and is not what was written gives ErrLogDamaged; an error of the disk says nothing of it.
 func (j *wal) read(index uint64, log *raft.Log) (commit uint64, found bool, err error) {
 	j.mu.RLock()
 	defer j.mu.RUnlock()
@@ -84,11 +86,15 @@ func (j *wal) read(index uint64, log *raft.Log) (commit uint64, found bool, err 
 		}
 		at := s.records[index-s.from]
 		b := make([]byte, at.length)
-		if _, err = s.file.ReadAt(b, int64(at.offset)); err != nil {
+		if _, err = s.file.ReadAt(b, int64(at.offset)); errors.Is(err, io.EOF) {
+			return 0, true, fmt.Errorf("%w: entry %d: %s ends inside it", ErrLogDamaged, index, j.name(s.seq))
+		} else if err != nil {
 			return 0, true, fmt.Errorf("entry %d: %w", index, err)
 		}
-		commit, err = readRecord(index, b, log)
-		return commit, true, err
+		if commit, err = readRecord(index, b, log); err != nil {
+			return 0, true, fmt.Errorf("%w: entry %d: %w", ErrLogDamaged, index, err)
+		}
+		return commit, true, nil
 	}
 	return 0, false, nil
 }

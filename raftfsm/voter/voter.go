@@ -94,7 +94,7 @@ func (Delete) effect()   {}
 func Step(held Held, event Event) ([]Effect, error) {
 	switch e := event.(type) {
 	case Started:
-		if held.Open == "" && held.Disk != "" {
+		if held.Open == "" && held.Disk != "" && !held.Stopped {
 			return []Effect{Open{held.Disk}}, nil
 		}
 	case Prepared:

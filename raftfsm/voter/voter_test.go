@@ -56,6 +56,8 @@ func TestWhatBecomesOfALog(t *testing.T) {
 		"the failure of a former log is late":  {open, voter.Failed{ID: first}, nil, nil},
 		"an agent that stops closes its log":   {open, voter.Stopped{}, effects(voter.Close{}), nil},
 		"an agent that stops has no log open":  {onDisk, voter.Stopped{}, nil, nil},
+		"an agent that stops does not open the log of its disk": {voter.Held{Disk: second, Stopped: true},
+			voter.Started{}, nil, nil},
 		"an agent that stops takes no keys and opens no log": {voter.Held{Disk: second, Stopped: true},
 			prepared(second), nil, voter.ErrStopping},
 		"a log that is out is deleted though the agent stops": {voter.Held{Disk: second, Stopped: true},

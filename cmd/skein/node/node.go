@@ -203,6 +203,7 @@ func (n *node) openFleet(ctx context.Context, closers *closers) error {
 	closers.add(func() error { _ = raw.Close(); return nil }) // the port closes it too
 	n.voter = &voter{
 		dir: n.Config.DataDir, log: n.Log, parent: ctx, role: n.setRole, beside: n.lead, dropKeys: n.identity.DeleteFleetKey,
+		again: resumeEvery,
 		config: func(id fleet.RaftID) raftfsm.Config {
 			return raftfsm.Config{Dir: filepath.Join(n.Config.DataDir, "raft"), ID: id, Dial: n.port.DialRaft,
 				Accept: n.port.Raft(), Log: n.Log, Clock: n.clock}

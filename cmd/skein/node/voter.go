@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"skein/agent/peer"
 	"skein/raftfsm"
@@ -25,6 +26,8 @@ type voter struct {
 	role     func(role string)                                  // told of changes
 	dropKeys func() error                                       // forgets the fleet key
 	log      *slog.Logger
+	again    time.Duration // between two tries to open a log that the disk does not give
+	giveUp   func()        // ends these; nil: none
 
 	mu      sync.Mutex // held while opening or closing
 	stopped bool       // nothing is opened any more: a request may outlive the port that took it
@@ -33,6 +36,9 @@ type voter struct {
 	parent  context.Context
 	later   later
 }
+
+// resumeEvery is how often a log is tried that the disk did not give at the agent's start.
+const resumeEvery = 10 * time.Second
 
 // openLog is a log and what runs beside it.
 type openLog struct {
@@ -69,10 +75,42 @@ func (v *voter) logsOut(upTo int) {
 
 // resume opens the log that an earlier life of the agent left. Whatever keeps it
 // from opening, the host runs on as a worker: tasks need an agent more than the
-// fleet needs this vote, and the keeper replaces a voter that is gone.
+// fleet needs this vote, and the keeper replaces a voter that is gone. What a disk
+// could not do once is tried again until then.
 func (v *voter) resume() {
-	if err := v.step(rules.Started{}, nil); err != nil {
+	err := v.step(rules.Started{}, nil)
+	if err == nil {
+		return
+	}
+	if !raftfsm.MayPass(err) {
 		v.log.Error("log not opened, running on as a worker", "err", err)
+		return
+	}
+	v.log.Error("log not opened, running on as a worker until it can be: look at the disk", "err", err,
+		"again_in", v.again)
+	ctx, cancel := context.WithCancel(v.parent)
+	v.giveUp = cancel
+	v.later.run(func() { v.resumeLater(ctx) })
+}
+
+// resumeLater tries to open the log until it is open, there is none any more, or trying
+// again is of no use.
+func (v *voter) resumeLater(ctx context.Context) {
+	again := time.NewTicker(v.again)
+	defer again.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-again.C:
+		}
+		switch err := v.step(rules.Started{}, nil); {
+		case err == nil:
+			return
+		case !raftfsm.MayPass(err):
+			v.log.Error("log not opened, running on as a worker", "err", err)
+			return
+		}
 	}
 }
 
@@ -91,6 +129,9 @@ func (v *voter) failed(id fleet.RaftID, why error) {
 // that logsOut and failed have begun has ended.
 func (v *voter) close() error {
 	err := v.step(rules.Stopped{}, nil)
+	if v.giveUp != nil {
+		v.giveUp()
+	}
 	v.later.end()
 	return err
 }

@@ -10,6 +10,9 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
 
 	"skein/raftfsm"
 	"skein/raftfsm/fleet"
@@ -21,7 +24,7 @@ import (
 func newVoter(t *testing.T, dir string, dropped *int) *voter {
 	t.Helper()
 	v := &voter{
-		dir: dir, log: slog.New(slog.DiscardHandler), parent: t.Context(),
+		dir: dir, log: slog.New(slog.DiscardHandler), parent: t.Context(), again: time.Millisecond,
 		role:   func(string) {},
 		beside: func(ctx context.Context, _ *raftfsm.Node) error { <-ctx.Done(); return nil },
 		config: func(id fleet.RaftID) raftfsm.Config {
@@ -195,5 +198,68 @@ func TestAFolderOfNoKnownLogIsSetAsideForTheNext(t *testing.T) {
 	}
 	if err := v.Prepare(t.Context(), id, func() error { return nil }); err != nil || v.id() != id {
 		t.Errorf("open %q: %v", v.id(), err)
+	}
+}
+
+func TestALogIsOpenedOnceItsDiskAnswersAgain(t *testing.T) {
+	const id = fleet.RaftID("h-0000000000000001.1")
+	for _, tt := range []struct {
+		name string
+		then func(t *testing.T, v *voter, heal func())
+		open fleet.RaftID
+	}{
+		{"the disk is well again", func(_ *testing.T, v *voter, heal func()) {
+			heal()
+			v.later.end()
+		}, id},
+		{"the log is retired meanwhile", func(t *testing.T, v *voter, _ func()) {
+			if err := v.Retire(t.Context(), id); err != nil {
+				t.Fatal(err)
+			}
+			v.later.end()
+		}, ""},
+		{"the agent stops meanwhile", func(t *testing.T, v *voter, heal func()) {
+			if err := v.close(); err != nil {
+				t.Fatal(err)
+			}
+			heal()
+		}, ""},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			dir, dropped := t.TempDir(), new(int)
+			v := newVoter(t, dir, dropped)
+			if err := v.Prepare(t.Context(), id, func() error { return nil }); err != nil {
+				t.Fatal(err)
+			}
+			if err := v.close(); err != nil {
+				t.Fatal(err)
+			}
+			heal := unreadable(t, filepath.Join(v.logDir(), "log", "stable"))
+			v = newVoter(t, dir, dropped)
+			if v.resume(); v.id() != "" {
+				t.Fatal("a log is open that the disk does not give")
+			}
+			tt.then(t, v, heal)
+			if v.id() != tt.open {
+				t.Errorf("open %q, want %q", v.id(), tt.open)
+			}
+			if asides, _ := filepath.Glob(filepath.Join(v.logDir(), "*damaged*")); len(asides) > 0 {
+				t.Errorf("%q was set aside though only reading failed", asides)
+			}
+		})
+	}
+}
+
+// unreadable has each read of a file fail, until heal: what stands there is a folder.
+func unreadable(t *testing.T, name string) (heal func()) {
+	t.Helper()
+	if err := errors.Join(os.Rename(name, name+".kept"), os.Mkdir(name, 0o700)); err != nil {
+		t.Fatal(err)
+	}
+	return func() {
+		// In one step, or the log would seem to be gone.
+		if err := unix.Renameat2(unix.AT_FDCWD, name+".kept", unix.AT_FDCWD, name, unix.RENAME_EXCHANGE); err != nil {
+			t.Error(err)
+		}
 	}
 }
