@@ -115,6 +115,32 @@ func TestTheFormatFollowsTheAgents(t *testing.T) {
 	}
 }
 
+// A host keeps the row of the agent before it while its present one gets no session.
+func TestAHostWhoseAgentIsTooOldIsNotMadeAVoter(t *testing.T) {
+	w := newWorld(t, "a", "b", "c", "d")
+	w.run(time.Minute)
+	w.upgrade(2, 1, 2, 3, 4)
+	w.do(fleet.RaiseFormat{Format: 2})
+	back := func(format int) {
+		h := w.state.Host(id(4))
+		w.do(fleet.OpenSession{Host: h.ID, Boot: "boot", Nonce: h.Session.Nonce + 1, Addr: h.Addr, Zone: h.Zone,
+			Capacity: h.Capacity, Format: format, TooOld: format < 2})
+	}
+	if back(1); w.state.Host(id(4)).Refused == nil {
+		t.Fatal("the agent of h4 is not refused")
+	}
+	w.down(3)
+	w.run(10 * time.Minute)
+	if w.voters() != "1 2 3" || w.state.VoterOf(id(4)) != nil {
+		t.Errorf("voters %s, rows %s: the agent of h4 cannot read what they write", w.voters(), w.rows())
+	}
+	w.upgrade(2, 4)
+	w.run(10 * time.Minute)
+	if w.voters() != "1 2 4" {
+		t.Errorf("voters %s, want 1 2 4, as the agent of h4 is new enough again", w.voters())
+	}
+}
+
 // sleep lets time pass in which nobody steps the keeper: no leader lives that long.
 func (w *world) sleep(d time.Duration) {
 	w.now = w.now.Add(d)

@@ -292,8 +292,7 @@ func (s *step) candidate() (best *fleet.Host) {
 
 func (s *step) fit(h *fleet.Host) bool {
 	_, avoided := s.memory.Avoid[h.ID]
-	return h.Placeable() && !h.Cert.Revoked && h.ReadsFormat() >= s.State.Fleet().Format &&
-		!s.Starved(h.ID) && !avoided
+	return h.Placeable() && !h.Cert.Revoked && h.Runs(s.State.Fleet().Format) && !s.Starved(h.ID) && !avoided
 }
 
 // nextNumber is above every number that a log of the host was ever given.
