@@ -39,6 +39,10 @@ func TestVotersAreCountedByTheLiving(t *testing.T) {
 			gossip(x, true, true, true)
 			x.voter.must(t, fleet.SilenceHost{Host: hostID(2), Session: 1})
 		}, "2 of 3 alive (may lose none)", false, 2, "skein_quorum_lost 0"},
+		{"one whose agent runs on as a worker, without its log", func(x *testAPI) {
+			gossip(x, true, true)
+			x.members.members = append(x.members.members, view.Member{Host: hostID(3), Role: "worker", Alive: true})
+		}, "2 of 3 alive (may lose none)", false, 2, "skein_voters_alive 2"},
 		{"quorum lost", func(x *testAPI) { gossip(x, true, false, false); leaderless(x) },
 			"1 of 3 alive (QUORUM LOST, 2 needed)", true, 1, "skein_quorum_lost 1"},
 		{"an election among the living", func(x *testAPI) { gossip(x, true, true, false); leaderless(x) },
@@ -95,7 +99,7 @@ func TestACutOffWorkerCountsTheVotersThatItHears(t *testing.T) {
 	want(t, http.StatusOK, h, "GET", "/v1/status", "")
 	cut()
 	worker.members.members = []view.Member{{Host: hostID(1), Role: "voter", Alive: true}, {Host: hostID(2), Role: "voter"},
-		{Host: hostID(4), Role: "worker", Alive: true}}
+		{Host: hostID(3), Role: "worker", Alive: true}, {Host: hostID(4), Role: "worker", Alive: true}}
 	got := want(t, http.StatusOK, h, "GET", "/v1/status", "")
 	if at(t, got, "voters", "summary") != "1 of 3 alive (QUORUM LOST, 2 needed)" {
 		t.Errorf("voters %v", got["voters"])

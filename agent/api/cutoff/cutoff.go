@@ -89,7 +89,8 @@ func (f *recalled) answer(pattern string) (any, error) {
 		f.load(pattern, list, &list.Meta)
 		list.Leader, list.Counts = nil, f.voterCounts(list.Counts)
 		for i := range list.Voters {
-			list.Voters[i].Alive = f.view.Heard(fleet.HostID(list.Voters[i].Host.ID)) == view.HeardAlive
+			id := fleet.HostID(list.Voters[i].Host.ID)
+			list.Voters[i].Alive = f.view.Heard(id) == view.HeardAlive && !f.view.RunsAsWorker(id)
 		}
 		return list, nil
 	case "/v1/events":

@@ -54,9 +54,9 @@ type VoterCounts struct {
 	Target   int `json:"target" doc:"how many the fleet aims for, given its hosts and its setting"`
 	Voting   int `json:"voting"`
 	Changing int `json:"changing" doc:"on their way in or out"`
-	// Alive counts those that the answering host believes to be alive: by gossip,
-	// and by what the leader last told of their hosts.
-	Alive      int    `json:"alive" doc:"of the voting ones, those that the answering host believes to be alive"`
+	// Alive counts those that the answering host believes to be alive and to hold their log:
+	// by gossip, and by what the leader last told of their hosts.
+	Alive      int    `json:"alive" doc:"of the voting ones, those that the answering host believes to be alive, with their log open"`
 	Needed     int    `json:"needed" doc:"how many must be alive for anything to be changed: a majority of the voting ones"`
 	Tolerates  int    `json:"tolerates" doc:"how many of the living may be lost without losing the ability to change anything"`
 	QuorumLost bool   `json:"quorumLost" doc:"fewer are alive than are needed: nothing can be changed, tasks keep running"`
@@ -121,6 +121,6 @@ type VoterRow struct {
 	Host  HostRef `json:"host"`
 	Phase string  `json:"phase" enum:"preparing,learning,voting,retiring"`
 	Since Stamp   `json:"since,omitzero"`
-	Alive bool    `json:"alive" doc:"whether the answering host believes it to be alive"`
+	Alive bool    `json:"alive" doc:"whether the answering host believes it to be alive, with its log open"`
 	State string  `json:"state" enum:"joining,ready,silent,lost,forgotten,unknown"`
 }

@@ -78,6 +78,12 @@ func (v *View) Heard(id fleet.HostID) string {
 	return HeardUnknown
 }
 
+// RunsAsWorker reports whether a host says by gossip that it has no log open.
+func (v *View) RunsAsWorker(id fleet.HostID) bool {
+	v.gossip()
+	return v.members[id].Role == "worker"
+}
+
 // InRing are the hosts of the gossip ring, the answering one always among them.
 func (v *View) InRing() map[fleet.HostID]Member {
 	v.gossip()

@@ -45,14 +45,15 @@ func (v *View) VoterCounts(hosts types.HostCounts) types.VoterCounts {
 	return types.CountVoters(v.voterTarget(hosts.Total), voting, changing, alive)
 }
 
-// alive is whether a voter's host is believed to be alive. Gossip notices first,
-// and goes on when nobody leads; what State says of a host's life is the word of
+// alive is whether a voter's host is believed to be alive, and to hold its log: one
+// whose log cannot be opened runs on as a worker, and says so by gossip. Gossip notices
+// first, and goes on when nobody leads; what State says of a host's life is the word of
 // a leader, and stands still with it.
 func (v *View) alive(id fleet.HostID) bool {
 	if string(id) == v.Self.ID || id == v.Leader {
 		return true
 	}
-	if v.Heard(id) == HeardFailed {
+	if v.Heard(id) == HeardFailed || v.RunsAsWorker(id) {
 		return false
 	}
 	h := v.State.Host(id)
