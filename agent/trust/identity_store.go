@@ -69,15 +69,32 @@ type material struct {
 }
 
 // OpenIdentityStore reads the identity below a data folder. ErrNoIdentity where there
-// is none, ErrIdentityStore naming the file where it cannot be read.
+// is none; an error names the file that cannot be read, and what to do.
 func OpenIdentityStore(fsys vfs.FS, dataDir string) (*IdentityStore, error) {
 	f := &IdentityStore{fs: fsys, dir: dataDir}
 	m, err := f.read()
-	if err != nil {
+	switch {
+	case errors.Is(err, ErrNoIdentity):
 		return nil, err
+	case err != nil:
+		return nil, f.remedy(m, err)
 	}
 	f.now.Store(m)
 	return f, nil
+}
+
+// remedy says what to do about an identity that cannot be read: read names this host,
+// where host.json could be read. A disk that does not answer says nothing of what is on it.
+func (f *IdentityStore) remedy(read *material, err error) error {
+	if failed := (*fs.PathError)(nil); errors.As(err, &failed) && !errors.Is(err, fs.ErrNotExist) {
+		return fmt.Errorf("%w: look at the disk and at who may read the file, then start the agent again", err)
+	}
+	name := "NAME"
+	if read != nil && read.identity.Name != "" {
+		name = read.identity.Name
+	}
+	return fmt.Errorf("%w: restore the file from a copy; without one, run skein hosts forget %s on another host, "+
+		"remove %s here and run skein join; containers run on meanwhile", err, name, f.path(identityDir))
 }
 
 // HasIdentity reports whether the data folder holds an identity.
@@ -102,6 +119,7 @@ func (f *IdentityStore) readFile(name string) ([]byte, error) {
 	return text, nil
 }
 
+// read reads all files. With an error it returns what had been read before, if anything.
 func (f *IdentityStore) read() (*material, error) {
 	text, err := f.readFile(hostFile)
 	if errors.Is(err, fs.ErrNotExist) {
@@ -131,10 +149,7 @@ func (f *IdentityStore) read() (*material, error) {
 	read(caFile, m.setBundle)
 	read(certFile, m.setCertificate)
 	read(gossipFile, m.setGossip)
-	if err != nil {
-		return nil, err
-	}
-	return &m, nil
+	return &m, err
 }
 
 func (m *material) setKey(text []byte) (err error) {

@@ -10,6 +10,8 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -240,6 +242,46 @@ func TestOpenFolderNamesTheFileThatIsWrong(t *testing.T) {
 			_, err := OpenIdentityStore(f.fs, "data")
 			wantErr(t, err, tt.want)
 			wantText(t, err.Error(), "read data/identity/") // what does not match is told at the certificate
+			wantText(t, err.Error(), "skein hosts forget")
+			wantText(t, err.Error(), "remove data/identity here and run skein join")
+		})
+	}
+}
+
+// Whoever removes an identity because the disk failed once has lost a host for nothing.
+func TestOpenFolderSaysWhatToDo(t *testing.T) {
+	const restore, look = "restore the file from a copy", "look at the disk"
+	tests := map[string]struct {
+		spoil func(t *testing.T, f *testFleet)
+		want  string
+		not   string
+	}{
+		"a damaged certificate names the host to forget": {func(t *testing.T, f *testFleet) {
+			if err := vfs.WriteFileAtomic(f.fs, "data/"+certFile, []byte("x"), 0o600); err != nil {
+				t.Fatal(err)
+			}
+		}, "skein hosts forget h1 ", look},
+		"a file that is gone is restored": {func(t *testing.T, f *testFleet) {
+			if err := f.fs.Remove("data/" + gossipFile); err != nil {
+				t.Fatal(err)
+			}
+		}, restore, look},
+		"a disk that fails is looked at": {func(_ *testing.T, f *testFleet) { f.fs.FailAt(2, syscall.EIO) }, look, "forget"},
+		"a disk that fails at once is looked at": {func(_ *testing.T, f *testFleet) { f.fs.FailAt(1, syscall.EIO) }, look,
+			"forget"},
+	}
+	for name, tt := range tests {
+		t.Run(name, func(t *testing.T) {
+			f := newFleet(t)
+			tt.spoil(t, f)
+			_, err := OpenIdentityStore(f.fs, "data")
+			if err == nil {
+				t.Fatal("it opens")
+			}
+			wantText(t, err.Error(), tt.want)
+			if strings.Contains(err.Error(), tt.not) {
+				t.Errorf("%v: %q is no help here", err, tt.not)
+			}
 		})
 	}
 }
