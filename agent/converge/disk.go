@@ -129,7 +129,7 @@ func (m *Machine) endOnDisk(t *task) bool {
 	case t.spec.orphan, t.stop.record <= m.disk.durable, t.spec.notWanted != 0 && m.wants.saved >= t.spec.notWanted:
 		return true
 	}
-	t.status.why = "it has ended: waiting for that to be on disk"
+	t.status.why = m.waitingForDisk("it has ended: waiting for that to be on disk")
 	if !t.stop.awaitsDisk {
 		t.stop.awaitsDisk = true
 		m.disk.ends = append(m.disk.ends, t.id)
@@ -159,6 +159,14 @@ func (m *Machine) startJournaled(t *task, name string, err error) {
 func (m *Machine) diskFailed(err error) {
 	m.disk.err = err
 	m.stand(NoteDiskFailing, err.Error())
+}
+
+// waitingForDisk is why a task waits, with what the disk said last where it fails.
+func (m *Machine) waitingForDisk(why string) string {
+	if m.disk.err != nil {
+		why += ": " + m.disk.err.Error()
+	}
+	return why
 }
 
 func (m *Machine) diskWell() {

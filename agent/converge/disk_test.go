@@ -2,6 +2,7 @@ package converge_test
 
 import (
 	"fmt"
+	"strings"
 	"testing"
 	"time"
 
@@ -30,6 +31,34 @@ func (r *rig) diskFailing() bool {
 		}
 	}
 	return false
+}
+
+// Who looks at a task that does not start must read that the disk is why, whichever of
+// its files is being waited for.
+func TestATaskThatWaitsForAFullDiskSaysSo(t *testing.T) {
+	for name, fails := range map[string]func(converge.Effect) bool{
+		"the journal": hang[converge.Journal], "the wanted file": hang[converge.SaveWanted], "both": writes,
+	} {
+		t.Run(name, func(t *testing.T) {
+			r := newRig(t).up()
+			r.faults = func(e converge.Effect) error {
+				if fails(e) {
+					return errInjected
+				}
+				return nil
+			}
+			r.snapshot(web(1), web(2))
+			for range 40 {
+				r.heard(time.Second)
+				for _, task := range r.m.Status().Tasks {
+					said := task.Why + task.Reason
+					if task.Status < fleet.TaskRunning && !strings.Contains(said, errInjected.Error()) {
+						t.Fatalf("%s is %s: %q does not say that the disk fails", task.Task, task.Status, said)
+					}
+				}
+			}
+		})
+	}
 }
 
 // Stopped is final: what a restart could run again is not said STOPPED before

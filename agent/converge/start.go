@@ -57,7 +57,7 @@ func (m *Machine) listOnDisk(t *task) bool {
 	if m.wants.saved >= t.spec.listedGen {
 		return true
 	}
-	t.status.why = "waiting for the wanted state to be on disk"
+	t.status.why = m.waitingForDisk("waiting for the wanted state to be on disk")
 	if d := m.disk.failing; d != 0 && m.now.Mono >= d+journalGiveUp {
 		m.end(t, fleet.StopTaskFailedToStart, "ResourceInitializationError: "+m.disk.err.Error())
 	}
@@ -134,12 +134,12 @@ func (m *Machine) startsJournaled(t *task) bool {
 		case c.start.journal == journaledDurably:
 			continue
 		case c.start.journal == journaling:
-			t.status.why = "waiting for the journal"
+			t.status.why = m.waitingForDisk("waiting for the journal")
 		default:
 			if t.status.why = m.waits(c); t.status.why == "" {
 				t.start.attempt = max(t.start.attempt, 1)
 				m.journalStart(t, c)
-				t.status.why = "waiting for the journal"
+				t.status.why = m.waitingForDisk("waiting for the journal")
 			}
 		}
 		durable = false

@@ -121,6 +121,7 @@ type stepState struct {
 	effect  uint64        // in flight, 0 for none
 	retryAt time.Duration // no step before
 	tries   int           // of the present step
+	err     error         // why the last try failed
 }
 
 // wakeState is when the machine is to look at the task again.
@@ -254,7 +255,7 @@ func (m *Machine) moveOn(t *task) {
 	case t.sandbox.step.effect != 0:
 		t.status.why = "a step of its cgroup or network is in flight"
 	case m.now.Mono < t.sandbox.step.retryAt:
-		t.status.why = "the last step failed and waits to be tried again"
+		t.status.why = "the last step failed and waits to be tried again: " + t.sandbox.step.err.Error()
 	case t.phase == phaseStarting:
 		m.stepStart(t)
 	case t.phase == phaseStopping:
@@ -281,7 +282,7 @@ func (m *Machine) waits(c *container) string {
 	case c.step.effect != 0:
 		return "a step of container " + c.name + " is in flight"
 	case m.now.Mono < c.step.retryAt:
-		return "the last step of container " + c.name + " failed and waits to be tried again"
+		return "the last step of container " + c.name + " failed and waits to be tried again: " + c.step.err.Error()
 	}
 	return ""
 }
@@ -306,12 +307,13 @@ func (m *Machine) heldUp(t *task, c *container) bool {
 // again puts the next step off, longer with each try, and says why.
 func (m *Machine) again(t *task, s *stepState, err error) {
 	s.tries++
+	s.err = err
 	s.retryAt = m.now.Mono + backOff(retryBackOffBase, retryBackOffCap, s.tries)
 	m.recordNote(t.id, NoteRetry, err.Error())
 }
 
 // succeeded ends a row of failures.
-func (s *stepState) succeeded() { s.tries, s.retryAt = 0, 0 }
+func (s *stepState) succeeded() { s.tries, s.retryAt, s.err = 0, 0, nil }
 
 // backOff is base doubled with each try after the first, up to a cap.
 func backOff(base, most time.Duration, tries int) time.Duration {
