@@ -236,6 +236,49 @@ func TestAHostChecksItsTasksAsTargets(t *testing.T) {
 	r.until("healthy again after two answers", 8*time.Second, func() bool { return r.told(taskID(1)) == "healthy " })
 }
 
+// A deployment that has ended takes its tasks from the alternate group to the main one:
+// the task is told healthy there at once, and goes on to be checked at its pace.
+func TestATaskThatIsTakenToAnotherGroupKeepsWhatIsKnownOfIt(t *testing.T) {
+	for name, underWay := range map[string]bool{"between two checks": false, "while a check is under way": true} {
+		t.Run(name, func(t *testing.T) {
+			slow := false
+			checks := 0
+			r := newRig(t)
+			r.hangs = func(e converge.Effect) bool { return slow && hang[converge.CheckTarget](e) }
+			r.check = func(do converge.Action) int {
+				if _, is := do.(converge.CheckTarget); is {
+					checks++
+				}
+				return 200
+			}
+			r.up()
+			green := blue(every(5))
+			green.TargetGroup.Name = "green"
+			r.sendRoutes(routesOf(blue(every(5)), green), balanced(1))
+			r.until("healthy in blue", 20*time.Second, func() bool { return r.told(taskID(1)) == "healthy " })
+			if slow = underWay; slow {
+				r.heard(6 * time.Second)
+			}
+			checks = 0
+			moved := balanced(1)
+			moved.Groups = []fleet.GroupBinding{{Group: "green", Container: "app", ContainerPort: 80}}
+			r.sendRoutes(routesOf(blue(every(5)), green), moved)
+			if slow {
+				slow = false
+				r.thaw()
+			}
+			r.until("healthy in green", 100*time.Millisecond, func() bool {
+				list := r.level[taskID(1)].Targets
+				return len(list) == 1 && list[0].Group == "green" && list[0].State == fleet.TargetHealthy
+			})
+			r.heard(21 * time.Second)
+			if checks < 4 || checks > 6 {
+				t.Errorf("%d checks in 21 s, one every 5 s", checks)
+			}
+		})
+	}
+}
+
 func TestAnAgentThatIsStartedAnewSaysNothingOfATargetBeforeItKnows(t *testing.T) {
 	r := newRig(t).up()
 	r.sendRoutes(routesOf(blue(every(5))), balanced(1))

@@ -16,7 +16,8 @@ import (
 type targetProbe struct {
 	binding   fleet.GroupBinding
 	flying    bool
-	began     time.Duration // of the container, as far as this agent saw it
+	asked     fleet.TargetGroupName // of the check that is flying
+	began     time.Duration         // of the container, as far as this agent saw it
 	next      time.Duration
 	fails     int               // in a row
 	successes int               // in a row
@@ -28,13 +29,23 @@ type targetProbe struct {
 // fastFor: a service waits for it.
 const freshTarget = 250 * time.Millisecond
 
-// targetsOf are the probes of a task, one for each group that it is in. The groups of a
-// task never change.
+// targetsOf are the probes of a task, one for each group that it is in. Where a deployment
+// took it from one group to another, it is the same port that is asked, and what is known
+// of it stays.
 func (t *task) targetsOf() []targetProbe {
-	if t.targets == nil && t.spec.wanted != nil {
-		for _, b := range t.spec.wanted.Groups {
-			t.targets = append(t.targets, targetProbe{binding: b})
+	if t.spec.wanted == nil {
+		return t.targets
+	}
+	groups := t.spec.wanted.Groups
+	if len(t.targets) != len(groups) {
+		t.targets = make([]targetProbe, len(groups))
+	}
+	for i, b := range groups {
+		was := &t.targets[i].binding
+		if was.Container != b.Container || was.ContainerPort != b.ContainerPort {
+			t.targets[i] = targetProbe{binding: b}
 		}
+		was.Group = b.Group
 	}
 	return t.targets
 }
@@ -54,7 +65,8 @@ func (m *Machine) probeTargets(t *task) {
 
 func (m *Machine) probeTarget(t *task, c *container, p *targetProbe) {
 	if p.began != c.start.began {
-		*p = targetProbe{binding: p.binding, began: c.start.began, next: c.start.began + firstProbe, flying: p.flying}
+		*p = targetProbe{binding: p.binding, began: c.start.began, next: c.start.began + firstProbe, flying: p.flying,
+			asked: p.asked}
 	}
 	if p.flying || m.now.Mono < p.next {
 		return
@@ -74,7 +86,7 @@ func (m *Machine) probeTarget(t *task, c *container, p *targetProbe) {
 	if g.Check.Port != 0 {
 		portNumber = g.Check.Port
 	}
-	p.flying = true
+	p.flying, p.asked = true, g.Name
 	m.probes.flying++
 	m.emit(t.id, time.Duration(g.Check.TimeoutS)*time.Second, CheckTarget{
 		Group: g.Name, Addr: netip.AddrPortFrom(addr, uint16(portNumber)), Protocol: g.Protocol, Path: g.Check.Path,
@@ -109,11 +121,12 @@ func (m *Machine) targetGroup(name fleet.TargetGroupName) *fleet.TargetGroup {
 
 // targetProbed judges the answer of a check.
 func (m *Machine) targetProbed(t *task, do CheckTarget, f flight, d Done) {
-	i := slices.IndexFunc(t.targets, func(p targetProbe) bool { return p.binding.Group == do.Group })
+	i := slices.IndexFunc(t.targets, func(p targetProbe) bool { return p.flying && p.asked == do.Group })
 	if i < 0 {
 		return
 	}
-	p, g := &t.targets[i], m.targetGroup(do.Group)
+	p := &t.targets[i]
+	g := m.targetGroup(p.binding.Group)
 	p.flying = false
 	if g == nil {
 		return // the group was deleted meanwhile

@@ -7,7 +7,8 @@ import (
 // StopTasks asks tasks to stop, for a Cause that their rows keep with the item's
 // By. One already asked is left alone; one that has no host is STOPPED at once.
 // ExpectedModifyIndex, one a task or nil, refuses the whole command when a row moved. IDs
-// are the tasks asked by this command.
+// are the tasks asked by this command. A task that is stopped since it failed counts in
+// the circuit breaker of its deployment.
 //
 // Code is for entries made before causes were: zero where Cause is set, whose
 // stop code counts then.
@@ -39,7 +40,11 @@ func (c StopTasks) apply(s *State, x *applyContext) ([]string, error) {
 		if t.Host == "" {
 			t.Last, t.StoppedAt = TaskStopped, x.now
 		}
+		s.noteLasting(x, s.Task(id))
 		s.putTask(x, t)
+		if c.Cause == CauseTaskFailed {
+			s.noteFailure(x, &t, c.Reason)
+		}
 		asked, last = append(asked, string(id)), t
 	}
 	if len(asked) > 0 {

@@ -46,6 +46,7 @@ func (s *State) reportTask(x *applyContext, host HostID, r *TaskReport) reportVe
 		return reportTaken
 	}
 	t.Session = s.Host(host).Session.N
+	s.noteLasting(x, old)
 	s.putTask(x, t)
 	return s.noteOutcome(x, old, &t, r, heard)
 }
@@ -129,7 +130,8 @@ func (t *Task) endedByItself() bool {
 	return t.StopCode == StopTaskFailedToStart || t.StopCode == StopEssentialContainerExited
 }
 
-// noteOutcome feeds the back-off of the task's service.
+// noteOutcome feeds the back-off of the task's service, and the circuit breaker of its
+// deployment.
 func (s *State) noteOutcome(x *applyContext, old, t *Task, r *TaskReport, heard bool) reportVerdict {
 	if old.Desired == t.Desired {
 		if t.Desired == TaskRunning && t.lasted(x.now) {
@@ -141,6 +143,9 @@ func (s *State) noteOutcome(x *applyContext, old, t *Task, r *TaskReport, heard 
 		s.noteLastingStart(x, t)
 	} else if heard && t.endedByItself() {
 		s.noteFailedStart(x, t, endMessage(t))
+	}
+	if heard && t.endedByItself() {
+		s.noteFailure(x, t, endMessage(t))
 	}
 	return reportEnded
 }

@@ -36,7 +36,8 @@ func (s *State) beginDeployment(x *applyContext, v *Service, blue RevisionID, so
 func (s *State) beforeDeployment(x *applyContext, v *Service) (blue RevisionID, sources []RevisionID) {
 	v.LastDeployment++
 	next := MakeDeploymentID(v.Name, v.LastDeployment)
-	if d := s.LiveDeployment(v.Name); d != nil {
+	d := s.LiveDeployment(v.Name)
+	if d != nil {
 		n := *d
 		if n.Status == DeploymentInProgress && n.Stage == StageCleanUp {
 			v.Good = n.Target
@@ -50,7 +51,10 @@ func (s *State) beforeDeployment(x *applyContext, v *Service) (blue RevisionID, 
 			sources = append(sources, r.ID)
 		}
 	}
-	return s.goodRevision(v), sources
+	if blue = s.goodRevision(v); v.Good == "" && d != nil && d.Blue != "" {
+		blue = d.Blue
+	}
+	return blue, sources
 }
 
 // goodRevision is what a service's next deployment goes back to: the target of the last
