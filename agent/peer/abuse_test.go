@@ -15,6 +15,7 @@ import (
 	"testing"
 	"time"
 
+	"skein/agent/peer/listener"
 	"skein/agent/peer/protocol"
 	"skein/agent/peer/stream"
 	"skein/agent/trust"
@@ -90,7 +91,7 @@ func TestAHandshakeThatIsTooLongIsEnded(t *testing.T) {
 	r := newRig(t)
 	conn := knock(t, r.agents[0])
 	hello := append([]byte{0x16, 3, 1, 0x40, 0, 1, 0, 0xff, 0xf0}, make([]byte, 0x4000-4)...)
-	for sent := 0; sent < 2*maxHandshake; sent += len(hello) {
+	for sent := 0; sent < 2*listener.MaxHandshake; sent += len(hello) {
 		if _, err := conn.Write(hello); err != nil {
 			break // it has hung up already
 		}
@@ -103,21 +104,21 @@ func TestOneSourceCannotHoldThePort(t *testing.T) {
 	r := newRig(t)
 	a := r.agents[0]
 	var held []net.Conn
-	for range MaxHalfOpenPerSource + 10 {
+	for range listener.MaxHalfOpenPerSource + 10 {
 		conn := knock(t, a)
 		held = append(held, conn)
-		if _, err := conn.Write([]byte{0x16}); err != nil && len(held) <= MaxHalfOpenPerSource {
+		if _, err := conn.Write([]byte{0x16}); err != nil && len(held) <= listener.MaxHalfOpenPerSource {
 			t.Fatal(err)
 		}
 	}
 	a.counts(t, "too-many-half-open-of-source", 10)
-	if half := a.port.listener.half.Open(); half > MaxHalfOpenPerSource {
+	if half := a.port.listener.HalfOpen(); half > listener.MaxHalfOpenPerSource {
 		t.Errorf("%d half-open connections are held", half)
 	}
 	for _, conn := range held {
 		_ = conn.Close()
 	}
-	half := a.port.listener.half.Open
+	half := a.port.listener.HalfOpen
 	eventually(t, "all are given back", func() string { return fmt.Sprint(half()) }, func() bool { return half() == 0 })
 	r.join("h2", a).host().up()
 }
@@ -126,7 +127,7 @@ func TestOneSourceCannotHoldThePort(t *testing.T) {
 func TestAJoinConnectionCountsUntilItCloses(t *testing.T) {
 	r := newRig(t)
 	a := r.agents[0]
-	half := a.port.listener.half.Open
+	half := a.port.listener.HalfOpen
 	conn := tls.Client(knock(t, a), &tls.Config{InsecureSkipVerify: true, NextProtos: []string{trust.ProtocolJoin}})
 	if err := conn.Handshake(); err != nil {
 		t.Fatal(err)

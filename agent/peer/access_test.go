@@ -288,7 +288,7 @@ func TestAForeignFleetsHostGetsNowhere(t *testing.T) {
 	// It believes that our voter is one of its own.
 	target := r.agents[0]
 	for _, protocol := range []string{trust.ProtocolRPC, trust.ProtocolRaft, trust.ProtocolBlob} {
-		raw, err := stranger.port.dialAddr(t.Context(), target.addr())
+		raw, err := stranger.port.dialer.DialAddr(t.Context(), target.addr())
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -296,7 +296,7 @@ func TestAForeignFleetsHostGetsNowhere(t *testing.T) {
 		_, err = trust.Handshake(t.Context(), raw, config)
 		wantErr(t, err, trust.ErrForeignAuthority)
 		// Even when it does not look whom it talks to.
-		raw, err = stranger.port.dialAddr(t.Context(), target.addr())
+		raw, err = stranger.port.dialer.DialAddr(t.Context(), target.addr())
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"skein/agent/peer/intake"
+	"skein/agent/peer/rpc"
 	"skein/raftfsm/fleet"
 	"skein/runtime/seam/calls"
 	"skein/runtime/seam/clock"
@@ -115,7 +116,7 @@ func (b *batcher) run(ctx context.Context) {
 // commit proposes a batch. What was sent to nobody says nothing of it.
 func (b *batcher) commit(ctx context.Context, p intake.Propose) intake.Event {
 	results, index, err := b.propose(ctx, p.Items)
-	if NotSent(err) {
+	if rpc.NotSent(err) {
 		err = fmt.Errorf("%w: %w", ErrNoLeader, err)
 	}
 	return intake.Committed{N: p.N, Results: results, Index: index, Err: err}

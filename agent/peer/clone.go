@@ -11,6 +11,7 @@ import (
 	"sync"
 
 	"skein/agent/peer/fence"
+	"skein/agent/peer/rpc"
 	"skein/agent/trust"
 	"skein/raftfsm/fleet"
 )
@@ -20,7 +21,7 @@ import (
 type cloneFence struct {
 	mu      sync.Mutex
 	rules   fence.Fence
-	dialled map[*verifiedConn]struct{} // connections of the log to others
+	dialled map[*raftConn]struct{} // connections of the log to others
 }
 
 func (f *cloneFence) with(do func(*fence.Fence)) {
@@ -64,7 +65,7 @@ func (p *Port) keepFence(ctx context.Context) {
 		})
 	}
 	if p.fenced(log) {
-		p.limitedLog.warn("clone", "another machine has this host's identity: cloned disk? The log here does not vote",
+		p.limitedLog.Warn("clone", "another machine has this host's identity: cloned disk? The log here does not vote",
 			"addr", p.cfg.Addr)
 		p.fence.hangUp()
 	}
@@ -77,7 +78,7 @@ func (p *Port) answersAt(ctx context.Context, addr netip.AddrPort) bool {
 	defer cancel()
 	transport := &http.Transport{DisableKeepAlives: true, DialTLSContext: func(ctx context.Context, _, _ string) (net.Conn,
 		error) {
-		return p.dialAt(ctx, addr, p.self, trust.ProtocolRPC)
+		return p.dialer.DialAt(ctx, addr, p.self, trust.ProtocolRPC)
 	}}
 	request, err := http.NewRequestWithContext(ctx, http.MethodPost, "https://"+string(p.self)+PathPing, http.NoBody)
 	if err != nil {
@@ -89,35 +90,44 @@ func (p *Port) answersAt(ctx context.Context, addr netip.AddrPort) bool {
 	}
 	defer response.Body.Close()
 	var pong PingAnswer
-	return readAnswer(response, &pong) == nil && pong.Agent != p.agent
+	return rpc.ReadAnswer(response, &pong) == nil && pong.Agent != p.agent
 }
 
 // DialRaft connects to another voter's log, by host id. ErrCloned while this machine
 // is taken for a copy of another.
 func (p *Port) DialRaft(ctx context.Context, host fleet.HostID) (net.Conn, error) {
 	if log := p.ownLog(); log != nil && p.fenced(log) {
-		return nil, &dialError{fmt.Errorf("this machine does not vote: %w", ErrCloned)}
+		return nil, &rpc.NotSentError{Err: fmt.Errorf("this machine does not vote: %w", ErrCloned)}
 	}
-	conn, err := p.dial(ctx, host, trust.ProtocolRaft)
+	conn, err := p.dialer.Dial(ctx, host, trust.ProtocolRaft)
 	if err != nil {
 		return nil, err
 	}
-	p.fence.keep(conn)
-	return conn, nil
+	return p.fence.keep(conn), nil
 }
 
-func (f *cloneFence) keep(c *verifiedConn) {
-	c.closed = func() {
-		f.mu.Lock()
-		defer f.mu.Unlock()
-		delete(f.dialled, c)
-	}
+// raftConn is a connection of the log to another voter.
+type raftConn struct {
+	net.Conn
+	of *cloneFence
+}
+
+func (c *raftConn) Close() error {
+	c.of.mu.Lock()
+	delete(c.of.dialled, c)
+	c.of.mu.Unlock()
+	return c.Conn.Close()
+}
+
+func (f *cloneFence) keep(dialled net.Conn) *raftConn {
+	c := &raftConn{dialled, f}
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	if f.dialled == nil {
-		f.dialled = map[*verifiedConn]struct{}{}
+		f.dialled = map[*raftConn]struct{}{}
 	}
 	f.dialled[c] = struct{}{}
+	return c
 }
 
 func (f *cloneFence) hangUp() {

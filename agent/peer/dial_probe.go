@@ -29,7 +29,7 @@ func (p *Port) dialProbe(ctx context.Context, addr netip.AddrPort) detector.Outc
 func (p *Port) dialOnce(ctx context.Context, addr netip.AddrPort) detector.Outcome {
 	ctx, cancel := context.WithTimeout(ctx, protocol.ProbeTry)
 	defer cancel()
-	conn, err := p.dialAddr(ctx, addr)
+	conn, err := p.dialer.DialAddr(ctx, addr)
 	if err == nil {
 		_ = conn.Close()
 		return detector.Connected

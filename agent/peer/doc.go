@@ -1,8 +1,7 @@
 // Package peer is the peer port: everything agents say to each other over one
-// TLS port, and the client that every host runs against it.
+// TLS port, and the client that every host runs against it. Connections are
+// accepted by package listener; how a call travels is package rpc.
 //
-//   - [Listener] accepts, tells protocols apart by ALPN and hands connections to
-//     raft, rpc and join.
 //   - [Port] serves the calls below /v1/peer/, streams to each host its wanted
 //     tasks, forwards proposals and API requests, and admits newcomers. On a
 //     worker the same Port answers pings and probes, forwards joins, and takes

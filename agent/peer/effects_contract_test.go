@@ -8,6 +8,7 @@ import (
 
 	"skein/agent/effects"
 	"skein/agent/effects/effectstest"
+	"skein/agent/peer/rpc"
 	"skein/raftfsm/fleet"
 )
 
@@ -61,7 +62,7 @@ func (s *effectsRig) lead(id fleet.HostID) {
 	a := s.hosts[id].agent
 	x := &effects.Executor{
 		Log: effectsLog{a.log.Load(), a.clock}, Liveness: a.port.FailureDetector().Liveness, Mono: a.clock.Mono,
-		Ask: a.port.AskEffect, NotDone: NotDone, Warn: a.lines.logger().Warn,
+		Ask: a.port.AskEffect, NotDone: rpc.NotDone, Warn: a.lines.logger().Warn,
 	}
 	ctx, cancel := context.WithCancel(s.ctx)
 	done := make(chan struct{})

@@ -17,6 +17,7 @@ import (
 	"skein/agent/peer/intake"
 	"skein/agent/peer/link"
 	"skein/agent/peer/protocol"
+	"skein/agent/peer/rpc"
 	"skein/raftfsm/fleet"
 )
 
@@ -117,12 +118,12 @@ func TestACallThatEndsDuringItsDialIsNotUnknown(t *testing.T) {
 	leader, other := r.agents[0], r.agents[1]
 	network.set(leader.addr().Addr(), true, false)
 	t.Cleanup(func() { network.set(leader.addr().Addr(), false, false) })
-	other.port.transport.CloseIdleConnections()
+	other.port.client.CloseIdle()
 	ctx, cancel := context.WithTimeout(t.Context(), 4*intake.ProposePause)
 	defer cancel()
 	_, _, err := other.port.Propose(ctx, []fleet.Item{setting(5)})
 	wantErr(t, err, ErrNoLeader)
-	if !NotDone(err) {
+	if !rpc.NotDone(err) {
 		t.Errorf("nothing was sent, so nothing can have been done: %v", err)
 	}
 }
@@ -145,7 +146,7 @@ func TestAForwardedWriteDoesNotWaitForALeaderThatStandsStill(t *testing.T) {
 	began := time.Now()
 	// Where the connection was not given back in time another is dialled, on which
 	// nothing was sent.
-	if _, err := write(); !errors.Is(err, ErrUnknown) && (err == nil || !NotDone(err)) {
+	if _, err := write(); !errors.Is(err, ErrUnknown) && (err == nil || !rpc.NotDone(err)) {
 		t.Errorf("got %v, want %v, or surely not done", err, ErrUnknown)
 	}
 	if took := time.Since(began); took > protocol.GoneAfter {
@@ -162,7 +163,7 @@ func TestAConnectionToAMachineThatIsGoneEndsByItself(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer listener.Close()
-	conn, err := (&Port{}).dialAddr(t.Context(), netip.MustParseAddrPort(listener.Addr().String()))
+	conn, err := (&rpc.Dialer{}).DialAddr(t.Context(), netip.MustParseAddrPort(listener.Addr().String()))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -77,10 +77,10 @@ func (p *Port) sessionFor(c *call, open fleet.OpenSession) (any, error) {
 
 func (p *Port) opened(open fleet.OpenSession, e intake.Opened) (any, error) {
 	if e.Noted {
-		p.limitedLog.warn("clone", "another machine shows a host's identity", "host", open.Host, "clone", open.Addr)
+		p.limitedLog.Warn("clone", "another machine shows a host's identity", "host", open.Host, "clone", open.Addr)
 	}
 	if e.Unnoted != nil {
-		p.limitedLog.warn("too-old", "an agent that is too old could not be noted", "host", open.Host, "err", e.Unnoted)
+		p.limitedLog.Warn("too-old", "an agent that is too old could not be noted", "host", open.Host, "err", e.Unnoted)
 	}
 	if e.Err != nil {
 		return nil, e.Err

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net/http"
 
+	"skein/agent/peer/rpc"
 	"skein/agent/trust"
 	"skein/raftfsm/fleet"
 	"skein/raftfsm/fleet/wire"
@@ -20,21 +21,21 @@ func (p *Port) joinRoutes() http.Handler {
 
 func (p *Port) serveJoin(w http.ResponseWriter, r *http.Request) {
 	w.Header().Set("Connection", "close") // one answer a connection: see MaxHalfOpen
-	ctx, cancel := context.WithTimeout(r.Context(), callTime)
+	ctx, cancel := context.WithTimeout(r.Context(), rpc.CallTime)
 	defer cancel()
 	grant, name, err := p.joinAnonymous(ctx, w, r)
 	if err != nil {
-		writeProblem(w, err)
-		p.limitedLog.warn("join refused", "join refused", "host", name, "from", r.RemoteAddr, "err", err)
+		rpc.Refuse(w, err)
+		p.limitedLog.Warn("join refused", "join refused", "host", name, "from", r.RemoteAddr, "err", err)
 		return
 	}
 	p.cfg.Logs.Info("host joined", "host", grant.Name, "zone", grant.Zone, "id", grant.Host, "from", r.RemoteAddr)
-	answer(w, grant)
+	rpc.Answer(w, grant)
 }
 
 // joinAnonymous also returns the name asked for, for the log.
 func (p *Port) joinAnonymous(ctx context.Context, w http.ResponseWriter, r *http.Request) (trust.Grant, string, error) {
-	body, err := readBody(w, r, trust.MaxJoinBody, joinBodyTime)
+	body, err := rpc.ReadBody(w, r, trust.MaxJoinBody, joinBodyTime)
 	if err != nil {
 		return trust.Grant{}, "", err
 	}
@@ -105,7 +106,7 @@ func (p *Port) admitHere(ctx context.Context, ask trust.JoinRequest) (grant trus
 // elsewhere holds for errors that say nothing about the request: another voter
 // may answer it.
 func elsewhere(err error) bool {
-	if NotSent(err) {
+	if rpc.NotSent(err) {
 		return true
 	}
 	for _, e := range []error{ErrUnknown, ErrNoLeader, ErrNotLeader, ErrNotHere, ErrBusy, ErrBehind, ErrStalled,

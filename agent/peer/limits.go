@@ -1,46 +1,18 @@
 package peer
 
-import (
-	"time"
-
-	"skein/agent/peer/intake"
-)
-
-// Listener. Unauthenticated connections must not exhaust memory or descriptors (CVE-2020-7218 is of that class).
-const (
-	// MaxHalfOpen bounds connections without a verified certificate; joins count
-	// for their whole life. A half-open one costs about 30 KiB.
-	MaxHalfOpen = 1024
-	// MaxHalfOpenPerSource keeps one address from using them all.
-	MaxHalfOpenPerSource = 64
-	// maxHandshake bounds what a peer may say before it is verified: ten times what
-	// two certificates of ours take. Without it a chain may have 256 KiB.
-	maxHandshake = 32 << 10
-	// drainTime and drainBytes bound what is read from a peer that was refused.
-	drainTime  = 200 * time.Millisecond
-	drainBytes = 64 << 10
-	// maxConnsPerHost bounds the rpc connections of one certificate: a voter's
-	// calls in flight and its idle ones.
-	maxConnsPerHost = maxPerVoter + 64
-	// alpnQueue is how many verified connections may wait for a protocol's
-	// server; more means that it is stuck.
-	alpnQueue = 256
-	// logsPerSecond and logBurst bound lines of one kind about what others do: a
-	// scan must not fill the disk. They are counted anyway.
-	logsPerSecond = 5
-	logBurst      = 20
-)
+import "time"
 
 // Calls.
 const (
 	headerTime  = 5 * time.Second
-	idleTime    = 60 * time.Second
-	maxHeader   = 32 << 10
 	maxInFlight = 1024 // calls served at once; a call costs a goroutine and its body
 	// maxPerHost keeps one host from using them all; voters carry the batches of
 	// thousands of hosts.
 	maxPerHost  = 32
 	maxPerVoter = 256
+	// maxConnsPerHost bounds the rpc connections of one certificate: a voter's
+	// calls in flight and its idle ones.
+	maxConnsPerHost = maxPerVoter + 64
 	// joinInFlight bounds newcomers being served, joinsPerSecond those whose token
 	// is good: each costs a commit and a signature.
 	joinInFlight   = 16
@@ -50,17 +22,15 @@ const (
 	doubtsPerSecond = 20
 	// joinBodyTime bounds how long a newcomer takes to say what it wants.
 	joinBodyTime = 5 * time.Second
+	// servedWithin is how long a port that ends waits for calls whose connections it has
+	// closed: what they wait for ends with these.
+	servedWithin = 3 * time.Second
 
 	smallBody   = 64 << 10  // sessions, probes, hand-over
 	reportBody  = 384 << 10 // with intake.GatherBytes still one entry of the log (512 KiB)
 	proposeBody = 1 << 20   // one entry, and room
 	agesBody    = 2 << 20   // 10,000 hosts of 30 bytes, in five lists, and the reports
 	apiBody     = 1 << 20   // the API's own limit
-	maxAnswer   = 4 << 20
-
-	// callTime bounds any call that is not a stream; a caller's shorter deadline
-	// counts.
-	callTime = intake.CallTime
 )
 
 // Streams. Source: cmd/skein/DESIGN.md "Streams".

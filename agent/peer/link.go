@@ -14,6 +14,7 @@ import (
 	"skein/agent/trust"
 	"skein/raftfsm/fleet"
 	"skein/runtime/seam/clock"
+	"skein/runtime/seam/ratelog"
 )
 
 // LinkConfig is what a host's link needs. Functions are called from the link's
@@ -56,7 +57,7 @@ type Link struct {
 	cfg        LinkConfig
 	p          *Port
 	events     chan link.Event
-	limitedLog *rateLimitedLog
+	limitedLog *ratelog.Log
 
 	mu      sync.Mutex
 	status  LinkStatus
@@ -82,7 +83,7 @@ func NewLink(cfg LinkConfig) *Link {
 	return &Link{
 		cfg: cfg, p: cfg.Port, events: make(chan link.Event), nonce: cfg.Nonce,
 		offered:    make(chan struct{}, 1),
-		limitedLog: newRateLimitedLog(cfg.Logs),
+		limitedLog: ratelog.New(cfg.Logs),
 		status:     LinkStatus{Status: link.Status{Epoch: cfg.Epoch, Index: cfg.Index}},
 	}
 }
@@ -196,7 +197,7 @@ func (l *Link) note(n link.Note) {
 			l.cfg.Cloned()
 		}
 	}
-	l.limitedLog.warn("voter", "voter does not serve this host", "voter", n.Voter, "err", n.Err)
+	l.limitedLog.Warn("voter", "voter does not serve this host", "voter", n.Voter, "err", n.Err)
 }
 
 func (l *Link) begin(ctx context.Context) context.Context {

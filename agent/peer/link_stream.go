@@ -10,6 +10,7 @@ import (
 
 	"skein/agent/peer/link"
 	"skein/agent/peer/protocol"
+	"skein/agent/peer/rpc"
 	"skein/agent/peer/stream"
 	"skein/agent/trust"
 	"skein/raftfsm/fleet"
@@ -51,7 +52,7 @@ func (l *Link) stream(ctx, work context.Context, do link.Dial) {
 
 // dialStream opens a stream; refusals are the voter's sentinels.
 func (l *Link) dialStream(ctx context.Context, do link.Dial) (net.Conn, *bufio.Reader, error) {
-	conn, err := l.p.dial(ctx, do.Voter, trust.ProtocolRPC)
+	conn, err := l.p.dialer.Dial(ctx, do.Voter, trust.ProtocolRPC)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -83,7 +84,7 @@ func upgrade(conn net.Conn, do link.Dial) (*bufio.Reader, error) {
 		return reader, conn.SetDeadline(time.Time{})
 	}
 	defer response.Body.Close()
-	if err := readAnswer(response, nil); err != nil {
+	if err := rpc.ReadAnswer(response, nil); err != nil {
 		return nil, err
 	}
 	return nil, fmt.Errorf("%s answered %s to a stream: %w", do.Voter, response.Status, ErrMalformed)
@@ -193,7 +194,7 @@ func (l *Link) sendReport(ctx context.Context, s link.Send) {
 			l.cfg.Refused(report.Session, report.Seq, err)
 		}
 	case link.Pending:
-		l.limitedLog.warn("report", "report not delivered", "voter", s.Voter, "session", report.Session, "seq", report.Seq,
+		l.limitedLog.Warn("report", "report not delivered", "voter", s.Voter, "session", report.Session, "seq", report.Seq,
 			"err", err)
 	}
 }

@@ -11,6 +11,7 @@ import (
 
 	"skein/agent/peer/detector"
 	"skein/agent/peer/protocol"
+	"skein/agent/peer/rpc"
 	"skein/raftfsm/fleet"
 	"skein/raftfsm/fleet/wire"
 )
@@ -53,7 +54,7 @@ func TestARefusalKeepsItsSentinelOnTheWay(t *testing.T) {
 		}
 		seen[c.Name] = true
 		in := fleet.Result{Err: fmt.Errorf("do it: %w", c.Err)}
-		out := decodeResults(encodeResults([]fleet.Result{in}))[0]
+		out := rpc.DecodeResults(rpc.EncodeResults([]fleet.Result{in}))[0]
 		if !errors.Is(out.Err, c.Err) || out.Err.Error() != in.Err.Error() {
 			t.Errorf("%q comes back as %v", c.Name, out.Err)
 		}
@@ -66,12 +67,12 @@ func TestARefusalKeepsItsSentinelOnTheWay(t *testing.T) {
 		fleet.ErrBound, fleet.ErrNoGoals, fleet.ErrNotInGoals,
 		fleet.ErrTooEarly, fleet.ErrConflict, fleet.ErrReceiptReused, fleet.ErrLimit,
 	} {
-		out := decodeResults(encodeResults([]fleet.Result{{Err: sentinel}}))[0]
+		out := rpc.DecodeResults(rpc.EncodeResults([]fleet.Result{{Err: sentinel}}))[0]
 		if !errors.Is(out.Err, sentinel) {
 			t.Errorf("%v comes back as %v", sentinel, out.Err)
 		}
 	}
-	ok := decodeResults(encodeResults([]fleet.Result{{IDs: []string{"a"}, Dropped: 2}}))[0]
+	ok := rpc.DecodeResults(rpc.EncodeResults([]fleet.Result{{IDs: []string{"a"}, Dropped: 2}}))[0]
 	if ok.Err != nil || len(ok.IDs) != 1 || ok.Dropped != 2 {
 		t.Errorf("a success comes back as %+v", ok)
 	}

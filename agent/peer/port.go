@@ -10,18 +10,18 @@ import (
 	"net/http"
 	"net/netip"
 	"sync"
-	"syscall"
 	"time"
 
-	"golang.org/x/sys/unix"
 	"golang.org/x/time/rate"
 
 	"skein/agent/effects"
 	"skein/agent/peer/link"
-	"skein/agent/peer/protocol"
+	"skein/agent/peer/listener"
+	"skein/agent/peer/rpc"
 	"skein/agent/trust"
 	"skein/raftfsm/fleet"
 	"skein/runtime/seam/clock"
+	"skein/runtime/seam/ratelog"
 )
 
 // Config is what a peer port needs. Functions must return at once; those marked
@@ -64,13 +64,14 @@ type Config struct {
 type Port struct {
 	cfg        Config
 	self       fleet.HostID
-	listener   *Listener
+	listener   *listener.Listener
 	authority  trust.Authority
 	issuer     *trust.Issuer
 	admission  *trust.Admission
-	transport  *http.Transport
+	dialer     *rpc.Dialer
+	client     *rpc.Client
 	flight     *flight
-	limitedLog *rateLimitedLog
+	limitedLog *ratelog.Log
 	hub        *hub
 	batch      *batcher
 	detector   *FailureDetector
@@ -79,6 +80,7 @@ type Port struct {
 	fence      cloneFence
 	agent      uint64 // at random: tells this agent from another with its identity
 	relaying   sync.WaitGroup
+	serving    serving
 	streams    *rate.Limiter // new ones per second
 	joins      *rate.Limiter
 	doubts     *rate.Limiter // see surely
@@ -93,10 +95,12 @@ func New(cfg Config, raw net.Listener) *Port {
 	p.issuer = trust.NewIssuer(cfg.Identity, p.state)
 	p.admission = &trust.Admission{State: p.state, Propose: p.proposeJoin, Issuer: p.issuer, Now: cfg.Clock.Now,
 		MaySign: p.maySign}
-	p.listener = NewListener(raw, cfg.Identity.ServerConfig(cfg.Clock.Now, p.authority), cfg.Logs)
-	p.transport = p.newTransport()
+	p.limitedLog = ratelog.New(cfg.Logs)
+	p.listener = listener.New(raw, cfg.Identity.ServerConfig(cfg.Clock.Now, p.authority), maxConnsPerHost, p.limitedLog)
+	p.dialer = &rpc.Dialer{Identity: cfg.Identity, Authority: p.authority, Clock: cfg.Clock, Addr: p.addrOf,
+		Connect: cfg.Dial}
+	p.client = rpc.NewClient(p.dialer)
 	p.flight = newFlight()
-	p.limitedLog = p.listener.limitedLog
 	p.hub = newHub(cfg.Clock)
 	p.batch = newBatcher(p.Propose, p.leads, cfg.Clock)
 	p.detector = newFailureDetector(p)
@@ -109,11 +113,12 @@ func New(cfg Config, raw net.Listener) *Port {
 }
 
 // Run serves until ctx ends, then tells every stream to look elsewhere and
-// closes. It returns when all it started has ended.
+// closes. It returns when all it started has ended; it waits servedWithin for calls that
+// do not end though their connections are closed.
 func (p *Port) Run(ctx context.Context) error {
-	rpc := p.newServer(p.routes(), maxHeader, p.cfg.Logs)
-	join := p.newServer(p.joinRoutes(), maxHeader, p.cfg.Logs)
-	rpcLane, joinLane := p.listener.ALPN(trust.ProtocolRPC), p.listener.ALPN(trust.ProtocolJoin)
+	calls := p.newServer(p.routes())
+	join := p.newServer(p.joinRoutes())
+	callLane, joinLane := p.listener.ALPN(trust.ProtocolRPC), p.listener.ALPN(trust.ProtocolJoin)
 
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
@@ -131,7 +136,7 @@ func (p *Port) Run(ctx context.Context) error {
 		})
 	}
 	start(func() error { return p.listener.Run(ctx) })
-	start(func() error { return served(rpc.Serve(rpcLane)) })
+	start(func() error { return served(calls.Serve(callLane)) })
 	start(func() error { return served(join.Serve(joinLane)) })
 	start(func() error { p.batch.run(ctx); return nil })
 	start(func() error { p.detector.run(ctx); return nil })
@@ -139,10 +144,13 @@ func (p *Port) Run(ctx context.Context) error {
 
 	<-ctx.Done()
 	p.hub.closeAll(trust.Problem{Code: "try-again", Message: "this voter's agent stops"})
-	_, _ = rpc.Close(), join.Close()
-	p.transport.CloseIdleConnections()
+	_, _ = calls.Close(), join.Close()
+	p.client.CloseIdle()
 	all.Wait()
 	p.hub.wait()
+	if left := p.serving.finish(servedWithin); left > 0 {
+		p.cfg.Logs.Error("calls have not ended with the peer port", "calls", left, "within", servedWithin)
+	}
 	select {
 	case err := <-fail:
 		return fmt.Errorf("peer port: %w", err)
@@ -158,14 +166,14 @@ func served(err error) error {
 	return err
 }
 
-func (p *Port) newServer(handler http.Handler, header int, logs *slog.Logger) *http.Server {
+func (p *Port) newServer(handler http.Handler) *http.Server {
 	return &http.Server{
-		Handler: handler, MaxHeaderBytes: header,
-		ReadHeaderTimeout: headerTime, IdleTimeout: idleTime,
-		ErrorLog: slog.NewLogLogger(logs.Handler(), slog.LevelDebug),
+		Handler: p.serving.count(handler), MaxHeaderBytes: rpc.MaxHeader,
+		ReadHeaderTimeout: headerTime, IdleTimeout: rpc.IdleTime,
+		ErrorLog: slog.NewLogLogger(p.cfg.Logs.Handler(), slog.LevelDebug),
 		ConnContext: func(ctx context.Context, conn net.Conn) context.Context {
-			if verified, ok := conn.(*verifiedConn); ok {
-				ctx = context.WithValue(ctx, peerKey{}, verified.peer)
+			if verified, ok := conn.(*listener.Conn); ok {
+				ctx = context.WithValue(ctx, peerKey{}, verified.Peer)
 			}
 			return ctx
 		},
@@ -179,7 +187,7 @@ func (p *Port) Raft() net.Listener { return p.listener.ALPN(trust.ProtocolRaft) 
 // could go on sending entries.
 func (p *Port) sweepRaft() {
 	now := p.cfg.Clock.Now()
-	p.listener.sweepRaft(func(peer trust.Peer) error {
+	p.listener.SweepRaft(func(peer trust.Peer) error {
 		if err := peer.Valid(now); err != nil {
 			return err // it dials again with the next
 		}
@@ -253,59 +261,6 @@ func (p *Port) addrOf(host fleet.HostID) (netip.AddrPort, error) {
 	return netip.AddrPort{}, fmt.Errorf("%s: no address: %w", host, trust.ErrUnknownHost)
 }
 
-func (p *Port) dialAddr(ctx context.Context, addr netip.AddrPort) (net.Conn, error) {
-	if p.cfg.Dial != nil {
-		return p.cfg.Dial(ctx, addr)
-	}
-	return dialer.DialContext(ctx, "tcp", addr.String())
-}
-
-// dialer ends a connection to a machine that is gone: what was asked of it over
-// one is asked elsewhere, instead of waiting out the deadline of each call.
-var dialer = net.Dialer{
-	KeepAliveConfig: net.KeepAliveConfig{Enable: true, Idle: protocol.GoneAfter / 2, Interval: protocol.GoneAfter / 2,
-		Count: 2},
-	Control: func(_, _ string, raw syscall.RawConn) error {
-		var err error
-		if failed := raw.Control(func(fd uintptr) {
-			err = unix.SetsockoptInt(int(fd), unix.IPPROTO_TCP, unix.TCP_USER_TIMEOUT, int(protocol.GoneAfter.Milliseconds()))
-		}); failed != nil {
-			return failed
-		}
-		return err
-	},
-}
-
-// dial connects to a host and verifies that it is that host.
-func (p *Port) dial(ctx context.Context, host fleet.HostID, alpn string) (*verifiedConn, error) {
-	addr, err := p.addrOf(host)
-	if err != nil {
-		return nil, &dialError{err}
-	}
-	return p.dialAt(ctx, addr, host, alpn)
-}
-
-func (p *Port) dialAt(ctx context.Context, addr netip.AddrPort, host fleet.HostID, alpn string) (*verifiedConn, error) {
-	ctx, cancel := context.WithTimeout(ctx, protocol.HandshakeTime)
-	defer cancel()
-	raw, err := p.dialAddr(ctx, addr)
-	if err != nil {
-		return nil, &dialError{err}
-	}
-	config := p.cfg.Identity.ClientConfig(host, alpn, p.cfg.Clock.Now, p.authority)
-	conn, err := trust.Handshake(ctx, raw, config)
-	if err != nil {
-		return nil, &dialError{err}
-	}
-	return &verifiedConn{Conn: conn}, nil
-}
-
-// dialError is a connection that was never made: nothing was asked of anybody.
-type dialError struct{ err error }
-
-func (e *dialError) Error() string { return e.err.Error() }
-func (e *dialError) Unwrap() error { return e.err }
-
 // Voters are the hosts to ask first, for a request that any voter answers: those
 // whose State is current, this host last.
 func (p *Port) Voters() []fleet.HostID {
@@ -317,5 +272,22 @@ func (p *Port) Voters() []fleet.HostID {
 func (p *Port) reported(r fleet.CapacityReport) {
 	if p.cfg.Reported != nil {
 		p.cfg.Reported(r)
+	}
+}
+
+// call asks one thing of one host; see rpc.Client.
+func (p *Port) call(ctx context.Context, host fleet.HostID, path string, in, out any) error {
+	return p.client.Call(ctx, host, path, in, out)
+}
+
+// sleep waits and reports whether ctx still lives.
+func sleep(ctx context.Context, d time.Duration) bool {
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-ctx.Done():
+		return false
+	case <-t.C:
+		return true
 	}
 }

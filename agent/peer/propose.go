@@ -7,14 +7,15 @@ import (
 
 	"skein/agent/peer/intake"
 	"skein/agent/peer/relay"
+	"skein/agent/peer/rpc"
 	"skein/raftfsm/fleet"
 	"skein/raftfsm/fleet/wire"
 )
 
 // ProposeAnswer is the leader's answer to a forwarded proposal.
 type ProposeAnswer struct {
-	Index   uint64   `cbor:"1,keyasint"`
-	Results []result `cbor:"2,keyasint,omitempty"`
+	Index   uint64       `cbor:"1,keyasint"`
+	Results []rpc.Result `cbor:"2,keyasint,omitempty"`
 }
 
 // Propose commits items from any voter: here when this one leads, else by the
@@ -37,7 +38,9 @@ func (p *Port) Propose(ctx context.Context, items []fleet.Item) ([]fleet.Result,
 
 // retryable holds for errors after which nothing can have been committed, and
 // another voter may lead meanwhile.
-func retryable(err error) bool { return intake.AgainElsewhere(err) || NotDone(err) && NotSent(err) }
+func retryable(err error) bool {
+	return intake.AgainElsewhere(err) || rpc.NotDone(err) && rpc.NotSent(err)
+}
 
 func (p *Port) proposeOnce(ctx context.Context, items []fleet.Item) ([]fleet.Result, uint64, error) {
 	log := p.log()
@@ -84,7 +87,7 @@ func (p *Port) proposeBy(ctx context.Context, log Log, items []fleet.Item, calls
 		return nil, 0, fmt.Errorf("%w: %d results for %d commands: %w", ErrUnknown, len(out.Results), len(items),
 			ErrMalformed)
 	}
-	return decodeResults(out.Results), out.Index, nil
+	return rpc.DecodeResults(out.Results), out.Index, nil
 }
 
 // proposeThrough goes through another voter. One that holds no log any more has
@@ -121,5 +124,5 @@ func (p *Port) proposeHere(c *call) (any, error) {
 	if err != nil {
 		return nil, p.translate(err)
 	}
-	return ProposeAnswer{Index: index, Results: encodeResults(results)}, nil
+	return ProposeAnswer{Index: index, Results: rpc.EncodeResults(results)}, nil
 }

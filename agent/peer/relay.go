@@ -8,6 +8,7 @@ import (
 
 	"skein/agent/peer/intake"
 	"skein/agent/peer/relay"
+	"skein/agent/peer/rpc"
 	"skein/raftfsm/fleet"
 	"skein/raftfsm/fleet/wire"
 )
@@ -152,5 +153,5 @@ func (p *Port) relayHere(c *call) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	return ProposeAnswer{Index: index, Results: encodeResults(results)}, nil
+	return ProposeAnswer{Index: index, Results: rpc.EncodeResults(results)}, nil
 }

@@ -96,7 +96,7 @@ func (l *Link) renew(ctx context.Context) error {
 		return err
 	}
 	l.cfg.Logs.Info("own certificate renewed", "not_after", l.p.cfg.Identity.Certificate().Leaf.NotAfter)
-	l.p.transport.CloseIdleConnections()
+	l.p.client.CloseIdle()
 	return nil
 }
 

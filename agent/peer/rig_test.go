@@ -170,6 +170,7 @@ type rigAgent struct {
 
 	mu      sync.Mutex
 	api     []Caller
+	hold    func(context.Context) // called by the API; nil: nothing is held
 	retired []fleet.RaftID
 }
 
@@ -326,7 +327,11 @@ func (a *rigAgent) serveAPI(w http.ResponseWriter, r *http.Request) {
 	}
 	a.mu.Lock()
 	a.api = append(a.api, caller)
+	hold := a.hold
 	a.mu.Unlock()
+	if hold != nil {
+		hold(r.Context())
+	}
 	var body bytes.Buffer
 	if _, err := body.ReadFrom(r.Body); err != nil {
 		w.WriteHeader(http.StatusRequestEntityTooLarge)

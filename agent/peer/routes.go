@@ -2,14 +2,11 @@ package peer
 
 import (
 	"context"
-	"errors"
 	"fmt"
-	"io"
 	"net/http"
-	"strconv"
-	"time"
 
 	"skein/agent/peer/protocol"
+	"skein/agent/peer/rpc"
 	"skein/agent/trust"
 	"skein/raftfsm/fleet/wire"
 )
@@ -99,13 +96,13 @@ func (p *Port) serve(w http.ResponseWriter, r *http.Request, route route) {
 		return
 	}
 	defer p.flight.leave(peer.Host)
-	ctx, cancel, err := limited(r)
+	ctx, cancel, err := rpc.WithDeadline(r)
 	if err != nil {
 		p.refuse(w, r, peer, err)
 		return
 	}
 	defer cancel()
-	body, err := readBody(w, r, route.body, callTime)
+	body, err := rpc.ReadBody(w, r, route.body, rpc.CallTime)
 	if err != nil {
 		p.refuse(w, r, peer, err)
 		return
@@ -115,41 +112,7 @@ func (p *Port) serve(w http.ResponseWriter, r *http.Request, route route) {
 		p.refuse(w, r, peer, err)
 		return
 	}
-	answer(w, out)
-}
-
-// readBody reads a body whose declared and real size are within the limit.
-func readBody(w http.ResponseWriter, r *http.Request, limit int64, within time.Duration) ([]byte, error) {
-	if r.ContentLength > limit {
-		return nil, fmt.Errorf("body of %d bytes, at most %d: %w", r.ContentLength, limit, ErrTooLarge)
-	}
-	_ = http.NewResponseController(w).SetReadDeadline(time.Now().Add(within))
-	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, limit))
-	var large *http.MaxBytesError
-	if errors.As(err, &large) {
-		return nil, fmt.Errorf("body over %d bytes: %w", limit, ErrTooLarge)
-	}
-	if err != nil {
-		return nil, fmt.Errorf("read body: %w: %w", ErrMalformed, err)
-	}
-	return body, nil
-}
-
-// limited gives a call the time its caller still waits, at most callTime.
-func limited(r *http.Request) (context.Context, context.CancelFunc, error) {
-	left := callTime
-	if text := r.Header.Get(deadlineHeader); text != "" {
-		ms, err := strconv.ParseInt(text, 10, 64)
-		if err != nil {
-			return nil, nil, fmt.Errorf("%s: %w", deadlineHeader, ErrMalformed)
-		}
-		if ms <= 0 {
-			return nil, nil, fmt.Errorf("the caller's time is up: %w", ErrBusy)
-		}
-		left = min(left, time.Duration(min(ms, callTime.Milliseconds()))*time.Millisecond)
-	}
-	ctx, cancel := context.WithTimeout(r.Context(), left)
-	return ctx, cancel, nil
+	rpc.Answer(w, out)
 }
 
 func decode[T any](c *call) (T, error) {
@@ -160,38 +123,13 @@ func decode[T any](c *call) (T, error) {
 	return v, nil
 }
 
-func answer(w http.ResponseWriter, out any) {
-	if out == nil {
-		return
-	}
-	text, err := wire.Marshal(out)
-	if err != nil {
-		writeProblem(w, fmt.Errorf("encode answer: %w", err))
-		return
-	}
-	w.Header().Set("Content-Type", problemType)
-	_, _ = w.Write(text)
-}
-
-func writeProblem(w http.ResponseWriter, err error) {
-	problem, status := trust.ProblemOf(err, protocol.Codes)
-	text, encodeErr := wire.Marshal(problem)
-	if encodeErr != nil {
-		http.Error(w, "", status)
-		return
-	}
-	w.Header().Set("Content-Type", problemType)
-	w.WriteHeader(status)
-	_, _ = w.Write(text)
-}
-
 // refuse answers with the reason, and logs what somebody may have to look into.
 func (p *Port) refuse(w http.ResponseWriter, r *http.Request, peer trust.Peer, err error) {
-	writeProblem(w, err)
+	rpc.Refuse(w, err)
 	if _, status := trust.ProblemOf(err, protocol.Codes); status == http.StatusServiceUnavailable ||
 		status == http.StatusMisdirectedRequest {
 		return
 	}
-	p.limitedLog.warn("peer call refused", "peer call refused", "host", peer.Host, "call", r.URL.Path, "from",
+	p.limitedLog.Warn("peer call refused", "peer call refused", "host", peer.Host, "call", r.URL.Path, "from",
 		r.RemoteAddr, "err", err)
 }

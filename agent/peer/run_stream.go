@@ -28,7 +28,7 @@ func (p *Port) runStream(s *hostStream, log Log, at stream.Position, reader *buf
 	_ = s.conn.Close()
 	p.hub.remove(s, ours)
 	if err != nil && ours {
-		p.limitedLog.warn("host stream cut", "host stream cut", "host", s.host, "session", s.session, "err", err)
+		p.limitedLog.Warn("host stream cut", "host stream cut", "host", s.host, "session", s.session, "err", err)
 		return
 	}
 	p.cfg.Logs.Debug("host stream ended", "host", s.host, "session", s.session, "err", err)

@@ -15,6 +15,7 @@ import (
 	"skein/agent/peer/detector"
 	"skein/agent/peer/intake"
 	"skein/agent/peer/protocol"
+	"skein/agent/peer/rpc"
 	"skein/agent/plan"
 	"skein/agent/trust"
 	"skein/raftfsm/fleet"
@@ -78,7 +79,7 @@ func TestALeaderThatIsGoneIsNotAnUnknownOutcome(t *testing.T) {
 	agents[0].kill() // still the leader, for all the others know
 	// A request on a connection that has just died may have been read: that would
 	// be unknown, and rightly.
-	agents[1].port.transport.CloseIdleConnections()
+	agents[1].port.client.CloseIdle()
 	ctx, cancel := context.WithTimeout(t.Context(), time.Second)
 	defer cancel()
 	_, _, err := agents[1].port.Propose(ctx, []fleet.Item{setting(5)})
@@ -118,7 +119,7 @@ func TestAProposalOfUnknownOutcomeIsNotProposedAgain(t *testing.T) {
 			defer cancel()
 			_, _, err := from.port.Propose(ctx, []fleet.Item{setting(5)})
 			wantErr(t, err, ErrUnknown)
-			if NotDone(err) {
+			if rpc.NotDone(err) {
 				t.Errorf("%v is taken for surely not done", err)
 			}
 			if got := r.cluster.state().Index() - before; got != 1 {
@@ -194,10 +195,10 @@ func TestABatchThatFailsTellsAllAndWhatNobodyWaitsForIsNotWritten(t *testing.T) 
 
 func TestABatchThatWasSentToNobodyIsNotParted(t *testing.T) {
 	b := newBatcher(func(context.Context, []fleet.Item) ([]fleet.Result, uint64, error) {
-		return nil, 0, &dialError{errors.New("no route")}
+		return nil, 0, &rpc.NotSentError{Err: errors.New("no route")}
 	}, func() bool { return true }, clock.System())
 	got := b.commit(t.Context(), intake.Propose{Items: make([]fleet.Item, 2)}).(intake.Committed)
-	if !errors.Is(got.Err, ErrNoLeader) || !NotSent(got.Err) {
+	if !errors.Is(got.Err, ErrNoLeader) || !rpc.NotSent(got.Err) {
 		t.Errorf("told as %v, want one that says nothing of the batch", got.Err)
 	}
 }

@@ -6,7 +6,7 @@ import (
 	"testing"
 
 	"skein/agent/api"
-	"skein/agent/peer"
+	"skein/agent/peer/rpc"
 	"skein/raftfsm"
 )
 
@@ -19,7 +19,7 @@ func TestWhatSurelyWasNotDoneIsCalledSoEverywhere(t *testing.T) {
 		fmt.Errorf("%w: %w", raftfsm.ErrUnknown, raftfsm.ErrNotLeader),
 	} {
 		want := raftfsm.NotDone(err)
-		if got := peer.NotDone(toPeer(err)); got != want {
+		if got := rpc.NotDone(toPeer(err)); got != want {
 			t.Errorf("the log says of %q that it was surely not done: %v; the peer port: %v", err, want, got)
 		}
 		if got := !errors.Is(toAPI(err), api.ErrUnknown); got != want {

@@ -1,4 +1,4 @@
-package peer
+package listener
 
 import (
 	"net"
@@ -26,7 +26,7 @@ func (l *alpnRoute) take() net.Listener {
 	if l.now != nil {
 		l.now.end()
 	}
-	l.now = &alpnListener{route: l, in: make(chan net.Conn, alpnQueue), done: make(chan struct{})}
+	l.now = &alpnListener{route: l, in: make(chan net.Conn, queue), done: make(chan struct{})}
 	return l.now
 }
 

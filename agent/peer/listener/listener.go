@@ -1,4 +1,10 @@
-package peer
+// Package listener accepts the connections of the peer port: it verifies each one's certificate, tells protocols apart
+// by ALPN and hands each connection to the listener of its protocol. What is not verified is bounded in number, time and
+// bytes.
+//
+// It does not serve any protocol, and asks nothing of State: whether a verified peer may make a call is asked by each
+// call.
+package listener
 
 import (
 	"context"
@@ -17,33 +23,35 @@ import (
 	"skein/agent/trust"
 	"skein/raftfsm/fleet"
 	"skein/runtime/seam/connlimit"
+	"skein/runtime/seam/ratelog"
 )
 
 // Listener is the peer port. It verifies each connection's certificate and
 // hands it to the listener of its protocol. A connection that does not get that far is
 // dropped and counted.
 type Listener struct {
-	raw        net.Listener
-	config     *tls.Config
-	limitedLog *rateLimitedLog
-	alpn       map[string]*alpnRoute
+	raw     net.Listener
+	config  *tls.Config
+	perHost int
+	log     *ratelog.Log
+	alpn    map[string]*alpnRoute
 
 	half *connlimit.Limiter // connections without a verified certificate
 
 	mu     sync.Mutex
 	hosts  map[fleet.HostID]int // rpc connections
-	raft   map[*verifiedConn]struct{}
+	raft   map[*Conn]struct{}
 	counts map[string]uint64
 }
 
-// NewListener wraps a TCP listener; Run accepts. config is from
-// trust.IdentityStore.ServerConfig.
-func NewListener(raw net.Listener, config *tls.Config, log *slog.Logger) *Listener {
+// New wraps a TCP listener; Run accepts. config is from trust.IdentityStore.ServerConfig. One certificate may have
+// perHost rpc connections.
+func New(raw net.Listener, config *tls.Config, perHost int, log *ratelog.Log) *Listener {
 	l := &Listener{
-		raw: raw, config: config, limitedLog: newRateLimitedLog(log),
+		raw: raw, config: config, perHost: perHost, log: log,
 		alpn: map[string]*alpnRoute{}, counts: map[string]uint64{},
 		half:  connlimit.New(MaxHalfOpen, MaxHalfOpenPerSource),
-		hosts: map[fleet.HostID]int{}, raft: map[*verifiedConn]struct{}{},
+		hosts: map[fleet.HostID]int{}, raft: map[*Conn]struct{}{},
 	}
 	for _, protocol := range []string{trust.ProtocolRPC, trust.ProtocolRaft, trust.ProtocolBlob, trust.ProtocolJoin} {
 		l.alpn[protocol] = &alpnRoute{addr: raw.Addr()}
@@ -64,6 +72,9 @@ func (l *Listener) Counts() map[string]uint64 {
 	return maps.Clone(l.counts)
 }
 
+// HalfOpen is how many connections have no verified certificate now.
+func (l *Listener) HalfOpen() int { return l.half.Open() }
+
 // Run accepts until ctx ends or the listener fails for good. It returns after
 // all handshakes have.
 func (l *Listener) Run(ctx context.Context) error {
@@ -82,8 +93,10 @@ func (l *Listener) Run(ctx context.Context) error {
 		default:
 			// Out of descriptors, or the peer has gone: both pass.
 			l.refuse("accept-failed", nil, err)
-			if !sleep(ctx, 10*time.Millisecond) {
+			select {
+			case <-ctx.Done():
 				return nil
+			case <-time.After(10 * time.Millisecond):
 			}
 			continue
 		}
@@ -102,7 +115,7 @@ func (l *Listener) Run(ctx context.Context) error {
 func (l *Listener) handshake(ctx context.Context, raw net.Conn, done func()) {
 	ctx, cancel := context.WithTimeout(ctx, protocol.HandshakeTime)
 	defer cancel()
-	bounded := connlimit.Bound(raw, maxHandshake)
+	bounded := connlimit.Bound(raw, MaxHandshake)
 	conn := tls.Server(bounded, l.config)
 	if err := conn.HandshakeContext(ctx); err != nil {
 		l.refuse(refusal(err), raw, err)
@@ -124,9 +137,9 @@ func (l *Listener) handshake(ctx context.Context, raw net.Conn, done func()) {
 }
 
 // admit turns a half-open connection into one of its protocol, or says why not.
-func (l *Listener) admit(conn *tls.Conn, done func()) (*verifiedConn, string, error) {
+func (l *Listener) admit(conn *tls.Conn, done func()) (*Conn, string, error) {
 	state := conn.ConnectionState()
-	c := &verifiedConn{Conn: conn}
+	c := &Conn{Conn: conn}
 	if state.NegotiatedProtocol == trust.ProtocolJoin {
 		// Nobody is verified here: it counts as half-open until it is closed.
 		c.closed = done
@@ -134,18 +147,18 @@ func (l *Listener) admit(conn *tls.Conn, done func()) (*verifiedConn, string, er
 	}
 	done()
 	var err error
-	if c.peer, err = trust.PeerOf(state); err != nil {
+	if c.Peer, err = trust.PeerOf(state); err != nil {
 		return c, "bad-certificate", err
 	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	switch state.NegotiatedProtocol {
 	case trust.ProtocolRPC:
-		if l.hosts[c.peer.Host] >= maxConnsPerHost {
+		if l.hosts[c.Peer.Host] >= l.perHost {
 			return c, "too-many-of-host", nil
 		}
-		l.hosts[c.peer.Host]++
-		c.closed = sync.OnceFunc(func() { l.leave(c.peer.Host) })
+		l.hosts[c.Peer.Host]++
+		c.closed = sync.OnceFunc(func() { l.leave(c.Peer.Host) })
 	case trust.ProtocolRaft:
 		l.raft[c] = struct{}{}
 		c.closed = sync.OnceFunc(func() { l.leaveRaft(c) })
@@ -161,19 +174,19 @@ func (l *Listener) leave(host fleet.HostID) {
 	}
 }
 
-func (l *Listener) leaveRaft(c *verifiedConn) {
+func (l *Listener) leaveRaft(c *Conn) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	delete(l.raft, c)
 }
 
-// sweepRaft closes raft connections whose peer may not have them any more.
-func (l *Listener) sweepRaft(allowed func(trust.Peer) error) {
+// SweepRaft closes raft connections whose peer may not have them any more.
+func (l *Listener) SweepRaft(allowed func(trust.Peer) error) {
 	l.mu.Lock()
 	conns := slices.Collect(maps.Keys(l.raft))
 	l.mu.Unlock()
 	for _, c := range conns {
-		if err := allowed(c.peer); err != nil {
+		if err := allowed(c.Peer); err != nil {
 			l.refuse("raft-ended", c, err)
 			_ = c.Close()
 		}
@@ -246,35 +259,23 @@ func (l *Listener) refuse(reason string, conn net.Conn, err error) {
 	if reason == hungUp {
 		level = slog.LevelDebug // a witness's look, or a port scan
 	}
-	l.limitedLog.say(level, reason, "peer connection refused", attrs)
+	l.log.Say(level, reason, "peer connection refused", attrs...)
 }
 
 // hungUp is a connection that ended before it said anything.
 const hungUp = "hung-up"
 
-// verifiedConn hides the TLS connection's type: net/http would else take our
+// Conn is a connection whose certificate was verified, or one of a newcomer. It hides the TLS connection's type: net/http would else take our
 // ALPN names for protocols of its own and hang up.
-type verifiedConn struct {
+type Conn struct {
 	net.Conn
-	peer   trust.Peer // zero for joins
+	Peer   trust.Peer // zero for joins
 	closed func()     // gives back what it counts for; may be nil
 }
 
-func (c *verifiedConn) Close() error {
+func (c *Conn) Close() error {
 	if c.closed != nil {
 		c.closed()
 	}
 	return c.Conn.Close()
-}
-
-// sleep waits and reports whether ctx still lives.
-func sleep(ctx context.Context, d time.Duration) bool {
-	t := time.NewTimer(d)
-	defer t.Stop()
-	select {
-	case <-ctx.Done():
-		return false
-	case <-t.C:
-		return true
-	}
 }
