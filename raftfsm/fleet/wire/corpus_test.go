@@ -12,7 +12,7 @@ import (
 )
 
 // history is the log of a small fleet, entry by entry: one host joins and is lost, the
-// format is raised, services are made, placed and given traffic.
+// format is raised, services are made, placed and given traffic, and one is deployed.
 func history() []fleet.Entry {
 	one, two := fleet.TaskID(strings.Repeat("1a", 16)), fleet.TaskID(strings.Repeat("2b", 16))
 	three := fleet.TaskID(strings.Repeat("3c", 16))
@@ -120,6 +120,62 @@ func history() []fleet.Entry {
 			fleet.SetWeights{Rule: "shop/api", ExpectedModifyIndex: 14,
 				Weights: []fleet.GroupWeight{{Group: "blue", Weight: 9_500}, {Group: "green", Weight: 500}}},
 			fleet.DeleteRule{ID: "plain/x"}, fleet.DeleteListener{Name: "plain"}, fleet.DeleteTargetGroup{Name: "spare"},
+		},
+		{fleet.Report{Host: "h-1", Session: 1, Seq: 4, Tasks: []fleet.TaskReport{{
+			Task: three, Status: fleet.TaskRunning, Attempt: 1,
+			Targets: []fleet.TargetReport{{Group: "blue", State: fleet.TargetHealthy}},
+		}}}},
+		{
+			fleet.PutHookTarget{Target: "https://hooks.example/"}, fleet.PutHookTarget{Target: "task:web"},
+			fleet.PutHookTarget{Target: "task:spare"}, fleet.DeleteHookTarget{Target: "task:spare"},
+			fleet.PutAlarm{Name: "errors", URL: "https://hooks.example/prometheus", Query: "up", Above: true, Threshold: 0.25,
+				IntervalS: 10, Times: 2},
+			fleet.PutAlarm{Name: "spare", URL: "https://hooks.example/", Query: "up", IntervalS: 10, Times: 1},
+			fleet.DeleteAlarm{Name: "spare"},
+			fleet.PutService{
+				Name: "shop", ExpectedModifyIndex: 15, TaskDef: "web:1", Desired: 1, MinPercent: 100, MaxPercent: 200, Force: true,
+				LoadBalancers: []fleet.LoadBalancer{{
+					Container: "app", ContainerPort: 80, Group: "blue", AlternateGroup: "green", ProductionRule: "shop/api",
+				}},
+				Deployment: fleet.DeploymentConfig{
+					Strategy: fleet.Canary, CanaryShare: 500, StepBakeS: 60, BakeS: 300, ProgressS: 600,
+					Hooks: []fleet.Hook{
+						{Name: "ask", Stages: []fleet.LifecycleStage{fleet.StageReconcileService}, Details: []byte("{}"), TimeoutS: 60,
+							ContinueOnTimeout: true,
+							Webhook:           &fleet.WebhookTarget{URL: "https://hooks.example/ask", SecretFile: "/etc/skein/hook"}},
+						{Name: "smoke", Stages: []fleet.LifecycleStage{fleet.PointRollbackEnded},
+							Task: &fleet.TaskHookTarget{TaskDef: "web:1"}},
+						{Name: "look", Stages: []fleet.LifecycleStage{fleet.StageReconcileService}, Pause: true},
+					},
+					Alarms: fleet.Alarms{Names: []string{"errors"}, Rollback: true},
+					Analysis: &fleet.Analysis{WindowS: 10, MinRequests: 20, ErrorShare: 100, LatencyMs: 500, Quantile: 95,
+						Ratio: 200},
+				},
+			},
+		},
+		{
+			fleet.AdvanceDeployment{ID: "shop.2", ExpectedModifyIndex: 20, Stage: fleet.StageReconcileService},
+			fleet.BeginHook{ID: "shop.2", ExpectedModifyIndex: 21, Run: "shop.2-1", Hook: "look",
+				Stage: fleet.StageReconcileService},
+			fleet.BeginHook{
+				ID: "shop.2", ExpectedModifyIndex: 21, Run: "shop.2-2", Hook: "ask", Stage: fleet.StageReconcileService,
+				Effect: &fleet.IntendEffect{ID: "e-3", EffectKind: "webhook", Role: fleet.VoterRole(),
+					Subject: fleet.ServiceSubject("shop"), Deadline: 1_700_000_600_000, TimeoutMs: 10_000, MaxAttempts: 2},
+			},
+			fleet.FinishHook{ID: "shop.2", ExpectedModifyIndex: 21, Run: "shop.2-2", Status: fleet.HookSucceeded,
+				Details: []byte("{}"), Answer: "well"},
+			fleet.AskAlarm{
+				ID: "shop.2", ExpectedModifyIndex: 21, Alarm: "errors",
+				Effect: fleet.IntendEffect{ID: "e-4", EffectKind: "query", Role: fleet.VoterRole(),
+					Subject: fleet.ServiceSubject("shop"), Deadline: 1_700_000_600_000, TimeoutMs: 10_000, MaxAttempts: 2},
+			},
+			fleet.NoteDeployment{ID: "shop.2", ExpectedModifyIndex: 21, Alarms: []fleet.AlarmState{
+				{Name: "errors", Status: fleet.AlarmOK, Answer: "0.1"}}},
+			fleet.OrderDeployment{ID: "shop.2", Order: fleet.OrderPause},
+		},
+		{
+			fleet.RollBackDeployment{ID: "shop.2", ExpectedModifyIndex: 21, Reason: "corpus"},
+			fleet.FinishDeployment{ID: "shop.2", ExpectedModifyIndex: 22, Status: fleet.DeploymentRolledBack},
 		},
 		{fleet.CordonHost{Host: "h-9"}}, // refused
 		{fleet.DeleteToken{ID: "tok"}},
