@@ -177,3 +177,33 @@ func TestAReportThatIsRefusedForEverDoesNotHoldUpOthers(t *testing.T) {
 		t.Errorf("report %+v", last)
 	}
 }
+
+// The answer that confirms an end is all that what is left of the task waits for.
+func TestWhatIsLeftOfATaskGoesWithTheAnswerThatConfirmsItsEnd(t *testing.T) {
+	r := newRig(t).up()
+	r.snapshot(web(1), web(2))
+	r.until("running", 5*time.Second, r.is(taskID(1), fleet.TaskRunning))
+	r.auto = false
+	acked := func() {
+		last := r.reports[len(r.reports)-1]
+		r.step(converge.ReportAcked{Session: last.Session, Seq: last.Seq})
+		r.settle()
+	}
+	r.snapshot(web(2))
+	for range 60 {
+		r.heard(time.Second)
+		if r.level[taskID(1)].Status == fleet.TaskStopped {
+			break
+		}
+		acked()
+	}
+	r.heard(3 * time.Second)
+	container := string(taskID(1)) + ".app"
+	if r.level[taskID(1)].Status != fleet.TaskStopped || r.find(container) == nil {
+		t.Fatalf("it is not stopped, or what is left of it is gone before the fleet knows\n%s", r.describe())
+	}
+	acked()
+	if r.find(container) != nil {
+		t.Errorf("the fleet knows of the end, and the container is still there\n%s", r.describe())
+	}
+}

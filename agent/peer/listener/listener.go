@@ -1,6 +1,6 @@
-// Package listener accepts the connections of the peer port: it verifies each one's certificate, tells protocols apart
-// by ALPN and hands each connection to the listener of its protocol. What is not verified is bounded in number, time and
-// bytes.
+// Package listener accepts the connections of the peer port: it verifies each one's certificate, tells protocols
+// apart by ALPN and hands each connection to the listener of its protocol. What is not verified is bounded in number,
+// time and bytes.
 //
 // It does not serve any protocol, and asks nothing of State: whether a verified peer may make a call is asked by each
 // call.
@@ -265,8 +265,9 @@ func (l *Listener) refuse(reason string, conn net.Conn, err error) {
 // hungUp is a connection that ended before it said anything.
 const hungUp = "hung-up"
 
-// Conn is a connection whose certificate was verified, or one of a newcomer. It hides the TLS connection's type: net/http would else take our
-// ALPN names for protocols of its own and hang up.
+// Conn is a connection whose certificate was verified, or one of a newcomer. It hides the
+// TLS connection's type: net/http would else take our ALPN names for protocols of its own
+// and hang up.
 type Conn struct {
 	net.Conn
 	Peer   trust.Peer // zero for joins

@@ -91,7 +91,8 @@ func ReadAnswer(response *http.Response, out any) error {
 	if response.StatusCode != http.StatusOK {
 		var problem trust.Problem
 		if err := wire.Unmarshal(text, &problem); err != nil {
-			return fmt.Errorf("%w: answered %s without a reason: %w", protocol.ErrUnknown, response.Status, protocol.ErrMalformed)
+			return fmt.Errorf("%w: answered %s without a reason: %w", protocol.ErrUnknown, response.Status,
+				protocol.ErrMalformed)
 		}
 		return problem.Err(protocol.Codes)
 	}
