@@ -30,8 +30,7 @@ type routesHead struct {
 }
 
 func encodeRoutes(s SavedRoutes) ([]byte, error) {
-	whole := fleet.WantedRoutes{Whole: true, Groups: s.Routes.Groups,
-		Rules: &fleet.RuleTable{Listeners: s.Routes.Listeners, Rules: s.Routes.Rules}}
+	whole := fleet.WantedRoutes{Whole: true, Groups: s.Routes.Groups, Rules: s.Routes.RuleTable()}
 	pieces := whole.Split()
 	b, err := appendFrame([]byte(routesHeader), routesHead{
 		Host: s.Host, Fleet: s.Fleet, Epoch: s.Epoch, Index: s.Index, Pieces: len(pieces),

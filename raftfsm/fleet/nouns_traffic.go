@@ -273,6 +273,21 @@ type Routes struct {
 	Listeners []Listener     `cbor:"1,keyasint,omitempty"` // by name
 	Rules     []Rule         `cbor:"2,keyasint,omitempty"` // by listener and priority, the default last
 	Groups    []GroupTargets `cbor:"3,keyasint,omitempty"` // by name, also those that no rule forwards to
+	// Services are those with target groups, by name: what DNS answers of them.
+	Services []RoutedService `cbor:"4,keyasint,omitempty"`
+}
+
+// RoutedService is a service as clients find it: by its ports.
+type RoutedService struct {
+	Name  string       `cbor:"1,keyasint"`
+	Ports []RoutedPort `cbor:"2,keyasint"`
+}
+
+// RoutedPort is a port of a service's tasks that clients may ask.
+type RoutedPort struct {
+	Name string `cbor:"1,keyasint,omitempty"` // of its portMapping; it may have none
+	// Groups are where the tasks are that take production traffic, with their shares of it.
+	Groups []GroupWeight `cbor:"2,keyasint"`
 }
 
 // GroupTargets is a target group with its targets, by task.

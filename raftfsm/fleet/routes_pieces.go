@@ -3,12 +3,15 @@ package fleet
 import "fmt"
 
 // Bounds of one piece of routes, so that none comes near what one message, or one record
-// of a file, may have: rules with all conditions and names at their limit are 15 KiB each,
-// targets with names and reasons at theirs 1 KiB, groups 4 KiB.
+// of a file, may have: rules with all conditions and names at their limit, and listeners with
+// all certificates, are 15 KiB each, targets with names and reasons at theirs 1 KiB, groups
+// and services 4 KiB.
 const (
-	pieceRules   = 32
-	pieceTargets = 1_024
-	pieceGroups  = 128
+	pieceListeners = 32
+	pieceRules     = 32
+	pieceServices  = 128
+	pieceTargets   = 1_024
+	pieceGroups    = 128
 	// maxTargets bounds what a host puts together: twice what the largest fleet runs.
 	maxTargets = MaxTasks
 )
@@ -21,9 +24,8 @@ func (w *WantedRoutes) Split() []*WantedRoutes {
 		piece := rest
 		room := pieceTargets
 		piece.Groups = nil
-		if rest.Rules != nil && len(rest.Rules.Rules) > pieceRules {
-			piece.Rules = &RuleTable{Listeners: rest.Rules.Listeners, Rules: rest.Rules.Rules[:pieceRules:pieceRules]}
-			rest.Rules = &RuleTable{Rules: rest.Rules.Rules[pieceRules:]}
+		if rest.Rules.large() {
+			piece.Rules, rest.Rules = rest.Rules.cut()
 			piece.Keep = nil
 			pieces = append(pieces, &piece)
 			continue
@@ -49,6 +51,25 @@ func (w *WantedRoutes) Split() []*WantedRoutes {
 	}
 }
 
+// large reports whether the table is too much for one piece.
+func (t *RuleTable) large() bool {
+	return t != nil && (len(t.Listeners) > pieceListeners || len(t.Rules) > pieceRules || len(t.Services) > pieceServices)
+}
+
+// cut parts what fits into one piece from the rest.
+func (t *RuleTable) cut() (head, rest *RuleTable) {
+	head, rest = &RuleTable{}, &RuleTable{}
+	head.Listeners, rest.Listeners = cutAt(t.Listeners, pieceListeners)
+	head.Rules, rest.Rules = cutAt(t.Rules, pieceRules)
+	head.Services, rest.Services = cutAt(t.Services, pieceServices)
+	return head, rest
+}
+
+func cutAt[E any](list []E, most int) (head, rest []E) {
+	n := min(len(list), most)
+	return list[:n:n], list[n:]
+}
+
 // Join adds the next piece of routes that Split cut; either may be nil. What it returns
 // may share memory with both.
 func (w *WantedRoutes) Join(next *WantedRoutes) (*WantedRoutes, error) {
@@ -64,7 +85,8 @@ func (w *WantedRoutes) Join(next *WantedRoutes) (*WantedRoutes, error) {
 			joined.Rules = next.Rules
 		} else {
 			joined.Rules = &RuleTable{Listeners: append(w.Rules.Listeners, next.Rules.Listeners...),
-				Rules: append(w.Rules.Rules, next.Rules.Rules...)}
+				Rules:    append(w.Rules.Rules, next.Rules.Rules...),
+				Services: append(w.Rules.Services, next.Rules.Services...)}
 		}
 	}
 	for _, g := range next.Groups {
@@ -87,8 +109,9 @@ func (w *WantedRoutes) checkSize() error {
 	switch {
 	case targets > maxTargets || len(w.Groups) > MaxTargetGroups || len(w.Keep) > MaxTargetGroups:
 		return fmt.Errorf("routes of %d target groups with %d targets: %w", len(w.Groups), targets, ErrLimit)
-	case w.Rules != nil && len(w.Rules.Rules) > MaxListeners*(MaxListenerRules+1):
-		return fmt.Errorf("routes of %d rules: %w", len(w.Rules.Rules), ErrLimit)
+	case w.Rules != nil && (len(w.Rules.Rules) > MaxListeners*(MaxListenerRules+1) ||
+		len(w.Rules.Services) > MaxTargetGroups):
+		return fmt.Errorf("routes of %d rules and %d services: %w", len(w.Rules.Rules), len(w.Rules.Services), ErrLimit)
 	}
 	return nil
 }

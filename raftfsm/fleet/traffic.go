@@ -279,7 +279,7 @@ func (s *State) Routes() Routes {
 // Empty reports whether there is nothing to serve, nor to be served.
 func (r Routes) Empty() bool { return len(r.Listeners)+len(r.Rules)+len(r.Groups) == 0 }
 
-// ruleTable are the listeners and rules of Routes.
+// ruleTable are the listeners, rules and services of Routes.
 func (s *State) ruleTable() Routes {
 	var r Routes
 	for l := range s.Listeners() {
@@ -291,6 +291,7 @@ func (s *State) ruleTable() Routes {
 	slices.SortStableFunc(r.Rules, func(a, b Rule) int {
 		return cmp.Or(cmp.Compare(a.Listener, b.Listener), cmp.Compare(a.Order(), b.Order()))
 	})
+	r.Services = s.routedServices()
 	return r
 }
 

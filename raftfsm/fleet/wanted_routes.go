@@ -14,7 +14,7 @@ const formatOfRoutes = 2
 type WantedRoutes struct {
 	// Whole says that it is all of them: nothing of before stays.
 	Whole bool `cbor:"1,keyasint,omitempty"`
-	// Rules are all listeners and rules; nil: they are as they were.
+	// Rules are all listeners, rules and services; nil: they are as they were.
 	Rules *RuleTable `cbor:"2,keyasint,omitempty"`
 	// Groups are those of which the row or a target changed, by name, with all their targets.
 	Groups []GroupTargets `cbor:"3,keyasint,omitempty"`
@@ -22,10 +22,16 @@ type WantedRoutes struct {
 	Keep []TargetGroupName `cbor:"4,keyasint,omitempty"`
 }
 
-// RuleTable are the listeners and rules of Routes, in its order.
+// RuleTable are the listeners, rules and services of Routes, in its order.
 type RuleTable struct {
-	Listeners []Listener `cbor:"1,keyasint,omitempty"`
-	Rules     []Rule     `cbor:"2,keyasint,omitempty"`
+	Listeners []Listener      `cbor:"1,keyasint,omitempty"`
+	Rules     []Rule          `cbor:"2,keyasint,omitempty"`
+	Services  []RoutedService `cbor:"3,keyasint,omitempty"`
+}
+
+// RuleTable are the parts of the routes that are sent together.
+func (r *Routes) RuleTable() *RuleTable {
+	return &RuleTable{Listeners: r.Listeners, Rules: r.Rules, Services: r.Services}
 }
 
 // With returns what a host has that had r and is sent w. Neither changes; both may be
@@ -38,7 +44,7 @@ func (r Routes) With(w *WantedRoutes) Routes {
 		r = Routes{}
 	}
 	if w.Rules != nil {
-		r.Listeners, r.Rules = w.Rules.Listeners, w.Rules.Rules
+		r.Listeners, r.Rules, r.Services = w.Rules.Listeners, w.Rules.Rules, w.Rules.Services
 	}
 	if len(w.Groups)+len(w.Keep) > 0 {
 		r.Groups = mergeGroups(r.Groups, w.Groups, w.Keep)
@@ -98,7 +104,7 @@ func (s *State) wantedRoutes(h *Host) *WantedRoutes {
 		return nil
 	}
 	r := s.Routes()
-	return &WantedRoutes{Whole: true, Rules: &RuleTable{Listeners: r.Listeners, Rules: r.Rules}, Groups: r.Groups}
+	return &WantedRoutes{Whole: true, Rules: r.RuleTable(), Groups: r.Groups}
 }
 
 // wantedRoutesSince are what changed after an index. It costs nothing for groups that did
@@ -108,7 +114,7 @@ func (s *State) wantedRoutesSince(index uint64) *WantedRoutes {
 	w := &WantedRoutes{}
 	if mark.Rules > index {
 		table := s.ruleTable()
-		w.Rules = &RuleTable{Listeners: table.Listeners, Rules: table.Rules}
+		w.Rules = table.RuleTable()
 	}
 	for g := range s.groupsChangedAfter(index) {
 		w.Groups = append(w.Groups, GroupTargets{*g, s.Targets(g.Name)})
@@ -121,7 +127,7 @@ func (s *State) wantedRoutesSince(index uint64) *WantedRoutes {
 		w.Whole = len(w.Keep) == 0
 		if w.Whole && w.Rules == nil {
 			table := s.ruleTable()
-			w.Rules = &RuleTable{Listeners: table.Listeners, Rules: table.Rules}
+			w.Rules = table.RuleTable()
 		}
 	}
 	return w

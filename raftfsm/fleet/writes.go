@@ -100,6 +100,7 @@ func (s *State) putService(x *applyContext, v Service) {
 	s.indexUses(old, &v)
 	s.services.Set(v.Name, &v)
 	s.goals.Delete(v.Name) // they were made for what the service was
+	s.touchRouted(x, old, &v)
 	x.touch(ServiceSubject(v.Name))
 }
 
@@ -132,6 +133,7 @@ func (s *State) removeService(x *applyContext, v *Service) {
 	}
 	s.former.Set(v.Name, &FormerService{Name: v.Name, ModifyIndex: x.index, LastRevision: v.LastRevision,
 		RemovedAt: x.now, LastDeployment: v.LastDeployment})
+	s.touchRouted(x, v, nil)
 	x.touch(ServiceSubject(v.Name))
 	s.removeOwned(x, v.Name)
 }

@@ -40,8 +40,7 @@ func wholeOf(r fleet.Routes) *fleet.WantedRoutes {
 	if r.Empty() {
 		return nil
 	}
-	return &fleet.WantedRoutes{Whole: true, Groups: r.Groups,
-		Rules: &fleet.RuleTable{Listeners: r.Listeners, Rules: r.Rules}}
+	return &fleet.WantedRoutes{Whole: true, Groups: r.Groups, Rules: r.RuleTable()}
 }
 
 func mergeTasks(held []fleet.WantedTask, d stream.VoterFrame) []fleet.WantedTask {
