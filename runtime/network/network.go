@@ -19,6 +19,7 @@ import (
 type Config struct {
 	Bridge   string       // name of the bridge; "skein0" when empty
 	Subnet   netip.Prefix // addresses of tasks, private to this host; DefaultSubnet when zero
+	Aliases  netip.Prefix // addresses at which this host answers its tasks, and nobody else; DefaultAliases when zero
 	Reserved []int        // host ports that are never mapped: the agent's own, and ssh
 	Log      *slog.Logger
 }
@@ -41,17 +42,20 @@ func (c Config) withDefaults() (Config, error) {
 	if !c.Subnet.IsValid() {
 		c.Subnet = DefaultSubnet
 	}
+	if !c.Aliases.IsValid() {
+		c.Aliases = DefaultAliases
+	}
 	if c.Log == nil {
 		c.Log = slog.New(slog.DiscardHandler)
 	}
-	c.Subnet = c.Subnet.Masked()
+	c.Subnet, c.Aliases = c.Subnet.Masked(), c.Aliases.Masked()
 	if len(c.Bridge) > maxBridgeName {
 		return c, fmt.Errorf("network bridge %q: at most %d characters", c.Bridge, maxBridgeName)
 	}
 	if bits := c.Subnet.Bits(); !c.Subnet.Addr().Is4() || bits < 12 || bits > 29 {
 		return c, fmt.Errorf("network subnet %s: want an IPv4 prefix from /12 to /29", c.Subnet)
 	}
-	return c, nil
+	return c, checkAliases(c.Aliases, c.Subnet)
 }
 
 // Network is this host's task network. Make one with [Open].
@@ -111,7 +115,7 @@ func Open(ctx context.Context, config Config) (*Network, error) {
 		return nil, err
 	}
 	n.bridge.Store(int64(index))
-	if err = enableForwarding(); err != nil {
+	if err = errors.Join(enableForwarding(), ensureAliases(config.Aliases)); err != nil {
 		return nil, err
 	}
 	n.ports = newPortMap(config)
@@ -132,7 +136,7 @@ func Open(ctx context.Context, config Config) (*Network, error) {
 
 // Repair puts back what all tasks share when something else on the host has
 // taken it away: a flushed ruleset, a bridge without address, forwarding off. To
-// be called now and then; it costs three reads when all is well.
+// be called now and then; it costs a few reads when all is well.
 func (n *Network) Repair(ctx context.Context) error {
 	n.mu.Lock()
 	tasks := len(n.tasks)
@@ -144,7 +148,7 @@ func (n *Network) Repair(ctx context.Context) error {
 	if int64(index) != n.bridge.Swap(int64(index)) {
 		n.log.Warn("task bridge was made anew", "bridge", n.config.Bridge)
 	}
-	if err := enableForwarding(); err != nil {
+	if err := errors.Join(enableForwarding(), ensureAliases(n.config.Aliases)); err != nil {
 		return err
 	}
 	if maps := n.mappings(); n.ports.behind() || !n.ports.intact(maps) {

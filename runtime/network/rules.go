@@ -25,6 +25,9 @@ const (
 //	                    reaches another by a host port does too, or the answer would
 //	                    take the short way past the translation
 //	forward:            no task reaches link-local addresses, where clouds keep credentials
+//	input:              aliases answer tasks and the host itself, nobody else
+//	silence:            where nothing listens at an alias, nothing is said: what asks for a
+//	                    name while the agent starts anew asks again, and is not refused
 func addRules(c *nftables.Conn, t *nftables.Table, config Config) {
 	c.FlushTable(t)
 	accept := nftables.ChainPolicyAccept
@@ -39,6 +42,9 @@ func addRules(c *nftables.Conn, t *nftables.Table, config Config) {
 		nftables.ChainPriorityNATSource)
 	forward := chain("forward", nftables.ChainTypeFilter, nftables.ChainHookForward, nftables.ChainPriorityFilter)
 
+	input := chain("input", nftables.ChainTypeFilter, nftables.ChainHookInput, nftables.ChainPriorityFilter)
+	silence := chain("silence", nftables.ChainTypeFilter, nftables.ChainHookOutput, nftables.ChainPriorityFilter)
+
 	rule := func(chain *nftables.Chain, parts ...[]expr.Any) {
 		var all []expr.Any
 		for _, p := range parts {
@@ -46,27 +52,27 @@ func addRules(c *nftables.Conn, t *nftables.Table, config Config) {
 		}
 		c.AddRule(&nftables.Rule{Table: t, Chain: chain, Exprs: all})
 	}
-	rule(prerouting, toLocalAddress(), toMappedPort())
-	rule(output, notToLoopback(), toLocalAddress(), toMappedPort())
+	aliases := config.Aliases
+	rule(prerouting, notTo(aliases), toLocalAddress(), toMappedPort())
+	rule(output, notTo(loopback), notTo(aliases), toLocalAddress(), toMappedPort())
 	rule(postrouting, from(config.Subnet), leavesBy(config.Bridge, false), masquerade())
 	rule(postrouting, from(config.Subnet), leavesBy(config.Bridge, true), wasMapped(), masquerade())
-	rule(forward, entersBy(config.Bridge), toLinkLocal(), []expr.Any{&expr.Verdict{Kind: expr.VerdictDrop}})
+	rule(forward, entersBy(config.Bridge, true), to(linkLocal), drop())
+	rule(input, to(aliases), entersBy(config.Bridge, false), entersBy("lo", false), drop())
+	rule(silence, from(aliases), unreachable(), drop())
 }
+
+var (
+	// loopback: a packet from there may not leave by the bridge without route_localnet,
+	// which opens the host's own loopback services to neighbours (CVE-2020-8558).
+	loopback  = netip.MustParsePrefix("127.0.0.0/8")
+	linkLocal = netip.MustParsePrefix("169.254.0.0/16")
+)
 
 func toLocalAddress() []expr.Any {
 	return []expr.Any{
 		&expr.Fib{Register: 1, FlagDADDR: true, ResultADDRTYPE: true},
 		&expr.Cmp{Op: expr.CmpOpEq, Register: 1, Data: binaryutil.NativeEndian.PutUint32(unix.RTN_LOCAL)},
-	}
-}
-
-// notToLoopback leaves 127.0.0.0/8 alone: a packet from there may not leave by
-// the bridge without route_localnet, which opens the host's own loopback
-// services to neighbours (CVE-2020-8558).
-func notToLoopback() []expr.Any {
-	return []expr.Any{
-		&expr.Payload{DestRegister: 1, Base: expr.PayloadBaseNetworkHeader, Offset: offsetDestination, Len: 1},
-		&expr.Cmp{Op: expr.CmpOpNeq, Register: 1, Data: []byte{127}},
 	}
 }
 
@@ -83,31 +89,30 @@ func toMappedPort() []expr.Any {
 	}
 }
 
-func from(subnet netip.Prefix) []expr.Any {
-	addr := subnet.Masked().Addr().As4()
+func from(p netip.Prefix) []expr.Any  { return addressIn(offsetSource, p, expr.CmpOpEq) }
+func to(p netip.Prefix) []expr.Any    { return addressIn(offsetDestination, p, expr.CmpOpEq) }
+func notTo(p netip.Prefix) []expr.Any { return addressIn(offsetDestination, p, expr.CmpOpNeq) }
+
+func addressIn(offset uint32, p netip.Prefix, op expr.CmpOp) []expr.Any {
+	addr := p.Masked().Addr().As4()
 	return []expr.Any{
-		&expr.Payload{DestRegister: 1, Base: expr.PayloadBaseNetworkHeader, Offset: offsetSource, Len: 4},
-		&expr.Bitwise{SourceRegister: 1, DestRegister: 1, Len: 4, Mask: net.CIDRMask(subnet.Bits(), 32),
-			Xor: make([]byte, 4)},
-		&expr.Cmp{Op: expr.CmpOpEq, Register: 1, Data: addr[:]},
+		&expr.Payload{DestRegister: 1, Base: expr.PayloadBaseNetworkHeader, Offset: offset, Len: 4},
+		&expr.Bitwise{SourceRegister: 1, DestRegister: 1, Len: 4, Mask: net.CIDRMask(p.Bits(), 32), Xor: make([]byte, 4)},
+		&expr.Cmp{Op: op, Register: 1, Data: addr[:]},
 	}
 }
 
-func leavesBy(link string, yes bool) []expr.Any {
+func leavesBy(link string, yes bool) []expr.Any { return linkIs(expr.MetaKeyOIFNAME, link, yes) }
+func entersBy(link string, yes bool) []expr.Any { return linkIs(expr.MetaKeyIIFNAME, link, yes) }
+
+func linkIs(key expr.MetaKey, link string, yes bool) []expr.Any {
 	op := expr.CmpOpNeq
 	if yes {
 		op = expr.CmpOpEq
 	}
 	return []expr.Any{
-		&expr.Meta{Key: expr.MetaKeyOIFNAME, Register: 1},
+		&expr.Meta{Key: key, Register: 1},
 		&expr.Cmp{Op: op, Register: 1, Data: linkBytes(link)},
-	}
-}
-
-func entersBy(link string) []expr.Any {
-	return []expr.Any{
-		&expr.Meta{Key: expr.MetaKeyIIFNAME, Register: 1},
-		&expr.Cmp{Op: expr.CmpOpEq, Register: 1, Data: linkBytes(link)},
 	}
 }
 
@@ -129,11 +134,17 @@ func wasMapped() []expr.Any {
 	}
 }
 
-func toLinkLocal() []expr.Any {
+// unreachable: ICMP says that nothing is there.
+func unreachable() []expr.Any {
+	const destinationUnreachable = 3
 	return []expr.Any{
-		&expr.Payload{DestRegister: 1, Base: expr.PayloadBaseNetworkHeader, Offset: offsetDestination, Len: 2},
-		&expr.Cmp{Op: expr.CmpOpEq, Register: 1, Data: []byte{169, 254}},
+		&expr.Meta{Key: expr.MetaKeyL4PROTO, Register: 1},
+		&expr.Cmp{Op: expr.CmpOpEq, Register: 1, Data: []byte{unix.IPPROTO_ICMP}},
+		&expr.Payload{DestRegister: 1, Base: expr.PayloadBaseTransportHeader, Len: 1},
+		&expr.Cmp{Op: expr.CmpOpEq, Register: 1, Data: []byte{destinationUnreachable}},
 	}
 }
+
+func drop() []expr.Any { return []expr.Any{&expr.Verdict{Kind: expr.VerdictDrop}} }
 
 func masquerade() []expr.Any { return []expr.Any{&expr.Masq{}} }

@@ -128,6 +128,7 @@ const hostAddr, outsideAddr, metadataAddr = "10.9.0.1", "10.9.0.2", "169.254.169
 
 // world is the host (this namespace) with a neighbour outside.
 type world struct {
+	pid int
 	in  io.Writer
 	out *bufio.Reader
 }
@@ -160,7 +161,7 @@ func newWorld(t *testing.T) *world {
 	}))
 	must(t, netlink.RouteAdd(&netlink.Route{LinkIndex: link.Attrs().Index,
 		Dst: ipNet(netip.MustParsePrefix(metadataAddr + "/32")), Scope: netlink.SCOPE_LINK}))
-	return &world{in, out}
+	return &world{neighbour.Process.Pid, in, out}
 }
 
 func (w *world) ask(t *testing.T, network string, hostPort int) string {
@@ -200,6 +201,7 @@ func clean(t *testing.T) {
 	if bridge, missing := netlink.LinkByName(defaultBridge); missing == nil {
 		must(t, netlink.LinkDel(bridge))
 	}
+	_ = netlink.RouteDel(aliasRoute(t))
 	c, err := connection()
 	must(t, err)
 	c.DelTable(table())

@@ -65,6 +65,8 @@ type Cgroup struct {
 type Network struct {
 	Bridge string `toml:"bridge" default:"skein0" help:"Bridge for tasks in network mode bridge."`
 	Subnet string `toml:"subnet" default:"172.29.0.0/20" help:"Host-local subnet of that bridge."`
+	// Aliases are this host's own, like Subnet: tasks of other hosts never see them.
+	Aliases string `toml:"aliases" default:"198.19.0.0/16" help:"Host-local addresses at which tasks reach DNS and the aliases of services."`
 }
 
 // Registry says how image registries are spoken to.
@@ -115,6 +117,7 @@ func (c *Config) Check() error {
 		{"cgroup.parent", matches(c.Cgroup.Parent, cgroupRule, `an absolute cgroup path like "/skein"`)},
 		{"network.bridge", matches(c.Network.Bridge, bridgeRule, "1 to 15 lower-case letters, digits, '-', '_' or '.'")},
 		{"network.subnet", subnet(c.Network.Subnet)},
+		{"network.aliases", aliases(c.Network.Aliases, c.Network.Subnet)},
 		{"registry.plain_http", registries(c.Registry.PlainHTTP)},
 		{"capacity.cpu", atLeast(c.Capacity.CPU, 0)},
 		{"capacity.memory", atLeast(c.Capacity.Memory, 0)},
@@ -216,6 +219,17 @@ func subnet(value string) error {
 	prefix, err := netip.ParsePrefix(value)
 	if err != nil || prefix != prefix.Masked() || !prefix.Addr().Is4() || prefix.Bits() > 28 || prefix.Bits() < 8 {
 		return fmt.Errorf("%q is refused: it must be an IPv4 network of /8 to /28, like 172.29.0.0/20", value)
+	}
+	return nil
+}
+
+func aliases(value, subnet string) error {
+	prefix, err := netip.ParsePrefix(value)
+	if err != nil || prefix != prefix.Masked() || !prefix.Addr().Is4() || prefix.Bits() > 20 || prefix.Bits() < 8 {
+		return fmt.Errorf("%q is refused: it must be an IPv4 network of /8 to /20, like 198.19.0.0/16", value)
+	}
+	if tasks, err := netip.ParsePrefix(subnet); err == nil && tasks.Overlaps(prefix) {
+		return fmt.Errorf("%q is refused: it overlaps network.subnet, %s", value, subnet)
 	}
 	return nil
 }
