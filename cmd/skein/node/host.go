@@ -3,7 +3,6 @@ package node
 import (
 	"context"
 	"fmt"
-	"os"
 	"path/filepath"
 	"slices"
 	"time"
@@ -34,20 +33,16 @@ func (n *node) openLoop() (err error) {
 	if err = vfs.WriteFileAtomic(vfs.OS, hosts, []byte(hostsFile), 0o644); err != nil {
 		return fmt.Errorf("write hosts file: %w", err)
 	}
-	resolv := "/etc/resolv.conf"
-	if _, err = os.Stat(resolv); err != nil {
-		resolv = ""
-	}
 	n.host, err = converge.New(converge.Config{
 		Machine: converge.MachineConfig{
 			Fleet: n.identity.Identity().Fleet, Host: n.self, HostName: n.Config.Name, Zone: n.Config.Zone, Boot: n.boot,
-			LogDir: filepath.Join(n.Config.DataDir, "logs"), ResolvConf: resolv, HostsFile: hosts,
+			LogDir: filepath.Join(n.Config.DataDir, "logs"), ResolvConf: n.taskResolvConf(), HostsFile: hosts,
 			Limits: converge.Limits{Starts: 2 * n.machine.CPUs()},
 		},
 		Dir: filepath.Join(n.Config.DataDir, "tasks"), FS: vfs.OS, Clock: n.clock,
 		Containers: taskContainers{n.containers}, Network: n.network, Cgroups: n.cgroups,
 		Send:   func(r fleet.Report) { n.link.Report(r) },
-		Routes: routesServer{n.ingress, n.Log}, Log: n.Log,
+		Routes: routesServer{n.ingress, n.dns, n.Log}, Log: n.Log,
 	})
 	return err
 }

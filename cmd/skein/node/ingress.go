@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"skein/raftfsm/fleet"
+	"skein/runtime/dns"
 	"skein/runtime/fdstore"
 	"skein/runtime/ingress"
 )
@@ -87,9 +88,10 @@ func (s sockets) Keep(address string, socket syscall.Conn) error {
 // Drop is ingress.SocketStore's.
 func (s sockets) Drop(address string) error { return s.store.Drop(nameOf(address)) }
 
-// routesServer has the ingress serve what the host loop accepted.
+// routesServer has the ingress serve, and DNS answer, what the host loop accepted.
 type routesServer struct {
 	engine *ingress.Engine
+	dns    *dns.Server
 	log    *slog.Logger
 }
 
@@ -99,4 +101,5 @@ func (s routesServer) ServeRoutes(_, index uint64, r fleet.Routes) {
 	if err := s.engine.Apply(r, index); err != nil {
 		s.log.Warn("not all routes are served", "index", index, "err", err)
 	}
+	s.dns.Apply(r, index)
 }

@@ -26,6 +26,7 @@ import (
 	"skein/raftfsm/fleet"
 	"skein/runtime/cgroup"
 	"skein/runtime/containerd"
+	"skein/runtime/dns"
 	"skein/runtime/hostos"
 	"skein/runtime/ingress"
 	"skein/runtime/network"
@@ -67,6 +68,7 @@ type node struct {
 	cgroups    *cgroup.Tree
 	protection cgroup.Protection
 	ingress    *ingress.Engine
+	dns        *dns.Server
 	host       *converge.Host
 	link       *peer.Link
 	reports    *capacityReports
@@ -145,17 +147,30 @@ func (n *node) openHost(ctx context.Context, closers *closers) (err error) {
 	}
 	closers.add(n.containers.Close)
 	n.protect(ctx)
-	subnet, err := netip.ParsePrefix(c.Network.Subnet)
-	if err != nil {
-		return err
-	}
-	n.network, err = network.Open(ctx,
-		network.Config{Bridge: c.Network.Bridge, Subnet: subnet, Reserved: n.reservedPorts(), Log: n.Log})
-	if err != nil {
+	if err = n.openNetwork(ctx, closers); err != nil {
 		return err
 	}
 	n.openIngress(closers)
 	return n.openLoop()
+}
+
+// openNetwork opens the network of tasks, and DNS in it.
+func (n *node) openNetwork(ctx context.Context, closers *closers) error {
+	c := n.Config.Network
+	subnet, err := netip.ParsePrefix(c.Subnet)
+	if err != nil {
+		return err
+	}
+	aliases, err := netip.ParsePrefix(c.Aliases)
+	if err != nil {
+		return err
+	}
+	n.network, err = network.Open(ctx, network.Config{Bridge: c.Bridge, Subnet: subnet, Aliases: aliases,
+		Reserved: n.reservedPorts(), Log: n.Log})
+	if err != nil {
+		return err
+	}
+	return n.openDNS(closers, subnet, aliases)
 }
 
 func (n *node) containerdConfig() containerd.Config {
