@@ -40,6 +40,7 @@ type routing struct {
 	at      order // of the last change
 	routes  fleet.Routes
 	untold  bool // nobody was told to serve them
+	told    bool // somebody was told to serve some, or that there are none
 	old     bool // they are of before the agent started
 	gen     uint64
 	saved   uint64 // gen that is on disk
@@ -69,7 +70,8 @@ func (m *Machine) acceptRoutes(f Frame) {
 	routes := r.routes.With(f.Routes)
 	r.at = order{f.Epoch, f.Index}
 	if routes.Empty() && r.routes.Empty() {
-		return // as in most fleets that have no listeners
+		r.untold = r.untold || !r.told // that there are none is told once: some wait for it
+		return
 	}
 	r.routes, r.untold = routes, true
 	r.gen++
@@ -81,7 +83,7 @@ func (m *Machine) tellRoutes() {
 	if !r.untold || m.now.Mono < m.savedRoutesDue() {
 		return
 	}
-	r.untold, r.old = false, false
+	r.untold, r.old, r.told = false, false, true
 	m.post("", ServeRoutes{Epoch: r.at.epoch, Index: r.at.index, Routes: r.routes})
 }
 

@@ -70,7 +70,7 @@ func TestRoutesAreServedAsFramesBringThem(t *testing.T) {
 	r.sendRoutes(nil)
 	r.shows("nothing")
 	r.sendRoutes(&fleet.WantedRoutes{Whole: true, Rules: &fleet.RuleTable{}})
-	r.shows("nothing")
+	r.shows("at 2: 0 listeners") // who waits for routes knows that there are none
 	r.sendRoutes(routesOf(blue(every(5)), fleet.GroupTargets{TargetGroup: fleet.TargetGroup{Name: "green"}}))
 	r.shows("at 3: 1 listeners, blue 0, green 0")
 	change := func(w *fleet.WantedRoutes) {

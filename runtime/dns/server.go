@@ -24,8 +24,9 @@ const (
 	// rebindEvery is how often an address that was in use is tried again, and how often the
 	// host's resolv.conf is looked at.
 	rebindEvery = 2 * time.Second
-	// namesWait is how long queries wait for the first routes after a start.
-	namesWait = time.Second
+	// namesWait is how long queries wait for the first routes after a start: a little longer
+	// than a host that hears no voter waits before it goes by those on its disk.
+	namesWait = 2500 * time.Millisecond
 	// idleTCP is how long a connection may lie idle, writeTCP how long an answer may take.
 	idleTCP  = 10 * time.Second
 	writeTCP = 5 * time.Second
