@@ -64,6 +64,13 @@ func TestAChangeOfTrafficKeepsWhatItDoesNotName(t *testing.T) {
 	if at(t, got, "rule", "action", "forward", "targetGroups", 1, "weight") != 500.0 {
 		t.Errorf("weights: %v", got)
 	}
+	got = want(t, 200, root, "PATCH", "/v1/listeners/web/rules/default", `{"action": {"forward":
+		{"targetGroups": [{"targetGroup": "web", "weight": 10000}], "stickyHeader": "X-User"}}}`)
+	if at(t, got, "rule", "action", "forward", "stickyHeader") != "X-User" {
+		t.Errorf("rule: %v", got)
+	}
+	want(t, 200, root, "PATCH", "/v1/listeners/web/rules/default", `{"action": {"forward":
+		{"targetGroups": [{"targetGroup": "web", "weight": 9500}, {"targetGroup": "green", "weight": 500}]}}}`)
 	want(t, 409, root, "DELETE", "/v1/target-groups/green", "")
 	want(t, 200, root, "DELETE", "/v1/listeners/web/rules/web", "")
 	want(t, 200, root, "DELETE", "/v1/listeners/web", "")
@@ -89,13 +96,26 @@ func TestRefusedTrafficSaysWhatAndWhy(t *testing.T) {
 		"a rule of no listener":    {"POST", "/v1/listeners/nope/rules", webRule, 404, `listener "nope"`},
 		"another name than the address says": {"PATCH", "/v1/listeners/web", `{"name": "api"}`, 400,
 			`"api" differs from the address`},
-		"a listener without a port":          {"POST", "/v1/listeners", `{"name": "x", "protocol": "TCP"}`, 400, "port"},
-		"a default action of an old one":     {"PATCH", "/v1/listeners/web", `{"defaultAction": {}}`, 400, "default rule"},
-		"a change of what moved":             {"PATCH", "/v1/listeners/web?expect=1", `{"port": 81}`, 409, "it is at"},
-		"a condition on nothing":             {"PATCH", "/v1/listeners/web/rules/web", `{"conditions": [{}]}`, 400, "field"},
-		"a condition on what is not there":   {"PATCH", "/v1/listeners/web/rules/web", `{"conditions": [{"field": "moon", "values": ["*"]}]}`, 400, "moon"},
-		"a protocol that is not there":       {"PATCH", "/v1/target-groups/web", `{"protocolVersion": "HTTP9"}`, 400, "HTTP9"},
-		"an action that is none":             {"PATCH", "/v1/listeners/web/rules/web", `{"action": {}}`, 400, "exactly one"},
+		"a listener without a port":        {"POST", "/v1/listeners", `{"name": "x", "protocol": "TCP"}`, 400, "port"},
+		"a default action of an old one":   {"PATCH", "/v1/listeners/web", `{"defaultAction": {}}`, 400, "default rule"},
+		"a change of what moved":           {"PATCH", "/v1/listeners/web?expect=1", `{"port": 81}`, 409, "it is at"},
+		"a condition on nothing":           {"PATCH", "/v1/listeners/web/rules/web", `{"conditions": [{}]}`, 400, "field"},
+		"a condition on what is not there": {"PATCH", "/v1/listeners/web/rules/web", `{"conditions": [{"field": "moon", "values": ["*"]}]}`, 400, "moon"},
+		"a protocol that is not there":     {"PATCH", "/v1/target-groups/web", `{"protocolVersion": "HTTP9"}`, 400, "HTTP9"},
+		"an action that is none":           {"PATCH", "/v1/listeners/web/rules/web", `{"action": {}}`, 400, "exactly one"},
+		"a check by the name that was given": {"PATCH", "/v1/target-groups/web", `{"healthCheck": {"intervalSeconds": 999}}`,
+			400, "healthCheck.intervalSeconds: is 999"},
+		"a limit by the name that was given": {"POST", "/v1/listeners", `{"name": "x", "protocol": "TCP", "port": 81,
+			"bodyLimitBytes": 5, "defaultAction": {"forward": {"targetGroups": [{"targetGroup": "web", "weight": 10000}]}}}`,
+			400, "bodyLimitBytes: is of requests"},
+		"a group by the name that was given": {"PATCH", "/v1/listeners/web/rules/web",
+			`{"action": {"forward": {"targetGroups": [{"targetGroup": "red", "weight": 10000}]}}}`, 404,
+			`action.forward.targetGroups[0].targetGroup: target group "red"`},
+		"a certificate by the name that was given": {"PATCH", "/v1/listeners/web", `{"protocol": "HTTPS",
+			"certificates": [{"certificateFile": "x", "keyFile": "/k"}]}`, 400, "certificates[0].certificateFile"},
+		"clients kept by a cookie and a header": {"PATCH", "/v1/listeners/web/rules/default", `{"action": {"forward":
+			{"targetGroups": [{"targetGroup": "web", "weight": 10000}], "stickySeconds": 60, "stickyHeader": "X-User"}}}`, 400,
+			"action.forward.stickyHeader: clients are kept by a header or by a cookie"},
 		"the port of a host's agent":         {"PATCH", "/v1/listeners/web", `{"port": 7700}`, 409, "7700"},
 		"the port of a task's dynamic range": {"PATCH", "/v1/listeners/web", `{"port": 50000}`, 400, "dynamic"},
 	}

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"math"
 	"net/http"
@@ -157,9 +158,32 @@ func (c *listenerShowCommand) Run(ctx context.Context) error {
 	return showJSON(ctx, &c.target, "/v1/listeners/"+url.PathEscape(c.Name))
 }
 
+// stickiness is how a rule that forwards keeps clients.
+type stickiness struct {
+	Sticky       int    `xor:"sticky" help:"Seconds for which a client stays with the revision that it reached, by a cookie." placeholder:"SECONDS"`
+	StickyHeader string `xor:"sticky" help:"Header by whose value a client is led to the same group each time." placeholder:"NAME"`
+}
+
+// forwardTo has a body forward to the groups of --to, if they are given.
+func (s *stickiness) forwardTo(body map[string]any, action string, to []string) error {
+	if len(to) == 0 {
+		if s.Sticky != 0 || s.StickyHeader != "" {
+			return &usageError{errors.New("--sticky and --sticky-header say how clients are led to the groups of --to: give that too")}
+		}
+		return nil
+	}
+	weights, err := weightsOf("--to", to)
+	if err != nil {
+		return err
+	}
+	body[action] = types.Action{Forward: &types.Forward{Groups: weights, StickyS: s.Sticky, StickyHeader: s.StickyHeader}}
+	return nil
+}
+
 type listenerCreateCommand struct {
 	target
 	write
+	stickiness
 	Name     string   `arg:"" help:"Name of the listener."`
 	Port     int      `help:"Port on every host." placeholder:"PORT"`
 	Protocol string   `help:"HTTP, HTTPS, TCP or TLS (passed on by the name that clients ask for)." default:"HTTP"`
@@ -180,12 +204,8 @@ func (c *listenerCreateCommand) Run(ctx context.Context) error {
 	if _, given := body["protocol"]; !given {
 		body["protocol"] = c.Protocol
 	}
-	if len(c.To) > 0 {
-		weights, err := weightsOf("--to", c.To)
-		if err != nil {
-			return err
-		}
-		body["defaultAction"] = types.Action{Forward: &types.Forward{Groups: weights}}
+	if err := c.forwardTo(body, "defaultAction", c.To); err != nil {
+		return err
 	}
 	return c.do(ctx, &c.target, http.MethodPost, "/v1/listeners", body, "created %s", c.Name)
 }
@@ -213,6 +233,7 @@ type ruleCommand struct {
 type ruleCreateCommand struct {
 	target
 	write
+	stickiness
 	Rule     string            `arg:"" help:"LISTENER/NAME."`
 	Priority int               `help:"The lowest that fits takes a request, 1 to 50000." placeholder:"N"`
 	Host     []string          `help:"Hosts that it takes, * and ? allowed." placeholder:"PATTERN"`
@@ -241,12 +262,8 @@ func (c *ruleCreateCommand) Run(ctx context.Context) error {
 	if conditions := c.conditions(); len(conditions) > 0 {
 		body["conditions"] = conditions
 	}
-	if len(c.To) > 0 {
-		weights, err := weightsOf("--to", c.To)
-		if err != nil {
-			return err
-		}
-		body["action"] = types.Action{Forward: &types.Forward{Groups: weights}}
+	if err := c.forwardTo(body, "action", c.To); err != nil {
+		return err
 	}
 	return c.do(ctx, &c.target, http.MethodPost, "/v1/listeners/"+url.PathEscape(listener)+"/rules", body, "created %s",
 		c.Rule)

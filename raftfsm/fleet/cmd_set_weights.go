@@ -32,7 +32,7 @@ func (c SetWeights) apply(s *State, x *applyContext) ([]string, error) {
 	if old.Action.Forward == nil {
 		return nil, refuse(ErrConflict, "set weights of rule %s: it does not forward to target groups", c.Rule)
 	}
-	if err := s.checkWeights("weights", s.Listener(old.Listener).Protocol, c.Weights); err != nil {
+	if err := s.checkWeights("targetGroups", s.Listener(old.Listener).Protocol, c.Weights); err != nil {
 		return nil, err
 	}
 	if err := s.refuseHeld("set weights of", old); err != nil {
@@ -42,7 +42,9 @@ func (c SetWeights) apply(s *State, x *applyContext) ([]string, error) {
 		return nil, nil
 	}
 	r := *old
-	r.Action.Forward = &Forward{Groups: c.Weights, StickyS: old.Action.Forward.StickyS}
+	forward := *old.Action.Forward
+	forward.Groups = c.Weights
+	r.Action.Forward = &forward
 	s.putRule(x, r)
 	s.recordEvent(x, Event{Code: "weights-set", Subject: Subject{SubjectRule, string(r.ID)},
 		Message: fmt.Sprintf("%s: %s", r.ID, shares(c.Weights))})

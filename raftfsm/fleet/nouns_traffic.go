@@ -135,6 +135,9 @@ type Forward struct {
 	// StickyS keeps a client with the group that it was given, by a cookie, for so many
 	// seconds; 0: each request is given one anew.
 	StickyS int `cbor:"2,keyasint,omitempty"`
+	// StickyHeader keeps a client with a group by the value of a header: no cookie is given,
+	// and the client moves as the weights do. Empty: it does not. Not together with StickyS.
+	StickyHeader string `cbor:"3,keyasint,omitempty"`
 }
 
 // GroupWeight is the share of a target group.

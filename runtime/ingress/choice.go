@@ -31,7 +31,7 @@ func (h *choice) find(c *client) (served bool) {
 		return false
 	}
 	if h.rule = l.Find(&h.request); h.rule != nil && h.rule.Noun.Action.Forward != nil {
-		h.group, h.line[0] = h.rule.Pick(h.cookies)
+		h.group, h.line[0] = h.rule.Pick(&h.request, h.cookies, c.engine.config.Clock.Now)
 	}
 	return true
 }

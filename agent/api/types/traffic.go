@@ -57,7 +57,9 @@ type Action struct {
 // Forward spreads requests over target groups.
 type Forward struct {
 	Groups  []GroupWeight `json:"targetGroups"`
-	StickyS int           `json:"stickySeconds,omitempty" doc:"a client stays with the group that it was given; 0: it does not"`
+	StickyS int           `json:"stickySeconds,omitempty" doc:"a client stays with the revision that it reached, by a cookie: it changes over once as weights grow, and goes back only when that revision has no weight; 0: it does not"`
+	// StickyHeader is an alternative to StickyS.
+	StickyHeader string `json:"stickyHeader,omitempty" doc:"a client is led by the value of this header, to the same group each time while weights stay; not with stickySeconds"`
 }
 
 // GroupWeight is the share of a target group.

@@ -22,7 +22,7 @@ func actionFields(at string) []string {
 	fields := []string{at}
 	for _, path := range []string{
 		"forward", "forward.targetGroups[]", "forward.targetGroups[].targetGroup", "forward.targetGroups[].weight",
-		"forward.stickySeconds", "fixedResponse", "fixedResponse.statusCode", "fixedResponse.contentType",
+		"forward.stickySeconds", "forward.stickyHeader", "fixedResponse", "fixedResponse.statusCode", "fixedResponse.contentType",
 		"fixedResponse.messageBody", "redirect", "redirect.statusCode", "redirect.protocol", "redirect.host", "redirect.port",
 		"redirect.path", "redirect.query",
 	} {
@@ -177,7 +177,7 @@ func readAction(o *strictjson.Object, at string) *fleet.Action {
 	}
 	action := &fleet.Action{}
 	if f := a.Object("forward"); f != nil {
-		action.Forward = &fleet.Forward{Groups: readWeights(f)}
+		action.Forward = &fleet.Forward{Groups: readWeights(f), StickyHeader: f.Text("stickyHeader", fleet.MaxName)}
 		readNumber(f, "stickySeconds", &action.Forward.StickyS, 0, anyNumber)
 	}
 	if f := a.Object("fixedResponse"); f != nil {

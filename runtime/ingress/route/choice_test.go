@@ -41,7 +41,7 @@ func TestWeightsAreKeptOverAllHostsTogetherHoweverQuietEachIs(t *testing.T) {
 					}
 					rule := table.Listeners["l"].Find(&route.Request{})
 					for range each {
-						if group, _ := rule.Pick(nil); group.Noun.Name == "1" {
+						if group, _ := rule.Pick(nil, nil, time.Now); group.Noun.Name == "1" {
 							taken++
 						}
 					}
@@ -66,7 +66,7 @@ func TestOneHostKeepsWeightsBetterThanChance(t *testing.T) {
 		taken := 0
 		const n = 100_000
 		for range n {
-			if group, _ := rule.Pick(nil); group.Noun.Name == "1" {
+			if group, _ := rule.Pick(nil, nil, time.Now); group.Noun.Name == "1" {
 				taken++
 			}
 		}
@@ -80,48 +80,12 @@ func TestAGroupWithoutWeightTakesNothing(t *testing.T) {
 	for _, weights := range [][]int{{0, fleet.TotalWeight}, {fleet.TotalWeight, 0}, {0, fleet.TotalWeight, 0}} {
 		rule := compile(t, split(0, weights...)).Listeners["l"].Find(&route.Request{})
 		for range 1000 {
-			group, _ := rule.Pick(nil)
+			group, _ := rule.Pick(nil, nil, time.Now)
 			if group == nil || group.Noun.Name == "0" && weights[0] == 0 || group.Noun.Name == "2" {
 				t.Fatalf("weights %v: %v", weights, group)
 			}
 		}
 	}
-}
-
-func TestAClientStaysWithItsGroupUntilThatHasNoWeight(t *testing.T) {
-	rule := func(weights ...int) *route.Rule {
-		return compile(t, split(60, weights...)).Listeners["l"].Find(&route.Request{})
-	}
-	_, line := rule(0, fleet.TotalWeight).Pick(header{})
-	var name, value string
-	if _, err := fmt.Sscanf(string(line), "Set-Cookie: %s", &name); err != nil {
-		t.Fatalf("no cookie is given: %q", line)
-	}
-	name, value, _ = cut(name)
-	client := header{name: value}
-	for _, weight := range []int{10_000, 5000, 1, 9000} {
-		for range 100 {
-			if group, again := rule(fleet.TotalWeight-weight, weight).Pick(client); group.Noun.Name != "1" || again != nil {
-				t.Fatalf("weight %d: the client is led to %s", weight, group.Noun.Name)
-			}
-		}
-	}
-	if group, again := rule(fleet.TotalWeight, 0).Pick(client); group.Noun.Name != "0" || again == nil {
-		t.Error("the client stays with a group that has no weight")
-	}
-}
-
-func cut(pair string) (name, value string, ok bool) {
-	for i := range pair {
-		if pair[i] == '=' {
-			value = pair[i+1:]
-			if value[len(value)-1] == ';' {
-				value = value[:len(value)-1]
-			}
-			return pair[:i], value, true
-		}
-	}
-	return "", "", false
 }
 
 // targets makes a group of targets of which each is described by its zone and state: "a+" is

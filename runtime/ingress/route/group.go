@@ -16,6 +16,7 @@ type Group struct {
 	zone    string
 	cookie  string // the name of the cookie that keeps a client with its target
 	sticky  bool
+	colour  colour
 
 	mu     sync.Mutex // of whoever makes a choice
 	choice atomic.Pointer[Choice]

@@ -3,9 +3,9 @@ package route
 import (
 	"fmt"
 	"hash/fnv"
-	"math"
-	"math/bits"
+	"strings"
 	"sync/atomic"
+	"time"
 
 	"skein/raftfsm/fleet"
 )
@@ -31,74 +31,65 @@ func (t *Turn) next() uint64 { return t.at.Add(golden) }
 
 // forward is a fleet.Forward, ready to be asked.
 type forward struct {
-	shares []share
-	turn   *Turn
-	sticky bool
-	cookie string // its name
+	shares  []share
+	turn    *Turn
+	seconds int    // for which a client is kept by a cookie; 0: it is not
+	cookie  string // its name
+	header  string // by which clients are known, in small letters; empty: they are not
 }
 
 type share struct {
-	group  *Group
+	group  *Group // nil: it is not in the table
 	weight int
-	upto   uint64 // of the circle; this share begins where the one before ends
-	value  string // of the cookie
-	line   []byte // that gives the cookie
+	upto   int // of TotalWeight; this share begins where the one before ends
+	colour colour
+	marks  []mark // of its revisions, the newest first; where clients are kept by a cookie
 }
 
 func newForward(rule fleet.Rule, groups map[fleet.TargetGroupName]*Group, turn *Turn) *forward {
 	noun := rule.Action.Forward
-	f := &forward{turn: turn, sticky: noun.StickyS > 0, cookie: cookieName("group", string(rule.ID))}
-	total, last := 0, -1
-	for i, g := range noun.Groups {
+	f := &forward{turn: turn, seconds: noun.StickyS, cookie: cookieName("group", string(rule.ID)),
+		header: strings.ToLower(noun.StickyHeader)}
+	total := 0
+	for _, g := range noun.Groups {
 		total += g.Weight
-		s := share{group: groups[g.Group], weight: g.Weight, upto: partOfCircle(total), value: CookieValue(string(g.Group))}
-		s.line = cookieLine(f.cookie, s.value, noun.StickyS)
-		f.shares = append(f.shares, s)
-		if g.Weight > 0 {
-			last = i
+		s := share{group: groups[g.Group], weight: g.Weight, upto: total}
+		if s.group != nil {
+			s.colour = s.group.colour
 		}
-	}
-	if last >= 0 {
-		f.shares[last].upto = math.MaxUint64 // the sum is TotalWeight, but for what division loses
+		if f.seconds > 0 {
+			s.marks = s.colour.marks(rule.ID, g.Group)
+		}
+		f.shares = append(f.shares, s)
 	}
 	return f
 }
 
-// partOfCircle is weight / TotalWeight of 2^64.
-func partOfCircle(weight int) uint64 {
-	if weight >= fleet.TotalWeight {
-		return math.MaxUint64
+// Pick returns the group that takes the request. Where the rule keeps clients, it is that of
+// the client's place; see sticky.go. Line, if not nil, is to be added to the answer. A nil
+// group: no group has weight, or the one that was drawn is not in the table.
+func (r *Rule) Pick(request *Request, cookies Cookies, now func() time.Time) (group *Group, line []byte) {
+	f := r.forward
+	switch {
+	case f.seconds > 0:
+		group, line = f.pickKept(cookies, now())
+	case f.header != "":
+		at, known := placeOfHeader(request, f.header)
+		if !known {
+			at = placeOf(f.turn.next())
+		}
+		group = f.groupAt(at)
+	default:
+		group = f.groupAt(placeOf(f.turn.next()))
 	}
-	part, _ := bits.Div64(uint64(max(weight, 0)), 0, fleet.TotalWeight)
-	return part
+	return group, line
 }
 
-// Pick returns the group that takes the request. A client that has been given a group
-// stays with it while that has any weight at all: the share of a version that is being
-// brought in may be lowered and raised without sending its clients to and fro. Line, if
-// not nil, is to be added to the answer. A nil group: no group has weight, or the one that
-// was drawn is not in the table.
-func (r *Rule) Pick(cookies Cookies) (group *Group, line []byte) {
-	f := r.forward
-	if f.sticky && cookies != nil {
-		given := cookies.Cookie(f.cookie)
-		for i := range f.shares {
-			if s := &f.shares[i]; s.weight > 0 && string(given) == s.value {
-				return s.group, nil
-			}
-		}
+func (f *forward) groupAt(at place) *Group {
+	if s := f.shareAt(at); s != nil {
+		return s.group
 	}
-	at := f.turn.next()
-	for i := range f.shares {
-		s := &f.shares[i]
-		if s.weight > 0 && (at < s.upto || s.upto == math.MaxUint64) {
-			if f.sticky {
-				line = s.line
-			}
-			return s.group, line
-		}
-	}
-	return nil, nil
+	return nil
 }
 
 // Cookies are those of a request.
@@ -112,13 +103,6 @@ func hash(text string) uint64 {
 	return h.Sum64()
 }
 
-// cookieName differs by what the cookie is for, and is the same on every host.
-func cookieName(what, of string) string { return fmt.Sprintf("skein-%s-%08x", what, uint32(hash(of))) }
-
 // CookieValue stands for a name that clients need not know. It is no secret: who guesses
 // it chooses among groups, or targets, that rules give to everybody.
 func CookieValue(name string) string { return fmt.Sprintf("%016x", hash(name)) }
-
-func cookieLine(name, value string, seconds int) []byte {
-	return fmt.Appendf(nil, "Set-Cookie: %s=%s; Max-Age=%d; Path=/; HttpOnly\r\n", name, value, seconds)
-}
