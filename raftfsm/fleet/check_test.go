@@ -90,7 +90,7 @@ func TestCheckFindsEachBrokenRuleOfTraffic(t *testing.T) {
 		{"routes at", ChangeSetOf(Subject{SubjectTargetGroup, "red"}), func(w *world) {
 			w.groups.Set("red", damage(w.TargetGroup("red"), func(g *TargetGroup) { g.TargetsModifyIndex = 1 << 40 }))
 		}},
-		{"check.healthyThreshold", ChangeSetOf(Subject{SubjectTargetGroup, "red"}), func(w *world) {
+		{"healthCheck.healthyThresholdCount", ChangeSetOf(Subject{SubjectTargetGroup, "red"}), func(w *world) {
 			w.groups.Set("red", damage(w.TargetGroup("red"), func(g *TargetGroup) { g.Check.Healthy = 0 }))
 		}},
 		{"target group gone is not there", ChangeSetOf(ServiceSubject("web")),

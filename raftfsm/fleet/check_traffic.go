@@ -16,7 +16,9 @@ func (s *State) checkListener(b *violations, l *Listener) {
 		s.routesMark().Rules)
 	err := checkListenerFields(l)
 	b.must(err == nil, "listener %s: %v", l.Name, err)
-	b.must(s.ListenerAt(l.Port) == l, "listener %s: port %d is another's too", l.Name, l.Port)
+	for other := range s.Listeners() { // the index of ports cannot say that a port is of two
+		b.must(other == l || other.Port != l.Port, "listener %s: port %d is another's too", l.Name, l.Port)
+	}
 	b.must(s.Rule(MakeRuleID(l.Name, DefaultRule)) != nil, "listener %s has no default rule", l.Name)
 }
 

@@ -23,6 +23,9 @@ func (c PutSetting) apply(s *State, x *applyContext) ([]string, error) {
 	if was == c.Value {
 		return nil, nil
 	}
+	if err := s.checkDynamicPorts(c.Name, f.Settings); err != nil {
+		return nil, err
+	}
 	silent := s.silentHosts()
 	for _, h := range silent {
 		s.due.Delete(s.hostDeadline(h))

@@ -42,13 +42,17 @@ func (c SetWeights) apply(s *State, x *applyContext) ([]string, error) {
 		return nil, nil
 	}
 	r := *old
-	forward := *old.Action.Forward
-	forward.Groups = c.Weights
-	r.Action.Forward = &forward
+	r.Action.Forward = old.Action.Forward.with(c.Weights)
 	s.putRule(x, r)
 	s.recordEvent(x, Event{Code: "weights-set", Subject: Subject{SubjectRule, string(r.ID)},
 		Message: fmt.Sprintf("%s: %s", r.ID, shares(c.Weights))})
 	return nil, nil
+}
+
+// with is the forward with other shares of its groups.
+func (f Forward) with(groups []GroupWeight) *Forward {
+	f.Groups = groups
+	return &f
 }
 
 // shares are weights as people read them: "web-blue 95 %, web-green 5 %".

@@ -38,6 +38,7 @@ type indices struct {
 	groupsByChange *btree.BTreeG[*TargetGroup]         // see lessGroupChange
 	groupUsers     *btree.Map[TargetGroupName, string] // the service that names a group
 	ruleUsers      *btree.Map[RuleID, string]          // the service that names a rule
+	listenerPorts  *btree.Map[int, ListenerName]       // the listener that has a port
 
 	liveDeployments  *btree.Map[string, DeploymentID] // the one of a service that has not ended
 	endedDeployments *btree.BTreeG[*Deployment]       // by when they did, for Prune
@@ -71,6 +72,7 @@ var derived = []index{
 	mapIndex("live deployments", func(x *indices) **btree.Map[string, DeploymentID] { return &x.liveDeployments }),
 	treeIndex("deployments that ended", func(x *indices) **btree.BTreeG[*Deployment] { return &x.endedDeployments },
 		lessDeploymentEnd),
+	mapIndex("listeners by port", func(x *indices) **btree.Map[int, ListenerName] { return &x.listenerPorts }),
 	treeIndex("receipts by age", func(x *indices) **btree.BTreeG[*ReceiptRow] { return &x.receiptsByAge }, lessReceipt),
 }
 
@@ -204,6 +206,16 @@ func (s *State) indexHost(old, h *Host) {
 		s.hostByKey.Set(h.Cert.PublicKey, h.ID)
 	}
 	s.dueHost(old, h)
+}
+
+// indexListener moves a listener from its old row to its new one; either may be nil.
+func (s *State) indexListener(old, l *Listener) {
+	if old != nil {
+		s.listenerPorts.Delete(old.Port)
+	}
+	if l != nil {
+		s.listenerPorts.Set(l.Port, l.Name)
+	}
 }
 
 // indexEffect moves an effect from its old row to its new one; either may be nil. Its

@@ -266,7 +266,7 @@ func (s *State) setShares(x *applyContext, r *Rule, shares []GroupWeight) bool {
 		return false
 	}
 	n := *r
-	n.Action.Forward = &Forward{Groups: shares, StickyS: r.Action.Forward.StickyS}
+	n.Action.Forward = r.Action.Forward.with(shares)
 	s.putRule(x, n)
 	return true
 }

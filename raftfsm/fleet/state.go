@@ -50,4 +50,4 @@ func get[K ordered, R any](m *btree.Map[K, *R], key K) *R {
 }
 
 // ordered are the key types of tables.
-type ordered interface{ ~string | ~uint64 }
+type ordered interface{ ~string | ~uint64 | ~int }

@@ -104,6 +104,7 @@ func init() {
 		mapNoun(TableListeners, func(t *tables) **btree.Map[ListenerName, *Listener] { return &t.listeners },
 			hooks[Listener, ListenerName]{
 				key: func(l *Listener) ListenerName { return l.Name }, check: (*State).checkListener,
+				index: func(s *State, l *Listener) { s.indexListener(nil, l) },
 			}),
 		mapNoun(TableRules, func(t *tables) **btree.Map[RuleID, *Rule] { return &t.rules }, hooks[Rule, RuleID]{
 			key: func(r *Rule) RuleID { return r.ID }, check: (*State).checkRule,

@@ -64,12 +64,11 @@ func (a *Action) forwardsAs(b *Action) bool {
 
 // ListenerAt returns the listener of a port, or nil.
 func (s *State) ListenerAt(port int) *Listener {
-	for l := range s.Listeners() {
-		if l.Port == port {
-			return l
-		}
+	name, has := s.listenerPorts.Get(port)
+	if !has {
+		return nil
 	}
-	return nil
+	return s.Listener(name)
 }
 
 // groupTask is a task in a target group.

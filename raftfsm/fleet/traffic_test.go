@@ -38,9 +38,9 @@ func TestPutListenerRefuses(t *testing.T) {
 		{"a certificate without HTTPS", whole(func(c *PutListener) { c.Certificates = https }), ErrInvalid, "certificates:"},
 		{"a relative certificate", whole(func(c *PutListener) {
 			c.Protocol, c.Certificates = ListenHTTPS, []CertificateFile{{Certificate: "chain.pem", Key: "/k"}}
-		}), ErrInvalid, "certificates[0].certificate:"},
+		}), ErrInvalid, "certificates[0].certificateFile:"},
 		{"a body limit of TCP", whole(func(c *PutListener) { c.Protocol, c.BodyLimit = ListenTCP, 1 }), ErrInvalid,
-			"bodyLimit:"},
+			"bodyLimitBytes:"},
 		{"no default action", whole(func(c *PutListener) { c.Default = nil }), ErrInvalid, "defaultAction: is missing"},
 		{"an action of nothing", whole(func(c *PutListener) { c.Default = &Action{} }), ErrInvalid,
 			"defaultAction: has 0 of"},
@@ -48,6 +48,10 @@ func TestPutListenerRefuses(t *testing.T) {
 			`target group "red"`},
 		{"a group of another protocol", whole(func(c *PutListener) { c.Protocol = ListenTCP }), ErrInvalid,
 			"which a TCP listener cannot forward to"},
+		{"a header of TCP", whole(func(c *PutListener) {
+			c.Protocol, c.Default = ListenTCP, forward("plain", TotalWeight)
+			c.Default.Forward.StickyHeader = "X"
+		}), ErrInvalid, "defaultAction.forward.stickyHeader:"},
 		{"a fixed answer to TCP", whole(func(c *PutListener) {
 			c.Protocol, c.Default = ListenTCP, &Action{Fixed: &FixedResponse{Status: 503}}
 		}), ErrInvalid, "can only forward"},
@@ -150,11 +154,20 @@ func TestPutRuleRefuses(t *testing.T) {
 			c.Conditions = append(host(slices.Repeat([]string{"a"}, 20)...), host(slices.Repeat([]string{"b"}, 20)...)...)
 		}), ErrInvalid, "have 40 values together"},
 		{"weights that sum to less", whole(func(c *PutRule) { c.Action = *forward("blue", 9_999) }), ErrInvalid,
-			"action.forward.groups: have weights that sum to 9999"},
+			"action.forward.targetGroups: have weights that sum to 9999"},
 		{"a group twice", whole(func(c *PutRule) { c.Action = *forward("blue", 5_000, "blue") }), ErrInvalid, "named twice"},
 		{"more groups than a forward has", whole(func(c *PutRule) {
 			c.Action.Forward = &Forward{Groups: make([]GroupWeight, 6)}
-		}), ErrInvalid, "action.forward.groups: is 6"},
+		}), ErrInvalid, "action.forward.targetGroups: is 6"},
+		{"a cookie and a header", whole(func(c *PutRule) {
+			c.Action.Forward = &Forward{Groups: []GroupWeight{{"blue", TotalWeight}}, StickyS: 60, StickyHeader: "X-User"}
+		}), ErrInvalid, "action.forward.stickyHeader: clients are kept by a header or by a cookie"},
+		{"a header that is none", whole(func(c *PutRule) {
+			c.Action.Forward = &Forward{Groups: []GroupWeight{{"blue", TotalWeight}}, StickyHeader: "X User"}
+		}), ErrInvalid, "action.forward.stickyHeader:"},
+		{"a cookie that is kept for too long", whole(func(c *PutRule) {
+			c.Action.Forward = &Forward{Groups: []GroupWeight{{"blue", TotalWeight}}, StickyS: 604_801}
+		}), ErrInvalid, "action.forward.stickySeconds:"},
 		{"two actions", whole(func(c *PutRule) { c.Action.Fixed = &FixedResponse{Status: 200} }), ErrInvalid, "has 2 of"},
 		{"a redirect to the same", whole(func(c *PutRule) { c.Action = Action{Redirect: &Redirect{Status: 301}} }),
 			ErrInvalid, "action.redirect:"},
@@ -196,18 +209,22 @@ func TestSetWeightsShiftsTraffic(t *testing.T) {
 	at := w.Rule("shop/default").ModifyIndex
 	shift := SetWeights{Rule: "shop/default", ExpectedModifyIndex: at,
 		Weights: []GroupWeight{{"blue", 9_450}, {"green", 550}}}
+	kept := w.Rule("shop/default").Action
+	kept.Forward = &Forward{Groups: kept.Forward.Groups, StickyHeader: "X-User"}
+	w.must(PutRule{ID: "shop/default", ExpectedModifyIndex: at, Action: kept})
+	shift.ExpectedModifyIndex = w.Rule("shop/default").ModifyIndex
 	w.must(shift)
 	if e := w.lastEvent(); e.Code != "weights-set" || e.Message != "shop/default: blue 94.5 %, green 5.5 %" {
 		t.Errorf("event %+v", e)
 	}
-	if f := w.Rule("shop/default").Action.Forward; !slices.Equal(f.Groups, shift.Weights) {
+	if f := w.Rule("shop/default").Action.Forward; !slices.Equal(f.Groups, shift.Weights) || f.StickyHeader != "X-User" {
 		t.Errorf("forwards to %+v", f)
 	}
 	w.refused(shift, ErrMoved, "read it again")
 	shift.ExpectedModifyIndex = w.Rule("shop/default").ModifyIndex
 	w.noop(shift)
 	shift.Weights = []GroupWeight{{"blue", 1}, {"green", 2}}
-	w.refused(shift, ErrInvalid, "weights: have weights that sum to 3")
+	w.refused(shift, ErrInvalid, "targetGroups: have weights that sum to 3")
 	shift.Weights = []GroupWeight{{"red", TotalWeight}}
 	w.refused(shift, ErrNotFound, `target group "red"`)
 	w.refused(SetWeights{Rule: "shop/none"}, ErrNotFound, "shop/none")
@@ -227,16 +244,16 @@ func TestPutTargetGroupRefuses(t *testing.T) {
 		command PutTargetGroup
 		text    string
 	}{
-		{"no protocol", whole(func(c *PutTargetGroup) { c.Protocol = 0 }), "protocol:"},
+		{"no protocol", whole(func(c *PutTargetGroup) { c.Protocol = 0 }), "protocolVersion:"},
 		{"no interval", whole(func(c *PutTargetGroup) { c.Check.IntervalS, c.Check.TimeoutS = 0, 0 }),
-			"check.intervalSeconds:"},
-		{"a time-out above the interval", whole(func(c *PutTargetGroup) { c.Check.TimeoutS = 6 }), "check.timeoutSeconds:"},
-		{"a path without a slash", whole(func(c *PutTargetGroup) { c.Check.Path = "x" }), "check.path:"},
+			"healthCheck.intervalSeconds:"},
+		{"a time-out above the interval", whole(func(c *PutTargetGroup) { c.Check.TimeoutS = 6 }), "healthCheck.timeoutSeconds:"},
+		{"a path without a slash", whole(func(c *PutTargetGroup) { c.Check.Path = "x" }), "healthCheck.path:"},
 		{"a matcher without a path", whole(func(c *PutTargetGroup) { c.Check.Path, c.Check.Matcher = "", "200" }),
-			"check.matcher:"},
-		{"a matcher that is none", whole(func(c *PutTargetGroup) { c.Check.Matcher = "200-" }), "check.matcher:"},
-		{"a matcher of other codes", whole(func(c *PutTargetGroup) { c.Check.Matcher = "200,700" }), "check.matcher:"},
-		{"a threshold of none", whole(func(c *PutTargetGroup) { c.Check.Healthy = 0 }), "check.healthyThreshold:"},
+			"healthCheck.matcher:"},
+		{"a matcher that is none", whole(func(c *PutTargetGroup) { c.Check.Matcher = "200-" }), "healthCheck.matcher:"},
+		{"a matcher of other codes", whole(func(c *PutTargetGroup) { c.Check.Matcher = "200,700" }), "healthCheck.matcher:"},
+		{"a threshold of none", whole(func(c *PutTargetGroup) { c.Check.Healthy = 0 }), "healthCheck.healthyThresholdCount:"},
 		{"a long delay", whole(func(c *PutTargetGroup) { c.DeregistrationDelayS = 3_601 }), "deregistrationDelaySeconds:"},
 		{"a short slow start", whole(func(c *PutTargetGroup) { c.SlowStartS = 1 }), "slowStartSeconds:"},
 		{"a cookie of TCP", whole(func(c *PutTargetGroup) {

@@ -9,18 +9,18 @@ import (
 
 // Limits on single fields of listeners and rules.
 const (
-	maxIdleS          = 4_000    // ELB, idle timeout
-	maxBodyLimit      = 1 << 40  // bytes; more is a slip of the pen
-	maxRuleTimeoutS   = 4_000    // as maxIdleS
-	maxStickyS        = 604_800  // ELB API, TargetGroupStickinessConfig: seven days
-	maxFixedBody      = 1_024    // ELB API, FixedResponseActionConfig
-	maxContentType    = 128      //
-	maxConditionValue = 128      // ELB API, RuleCondition
-	maxHeaderName     = 40       // ELB API, HttpHeaderConditionConfig
-	maxCertPath       = MaxName  //
-	maxOwner          = MaxName  //
-	minHTTPCode       = 200      //
-	maxHTTPCode       = 599      //
+	maxIdleS          = 4_000   // ELB, idle timeout
+	maxBodyLimit      = 1 << 40 // bytes; more is a slip of the pen
+	maxRuleTimeoutS   = 4_000   // as maxIdleS
+	maxStickyS        = 604_800 // ELB API, TargetGroupStickinessConfig: seven days
+	maxFixedBody      = 1_024   // ELB API, FixedResponseActionConfig
+	maxContentType    = 128     //
+	maxConditionValue = 128     // ELB API, RuleCondition
+	maxHeaderName     = 40      // ELB API, HttpHeaderConditionConfig
+	maxCertPath       = MaxName //
+	maxOwner          = MaxName //
+	minHTTPCode       = 200     //
+	maxHTTPCode       = 599     //
 )
 
 // MakeRuleID is the id of a listener's rule.
@@ -98,10 +98,8 @@ func (s *State) checkListenerPort(l *Listener) error {
 		return field("port", "%d is in the range of dynamic ports (%d to %d): use one outside", l.Port,
 			set.DynamicPortFirst, set.DynamicPortLast)
 	}
-	for other := range s.Listeners() {
-		if other.Port == l.Port && other.Name != l.Name {
-			return refuse(ErrPortTaken, "listener %s: port %d is that of listener %s", l.Name, l.Port, other.Name)
-		}
+	if other := s.ListenerAt(l.Port); other != nil && other.Name != l.Name {
+		return refuse(ErrPortTaken, "listener %s: port %d is that of listener %s", l.Name, l.Port, other.Name)
 	}
 	for h := range s.Hosts() {
 		if h.State == HostForgotten {
@@ -116,6 +114,19 @@ func (s *State) checkListenerPort(l *Listener) error {
 		}
 	}
 	return nil
+}
+
+// checkDynamicPorts refuses settings by which tasks would be given the port of a listener.
+func (s *State) checkDynamicPorts(setting string, set Settings) error {
+	var refusal error
+	s.listenerPorts.Ascend(set.DynamicPortFirst, func(port int, name ListenerName) bool {
+		if set.dynamic(port) {
+			refusal = refuse(ErrPortTaken, "%s: port %d of listener %s would be among the dynamic ports (%d to %d)", setting,
+				port, name, set.DynamicPortFirst, set.DynamicPortLast)
+		}
+		return false
+	})
+	return refusal
 }
 
 // checkRuleFields refuses what a rule of a listener cannot be.

@@ -15,7 +15,6 @@ const (
 	maxCheckTimeout   = 120      //
 	maxCheckCount     = 10       // of answers in a row; ELB API, TargetGroup. The floor is lower than there: 1
 	maxMatcher        = 128      //
-	maxMatchedCodes   = 100      // ranges and codes of a matcher
 	maxGRPCCode       = 99       // ELB API, Matcher
 	maxTargetReason   = maxImage // bytes of a report's reason that are kept
 )

@@ -116,6 +116,16 @@ func TestPutSetting(t *testing.T) {
 			}
 		})
 	}
+	t.Run("dynamic ports stay off the ports of listeners", func(t *testing.T) {
+		w := trafficOf(t, 1)
+		w.must(PutListener{Name: "high", Port: 40_000, Protocol: ListenHTTP,
+			Default: &Action{Fixed: &FixedResponse{Status: 200}}})
+		w.refused(PutSetting{Name: SettingDynamicPortFirst, Value: 40_000}, ErrPortTaken,
+			"dynamicPortFirst: port 40000 of listener high would be among the dynamic ports (40000 to")
+		w.must(PutSetting{Name: SettingDynamicPortFirst, Value: 40_001})
+		w.must(DeleteListener{Name: "high", ExpectedModifyIndex: w.Listener("high").ModifyIndex})
+		w.must(PutSetting{Name: SettingDynamicPortFirst, Value: 40_000})
+	})
 	t.Run("every name has a value", func(t *testing.T) {
 		for _, name := range SettingNames() {
 			if v, ok := DefaultSettings().Get(name); v == 0 || !ok {

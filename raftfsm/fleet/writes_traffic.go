@@ -7,6 +7,7 @@ import "slices"
 
 func (s *State) putListener(x *applyContext, l Listener) {
 	l.ModifyIndex = x.index
+	s.indexListener(s.Listener(l.Name), &l)
 	s.listeners.Set(l.Name, &l)
 	s.touchRules(x)
 	x.touch(CapacitySubject()) // the port that it had is free on all hosts
@@ -14,6 +15,7 @@ func (s *State) putListener(x *applyContext, l Listener) {
 }
 
 func (s *State) removeListener(x *applyContext, old *Listener) {
+	s.indexListener(old, nil)
 	s.listeners.Delete(old.Name)
 	s.touchRules(x)
 	x.touch(CapacitySubject())
