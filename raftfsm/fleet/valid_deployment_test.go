@@ -61,7 +61,7 @@ func TestAWayOfDeploymentThatContradictsItselfIsRefusedByName(t *testing.T) {
 			c.LoadBalancers[0] = LoadBalancer{Container: "app", ContainerPort: 8080, Group: "grey", AlternateGroup: "green"}
 		}, ErrInvalid, "loadBalancers[0].advancedConfiguration.productionListenerRule: is missing, and no rule forwards to grey"},
 		{"the main group as the alternate one", func(c *PutService) { c.LoadBalancers[0].AlternateGroup = "blue" }, ErrInvalid,
-			"alternateTargetGroup: blue is named twice"},
+			"alternateTargetGroupArn: blue is named twice"},
 		{"another service's group", func(c *PutService) { c.Name = "other" }, ErrConflict, "target group blue is that of service web"},
 		{"a probe without a test rule", func(c *PutService) {
 			c.LoadBalancers[0].TestRule, c.Deployment.Probe = "", &Probe{Path: "/", Count: 1}
