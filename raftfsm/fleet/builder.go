@@ -71,6 +71,15 @@ func (x *sharedTexts) shareTask(t *Task) {
 	for i := range t.Containers {
 		t.Containers[i].Name = x.one(t.Containers[i].Name)
 	}
+	for i := range t.Ports {
+		t.Ports[i].Container = x.one(t.Ports[i].Container)
+	}
+	for i := range t.Images {
+		t.Images[i].Container, t.Images[i].Digest = x.one(t.Images[i].Container), x.one(t.Images[i].Digest)
+	}
+	for i := range t.Exits {
+		t.Exits[i].Container, t.Exits[i].Reason = x.one(t.Exits[i].Container), x.one(t.Exits[i].Reason)
+	}
 	for i := range t.Targets {
 		t.Targets[i].Group = TargetGroupName(x.one(string(t.Targets[i].Group)))
 		t.Targets[i].Reason = x.one(t.Targets[i].Reason)
