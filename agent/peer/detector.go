@@ -25,6 +25,9 @@ type FailureDetector struct {
 	slots   chan struct{} // probes under way
 	probes  sync.WaitGroup
 	fresh   detector.Freshness // of State here
+	// confirmed is the same by leaders of which a quorum said that they led; kept while
+	// State has entry addresses, see confirm.go.
+	confirmed detector.Freshness
 
 	mu          sync.Mutex // guards what follows
 	watch       *detector.Watch
@@ -39,6 +42,7 @@ type FailureDetector struct {
 	clockOffAt time.Duration           // when the leader told
 	await      fleet.Served            // see Await
 	watched    []fleet.TargetGroupName // see Watch
+	confirming bool                    // a quorum is being asked
 
 	// Of the goroutine that runs only.
 	teller      detector.Teller
@@ -177,6 +181,7 @@ func (e *FailureDetector) lead(ctx context.Context, log Log) {
 			e.examine(ctx, ask)
 		})
 	}
+	e.confirm(ctx, log)
 	e.nudge()
 }
 
@@ -277,7 +282,11 @@ func (e *FailureDetector) follow(ctx context.Context, log Log) {
 		return
 	}
 	now := e.now()
-	if !e.teller.Due(now, leader, e.p.hub.late(now)) {
+	every := protocol.AgesEvery
+	if e.p.hub.leases(now) {
+		every = confirmEvery
+	}
+	if !e.teller.Due(now, every, leader, e.p.hub.late(now)) {
 		return
 	}
 	ages := e.p.hub.tell(&e.teller, now, leader, log.State().ServedRoutes(), e.p.starved())
@@ -300,6 +309,9 @@ func (e *FailureDetector) sendAges(
 	answered := e.now()
 	e.p.way.heard(answered, leader)
 	e.fresh.Hear(asked, ack.Index, log.State().Index())
+	if ack.ConfirmedMs != nil {
+		e.confirmed.Hear(asked-time.Duration(*ack.ConfirmedMs)*time.Millisecond, ack.Index, log.State().Index())
+	}
 	if ack.WallMs != 0 {
 		// The error is at most half of the time that the call took. leaderContext bounds that
 		// time, however long either host stood still.
@@ -313,15 +325,16 @@ func (e *FailureDetector) sendAges(
 	return t
 }
 
-// take notes another voter's ages. index is that of the leader's State.
-func (e *FailureDetector) take(voter fleet.HostID, ages detector.Ages, index uint64) detector.AgesAck {
+// take notes another voter's ages.
+func (e *FailureDetector) take(voter fleet.HostID, ages detector.Ages, log Log) detector.AgesAck {
 	for _, report := range ages.Reports {
 		report.Clip()
 		e.p.reported(report)
 	}
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	ack := detector.AgesAck{NeedFull: true, WallMs: e.p.cfg.Clock.Now().UnixMilli(), Index: index}
+	ack := detector.AgesAck{NeedFull: true, WallMs: e.p.cfg.Clock.Now().UnixMilli(), ConfirmedMs: e.confirmedMs(log)}
+	ack.Index = log.State().Index() // after ConfirmedMs, which speaks of no later State
 	if e.leading {
 		ack.NeedFull, ack.Await, ack.Watch = e.watch.Take(e.now(), voter, ages), e.await, e.watched
 		if len(ages.Open)+len(ages.Gone)+len(ages.Slow) > 0 {

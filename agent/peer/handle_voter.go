@@ -151,5 +151,5 @@ func (p *Port) takeAges(c *call) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	return p.detector.take(c.peer.Host, ages, c.log.State().Index()), nil
+	return p.detector.take(c.peer.Host, ages, c.log), nil
 }

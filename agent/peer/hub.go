@@ -20,6 +20,7 @@ type hub struct {
 	mu      sync.Mutex
 	streams map[fleet.HostID]*hostStream
 	heard   *detector.Streams
+	leased  time.Duration // when a host asked for its lease last; negative: none did
 	closed  bool
 	all     sync.WaitGroup
 
@@ -30,7 +31,7 @@ type hub struct {
 }
 
 func newHub(c clock.Clock) *hub {
-	return &hub{clock: c, streams: map[fleet.HostID]*hostStream{}, heard: detector.NewStreams()}
+	return &hub{clock: c, streams: map[fleet.HostID]*hostStream{}, heard: detector.NewStreams(), leased: -leasedFor}
 }
 
 // attach follows a log, or none; again with the same one does nothing.
@@ -100,6 +101,20 @@ func (h *hub) beat(s *hostStream, b detector.Beat) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	s.heard.Beat(h.clock.Mono(), h.clock.Now(), b)
+}
+
+// leaseAsked notes that a host with entry addresses streams from here.
+func (h *hub) leaseAsked() {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.leased = h.clock.Mono()
+}
+
+// leases reports whether a host with entry addresses streamed from here lately.
+func (h *hub) leases(now time.Duration) bool {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return now-h.leased < leasedFor
 }
 
 // tooSoon: see detector.Streams.

@@ -48,6 +48,9 @@ type LinkConfig struct {
 	// Capacity is the newest capacity report; optional. It is sent when its
 	// (Nonce, Seq) changed.
 	Capacity func() (fleet.CapacityReport, bool)
+	// Beat is a number that has the voter answer the beat at once, with its word on this
+	// host's lease; 0 for no hurry; optional.
+	Beat func() uint64
 	// Late is how late this agent's own ticks were recently; optional.
 	Late func() time.Duration
 }

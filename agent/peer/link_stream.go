@@ -101,6 +101,9 @@ func (l *Link) beat(ctx context.Context, conn net.Conn) {
 		l.mu.Lock()
 		up.Served = l.status.Served
 		l.mu.Unlock()
+		if l.cfg.Beat != nil {
+			up.Beat = l.cfg.Beat()
+		}
 		if l.cfg.Late != nil {
 			up.LateMs = l.cfg.Late().Milliseconds()
 		}

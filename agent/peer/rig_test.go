@@ -74,6 +74,7 @@ type voterLog struct {
 	mute atomic.Bool // what it commits is answered as unknown
 	// stalled: its disk hangs, so it is cut off from the others' logs.
 	stalled atomic.Bool
+	deposed atomic.Bool // no quorum confirms that it leads
 }
 
 func (v *voterLog) ID() fleet.RaftID { return cmp.Or(v.id, fleet.MakeRaftID(v.self, 1)) }
@@ -123,8 +124,14 @@ func (v *voterLog) IsLeader() bool {
 	return ok && leader == v.self
 }
 
-func (v *voterLog) Verify(context.Context) error { return nil }
-func (v *voterLog) CommitIndex() uint64          { return v.c.state().Index() }
+func (v *voterLog) Verify(context.Context) error {
+	if v.deposed.Load() {
+		return ErrNotLeader
+	}
+	return nil
+}
+
+func (v *voterLog) CommitIndex() uint64 { return v.c.state().Index() }
 func (v *voterLog) Trouble() error {
 	if v.stalled.Load() {
 		return ErrStalled
@@ -422,6 +429,8 @@ type rigHost struct {
 	acks      []uint64
 	lost      []string
 	refuse    error
+	beat      uint64           // that it asks for its lease with; 0: it does not
+	lease     stream.LeaseWord // the newest
 }
 
 func (a *rigAgent) host() *rigHost { return a.hostWith(1) }
@@ -438,7 +447,15 @@ func (a *rigAgent) machineWith(nonce uint64, boot string, addr netip.AddrPort) *
 		Port: a.port, Clock: a.clock, Logs: a.lines.logger(), Nonce: nonce,
 		Session: func() fleet.OpenSession {
 			return fleet.OpenSession{Boot: boot, Addr: addr, Zone: a.r.cluster.state().Host(a.id()).Zone,
-				Capacity: fleet.Resources{CPU: 4096, Memory: 8192}}
+				Capacity: fleet.Resources{CPU: 4096, Memory: 8192}, Format: fleet.FormatVersion}
+		},
+		Beat: func() (beat uint64) {
+			h.note(func() {
+				if beat = h.beat; beat > 0 {
+					h.beat++
+				}
+			})
+			return beat
 		},
 		Opened: func(n uint64) { h.note(func() { h.sessions = append(h.sessions, n) }) },
 		Deliver: func(d stream.VoterFrame) (err error) {
@@ -481,6 +498,9 @@ func (h *rigHost) take(d stream.VoterFrame) error {
 		return err
 	}
 	h.held = next
+	if d.Lease != nil {
+		h.lease = *d.Lease
+	}
 	switch d.Kind {
 	case stream.KindSnapshot:
 		h.snapshots++

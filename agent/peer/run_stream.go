@@ -48,6 +48,8 @@ func (p *Port) pump(s *hostStream, log Log, at stream.Position, read <-chan erro
 			return true, p.sendClose(s, s.why.Err(protocol.Codes))
 		case <-s.woken:
 			sender.Changed()
+		case beat := <-s.asked:
+			sender.Asked(beat)
 		case <-timer.C:
 		}
 		if err := p.send(s, log, sender); err != nil {
@@ -62,8 +64,11 @@ func (p *Port) send(s *hostStream, log Log, sender *stream.Sender) error {
 	if err := p.mayStream(s, log); err != nil {
 		return err
 	}
-	frame, err := sender.Next(s.clock.Mono(), stream.View{State: log.State(), LeaderAge: p.detector.age(),
-		Streams: p.hub.len()})
+	// How old State is at most is asked before it is taken: it may be newer than that says.
+	view := stream.View{Confirmed: p.detector.confirmedAge(log), LeaderAge: p.detector.age(), Streams: p.hub.len()}
+	_, hears := log.Leader()
+	view.NoLeader, view.State = !hears, log.State()
+	frame, err := sender.Next(s.clock.Mono(), view)
 	if err != nil || frame == nil {
 		return err
 	}

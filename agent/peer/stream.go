@@ -26,6 +26,7 @@ type hostStream struct {
 	clock   clock.Clock
 	heard   *detector.Stream // of the hub, which guards it
 	woken   chan struct{}
+	asked   chan uint64   // the newest beat that is to be answered
 	done    chan struct{} // closed by end, with why set
 	once    sync.Once
 	why     trust.Problem
@@ -33,7 +34,7 @@ type hostStream struct {
 
 func newStream(host fleet.HostID, session uint64, peer trust.Peer, conn net.Conn, c clock.Clock) *hostStream {
 	return &hostStream{host: host, session: session, peer: peer, conn: conn, clock: c, woken: make(chan struct{}, 1),
-		done: make(chan struct{})}
+		asked: make(chan uint64, 1), done: make(chan struct{})}
 }
 
 // nudge has the writer look at State.
@@ -42,6 +43,15 @@ func (s *hostStream) nudge() {
 	case s.woken <- struct{}{}:
 	default:
 	}
+}
+
+// ask has the writer answer a beat, rather than an older one. For the reader only.
+func (s *hostStream) ask(beat uint64) {
+	select {
+	case <-s.asked:
+	default:
+	}
+	s.asked <- beat
 }
 
 // end has the writer say why and close; the first reason counts.
@@ -72,6 +82,10 @@ func (s *hostStream) read(r *bufio.Reader, h *hub, take func(fleet.CapacityRepor
 			up.Capacity.Clip()
 		}
 		h.beat(s, detector.Beat{WallMs: up.WallMs, Starved: up.Starved, Report: up.Capacity, Served: up.Served})
+		if up.Beat != 0 {
+			h.leaseAsked()
+			s.ask(up.Beat)
+		}
 		if up.Capacity != nil {
 			take(*up.Capacity)
 		}

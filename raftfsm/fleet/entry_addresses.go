@@ -11,6 +11,9 @@ func (s *State) EntryAddress(name string) *EntryAddress { return get(s.entries, 
 // EntryAddresses yields entry addresses by name.
 func (s *State) EntryAddresses() iter.Seq[*EntryAddress] { return values(s.entries) }
 
+// HasEntryAddresses reports whether there are any.
+func (s *State) HasEntryAddresses() bool { return s.entries.Len() > 0 }
+
 func (s *State) putEntryAddress(x *applyContext, e EntryAddress) {
 	e.ModifyIndex = x.index
 	old := s.EntryAddress(e.Name())

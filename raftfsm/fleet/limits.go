@@ -45,8 +45,9 @@ const (
 	MaxCertificates   = 25     // of one listener (ELB quotas)
 	MaxPriority       = 50_000 // ELB API, CreateRule
 
-	MaxEntryAddresses = 64        // what one host can hold, where it is the only one
-	MaxEntryRelay     = time.Hour // of connections that began at a former holder
+	MaxEntryAddresses = 64              // what one host can hold, where it is the only one
+	EntryRelay        = 5 * time.Minute // how long connections that began at a former holder go on
+	MaxEntryRelay     = time.Hour       // the longest that a command may ask for
 
 	// A deployment is some 600 B, and a few KB where hooks are called at many steps. Of each
 	// service the newest is kept; where there are too many, the one that ended first goes.

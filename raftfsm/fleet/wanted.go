@@ -11,7 +11,7 @@ import (
 //
 // It is all that is wanted of the host, or only what changed: who carries it says
 // which. Its parts are described in wantedParts. A stream's frames carry these fields
-// under their numbers; numbers 1, 6 and 10 to 13 are those frames' own.
+// under their numbers; numbers 1, 6, 10 to 13 and 17 are those frames' own.
 type Wanted struct {
 	Fleet   FleetID `cbor:"2,keyasint"`
 	Epoch   uint64  `cbor:"3,keyasint"`

@@ -99,6 +99,8 @@ func (h *Holder) Renew(lease Lease) {
 func (h *Holder) Hold(ctx context.Context, want []Address) error {
 	h.holdMu.Lock()
 	defer h.holdMu.Unlock()
+	// First silent, then without the address; first with the address, then answering.
+	h.forget(want)
 	if err := ctx.Err(); err != nil {
 		return err
 	}
@@ -107,7 +109,6 @@ func (h *Holder) Hold(ctx context.Context, want []Address) error {
 		return err
 	}
 	good, on, err := check(want, links)
-	// First silent, then without the address; first with the address, then answering.
 	h.forget(good)
 	return errors.Join(err, h.settle(good, on))
 }

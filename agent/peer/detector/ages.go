@@ -74,4 +74,7 @@ type AgesAck struct {
 	// Watch are the target groups of which the leader wants to hear, at most
 	// plan.MaxWatched; see Teller.Watch. A voter that skips it tells nothing of them.
 	Watch []fleet.TargetGroupName `cbor:"6,keyasint,omitempty" since:"2,skip"`
+	// ConfirmedMs is how long before this answer a quorum had confirmed that the leader
+	// leads, rounded up; nil: not lately. A voter that skips it gives hosts no lease.
+	ConfirmedMs *int64 `cbor:"7,keyasint,omitempty" since:"2,skip"`
 }

@@ -42,7 +42,7 @@ func TestALeaderIsToldInTime(t *testing.T) {
 	s, tell := NewStreams(), Teller{}
 	due := func(leader fleet.HostID, want bool, why string) {
 		t.Helper()
-		if got := tell.Due(now, leader, Late(now, s.All())); got != want {
+		if got := tell.Due(now, protocol.AgesEvery, leader, Late(now, s.All())); got != want {
 			t.Errorf("%s: due is %v", why, got)
 		}
 	}

@@ -26,10 +26,10 @@ func (t *Teller) Own(self fleet.HostID) { *t = Teller{leader: self, full: true, 
 // TellsAll reports whether the next word to a leader will hold all.
 func (t *Teller) TellsAll(leader fleet.HostID) bool { return t.full || leader != t.leader }
 
-// Due reports whether a leader is to be told now: each AgesEvery, at once when one
-// more host is late, and at once when another leads.
-func (t *Teller) Due(now time.Duration, leader fleet.HostID, late int) bool {
-	return leader != t.leader || now-t.at >= protocol.AgesEvery || late > t.late
+// Due reports whether a leader is to be told now: each so often, at once when one more
+// host is late, and at once when another leads.
+func (t *Teller) Due(now, every time.Duration, leader fleet.HostID, late int) bool {
+	return leader != t.leader || now-t.at >= every || late > t.late
 }
 
 // Next is the next word to a leader. looked are the streams to look at: all that are

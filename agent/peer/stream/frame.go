@@ -35,6 +35,23 @@ type VoterFrame struct {
 	Why         *trust.Problem `cbor:"12,keyasint,omitempty"` // KindClose only
 	// the next frame goes on where this one ends; all pieces count as one
 	More bool `cbor:"13,keyasint,omitempty"`
+	// Lease answers the newest beat of a host that asked for it; nil: none did since the
+	// last frame. A host that skips it answers for no entry address.
+	Lease *LeaseWord `cbor:"17,keyasint,omitempty" since:"2,skip"`
+}
+
+// LeaseWord is what a host's lease on its entry addresses is made of. With the frame that
+// it is in, the host has all that was committed AgeMs before the voter made it.
+type LeaseWord struct {
+	Beat  uint64 `cbor:"1,keyasint"` // HostFrame.Beat of the beat that is answered
+	AgeMs int64  `cbor:"2,keyasint"` // rounded up; negative: never in the voter's life
+	// NoLeader: the voter hears none.
+	NoLeader bool `cbor:"3,keyasint,omitempty"`
+}
+
+// Age is how long before the frame State was confirmed to be the newest; false: never.
+func (w *LeaseWord) Age() (time.Duration, bool) {
+	return time.Duration(w.AgeMs) * time.Millisecond, w.AgeMs >= 0
 }
 
 // Complete reports whether the frame is all that is wanted of its host.
@@ -57,14 +74,14 @@ func (f VoterFrame) Pieces() []VoterFrame {
 		}
 		for _, r := range routes {
 			piece := f
-			piece.More, piece.Roster, piece.Routes, piece.Entries = true, nil, r, nil
+			piece.More, piece.Roster, piece.Routes, piece.Entries, piece.Lease = true, nil, r, nil, nil
 			piece.TaskDefs, piece.Tasks, piece.Removed = nil, nil, nil
 			out = append(out, piece)
 		}
 	}
 	for len(f.TaskDefs) > pieceDefs || len(f.Tasks) > pieceTasks || len(f.Removed) > pieceRemoved {
 		piece := f
-		piece.More, piece.Roster, piece.Routes, piece.Entries = true, nil, nil, nil
+		piece.More, piece.Roster, piece.Routes, piece.Entries, piece.Lease = true, nil, nil, nil, nil
 		piece.TaskDefs, f.TaskDefs = cut(f.TaskDefs, pieceDefs)
 		piece.Tasks, f.Tasks = cut(f.Tasks, pieceTasks)
 		piece.Removed, f.Removed = cut(f.Removed, pieceRemoved)
@@ -106,6 +123,9 @@ type HostFrame struct {
 	Capacity *fleet.CapacityReport `cbor:"3,keyasint,omitempty"` // when it changed
 	WallMs   int64                 `cbor:"4,keyasint,omitempty"` // the host's clock, UTC; 0 for not told
 	Served   fleet.Served          `cbor:"5,keyasint,omitempty"`
+	// Beat has the voter answer at once, with this number; 0 for no hurry. It means
+	// something to the host alone. A voter that skips it gives no lease.
+	Beat uint64 `cbor:"6,keyasint,omitempty" since:"2,skip"`
 }
 
 // ReadHostFrame reads a host's frame and refuses a large one before it allocates.

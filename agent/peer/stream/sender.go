@@ -17,6 +17,7 @@ type Sender struct {
 	changed bool          // State may have changed for the host since the last frame
 	settled time.Duration // changes gather until then
 	beatAt  time.Duration
+	asked   uint64 // the host's newest beat that is to be answered; 0: none
 }
 
 // View is what a frame tells beside State.
@@ -24,6 +25,10 @@ type View struct {
 	State     *fleet.State
 	LeaderAge time.Duration // negative: no leader was heard
 	Streams   int           // of this voter
+	// Confirmed is how long ago State was confirmed to be the newest, taken before State;
+	// negative: never.
+	Confirmed time.Duration
+	NoLeader  bool
 }
 
 // NewSender makes the end of a stream whose host is at a position; the first
@@ -39,11 +44,16 @@ func NewSender(host fleet.HostID, st *fleet.State, at Position) *Sender {
 // Changed says that State has changed for the host.
 func (s *Sender) Changed() { s.changed = true }
 
+// Asked says that a beat of the host is to be answered.
+func (s *Sender) Asked(beat uint64) { s.asked = beat }
+
 // Due is when Next has a frame, at the latest.
 func (s *Sender) Due() time.Duration {
 	switch {
 	case s.sending:
 		return protocol.Never
+	case s.asked != 0:
+		return 0
 	case s.changed:
 		return min(s.settled, s.beatAt)
 	}
@@ -66,15 +76,27 @@ func (s *Sender) Next(now time.Duration, v View) (*VoterFrame, error) {
 	if changed {
 		s.settled = now + Coalesce
 	}
-	if now < s.beatAt && !s.sent.due(v.State, h) {
+	if now < s.beatAt && s.asked == 0 && !s.sent.due(v.State, h) {
 		return nil, nil
 	}
 	// What the host does not know it need not skip: that it may is checked before
 	// anything is placed there (State.NeedsFormat).
 	f := fleet.AsRead(s.sent.frame(v.State, h), h.ReadsFormat())
 	f.LeaderAgeMs, f.Streams = v.LeaderAge.Milliseconds(), v.Streams
+	if s.asked != 0 {
+		f.Lease, s.asked = v.answer(s.asked), 0
+	}
 	s.sending, s.beatAt = true, now+protocol.VoterBeat
 	return &f, nil
+}
+
+// answer is what a host is told of its lease.
+func (v View) answer(beat uint64) *LeaseWord {
+	w := &LeaseWord{Beat: beat, AgeMs: -1, NoLeader: v.NoLeader}
+	if v.Confirmed >= 0 {
+		w.AgeMs = (v.Confirmed + time.Millisecond - 1).Milliseconds()
+	}
+	return w
 }
 
 // Sent says that the frame under way was taken.

@@ -14,7 +14,7 @@ const By = "entry"
 
 const (
 	// RelayFor is how long connections that began at a former holder go on after a move.
-	RelayFor = 5 * time.Minute
+	RelayFor = fleet.EntryRelay
 	// SettleFor is how long an address stays before it is moved for evenness alone.
 	SettleFor = time.Minute
 	// RefusedFor is how long the agent of a holder may be seen down, as in a quick restart,

@@ -2,6 +2,7 @@ package node
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"path/filepath"
 	"slices"
@@ -15,6 +16,7 @@ import (
 	"skein/raftfsm"
 	"skein/raftfsm/fleet"
 	"skein/runtime/containerd"
+	"skein/runtime/ingress"
 	"skein/runtime/port"
 	"skein/runtime/seam/vfs"
 )
@@ -64,6 +66,7 @@ func (n *node) newLink() *peer.Link {
 		Session: n.session, Opened: n.host.SessionOpened, Deliver: n.deliver,
 		Lost: func(error) { n.host.VoterLost() }, Acked: n.host.ReportAcked, Refused: n.host.ReportRefused,
 		Cloned:   n.host.Cloned,
+		Beat:     n.entries.beat,
 		Capacity: n.reports.newest, Late: func() time.Duration { _, worst := n.meter.Starved(); return worst },
 	})
 }
@@ -91,6 +94,7 @@ func (n *node) session() fleet.OpenSession {
 func (n *node) deliver(d stream.VoterFrame) error {
 	n.host.VoterHeard(d.LeaderAge())
 	n.voter.logsOut(d.LogsOut)
+	n.entries.take(d)
 	ctx, cancel := context.WithTimeout(context.Background(), deliverWithin)
 	defer cancel()
 	return n.host.Deliver(ctx, converge.Frame{Complete: d.Complete(), Wanted: d.Wanted, LeaderAge: d.LeaderAge()})
@@ -108,8 +112,29 @@ func statusURL(c *config.Config) string {
 	return "http://" + addr.String() + "/"
 }
 
-// apiLocal is the host loop as the API asks for it.
-type apiLocal struct{ host *converge.Host }
+// apiLocal is this host as the API asks for it.
+type apiLocal struct {
+	host     *converge.Host
+	ingress  *ingress.Engine
+	stopping func() bool
+}
+
+// ServesTraffic is nil while all listeners are open and the agent does not stop.
+func (l apiLocal) ServesTraffic() error {
+	if l.stopping() {
+		return errors.New("the agent stops, and its clients are asked to go elsewhere")
+	}
+	listeners := l.ingress.Status().Listeners
+	for _, one := range listeners {
+		if !one.Bound {
+			return fmt.Errorf("listener %s is not open on port %d: %s", one.Name, one.Port, one.Failed)
+		}
+	}
+	if len(listeners) == 0 {
+		return errors.New("there is no listener to serve")
+	}
+	return nil
+}
 
 // Tasks are those this host holds.
 func (l apiLocal) Tasks() []view.LocalTask {

@@ -47,6 +47,7 @@ func (n *node) clientsFirst(ctx context.Context) (context.Context, context.Cance
 	working, stop := context.WithCancel(context.WithoutCancel(ctx))
 	leave := context.AfterFunc(ctx, func() {
 		defer stop()
+		n.stopping.Store(true)
 		limit, cancel := context.WithTimeout(working, leaveTime)
 		defer cancel()
 		if n.Hurry != nil {

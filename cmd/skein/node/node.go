@@ -11,6 +11,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"sync/atomic"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -69,6 +70,8 @@ type node struct {
 	protection cgroup.Protection
 	ingress    *ingress.Engine
 	dns        *dns.Server
+	entries    *entries
+	stopping   atomic.Bool // clients are asked to go elsewhere
 	host       *converge.Host
 	link       *peer.Link
 	reports    *capacityReports
@@ -151,6 +154,7 @@ func (n *node) openHost(ctx context.Context, closers *closers) (err error) {
 		return err
 	}
 	n.openIngress(closers)
+	n.openEntries(closers)
 	return n.openLoop()
 }
 
@@ -240,7 +244,7 @@ func (n *node) openFleet(ctx context.Context, closers *closers) error {
 	n.reports = newCapacityReports(n)
 	n.api = api.New(api.Config{
 		Host: n.self, Name: n.Config.Name, Zone: n.Config.Zone, Version: n.Version, Log: n.Log,
-		Voter: n.apiVoter, Forward: n.port, Members: apiMembers{n.ring}, Local: apiLocal{n.host},
+		Voter: n.apiVoter, Forward: n.port, Members: apiMembers{n.ring}, Local: apiLocal{n.host, n.ingress, n.stopping.Load},
 		Images: n.containers, Tokens: apiTokens{n.identity}, ReservedPorts: n.reservedPorts(),
 		AllowedHosts: []string{n.Config.Name},
 	})

@@ -112,6 +112,7 @@ func (n *node) serve(ctx context.Context, s servers) error {
 	all.run("self-check", n.checkSelf)
 	all.run("network repair", n.repairNetwork)
 	all.run("dns", n.dns.Run)
+	all.run("entry addresses", n.entries.run)
 	all.run("socket", serveHTTP(s.socket, n.api.Handler(api.TrustRoot), n.Log))
 	if s.status != nil {
 		status := connlimit.New(maxStatusConns, maxStatusConnsPerSource).Listen(s.status, func(from net.Addr, err error) {

@@ -19,6 +19,9 @@ func Merge(held fleet.Wanted, d stream.VoterFrame) (fleet.Wanted, error) {
 	next := d.Wanted
 	next.Removed = nil
 	next.Routes = wholeOf(fleet.Routes{}.With(held.Routes).With(d.Routes))
+	if d.Entries == nil && !d.Complete() {
+		next.Entries = held.Entries
+	}
 	if !d.Complete() {
 		next.Tasks, next.TaskDefs = held.Tasks, held.TaskDefs
 	}
