@@ -175,6 +175,7 @@ type fakeLocal struct {
 func (f *fakeLocal) Tasks() []view.LocalTask { return f.tasks }
 func (f *fakeLocal) AloneSince() time.Time   { return f.alone }
 func (f *fakeLocal) Ready() error            { return f.err }
+func (f *fakeLocal) ServesTraffic() error    { return f.err }
 
 type fakeMembers struct {
 	reports []fleet.CapacityReport

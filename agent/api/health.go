@@ -26,6 +26,20 @@ func (a *API) readyz(w http.ResponseWriter, _ *http.Request) {
 	plainText(w, http.StatusOK, "ready")
 }
 
+// readyzTraffic says whether this host's ingress takes new requests: what a load balancer
+// in front of the hosts asks. A host that hears no voter goes on serving.
+func (a *API) readyzTraffic(w http.ResponseWriter, _ *http.Request) {
+	if a.Local == nil {
+		plainText(w, http.StatusServiceUnavailable, "not ready: this agent serves no traffic")
+		return
+	}
+	if err := a.Local.ServesTraffic(); err != nil {
+		plainText(w, http.StatusServiceUnavailable, "not ready: "+types.Clean(err.Error()))
+		return
+	}
+	plainText(w, http.StatusOK, "ready")
+}
+
 // unheard says why the fleet is not heard, or nothing.
 func (a *API) unheard() string {
 	v := a.Voter()

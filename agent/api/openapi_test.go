@@ -90,6 +90,9 @@ func TestAnswersAreWhatTheDocumentSays(t *testing.T) {
 			target = "/v1/tasks/" + task
 		case "/v1/taskdefs/{id}":
 			target = "/v1/taskdefs/web"
+		case "/v1/entry-addresses/{name}":
+			want(t, 201, root, "POST", "/v1/entry-addresses", `{"address": "10.0.0.99/24"}`)
+			target = "/v1/entry-addresses/10.0.0.99"
 		}
 		check(t, router, root, "GET", target, "", 200)
 		check(t, router, root, "GET", target+"?nonsense=1", "", 400)
@@ -127,6 +130,9 @@ func TestAnswersAreWhatTheDocumentSays(t *testing.T) {
 		{"DELETE", "/v1/listeners/new/rules/web", `{}`, 200},
 		{"DELETE", "/v1/listeners/new", `{}`, 200},
 		{"DELETE", "/v1/target-groups/new", `{}`, 200},
+		{"POST", "/v1/entry-addresses", `{"address": "10.0.0.100/24"}`, 201},
+		{"POST", "/v1/entry-addresses/10.0.0.100/move", `{"host": "h1"}`, 200},
+		{"DELETE", "/v1/entry-addresses/10.0.0.100", `{}`, 200},
 		{"DELETE", "/v1/services/api", `{"force": true}`, 200},
 		{"DELETE", "/v1/services/web", `{}`, 409},
 	}

@@ -53,4 +53,6 @@ type Local interface {
 	AloneSince() time.Time
 	// Ready is nil when this agent does its work: runtime and disk answer.
 	Ready() error
+	// ServesTraffic is nil while the ingress of this host takes new requests.
+	ServesTraffic() error
 }

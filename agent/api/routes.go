@@ -46,6 +46,8 @@ func (a *API) plains() []route {
 	return []route{
 		get("/healthz", "text/plain", "200 while this agent answers", a.healthz),
 		get("/readyz", "text/plain", "200 while this host does its work and hears the fleet", a.readyz),
+		get("/readyz/traffic", "text/plain",
+			"200 while this host takes new requests to its listeners: for a load balancer of one's own", a.readyzTraffic),
 		get("/metrics", "text/plain", "Metrics in Prometheus' words; those of the fleet on voters only", a.metrics.handler()),
 		get("/openapi.json", "application/json", "This document", a.serveOpenAPI),
 		get("/{$}", "text/html", "The status page", page.File("index.html")),

@@ -37,6 +37,7 @@ type commands struct {
 	Events   eventsCommand      `cmd:"" help:"Show what was decided and why; -f follows." example:"skein events -f"`
 	Routes   routesCommand      `cmd:"" help:"Show what each listener does, and who gets which share." example:"skein routes"`
 	Listener listenerCommand    `cmd:"" aliases:"listeners" help:"List, create or delete listeners: ports that every host answers on."`
+	Entry    entryCommand       `cmd:"" aliases:"entries,entry-address" help:"List, add, move or remove entry addresses: one host at a time answers for each."`
 	Rule     ruleCommand        `cmd:"" aliases:"rules" help:"Create or delete rules of listeners, and shift traffic."`
 	Group    targetGroupCommand `cmd:"" name:"target-group" aliases:"target-groups" help:"List, create or delete target groups: where a service's tasks are found."`
 	Voters   votersCommand      `cmd:"" help:"List the hosts that hold the log, and who leads." example:"skein voters"`

@@ -171,7 +171,7 @@ func (s Spec) responses(named *schemas) object {
 	if s.Kind != Plain {
 		responses["default"] = object{"description": "refused: what, why and what to do",
 			"content": object{"application/json": object{"schema": named.ref(reflect.ValueOf(types.ErrorAnswer{}))}}}
-	} else if s.Pattern == "/readyz" {
+	} else if strings.HasPrefix(s.Pattern, "/readyz") {
 		responses["503"] = object{"description": "not ready, and why", "content": content}
 	}
 	return responses

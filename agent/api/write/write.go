@@ -70,7 +70,7 @@ type Endpoint struct {
 // Endpoints are all writes.
 func Endpoints() []Endpoint {
 	return slices.Concat(taskDefEndpoints(), serviceEndpoints(), taskEndpoints(), hostEndpoints(), tokenEndpoints(),
-		fleetEndpoints(), settingEndpoints(), targetGroupEndpoints(), listenerEndpoints(), ruleEndpoints(),
+		fleetEndpoints(), settingEndpoints(), targetGroupEndpoints(), listenerEndpoints(), ruleEndpoints(), entryEndpoints(),
 		nextFormatEndpoints())
 }
 
