@@ -104,12 +104,15 @@ func TestCheckFindsEachBrokenRuleOfDeployments(t *testing.T) {
 				}))
 			}},
 		{"test traffic that it was not given", "web/3 has 100 % of rule shop/test", func(r rollout) {
-			r.rules.Set("shop/test", damage(r.Rule("shop/test"), func(rule *Rule) { rule.Action = *forward("blue", 5000, "green") }))
+			r.rules.Set("shop/test", damage(r.Rule("shop/test"), func(rule *Rule) {
+				rule.Action = *forward("blue", 5000, "green")
+			}))
 		}},
 		{"blue that is to lose tasks", "goals want 1 of web/1, which it may go back to with 2", func(r rollout) {
 			r.goals.Set("web", damage(r.Goals("web"), func(g *Goals) { g.Revisions = []RevisionGoal{{"web/1", 1, 1}} }))
 		}},
-		{"two that are live", "and not the newest", ended(func(d *Deployment) { d.Status, d.EndedAt = DeploymentInProgress, 0 })},
+		{"two that are live", "and not the newest",
+			ended(func(d *Deployment) { d.Status, d.EndedAt = DeploymentInProgress, 0 })},
 		{"the index of live ones", "index of live deployments", func(r rollout) { r.liveDeployments.Delete("web") }},
 		{"the index of ended ones", "index of deployments that ended", func(r rollout) { r.endedDeployments.PopMin() }},
 		{"an alarm that never asks", "alarm errors: intervalSeconds", func(r rollout) {

@@ -7,7 +7,8 @@ import (
 // Prune removes what is over and old: tasks stopped (and confirmed), hosts
 // forgotten, tokens expired or used up, effects that ended, and names of removed services with
 // their events, since before a time that is at least 1 h ago; receipts when they are older than
-// 24 h too, deployments that ended when that is DeploymentKept ago. A command removes at most 10,000 rows of a table: while
+// 24 h too, deployments that ended when that is DeploymentKept ago. A command removes at most
+// 10,000 rows of a table: while
 // [State.Prunable] says so, there is more.
 type Prune struct {
 	Before Time `cbor:"1,keyasint"`

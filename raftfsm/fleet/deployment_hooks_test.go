@@ -60,7 +60,8 @@ func TestAPauseWaitsForAPerson(t *testing.T) {
 	r.refused(r.answer(run.ID, HookSucceeded), ErrConflict, "waits for a person")
 	r.refused(r.answer(run.ID, HookTimedOut), ErrTooEarly, "it has time until")
 	r.refused(OrderDeployment{ID: "web.3", Order: OrderContinue, Run: "web.3-9"}, ErrNotFound, `call "web.3-9"`)
-	if res := r.item(Item{Command: OrderDeployment{ID: "web.3", Order: OrderContinue, Run: run.ID}, By: "ada"}); res.Err != nil {
+	order := OrderDeployment{ID: "web.3", Order: OrderContinue, Run: run.ID}
+	if res := r.item(Item{Command: order, By: "ada"}); res.Err != nil {
 		t.Fatal(res.Err)
 	}
 	if got := r.live().Hooks[0]; got.Status != HookSucceeded || got.Answer != "by ada" {
@@ -121,7 +122,8 @@ func TestBeginHookRefuses(t *testing.T) {
 		sentinel error
 		text     string
 	}{
-		{"a hook of another stage", func(_ rollout, c *BeginHook) { c.Hook = "look" }, ErrNotFound, `hook "look" at POST_SCALE_UP`},
+		{"a hook of another stage", func(_ rollout, c *BeginHook) { c.Hook = "look" }, ErrNotFound,
+			`hook "look" at POST_SCALE_UP`},
 		{"a stage that it is not at", func(_ rollout, c *BeginHook) { c.Stage = StageProductionTrafficShift }, ErrConflict,
 			"not at PRODUCTION_TRAFFIC_SHIFT"},
 		{"a point of a rollback that is none", func(_ rollout, c *BeginHook) { c.Stage = PointRollbackStarted }, ErrConflict,
@@ -274,10 +276,11 @@ func TestTheAllowListSaysWhatHooksAndAlarmsMayName(t *testing.T) {
 	r.noop(PutHookTarget{Target: "task:smoke"})
 	r.refused(DeleteHookTarget{Target: "task:smoke"}, ErrConflict, "service web needs it")
 	r.refused(DeleteHookTarget{Target: "task:none"}, ErrNotFound, "task:none")
-	r.refused(PutAlarm{Name: "errors", URL: "https://prometheus.example", Query: "up", IntervalS: 10, Times: 1}, ErrInvalid,
+	alarm := PutAlarm{Name: "errors", URL: "https://prometheus.example", Query: "up", IntervalS: 10, Times: 1}
+	r.refused(alarm, ErrInvalid,
 		"skein hook-target allow https://prometheus.example")
 	r.must(PutHookTarget{Target: "https://prometheus.example"})
-	r.must(PutAlarm{Name: "errors", URL: "https://prometheus.example", Query: "up", IntervalS: 10, Times: 1})
+	r.must(alarm)
 	r.refused(DeleteHookTarget{Target: "https://prometheus.example"}, ErrConflict, "alarm errors needs it")
 	r.checked()
 }

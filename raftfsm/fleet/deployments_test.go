@@ -48,13 +48,14 @@ func (r rollout) next() AdvanceDeployment {
 	r.t.Helper()
 	d := r.live()
 	stage, step, _ := d.Next()
-	c := AdvanceDeployment{ID: d.ID, ExpectedModifyIndex: d.ModifyIndex, Stage: stage, Step: step, Production: d.Production,
-		Test: d.Test}
+	c := AdvanceDeployment{ID: d.ID, ExpectedModifyIndex: d.ModifyIndex, Stage: stage, Step: step,
+		Production: d.Production, Test: d.Test}
 	switch stage {
 	case StageTestTrafficShift:
 		c.Test = TotalWeight
 	case StageProductionTrafficShift:
 		c.Production = (&Deployment{Config: d.Config, Step: step, Promote: d.Promote}).Goal()
+	default:
 	}
 	return c
 }
@@ -172,6 +173,7 @@ func TestACanaryGoesThroughAllStagesAndLeavesEverythingAsPeopleWroteIt(t *testin
 			r.want("canary", r.shares(), "blue 90 %, green 10 %; test blue 0 %, green 100 %")
 		case StagePostProductionTrafficShift:
 			r.want("all", r.shares(), "blue 0 %, green 100 %; test blue 0 %, green 100 %")
+		default:
 		}
 		r.checked()
 	}
@@ -490,6 +492,7 @@ func TestAServiceWithoutALoadBalancerGoesThroughAllStages(t *testing.T) {
 			c.Test = TotalWeight
 		case StageProductionTrafficShift:
 			c.Production = d.Config.StepTo(step)
+		default:
 		}
 		w.must(c)
 	}
@@ -555,7 +558,8 @@ func TestOrdersOfPeople(t *testing.T) {
 		r.must(order(OrderStop))
 		d := r.LastDeployment("web")
 		r.want("shares", r.shares(), "blue 100 %; test blue 100 %")
-		if d.Status != DeploymentStopped || r.Service("web").Revision != "web/1" || r.StalledDeployment(r.Service("web")) != nil {
+		v := r.Service("web")
+		if d.Status != DeploymentStopped || v.Revision != "web/1" || r.StalledDeployment(v) != nil {
 			t.Errorf("%+v", d)
 		}
 		r.refused(order(OrderStop), ErrConflict, "it is STOPPED")

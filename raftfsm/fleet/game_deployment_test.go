@@ -14,6 +14,7 @@ func (g *scenario) deploymentConfig() fleet.DeploymentConfig {
 		c.CanaryShare = 1000
 	case fleet.Linear:
 		c.StepShare = 3000
+	default:
 	}
 	if g.IntN(3) == 0 {
 		c.Hooks = append(c.Hooks, fleet.Hook{Name: "look", Stages: []fleet.LifecycleStage{fleet.StagePreScaleUp},
@@ -128,6 +129,7 @@ func (g *scenario) advance(d *fleet.Deployment, at uint64) fleet.Command {
 		c.Test = fleet.TotalWeight
 	case fleet.StageProductionTrafficShift:
 		c.Production = max(c.Production, d.Config.StepTo(c.Step))
+	default:
 	}
 	return c
 }

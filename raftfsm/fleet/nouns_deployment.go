@@ -75,7 +75,7 @@ const (
 	DeploymentInProgress                              //
 	DeploymentRollingBack                             // production is blue's again; green goes
 	DeploymentSuccessful                              //
-	DeploymentStopped                                 // by an operator, or a newer one took over, or it failed without rollback
+	DeploymentStopped                                 // by people, or another took over, or it failed without rollback
 	DeploymentRolledBack                              //
 	DeploymentRollbackFailed
 )

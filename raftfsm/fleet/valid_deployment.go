@@ -66,6 +66,7 @@ func checkSteps(at string, d *DeploymentConfig) error {
 			return err
 		}
 		return checkRange(linear+".stepBakeTimeInMinutes (as seconds)", d.StepBakeS, 0, maxBakeS)
+	default:
 	}
 	if d.StepBakeS != 0 {
 		return field(linear+".stepBakeTimeInMinutes", "is of strategies with steps: the strategy is %s", d.strategyName())
@@ -212,7 +213,8 @@ func (s *State) checkHooks(at string, d *DeploymentConfig) error {
 		}
 	}
 	if pauses > MaxHooks || len(d.Hooks)-pauses > MaxHooks {
-		return field(at, "has %d entries, %d of them pauses: at most %d of either are allowed", len(d.Hooks), pauses, MaxHooks)
+		return field(at, "has %d entries, %d of them pauses: at most %d of either are allowed", len(d.Hooks), pauses,
+			MaxHooks)
 	}
 	if runs > MaxHookRuns {
 		return field(at, "are called %d times in the %d steps of a deployment: at most %d are allowed", runs, d.Steps(),

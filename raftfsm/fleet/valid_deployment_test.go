@@ -24,14 +24,16 @@ func TestAWayOfDeploymentThatContradictsItselfIsRefusedByName(t *testing.T) {
 			`deploymentConfiguration.strategy: is strategy(9): allowed are ["ROLLING" "BLUE_GREEN" "LINEAR" "CANARY"]`},
 		{"a canary without a share", config(func(d *DeploymentConfig) { d.CanaryShare = 0 }), ErrInvalid,
 			"canaryConfiguration.canaryPercent: is 0 %: 0.1 % to 100 % in steps of 0.1 are allowed"},
-		{"a canary of 5.55 %", config(func(d *DeploymentConfig) { d.CanaryShare = 555 }), ErrInvalid, "canaryPercent: is 5.55 %"},
+		{"a canary of 5.55 %", config(func(d *DeploymentConfig) { d.CanaryShare = 555 }), ErrInvalid,
+			"canaryPercent: is 5.55 %"},
 		{"a canary of 101 %", config(func(d *DeploymentConfig) { d.CanaryShare = 10_100 }), ErrInvalid, "is 101 %"},
 		{"a canary with steps of LINEAR", config(func(d *DeploymentConfig) { d.StepShare = 1000 }), ErrInvalid,
 			"linearConfiguration: is of LINEAR: the strategy is CANARY"},
 		{"LINEAR with the share of a canary", config(func(d *DeploymentConfig) { d.Strategy = Linear }), ErrInvalid,
 			"canaryConfiguration: is of CANARY: the strategy is LINEAR"},
-		{"LINEAR in steps of 2 %", config(func(d *DeploymentConfig) { *d = DeploymentConfig{Strategy: Linear, StepShare: 200} }),
-			ErrInvalid, "linearConfiguration.stepPercent: is 2 %: 3 % to 100 %"},
+		{"LINEAR in steps of 2 %", config(func(d *DeploymentConfig) {
+			*d = DeploymentConfig{Strategy: Linear, StepShare: 200}
+		}), ErrInvalid, "linearConfiguration.stepPercent: is 2 %: 3 % to 100 %"},
 		{"ROLLING with a wait between steps", config(func(d *DeploymentConfig) { *d = DeploymentConfig{StepBakeS: 1} }),
 			ErrInvalid, "is of strategies with steps: the strategy is ROLLING"},
 		{"a bake of over a day", config(func(d *DeploymentConfig) { d.BakeS = 86_401 }), ErrInvalid, "bakeTimeInMinutes"},
@@ -44,8 +46,9 @@ func TestAWayOfDeploymentThatContradictsItselfIsRefusedByName(t *testing.T) {
 		{"a breaker that counts to 0", config(func(d *DeploymentConfig) {
 			*d = DeploymentConfig{Breaker: Breaker{Type: ThresholdCount}}
 		}), ErrInvalid, "thresholdConfiguration.value: is 0"},
-		{"early success of a canary", config(func(d *DeploymentConfig) { d.EarlySuccess = &EarlySuccess{HealthyPercent: 100} }),
-			ErrInvalid, "earlySuccessCriteria: is of ROLLING"},
+		{"early success of a canary", config(func(d *DeploymentConfig) {
+			d.EarlySuccess = &EarlySuccess{HealthyPercent: 100}
+		}), ErrInvalid, "earlySuccessCriteria: is of ROLLING"},
 		{"early success below the minimum", config(func(d *DeploymentConfig) {
 			*d = DeploymentConfig{EarlySuccess: &EarlySuccess{HealthyPercent: 99}}
 		}), ErrInvalid, "healthyPercent: is 99: 100 to 100"},
@@ -59,18 +62,22 @@ func TestAWayOfDeploymentThatContradictsItselfIsRefusedByName(t *testing.T) {
 			"loadBalancers[0].advancedConfiguration.alternateTargetGroup: is missing: CANARY"},
 		{"no rule that forwards there", func(c *PutService) {
 			c.LoadBalancers[0] = LoadBalancer{Container: "app", ContainerPort: 8080, Group: "grey", AlternateGroup: "green"}
-		}, ErrInvalid, "loadBalancers[0].advancedConfiguration.productionListenerRule: is missing, and no rule forwards to grey"},
-		{"the main group as the alternate one", func(c *PutService) { c.LoadBalancers[0].AlternateGroup = "blue" }, ErrInvalid,
-			"alternateTargetGroupArn: blue is named twice"},
-		{"another service's group", func(c *PutService) { c.Name = "other" }, ErrConflict, "target group blue is that of service web"},
+		}, ErrInvalid,
+			"loadBalancers[0].advancedConfiguration.productionListenerRule: is missing, and no rule forwards to grey"},
+		{"the main group as the alternate one", func(c *PutService) { c.LoadBalancers[0].AlternateGroup = "blue" },
+			ErrInvalid, "alternateTargetGroupArn: blue is named twice"},
+		{"another service's group", func(c *PutService) { c.Name = "other" }, ErrConflict,
+			"target group blue is that of service web"},
 		{"a probe without a test rule", func(c *PutService) {
 			c.LoadBalancers[0].TestRule, c.Deployment.Probe = "", &Probe{Path: "/", Count: 1}
 		}, ErrInvalid, "testListenerRule is needed"},
-		{"a probe of ROLLING", config(func(d *DeploymentConfig) { *d = DeploymentConfig{Probe: &Probe{Path: "/", Count: 1}} }),
-			ErrInvalid, "probe: goes through the test rule: the strategy is ROLLING"},
+		{"a probe of ROLLING", config(func(d *DeploymentConfig) {
+			*d = DeploymentConfig{Probe: &Probe{Path: "/", Count: 1}}
+		}), ErrInvalid, "probe: goes through the test rule: the strategy is ROLLING"},
 		{"a probe without requests", config(func(d *DeploymentConfig) { d.Probe = &Probe{Path: "/"} }), ErrInvalid,
 			"probe.count: is 0"},
-		{"a hook without a target", hook(func(h *Hook) { h.Webhook = nil }), ErrInvalid, "lifecycleHooks[0].targetType: names 0"},
+		{"a hook without a target", hook(func(h *Hook) { h.Webhook = nil }), ErrInvalid,
+			"lifecycleHooks[0].targetType: names 0"},
 		{"a hook with two", hook(func(h *Hook) { h.Pause = true }), ErrInvalid, "names 2 of"},
 		{"a hook that is never called", hook(func(h *Hook) { h.Stages = nil }), ErrInvalid, "lifecycleStages: is empty"},
 		{"a hook at a stage without hooks", hook(func(h *Hook) { h.Stages = []LifecycleStage{StageScaleUp} }), ErrInvalid,
@@ -159,7 +166,9 @@ func TestStepsOfTraffic(t *testing.T) {
 }
 
 func TestSharesAsPeopleReadThem(t *testing.T) {
-	for points, want := range map[int]string{0: "0 %", 5: "0.05 %", 10: "0.1 %", 250: "2.5 %", 1000: "10 %", 10_000: "100 %"} {
+	for points, want := range map[int]string{
+		0: "0 %", 5: "0.05 %", 10: "0.1 %", 250: "2.5 %", 1000: "10 %", 10_000: "100 %",
+	} {
 		if got := share(points); got != want {
 			t.Errorf("%d: %s, want %s", points, got, want)
 		}

@@ -155,11 +155,13 @@ func (c *Checker) applyWork(e *Entry, item *fleet.Item, result *fleet.Result) {
 		c.model.defs[fleet.TaskDefID(result.IDs[0])] = define(&cmd.Def)
 	case fleet.PutService:
 		c.putService(cmd, fleet.RevisionID(result.IDs[0]))
+		c.replaced(e.After, cmd.Name)
 	case fleet.ScaleService:
 		if s := c.model.services[cmd.Name]; s != nil {
 			s.scale(c.log.index, cmd.Desired)
 		}
 	case fleet.DeleteService:
+		c.replaced(e.After, cmd.Name)
 		c.deleteService(cmd)
 	case fleet.PutGoals:
 		c.putGoals(cmd, item.By)
@@ -186,7 +188,7 @@ func (c *Checker) applyWork(e *Entry, item *fleet.Item, result *fleet.Result) {
 	case fleet.Report:
 		c.report(cmd)
 	default:
-		c.applyEffect(item)
+		c.applyDeployment(e, item)
 	}
 }
 
@@ -198,9 +200,7 @@ var notModelled = map[fleet.Kind]bool{
 	fleet.KindPutEntryAddress: true, fleet.KindDeleteEntryAddress: true, fleet.KindAssignEntryAddress: true,
 	fleet.KindSetWeights: true, fleet.KindPutTargetGroup: true, fleet.KindDeleteTargetGroup: true,
 	fleet.KindExposeService: true,
-	// Deployments say when tasks and weights change; what follows is modelled as the commands that do it.
-	fleet.KindAdvanceDeployment: true, fleet.KindNoteDeployment: true, fleet.KindBeginHook: true,
-	fleet.KindFinishHook: true, fleet.KindAskAlarm: true, fleet.KindRollBackDeployment: true,
-	fleet.KindFinishDeployment: true, fleet.KindOrderDeployment: true, fleet.KindPutAlarm: true,
+	// What deployments do to weights, and what they note, touches no task.
+	fleet.KindAdvanceDeployment: true, fleet.KindNoteDeployment: true, fleet.KindPutAlarm: true,
 	fleet.KindDeleteAlarm: true, fleet.KindPutHookTarget: true, fleet.KindDeleteHookTarget: true,
 }

@@ -36,6 +36,7 @@ func commandsInCases(t *testing.T, file string) map[string]bool {
 func TestTheModelFollowsEveryKindOfCommand(t *testing.T) {
 	followed := commandsInCases(t, "log.go")
 	maps.Copy(followed, commandsInCases(t, "rule_effects.go"))
+	maps.Copy(followed, commandsInCases(t, "apply_deployment.go"))
 	for _, kind := range fleet.Kinds() {
 		command, _, err := fleet.DecodeCommand(kind, func(any) error { return nil })
 		if err != nil {

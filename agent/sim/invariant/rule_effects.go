@@ -73,7 +73,7 @@ func (c *Checker) EffectBegun(r EffectRun) {
 func (c *Checker) applyEffect(item *fleet.Item) {
 	switch cmd := item.Command.(type) {
 	case fleet.IntendEffect:
-		c.model.effects[cmd.ID] = &effect{id: cmd.ID, most: cmd.MaxAttempts}
+		c.intend(cmd)
 	case fleet.HandEffect:
 		c.handEffect(cmd)
 	case fleet.FinishEffect:

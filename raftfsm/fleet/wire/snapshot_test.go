@@ -58,7 +58,8 @@ func sample(t testing.TB, tasks int) *fleet.State {
 	play(fleet.PutEntryAddress{Prefix: netip.MustParsePrefix("fd00::100/64")},
 		fleet.AssignEntryAddress{Addr: netip.MustParseAddr("fd00::100"), Holder: "h-1"})
 	play(fleet.PutHookTarget{Target: "https://prometheus.example"},
-		fleet.PutAlarm{Name: "errors", URL: "https://prometheus.example", Query: "up", Threshold: 0.5, IntervalS: 10, Times: 2})
+		fleet.PutAlarm{Name: "errors", URL: "https://prometheus.example", Query: "up", Threshold: 0.5, IntervalS: 10,
+			Times: 2})
 	play(s.Service("web").DefaultGoals(),
 		fleet.PutTargetGroup{Name: "blue", Protocol: fleet.GroupHTTP1,
 			Check: fleet.TargetCheck{IntervalS: 5, TimeoutS: 2, Healthy: 2, Unhealthy: 2}},

@@ -1,0 +1,92 @@
+package invariant
+
+import "skein/raftfsm/fleet"
+
+// applyDeployment is apply for commands about deployments. Of those the model knows what
+// they do to services, tasks and effects; rows tell which revision a service went back to
+// and which calls of hooks were given up.
+func (c *Checker) applyDeployment(e *Entry, item *fleet.Item) {
+	switch cmd := item.Command.(type) {
+	case fleet.BeginHook:
+		if cmd.Effect != nil {
+			c.intend(*cmd.Effect)
+		}
+		if cmd.Task != nil {
+			c.createTasks(cmd.Task.Tasks, nil, "", c.model.defs[cmd.Task.TaskDef])
+		}
+	case fleet.AskAlarm:
+		c.intend(cmd.Effect)
+	case fleet.FinishHook:
+		c.giveUpCalls(e.After, cmd.ID)
+	case fleet.RollBackDeployment:
+		c.redirect(e.After, cmd.ID)
+	case fleet.FinishDeployment:
+		c.redirect(e.After, cmd.ID)
+		if d := e.After.Deployment(cmd.ID); d != nil && d.Status == fleet.DeploymentSuccessful &&
+			d.Config.Strategy.Shifts() {
+			c.model.services[d.Service].goals = nil // they were for two revisions
+		}
+	case fleet.OrderDeployment:
+		c.redirect(e.After, cmd.ID)
+	default:
+		c.applyEffect(item)
+	}
+}
+
+func (c *Checker) intend(cmd fleet.IntendEffect) {
+	c.model.effects[cmd.ID] = &effect{id: cmd.ID, most: cmd.MaxAttempts}
+}
+
+// redirect notes that a service may have gone back to a former revision, for which no
+// goals stand.
+func (c *Checker) redirect(after *fleet.State, id fleet.DeploymentID) {
+	c.giveUpCalls(after, id)
+	name, _ := id.Split()
+	s, row := c.model.services[name], after.Service(name)
+	if s == nil || row == nil || row.Revision == s.revision {
+		return
+	}
+	s.revision = row.Revision
+	s.failures, s.notBefore, s.roundFrom = 0, 0, 0
+	now := s.newest()
+	s.set(c.log.index, now.desired, now.minPer, now.maxPer)
+}
+
+// replaced notes what ends with the deployment that a change of its service ended.
+func (c *Checker) replaced(after *fleet.State, service string) {
+	n := 0
+	for d := range after.Deployments(service) {
+		if n++; n > 2 {
+			return
+		}
+		c.giveUpCalls(after, d.ID)
+	}
+}
+
+// giveUpCalls ends the effects and stops the tasks of calls of hooks that have ended.
+func (c *Checker) giveUpCalls(after *fleet.State, id fleet.DeploymentID) {
+	d := after.Deployment(id)
+	if d == nil {
+		return
+	}
+	for i := range d.Hooks {
+		r := &d.Hooks[i]
+		if r.Open() {
+			continue
+		}
+		e, effect := after.Effect(r.Effect), c.model.effects[r.Effect]
+		if e != nil && effect != nil && e.Status == fleet.EffectWithdrawn {
+			effect.ended, effect.handed = true, false
+		}
+		row, t := after.Task(r.Task), c.model.tasks[r.Task]
+		if row == nil || t == nil || !t.toRun || row.StopCause() != fleet.CauseRollout {
+			continue
+		}
+		was := t.held()
+		t.toRun, t.cause = false, fleet.CauseRollout
+		if t.host == nil {
+			c.status(t, fleet.TaskStopped)
+		}
+		c.changed(t, was)
+	}
+}
