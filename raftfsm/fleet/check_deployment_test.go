@@ -25,7 +25,7 @@ func everyDeployment(t *testing.T) rollout {
 	}
 	r.to(StageProductionTrafficShift)
 	goals := PutGoals{Service: "web", ServiceModifyIndex: r.Service("web").ModifyIndex, Max: 4,
-		Revisions: []RevisionGoal{{"web/1", 2, 2}, {"web/3", 2, 2}}}
+		Revisions: []RevisionGoal{{Revision: "web/1", Desired: 2, Max: 2}, {Revision: "web/3", Desired: 2, Max: 2}}}
 	r.must(goals)
 	r.checked()
 	return r
@@ -109,7 +109,9 @@ func TestCheckFindsEachBrokenRuleOfDeployments(t *testing.T) {
 			}))
 		}},
 		{"blue that is to lose tasks", "goals want 1 of web/1, which it may go back to with 2", func(r rollout) {
-			r.goals.Set("web", damage(r.Goals("web"), func(g *Goals) { g.Revisions = []RevisionGoal{{"web/1", 1, 1}} }))
+			r.goals.Set("web", damage(r.Goals("web"), func(g *Goals) {
+				g.Revisions = []RevisionGoal{{Revision: "web/1", Desired: 1, Max: 1}}
+			}))
 		}},
 		{"two that are live", "and not the newest",
 			ended(func(d *Deployment) { d.Status, d.EndedAt = DeploymentInProgress, 0 })},

@@ -33,6 +33,9 @@ func (BeginHook) Kind() Kind { return KindBeginHook }
 // DeploymentLifecycleHook (timeoutInMinutes).
 const defaultHookTime = 24 * time.Hour
 
+// probeTime is how long the probe may take.
+const probeTime = 10 * time.Minute
+
 func (c BeginHook) apply(s *State, x *applyContext) ([]string, error) {
 	d, err := s.expectedDeployment(c.ID, c.ExpectedModifyIndex, "call a hook of")
 	if err != nil {
@@ -129,6 +132,7 @@ func (c BeginHook) run(d *Deployment, now Time) HookRun {
 		BeganAt: now, ExpiresAt: now.Add(defaultHookTime)}
 	hook := d.Config.Hook(c.Hook)
 	if hook == nil {
+		r.ExpiresAt = now.Add(probeTime)
 		return r
 	}
 	if hook.TimeoutS > 0 {

@@ -14,9 +14,12 @@ type NoteDeployment struct {
 	WeightsIndex uint64 `cbor:"4,keyasint,omitempty"`
 	// Tripped says that the circuit breaker has counted enough.
 	Tripped bool `cbor:"5,keyasint,omitempty"`
-	// Alarms are states that take the place of those with the same name. What AskAlarm
-	// notes of them, and Since, are not looked at.
+	// Alarms are states that take the place of those with the same name. Since and AskedAt
+	// are not looked at; an empty Effect says that the answer is in.
 	Alarms []AlarmState `cbor:"6,keyasint,omitempty"`
+	// Healthy is how many tasks of the target are healthy: more than were noted before is
+	// progress.
+	Healthy *int `cbor:"7,keyasint,omitempty"`
 }
 
 // Kind is the command's number in the log.
@@ -41,7 +44,13 @@ func (c NoteDeployment) apply(s *State, x *applyContext) ([]string, error) {
 		n.ShiftedAt = x.now
 	}
 	n.Breaker.Tripped = n.Breaker.Tripped || c.Tripped
-	if n.ShiftedAt == d.ShiftedAt && n.Breaker == d.Breaker && slices.Equal(n.Alarms, d.Alarms) {
+	if c.Healthy != nil {
+		if *c.Healthy > n.Healthy {
+			n.HealthyAt = x.now
+		}
+		n.Healthy = *c.Healthy
+	}
+	if n.ShiftedAt == d.ShiftedAt && n.Healthy == d.Healthy && n.Breaker == d.Breaker && slices.Equal(n.Alarms, d.Alarms) {
 		return nil, nil
 	}
 	s.putDeployment(x, n)
@@ -61,6 +70,9 @@ func (d *Deployment) noteAlarm(a AlarmState, now Time) error {
 			is.Status, is.Since = a.Status, now
 		}
 		is.Ignored, is.Firing, is.Answer = a.Ignored, a.Firing, clip(a.Answer, MaxReason)
+		if a.Effect == "" {
+			is.Effect = ""
+		}
 		return nil
 	}
 	return refuse(ErrNotFound, "deployment %s: alarm %s", d.ID, quoted(a.Name))

@@ -83,7 +83,7 @@ func (c OrderDeployment) resume(s *State, x *applyContext, d *Deployment, by str
 	if d.Pause == nil {
 		return refuse(ErrConflict, "continue deployment %s: it is not paused", d.ID)
 	}
-	d.Pause = nil
+	d.Pause, d.ResumedAt = nil, x.now
 	s.putDeployment(x, *d)
 	s.recordOrder(x, d, "continued by "+by)
 	return nil
@@ -103,6 +103,7 @@ func (c OrderDeployment) answer(s *State, x *applyContext, d *Deployment, by str
 	r.Answer = "by " + by
 	if !c.GoBack {
 		s.endRun(x, r, HookSucceeded)
+		d.ResumedAt = x.now
 		s.putDeployment(x, *d)
 		s.recordEvent(x, hookEvent(d, r))
 		return nil

@@ -400,12 +400,12 @@ func TestAServiceIsDeletedOrScaledAtEachStage(t *testing.T) {
 			r.to(stage)
 			r.must(ScaleService{Name: "web", Desired: 3})
 			few := PutGoals{Service: "web", ServiceModifyIndex: r.Service("web").ModifyIndex, Max: 9,
-				Revisions: []RevisionGoal{{"web/1", 2, 2}, {"web/2", 3, 3}}}
+				Revisions: []RevisionGoal{{Revision: "web/1", Desired: 2, Max: 2}, {Revision: "web/2", Desired: 3, Max: 3}}}
 			if stage == StageCleanUp {
 				r.must(few)
 			} else {
 				r.refused(few, ErrConflict, "goals of service web: 2 of web/1, which deployment web.2 may go back to with 3")
-				few.Revisions[0] = RevisionGoal{"web/1", 3, 3}
+				few.Revisions[0] = RevisionGoal{Revision: "web/1", Desired: 3, Max: 3}
 				r.must(few)
 			}
 			r.checked()

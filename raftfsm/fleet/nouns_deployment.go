@@ -55,6 +55,12 @@ type Deployment struct {
 	// Wrote are the shares that the rules which it holds had before, as people wrote them:
 	// they have them again once one revision alone is left. None of deployments that hold no rule.
 	Wrote []RuleShares `cbor:"28,keyasint,omitempty"`
+	// ResumedAt is when a person last let it go on: the time of a stage counts from then.
+	ResumedAt Time `cbor:"29,keyasint,omitempty"`
+	// Healthy is how many tasks of the target were healthy when that was last noted, and
+	// HealthyAt when that number last grew: see DeploymentConfig.ProgressS.
+	Healthy   int  `cbor:"30,keyasint,omitempty"`
+	HealthyAt Time `cbor:"31,keyasint,omitempty"`
 }
 
 // RuleShares are the shares of a rule's target groups.
@@ -312,7 +318,7 @@ type AlarmState struct {
 	Ignored bool     `cbor:"4,keyasint,omitempty"`
 	Firing  int      `cbor:"5,keyasint,omitempty"` // answers in a row that fired
 	Answer  string   `cbor:"6,keyasint,omitempty"` // the last, for people: "0.31 > 0.05", or why there is none
-	Effect  EffectID `cbor:"7,keyasint,omitempty"` // the question under way, or the last
+	Effect  EffectID `cbor:"7,keyasint,omitempty"` // the question under way, until its answer is noted
 	AskedAt Time     `cbor:"8,keyasint,omitempty"`
 }
 

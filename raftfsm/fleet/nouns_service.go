@@ -45,6 +45,8 @@ type RevisionGoal struct {
 	Revision RevisionID `cbor:"1,keyasint"`
 	Desired  int        `cbor:"2,keyasint,omitempty"` // that stay
 	Max      int        `cbor:"3,keyasint,omitempty"` // that are to run and reachable
+	// Held keeps tasks as they are: none starts, and none stops but beyond Desired.
+	Held bool `cbor:"4,keyasint,omitempty" since:"2"`
 }
 
 // FormerService remembers the numbers of a removed service's revisions and deployments

@@ -193,7 +193,7 @@ func (d *Deployment) Deadline() Time {
 	if d.Stage == 0 || d.Stage == StageBakeTime {
 		return 0
 	}
-	return d.StageSince.Add(MaxStage)
+	return max(d.StageSince, d.ResumedAt).Add(MaxStage)
 }
 
 // Ends is when the deployment must be over: see MaxDeployment.
