@@ -1,6 +1,10 @@
 package plan
 
-import "skein/raftfsm/fleet"
+import (
+	"math"
+
+	"skein/raftfsm/fleet"
+)
 
 // RoutesServed is which hosts serve routes that hold all that was committed up to an index
 // of the log. All lists are by id.
@@ -36,4 +40,23 @@ func (in Input) RoutesServed(index uint64) RoutesServed {
 		}
 	}
 	return r
+}
+
+// RoutesServedByAll is up to which index of the log every host that counts for
+// RoutesServed serves routes: RoutesServed(index).All() of all indices up to it.
+func (in Input) RoutesServedByAll() uint64 {
+	lowest, epoch := uint64(math.MaxUint64), in.State.Fleet().Epoch
+	for h := range in.State.Hosts() {
+		if h.State != fleet.HostReady || !h.ServesRoutes() {
+			continue
+		}
+		served := in.Liveness.Of(h.ID).Served
+		switch {
+		case served.Epoch < epoch:
+			return 0
+		case served.Epoch == epoch:
+			lowest = min(lowest, served.Routes)
+		}
+	}
+	return lowest
 }
