@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"skein/agent/plan"
+	"skein/agent/plan/deploy"
 	"skein/agent/plan/entry"
 	"skein/agent/plan/hosts"
 	"skein/agent/plan/placement"
@@ -26,6 +27,7 @@ func Planners() []Planner {
 	return []Planner{
 		{hosts.By, hosts.Next},
 		{entry.By, entry.Next},
+		{deploy.By, deploy.Next},
 		{service.By, new(service.Index).Next},
 		{placement.By, new(placement.Index).Next},
 	}

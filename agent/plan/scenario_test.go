@@ -9,6 +9,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"skein/agent/plan/deploy"
 	"skein/agent/plan/hosts"
 	"skein/agent/plan/placement"
 	"skein/agent/plan/plantest"
@@ -29,7 +30,7 @@ func TestScenarios(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			got := plantest.Run(t, string(want), hosts.Next, service.Next, placement.Next)
+			got := plantest.Run(t, string(want), hosts.Next, deploy.Next, service.Next, placement.Next)
 			if *update {
 				if err := os.WriteFile(file, []byte(got), 0o644); err != nil {
 					t.Fatal(err)

@@ -23,6 +23,16 @@ import (
 //	> reboot h2         its agent opens a session under a new boot id
 //	> scale web 4 / update web max=100 min=50 / deploy web / delete web / cordon h1 / uncordon h1
 //	> replace web-1 drain  a task is to be replaced
+//	> live              planners, hosts and routes go on until nothing more is planned
+//	> live web SCALE_UP    ... or a deployment is in a stage ("web PRODUCTION_TRAFFIC_SHIFT 2": at a step)
+//	> expose web        it gets a listener, a test rule, and two target groups by its port 81 (dynamic)
+//	> deploy web strategy=BLUE_GREEN bake=5m hook=check:webhook@POST_SCALE_UP  as World.configure has it
+//	> routes h1=behind  hosts serve the newest routes; those that are behind do not, from now on
+//	> answer web.2-1 SUCCEEDED / FAILED / IN_PROGRESS/30 / lies / unreachable / 5/5 / tail boom
+//	> alarm web cpu 7   an alarm's question is answered; "none" is no number
+//	> traffic web/2 100 50  ingress counted so many requests and errors in the last minute
+//	> order web pause / continue [web.2-1 [no]] / promote / rollback / stop
+//	> deployments web   its deployments, and all rules
 //	> status            services with their counts and waits
 func Run(t testing.TB, script string, planners ...func(plan.Input) plan.Plan) string {
 	t.Helper()
@@ -39,6 +49,13 @@ func Run(t testing.TB, script string, planners ...func(plan.Input) plan.Plan) st
 		}
 	}
 	return out.String()
+}
+
+// Play plays one step of a script, such as "deploy web strategy=CANARY", and returns its
+// outcome.
+func (w *World) Play(step string, planners ...func(plan.Input) plan.Plan) string {
+	w.t.Helper()
+	return w.play(strings.Fields(step), planners)
 }
 
 func (w *World) play(words []string, planners []func(plan.Input) plan.Plan) string {
@@ -73,6 +90,26 @@ func (w *World) play(words []string, planners []func(plan.Input) plan.Plan) stri
 		w.Do(fleet.DeleteService{Name: subject, Force: true})
 	case "scale", "update", "deploy":
 		w.put(words[0], subject, words[2:])
+	case "live":
+		return w.Live(planners, words[1:]...)
+	case "expose":
+		w.expose(subject)
+	case "routes":
+		for _, word := range words[1:] {
+			id, how, _ := strings.Cut(word, "=")
+			w.behind[fleet.HostID(id)] = how == "behind"
+		}
+		w.Serve()
+	case "answer":
+		w.answer(subject, words[2], words[3:]...)
+	case "alarm":
+		w.tells(subject, words[2], words[3])
+	case "traffic":
+		w.count(words[1:])
+	case "order":
+		w.order(subject, words[2:])
+	case "deployments":
+		return w.deployments(subject)
 	case "status":
 		return w.status()
 	default:
@@ -93,14 +130,16 @@ func (w *World) pass(planners []func(plan.Input) plan.Plan) string {
 		}
 	}
 	if out.Len() == 0 {
-		return "nothing\n"
+		return nothing
 	}
 	return out.String()
 }
 
+const nothing = "nothing\n"
+
 // Obey lets the hosts that are seen alive bring their tasks to what is wanted of
-// them: RUNNING and healthy, or STOPPED. Fates are "web-3=unhealthy",
-// "web-3=starting" or "web-3=fails".
+// them: RUNNING and healthy, or STOPPED. Fates are "web-3=unhealthy", "web-3=starting",
+// "web-3=fails" and "web-3=done".
 func (w *World) Obey(fates ...string) {
 	w.t.Helper()
 	for host := range w.State.Clone().Hosts() {
@@ -127,10 +166,23 @@ func fateOf(task *fleet.Task, host *fleet.Host, fates []string) fleet.TaskReport
 		r.Health = fleet.HealthUnhealthy
 	case is("starting"):
 		r.Status, r.Health = fleet.TaskActivating, fleet.HealthUnknown
+	case is("done"):
+		code := 0
+		r.Status, r.Health, r.StopCode = fleet.TaskStopped, fleet.HealthUnknown, fleet.StopEssentialContainerExited
+		r.Exits = []fleet.ContainerExit{{Container: "app", Code: &code}}
 	case is("fails"):
 		code := 1
 		r.Status, r.Health, r.StopCode = fleet.TaskStopped, fleet.HealthUnknown, fleet.StopEssentialContainerExited
 		r.Exits = []fleet.ContainerExit{{Container: "app", Code: &code}}
+	}
+	if r.Status == fleet.TaskRunning {
+		for _, target := range task.Targets {
+			state := fleet.TargetHealthy
+			if r.Health == fleet.HealthUnhealthy {
+				state = fleet.TargetUnhealthy
+			}
+			r.Targets = append(r.Targets, fleet.TargetReport{Group: target.Group, State: state})
+		}
 	}
 	return r
 }
@@ -147,12 +199,12 @@ func (w *World) reboot(id fleet.HostID) {
 // put updates a service: "scale web 4", "update web min=50 max=100", "deploy web".
 func (w *World) put(step, name string, words []string) {
 	w.t.Helper()
-	old := w.State.Service(name)
-	put := fleet.PutService{Name: name, ExpectedModifyIndex: old.ModifyIndex, TaskDef: w.State.LatestTaskDef(name).ID,
-		Desired:    old.Desired,
-		MinPercent: old.MinPercent, MaxPercent: old.MaxPercent, GraceS: old.GraceS, OnDisconnect: old.OnDisconnect,
-		Force: step == "deploy"}
+	put := w.keep(name)
+	put.Force = step == "deploy"
 	for _, word := range words {
+		if w.configure(&put.Deployment, word) {
+			continue
+		}
 		key, value, _ := strings.Cut(word, "=")
 		var n int
 		fmt.Sscan(value, &n)

@@ -65,7 +65,7 @@ func command(item fleet.Item) string {
 		}
 		return fmt.Sprintf("wait %s %s: %s", c.Subject, c.Code, c.Message)
 	default:
-		return fmt.Sprintf("%T", c)
+		return deployCommand(item)
 	}
 }
 
@@ -74,6 +74,10 @@ func goals(c fleet.PutGoals) string {
 	var text strings.Builder
 	fmt.Fprintf(&text, "goals %s max %d:", c.Service, c.Max)
 	for _, r := range c.Revisions {
+		if r.Held {
+			fmt.Fprintf(&text, " %s holds %d", r.Revision, r.Desired)
+			continue
+		}
 		fmt.Fprintf(&text, " %s x%d max %d", r.Revision, r.Desired, r.Max)
 	}
 	return text.String()

@@ -32,13 +32,15 @@ type World struct {
 	at      fleet.Time
 	reports map[fleet.HostID]uint64
 	changed fleet.ChangeSet
+	behind  map[fleet.HostID]bool // with routes
 }
 
 // Parse makes the World that a text describes.
 func Parse(t testing.TB, text string) *World {
 	t.Helper()
 	w := &World{State: fleet.New(), t: t, at: Start, Now: Start.Add(life), made: map[string]int{},
-		reports: map[fleet.HostID]uint64{}, Liveness: plan.FleetLiveness{Hosts: map[fleet.HostID]plan.HostLiveness{},
+		reports: map[fleet.HostID]uint64{}, behind: map[fleet.HostID]bool{},
+		Liveness: plan.FleetLiveness{Hosts: map[fleet.HostID]plan.HostLiveness{},
 			LeaderAge: time.Hour}}
 	w.build(parse(t, text))
 	w.at = w.Now

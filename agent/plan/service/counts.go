@@ -28,7 +28,10 @@ func inputsOf(s *fleet.State, service *fleet.Service, goals *fleet.Goals, now fl
 		backOff:    service.NotBefore > now,
 	}
 	for i, goal := range goals.Revisions {
-		moving := countsOf(s.ToReplaceAt(service.Name, goal.Revision, now))
+		var moving taskCounts
+		if !goal.Held {
+			moving = countsOf(s.ToReplaceAt(service.Name, goal.Revision, now))
+		}
 		current := countsOf(s.CountsAt(service.Name, goal.Revision, now)).minus(moving)
 		n.revisions[i] = revisionInputs{goal: goal, current: current, moving: moving.present()}
 		n.current = n.current.plus(current)

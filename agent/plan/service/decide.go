@@ -43,8 +43,13 @@ type revisionInputs struct {
 	moving  int        // those that are: they are old, and within the revision's bound
 }
 
-// missing is how many healthy tasks a revision lacks.
-func (r revisionInputs) missing() int { return max(0, r.goal.Desired-r.current.healthy) }
+// missing is how many healthy tasks a revision lacks; one that is held lacks none.
+func (r revisionInputs) missing() int {
+	if r.goal.Held {
+		return 0
+	}
+	return max(0, r.goal.Desired-r.current.healthy)
+}
 
 func (n inputs) present() int { return n.current.present() + n.old.present() }
 func (n inputs) running() int { return n.current.running() + n.old.running() }
@@ -112,6 +117,11 @@ func decide(n inputs) adjustments {
 	m := adjustments{revisions: make([]revisionAdjustments, len(n.revisions))}
 	spare := mayStop(n.healthy(), n.minHealthy) // of several revisions, one may be surplus while another is missing
 	for i, r := range n.revisions {
+		if r.goal.Held {
+			m.revisions[i] = surplusOf(r, spare)
+			spare -= m.revisions[i].stopHealthy
+			continue
+		}
 		m.revisions[i] = revisionAdjustments{
 			stopComing:    max(0, r.current.coming()-r.missing()),
 			stopUnhealthy: max(0, r.current.unhealthy-r.missing()),
@@ -131,6 +141,15 @@ func decide(n inputs) adjustments {
 		m.stuck = m.start(n, wanted) == 0
 	}
 	return m
+}
+
+// surplusOf is what a revision that is held has beyond its goal, what serves least first.
+func surplusOf(r revisionInputs, spare int) (a revisionAdjustments) {
+	over := max(0, r.current.present()-r.goal.Desired)
+	a.stopComing = min(over, r.current.coming())
+	a.stopUnhealthy = min(over-a.stopComing, r.current.unhealthy)
+	a.stopHealthy = min(over-a.stopComing-a.stopUnhealthy, spare)
+	return a
 }
 
 // wanted is how many tasks of each revision are to start, were there room, and the sum.

@@ -77,7 +77,10 @@ func (p *planner) visit(service *fleet.Service) {
 		return
 	}
 	goals := p.goals(service)
-	if goals.By == By && Steady(p.in.State, service) {
+	if goals == nil {
+		return
+	}
+	if usual(service, goals) && Steady(p.in.State, service) {
 		p.index.drop(service.Name)
 		return
 	}
@@ -156,7 +159,7 @@ func surplus(goals *fleet.Goals, i int) string {
 
 // bounds says what bounds a service's tasks from above.
 func bounds(service *fleet.Service, goals *fleet.Goals) string {
-	if goals.By == By {
+	if usual(service, goals) {
 		return fmt.Sprintf("maximumPercent %d of %d", service.MaxPercent, service.Desired)
 	}
 	return fmt.Sprintf("the bound of %s (%d tasks)", goals.By, goals.Max)
@@ -233,7 +236,7 @@ func (p *planner) explain(service *fleet.Service, goals *fleet.Goals, n inputs, 
 		p.out.SetCondition(p.in, By, fleet.PutCondition{
 			Subject: subject, Code: plan.CodeStuck, Message: stuckMessage(service, goals, n),
 		})
-	case met && goals.By != By:
+	case met && !usual(service, goals):
 		p.out.ClearCondition(p.in, By, subject) // whether it is steady is for that planner to say
 	case met:
 		p.out.EndCondition(p.in, By, fleet.PutCondition{Subject: subject, Code: plan.CodeSteady,
@@ -254,7 +257,7 @@ func (p *planner) explain(service *fleet.Service, goals *fleet.Goals, n inputs, 
 }
 
 func stuckMessage(service *fleet.Service, goals *fleet.Goals, n inputs) string {
-	if goals.By != By {
+	if !usual(service, goals) {
 		return fmt.Sprintf("unable to start or stop tasks: %s allows no more, minimumHealthyPercent %d keeps %d; "+
 			"lower minimumHealthyPercent", bounds(service, goals), service.MinPercent, n.minHealthy)
 	}

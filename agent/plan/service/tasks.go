@@ -67,7 +67,7 @@ func sorted(s *fleet.State, service *fleet.Service, goals *fleet.Goals, now flee
 // sortedAs reports whether the tasks are sorted as they would be for a service and its
 // goals as they are now.
 func (t *serviceTasks) sortedAs(service *fleet.Service, goals *fleet.Goals) bool {
-	same := func(a, b fleet.RevisionGoal) bool { return a.Revision == b.Revision }
+	same := func(a, b fleet.RevisionGoal) bool { return a.Revision == b.Revision && a.Held == b.Held }
 	return t.service.GraceS == service.GraceS && slices.EqualFunc(t.goals.Revisions, goals.Revisions, same)
 }
 
@@ -127,10 +127,9 @@ func (t *serviceTasks) old(k kind) int                   { return t.current(len(
 // place is a task's place among the revisions of the goals; -1 for one that others
 // replace.
 func place(goals *fleet.Goals, task *fleet.Task) int {
-	if task.Replace != nil {
-		return -1
-	}
-	return slices.IndexFunc(goals.Revisions, func(r fleet.RevisionGoal) bool { return r.Revision == task.Revision })
+	return slices.IndexFunc(goals.Revisions, func(r fleet.RevisionGoal) bool {
+		return r.Revision == task.Revision && (task.Replace == nil || r.Held)
+	})
 }
 
 // locate returns where a task stands.

@@ -1,0 +1,143 @@
+package deploy
+
+import (
+	"fmt"
+
+	"skein/raftfsm/fleet"
+)
+
+// progressLooks is how often, within the time that may pass without progress, it is noted.
+const progressLooks = 8
+
+// failure is why a deployment is not to go on.
+type failure struct {
+	reason string
+	stays  bool // it stops where it is: its configuration wants no rollback
+}
+
+// fail ends a deployment that must not go on, until clean-up: it goes back to blue, or
+// stops where it is.
+func fail(n *inputs, out *decision) {
+	d := n.deployment
+	if d.Status != fleet.DeploymentInProgress || !d.MayRollBack() {
+		return
+	}
+	looks := [...]func(*inputs, *decision) *failure{hookFailed, alarmFires, breakerTrips, noProgress, tooLong}
+	for _, look := range looks {
+		f := look(n, out)
+		switch {
+		case out.command != nil:
+			return
+		case f == nil:
+			continue
+		case f.stays:
+			out.command = fleet.FinishDeployment{ID: d.ID, ExpectedModifyIndex: d.ModifyIndex,
+				Status: fleet.DeploymentStopped, Reason: f.reason}
+			out.stalls = !n.shifts() || d.Blue == ""
+		default:
+			rollBack(n, out, f.reason)
+		}
+		return
+	}
+}
+
+func rollBack(n *inputs, out *decision, reason string) {
+	d := n.deployment
+	out.command = fleet.RollBackDeployment{ID: d.ID, ExpectedModifyIndex: d.ModifyIndex, Reason: reason}
+	out.stalls = d.Blue == ""
+}
+
+// hookFailed: a hook said no, or said nothing in its time.
+func hookFailed(n *inputs, _ *decision) *failure {
+	d := n.deployment
+	for i := range d.Hooks {
+		r := &d.Hooks[i]
+		config := d.Config.Hook(r.Hook)
+		switch {
+		case r.Undo || r.Stage > fleet.StageCleanUp:
+		case r.Status == fleet.HookFailed:
+			return &failure{reason: fmt.Sprintf("hook %s failed at %s: %s", r.Hook, r.Stage, r.Answer)}
+		case r.Status == fleet.HookTimedOut && (config == nil || !config.ContinueOnTimeout):
+			return &failure{reason: fmt.Sprintf("hook %s timed out at %s: %s", r.Hook, r.Stage, r.Answer)}
+		}
+	}
+	return nil
+}
+
+// alarmFires: one that the deployment began without fires, or ingress sees that the target
+// is bad. Those that fire at the start are for alarmsAtStart.
+func alarmFires(n *inputs, _ *decision) *failure {
+	d := n.deployment
+	for i := range d.Alarms {
+		a := &d.Alarms[i]
+		switch {
+		case a.Status != fleet.AlarmFires || a.Ignored:
+		case a.Name == fleet.AnalysisAlarm && d.Config.Analysis != nil:
+			return &failure{reason: fmt.Sprintf("%s is worse than before: %s", d.Target, a.Answer)}
+		case d.Stage > fleet.StageReconcileService:
+			return &failure{reason: fmt.Sprintf("alarm %s fires: %s", a.Name, a.Answer), stays: !d.Config.Alarms.Rollback}
+		}
+	}
+	return nil
+}
+
+// breakerTrips: too many tasks of a rolling deployment failed in a row.
+func breakerTrips(n *inputs, _ *decision) *failure {
+	d := n.deployment
+	b := d.Config.Breaker
+	if !b.Enable || n.failures < b.Threshold(n.service.Desired) {
+		return nil
+	}
+	f := &failure{stays: !b.Rollback,
+		reason: fmt.Sprintf("circuit breaker: %d tasks of %s failed in a row", n.failures, d.Target)}
+	if d.Breaker.Last != "" {
+		f.reason += ", last: " + d.Breaker.Last
+	}
+	return f
+}
+
+// noProgress: no task of the target became healthy for too long while it is scaled up. How
+// many are is noted now and then, so that a task that takes the place of another is none.
+func noProgress(n *inputs, out *decision) *failure {
+	d := n.deployment
+	limit := seconds(d.Config.ProgressS)
+	if limit == 0 || d.Stage != fleet.StageScaleUp || d.Pause != nil {
+		return nil
+	}
+	since := max(d.StageSince, d.ResumedAt, d.HealthyAt)
+	look, deadline := since.Add(limit/progressLooks), since.Add(limit)
+	switch {
+	case n.now < look:
+		out.wakes = append(out.wakes, look)
+	case n.target.Serving != d.Healthy:
+		out.command = fleet.NoteDeployment{ID: d.ID, ExpectedModifyIndex: d.ModifyIndex, Healthy: &n.target.Serving}
+	case n.now < deadline:
+		out.wakes = append(out.wakes, deadline)
+	default:
+		return &failure{reason: fmt.Sprintf("no task of %s became healthy for %s: %d of %d are", d.Target, limit,
+			n.target.Serving, n.service.Desired)}
+	}
+	return nil
+}
+
+// tooLong: the stage, or all of the deployment, has taken longer than any may. A person
+// for whom it waits may take longer than a stage.
+func tooLong(n *inputs, _ *decision) *failure {
+	d := n.deployment
+	if n.now >= d.Ends() {
+		return &failure{reason: fmt.Sprintf("it took longer than %s, in %s", fleet.MaxDeployment, d.Stage)}
+	}
+	if end := d.Deadline(); end == 0 || n.now < end || d.Pause != nil || n.awaitsPerson() {
+		return nil
+	}
+	return &failure{reason: fmt.Sprintf("%s took longer than %s", d.Stage, fleet.MaxStage)}
+}
+
+func (n *inputs) awaitsPerson() bool {
+	for _, h := range n.hooks {
+		if h.run.Status == fleet.HookAwaitingAction {
+			return true
+		}
+	}
+	return false
+}

@@ -1,0 +1,210 @@
+package deploy
+
+import (
+	"cmp"
+	"errors"
+	"slices"
+
+	"skein/agent/deployment"
+	"skein/raftfsm/fleet"
+)
+
+// inputs is all that is decided by about one deployment, gathered from State once.
+type inputs struct {
+	now        fleet.Time
+	deployment *fleet.Deployment
+	service    *fleet.Service
+	stand      *fleet.Goals // nil: none
+	target     revision
+	blue       revision   // zero: there is none
+	rest       []revision // other revisions with tasks, in the order of their numbers
+	hooks      []hook     // that have no verdict yet
+	alarms     []alarm    // in the order of the deployment's
+	served     bool       // by every host that is not known to be dead, the weights of the deployment
+	missing    []fleet.HostID
+	traffic    seen
+	failures   int  // of the target's tasks in a row, where the deployment has a circuit breaker
+	testRules  bool // there is one, or no balancer at all: then weights are only numbers
+	probe      func() ([]byte, error)
+	newID      func() fleet.TaskID
+}
+
+// revision is a revision with its tasks.
+type revision struct {
+	id fleet.RevisionID
+	fleet.Counts
+}
+
+// present are tasks that are to run and reachable, or not placed yet.
+func (r revision) present() int { return r.Pending + r.Running }
+
+// hook is a call of a hook that has no verdict, with what is known of it.
+type hook struct {
+	run    *fleet.HookRun
+	config *fleet.Hook   // nil: the probe
+	effect *fleet.Effect // the newest call; nil: none, or forgotten
+	task   *fleet.Task   // nil: none, or forgotten
+	code   *int          // that the task ended with; nil: it has not, or nobody knows
+}
+
+// alarm is an alarm that the deployment names.
+type alarm struct {
+	state  *fleet.AlarmState
+	row    *fleet.Alarm  // nil: there is no such alarm
+	effect *fleet.Effect // the question under way; nil: none, or forgotten
+}
+
+// seen is what ingress counted of both revisions over the window of the analysis.
+type seen struct {
+	known        bool // it is no older than staleTraffic
+	target, blue fleet.TrafficCounts
+}
+
+func (n *inputs) shifts() bool { return n.deployment.Config.Strategy.Shifts() }
+
+// left is how many tasks there are of revisions other than the target and blue, wherever
+// they are.
+func (n *inputs) left() int {
+	sum := 0
+	for _, r := range n.rest {
+		sum += r.Total
+	}
+	return sum
+}
+
+// before is how many tasks there are of all revisions but the target.
+func (n *inputs) before() int { return n.left() + n.blue.Total }
+
+// gather reads what is decided by.
+func (p *planner) gather(d *fleet.Deployment, service *fleet.Service) *inputs {
+	s := p.in.State
+	n := &inputs{
+		now: p.in.Now, deployment: d, service: service, stand: s.Goals(service.Name), newID: p.in.NewID,
+		target: p.revision(service, d.Target), blue: p.revision(service, d.Blue), rest: p.otherRevisions(service, d),
+		testRules: len(service.LoadBalancers) == 0,
+	}
+	for i := range service.LoadBalancers {
+		n.testRules = n.testRules || service.LoadBalancers[i].TestRule != ""
+	}
+	for i := range d.Hooks {
+		if r := &d.Hooks[i]; r.Open() {
+			n.hooks = append(n.hooks, hookOf(s, d, r))
+		}
+	}
+	for i := range d.Alarms {
+		a := &d.Alarms[i]
+		n.alarms = append(n.alarms, alarm{state: a, row: s.Alarm(a.Name), effect: s.Effect(a.Effect)})
+	}
+	if unshifted(d) {
+		n.served = p.routes() >= d.WeightsIndex
+		if !n.served {
+			n.missing = p.in.RoutesServed(d.WeightsIndex).Missing
+		}
+	}
+	n.traffic = p.traffic(d)
+	if d.Config.Breaker.Enable {
+		n.failures = s.BreakerFailures(d)
+	}
+	n.probe = func() ([]byte, error) { return probeInput(s, service, d) }
+	return n
+}
+
+func hookOf(s *fleet.State, d *fleet.Deployment, r *fleet.HookRun) hook {
+	h := hook{run: r, config: d.Config.Hook(r.Hook), effect: s.Effect(r.Effect), task: s.Task(r.Task)}
+	if h.task != nil && h.task.Stopped() {
+		h.code = exitCode(h.task, s.TaskDef(h.task.TaskDef))
+	}
+	return h
+}
+
+func (p *planner) revision(service *fleet.Service, id fleet.RevisionID) revision {
+	if id == "" {
+		return revision{}
+	}
+	return revision{id, p.in.State.CountsAt(service.Name, id, p.in.Now)}
+}
+
+func (p *planner) otherRevisions(service *fleet.Service, d *fleet.Deployment) (all []revision) {
+	for id := range p.in.State.LiveRevisions(service.Name) {
+		if d == nil || id != d.Target && id != d.Blue {
+			all = append(all, p.revision(service, id))
+		}
+	}
+	slices.SortFunc(all, func(a, b revision) int { return cmp.Compare(number(a.id), number(b.id)) })
+	return all
+}
+
+func number(id fleet.RevisionID) int {
+	_, n := id.Split()
+	return n
+}
+
+// unshifted reports whether hosts may still serve the weights before those of the
+// deployment.
+func unshifted(d *fleet.Deployment) bool {
+	return d.WeightsIndex != 0 && d.ShiftedAt == 0
+}
+
+// routes is up to which index of the log every host that is not known to be dead serves
+// routes.
+func (p *planner) routes() uint64 {
+	if p.lowest == nil {
+		lowest := p.in.RoutesServedByAll()
+		p.lowest = &lowest
+	}
+	return *p.lowest
+}
+
+// traffic is what ingress counted of both revisions in their groups.
+func (p *planner) traffic(d *fleet.Deployment) (all seen) {
+	a := d.Config.Analysis
+	if a == nil || d.Status != fleet.DeploymentInProgress {
+		return seen{}
+	}
+	all.target, all.known = p.counted(d.Target, a)
+	all.blue, _ = p.counted(d.Blue, a)
+	return all
+}
+
+func (p *planner) counted(id fleet.RevisionID, a *fleet.Analysis) (sum fleet.TrafficCounts, known bool) {
+	row := p.in.State.Revision(id)
+	if row == nil {
+		return sum, false
+	}
+	for _, g := range row.Groups {
+		w := p.in.Traffic.Over(g.Group, id, seconds(a.WindowS))
+		if w.Over > 0 && w.Age < staleTraffic {
+			known = true
+			sum.Add(w.TrafficCounts)
+		}
+	}
+	return sum, known
+}
+
+// watches are the target groups of a deployment whose traffic, or whose weights, matter.
+func watches(s *fleet.State, d *fleet.Deployment) []fleet.TargetGroupName {
+	if d.Stage < fleet.StageScaleUp || d.Stage == fleet.StageCleanUp || d.Config.Analysis == nil && !unshifted(d) {
+		return nil
+	}
+	var groups []fleet.TargetGroupName
+	for _, id := range []fleet.RevisionID{d.Target, d.Blue} {
+		if row := s.Revision(id); row != nil {
+			for _, g := range row.Groups {
+				groups = append(groups, g.Group)
+			}
+		}
+	}
+	return groups
+}
+
+// probeInput is what the probe asks for, by the first test rule that the service has.
+func probeInput(s *fleet.State, service *fleet.Service, d *fleet.Deployment) ([]byte, error) {
+	for i := range service.LoadBalancers {
+		rule := s.Rule(service.LoadBalancers[i].TestRule)
+		if rule == nil {
+			continue
+		}
+		return deployment.ProbeInput(d.Config.Probe, s.Listener(rule.Listener), rule)
+	}
+	return nil, errors.New("there is no test rule")
+}
