@@ -42,7 +42,7 @@ func decide(n *inputs) decision {
 
 // start takes up a deployment that nobody has.
 func start(n *inputs, out *decision) {
-	if n.deployment.Status == fleet.DeploymentPending {
+	if n.deployment.Status == fleet.DeploymentPending && n.deployment.Pause == nil {
 		n.advance(out, "")
 	}
 }
@@ -71,8 +71,11 @@ func goOn(n *inputs, out *decision) {
 		return
 	}
 	if d.Pause != nil {
-		out.waits = waits(codePerson, "%s is paused by %s in %s: skein deployment continue %s", d.ID, by(d.Pause.By),
-			d.Stage, d.ID)
+		at := "before it began"
+		if d.Stage != 0 {
+			at = "in " + d.Stage.String()
+		}
+		out.waits = waits(codePerson, "%s is paused by %s %s: skein deployment continue %s", d.ID, by(d.Pause.By), at, d.ID)
 		return
 	}
 	s := stages[d.Stage]
