@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"skein/agent/plan"
+	"skein/agent/plan/deploy"
 	"skein/agent/plan/plantest"
 	"skein/raftfsm/fleet"
 )
@@ -22,8 +23,8 @@ var (
 // quietPasses is how many passes with commands a fleet may need, after the last
 // outside change, before its planners have nothing more to say. Each pass comes
 // from something that happened: hosts do one step of each task at a time, and a
-// roll-over at 50/100 takes four steps of two tasks.
-const quietPasses = 20
+// roll-over at 50/100 takes four steps of two tasks, and a deployment some fifteen more.
+const quietPasses = 60
 
 // history is a world to which things happen at random.
 type history struct {
@@ -72,6 +73,7 @@ func newHistory(t *testing.T, r *rand.Rand) *history {
 		compared = append(compared, Planner{By: p.By, Next: h.compare(p)})
 	}
 	h.world = newWorld(t, 5, compared...)
+	h.do(fleet.RaiseFormat{Format: 2, Force: true})
 	h.lead()
 	for i, name := range h.service {
 		h.world.service(name, 2+i, i != 1)
@@ -120,7 +122,7 @@ func (h *history) happen() {
 	h.t.Helper()
 	id := hostID(1 + h.r.IntN(5))
 	name := h.service[h.r.IntN(len(h.service))]
-	switch h.r.IntN(17) {
+	switch h.r.IntN(19) {
 	case 0, 1, 2, 3:
 		h.obeySome(id)
 	case 4:
@@ -157,6 +159,8 @@ func (h *history) happen() {
 		h.do(fleet.RunTasks{TaskDef: h.s.LatestTaskDef(name).ID, Tasks: []fleet.TaskID{h.newID(), h.newID()}})
 	case 15:
 		h.resize(id)
+	case 17, 18:
+		h.order(name)
 	case 16:
 		h.note("a setting changes")
 		h.do(fleet.PutSetting{Name: fleet.SettingLostAfter, Value: 10_000 + h.r.Int64N(600_000)})
@@ -182,7 +186,52 @@ func (h *history) update(name string) {
 	h.do(fleet.PutService{Name: name, ExpectedModifyIndex: old.ModifyIndex, TaskDef: h.s.LatestTaskDef(name).ID,
 		Desired:    old.Desired,
 		MinPercent: bounds[0], MaxPercent: bounds[1], Force: h.r.IntN(2) == 0, GraceS: h.r.IntN(2) * 20,
-		OnDisconnect: fleet.OnDisconnect{StopAfterMs: cutOff}})
+		OnDisconnect: fleet.OnDisconnect{StopAfterMs: cutOff}, Deployment: h.deployment()})
+}
+
+// deployment is a way to deploy.
+func (h *history) deployment() fleet.DeploymentConfig {
+	pause := fleet.Hook{Name: "ann", Stages: []fleet.LifecycleStage{fleet.StagePreScaleUp, fleet.StagePostScaleUp},
+		Pause: true, TimeoutS: 60, ContinueOnTimeout: h.r.IntN(2) == 0}
+	switch h.r.IntN(5) {
+	case 0:
+		return fleet.DeploymentConfig{Strategy: fleet.Rolling, BakeS: 20, Breaker: fleet.Breaker{Enable: true,
+			Rollback: h.r.IntN(2) == 0, Type: fleet.ThresholdCount, Value: 2}}
+	case 1:
+		return fleet.DeploymentConfig{Strategy: fleet.Rolling, Hooks: []fleet.Hook{pause}}
+	case 2:
+		return fleet.DeploymentConfig{Strategy: fleet.BlueGreen, BakeS: 30, ProgressS: 120}
+	case 3:
+		return fleet.DeploymentConfig{Strategy: fleet.Canary, CanaryShare: 1_000, StepBakeS: 15, BakeS: 15,
+			Hooks: []fleet.Hook{pause}}
+	default:
+		return fleet.DeploymentConfig{}
+	}
+}
+
+// order is a person's, about the deployment of a service, who may be too late.
+func (h *history) order(name string) {
+	h.t.Helper()
+	d := h.s.LiveDeployment(name)
+	if d == nil {
+		return
+	}
+	order := fleet.OrderDeployment{ID: d.ID, Order: fleet.OrderPause + fleet.DeploymentOrder(h.r.IntN(5))}
+	if order.Order == fleet.OrderContinue && h.r.IntN(2) == 0 {
+		for _, r := range d.Hooks {
+			if r.Status == fleet.HookAwaitingAction {
+				order.Run, order.GoBack = r.ID, h.r.IntN(3) == 0
+			}
+		}
+	}
+	h.note("%s of %s: %s", order.Order, d.ID, errorOf(h.apply(order)))
+}
+
+func errorOf(results []fleet.Result) string {
+	if err := results[0].Err; err != nil {
+		return err.Error()
+	}
+	return "done"
 }
 
 func (h *history) up(id fleet.HostID) bool {
@@ -281,6 +330,11 @@ func (h *history) rest() {
 		h.see(id, plan.LivenessAlive)
 		h.do(fleet.UncordonHost{Host: id})
 	}
+	for d := range h.s.Clone().LiveDeployments() {
+		if d.Pause != nil {
+			h.do(fleet.OrderDeployment{ID: d.ID, Order: fleet.OrderContinue})
+		}
+	}
 	h.proposals = nil
 	passes := h.loop.Stats().Proposals
 	for range 60 {
@@ -322,7 +376,10 @@ func (h *history) checkRest() {
 		if !done && (len(rows) == 0 || rows[0].Code == plan.CodeStarting) {
 			h.t.Errorf("%s wants %d of %s, has %+v (all: %+v), and says %+v", v.Name, v.Desired, v.Revision, own, all, rows)
 		}
-		if done && len(rows) > 0 {
+		if d := h.s.LiveDeployment(v.Name); d != nil && h.s.Condition(fleet.ServiceSubject(v.Name), deploy.By) == nil {
+			h.t.Errorf("%s is still %s at %s, and says not why", d.ID, d.Status, d.Stage)
+		}
+		if done && len(rows) > 0 && h.s.StalledDeployment(v) == nil {
 			h.t.Errorf("%s has what it wants and still says %+v", v.Name, rows[0])
 		}
 	}

@@ -34,6 +34,7 @@ type world struct {
 	proposals [][]fleet.Item            // entries, newest last
 	held      *Propose                  // not committed: the log does not answer
 	mute      bool                      // hold what is proposed
+	killing   bool                      // each proposal is its leader's last
 }
 
 // newWorld is a fleet of n ready hosts h1, h2, ... in zones a, b, c in turn. Its
@@ -199,7 +200,12 @@ func (w *world) propose(p Propose) []Event {
 		done.Index, done.Results = w.s.Index(), append(done.Results, results...)
 		events = append(events, Applied{State: w.s.Clone(), ChangeSet: changeSet})
 	}
-	return append(events, done)
+	events = append(events, done)
+	if w.killing {
+		events = append(events, LostLeadership{}, LivenessChanged{Liveness: w.livenessOfAll()},
+			BecameLeader{State: w.s.Clone()})
+	}
+	return events
 }
 
 // advance lets time pass, stepping the loop when it asked to be.
@@ -225,7 +231,7 @@ func (w *world) open(id fleet.HostID, boot string) {
 	w.t.Helper()
 	host := w.s.Host(id)
 	w.do(fleet.OpenSession{Host: id, Boot: boot, Nonce: host.Session.Nonce + 1, Addr: host.Addr, Zone: host.Zone,
-		Capacity: fleet.Resources{CPU: 4096, Memory: 8192}})
+		Capacity: fleet.Resources{CPU: 4096, Memory: 8192}, Format: 2})
 	w.seqs[id] = 1
 	w.do(fleet.Report{Host: id, Session: w.s.Host(id).Session.N, Seq: w.seqs[id],
 		SelfCheck: []fleet.Check{{Name: "disk", OK: true, Required: true}}})
