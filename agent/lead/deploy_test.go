@@ -21,8 +21,8 @@ func deployed(t *testing.T, config fleet.DeploymentConfig, killing, rollback boo
 	w.settle()
 	w.killing = killing
 	old := w.s.Service("web")
-	w.do(fleet.PutService{Name: "web", ExpectedModifyIndex: old.ModifyIndex, TaskDef: w.s.LatestTaskDef("web").ID, Desired: 3,
-		MinPercent: 100, MaxPercent: 200, Force: true, Deployment: config})
+	w.do(fleet.PutService{Name: "web", ExpectedModifyIndex: old.ModifyIndex, TaskDef: w.s.LatestTaskDef("web").ID,
+		Desired: 3, MinPercent: 100, MaxPercent: 200, Force: true, Deployment: config})
 	for range 60 {
 		w.settle()
 		d := w.s.LiveDeployment("web")

@@ -89,6 +89,7 @@ func (n *inputs) take(state *fleet.AlarmState, a alarm) {
 		}
 	case fleet.AlarmOK:
 		state.Firing = 0
+	case fleet.AlarmInsufficientData: // ends no row of answers
 	}
 	n.know(state, status, answer)
 }

@@ -115,10 +115,10 @@ func (n *inputs) advance(out *decision, why string) {
 	command := fleet.AdvanceDeployment{ID: d.ID, ExpectedModifyIndex: d.ModifyIndex, Stage: stage, Step: step,
 		Production: d.Production, Test: d.Test, Why: why}
 	d.Step = step
-	switch stage {
-	case fleet.StageTestTrafficShift:
+	if stage == fleet.StageTestTrafficShift {
 		command.Test = fleet.TotalWeight
-	case fleet.StageProductionTrafficShift:
+	}
+	if stage == fleet.StageProductionTrafficShift {
 		command.Production = d.Goal()
 	}
 	if out.waits = n.bears(command.Production, command.Test); out.waits != nil {

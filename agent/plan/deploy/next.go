@@ -39,9 +39,6 @@ type planner struct {
 }
 
 func (p *planner) run() {
-	for d := range p.in.State.LiveDeployments() {
-		p.out.Watch = append(p.out.Watch, watches(p.in.State, d)...)
-	}
 	names := p.names()
 	for i, name := range names {
 		if p.out.Full() {
@@ -55,7 +52,8 @@ func (p *planner) run() {
 	}
 }
 
-// names are the services to visit, sorted.
+// names are the services to visit, sorted. All live deployments are looked at for it, and
+// for the groups that they watch.
 func (p *planner) names() (names []string) {
 	scope := p.in.Scope
 	names = append(names, scope.Services()...)
@@ -67,6 +65,7 @@ func (p *planner) names() (names []string) {
 		}
 	}
 	for d := range p.in.State.LiveDeployments() {
+		p.out.Watch = append(p.out.Watch, watches(p.in.State, d)...)
 		if p.seen(d) {
 			names = append(names, d.Service)
 		}
