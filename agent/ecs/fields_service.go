@@ -4,14 +4,14 @@ import "skein/agent/ecs/strictjson"
 
 // Reasons that several rows share.
 const (
-	oneFleet       = "an agent knows one cluster, its own fleet"
-	withPools      = "comes with host pools; leave it out for now"
-	withTraffic    = "comes with the built-in ingress; leave it out for now"
-	withDeploy     = "comes with blue/green and canary deployments; leave it out for now"
-	noStrategies   = "tasks are always spread over zones, then hosts; constraints come with the whole task model"
-	onlyAWS        = "it has a meaning on AWS only"
-	withExec       = "comes with exec into containers; leave it out for now"
-	startedFailing = "starts that fail back off and say why; rolling back by itself comes with deployments"
+	oneFleet     = "an agent knows one cluster, its own fleet"
+	withPools    = "comes with host pools; leave it out for now"
+	withTraffic  = "comes with the built-in ingress; leave it out for now"
+	noStrategies = "tasks are always spread over zones, then hosts; constraints come with the whole task model"
+	onlyAWS      = "it has a meaning on AWS only"
+	withExec     = "comes with exec into containers; leave it out for now"
+	noRole       = "the agents call hooks and change rules themselves, and need no role"
+	noVPC        = "tasks are reached through ports of their hosts, which ingress finds; there are no subnets or security groups"
 )
 
 // serviceTable is every field of CreateService and UpdateService, and Skein's
@@ -31,13 +31,57 @@ var serviceTable = table("service", []row{
 	{"deploymentConfiguration.strategy", used, ""},
 	{"deploymentConfiguration.minimumHealthyPercent", used, ""},
 	{"deploymentConfiguration.maximumPercent", used, ""},
-	{"deploymentConfiguration.deploymentCircuitBreaker", ignored, startedFailing},
-	{"deploymentConfiguration.alarms", refused, withDeploy},
-	{"deploymentConfiguration.bakeTimeInMinutes", refused, withDeploy},
-	{"deploymentConfiguration.lifecycleHooks", refused, withDeploy},
-	{"deploymentConfiguration.linearConfiguration", refused, withDeploy},
-	{"deploymentConfiguration.canaryConfiguration", refused, withDeploy},
-	{"deploymentConfiguration.earlySuccessCriteria", refused, withDeploy},
+	{"deploymentConfiguration.deploymentCircuitBreaker", used, ""},
+	{"deploymentConfiguration.deploymentCircuitBreaker.enable", used, ""},
+	{"deploymentConfiguration.deploymentCircuitBreaker.rollback", used, ""},
+	{"deploymentConfiguration.deploymentCircuitBreaker.resetOnHealthyTask", used, ""},
+	{"deploymentConfiguration.deploymentCircuitBreaker.thresholdConfiguration", used, ""},
+	{"deploymentConfiguration.deploymentCircuitBreaker.thresholdConfiguration.type", used, ""},
+	{"deploymentConfiguration.deploymentCircuitBreaker.thresholdConfiguration.value", used, ""},
+	{"deploymentConfiguration.alarms", used, ""},
+	{"deploymentConfiguration.alarms.alarmNames", used, ""},
+	{"deploymentConfiguration.alarms.enable", used, ""},
+	{"deploymentConfiguration.alarms.rollback", used, ""},
+	{"deploymentConfiguration.bakeTimeInMinutes", used, ""},
+	{"deploymentConfiguration.canaryConfiguration", used, ""},
+	{"deploymentConfiguration.canaryConfiguration.canaryPercent", used, ""},
+	{"deploymentConfiguration.canaryConfiguration.canaryBakeTimeInMinutes", used, ""},
+	{"deploymentConfiguration.linearConfiguration", used, ""},
+	{"deploymentConfiguration.linearConfiguration.stepPercent", used, ""},
+	{"deploymentConfiguration.linearConfiguration.stepBakeTimeInMinutes", used, ""},
+	{"deploymentConfiguration.earlySuccessCriteria", used, ""},
+	{"deploymentConfiguration.earlySuccessCriteria.enable", used, ""},
+	{"deploymentConfiguration.earlySuccessCriteria.healthyPercent", used, ""},
+	{"deploymentConfiguration.earlySuccessCriteria.sourceServiceRevisionCleanup", used, ""},
+	{"deploymentConfiguration.lifecycleHooks[]", used, ""},
+	{"deploymentConfiguration.lifecycleHooks[].targetType", used, ""},
+	{"deploymentConfiguration.lifecycleHooks[].hookTargetArn", used, ""},
+	{"deploymentConfiguration.lifecycleHooks[].roleArn", ignored, noRole},
+	{"deploymentConfiguration.lifecycleHooks[].lifecycleStages", used, ""},
+	{"deploymentConfiguration.lifecycleHooks[].hookDetails", used, ""},
+	{"deploymentConfiguration.lifecycleHooks[].timeoutConfiguration", used, ""},
+	{"deploymentConfiguration.lifecycleHooks[].timeoutConfiguration.timeoutInMinutes", used, ""},
+	{"deploymentConfiguration.lifecycleHooks[].timeoutConfiguration.action", used, ""},
+	{"deploymentConfiguration.lifecycleHooks[].name", used, ""}, // and those below are Skein's own
+	{"deploymentConfiguration.lifecycleHooks[].secretFile", used, ""},
+	{"deploymentConfiguration.progressDeadlineSeconds", used, ""},
+	{"deploymentConfiguration.analysis", used, ""},
+	{"deploymentConfiguration.analysis.enable", used, ""},
+	{"deploymentConfiguration.analysis.windowSeconds", used, ""},
+	{"deploymentConfiguration.analysis.minRequests", used, ""},
+	{"deploymentConfiguration.analysis.errorPercent", used, ""},
+	{"deploymentConfiguration.analysis.latencyMs", used, ""},
+	{"deploymentConfiguration.analysis.quantile", used, ""},
+	{"deploymentConfiguration.analysis.ratio", used, ""},
+	{"deploymentConfiguration.probe", used, ""},
+	{"deploymentConfiguration.probe.enable", used, ""},
+	{"deploymentConfiguration.probe.path", used, ""},
+	{"deploymentConfiguration.probe.count", used, ""},
+	{"deploymentConfiguration.probe.status", used, ""},
+	{"deploymentConfiguration.probe.contains", used, ""},
+	{"deploymentConfiguration.probe.latencyMs", used, ""},
+	{"deploymentConfiguration.probe.host", used, ""},
+	{"despiteAlarms", used, ""}, // Skein's own
 	{"loadBalancers[]", used, ""},
 	{"loadBalancers[].targetGroupArn", used, ""},
 	{"loadBalancers[].containerName", used, ""},
@@ -46,7 +90,7 @@ var serviceTable = table("service", []row{
 	{"loadBalancers[].advancedConfiguration.alternateTargetGroupArn", used, ""},
 	{"loadBalancers[].advancedConfiguration.productionListenerRule", used, ""},
 	{"loadBalancers[].advancedConfiguration.testListenerRule", used, ""},
-	{"loadBalancers[].advancedConfiguration.roleArn", ignored, onlyAWS},
+	{"loadBalancers[].advancedConfiguration.roleArn", ignored, noRole},
 	{"loadBalancers[].loadBalancerName", refused, "it names a Classic Load Balancer; name a target group"},
 	{"expose", used, ""}, // Skein's own
 	{"expose.containerPort", used, ""},
@@ -75,7 +119,7 @@ var serviceTable = table("service", []row{
 	{"serviceConnectConfiguration", refused, withTraffic},
 	{"vpcLatticeConfigurations", refused, withTraffic},
 	{"gatewayConnectors", refused, withTraffic},
-	{"networkConfiguration", refused, "it belongs to networkMode awsvpc, which " + wholeTaskModel},
+	{"networkConfiguration", ignored, noVPC},
 	{"placementConstraints", refused, wholeTaskModel},
 	{"placementStrategy", refused, noStrategies},
 	{"volumeConfigurations", refused, wholeTaskModel},
@@ -98,7 +142,7 @@ var runTable = table("run", []row{
 	{"referenceId", ignored, onlyAWS},
 	{"tags", ignored, "tasks carry no tags"},
 	{"capacityProviderStrategy", refused, withPools},
-	{"networkConfiguration", refused, "it belongs to networkMode awsvpc, which " + wholeTaskModel},
+	{"networkConfiguration", ignored, noVPC},
 	{"overrides", refused, wholeTaskModel},
 	{"placementConstraints", refused, wholeTaskModel},
 	{"placementStrategy", refused, noStrategies},

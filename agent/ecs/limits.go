@@ -43,4 +43,15 @@ const (
 	maxRunToken     = 64
 	maxReason       = 1024
 	maxStopAfter    = 7 * 86_400 // our own: a week cut off is for people to judge
+
+	maxBakeMinutes   = 1440 // ECS API, DeploymentConfiguration
+	minCanaryPercent = 0.1
+	minStepPercent   = 3
+	maxHooks         = 20     // ten that call something, and ten pauses
+	maxHookMinutes   = 1440   // ECS API, DeploymentLifecycleHookTimeoutConfiguration
+	maxPauseMinutes  = 20_160 // of a PAUSE, two weeks
+	maxAlarmNames    = 10     // our own: each is asked all through a deployment
+	maxProgress      = 30 * 86_400
+	maxGiven         = 2048 // a path or a text to look for
+	defaultProbes    = 10
 )

@@ -61,6 +61,14 @@ func (r *reader) portMapping(m *strictjson.Object) fleet.PortMapping {
 }
 
 func (r *reader) hostPort(m *strictjson.Object, pm *fleet.PortMapping) {
+	if r.vpc {
+		if pm.HostPort != 0 && pm.HostPort != pm.ContainerPort {
+			m.Refuse("hostPort", "%d differs from containerPort %d; with networkMode awsvpc they are one: leave hostPort out",
+				pm.HostPort, pm.ContainerPort)
+		}
+		pm.HostPort = 0
+		return
+	}
 	if r.mode == fleet.NetworkHost {
 		if pm.HostPort != 0 && pm.HostPort != pm.ContainerPort {
 			m.Refuse("hostPort", "%d differs from containerPort %d; with networkMode host they are one: leave hostPort out",

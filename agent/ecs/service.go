@@ -26,8 +26,10 @@ type Service struct {
 	Tags         map[string]string // nil when not given, empty when emptied
 	// LoadBalancers are nil when not given, empty when emptied.
 	LoadBalancers []fleet.LoadBalancer
-	Expose        *Expose // of a create alone
-	Force         bool    // forceNewDeployment
+	Expose        *Expose     // of a create alone
+	Deployment    *Deployment // nil when not given
+	DespiteAlarms bool        // of the deployment that an update makes, and of no other
+	Force         bool        // forceNewDeployment
 	Token         string
 	Warnings      []strictjson.Warning
 }
@@ -75,14 +77,15 @@ func readService(data []byte, opts Options, need func(*strictjson.Object, *Servi
 	serviceTable.Audit(doc, opts.Strict, p)
 	o := strictjson.Root(doc, p)
 	s := Service{
-		Name:         serviceName(o),
-		TaskDef:      readTaskDefinition(o),
-		Desired:      count(o, "desiredCount", 0, fleet.MaxDesired),
-		GraceS:       count(o, "healthCheckGracePeriodSeconds", 0, maxGrace),
-		OnDisconnect: readOnDisconnect(o),
-		Tags:         readTags(o),
-		Force:        o.Bool("forceNewDeployment", false),
-		Token:        readToken(o, maxServiceToken),
+		Name:          serviceName(o),
+		TaskDef:       readTaskDefinition(o),
+		Desired:       count(o, "desiredCount", 0, fleet.MaxDesired),
+		GraceS:        count(o, "healthCheckGracePeriodSeconds", 0, maxGrace),
+		OnDisconnect:  readOnDisconnect(o),
+		Tags:          readTags(o),
+		Force:         o.Bool("forceNewDeployment", false),
+		DespiteAlarms: o.Bool("despiteAlarms", false),
+		Token:         readToken(o, maxServiceToken),
 	}
 	if s.Tags == nil && o.Has("tags") {
 		s.Tags = map[string]string{}
@@ -93,9 +96,9 @@ func readService(data []byte, opts Options, need func(*strictjson.Object, *Servi
 		controller.Choice("type", "ECS")
 	}
 	if d := o.Object("deploymentConfiguration"); d != nil {
-		d.Choice("strategy", "ROLLING")
 		s.MinPercent = count(d, "minimumHealthyPercent", 0, 100)
 		s.MaxPercent = count(d, "maximumPercent", 100, maxPercent)
+		s.Deployment = readDeployment(d)
 	}
 	need(o, &s)
 	if err := p.Err(); err != nil {
@@ -162,7 +165,6 @@ var alwaysTaken = []Default{
 	{"versionConsistency", "enabled",
 		"images are fixed to their digests once, so that all tasks of a revision run the same bytes"},
 	{"schedulingStrategy", "REPLICA", "the desired count is kept wherever there is room"},
-	{"deploymentConfiguration.strategy", "ROLLING", "new tasks start before old ones stop"},
 	{"restarts", "back off", "starts that keep failing are tried again after growing pauses and say why"},
 }
 

@@ -18,6 +18,8 @@ func TestTheDefaultsOfAServiceThatNamesAnImageAndACount(t *testing.T) {
 		t.Fatal(err)
 	}
 	s, taken := s.WithDefaults()
+	config, more := s.Deployment.Over(nil, true)
+	taken = append(taken, more...)
 	want := map[string]string{
 		"placement":                        "spread over zones, then hosts",
 		"versionConsistency":               "enabled",
@@ -28,6 +30,12 @@ func TestTheDefaultsOfAServiceThatNamesAnImageAndACount(t *testing.T) {
 		"deploymentConfiguration.minimumHealthyPercent": "100",
 		"deploymentConfiguration.maximumPercent":        "200",
 		"healthCheckGracePeriodSeconds":                 "0",
+
+		"deploymentConfiguration.bakeTimeInMinutes":        "1",
+		"deploymentConfiguration.progressDeadlineSeconds":  "600",
+		"deploymentConfiguration.deploymentCircuitBreaker": "enabled, with rollback",
+		"deploymentConfiguration.analysis": "over 10 s, from 20 requests on: 5 % errors, and 1.5 times the other " +
+			"version's",
 	}
 	got := map[string]string{}
 	for _, d := range taken {
@@ -43,6 +51,13 @@ func TestTheDefaultsOfAServiceThatNamesAnImageAndACount(t *testing.T) {
 		s.OnDisconnect.StopAfterMs != 0 {
 		t.Errorf("the values are not the defaults: %+v", s)
 	}
+	wantConfig := fleet.DeploymentConfig{
+		Strategy: fleet.Rolling, BakeS: 60, ProgressS: 600, Breaker: fleet.Breaker{Enable: true, Rollback: true},
+		Analysis: &fleet.Analysis{WindowS: 10, MinRequests: 20, ErrorShare: 500, Ratio: 150},
+	}
+	if diff := cmp.Diff(wantConfig, config); diff != "" {
+		t.Errorf("deployments, -want +got\n%s", diff)
+	}
 }
 
 func TestAFullServiceTakesNoDefaultThatCouldBeGiven(t *testing.T) {
@@ -56,7 +71,8 @@ func TestAFullServiceTakesNoDefaultThatCouldBeGiven(t *testing.T) {
 	}
 	zero, fifty, more, grace := 0, 50, 150, 30
 	want := Service{Name: "web", TaskDef: "web:7", Desired: &zero, MinPercent: &fifty, MaxPercent: &more, GraceS: &grace,
-		OnDisconnect: &fleet.OnDisconnect{StopAfterMs: 60_000}, Tags: map[string]string{"a": "b"}, Token: "t-1"}
+		OnDisconnect: &fleet.OnDisconnect{StopAfterMs: 60_000}, Tags: map[string]string{"a": "b"}, Token: "t-1",
+		Deployment: &Deployment{Strategy: fleet.Rolling}}
 	if diff := cmp.Diff(want, s); diff != "" {
 		t.Errorf("-want +got\n%s", diff)
 	}
@@ -96,8 +112,8 @@ func TestServiceRefusals(t *testing.T) {
 			"deploymentConfiguration.minimumHealthyPercent: 101 is above 100"},
 		"a maximum below all": {create(`"deploymentConfiguration": {"maximumPercent": 99}`),
 			"deploymentConfiguration.maximumPercent: 99 is below 100"},
-		"a strategy of later": {create(`"deploymentConfiguration": {"strategy": "CANARY"}`),
-			`deploymentConfiguration.strategy: "CANARY" is not known; allowed are ROLLING`},
+		"a strategy that nobody knows": {create(`"deploymentConfiguration": {"strategy": "SHADOW"}`),
+			`deploymentConfiguration.strategy: "SHADOW" is not known; allowed are ROLLING, BLUE_GREEN, LINEAR, CANARY`},
 		"a daemon": {create(`"schedulingStrategy": "DAEMON"`), `schedulingStrategy: "DAEMON" is not known`},
 		"a balancer": {create(`"loadBalancers": [{"containerName": "a"}]`),
 			"loadBalancers[0].targetGroupArn: missing"},

@@ -91,6 +91,7 @@ type reader struct {
 	opts Options
 	root *strictjson.Object
 	mode fleet.NetworkMode
+	vpc  bool // awsvpc, which is run as bridge
 	used ports
 }
 
@@ -119,7 +120,9 @@ func (r *reader) networkMode() fleet.NetworkMode {
 			r.root.Refuse("networkMode", `"" is not a mode: use bridge, host or none`)
 		}
 	case "awsvpc":
-		r.root.Refuse("networkMode", "awsvpc comes with the whole task model; use bridge, host or none")
+		r.vpc = true
+		r.root.Warn("networkMode", "awsvpc is run as bridge: a task has no address of its own, its ports are given free ports "+
+			"of its host, which ingress finds")
 	default:
 		mode, err := fleet.ParseNetworkMode(text)
 		if err != nil {

@@ -183,8 +183,9 @@ func TestRefusalsNameTheFieldAndWhatIsAllowed(t *testing.T) {
 		"task cpu that is not a whole number of units": {task(`"cpu": "0.3 vCPU"`),
 			`cpu: "0.3 vCPU" is not a whole number of units`},
 		"task memory in another unit": {task(`"memory": "512 MB"`), `memory: "512 MB" is not a whole number of units`},
-		"awsvpc": {task(`"networkMode": "awsvpc"`),
-			"networkMode: awsvpc comes with the whole task model; use bridge, host or none"},
+		"a host port that differs with networkMode awsvpc": {`{"networkMode": "awsvpc", ` +
+			app(`"portMappings": [{"containerPort": 80, "hostPort": 8080}]`)[1:],
+			at + "portMappings[0].hostPort: 8080 differs from containerPort 80; with networkMode awsvpc they are one"},
 		"a network mode nobody knows": {task(`"networkMode": "macvlan"`),
 			`networkMode: "macvlan" is not known; allowed are bridge, host, none`},
 		"Windows": {

@@ -2,6 +2,7 @@ package strictjson
 
 import (
 	"fmt"
+	"math"
 	"strconv"
 	"strings"
 )
@@ -128,6 +129,35 @@ func (o *Object) within(name string, n, low, high int64) bool {
 		return false
 	}
 	return true
+}
+
+// Decimal reads a number from low to high that is a whole multiple of step, and returns
+// how many steps it is.
+func (o *Object) Decimal(name string, otherwise int64, low, high, step float64) int64 {
+	v, ok := o.typed(name, Number, "a number")
+	if !ok {
+		return otherwise
+	}
+	n, err := strconv.ParseFloat(v.text, 64)
+	if err != nil || n < low || n > high {
+		o.Refuse(name, "%s is not within %g to %g", Show(v.text), low, high)
+		return otherwise
+	}
+	steps := math.Round(n / step)
+	if math.Abs(n/step-steps) > 1e-6 {
+		o.Refuse(name, "%s is no multiple of %g (%g to %g)", Show(v.text), step, low, high)
+		return otherwise
+	}
+	return int64(steps)
+}
+
+// JSON is a member as it was written, without white space; nil when it is absent or null.
+func (o *Object) JSON(name string) []byte {
+	v := o.get(name)
+	if v.kind <= Null {
+		return nil
+	}
+	return v.appendJSON(nil)
 }
 
 // TextOrInt reads a string, or a whole number as its digits.

@@ -1,5 +1,7 @@
 package strictjson
 
+import "encoding/json"
+
 // Kind is the type of a JSON value.
 type Kind uint8
 
@@ -92,4 +94,44 @@ func (v Value) Idle() bool {
 func (v Value) With(name string, member Value) Value {
 	v.members = append(v.members[:len(v.members):len(v.members)], Member{name, member})
 	return v
+}
+
+// appendJSON appends the value as JSON without white space.
+func (v Value) appendJSON(to []byte) []byte {
+	switch v.kind {
+	case Number, Bool:
+		return append(to, v.text...)
+	case Text:
+		return appendText(to, v.text)
+	case List:
+		to = append(to, '[')
+		for i, item := range v.items {
+			to = item.appendJSON(comma(to, i))
+		}
+		return append(to, ']')
+	case Map:
+		to = append(to, '{')
+		for i, m := range v.members {
+			to = append(appendText(comma(to, i), m.Name), ':')
+			to = m.Value.appendJSON(to)
+		}
+		return append(to, '}')
+	default:
+		return append(to, "null"...)
+	}
+}
+
+func comma(to []byte, i int) []byte {
+	if i > 0 {
+		return append(to, ',')
+	}
+	return to
+}
+
+func appendText(to []byte, text string) []byte {
+	quoted, err := json.Marshal(text)
+	if err != nil {
+		panic(err) // a string has always a form in JSON
+	}
+	return append(to, quoted...)
 }
