@@ -45,6 +45,8 @@ var rules = []struct {
 	{"skein/agent/plan/plantest", "fixtures know plan and the core", only("skein/raftfsm/fleet", "skein/agent/plan")},
 	{"skein/agent/plan", "planners know plan and the core",
 		only("skein/raftfsm/fleet", "skein/raftfsm/fleet/text", "skein/agent/plan", "skein/agent/deployment")},
+	{"skein/agent/deployment/runner", "runners know effects, not who plans them",
+		only("skein/raftfsm/fleet", "skein/raftfsm/fleet/text", "skein/agent/deployment", "skein/agent/effects")},
 	{"skein/agent/deployment", "what planner and runners say to each other is pure",
 		only("skein/raftfsm/fleet", "skein/raftfsm/fleet/text", "skein/raftfsm/fleet/wire", "skein/agent/ecs/strictjson")},
 	{"skein/agent/sim", "the simulator stands on twins, and steps what is pure", func(imported string) bool {
