@@ -93,6 +93,8 @@ func TestAnswersAreWhatTheDocumentSays(t *testing.T) {
 		case "/v1/entry-addresses/{name}":
 			want(t, 201, root, "POST", "/v1/entry-addresses", `{"address": "10.0.0.99/24"}`)
 			target = "/v1/entry-addresses/10.0.0.99"
+		case "/v1/deployments/{id}":
+			target = "/v1/deployments/web"
 		}
 		check(t, router, root, "GET", target, "", 200)
 		check(t, router, root, "GET", target+"?nonsense=1", "", 400)
@@ -133,6 +135,13 @@ func TestAnswersAreWhatTheDocumentSays(t *testing.T) {
 		{"POST", "/v1/entry-addresses", `{"address": "10.0.0.100/24"}`, 201},
 		{"POST", "/v1/entry-addresses/10.0.0.100/move", `{"host": "h1"}`, 200},
 		{"DELETE", "/v1/entry-addresses/10.0.0.100", `{}`, 200},
+		{"POST", "/v1/deployments/web/orders", `{"order": "pause"}`, 200},
+		{"POST", "/v1/hook-targets", `{"target": "http://prometheus.example:9090"}`, 201},
+		{"PUT", "/v1/alarms/errors", `{"url": "http://prometheus.example:9090", "query": "up", "comparison": "below",
+			"threshold": 0.5}`, 200},
+		{"DELETE", "/v1/alarms/errors", `{}`, 200},
+		{"DELETE", "/v1/hook-targets", `{"target": "http://prometheus.example:9090"}`, 200},
+		{"POST", "/v1/taskdefs/web/revisions", `{"image": "registry:5000/web:2"}`, 201},
 		{"DELETE", "/v1/services/api", `{"force": true}`, 200},
 		{"DELETE", "/v1/services/web", `{}`, 409},
 	}

@@ -11,7 +11,7 @@ import (
 
 // bookkeeping are the fields of a service that no request sets.
 var bookkeeping = []string{"ModifyIndex", "Status", "LastRevision", "Failures", "NotBefore", "LastFailure", "CreatedAt",
-	"UpdatedAt", "Deployment", "LastDeployment", "Good"}
+	"UpdatedAt", "LastDeployment", "Good"}
 
 // changed names the fields, bookkeeping aside, in which two services differ.
 func changed(a, b fleet.Service) (fields []string) {
@@ -41,6 +41,7 @@ func TestAnUpdateOfOneFieldKeepsAllOthers(t *testing.T) {
 		{"POST", "/v1/services/web/scale", `{"desiredCount": 0}`, []string{"Desired"}},
 		{"PATCH", "/v1/services/web", `{"deploymentConfiguration": {"minimumHealthyPercent": 0}}`, []string{"MinPercent"}},
 		{"PATCH", "/v1/services/web", `{"deploymentConfiguration": {"maximumPercent": 100}}`, []string{"MaxPercent"}},
+		{"PATCH", "/v1/services/web", `{"deploymentConfiguration": {"bakeTimeInMinutes": 7}}`, []string{"Deployment"}},
 		{"PATCH", "/v1/services/web", `{"healthCheckGracePeriodSeconds": 0}`, []string{"GraceS"}},
 		{"PATCH", "/v1/services/web", `{"onDisconnect": {"stopAfterSeconds": 0}}`, []string{"OnDisconnect"}},
 		{"PATCH", "/v1/services/web", `{"tags": []}`, []string{"Tags"}},

@@ -25,7 +25,7 @@ func TestWritesAreAnsweredOnceCommitted(t *testing.T) {
 	}
 	got = want(t, 201, root, "POST", "/v1/services", webService)
 	if at(t, got, "service", "desiredCount") != 6.0 || at(t, got, "service", "containerImages", 0, "imageDigest") != sha ||
-		len(got["defaults"].([]any)) != 9 {
+		len(got["defaults"].([]any)) != 12 {
 		t.Errorf("created: %v", got)
 	}
 	got = want(t, 200, root, "POST", "/v1/services/web/scale", `{"desiredCount": 2}`)

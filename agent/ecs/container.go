@@ -38,7 +38,7 @@ func (r *reader) containers(taskMemory int64) []fleet.Container {
 func (r *reader) container(o *strictjson.Object, taskMemory int64) fleet.Container {
 	c := fleet.Container{
 		Name:             readName(o, "name"),
-		Image:            readImage(o),
+		Image:            ReadImage(o),
 		CPU:              o.Int("cpu", 0, 0, maxShares),
 		NotEssential:     !o.Bool("essential", true),
 		EntryPoint:       o.Texts("entryPoint", maxArguments, maxArgument),

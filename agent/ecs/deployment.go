@@ -3,6 +3,7 @@ package ecs
 import (
 	"fmt"
 	"math"
+	"reflect"
 	"strconv"
 	"time"
 
@@ -166,7 +167,8 @@ func readProbe(o *strictjson.Object) *Optional[fleet.Probe] {
 	if in == nil {
 		return nil
 	}
-	p := fleet.Probe{Path: "/", Count: defaultProbes, Contains: in.Text("contains", maxGiven), Host: in.Text("host", maxName)}
+	p := fleet.Probe{Path: "/", Count: defaultProbes, Contains: in.Text("contains", maxGiven),
+		Host: in.Text("host", maxName)}
 	if in.Has("path") {
 		p.Path = in.Text("path", maxGiven)
 	}
@@ -185,6 +187,11 @@ func optional[T any](o *strictjson.Object, enabled bool, value T) *Optional[T] {
 
 func readCount(o *strictjson.Object, name string, into *int) {
 	*into = int(o.Int(name, int64(*into), 0, math.MaxInt32))
+}
+
+// Plain reports whether nothing was given but that tasks replace each other.
+func (d *Deployment) Plain() bool {
+	return d == nil || reflect.DeepEqual(*d, Deployment{Strategy: d.Strategy}) && !d.Strategy.Shifts()
 }
 
 // Over lays what was given over how deployments were done; nil: of a new service. It

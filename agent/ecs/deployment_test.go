@@ -144,7 +144,8 @@ func TestDeploymentConfigurationIsRead(t *testing.T) {
 			{Name: "smoke", Stages: []fleet.LifecycleStage{fleet.StagePostScaleUp, fleet.StageBakeTime},
 				Details: []byte(`{"a":[1.50,"b"]}`), TimeoutS: 300, ContinueOnTimeout: true,
 				Webhook: &fleet.WebhookTarget{URL: "https://hooks.example/deploy/smoke?x=1", SecretFile: "/etc/skein/hook.secret"}},
-			{Name: "digest", Stages: []fleet.LifecycleStage{fleet.StagePreScaleUp}, Task: &fleet.TaskHookTarget{TaskDef: "digest:3"}},
+			{Name: "digest", Stages: []fleet.LifecycleStage{fleet.StagePreScaleUp},
+				Task: &fleet.TaskHookTarget{TaskDef: "digest:3"}},
 			{Name: "digest-2", Stages: []fleet.LifecycleStage{fleet.PointRollbackEnded},
 				Task: &fleet.TaskHookTarget{TaskDef: "digest"}},
 			{Name: "look", Stages: []fleet.LifecycleStage{fleet.StagePostTestTrafficShift}, Pause: true, TimeoutS: 1_209_600},
@@ -203,8 +204,7 @@ func TestDeploymentRefusals(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			_, err := ReadUpdate([]byte(`{"deploymentConfiguration": {`+c.fields+`}}`), Options{})
-			if !errors.Is(err, fleet.ErrInvalid) || !strings.Contains(err.Error(), "deploymentConfiguration."+strings.TrimPrefix(c.want,
-				"deploymentConfiguration.")) && !strings.Contains(err.Error(), c.want) {
+			if !errors.Is(err, fleet.ErrInvalid) || !strings.Contains(err.Error(), c.want) {
 				t.Errorf("got %v\nwant %s", err, c.want)
 			}
 		})
@@ -226,8 +226,8 @@ func TestABlueGreenDefinitionOfECSRuns(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	wantLB := []fleet.LoadBalancer{{Container: "app", ContainerPort: 8080, Group: "shop-blue", AlternateGroup: "shop-green",
-		ProductionRule: "shop/production", TestRule: "shop/test"}}
+	wantLB := []fleet.LoadBalancer{{Container: "app", ContainerPort: 8080, Group: "shop-blue",
+		AlternateGroup: "shop-green", ProductionRule: "shop/production", TestRule: "shop/test"}}
 	if diff := cmp.Diff(wantLB, s.LoadBalancers); diff != "" {
 		t.Errorf("-want +got\n%s", diff)
 	}
@@ -249,7 +249,8 @@ func TestABlueGreenDefinitionOfECSRuns(t *testing.T) {
 		warned[w.Field] = true
 	}
 	for _, field := range []string{"networkMode", "executionRoleArn", "requiresCompatibilities", "networkConfiguration",
-		"launchType", "deploymentConfiguration.lifecycleHooks[0].roleArn", "deploymentConfiguration.lifecycleHooks[0].targetType",
+		"launchType", "deploymentConfiguration.lifecycleHooks[0].roleArn",
+		"deploymentConfiguration.lifecycleHooks[0].targetType",
 		"loadBalancers[0].advancedConfiguration.roleArn"} {
 		if !warned[field] {
 			t.Errorf("nothing is said of %s: %v", field, warned)

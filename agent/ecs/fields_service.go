@@ -11,7 +11,7 @@ const (
 	onlyAWS      = "it has a meaning on AWS only"
 	withExec     = "comes with exec into containers; leave it out for now"
 	noRole       = "the agents call hooks and change rules themselves, and need no role"
-	noVPC        = "tasks are reached through ports of their hosts, which ingress finds; there are no subnets or security groups"
+	noVPC        = "tasks are reached through ports of their hosts, which ingress finds; there are no subnets"
 )
 
 // serviceTable is every field of CreateService and UpdateService, and Skein's

@@ -35,8 +35,8 @@ func readName(o *strictjson.Object, field string) string {
 	return name
 }
 
-// readImage reads a required image reference.
-func readImage(o *strictjson.Object) string {
+// ReadImage reads a required image reference, the member image.
+func ReadImage(o *strictjson.Object) string {
 	image := o.Text("image", maxName+len("@sha256:")+64)
 	if !o.Has("image") {
 		o.Refuse("image", "missing: name an image, like registry:5000/team/web:1.2")

@@ -121,8 +121,8 @@ func (r *reader) networkMode() fleet.NetworkMode {
 		}
 	case "awsvpc":
 		r.vpc = true
-		r.root.Warn("networkMode", "awsvpc is run as bridge: a task has no address of its own, its ports are given free ports "+
-			"of its host, which ingress finds")
+		r.root.Warn("networkMode", "awsvpc is run as bridge: a task has no address of its own, its ports are given free "+
+			"ports of its host, which ingress finds")
 	default:
 		mode, err := fleet.ParseNetworkMode(text)
 		if err != nil {

@@ -63,7 +63,7 @@ var rules = []struct {
 			"skein/raftfsm/fleet")},
 	{"skein/agent/api/view", "answers are made of State, not by the server or by changes",
 		only("skein/agent/api/types", "skein/agent/api/endpoint", "skein/agent/plan", "skein/agent/plan/service",
-			"skein/agent/lead", "skein/raftfsm/fleet")},
+			"skein/agent/ecs", "skein/agent/lead", "skein/raftfsm/fleet")},
 	{"skein/agent/api/write", "commands are made of requests, not by the server",
 		only("skein/agent/api/types", "skein/agent/api/endpoint", "skein/agent/api/refusal", "skein/agent/api/view",
 			"skein/agent/ecs", "skein/agent/ecs/strictjson", "skein/raftfsm/fleet", "skein/raftfsm/fleet/text",

@@ -145,6 +145,10 @@ func (s *State) checkAllowed(at, url string) error {
 		quoted(url), clip(url, 128))
 }
 
+// CheckHookURL refuses a URL that hooks and alarms may not name now: who calls it asks
+// again, since the allow-list may have changed.
+func (s *State) CheckHookURL(url string) error { return s.checkAllowed("hookTargetArn", url) }
+
 // allows reports whether a URL begins with the entry, which ends where a part of the URL
 // does: https://a.example allows https://a.example/x and not https://a.example.org.
 func (h *HookTarget) allows(url string) bool {

@@ -218,6 +218,8 @@ func (s *schemas) of(t reflect.Type) object {
 		return object{"type": "string"}
 	case t.Kind() == reflect.Bool:
 		return object{"type": "boolean"}
+	case t.Kind() == reflect.Float64:
+		return object{"type": "number"}
 	default:
 		return object{"type": "integer", "format": "int64"}
 	}

@@ -35,6 +35,12 @@ var (
 	// Service and After narrow events.
 	Service = Param{"service", "only those about this service: its last ones are kept in a busy fleet too", CheckName,
 		false}
+	// Live narrows deployments; Strategy and TaskDefinition are of one that is planned.
+	Live     = Param{"live", "only those that have not ended", checkBoolean, true}
+	Strategy = Param{"strategy", "ROLLING, BLUE_GREEN, LINEAR or CANARY; the service's own unless given", checkStrategy,
+		false}
+	TaskDefinition = Param{"taskDefinition", "family, or family:revision; the service's own unless given", checkTaskDef,
+		false}
 	After = Param{"after", "only what came after this number; 0 for the oldest kept", checkAfter, true}
 )
 
@@ -90,6 +96,21 @@ func checkAfter(value string) string {
 		return "it must be the number of an event, or 0 for the oldest kept"
 	}
 	return ""
+}
+
+func checkStrategy(value string) string {
+	if _, err := fleet.ParseStrategy(value); err != nil {
+		return "allowed are ROLLING, BLUE_GREEN, LINEAR and CANARY"
+	}
+	return ""
+}
+
+func checkTaskDef(value string) string {
+	family, revision, given := strings.Cut(value, ":")
+	if n, err := strconv.Atoi(revision); given && (err != nil || n < 1) {
+		return "it is no family:revision, like web:4"
+	}
+	return CheckName(family)
 }
 
 func checkExpect(value string) string {

@@ -327,13 +327,37 @@ function drawService(el, s) {
     part.hidden = n === 0;
     part.style.setProperty("--part", (100 * n) / all + "%");
   });
-  const words = [s.status === "DRAINING" && "being deleted", s.healthyCount && `${s.healthyCount} healthy`, s.pendingCount && `${s.pendingCount} starting`, s.stoppingCount && `${s.stoppingCount} stopping`,
+  const words = [s.status === "DRAINING" && "being deleted", s.liveDeployment && deploymentWords(s.liveDeployment), s.healthyCount && `${s.healthyCount} healthy`, s.pendingCount && `${s.pendingCount} starting`, s.stoppingCount && `${s.stoppingCount} stopping`,
     s.unreachableCount && `${s.unreachableCount} out of reach`, s.oldRevisionCount && `${s.oldRevisionCount} of an earlier revision`,
     Object.keys(s.zones).length && "zones " + Object.entries(s.zones).sort().map(([z, n]) => `${z} ${n}`).join(", ")].filter(Boolean);
   setText(el.querySelector(".words"), words.join(" · ") || (s.steady ? "nothing to run" : "about to start"));
   const why = s.conditions ? allWaits(s.conditions) : s.failures ? `${plural(s.failures, "start")} in a row failed: ${s.lastFailure}` : "";
   el.querySelector(".why").hidden = !why;
   setText(el.querySelector(".why"), why);
+}
+
+// ---- deployments
+
+const share = (points) => `${+(points / 100).toFixed(2)} %`;
+
+// deploymentWords says where a deployment stands: stage, step, weights, what is left of its wait.
+function deploymentWords(d) {
+  const left = d.waitsUntil ? Date.parse(d.waitsUntil) - Date.now() : 0;
+  const target = d.targetServiceRevision;
+  return [`${d.deploymentId} ${d.strategy}`, d.lifecycleStage ? `${d.phase}: ${d.lifecycleStage}` : "pending",
+    d.step && `step ${d.step} of ${d.steps}`,
+    d.strategy !== "ROLLING" && `${share(target.requestedProductionTrafficWeight)} of traffic to r${target.revision.split("/").pop()}`,
+    left > 0 && `${ago(left)} left`, d.pause && "paused", d.rollback && `goes back: ${d.rollback.reason}`].filter(Boolean).join(", ");
+}
+
+// deploymentFacts are the rows of a deployment in detail.
+function deploymentFacts(d) {
+  return facts([
+    ["status", d.status + (d.statusReason ? `: ${d.statusReason}` : "")], ["now", deploymentWords(d)], ["waits for", d.waitsFor],
+    ["stages", (d.stages || []).map((s) => s.lifecycleStage + (s.step ? ` ${s.step}` : "")).join(" → ")],
+    ["hooks", (d.lifecycleHookDetails || []).map((h) => `${h.hookName} at ${h.lifecycleStage}: ${h.status}${h.answer ? ` (${h.answer})` : ""}`).join("; ")],
+    ["alarms", (d.alarms || []).map((a) => `${a.alarmName}: ${a.status}${a.answer ? ` (${a.answer})` : ""}`).join("; ")],
+    ["began", when(d.createdAt)], ["ended", when(d.finishedAt)]]);
 }
 
 // ---- one thing at a time
@@ -370,14 +394,16 @@ async function showTask(id) {
 async function showService(name) {
   const s = model.services.find((x) => x.serviceName === name);
   if (!s) return;
-  const stopped = make("div", { class: "stopped" });
+  const stopped = make("div", { class: "stopped" }), rollout = make("div");
   show(`Service ${name}`, facts([
     ["tasks", `${s.runningCount} running, ${s.pendingCount} starting, ${s.stoppingCount} stopping; ${s.desiredCount} wanted`],
     ["why waiting", allWaits(s.conditions)], ["last failure", s.lastFailure], ["tries again", s.notBefore && when(s.notBefore)],
     ["revision", `${s.revision} of ${s.taskDefinition}`], ["images", (s.containerImages || []).map((i) => i.image + (i.imageDigest ? " @" + i.imageDigest.slice(7, 19) : " (not pinned)")).join(", ")],
     ["update bounds", `${s.deploymentConfiguration.minimumHealthyPercent} % to ${s.deploymentConfiguration.maximumPercent} %`],
     ["cut off", s.onDisconnect.stopAfterSeconds ? `hosts stop its tasks after ${s.onDisconnect.stopAfterSeconds} s` : "hosts keep its tasks"],
-    ["created", when(s.createdAt)], ["updated", when(s.updatedAt)]]), stopped);
+    ["created", when(s.createdAt)], ["updated", when(s.updatedAt)]]), rollout, stopped);
+  const newest = await read(`v1/deployments/${encodeURIComponent(name)}`).catch(() => null);
+  if (newest) rollout.append(make("h3", {}, `Deployment ${newest.deploymentId}`), deploymentFacts(newest));
   const list = await read(`v1/tasks?limit=1000&status=STOPPED&service=${encodeURIComponent(name)}`).catch(() => ({ tasks: [] }));
   const last = list.tasks.sort((a, b) => (b.stoppedAt || "").localeCompare(a.stoppedAt || "")).slice(0, 8);
   if (last.length) stopped.append(make("h3", {}, "Stopped lately"), make("ul", {}, ...last.map((t) =>

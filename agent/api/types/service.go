@@ -37,6 +37,8 @@ type Service struct {
 	Tags         map[string]string `json:"tags,omitempty"`
 
 	LoadBalancers []LoadBalancer `json:"loadBalancers,omitempty" doc:"how its tasks are reached"`
+
+	LiveDeployment *Deployment `json:"liveDeployment,omitempty" doc:"the one that has not ended, without its history"`
 }
 
 // Goals is how many tasks a service is to have, by revision, and how many at most.
@@ -54,12 +56,6 @@ type RevisionGoal struct {
 	Maximum  int    `json:"maximumCount" doc:"more than desiredCount, so that a task starts before the one that it replaces stops"`
 	Running  int    `json:"runningCount"`
 	Pending  int    `json:"pendingCount"`
-}
-
-// DeploymentConfig are the bounds of an update.
-type DeploymentConfig struct {
-	MinPercent int `json:"minimumHealthyPercent"`
-	MaxPercent int `json:"maximumPercent"`
 }
 
 // OnDisconnect is what a host does with tasks while it is cut off.

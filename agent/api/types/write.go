@@ -16,8 +16,9 @@ type Warning struct {
 // ServiceWritten answers a change of a service.
 type ServiceWritten struct {
 	Written
-	Service  *Service  `json:"service" nullable:"true" doc:"null when it is gone already"`
-	Defaults []Default `json:"defaults,omitempty" doc:"what create took because nothing was given"`
+	Service      *Service  `json:"service" nullable:"true" doc:"null when it is gone already"`
+	DeploymentID string    `json:"deploymentId,omitempty" doc:"of the deployment that the change made, if it made one"`
+	Defaults     []Default `json:"defaults,omitempty" doc:"what was taken because nothing was given"`
 }
 
 // Default is a value taken because nothing was given.

@@ -51,13 +51,17 @@ func (v *View) ServiceRow(s *fleet.Service) types.Service {
 		Running: all.Running, Pending: all.Pending, Stopping: all.Stopping, Unreachable: all.Unreachable,
 		Healthy: all.Healthy,
 		Old:     all.Total - newest.Total, Goals: v.goals(s.Name), Steady: service.Steady(v.State, s),
-		Deployment: types.DeploymentConfig{MinPercent: s.MinPercent, MaxPercent: s.MaxPercent}, GraceS: s.GraceS,
+		Deployment: v.deploymentConfig(s), GraceS: s.GraceS,
 		OnDisconnect: types.OnDisconnect{StopAfterS: s.OnDisconnect.StopAfterMs / 1000}, Zones: v.State.TasksByZone(s.Name),
 		Conditions: v.conditions(fleet.ServiceSubject(s.Name)),
 		CreatedAt:  types.Stamp(s.CreatedAt), UpdatedAt: types.Stamp(s.UpdatedAt), Tags: types.CleanMap(s.Tags),
 	}
 	for i := range s.LoadBalancers {
 		row.LoadBalancers = append(row.LoadBalancers, loadBalancer(&s.LoadBalancers[i]))
+	}
+	if d := v.State.LiveDeployment(s.Name); d != nil {
+		live := v.DeploymentRow(d)
+		row.LiveDeployment = &live
 	}
 	if failed, _ := v.State.FailedStarts(s, v.Now); failed > 0 {
 		row.Failures, row.LastFailure = failed, types.Clean(s.LastFailure)

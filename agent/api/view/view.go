@@ -43,7 +43,8 @@ type Endpoint struct {
 // Endpoints are all reads.
 func Endpoints() []Endpoint {
 	return slices.Concat(statusEndpoints(), hostEndpoints(), serviceEndpoints(), taskEndpoints(), taskDefEndpoints(),
-		voterEndpoints(), eventEndpoints(), settingEndpoints(), tokenEndpoints(), trafficEndpoints(), entryEndpoints())
+		voterEndpoints(), eventEndpoints(), settingEndpoints(), tokenEndpoints(), trafficEndpoints(), entryEndpoints(),
+		deploymentEndpoints(), planEndpoints())
 }
 
 const (

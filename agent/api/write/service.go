@@ -38,6 +38,7 @@ func (c *Call) createService() (*Order, error) {
 		return nil, err
 	}
 	in, defaults := in.WithDefaults()
+	var more []ecs.Default // of deployments
 	return &Order{
 		Token:    in.Token,
 		Warnings: in.Warnings,
@@ -50,6 +51,9 @@ func (c *Call) createService() (*Order, error) {
 				Name: in.Name, TaskDef: def.ID, Desired: *in.Desired, MinPercent: *in.MinPercent, MaxPercent: *in.MaxPercent,
 				GraceS: *in.GraceS, OnDisconnect: *in.OnDisconnect, Tags: in.Tags, LoadBalancers: in.LoadBalancers,
 			}
+			if put.Deployment, more, err = deploymentOf(st, in, nil); err != nil {
+				return nil, nil, err
+			}
 			if in.Expose == nil {
 				return c.withImages(ctx, st, put, def)
 			}
@@ -60,7 +64,9 @@ func (c *Call) createService() (*Order, error) {
 			warnings := c.pinned(ctx, st, &expose.Service, def)
 			return expose, warnings, nil
 		},
-		Answer: func(v *view.View, _ []string, w types.Written) any { return serviceWritten(v, in.Name, w, defaults) },
+		Answer: func(v *view.View, ids []string, w types.Written) any {
+			return serviceWritten(v, in.Name, ids, w, append(defaults, more...))
+		},
 	}, nil
 }
 
@@ -75,33 +81,65 @@ func (c *Call) updateService() (*Order, error) {
 		return nil, &fleet.FieldError{Field: "serviceName", Why: fmt.Sprintf("%q differs from the address, which names %q",
 			in.Name, types.Clean(name))}
 	}
+	var defaults []ecs.Default
 	return &Order{
 		Token:    in.Token,
 		Warnings: in.Warnings,
-		Command: func(ctx context.Context, st *fleet.State) (fleet.Command, []strictjson.Warning, error) {
-			return c.updateCommand(ctx, st, name, in)
+		Command: func(
+			ctx context.Context, st *fleet.State,
+		) (command fleet.Command, warnings []strictjson.Warning, err error) {
+			command, defaults, warnings, err = c.updateCommand(ctx, st, name, in)
+			return command, warnings, err
 		},
-		Answer: func(v *view.View, _ []string, w types.Written) any { return serviceWritten(v, name, w, nil) },
+		Answer: func(v *view.View, ids []string, w types.Written) any {
+			return serviceWritten(v, name, ids, w, defaults)
+		},
 	}, nil
 }
 
 // updateCommand lays the fields given over the service as it is.
 func (c *Call) updateCommand(
 	ctx context.Context, st *fleet.State, name string, in ecs.Service,
-) (fleet.Command, []strictjson.Warning, error) {
+) (fleet.Command, []ecs.Default, []strictjson.Warning, error) {
 	s, err := view.FindService(st, name)
 	if err != nil {
-		return nil, nil, err
+		return nil, nil, nil, err
 	}
 	if err = c.moved("service", name, s.ModifyIndex); err != nil {
-		return nil, nil, err
+		return nil, nil, nil, err
 	}
+	put, rebound := laidOver(st, s, in)
+	var defaults []ecs.Default
+	if put.Deployment, defaults, err = deploymentOf(st, in, s); err != nil {
+		return nil, nil, nil, err
+	}
+	if in.TaskDef == "" && !in.Force && !rebound {
+		return put, defaults, c.serviceWarnings(st, put, st.TaskDef(put.TaskDef)), nil
+	}
+	if in.TaskDef == "" {
+		in.TaskDef = string(put.TaskDef)
+	}
+	def, err := definition(st, in.TaskDef)
+	if err != nil {
+		return nil, nil, nil, err
+	}
+	put.TaskDef = def.ID
+	if err = holdsBoth(st, s, &put, def); err != nil {
+		return nil, nil, nil, err
+	}
+	command, warnings, err := c.withImages(ctx, st, put, def)
+	return command, defaults, warnings, err
+}
+
+// laidOver is the service with the fields given, its deployments aside. Rebound says that
+// it is reached in another way.
+func laidOver(st *fleet.State, s *fleet.Service, in ecs.Service) (put fleet.PutService, rebound bool) {
 	revision := st.Revision(s.Revision)
-	put := fleet.PutService{
-		Name: name, ExpectedModifyIndex: s.ModifyIndex, TaskDef: revision.TaskDef, Images: revision.Images,
-		Desired:    s.Desired,
-		MinPercent: s.MinPercent, MaxPercent: s.MaxPercent, GraceS: s.GraceS, OnDisconnect: s.OnDisconnect, Force: in.Force,
-		Tags: s.Tags, LoadBalancers: s.LoadBalancers, Deployment: s.Deployment,
+	put = fleet.PutService{
+		Name: s.Name, ExpectedModifyIndex: s.ModifyIndex, TaskDef: revision.TaskDef, Images: revision.Images,
+		Desired: s.Desired, MinPercent: s.MinPercent, MaxPercent: s.MaxPercent, GraceS: s.GraceS,
+		OnDisconnect: s.OnDisconnect, Force: in.Force, Tags: s.Tags, LoadBalancers: s.LoadBalancers,
+		Deployment: s.Deployment,
 	}
 	over(&put.Desired, in.Desired)
 	over(&put.MinPercent, in.MinPercent)
@@ -111,22 +149,72 @@ func (c *Call) updateCommand(
 	if in.Tags != nil {
 		put.Tags = in.Tags
 	}
-	rebound := in.LoadBalancers != nil && !slices.Equal(in.LoadBalancers, s.LoadBalancers)
-	if rebound {
+	if rebound = in.LoadBalancers != nil && !slices.Equal(in.LoadBalancers, s.LoadBalancers); rebound {
 		put.LoadBalancers = in.LoadBalancers
 	}
-	if in.TaskDef == "" && !in.Force && !rebound {
-		return put, c.serviceWarnings(st, put, st.TaskDef(put.TaskDef)), nil
+	return put, rebound
+}
+
+// formatOfDeployments is the format of a fleet from which on deployments are rows of State.
+const formatOfDeployments = 2
+
+// deploymentOf is how a service's deployments are to be done: what was given, over what is;
+// s is nil for a new service.
+func deploymentOf(
+	st *fleet.State, in ecs.Service, s *fleet.Service,
+) (config fleet.DeploymentConfig, taken []ecs.Default, err error) {
+	var was *fleet.DeploymentConfig
+	if s != nil {
+		was = &s.Deployment
 	}
-	if in.TaskDef == "" {
-		in.TaskDef = string(put.TaskDef)
+	if f := st.Fleet(); (f == nil || f.Format < formatOfDeployments) && in.Deployment.Plain() {
+		return config, nil, nil // an older fleet replaces tasks, and knows nothing else
 	}
-	def, err := definition(st, in.TaskDef)
-	if err != nil {
-		return nil, nil, err
+	config, taken = in.Deployment.Over(was, reachedOverHTTP(st, in))
+	config.Alarms.Despite = in.DespiteAlarms
+	config.Hooks = slices.Clone(config.Hooks)
+	for i := range config.Hooks {
+		h := &config.Hooks[i]
+		if h.Task == nil {
+			continue
+		}
+		def, err := view.FindTaskDef(st, string(h.Task.TaskDef))
+		if err != nil {
+			return config, nil, &fleet.FieldError{
+				Field: fmt.Sprintf("deploymentConfiguration.lifecycleHooks[%d].hookTargetArn", i),
+				Why:   fmt.Sprintf("task definition %q does not exist; register it first", types.Clean(string(h.Task.TaskDef))),
+			}
+		}
+		h.Task = &fleet.TaskHookTarget{TaskDef: def.ID}
 	}
-	put.TaskDef = def.ID
-	return c.withImages(ctx, st, put, def)
+	return config, taken, nil
+}
+
+// reachedOverHTTP reports whether ingress sees single requests to a new service.
+func reachedOverHTTP(st *fleet.State, in ecs.Service) bool {
+	if in.Expose != nil {
+		return in.Expose.Protocol == fleet.ListenHTTP
+	}
+	for _, lb := range in.LoadBalancers {
+		if g := st.TargetGroup(lb.Group); g != nil && g.Protocol.PerRequest() {
+			return true
+		}
+	}
+	return false
+}
+
+// holdsBoth refuses a deployment whose two versions do not fit into the fleet beside each
+// other, by name.
+func holdsBoth(st *fleet.State, s *fleet.Service, put *fleet.PutService, def *fleet.TaskDef) error {
+	if !put.Deployment.Strategy.Shifts() || st.Counts(s.Name, "").Running == 0 {
+		return nil
+	}
+	wanted := *s
+	wanted.Desired = put.Desired
+	if p := view.PlanDeployment(st, &wanted, &put.Deployment, def); p.Missing > 0 {
+		return fmt.Errorf("deploymentConfiguration.strategy: %s: %w", p.Why, fleet.ErrConflict)
+	}
+	return nil
 }
 
 func over[T any](field *T, given *T) {
@@ -189,7 +277,7 @@ func (c *Call) scaleService() (*Order, error) {
 			return fleet.ScaleService{Name: name, Desired: desired, ExpectedModifyIndex: c.expect()},
 				c.serviceWarnings(st, put, def), nil
 		},
-		Answer: func(v *view.View, _ []string, w types.Written) any { return serviceWritten(v, name, w, nil) },
+		Answer: func(v *view.View, _ []string, w types.Written) any { return serviceWritten(v, name, nil, w, nil) },
 	}, nil
 }
 
@@ -204,7 +292,7 @@ func (c *Call) deleteService() (*Order, error) {
 		Command: func(context.Context, *fleet.State) (fleet.Command, []strictjson.Warning, error) {
 			return fleet.DeleteService{Name: name, Force: force, ExpectedModifyIndex: c.expect()}, nil, nil
 		},
-		Answer: func(v *view.View, _ []string, w types.Written) any { return serviceWritten(v, name, w, nil) },
+		Answer: func(v *view.View, _ []string, w types.Written) any { return serviceWritten(v, name, nil, w, nil) },
 	}, nil
 }
 
@@ -214,8 +302,13 @@ func (c *Call) expect() uint64 {
 	return index
 }
 
-func serviceWritten(v *view.View, name string, w types.Written, defaults []ecs.Default) any {
+// serviceWritten answers a change of a service. The second id, where there is one, is that
+// of the deployment that the change made.
+func serviceWritten(v *view.View, name string, ids []string, w types.Written, defaults []ecs.Default) any {
 	answer := &types.ServiceWritten{Written: w}
+	if len(ids) > 1 {
+		answer.DeploymentID = ids[1]
+	}
 	if s := v.State.Service(name); s != nil {
 		row := v.ServiceRow(s)
 		answer.Service = &row

@@ -2,6 +2,8 @@ package write
 
 import (
 	"context"
+	"fmt"
+	"slices"
 
 	"skein/agent/api/endpoint"
 	"skein/agent/api/types"
@@ -31,14 +33,7 @@ func (c *Call) registerTaskDef() (*Order, error) {
 			again, err := ecs.ReadTaskDef(c.Body, c.ranges(st, opts))
 			return fleet.RegisterTaskDef{Family: again.Family, Def: again.Def}, tooLarge(st, &again.Def), err
 		},
-		Answer: func(v *view.View, ids []string, w types.Written) any {
-			answer := &types.TaskDefWritten{Written: w}
-			if d := v.State.TaskDef(fleet.TaskDefID(firstID(ids))); d != nil {
-				row := v.TaskDefRow(d)
-				answer.TaskDef = &row
-			}
-			return answer
-		},
+		Answer: taskDefWritten,
 	}, nil
 }
 
@@ -60,4 +55,34 @@ func firstID(ids []string) string {
 		return ""
 	}
 	return ids[0]
+}
+
+func taskDefWritten(v *view.View, ids []string, w types.Written) any {
+	answer := &types.TaskDefWritten{Written: w}
+	if d := v.State.TaskDef(fleet.TaskDefID(firstID(ids))); d != nil {
+		row := v.TaskDefRow(d)
+		answer.TaskDef = &row
+	}
+	return answer
+}
+
+// withImage is a definition of the same family with another image for one container: the
+// one named, or the only one.
+func withImage(old *fleet.TaskDef, container, image string) (fleet.TaskDef, error) {
+	def := *old
+	family, _ := old.ID.Split()
+	def.ID = fleet.TaskDefID(family)
+	def.Containers = slices.Clone(old.Containers)
+	if container == "" && len(def.Containers) > 1 {
+		return def, &fleet.FieldError{Field: "containerName", Why: fmt.Sprintf("missing: %s has %d containers", old.ID,
+			len(def.Containers))}
+	}
+	for i := range def.Containers {
+		if c := &def.Containers[i]; container == "" || c.Name == container {
+			c.Image = image
+			return def, nil
+		}
+	}
+	return def, &fleet.FieldError{Field: "containerName", Why: fmt.Sprintf("%q is no container of %s",
+		types.Clean(container), old.ID)}
 }

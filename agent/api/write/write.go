@@ -71,6 +71,7 @@ type Endpoint struct {
 func Endpoints() []Endpoint {
 	return slices.Concat(taskDefEndpoints(), serviceEndpoints(), taskEndpoints(), hostEndpoints(), tokenEndpoints(),
 		fleetEndpoints(), settingEndpoints(), targetGroupEndpoints(), listenerEndpoints(), ruleEndpoints(), entryEndpoints(),
+		deploymentEndpoints(),
 		nextFormatEndpoints())
 }
 

@@ -151,6 +151,20 @@ func (o *Object) Decimal(name string, otherwise int64, low, high, step float64) 
 	return int64(steps)
 }
 
+// Number reads a number that has a value in 64 bits.
+func (o *Object) Number(name string, otherwise float64) float64 {
+	v, ok := o.typed(name, Number, "a number")
+	if !ok {
+		return otherwise
+	}
+	n, err := strconv.ParseFloat(v.text, 64)
+	if err != nil {
+		o.Refuse(name, "%s is out of range", Show(v.text))
+		return otherwise
+	}
+	return n
+}
+
 // JSON is a member as it was written, without white space; nil when it is absent or null.
 func (o *Object) JSON(name string) []byte {
 	v := o.get(name)
