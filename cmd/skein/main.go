@@ -26,23 +26,28 @@ const exitUsage = 2
 
 // commands is the command line; each field is one subcommand in its own file.
 type commands struct {
-	Status   statusCommand      `cmd:"" help:"Show the fleet at a glance." example:"skein status"`
-	Hosts    hostsCommand       `cmd:"" help:"List, cordon, uncordon or forget hosts."`
-	Service  serviceCommand     `cmd:"" aliases:"services" help:"List, create, update, scale or delete services."`
-	Taskdef  taskdefCommand     `cmd:"" aliases:"taskdefs" help:"Register, list or show task definitions."`
-	Tasks    tasksCommand       `cmd:"" help:"List tasks: where they run, why they wait, why they stopped." example:"skein tasks web --host h3"`
-	Task     taskCommand        `cmd:"" help:"Show one task." example:"skein task 3f9c"`
-	Run      runCommand         `cmd:"" help:"Start standalone tasks." example:"skein run report:2 -n 3 --started-by cron"`
-	Stop     stopCommand        `cmd:"" help:"Stop a task." example:"skein stop 3f9c --reason 'stuck in a loop'"`
-	Events   eventsCommand      `cmd:"" help:"Show what was decided and why; -f follows." example:"skein events -f"`
-	Routes   routesCommand      `cmd:"" help:"Show what each listener does, and who gets which share." example:"skein routes"`
-	Listener listenerCommand    `cmd:"" aliases:"listeners" help:"List, create or delete listeners: ports that every host answers on."`
-	Entry    entryCommand       `cmd:"" aliases:"entries,entry-address" help:"List, add, move or remove entry addresses: one host at a time answers for each."`
-	Rule     ruleCommand        `cmd:"" aliases:"rules" help:"Create or delete rules of listeners, and shift traffic."`
-	Group    targetGroupCommand `cmd:"" name:"target-group" aliases:"target-groups" help:"List, create or delete target groups: where a service's tasks are found."`
-	Voters   votersCommand      `cmd:"" help:"List the hosts that hold the log, and who leads." example:"skein voters"`
-	Fleet    fleetCommand       `cmd:"" help:"End an upgrade of the fleet."`
-	Settings settingCommand     `cmd:"" name:"set" help:"Change a setting of the fleet." example:"skein set voters 5"`
+	Status     statusCommand      `cmd:"" help:"Show the fleet at a glance." example:"skein status"`
+	Hosts      hostsCommand       `cmd:"" help:"List, cordon, uncordon or forget hosts."`
+	Service    serviceCommand     `cmd:"" aliases:"services" help:"List, create, update, scale or delete services."`
+	Taskdef    taskdefCommand     `cmd:"" aliases:"taskdefs" help:"Register, list or show task definitions."`
+	Tasks      tasksCommand       `cmd:"" help:"List tasks: where they run, why they wait, why they stopped." example:"skein tasks web --host h3"`
+	Task       taskCommand        `cmd:"" help:"Show one task." example:"skein task 3f9c"`
+	Run        runCommand         `cmd:"" help:"Start standalone tasks." example:"skein run report:2 -n 3 --started-by cron"`
+	Stop       stopCommand        `cmd:"" help:"Stop a task." example:"skein stop 3f9c --reason 'stuck in a loop'"`
+	Events     eventsCommand      `cmd:"" help:"Show what was decided and why; -f follows." example:"skein events -f"`
+	Routes     routesCommand      `cmd:"" help:"Show what each listener does, and who gets which share." example:"skein routes"`
+	Listener   listenerCommand    `cmd:"" aliases:"listeners" help:"List, create or delete listeners: ports that every host answers on."`
+	Entry      entryCommand       `cmd:"" aliases:"entries,entry-address" help:"List, add, move or remove entry addresses: one host at a time answers for each."`
+	Rule       ruleCommand        `cmd:"" aliases:"rules" help:"Create or delete rules of listeners, and shift traffic."`
+	Group      targetGroupCommand `cmd:"" name:"target-group" aliases:"target-groups" help:"List, create or delete target groups: where a service's tasks are found."`
+	Deploy     deployCommand      `cmd:"" help:"Roll out a new version of a service." example:"skein deploy web --image registry:5000/web:2 --canary 10 --every 1m --watch"`
+	Deployment deploymentCommand  `cmd:"" aliases:"deployments" help:"List, watch, promote, pause, roll back or stop deployments."`
+	Alarm      alarmCommand       `cmd:"" aliases:"alarms" help:"List, create or delete alarms that fail deployments."`
+	HookTarget hookTargetCommand  `cmd:"" name:"hook-target" aliases:"hook-targets" help:"List or change what hooks and alarms may name."`
+
+	Voters   votersCommand  `cmd:"" help:"List the hosts that hold the log, and who leads." example:"skein voters"`
+	Fleet    fleetCommand   `cmd:"" help:"End an upgrade of the fleet."`
+	Settings settingCommand `cmd:"" name:"set" help:"Change a setting of the fleet." example:"skein set voters 5"`
 
 	Agent agentCommand `cmd:"" help:"Run this host's agent." example:"skein agent --config /etc/skein/agent.toml"`
 	Init  initCommand  `cmd:"" help:"Make a new fleet with this host as its first." example:"skein init --name h1 --zone a --peer-advertise 10.0.0.5:7700"`
@@ -51,6 +56,7 @@ type commands struct {
 
 	Lab     labCommand     `cmd:"" help:"A fleet of test hosts on this machine."`
 	Sim     simCommand     `cmd:"" help:"Run whole fleets in virtual time and check every rule." example:"skein sim"`
+	Hook    hookCommand    `cmd:"" help:"Programs for task hooks of deployments: their exit code is the verdict."`
 	Web     webCommand     `cmd:"" help:"Serve a page that names its task and host." example:"skein web --listen :8080"`
 	Version versionCommand `cmd:"" help:"Print the version." example:"skein version"`
 }

@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"net/http"
 	"net/url"
 	"os"
@@ -97,6 +98,7 @@ type serviceFlags struct {
 	DesiredCount   *int   `name:"desired-count" aliases:"count" short:"n" help:"How many tasks to keep running." placeholder:"N"`
 	MinPercent     *int   `name:"min-percent" help:"Lower bound of healthy tasks while updating, percent of the desired count." placeholder:"N"`
 	MaxPercent     *int   `name:"max-percent" help:"Upper bound of tasks while updating, percent of the desired count." placeholder:"N"`
+	Strategy       string `help:"How deployments are done: ROLLING, BLUE_GREEN, LINEAR or CANARY." placeholder:"STRATEGY"`
 	File           string `short:"f" help:"JSON as for ECS CreateService or UpdateService, - for standard input; flags win." placeholder:"FILE"`
 	Strict         bool   `help:"Refuse fields that would be ignored or mapped."`
 }
@@ -127,7 +129,22 @@ func (f *serviceFlags) body(ctx context.Context, name string) (map[string]any, e
 
 // addDeployment merges the flags of an update's bounds into those of the file.
 func (f *serviceFlags) addDeployment(body map[string]any) error {
-	if f.MinPercent == nil && f.MaxPercent == nil {
+	set := map[string]any{}
+	if f.MinPercent != nil {
+		set["minimumHealthyPercent"] = *f.MinPercent
+	}
+	if f.MaxPercent != nil {
+		set["maximumPercent"] = *f.MaxPercent
+	}
+	if f.Strategy != "" {
+		set["strategy"] = f.Strategy
+	}
+	return f.mergeDeployment(body, set)
+}
+
+// mergeDeployment lays fields over how the file says that deployments are done.
+func (f *serviceFlags) mergeDeployment(body, set map[string]any) error {
+	if len(set) == 0 {
 		return nil
 	}
 	const field = "deploymentConfiguration"
@@ -138,12 +155,7 @@ func (f *serviceFlags) addDeployment(body map[string]any) error {
 			return &usageError{fmt.Errorf("%s: %s: %w", f.File, field, err)}
 		}
 	}
-	if f.MinPercent != nil {
-		deployment["minimumHealthyPercent"] = *f.MinPercent
-	}
-	if f.MaxPercent != nil {
-		deployment["maximumPercent"] = *f.MaxPercent
-	}
+	maps.Copy(deployment, set)
 	body[field] = deployment
 	return nil
 }
@@ -350,7 +362,14 @@ func (c *serviceUpdateCommand) Run(ctx context.Context) error {
 		return err
 	}
 	answer.warn()
+	if err := printDefaults(answer.Defaults); err != nil {
+		return err
+	}
 	fmt.Printf("%s is now %s\n", printable(c.Name), printable(revisionOf(&answer, "gone")))
+	if answer.DeploymentID != "" {
+		fmt.Printf("%s deploys it; skein deployment watch %s shows it\n", printable(answer.DeploymentID),
+			printable(answer.DeploymentID))
+	}
 	return nil
 }
 

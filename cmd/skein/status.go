@@ -49,7 +49,20 @@ func (c *statusCommand) Run(ctx context.Context) error {
 		return nil
 	}
 	fmt.Println()
-	return printServices(services.Services)
+	if err := printServices(services.Services); err != nil {
+		return err
+	}
+	var live []types.Deployment
+	for _, s := range services.Services {
+		if s.LiveDeployment != nil {
+			live = append(live, *s.LiveDeployment)
+		}
+	}
+	if len(live) == 0 {
+		return nil
+	}
+	fmt.Println()
+	return printDeployments(live)
 }
 
 func printStatus(s *types.Status) {

@@ -37,8 +37,10 @@ type made struct {
 	TaskDef  *types.TaskDef  `json:"taskDefinition"`
 	Service  *types.Service  `json:"service"`
 	Defaults []types.Default `json:"defaults"`
-	Tasks    []types.Task    `json:"tasks"`
-	Token    string          `json:"token"`
+	// DeploymentID is of the deployment that a change of a service made, if it made one.
+	DeploymentID string       `json:"deploymentId"`
+	Tasks        []types.Task `json:"tasks"`
+	Token        string       `json:"token"`
 }
 
 // do sends a write that makes nothing new and says what it did.

@@ -1,8 +1,13 @@
 package node
 
 import (
+	"fmt"
+	"io"
+	"os"
+
+	"skein/agent/deployment/runner"
 	"skein/agent/effects"
-	"skein/agent/peer/rpc"
+	"skein/agent/peer"
 	"skein/raftfsm"
 )
 
@@ -10,6 +15,36 @@ import (
 func (n *node) executor(log *raftfsm.Node) *effects.Executor {
 	return &effects.Executor{
 		Log: log, Liveness: n.port.FailureDetector().Liveness, Mono: n.clock.Mono, Warn: n.Log.Warn,
-		Ask: n.port.AskEffect, NotDone: rpc.NotDone,
+		Ask: n.port.AskEffect, NotDone: peer.NotDone,
 	}
+}
+
+// runners are the effects that this host carries out.
+func (n *node) runners() map[string]effects.Runner {
+	return runner.Config{
+		Allowed: n.hookAllowed, Now: n.clock.Now, LogFile: n.host.LogPath, ReadFile: readBounded,
+	}.ByKind()
+}
+
+// hookAllowed asks the fleet's allow-list as this host's log has it.
+func (n *node) hookAllowed(url string) error {
+	log := n.voter.node()
+	if log == nil {
+		return runner.ErrUnknown
+	}
+	return log.State().CheckHookURL(url)
+}
+
+// readBounded reads a file that is no longer than most bytes.
+func readBounded(name string, most int64) ([]byte, error) {
+	file, err := os.Open(name)
+	if err != nil {
+		return nil, err
+	}
+	defer file.Close()
+	data, err := io.ReadAll(io.LimitReader(file, most+1))
+	if err == nil && int64(len(data)) > most {
+		return nil, fmt.Errorf("%s has more than %d bytes", name, most)
+	}
+	return data, err
 }

@@ -235,7 +235,8 @@ func (n *node) openFleet(ctx context.Context, closers *closers) error {
 	n.port = peer.New(peer.Config{
 		Addr: addr, Identity: n.identity, Log: n.voter.peerLog, Translate: toPeer,
 		API:   lateHandler(func() *api.API { return n.api }),
-		Voter: n.voter, Clock: n.clock, Logs: n.Log, Starved: n.starved, Answered: n.answered, Report: n.reportOf,
+		Voter: n.voter, Runners: n.runners(), Clock: n.clock, Logs: n.Log, Starved: n.starved, Answered: n.answered,
+		Report:   n.reportOf,
 		Reported: n.reported,
 	}, raw)
 	if err := n.openGossip(closers); err != nil {
