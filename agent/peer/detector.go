@@ -99,8 +99,11 @@ func (e *FailureDetector) wake() {
 
 // pause is how long the detector may sleep: until the next change that no call reports.
 func (e *FailureDetector) pause(log Log) time.Duration {
-	now := e.now()
-	return min(clock.UntilNext(now, protocol.WatchSeldom), max(e.due(now, log)-now, protocol.WatchEvery))
+	now, soonest := e.now(), protocol.WatchEvery
+	if e.p.hub.owes() {
+		soonest = detector.RoutesGather
+	}
+	return min(clock.UntilNext(now, protocol.WatchSeldom), max(e.due(now, log)-now, soonest))
 }
 
 // due is when a host may turn suspect, or now where this voter does not know its
@@ -118,6 +121,9 @@ func (e *FailureDetector) due(now time.Duration, log Log) time.Duration {
 		return e.watch.Wake(nil)
 	}
 	if _, known := log.Leader(); !known {
+		return now
+	}
+	if e.p.hub.owes() {
 		return now
 	}
 	return e.p.hub.oldest(now) + protocol.SuspectAfter
@@ -158,12 +164,13 @@ func (e *FailureDetector) lead(ctx context.Context, log Log) {
 	if !e.leading {
 		e.leading = true
 		e.watch.Begin(now)
+		e.watch.WatchTraffic(e.watched) // who leads may ask before that is noticed here
 		e.began, e.known = now, -knowEvery
 		e.liveness = plan.FleetLiveness{}
 		e.teller.Own(e.p.self)
 	}
 	e.teller.Await(e.await)
-	e.teller.Watch(e.watched)
+	e.p.hub.watch(e.watched)
 	e.watch.Take(now, e.p.self, e.p.hub.tell(&e.teller, now, e.p.self, log.State().ServedRoutes(), starved))
 	every := knowEvery
 	if now-e.began < protocol.NeverSeenAfter {
@@ -268,7 +275,7 @@ func (e *FailureDetector) follow(ctx context.Context, log Log) {
 			e.teller.Told(told.err == nil, told.clock)
 			if told.err == nil {
 				e.teller.Await(told.await)
-				e.teller.Watch(told.watch)
+				e.p.hub.watch(told.watch)
 			}
 			if told.clock != nil {
 				e.noteClock(told)
@@ -286,12 +293,17 @@ func (e *FailureDetector) follow(ctx context.Context, log Log) {
 	if e.p.hub.leases(now) {
 		every = confirmEvery
 	}
-	if !e.teller.Due(now, every, leader, e.p.hub.late(now)) {
+	if !e.teller.Due(now, every, leader, e.p.hub.late(now), e.p.hub.owes()) {
 		return
 	}
 	ages := e.p.hub.tell(&e.teller, now, leader, log.State().ServedRoutes(), e.p.starved())
 	e.agesResults = make(chan agesResult, 1)
-	go func() { e.agesResults <- e.sendAges(ctx, log, leader, ages) }()
+	go func() {
+		e.agesResults <- e.sendAges(ctx, log, leader, ages)
+		if e.p.hub.owes() {
+			e.wake()
+		}
+	}()
 }
 
 var errNeedFull = errors.New("the leader asks for all")
@@ -339,6 +351,9 @@ func (e *FailureDetector) take(voter fleet.HostID, ages detector.Ages, log Log) 
 		ack.NeedFull, ack.Await, ack.Watch = e.watch.Take(e.now(), voter, ages), e.await, e.watched
 		if len(ages.Open)+len(ages.Gone)+len(ages.Slow) > 0 {
 			e.wake()
+		}
+		if len(ages.Served) > 0 {
+			e.nudge()
 		}
 		if off, known := e.median(); known {
 			ms := off.Milliseconds()
@@ -446,13 +461,19 @@ func (e *FailureDetector) Watch(groups []fleet.TargetGroupName) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	e.watched = groups
+	e.watch.WatchTraffic(groups)
 	e.wake()
 }
 
-// Traffic is what hosts counted of the groups that are watched: nothing, since they do not
-// tell yet.
+// Traffic is what hosts counted of the groups that are watched; nothing while this voter
+// does not lead. The value does not change.
 func (e *FailureDetector) Traffic() plan.Traffic {
-	return plan.Traffic{}
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if !e.leading {
+		return plan.Traffic{}
+	}
+	return e.watch.Traffic(e.now())
 }
 
 // Probe has witnesses look at hosts that are suspect, soon; what they find is in

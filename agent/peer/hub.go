@@ -96,11 +96,33 @@ func (h *hub) remove(s *hostStream, ours bool) {
 	}
 }
 
-// beat notes what came on a stream.
-func (h *hub) beat(s *hostStream, b detector.Beat) {
+// beat notes what came on a stream. It reports whether the host has come to routes that the
+// leader waits to hear of.
+func (h *hub) beat(s *hostStream, b detector.Beat, routes fleet.Served) (came bool) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	s.heard.Beat(h.clock.Mono(), h.clock.Now(), b)
+	return h.heard.Came(s.heard, routes)
+}
+
+// watch has hosts tell of target groups.
+func (h *hub) watch(groups []fleet.TargetGroupName) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.heard.Watch(groups)
+}
+
+func (h *hub) watching() []fleet.TargetGroupName {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return h.heard.Watching()
+}
+
+// owes reports whether a host has come to routes of which the leader was not told yet.
+func (h *hub) owes() bool {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return h.heard.Owes()
 }
 
 // leaseAsked notes that a host with entry addresses streams from here.

@@ -51,6 +51,9 @@ type LinkConfig struct {
 	// Beat is a number that has the voter answer the beat at once, with its word on this
 	// host's lease; 0 for no hurry; optional.
 	Beat func() uint64
+	// Traffic is what the ingress counts of target groups, with one entry for each, and which
+	// ingress it is; optional.
+	Traffic func([]fleet.TargetGroupName) (start uint64, counts []fleet.GroupTraffic)
 	// Late is how late this agent's own ticks were recently; optional.
 	Late func() time.Duration
 }
@@ -68,10 +71,13 @@ type Link struct {
 	present context.Context // ends with the present attempt; nil: none yet
 	nonce   uint64          // the next to use
 	offered chan struct{}   // a report is pending
+	traffic link.Traffic
+	moved   chan struct{} // routes are served that a voter waits to hear of
 
 	// Of Run's goroutine only.
-	stop context.CancelFunc // of what is under way for the present attempt
-	work sync.WaitGroup
+	stop     context.CancelFunc // of what is under way for the present attempt
+	work     sync.WaitGroup
+	rerouted bool // the frame taken last brought routes
 }
 
 // LinkStatus is how the link stands.
@@ -86,6 +92,7 @@ func NewLink(cfg LinkConfig) *Link {
 	return &Link{
 		cfg: cfg, p: cfg.Port, events: make(chan link.Event), nonce: cfg.Nonce,
 		offered:    make(chan struct{}, 1),
+		moved:      make(chan struct{}, 1),
 		limitedLog: ratelog.New(cfg.Logs),
 		status:     LinkStatus{Status: link.Status{Epoch: cfg.Epoch, Index: cfg.Index}},
 	}
@@ -153,6 +160,7 @@ func (l *Link) do(ctx context.Context, effect link.Effect) (answer link.Event) {
 		work := l.begin(ctx)
 		l.work.Go(func() { l.stream(ctx, work, do) })
 	case link.Deliver:
+		l.rerouted = do.Frame.Routes != nil
 		return link.FrameTaken{Attempt: do.Attempt, Frame: do.Frame, Err: l.cfg.Deliver(do.Frame)}
 	case link.HangUp:
 		l.cancelWork()
@@ -231,8 +239,24 @@ func (l *Link) post(ctx context.Context, event link.Event) {
 func (l *Link) publish(m *link.Machine) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	before := l.status.Served
 	if l.status.Status = m.Status(); l.status.Up {
 		l.status.Why = ""
+	}
+	if l.rerouted && l.status.Served != before {
+		l.rerouted = false
+		l.beatNow()
+	}
+}
+
+// beatNow has a beat sent now, where a voter watches how far hosts have come. l.mu is held.
+func (l *Link) beatNow() {
+	if !l.traffic.Watches() {
+		return
+	}
+	select {
+	case l.moved <- struct{}{}:
+	default:
 	}
 }
 

@@ -12,6 +12,7 @@ import (
 	"skein/agent/peer/protocol"
 	"skein/agent/peer/rpc"
 	"skein/agent/peer/stream"
+	"skein/agent/plan"
 	"skein/agent/trust"
 	"skein/raftfsm/fleet"
 	"skein/raftfsm/fleet/wire"
@@ -30,6 +31,9 @@ func (l *Link) stream(ctx, work context.Context, do link.Dial) {
 	defer func() { _ = conn.Close() }()
 	beats, cancel := context.WithCancel(work)
 	defer cancel()
+	l.mu.Lock()
+	l.traffic.Opened()
+	l.mu.Unlock()
 	l.work.Go(func() { l.beat(beats, conn) })
 	l.cfg.Logs.Info("voter stream opened", "voter", do.Voter, "session", do.At.Session, "index", do.At.Index)
 	for {
@@ -41,6 +45,9 @@ func (l *Link) stream(ctx, work context.Context, do link.Dial) {
 		if err != nil {
 			l.post(ctx, link.StreamEnded{Attempt: do.Attempt, Err: fmt.Errorf("stream of %s: %w", do.Voter, err)})
 			return
+		}
+		if d.Watch != nil {
+			l.watch(d.Watch.Groups)
 		}
 		select {
 		case l.events <- link.FrameCame{Attempt: do.Attempt, Frame: d}:
@@ -99,7 +106,7 @@ func (l *Link) beat(ctx context.Context, conn net.Conn) {
 	for {
 		up := stream.HostFrame{Starved: l.p.starved(), WallMs: l.cfg.Clock.Now().UnixMilli()}
 		l.mu.Lock()
-		up.Served = l.status.Served
+		up.Served, up.Traffic = l.status.Served, l.nextTraffic()
 		l.mu.Unlock()
 		if l.cfg.Beat != nil {
 			up.Beat = l.cfg.Beat()
@@ -124,10 +131,34 @@ func (l *Link) beat(ctx context.Context, conn net.Conn) {
 		select {
 		case <-ctx.Done():
 			return
+		case <-l.moved:
 		case <-timer.C:
 		}
 		timer.Reset(clock.UntilNext(l.cfg.Clock.Mono(), protocol.HostBeat))
 	}
+}
+
+// watch notes of which target groups the voter wants to hear.
+func (l *Link) watch(groups []fleet.TargetGroupName) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.traffic.Watch(groups[:min(len(groups), plan.MaxWatched)])
+}
+
+// nextTraffic is what to tell of the ingress's counts; nil for nothing. l.mu is held.
+func (l *Link) nextTraffic() *fleet.HostTraffic {
+	if l.cfg.Traffic == nil {
+		return nil
+	}
+	told := &fleet.HostTraffic{}
+	told.Groups = l.traffic.Next(l.cfg.Clock.Mono(), func(groups []fleet.TargetGroupName) (counts []fleet.GroupTraffic) {
+		told.Start, counts = l.cfg.Traffic(groups)
+		return counts
+	})
+	if len(told.Groups) == 0 {
+		return nil
+	}
+	return told
 }
 
 // Report hands a report to the fleet: Session and Seq are the caller's. It is

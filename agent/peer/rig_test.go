@@ -429,8 +429,10 @@ type rigHost struct {
 	acks      []uint64
 	lost      []string
 	refuse    error
-	beat      uint64           // that it asks for its lease with; 0: it does not
-	lease     stream.LeaseWord // the newest
+	beat      uint64              // that it asks for its lease with; 0: it does not
+	lease     stream.LeaseWord    // the newest
+	start     uint64              // of its ingress
+	counts    fleet.TrafficCounts // of web/1 in the group web
 }
 
 func (a *rigAgent) host() *rigHost { return a.hostWith(1) }
@@ -457,7 +459,8 @@ func (a *rigAgent) machineWith(nonce uint64, boot string, addr netip.AddrPort) *
 			})
 			return beat
 		},
-		Opened: func(n uint64) { h.note(func() { h.sessions = append(h.sessions, n) }) },
+		Traffic: h.traffic,
+		Opened:  func(n uint64) { h.note(func() { h.sessions = append(h.sessions, n) }) },
 		Deliver: func(d stream.VoterFrame) (err error) {
 			h.note(func() { err = h.take(d) })
 			return err
@@ -481,6 +484,21 @@ func (a *rigAgent) machineWith(nonce uint64, boot string, addr netip.AddrPort) *
 	})
 	a.r.t.Cleanup(h.stop)
 	return h
+}
+
+// traffic is what the ingress of the host counts: nothing but in the group web.
+func (h *rigHost) traffic(groups []fleet.TargetGroupName) (start uint64, all []fleet.GroupTraffic) {
+	h.note(func() {
+		start = h.start
+		for _, name := range groups {
+			g := fleet.GroupTraffic{Group: name}
+			if name == "web" {
+				g.Revisions = []fleet.RevisionTraffic{{Revision: "web/1", Counts: h.counts}}
+			}
+			all = append(all, g)
+		}
+	})
+	return start, all
 }
 
 func (h *rigHost) note(f func()) {

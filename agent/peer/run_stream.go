@@ -23,7 +23,7 @@ func (p *Port) runStream(s *hostStream, log Log, at stream.Position, reader *buf
 		return
 	}
 	read := make(chan error, 1)
-	go func() { read <- s.read(reader, p.hub, p.reported) }()
+	go func() { read <- s.read(reader, p) }()
 	ours, err := p.pump(s, log, at, read)
 	_ = s.conn.Close()
 	p.hub.remove(s, ours)
@@ -65,7 +65,8 @@ func (p *Port) send(s *hostStream, log Log, sender *stream.Sender) error {
 		return err
 	}
 	// How old State is at most is asked before it is taken: it may be newer than that says.
-	view := stream.View{Confirmed: p.detector.confirmedAge(log), LeaderAge: p.detector.age(), Streams: p.hub.len()}
+	view := stream.View{Confirmed: p.detector.confirmedAge(log), LeaderAge: p.detector.age(), Streams: p.hub.len(),
+		Watch: p.hub.watching()}
 	_, hears := log.Leader()
 	view.NoLeader, view.State = !hears, log.State()
 	frame, err := sender.Next(s.clock.Mono(), view)

@@ -65,8 +65,8 @@ func (s *hostStream) end(why trust.Problem) {
 // errHungUp is the host's own end of a stream.
 var errHungUp = errors.New("the host hung up")
 
-// read gives beats to the hub until the connection ends. It returns why.
-func (s *hostStream) read(r *bufio.Reader, h *hub, take func(fleet.CapacityReport)) error {
+// read gives beats to the hub of a port until the connection ends. It returns why.
+func (s *hostStream) read(r *bufio.Reader, p *Port) error {
 	for {
 		if err := s.conn.SetReadDeadline(time.Now().Add(streamSilence)); err != nil {
 			return errHungUp
@@ -81,13 +81,17 @@ func (s *hostStream) read(r *bufio.Reader, h *hub, take func(fleet.CapacityRepor
 			}
 			up.Capacity.Clip()
 		}
-		h.beat(s, detector.Beat{WallMs: up.WallMs, Starved: up.Starved, Report: up.Capacity, Served: up.Served})
+		beat := detector.Beat{WallMs: up.WallMs, Starved: up.Starved, Report: up.Capacity, Served: up.Served,
+			Traffic: up.Traffic}
+		if p.hub.beat(s, beat, p.state().ServedRoutes()) {
+			p.detector.wake()
+		}
 		if up.Beat != 0 {
-			h.leaseAsked()
+			p.hub.leaseAsked()
 			s.ask(up.Beat)
 		}
 		if up.Capacity != nil {
-			take(*up.Capacity)
+			p.reported(*up.Capacity)
 		}
 	}
 }

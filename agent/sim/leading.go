@@ -16,6 +16,7 @@ type leading struct {
 	a        *agent
 	driver   *lead.Driver
 	detector *simdetector.Detector // nil while the log does not lead
+	traffic  *traffic
 	keeping  *keeping
 	carrying *executing
 	timer    *virtual.Timer
@@ -29,6 +30,7 @@ func newLeading(a *agent) *leading {
 	l := &leading{a: a, keeping: &keeping{a: a}, driver: lead.NewDriver(lead.DriverConfig{
 		NewID: a.w.newTaskID, Planners: a.w.planners(), NotProposed: simlog.NotProposed, Told: true,
 	})}
+	l.traffic = &traffic{l: l}
 	l.carrying = &executing{a: a, detector: func() plan.FleetLiveness { return l.detector.Liveness() }}
 	return l
 }
@@ -99,7 +101,7 @@ func (l *leading) carryOut(e lead.Effect) {
 	case lead.ReadLiveness:
 		seen := l.detector.Liveness()
 		l.a.w.watch.served(seen)
-		l.step(lead.LivenessChanged{Liveness: seen})
+		l.step(lead.LivenessChanged{Liveness: seen, Traffic: l.traffic.seen()})
 	case lead.ProposeEntry:
 		l.a.node.Propose(e.Items, l.a.fleetTime(), func(results []fleet.Result, index uint64, err error) {
 			l.step(lead.EntryDone{N: e.N, Index: index, Results: results, Err: err})
@@ -107,6 +109,7 @@ func (l *leading) carryOut(e lead.Effect) {
 	case lead.Probe:
 		l.detector.Probe(e.Hosts)
 	case lead.Watch:
+		l.traffic.watch(e.Groups)
 		if l.detector != nil {
 			l.detector.Watch(e.Groups)
 		}

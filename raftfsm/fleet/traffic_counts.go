@@ -106,6 +106,21 @@ func (c TrafficCounts) Quantile(q float64) (time.Duration, bool) {
 	return from, true
 }
 
+// MaxTrafficRevisions bounds the revisions of one GroupTraffic that a host tells.
+const MaxTrafficRevisions = 16
+
+// HostTraffic is what the ingress of a host counts, as it tells it.
+type HostTraffic struct {
+	// Start tells one ingress from the next: each counts from 0.
+	Start uint64 `cbor:"1,keyasint,omitempty"`
+	// Groups are those of which something moved, each with all its revisions, at most
+	// MaxTrafficGroups; the rest is told next.
+	Groups []GroupTraffic `cbor:"2,keyasint,omitempty"`
+}
+
+// MaxTrafficGroups bounds the groups that a host tells of at once.
+const MaxTrafficGroups = 16
+
 // GroupTraffic is what was counted of a target group, by revision.
 type GroupTraffic struct {
 	Group TargetGroupName `cbor:"1,keyasint"`

@@ -62,3 +62,10 @@ func (h *choice) take(c *client) bool {
 		}
 	}
 }
+
+// unserved counts a request for which its group had no target.
+func (h *choice) unserved(status int) {
+	if h.group != nil {
+		h.group.Unserved.Observe(status, -1)
+	}
+}

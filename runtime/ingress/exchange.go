@@ -9,6 +9,7 @@ import (
 
 	"skein/raftfsm/fleet"
 	"skein/runtime/ingress/http1"
+	"skein/runtime/ingress/route"
 	"skein/runtime/ingress/upstream"
 )
 
@@ -115,8 +116,9 @@ func (x *exchange) sent(err error) end {
 // forward takes the request to targets of its group until one answers, or it is not safe to
 // go on.
 func (x *exchange) forward() end {
-	for range attempts {
+	for attempt := range attempts {
 		if !x.take(x.client) {
+			x.unserved(http.StatusServiceUnavailable)
 			return x.say(http.StatusServiceUnavailable, noTarget)
 		}
 		if !isRelayed(x.group.Noun.Protocol) {
@@ -129,7 +131,9 @@ func (x *exchange) forward() end {
 			return how
 		}
 		x.tried.Add(x.target)
-		x.target.Series.Retries.Add(1)
+		if attempt+1 < attempts {
+			x.target.Series.Retries.Add(1)
+		}
 	}
 	return x.say(http.StatusBadGateway, noAnswer)
 }
@@ -223,7 +227,10 @@ func (x *exchange) noAnswer(began progress, err error) (how end, again bool) {
 	switch {
 	case began == nothing && x.mayRepeat() && !isTimeout(err):
 		return 0, true
-	case errors.Is(err, errTunnelled), began == passed, errors.Is(err, errClient):
+	case errors.Is(err, errClient):
+		x.observe(route.StatusClientGone)
+		return endNow, false
+	case errors.Is(err, errTunnelled), began == passed:
 		return endNow, false // something was passed on: no other status can follow
 	}
 	x.closing = true
@@ -233,7 +240,8 @@ func (x *exchange) noAnswer(began progress, err error) (how end, again bool) {
 	case errors.Is(failed, http1.ErrMalformed):
 		return x.say(http.StatusBadRequest, failed.Error()), false
 	case failed != nil && !errors.Is(failed, errTarget):
-		return endNow, false // the client has gone
+		x.observe(route.StatusClientGone)
+		return endNow, false
 	case isTimeout(err):
 		return x.say(http.StatusGatewayTimeout, tooLate), false
 	default:

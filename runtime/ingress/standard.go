@@ -309,7 +309,9 @@ func (s *standard) answered(r *http.Response) error {
 	k := callOf(r.Request)
 	k.observe(r.StatusCode)
 	k.target.Requests.Add(1)
-	k.target.Series.Observe(k.status, k.took)
+	if !k.isGRPC() {
+		k.target.Series.Observe(k.status, k.took)
+	}
 	if len(r.Trailer) > 0 {
 		// HTTP/1.1 has trailers only after chunks.
 		r.Header.Del("Content-Length")
@@ -327,15 +329,24 @@ func (s *standard) answered(r *http.Response) error {
 func (s *standard) failed(w http.ResponseWriter, r *http.Request, err error) {
 	k := callOf(r)
 	status, why := whyFailed(err)
-	if k.target != nil {
-		k.target.Series.Observe(0, s.engine.config.Clock.Mono()-k.began)
+	counted := status
+	if r.Context().Err() != nil {
+		counted = route.StatusClientGone
 	}
-	if k.group != nil && k.group.Noun.Protocol == fleet.GroupGRPC {
+	took := s.engine.config.Clock.Mono() - k.began
+	if k.target != nil {
+		k.target.Series.Observe(counted, took)
+	} else {
+		k.unserved(counted)
+	}
+	if k.isGRPC() {
 		k.sayGRPC(w, why)
 		return
 	}
 	k.say(w, status, why)
 }
+
+func (k *call) isGRPC() bool { return k.group != nil && k.group.Noun.Protocol == fleet.GroupGRPC }
 
 // whyFailed is what a client is told; the error itself may name addresses of targets.
 func whyFailed(err error) (status int, why string) {

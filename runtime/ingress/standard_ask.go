@@ -7,6 +7,8 @@ import (
 	"net/http"
 	"sync"
 	"time"
+
+	"skein/runtime/ingress/route"
 )
 
 // roundTripper takes a request to targets until one answers.
@@ -18,7 +20,7 @@ var errNoTarget = errors.New("no target can take this request")
 func (t roundTripper) RoundTrip(r *http.Request) (*http.Response, error) {
 	k := callOf(r)
 	last := errNoTarget
-	for range attempts {
+	for attempt := range attempts {
 		if !k.take(k.client) {
 			return nil, last
 		}
@@ -28,7 +30,9 @@ func (t roundTripper) RoundTrip(r *http.Request) (*http.Response, error) {
 			return response, err
 		}
 		t.standard.engine.eject(k.target, err)
-		k.target.Series.Retries.Add(1)
+		if attempt+1 < attempts {
+			k.target.Series.Retries.Add(1)
+		}
 		k.tried.Add(k.target)
 		last = err
 	}
@@ -58,7 +62,7 @@ func (s *standard) ask(k *call, r *http.Request) (*http.Response, error) {
 		s.exit(k)
 		return nil, err
 	}
-	response.Body = s.untilClosed(k, response.Body)
+	response.Body = s.untilClosed(k, response)
 	return response, nil
 }
 
@@ -109,13 +113,45 @@ type kept struct{ io.Reader }
 func (kept) Close() error { return nil }
 
 // untilClosed lets the call be at its target until the answer's body is closed. A body that
-// can be written to is a tunnel.
-func (s *standard) untilClosed(k *call, body io.ReadCloser) io.ReadCloser {
-	exit := sync.OnceFunc(func() { s.exit(k) })
-	if both, ok := body.(io.ReadWriteCloser); ok {
+// can be written to is a tunnel. A call of gRPC is counted then: how it went is said last.
+func (s *standard) untilClosed(k *call, r *http.Response) io.ReadCloser {
+	exit := sync.OnceFunc(func() {
+		if k.isGRPC() {
+			k.target.Series.Observe(grpcStatus(r), k.took)
+		}
+		s.exit(k)
+	})
+	if both, ok := r.Body.(io.ReadWriteCloser); ok {
 		return &openTunnel{both, exit}
 	}
-	return &openBody{body, exit}
+	return &openBody{r.Body, exit}
+}
+
+// grpcStatus is the status of HTTP that a call of gRPC is counted under: 500 and more for the
+// codes that say that the server failed. Source: the statuses of gRPC, by number.
+func grpcStatus(r *http.Response) int {
+	code := r.Trailer.Get("Grpc-Status")
+	if code == "" {
+		code = r.Header.Get("Grpc-Status") // an answer without messages has it there
+	}
+	switch {
+	case r.StatusCode != http.StatusOK:
+		return r.StatusCode
+	case code == "0":
+		return http.StatusOK
+	case code == "" && r.Request.Context().Err() != nil:
+		return route.StatusClientGone
+	}
+	switch code {
+	case "", "2", "12", "13", "15": // none, UNKNOWN, UNIMPLEMENTED, INTERNAL, DATA_LOSS
+		return http.StatusInternalServerError
+	case "14": // UNAVAILABLE
+		return http.StatusServiceUnavailable
+	case "4": // DEADLINE_EXCEEDED
+		return http.StatusGatewayTimeout
+	default:
+		return http.StatusBadRequest // what the caller asked for was wrong, or may not be
+	}
 }
 
 type openBody struct {

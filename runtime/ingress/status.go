@@ -60,7 +60,8 @@ type TargetStatus struct {
 	Reason  string
 }
 
-// SeriesStatus counts what a revision answered in a group.
+// SeriesStatus counts what a revision answered in a group; of no revision, requests for
+// which the group had no target.
 type SeriesStatus struct {
 	Group    fleet.TargetGroupName
 	Revision fleet.RevisionID
@@ -122,4 +123,9 @@ func statusOf(g *route.Group) GroupStatus {
 		s.Targets = append(s.Targets, t)
 	}
 	return s
+}
+
+// Traffic is what was counted in each of the groups since the engine began.
+func (e *Engine) Traffic(groups []fleet.TargetGroupName) []fleet.GroupTraffic {
+	return e.memory.Traffic(groups)
 }

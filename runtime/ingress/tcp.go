@@ -55,8 +55,9 @@ func (c *client) passOn(request route.Request) {
 
 // connect opens a connection to one target after the other, until one succeeds; nil: none did.
 func (c *client) connect(h *choice) *upstream.Conn {
-	for range attempts {
+	for attempt := range attempts {
 		if !h.take(c) {
+			h.unserved(0)
 			return nil
 		}
 		up, err := c.connectTo(h.target, h.group.Noun.ProxyProtocol)
@@ -64,7 +65,11 @@ func (c *client) connect(h *choice) *upstream.Conn {
 			return up
 		}
 		c.engine.eject(h.target, err)
-		h.target.Series.Observe(0, c.engine.config.Clock.Mono()-h.began)
+		if attempt+1 < attempts {
+			h.target.Series.Retries.Add(1)
+		} else {
+			h.target.Series.Observe(0, 0)
+		}
 		h.tried.Add(h.target)
 		h.target.Release()
 	}

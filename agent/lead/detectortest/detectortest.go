@@ -15,6 +15,7 @@ type Watcher interface {
 	Liveness() plan.FleetLiveness
 	Probe(hosts []fleet.HostID)
 	Await(asked fleet.Served)
+	Watch(groups []fleet.TargetGroupName)
 }
 
 // Fixture is a fleet of five ready hosts in zones in turn. The first three vote, the first leads,
@@ -130,6 +131,24 @@ var cases = map[string]func(b *bed){
 			}
 		}
 		b.served(asked, b.Hosts)
+	},
+	"how far hosts have come with routes is heard while a group is watched": func(b *bed) {
+		b.settle()
+		b.Detector().Watch([]fleet.TargetGroupName{"web"})
+		for _, h := range b.Hosts {
+			for took := time.Duration(0); b.see(h).Served == (fleet.Served{}); took += StepTime {
+				if took > servedLatest {
+					b.t.Fatalf("nothing is heard of %s after %s", h, servedLatest)
+				}
+				b.step()
+			}
+		}
+		b.Detector().Watch(nil)
+		before := b.Changes()
+		b.hold(5*time.Second, b.Hosts, plan.LivenessAlive)
+		if n := b.Changes() - before; n > 0 {
+			b.t.Errorf("%d changes were told though nothing is watched any more", n)
+		}
 	},
 	"a dead machine is suspect, and silent once witnesses have looked": func(b *bed) {
 		for _, victim := range []fleet.HostID{b.Hosts[4], b.Hosts[1]} {

@@ -25,6 +25,9 @@ type Ages struct {
 	// the leader awaits when they were told of last; at most MaxServed, the rest is told
 	// next.
 	Served []HostServed `cbor:"11,keyasint,omitempty"`
+	// Traffic is what this voter's hosts counted of the groups that are watched, since they
+	// are: of those that moved, each whole; at most MaxTraffic, the rest is told next.
+	Traffic []fleet.GroupTraffic `cbor:"12,keyasint,omitempty" since:"2,skip"`
 }
 
 // HostServed is how far a host has come.
@@ -72,7 +75,7 @@ type AgesAck struct {
 	// Await is what the leader wants to hear that hosts serve; zero for nothing.
 	Await fleet.Served `cbor:"5,keyasint,omitempty"`
 	// Watch are the target groups of which the leader wants to hear, at most
-	// plan.MaxWatched; see Teller.Watch. A voter that skips it tells nothing of them.
+	// plan.MaxWatched; see Streams.Watch. A voter that skips it tells nothing of them.
 	Watch []fleet.TargetGroupName `cbor:"6,keyasint,omitempty" since:"2,skip"`
 	// ConfirmedMs is how long before this answer a quorum had confirmed that the leader
 	// leads, rounded up; nil: not lately. A voter that skips it gives hosts no lease.

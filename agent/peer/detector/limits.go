@@ -16,7 +16,16 @@ const (
 	MaxReports = 256
 	// MaxServed bounds what hosts serve in one word to the leader, 50 bytes each.
 	MaxServed = 2048
+	// RoutesGather is how long words about hosts that came to the newest routes are apart at
+	// least: hosts come at about the same time, and a view of many of them costs the leader 5 ms.
+	RoutesGather = 10 * time.Millisecond
+	// MaxTraffic bounds the target groups in one word to the leader, 200 bytes each and more:
+	// all that can be watched are told within a second.
+	MaxTraffic = 64
 
+	// maxSumRevisions bounds the revisions of one group in the sums of a voter, and of the
+	// leader.
+	maxSumRevisions = 64
 	// maxSuspectAfter bounds how far a jittery host stretches it.
 	maxSuspectAfter = 5 * time.Second
 	// slowAge is the age from which a stream is told by name.

@@ -16,6 +16,8 @@ type Streams struct {
 	gone   map[fleet.HostID]endedStream
 	opened []fleet.HostID // since the last word
 	ended  []fleet.HostID // since the last word
+	counts trafficSums
+	owes   bool // see Owes
 }
 
 // Stream is one open stream as its voter hears it.
@@ -29,6 +31,9 @@ type Stream struct {
 	clock   int64 // ms, the host's minus the voter's; see noClock
 	report  *fleet.CapacityReport
 	served  fleet.Served
+	counted map[fleet.TargetGroupName]*hostCounts // of groups that are watched, as told last
+	start   uint64                                // of the ingress that counted
+	sums    *trafficSums                          // of all streams
 
 	arrivals arrivals
 	told     struct { // as the leader has it
@@ -53,7 +58,10 @@ func NewStreams() *Streams {
 // Open notes a stream of a host's session; it takes the place of an older one.
 func (s *Streams) Open(now time.Duration, host fleet.HostID, session uint64) *Stream {
 	st := &Stream{host: host, session: session, opened: now, heard: now, limit: protocol.SuspectAfter, clock: noClock}
-	st.told.clock = noClock
+	st.told.clock, st.sums = noClock, &s.counts
+	if old := s.open[host]; old != nil {
+		s.counts.end(old)
+	}
 	s.open[host] = st
 	delete(s.gone, host)
 	s.opened = append(s.opened, host)
@@ -66,6 +74,7 @@ func (s *Streams) Close(st *Stream, ours bool) bool {
 	if s.open[st.host] != st {
 		return false
 	}
+	s.counts.end(st)
 	delete(s.open, st.host)
 	s.gone[st.host] = endedStream{opened: st.opened, heard: st.heard, ours: ours}
 	s.ended = append(s.ended, st.host)
@@ -104,6 +113,7 @@ type Beat struct {
 	Starved bool
 	Report  *fleet.CapacityReport // nil: as before; not to be changed any more
 	Served  fleet.Served
+	Traffic *fleet.HostTraffic // nil: nothing new; not to be changed any more
 }
 
 // Beat notes a beat that came; ours is this voter's clock.
@@ -117,6 +127,9 @@ func (st *Stream) Beat(now time.Duration, ours time.Time, b Beat) {
 	st.heard, st.starved, st.served = now, b.Starved, b.Served
 	if b.Report != nil {
 		st.report = b.Report
+	}
+	if b.Traffic != nil {
+		st.sums.take(st, *b.Traffic)
 	}
 }
 

@@ -42,7 +42,7 @@ func TestALeaderIsToldInTime(t *testing.T) {
 	s, tell := NewStreams(), Teller{}
 	due := func(leader fleet.HostID, want bool, why string) {
 		t.Helper()
-		if got := tell.Due(now, protocol.AgesEvery, leader, Late(now, s.All())); got != want {
+		if got := tell.Due(now, protocol.AgesEvery, leader, Late(now, s.All()), s.Owes()); got != want {
 			t.Errorf("%s: due is %v", why, got)
 		}
 	}
@@ -154,7 +154,7 @@ func TestALeaderHearsOfTheNewestRoutesWhileItWatches(t *testing.T) {
 	}
 	routes := func(index uint64) fleet.Served { return fleet.Served{Epoch: 1, Routes: index} }
 	want("nothing is watched", routes(5), 0)
-	tell.Watch([]fleet.TargetGroupName{"web"})
+	s.Watch([]fleet.TargetGroupName{"web"})
 	want("both are told of once", routes(5), 2)
 	serves("h-1", 6)
 	want("one that has come to all says no more", routes(5), 0)
@@ -166,7 +166,7 @@ func TestALeaderHearsOfTheNewestRoutesWhileItWatches(t *testing.T) {
 	want("more is awaited", routes(6), 1)
 	serves("h-2", 8)
 	want("what is awaited of another epoch does not count", fleet.Served{Epoch: 2, Routes: 1}, 1)
-	tell.Watch(nil)
+	s.Watch(nil)
 	tell.Await(fleet.Served{})
 	serves("h-2", 9)
 	want("nothing is watched any more", routes(9), 0)

@@ -25,6 +25,7 @@ type Watch struct {
 	due         dueHosts
 	starved     bool // this host, at the last Step
 	witnessSets witnessSets
+	traffic     trafficWatch
 	changed     bool
 }
 
@@ -96,6 +97,7 @@ func NewWatch(self fleet.HostID) *Watch {
 func (w *Watch) Begin(now time.Duration) {
 	w.since = now
 	w.views, w.hosts = map[fleet.HostID]*view{}, map[fleet.HostID]*watchedHost{}
+	w.traffic = trafficWatch{}
 	w.witnessSets, w.due = witnessSets{hosts: map[string][]fleet.HostID{}}, dueHosts{}
 	w.changed = true
 }
@@ -149,6 +151,7 @@ func (w *Watch) KnowVoters(voters []fleet.HostID) {
 			continue
 		}
 		delete(w.views, voter)
+		w.traffic.drop(voter)
 		for _, s := range w.hosts {
 			if s.id == voter {
 				s.view = nil
@@ -196,7 +199,15 @@ func (w *Watch) Take(now time.Duration, voter fleet.HostID, a Ages) (needFull bo
 	w.takeClocks(now, v, voter, a)
 	w.takeServed(now, v, voter, a)
 	v.at, v.overdue, v.seq, v.starved = now, false, a.Seq, a.Starved
+	w.traffic.take(now, voter, a.Traffic)
+	w.traffic.mark(now, func(voter fleet.HostID) bool { return w.tells(voter, now) })
 	return false
+}
+
+// tells reports whether a voter's word is not old.
+func (w *Watch) tells(voter fleet.HostID, now time.Duration) bool {
+	v := w.views[voter]
+	return v != nil && now-v.at <= voterOverdue
 }
 
 // Still notes that a voter has gone on telling that nothing changed, for a shell that

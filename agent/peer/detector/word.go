@@ -17,7 +17,6 @@ type Teller struct {
 	seq    uint64
 	clock  *int64 // ms, this voter's minus the leader's; nil until measured
 	await  fleet.Served
-	watch  []fleet.TargetGroupName
 }
 
 // Own has the next word, which the voter that leads tells itself, hold all.
@@ -27,9 +26,10 @@ func (t *Teller) Own(self fleet.HostID) { *t = Teller{leader: self, full: true, 
 func (t *Teller) TellsAll(leader fleet.HostID) bool { return t.full || leader != t.leader }
 
 // Due reports whether a leader is to be told now: each so often, at once when one more
-// host is late, and at once when another leads.
-func (t *Teller) Due(now, every time.Duration, leader fleet.HostID, late int) bool {
-	return leader != t.leader || now-t.at >= every || late > t.late
+// host is late, and at once when another leads; soon when a host has come to the newest
+// routes (owes, see Streams).
+func (t *Teller) Due(now, every time.Duration, leader fleet.HostID, late int, owes bool) bool {
+	return leader != t.leader || now-t.at >= every || late > t.late || owes && now-t.at >= RoutesGather
 }
 
 // Next is the next word to a leader. looked are the streams to look at: all that are
@@ -40,9 +40,9 @@ func (t *Teller) Next(
 ) Ages {
 	t.full = t.TellsAll(leader)
 	if leader != t.leader {
-		t.leader, t.clock, t.await, t.watch = leader, nil, fleet.Served{}, nil
+		t.leader, t.clock, t.await = leader, nil, fleet.Served{}
 	}
-	a := s.word(now, t.full, t.awaits(routes), looked)
+	a := s.word(now, t.full, t.awaits(s, routes), looked)
 	t.seq++
 	t.full, t.at, t.late = false, now, Late(now, looked)
 	a.Seq, a.Starved, a.ClockMs = t.seq, starved, t.clock
@@ -53,15 +53,12 @@ func (t *Teller) Next(
 // host is told of while it has not come to that, and once when it has.
 func (t *Teller) Await(asked fleet.Served) { t.await = asked }
 
-// Watch notes of which target groups the leader wants to hear. While there is one, each
-// host is told of too while it has not come to the newest routes, and once when it has.
-func (t *Teller) Watch(groups []fleet.TargetGroupName) { t.watch = groups }
-
-// awaits is what hosts are told of until they have come to it.
-func (t *Teller) awaits(routes fleet.Served) fleet.Served {
+// awaits is what hosts are told of until they have come to it: what is awaited and, while
+// something is watched, the newest routes.
+func (t *Teller) awaits(s *Streams, routes fleet.Served) fleet.Served {
 	asked := t.await
 	switch {
-	case len(t.watch) == 0 || routes.Epoch < asked.Epoch:
+	case len(s.counts.watch) == 0 || routes.Epoch < asked.Epoch:
 	case routes.Epoch > asked.Epoch:
 		asked = routes
 	default:
@@ -113,7 +110,8 @@ func (s *Streams) word(now time.Duration, full bool, await fleet.Served, looked 
 	} else {
 		s.tellChanged(now, &a)
 	}
-	s.opened, s.ended = nil, nil
+	s.opened, s.ended, s.owes = nil, nil, false
+	a.Traffic = s.counts.tell(full)
 	for st := range looked {
 		st.tell(now, full, &a)
 		st.tellServed(await, &a)

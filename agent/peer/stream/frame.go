@@ -38,6 +38,15 @@ type VoterFrame struct {
 	// Lease answers the newest beat of a host that asked for it; nil: none did since the
 	// last frame. A host that skips it answers for no entry address.
 	Lease *LeaseWord `cbor:"17,keyasint,omitempty" since:"2,skip"`
+	// Watch says of which target groups the host is to tell; nil: as before on this stream.
+	// A host that skips it tells of none.
+	Watch *Watch `cbor:"18,keyasint,omitempty" since:"2,skip"`
+}
+
+// Watch are the target groups of which a host tells what traffic it counts, at most
+// plan.MaxWatched.
+type Watch struct {
+	Groups []fleet.TargetGroupName `cbor:"1,keyasint,omitempty"`
 }
 
 // LeaseWord is what a host's lease on its entry addresses is made of. With the frame that
@@ -74,14 +83,14 @@ func (f VoterFrame) Pieces() []VoterFrame {
 		}
 		for _, r := range routes {
 			piece := f
-			piece.More, piece.Roster, piece.Routes, piece.Entries, piece.Lease = true, nil, r, nil, nil
+			piece.More, piece.Watch, piece.Roster, piece.Routes, piece.Entries, piece.Lease = true, nil, nil, r, nil, nil
 			piece.TaskDefs, piece.Tasks, piece.Removed = nil, nil, nil
 			out = append(out, piece)
 		}
 	}
 	for len(f.TaskDefs) > pieceDefs || len(f.Tasks) > pieceTasks || len(f.Removed) > pieceRemoved {
 		piece := f
-		piece.More, piece.Roster, piece.Routes, piece.Entries, piece.Lease = true, nil, nil, nil, nil
+		piece.More, piece.Watch, piece.Roster, piece.Routes, piece.Entries, piece.Lease = true, nil, nil, nil, nil, nil
 		piece.TaskDefs, f.TaskDefs = cut(f.TaskDefs, pieceDefs)
 		piece.Tasks, f.Tasks = cut(f.Tasks, pieceTasks)
 		piece.Removed, f.Removed = cut(f.Removed, pieceRemoved)
@@ -126,6 +135,9 @@ type HostFrame struct {
 	// Beat has the voter answer at once, with this number; 0 for no hurry. It means
 	// something to the host alone. A voter that skips it gives no lease.
 	Beat uint64 `cbor:"6,keyasint,omitempty" since:"2,skip"`
+	// Traffic is what the host counts of groups that are watched, now and then. A voter that
+	// skips it watches none.
+	Traffic *fleet.HostTraffic `cbor:"7,keyasint,omitempty" since:"2,skip"`
 }
 
 // ReadHostFrame reads a host's frame and refuses a large one before it allocates.

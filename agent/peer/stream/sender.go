@@ -1,6 +1,7 @@
 package stream
 
 import (
+	"slices"
 	"time"
 
 	"skein/agent/peer/protocol"
@@ -17,7 +18,8 @@ type Sender struct {
 	changed bool          // State may have changed for the host since the last frame
 	settled time.Duration // changes gather until then
 	beatAt  time.Duration
-	asked   uint64 // the host's newest beat that is to be answered; 0: none
+	asked   uint64                  // the host's newest beat that is to be answered; 0: none
+	watch   []fleet.TargetGroupName // as the host has it
 }
 
 // View is what a frame tells beside State.
@@ -29,6 +31,9 @@ type View struct {
 	// negative: never.
 	Confirmed time.Duration
 	NoLeader  bool
+	// Watch are the target groups of which hosts are to tell. It is shared, and goes with
+	// the next frame, a beat at the latest.
+	Watch []fleet.TargetGroupName
 }
 
 // NewSender makes the end of a stream whose host is at a position; the first
@@ -81,7 +86,11 @@ func (s *Sender) Next(now time.Duration, v View) (*VoterFrame, error) {
 	}
 	// What the host does not know it need not skip: that it may is checked before
 	// anything is placed there (State.NeedsFormat).
-	f := fleet.AsRead(s.sent.frame(v.State, h), h.ReadsFormat())
+	f := s.sent.frame(v.State, h)
+	if !slices.Equal(s.watch, v.Watch) {
+		f.Watch, s.watch = &Watch{Groups: v.Watch}, v.Watch
+	}
+	f = fleet.AsRead(f, h.ReadsFormat())
 	f.LeaderAgeMs, f.Streams = v.LeaderAge.Milliseconds(), v.Streams
 	if s.asked != 0 {
 		f.Lease, s.asked = v.answer(s.asked), 0

@@ -211,7 +211,7 @@ func (v *voter) hearAwaited(d *Detector, told int) {
 	}
 	v.asked = now
 	v.teller.Await(d.await)
-	v.teller.Watch(d.watched)
+	v.streams.Watch(d.watched)
 	if d.await == (fleet.Served{}) && len(d.watched) == 0 {
 		return
 	}

@@ -67,6 +67,7 @@ func (n *node) newLink() *peer.Link {
 		Lost: func(error) { n.host.VoterLost() }, Acked: n.host.ReportAcked, Refused: n.host.ReportRefused,
 		Cloned:   n.host.Cloned,
 		Beat:     n.entries.beat,
+		Traffic:  n.traffic,
 		Capacity: n.reports.newest, Late: func() time.Duration { _, worst := n.meter.Starved(); return worst },
 	})
 }

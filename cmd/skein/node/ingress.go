@@ -89,6 +89,11 @@ func (s sockets) Keep(address string, socket syscall.Conn) error {
 // Drop is ingress.SocketStore's.
 func (s sockets) Drop(address string) error { return s.store.Drop(nameOf(address)) }
 
+// traffic is what the ingress has counted of target groups since this agent began.
+func (n *node) traffic(groups []fleet.TargetGroupName) (start uint64, counts []fleet.GroupTraffic) {
+	return n.nonce, n.ingress.Traffic(groups)
+}
+
 // routesServer has the ingress serve, and DNS answer, what the host loop accepted.
 type routesServer struct {
 	engine *ingress.Engine

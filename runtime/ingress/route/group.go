@@ -12,11 +12,13 @@ import (
 type Group struct {
 	Noun    fleet.TargetGroup
 	Members []Member // by task
-	nouns   []fleet.Target
-	zone    string
-	cookie  string // the name of the cookie that keeps a client with its target
-	sticky  bool
-	colour  colour
+	// Unserved counts requests for which there was no target.
+	Unserved *Series
+	nouns    []fleet.Target
+	zone     string
+	cookie   string // the name of the cookie that keeps a client with its target
+	sticky   bool
+	colour   colour
 
 	mu     sync.Mutex // of whoever makes a choice
 	choice atomic.Pointer[Choice]

@@ -62,16 +62,29 @@ func (m *Memory) target(group fleet.TargetGroupName, noun fleet.Target) *Target 
 		}
 		return t
 	}
-	sk := seriesKey{group, noun.Revision}
-	if m.series[sk] == nil {
-		m.series[sk] = &Series{}
-	}
 	t := &Target{
-		Group: group, Noun: noun, Pool: upstream.NewPool(noun.Addr.String(), m.dial), Series: m.series[sk],
+		Group: group, Noun: noun, Pool: upstream.NewPool(noun.Addr.String(), m.dial),
+		Series: m.seriesLocked(seriesKey{group, noun.Revision}),
 		Cookie: CookieValue(string(noun.Task)), memory: m, wellFrom: -2 * ejectForget,
 	}
 	m.targets[key] = t
 	return t
+}
+
+// unserved is the series of requests for which the group has no target.
+func (m *Memory) unserved(group fleet.TargetGroupName) *Series {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.seriesLocked(seriesKey{group: group})
+}
+
+func (m *Memory) seriesLocked(key seriesKey) *Series {
+	s := m.series[key]
+	if s == nil {
+		s = &Series{}
+		m.series[key] = s
+	}
+	return s
 }
 
 func (m *Memory) rule(id fleet.RuleID) *ruleMemory {
@@ -95,6 +108,9 @@ func (m *Memory) Retire(table *Table) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	used := map[seriesKey]bool{}
+	for name := range table.Groups {
+		used[seriesKey{group: name}] = true
+	}
 	for key, t := range m.targets {
 		stay, in := stays[t]
 		leaving := !stay
@@ -166,7 +182,8 @@ func (m *Memory) Targets() []*Target {
 	return all
 }
 
-// EachSeries calls each with every series.
+// EachSeries calls each with every series; one of no revision is of requests for which the
+// group had no target.
 func (m *Memory) EachSeries(each func(fleet.TargetGroupName, fleet.RevisionID, *Series)) {
 	m.mu.Lock()
 	defer m.mu.Unlock()

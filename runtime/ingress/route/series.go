@@ -1,10 +1,13 @@
 package route
 
 import (
-	"math/bits"
+	"cmp"
 	"math/rand/v2"
+	"slices"
 	"sync/atomic"
 	"time"
+
+	"skein/raftfsm/fleet"
 )
 
 // shards of a counter keep cores from waiting for one another.
@@ -29,45 +32,45 @@ func (c *Counter) Sum() (sum uint64) {
 	return sum
 }
 
-// Buckets is how many a histogram has: bucket i counts what took less than BucketUpTo(i),
-// and the last what took longer.
-const Buckets = 20
+// StatusClientGone stands for an answer that the client did not wait for, or that it could
+// not be given because it sent no whole request. It is no failure of a target.
+const StatusClientGone = 499
 
-// BucketUpTo is the upper bound of a bucket: 250 microseconds, doubled i times.
-func BucketUpTo(i int) time.Duration { return 250 * time.Microsecond << i }
-
-func bucketOf(took time.Duration) int {
-	return min(bits.Len64(uint64(max(took, 0)/(250*time.Microsecond))), Buckets-1)
-}
-
-// Series counts the requests that one revision answered in one group.
+// Series counts the requests that one revision was given in one group, or those for which
+// the group had no target.
 type Series struct {
 	parts     [shards]seriesPart
 	Ejections Counter
-	Retries   Counter // requests that went on to another target
+	// Retries are requests that a target did not take and that another was to take instead,
+	// by the target that did not.
+	Retries Counter
 }
 
 type seriesPart struct {
 	codes   [6]atomic.Uint64 // by the first digit; 0: no answer
-	latency [Buckets]atomic.Uint64
+	latency [fleet.LatencyBuckets]atomic.Uint64
 	nanos   atomic.Uint64
-	_       [40]byte
+	_       [8]byte // so that the next begins a line of the cache
 }
 
-// Observe counts an answer. Status 0 is none.
+// Observe counts an answer, which began so long after the request; negative where that says
+// nothing. Status 0 is none.
 func (s *Series) Observe(status int, took time.Duration) {
 	part := &s.parts[rand.Uint32()%shards]
 	part.codes[min(max(status/100, 0), 5)].Add(1)
-	part.latency[bucketOf(took)].Add(1)
-	part.nanos.Add(uint64(max(took, 0)))
+	if status == 0 || status == StatusClientGone || took < 0 {
+		return
+	}
+	part.latency[fleet.LatencyBucket(took)].Add(1)
+	part.nanos.Add(uint64(took))
 }
 
 // Totals are a series' counts at an instant.
 type Totals struct {
 	Requests  uint64
-	Codes     [6]uint64       // by the first digit; 0: no answer
-	Latency   [Buckets]uint64 // until the answer had begun
-	Took      time.Duration   // the sum
+	Codes     [6]uint64                    // by the first digit; 0: no answer
+	Latency   [fleet.LatencyBuckets]uint64 // until the answer had begun, of those that had one
+	Took      time.Duration                // the sum
 	Ejections uint64
 	Retries   uint64
 }
@@ -88,4 +91,43 @@ func (s *Series) Totals() Totals {
 		t.Took += time.Duration(part.nanos.Load())
 	}
 	return t
+}
+
+// Counts are the totals as the fleet is told them: an attempt at a target that did not take
+// the request is a failed request of its own.
+func (t Totals) Counts() fleet.TrafficCounts {
+	return fleet.TrafficCounts{
+		Requests: t.Requests + t.Retries, Errors: t.Codes[0] + t.Codes[5] + t.Retries, Latency: t.Latency,
+	}
+}
+
+// maxRevisions bounds what is told of one group: those with the most requests.
+const maxRevisions = fleet.MaxTrafficRevisions
+
+// Traffic is what was counted in each of the groups, as the fleet is told it. Groups that
+// are not known are named too, with nothing counted.
+func (m *Memory) Traffic(groups []fleet.TargetGroupName) []fleet.GroupTraffic {
+	all := make([]fleet.GroupTraffic, len(groups))
+	place := make(map[fleet.TargetGroupName]int, len(groups))
+	for i, name := range groups {
+		all[i].Group, place[name] = name, i
+	}
+	m.EachSeries(func(group fleet.TargetGroupName, revision fleet.RevisionID, s *Series) {
+		if i, wanted := place[group]; wanted {
+			all[i].Revisions = append(all[i].Revisions,
+				fleet.RevisionTraffic{Revision: revision, Counts: s.Totals().Counts()})
+		}
+	})
+	for i := range all {
+		if r := all[i].Revisions; len(r) > maxRevisions {
+			slices.SortFunc(r, func(a, b fleet.RevisionTraffic) int {
+				return cmp.Or(cmp.Compare(b.Counts.Requests, a.Counts.Requests), cmp.Compare(a.Revision, b.Revision))
+			})
+			all[i].Revisions = r[:maxRevisions]
+		}
+		slices.SortFunc(all[i].Revisions, func(a, b fleet.RevisionTraffic) int {
+			return cmp.Compare(a.Revision, b.Revision)
+		})
+	}
+	return all
 }

@@ -96,7 +96,8 @@ func (m *Memory) compileGroup(noun fleet.GroupTargets, now time.Time, mono time.
 	g := &Group{
 		Noun: noun.TargetGroup, zone: m.zone, sticky: noun.TargetGroup.StickyS > 0,
 		cookie: cookieName("target", string(noun.TargetGroup.Name)), nouns: slices.Clone(noun.Targets),
-		colour: colourOf(noun.Targets),
+		colour:   colourOf(noun.Targets),
+		Unserved: m.unserved(noun.TargetGroup.Name),
 	}
 	warming := time.Duration(noun.TargetGroup.SlowStartS) * time.Second
 	for _, target := range noun.Targets {

@@ -1,0 +1,115 @@
+package peer
+
+import (
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"skein/agent/plan"
+	"skein/raftfsm/fleet"
+	"skein/runtime/seam/clock/clocktest"
+)
+
+// newTrafficRig is a fleet of five hosts that know of traffic.
+func newTrafficRig(t *testing.T) *detectorRig {
+	s := newDetectorRig(t, "abc")
+	s.must(fleet.RaiseFormat{Format: fleet.FormatVersion})
+	s.must(fleet.PutTargetGroup{Name: "web", Protocol: fleet.GroupHTTP1, Check: fleet.TargetCheck{
+		IntervalS: 5, TimeoutS: 2, Healthy: 1, Unhealthy: 2,
+	}})
+	return s
+}
+
+// count has hosts answer so many requests each.
+func (s *detectorRig) count(requests uint64) {
+	for _, h := range s.hosts {
+		h.link.note(func() { h.link.counts.Requests += requests })
+	}
+}
+
+func (s *detectorRig) until(what string, within time.Duration, ok func() bool) {
+	s.t.Helper()
+	deadline := time.Now().Add(within)
+	for !ok() {
+		if time.Now().After(deadline) {
+			s.t.Fatalf("not %s after %s: %+v", what, within, s.leader().Traffic().Over("web", "", time.Hour))
+		}
+		clocktest.Elapse(time.Millisecond)
+	}
+}
+
+// telling is how many hosts are heard to count now.
+func (s *detectorRig) telling() int {
+	points := s.leader().Traffic().Groups["web"].Points
+	if len(points) == 0 {
+		return 0
+	}
+	return points[len(points)-1].Hosts
+}
+
+func (s *detectorRig) sum() plan.TrafficWindow {
+	return s.leader().Traffic().Over("web", "web/1", time.Hour)
+}
+
+func TestALeaderHearsWhatAllHostsCount(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newTrafficRig(t)
+		s.count(1_000)
+		clocktest.Elapse(3 * time.Second)
+		if got := s.leader().Traffic(); len(got.Groups) > 0 {
+			t.Fatalf("nothing is watched, and heard is %+v", got)
+		}
+		s.leader().Watch([]fleet.TargetGroupName{"web"})
+		s.until("heard of by all", 4*time.Second, func() bool { return s.telling() == 5 })
+		clocktest.Elapse(time.Second)
+		began := s.sum().Requests
+		s.count(10)
+		s.until("summed", 2*time.Second, func() bool { return s.sum().Requests == began+50 })
+
+		// The hosts of a voter that dies go to others, which go on where it ended.
+		voter := s.hosts[s.order[4]].link.link.Status().Voter
+		if voter == s.cluster.leader {
+			voter = s.hosts[s.order[3]].link.link.Status().Voter
+		}
+		s.set(voter, true, false)
+		s.stop(voter)
+		s.until("without the dead voter", 20*time.Second, func() bool { return s.telling() == 4 })
+		s.count(100)
+		s.until("summed without it", 3*time.Second, func() bool { return s.sum().Requests == began+50+400 })
+		s.leader().Watch(nil)
+		clocktest.Elapse(3 * time.Second)
+		if got := s.leader().Traffic(); len(got.Groups) > 0 {
+			t.Errorf("nothing is watched any more, and heard is %+v", got)
+		}
+	})
+}
+
+// What it costs to wait for all hosts is what a shift of traffic costs.
+func TestALeaderHearsAtOnceThatHostsServeNewRoutesWhileItWatches(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newTrafficRig(t)
+		missing := func() []fleet.HostID {
+			in := plan.Input{State: s.cluster.state(), Liveness: s.leader().Liveness()}
+			return in.RoutesServed(s.cluster.state().ServedRoutes().Routes).Missing
+		}
+		shift := func(delay int) {
+			s.must(fleet.PutTargetGroup{Name: "web", ExpectedModifyIndex: s.cluster.state().TargetGroup("web").ModifyIndex,
+				Protocol: fleet.GroupHTTP1, DeregistrationDelayS: delay,
+				Check: fleet.TargetCheck{IntervalS: 5, TimeoutS: 2, Healthy: 1, Unhealthy: 2}})
+		}
+		clocktest.Elapse(3 * time.Second)
+		if got := missing(); len(got) != 5 {
+			t.Errorf("nothing is watched, and missing are %v", got)
+		}
+		s.leader().Watch([]fleet.TargetGroupName{"web"})
+		s.until("heard of", 4*time.Second, func() bool { return len(missing()) == 0 })
+		for i := range 20 {
+			clocktest.Elapse(time.Duration(137*i) * time.Millisecond) // at any place between two beats
+			shift(i)
+			if got := missing(); len(got) != 5 {
+				t.Fatalf("routes have just changed, and missing are %v", got)
+			}
+			s.until("served by all", 80*time.Millisecond, func() bool { return len(missing()) == 0 })
+		}
+	})
+}
