@@ -1,6 +1,7 @@
 package api
 
 import (
+	"fmt"
 	"net/http"
 	"strings"
 	"testing"
@@ -201,5 +202,80 @@ func TestServicesShareAListenerByHostAndPath(t *testing.T) {
 	}
 	if broken := x.voter.State().Check(); broken != nil {
 		t.Error(broken)
+	}
+}
+
+// connected is a service's JSON as for ECS, with an alias.
+const connected = `{"serviceName": "b", "taskDefinition": "b", "desiredCount": 1,
+	"serviceConnectConfiguration": {"enabled": true, "namespace": "shop.internal", "services": [
+		{"portName": "http", "discoveryName": "b", "clientAliases": [{"port": 8080, "dnsName": "B",
+			"testTrafficRules": {"header": {"name": "x-try", "value": {"exact": "green"}}}}]}, {"portName": "raw"}]}}`
+
+const connectedDef = `{"family": "b", "containerDefinitions": [{"name": "app", "image": "b:1", "memory": 64, "portMappings": [
+	{"name": "http", "containerPort": 8080, "appProtocol": "http"}, {"name": "raw", "containerPort": 6379}]}]}`
+
+func TestTasksReachAServiceByItsAliases(t *testing.T) {
+	x := newTestAPI(t, nil)
+	fleetOf(t, x.voter, 3)
+	root := x.Handler(TrustRoot)
+	got := want(t, 201, root, "POST", "/v1/taskdefs", connectedDef)
+	want(t, 201, root, "POST", "/v1/services", connected)
+	got = want(t, 200, root, "GET", "/v1/services/b", "")
+	is := func(path ...any) any {
+		return at(t, got, append([]any{"serviceConnectConfiguration", "services"}, path...)...)
+	}
+	if is(0, "portName") != "http" || is(0, "clientAliases", 0, "dnsName") != "b" ||
+		is(0, "clientAliases", 0, "testTrafficRules", "header", "value", "exact") != "green" ||
+		is(1, "clientAliases", 0, "dnsName") != "raw.shop.internal" || is(1, "clientAliases", 0, "port") != float64(6379) {
+		t.Errorf("the service is %v", got)
+	}
+	if _, shown := got["loadBalancers"]; shown {
+		t.Errorf("what nobody wrote is shown: %v", got["loadBalancers"])
+	}
+	got = want(t, 200, root, "GET", "/v1/listeners/b-http", "")
+	if at(t, got, "alias") != "b" || at(t, got, "owner") != "b" || at(t, got, "rules", 0, "conditions", 0, "name") != "x-try" {
+		t.Errorf("the listener is %v", got)
+	}
+
+	update := func(status int, body string) {
+		t.Helper()
+		want(t, status, root, "PATCH", "/v1/services/b", body)
+	}
+	update(200, `{"serviceConnectConfiguration": {"enabled": true, "services": [{"portName": "http",
+		"clientAliases": [{"port": 8080, "dnsName": "b"}]}, {"portName": "raw", "clientAliases": [
+		{"port": 6379, "dnsName": "raw.shop.internal"}]}]}}`)
+	update(400, `{"serviceConnectConfiguration": {"enabled": true, "services": [{"portName": "http",
+		"clientAliases": [{"port": 81, "dnsName": "b"}]}]}}`)
+	update(200, `{"loadBalancers": []}`)
+	if v := x.voter.State().Service("b"); len(v.LoadBalancers) != 2 || v.LastRevision != 1 {
+		t.Errorf("updates that change no alias left %+v", v)
+	}
+	want(t, 200, root, "DELETE", "/v1/services/b", `{"force": true}`)
+	if r := x.voter.State().Routes(); len(r.Listeners)+len(r.Rules)+len(r.Groups) != 0 {
+		t.Errorf("the service is gone and left %+v", r)
+	}
+}
+
+func TestAnAliasIsRefusedByName(t *testing.T) {
+	x := newTestAPI(t, nil)
+	fleetOf(t, x.voter, 3)
+	root := x.Handler(TrustRoot)
+	want(t, 201, root, "POST", "/v1/taskdefs", connectedDef)
+	want(t, 201, root, "POST", "/v1/services", connected)
+	for sentence, c := range map[string]struct{ services, says string }{
+		"a port that has no such name": {`{"portName": "ftp"}`, "services[0].portName"},
+		"a header of TCP": {`{"portName": "raw", "clientAliases": [{"port": 1,
+			"testTrafficRules": {"header": {"name": "x"}}}]}`, "testTrafficRules"},
+		"an alias that another service has": {`{"portName": "http", "clientAliases": [{"port": 8080, "dnsName": "b"}]}`,
+			"alias b:8080 is that of service b"},
+		"a name that services have": {`{"portName": "http", "clientAliases": [{"port": 1, "dnsName": "x.skein"}]}`, "alias"},
+	} {
+		t.Run(sentence, func(t *testing.T) {
+			_, got, _ := do(t, root, "POST", "/v1/services", `{"serviceName": "other", "taskDefinition": "b",
+				"desiredCount": 1, "serviceConnectConfiguration": {"enabled": true, "services": [`+c.services+`]}}`)
+			if text := fmt.Sprint(got["error"]); !strings.Contains(text, c.says) || x.voter.State().Service("other") != nil {
+				t.Errorf("refused by %s, want %s", text, c.says)
+			}
+		})
 	}
 }

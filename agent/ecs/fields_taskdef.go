@@ -67,7 +67,7 @@ var taskDefTable = table("task definition", []row{
 	{"containerDefinitions[].portMappings[].containerPort", used, ""},
 	{"containerDefinitions[].portMappings[].hostPort", used, ""},
 	{"containerDefinitions[].portMappings[].protocol", used, ""},
-	{"containerDefinitions[].portMappings[].appProtocol", ignored, "comes with the built-in ingress"},
+	{"containerDefinitions[].portMappings[].appProtocol", used, ""},
 	{"containerDefinitions[].portMappings[].containerPortRange", refused, wholeTaskModel},
 	{"containerDefinitions[].healthCheck", used, ""},
 	{"containerDefinitions[].healthCheck.command", used, ""},

@@ -55,9 +55,27 @@ func (r *reader) portMapping(m *strictjson.Object) fleet.PortMapping {
 	if m.Choice("protocol", "tcp", "udp") == "udp" {
 		pm.Protocol = fleet.UDP
 	}
+	pm.AppProtocol = readAppProtocol(m, pm.Protocol)
 	r.hostPort(m, &pm)
 	r.claim(m, pm)
 	return pm
+}
+
+// readAppProtocol reads what is spoken over a port; zero for nothing in particular.
+func readAppProtocol(m *strictjson.Object, over fleet.Protocol) fleet.GroupProtocol {
+	if !m.Has("appProtocol") {
+		return 0
+	}
+	if over != fleet.TCP {
+		m.Refuse("appProtocol", "is spoken over tcp alone")
+	}
+	switch m.Choice("appProtocol", "http", "http2", "grpc") {
+	case "http2":
+		return fleet.GroupHTTP2
+	case "grpc":
+		return fleet.GroupGRPC
+	}
+	return fleet.GroupHTTP1
 }
 
 func (r *reader) hostPort(m *strictjson.Object, pm *fleet.PortMapping) {

@@ -27,6 +27,7 @@ type Service struct {
 	// LoadBalancers are nil when not given, empty when emptied.
 	LoadBalancers []fleet.LoadBalancer
 	Expose        *Expose     // of a create alone
+	Connect       *Connect    // nil when not given
 	Deployment    *Deployment // nil when not given
 	DespiteAlarms bool        // of the deployment that an update makes, and of no other
 	Force         bool        // forceNewDeployment

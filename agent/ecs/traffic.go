@@ -27,6 +27,7 @@ func readTraffic(o *strictjson.Object, s *Service) {
 			s.LoadBalancers = append(s.LoadBalancers, readLoadBalancer(lb))
 		}
 	}
+	s.Connect = readConnect(o)
 	e := o.Object("expose")
 	if e == nil {
 		return

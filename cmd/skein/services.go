@@ -201,6 +201,8 @@ type exposeFlags struct {
 	Image      string `help:"Image of its tasks: a definition of the service's name is registered for it." placeholder:"IMAGE"`
 	Port       int    `help:"Port that its containers listen on." placeholder:"PORT"`
 	Listen     int    `help:"Port of every host on which clients reach it: makes listener, rule and target groups." placeholder:"PORT"`
+	Alias      string `help:"Name and port by which tasks of the fleet reach it: makes listener, rule and target groups." placeholder:"NAME:PORT"`
+	PortName   string `name:"port-name" help:"Name of the portMapping that --alias leads to." default:"http" placeholder:"NAME"`
 	Host       string `help:"Of the requests at that port, those for this host." placeholder:"NAME"`
 	Path       string `help:"Of the requests at that port, those below this path." placeholder:"PATH"`
 	HealthPath string `name:"health-path" help:"Path that is asked for to check a task; a connection is enough without." placeholder:"PATH"`
@@ -227,11 +229,27 @@ func (f *exposeFlags) expose() (map[string]any, error) {
 	return out, nil
 }
 
+// connect is the part of the request that says by which name tasks reach the service; nil
+// for none.
+func (f *exposeFlags) connect() (map[string]any, error) {
+	if f.Alias == "" {
+		return nil, nil
+	}
+	name, text, _ := strings.Cut(f.Alias, ":")
+	port, err := strconv.Atoi(text)
+	if err != nil || name == "" {
+		return nil, &usageError{fmt.Errorf("--alias %s: it is like b:8080, a name and the port that tasks ask", f.Alias)}
+	}
+	return map[string]any{"enabled": true, "services": []any{map[string]any{
+		"portName": f.PortName, "clientAliases": []any{map[string]any{"dnsName": name, "port": port}},
+	}}}, nil
+}
+
 // register registers a definition of the image and returns it.
 func (f *exposeFlags) register(ctx context.Context, agent *client.Client, name string) (taskDef string, err error) {
 	container := map[string]any{"name": name, "image": f.Image, "memory": f.Memory}
 	if f.Port != 0 {
-		container["portMappings"] = []any{map[string]any{"containerPort": f.Port}}
+		container["portMappings"] = []any{map[string]any{"containerPort": f.Port, "name": f.PortName, "appProtocol": "http"}}
 	}
 	var answer made
 	if err := agent.Send(ctx, http.MethodPost, "/v1/taskdefs",
@@ -273,6 +291,13 @@ func (c *serviceCreateCommand) merge(ctx context.Context, body map[string]any) e
 	}
 	if expose != nil {
 		body["expose"] = expose
+	}
+	connect, err := c.connect()
+	if err != nil {
+		return err
+	}
+	if connect != nil {
+		body["serviceConnectConfiguration"] = connect
 	}
 	if c.Image == "" {
 		return nil

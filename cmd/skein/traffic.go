@@ -51,7 +51,7 @@ func printRoutes(listeners []types.Listener, groups []types.TargetGroup) error {
 	t := newTable(os.Stdout, "PORT", "RULE", "TAKES", "GOES TO", "SHARE", "HEALTHY", "SERVICE")
 	for _, l := range listeners {
 		for _, r := range l.Rules {
-			port, rule, takes := fmt.Sprintf("%d/%s", l.Port, l.Protocol), r.ID, conditionsOf(r)
+			port, rule, takes := fmt.Sprintf("%s/%s", placeOf(l), l.Protocol), r.ID, conditionsOf(r)
 			if r.Action.Forward == nil {
 				t.row(port, rule, takes, answerOf(r.Action), "100 %", "-", orDash(r.Service))
 				continue
@@ -64,6 +64,15 @@ func printRoutes(listeners []types.Listener, groups []types.TargetGroup) error {
 		}
 	}
 	return t.flush()
+}
+
+// placeOf is where clients reach a listener: a port of every host, or a name and port that
+// tasks alone know.
+func placeOf(l types.Listener) string {
+	if l.Alias != "" {
+		return fmt.Sprintf("%s:%d", l.Alias, l.Port)
+	}
+	return strconv.Itoa(l.Port)
 }
 
 // percent is a weight as people read it.
@@ -143,7 +152,7 @@ func (c *listenerListCommand) Run(ctx context.Context) error {
 	warnStale(header)
 	t := newTable(os.Stdout, "LISTENER", "PORT", "PROTOCOL", "RULES", "MADE BY")
 	for _, l := range all {
-		t.row(l.Name, strconv.Itoa(l.Port), l.Protocol, strconv.Itoa(len(l.Rules)), orDash(l.Owner))
+		t.row(l.Name, placeOf(l), l.Protocol, strconv.Itoa(len(l.Rules)), orDash(l.Owner))
 	}
 	return t.flush()
 }

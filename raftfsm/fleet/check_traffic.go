@@ -16,8 +16,15 @@ func (s *State) checkListener(b *violations, l *Listener) {
 		s.routesMark().Rules)
 	err := checkListenerFields(l)
 	b.must(err == nil, "listener %s: %v", l.Name, err)
-	for other := range s.Listeners() { // the index of ports cannot say that a port is of two
-		b.must(other == l || other.Port != l.Port, "listener %s: port %d is another's too", l.Name, l.Port)
+	if l.Alias == nil {
+		for other := range s.Listeners() { // the index of ports cannot say that a port is of two
+			b.must(other == l || other.Alias != nil || other.Port != l.Port, "listener %s: port %d is another's too", l.Name,
+				l.Port)
+		}
+	} else {
+		err := s.checkAliasTaken(l)
+		b.must(err == nil, "%v", err)
+		b.must(s.aliasOf(l.Alias.Name).Number == l.Alias.Number, "listener %s: alias %s has two numbers", l.Name, l.Alias.Name)
 	}
 	b.must(s.Rule(MakeRuleID(l.Name, DefaultRule)) != nil, "listener %s has no default rule", l.Name)
 }

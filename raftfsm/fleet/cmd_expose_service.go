@@ -16,6 +16,8 @@ type ExposeService struct {
 	Listener *PutListener `cbor:"3,keyasint,omitempty"`
 	// Rules are new ones; none where the listener's default rule is enough.
 	Rules []PutRule `cbor:"4,keyasint,omitempty"`
+	// Aliases are new listeners for tasks alone, made as Listener is.
+	Aliases []PutListener `cbor:"5,keyasint,omitempty"`
 }
 
 // Kind is the command's number in the log.
@@ -37,7 +39,7 @@ func (c ExposeService) check() error {
 	if c.Service.ExpectedModifyIndex != 0 {
 		return field("service", "expects a modify index: only a new service is made with its listener")
 	}
-	if err := checkRange("groups", len(c.Groups), 1, MaxForwardGroups); err != nil {
+	if err := checkRange("groups", len(c.Groups), 1, 2*MaxLoadBalancers); err != nil {
 		return err
 	}
 	for i := range c.Groups {
@@ -45,13 +47,23 @@ func (c ExposeService) check() error {
 			return field(fmt.Sprintf("groups[%d]", i), "expects a modify index: only new groups are owned")
 		}
 	}
-	if c.Listener == nil && len(c.Rules) == 0 {
+	if c.Listener == nil && len(c.Rules)+len(c.Aliases) == 0 {
 		return field("rules", "are missing, and so is a listener: nobody would reach the service")
 	}
 	if c.Listener != nil && c.Listener.ExpectedModifyIndex != 0 {
 		return field("listener", "expects a modify index: only a new listener is owned")
 	}
-	if err := checkRange("rules", len(c.Rules), 0, MaxLoadBalancers); err != nil {
+	if err := checkRange("aliases", len(c.Aliases), 0, MaxLoadBalancers); err != nil {
+		return err
+	}
+	for i := range c.Aliases {
+		if at := fmt.Sprintf("aliases[%d]", i); c.Aliases[i].ExpectedModifyIndex != 0 {
+			return field(at, "expects a modify index: only a new listener is owned")
+		} else if c.Aliases[i].Alias == "" {
+			return field(at+".alias", "is missing: it is the name by which tasks reach the service")
+		}
+	}
+	if err := checkRange("rules", len(c.Rules), 0, 2*MaxLoadBalancers); err != nil {
 		return err
 	}
 	for i := range c.Rules {
@@ -73,6 +85,12 @@ func (c ExposeService) make(s *State, x *applyContext) ([]string, error) {
 	}
 	if c.Listener != nil {
 		l := *c.Listener
+		l.Owner = owner
+		if _, err := l.apply(s, x); err != nil {
+			return nil, err
+		}
+	}
+	for _, l := range c.Aliases {
 		l.Owner = owner
 		if _, err := l.apply(s, x); err != nil {
 			return nil, err

@@ -6,7 +6,7 @@ import "fmt"
 // action of its default rule, and is refused when the name exists; otherwise the row's
 // ModifyIndex must equal it, and Default must be nil: the default rule is changed as any
 // rule is. Refused when the port is another listener's, the agent's own or a task's on
-// any host, or when a rule does not fit the protocol.
+// any host, when the alias is another's at that port, or when a rule does not fit the protocol.
 type PutListener struct {
 	Name                ListenerName      `cbor:"1,keyasint"`
 	ExpectedModifyIndex uint64            `cbor:"2,keyasint,omitempty"`
@@ -18,6 +18,8 @@ type PutListener struct {
 	BodyLimit           int64             `cbor:"8,keyasint,omitempty"`
 	Owner               string            `cbor:"9,keyasint,omitempty"`
 	Default             *Action           `cbor:"10,keyasint,omitempty"`
+	// Alias is the name by which tasks alone reach it, "b"; empty: it takes a port of every host.
+	Alias string `cbor:"11,keyasint,omitempty"`
 }
 
 // Kind is the command's number in the log.
@@ -32,6 +34,10 @@ func (c PutListener) apply(s *State, x *applyContext) ([]string, error) {
 		Name: c.Name, Port: c.Port, Protocol: c.Protocol, Certificates: c.Certificates, ProxyProtocol: c.ProxyProtocol,
 		IdleTimeoutS: c.IdleTimeoutS, BodyLimit: c.BodyLimit, Owner: c.Owner,
 	}
+	isNew := c.Alias != "" && !s.aliasKnown(c.Alias)
+	if c.Alias != "" {
+		l.Alias = s.aliasOf(c.Alias)
+	}
 	if err := first(checkListenerFields(&l), s.checkListenerPort(&l)); err != nil {
 		return nil, err
 	}
@@ -39,12 +45,13 @@ func (c PutListener) apply(s *State, x *applyContext) ([]string, error) {
 	if err != nil {
 		return nil, err
 	}
+	s.noteAlias(l.number(), isNew)
 	s.putListener(x, l)
 	if rule != nil {
 		s.putRule(x, *rule)
 	}
 	s.recordEvent(x, putEvent(Subject{SubjectListener, string(l.Name)}, "listener", old == nil,
-		fmt.Sprintf("%s: %s on port %d", l.Name, l.Protocol, l.Port)))
+		fmt.Sprintf("%s: %s %s", l.Name, l.Protocol, l.place())))
 	return []string{string(l.Name)}, nil
 }
 
@@ -60,8 +67,8 @@ func (c PutListener) defaultRule(s *State, l, old *Listener) (*Rule, error) {
 	if c.Default == nil {
 		return nil, field("defaultAction", "is missing: it says what becomes of what no rule takes")
 	}
-	if s.listeners.Len() >= MaxListeners {
-		return nil, refuse(ErrLimit, "create listener %s: the fleet has %d listeners", l.Name, MaxListeners)
+	if err := s.checkListenerCount(l); err != nil {
+		return nil, err
 	}
 	return &Rule{ID: MakeRuleID(l.Name, DefaultRule), Listener: l.Name, Action: *c.Default, Owner: c.Owner},
 		s.checkAction("defaultAction", l.Protocol, c.Default)

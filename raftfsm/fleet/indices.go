@@ -210,10 +210,10 @@ func (s *State) indexHost(old, h *Host) {
 
 // indexListener moves a listener from its old row to its new one; either may be nil.
 func (s *State) indexListener(old, l *Listener) {
-	if old != nil {
+	if old != nil && old.Alias == nil {
 		s.listenerPorts.Delete(old.Port)
 	}
-	if l != nil {
+	if l != nil && l.Alias == nil {
 		s.listenerPorts.Set(l.Port, l.Name)
 	}
 }

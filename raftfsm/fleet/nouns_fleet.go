@@ -20,6 +20,8 @@ type Fleet struct {
 	// Routes is when what all hosts are sent of traffic last changed. It moves without
 	// ModifyIndex: it is no change of the fleet.
 	Routes RoutesMark `cbor:"13,keyasint,omitempty" since:"2"`
+	// LastAlias is the number that was given to the newest name of an alias.
+	LastAlias int `cbor:"14,keyasint,omitempty" since:"2"`
 }
 
 // RoutesMark says at which indices of the log Routes changed last.

@@ -50,6 +50,9 @@ type PortMapping struct {
 	ContainerPort int      `cbor:"2,keyasint"`
 	HostPort      int      `cbor:"3,keyasint,omitempty"` // bridge: 0 = dynamic; host: equals ContainerPort
 	Protocol      Protocol `cbor:"4,keyasint"`
+	// AppProtocol is what is spoken over a tcp port, for those who reach it by an alias;
+	// zero: anything. Hosts have no use for it.
+	AppProtocol GroupProtocol `cbor:"5,keyasint,omitempty" since:"2,skip"`
 }
 
 // HealthCheck says how a container proves itself. Exactly one of Command and

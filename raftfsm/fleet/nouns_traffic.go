@@ -34,6 +34,18 @@ type Listener struct {
 	// Owner is the service that made the listener, and takes it away with itself; empty:
 	// people made it.
 	Owner string `cbor:"9,keyasint,omitempty"`
+	// Alias makes it a listener of tasks alone: they reach it as NAME:Port through their own
+	// host, at an address that nobody else reaches. It takes no port of the host.
+	Alias *ListenerAlias `cbor:"10,keyasint,omitempty"`
+}
+
+// ListenerAlias is the name by which tasks reach a listener. Source: ECS API,
+// ServiceConnectClientAlias.
+type ListenerAlias struct {
+	Name string `cbor:"1,keyasint"` // of DNS, in lower case
+	// Number is where the name's address is in each host's range of aliases, 1 to
+	// MaxAliasNumber. All listeners with the name have it.
+	Number int `cbor:"2,keyasint"`
 }
 
 // ListenerProtocol is what a listener speaks with clients.

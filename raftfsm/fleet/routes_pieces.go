@@ -109,7 +109,7 @@ func (w *WantedRoutes) checkSize() error {
 	switch {
 	case targets > maxTargets || len(w.Groups) > MaxTargetGroups || len(w.Keep) > MaxTargetGroups:
 		return fmt.Errorf("routes of %d target groups with %d targets: %w", len(w.Groups), targets, ErrLimit)
-	case w.Rules != nil && (len(w.Rules.Rules) > MaxListeners*(MaxListenerRules+1) ||
+	case w.Rules != nil && (len(w.Rules.Rules) > (MaxListeners+MaxAliases)*(MaxListenerRules+1) ||
 		len(w.Rules.Services) > MaxTargetGroups):
 		return fmt.Errorf("routes of %d rules and %d services: %w", len(w.Rules.Rules), len(w.Rules.Services), ErrLimit)
 	}

@@ -62,7 +62,7 @@ func (a *Action) forwardsAs(b *Action) bool {
 	return a.Forward != nil && b.Forward != nil && slices.Equal(a.Forward.Groups, b.Forward.Groups)
 }
 
-// ListenerAt returns the listener of a port, or nil.
+// ListenerAt returns the listener that takes a port of every host, or nil.
 func (s *State) ListenerAt(port int) *Listener {
 	name, has := s.listenerPorts.Get(port)
 	if !has {

@@ -60,6 +60,7 @@ func checkListenerFields(l *Listener) error {
 		checkName("name", string(l.Name), MaxName),
 		checkRange("port", l.Port, 1, 65535),
 		checkCertificates("certificates", l),
+		checkAliasFields(l),
 		checkRange("idleTimeoutSeconds", l.IdleTimeoutS, 0, maxIdleS),
 		checkRange("bodyLimitBytes", l.BodyLimit, 0, maxBodyLimit),
 		checkText("owner", l.Owner, maxOwner),
@@ -94,6 +95,9 @@ func checkFile(at, v string) error {
 
 // checkListenerPort refuses a port that cannot be free on every host.
 func (s *State) checkListenerPort(l *Listener) error {
+	if l.Alias != nil {
+		return s.checkAliasTaken(l)
+	}
 	if set := s.fleet.Settings; set.dynamic(l.Port) {
 		return field("port", "%d is in the range of dynamic ports (%d to %d): use one outside", l.Port,
 			set.DynamicPortFirst, set.DynamicPortLast)

@@ -22,7 +22,7 @@ const (
 // answer is the reply to a query that is Skein's to answer; ok is false for one that the
 // host's resolvers are to answer.
 func (n *Names) answer(q *query, udp bool) (r reply, ok bool) {
-	if !inZone(q.name) {
+	if !n.own(q.name) {
 		return reply{}, false
 	}
 	r = reply{own: true}

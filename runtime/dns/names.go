@@ -10,13 +10,15 @@ import (
 // Zone holds the names of services: "web.skein.".
 const Zone = "skein."
 
-// maxLabel is the longest part of a name (RFC 1035, 2.3.4).
-const maxLabel = 63
+// aliasZone has aliases as well: it is the first search domain of tasks, so that "b" is
+// found before anybody else is asked for it.
+const aliasZone = "connect." + Zone
 
 // Names are what is known by name. The zero value knows nothing. It is never changed.
 type Names struct {
 	index    uint64 // of the routes
 	services map[string]*service
+	aliases  map[string]netip.Addr // by name in lower case, with a dot behind
 }
 
 // service is one by its name in lower case.
@@ -39,13 +41,18 @@ type target struct {
 	weight uint16 // its share, as SRV has it
 }
 
-// NewNames are the names in routes as of an index of the log.
-func NewNames(routes fleet.Routes, index uint64) *Names {
+// NewNames are the names in routes as of an index of the log. Aliases are at addr.
+func NewNames(routes fleet.Routes, index uint64, addr func(number int) netip.Addr) *Names {
 	groups := map[fleet.TargetGroupName][]fleet.Target{}
 	for i := range routes.Groups {
 		groups[routes.Groups[i].TargetGroup.Name] = routes.Groups[i].Targets
 	}
-	n := &Names{index: index, services: map[string]*service{}}
+	n := &Names{index: index, services: map[string]*service{}, aliases: map[string]netip.Addr{}}
+	for i := range routes.Listeners {
+		if a := routes.Listeners[i].Alias; a != nil {
+			n.aliases[a.Name+"."] = addr(a.Number)
+		}
+	}
 	for i := range routes.Services {
 		s := newService(&routes.Services[i], groups)
 		label := strings.ToLower(s.label)
@@ -100,9 +107,25 @@ type found struct {
 	owner  *service // of srv
 }
 
-// find looks a name in the zone up; it is in lower case.
+// alias is the address of an alias; name is in lower case.
+func (n *Names) alias(name string) (netip.Addr, bool) {
+	if addr, ok := n.aliases[name]; ok {
+		return addr, true
+	}
+	below, ok := strings.CutSuffix(name, aliasZone)
+	if !ok {
+		return netip.Addr{}, false
+	}
+	addr, ok := n.aliases[below]
+	return addr, ok
+}
+
+// find looks a name up that is an alias, or in the zone; it is in lower case.
 func (n *Names) find(name string) found {
-	if name == Zone {
+	if addr, ok := n.alias(name); ok {
+		return found{exists: true, addrs: []netip.Addr{addr}}
+	}
+	if name == Zone || name == aliasZone && n.services["connect"] == nil {
 		return found{exists: true}
 	}
 	labels := strings.Split(strings.TrimSuffix(name, "."+Zone), ".")
@@ -155,5 +178,8 @@ func (s *service) all() []target {
 	return list
 }
 
-// inZone reports whether a name, in lower case, is Skein's to answer.
-func inZone(name string) bool { return name == Zone || strings.HasSuffix(name, "."+Zone) }
+// own reports whether a name, in lower case, is Skein's to answer.
+func (n *Names) own(name string) bool {
+	_, alias := n.aliases[name]
+	return alias || name == Zone || strings.HasSuffix(name, "."+Zone)
+}

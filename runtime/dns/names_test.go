@@ -17,6 +17,8 @@ func targetAt(task, addr string, state fleet.TargetState) fleet.Target {
 	return fleet.Target{Task: fleet.TaskID(task), Addr: netip.MustParseAddrPort(addr), State: state}
 }
 
+func aliasAddr(number int) netip.Addr { return netip.AddrFrom4([4]byte{198, 19, 0, byte(number + 1)}) }
+
 // world is a fleet of a few services.
 func world() fleet.Routes {
 	group := func(name string, targets ...fleet.Target) fleet.GroupTargets {
@@ -26,6 +28,12 @@ func world() fleet.Routes {
 		return fleet.RoutedPort{Name: name, Groups: groups}
 	}
 	return fleet.Routes{
+		Listeners: []fleet.Listener{
+			{Name: "web-80", Port: 80},
+			{Name: "b-8080", Port: 8080, Alias: &fleet.ListenerAlias{Name: "b", Number: 3}},
+			{Name: "b-9090", Port: 9090, Alias: &fleet.ListenerAlias{Name: "b", Number: 3}},
+			{Name: "api", Port: 80, Alias: &fleet.ListenerAlias{Name: "api.shop.internal", Number: 4}},
+		},
 		Groups: []fleet.GroupTargets{
 			group("web-blue", targetAt("a1", "10.0.0.1:1001", fleet.TargetHealthy),
 				targetAt("a2", "10.0.0.2:1002", fleet.TargetHealthy), targetAt("a3", "10.0.0.2:1003", fleet.TargetHealthy),
@@ -113,12 +121,19 @@ func TestNamesOfServicesAreAnswered(t *testing.T) {
 		"a service that there is not":                 {"nobody.skein.", dnsmessage.TypeA, dnsmessage.RCodeNameError, none},
 		"what lies below it":                          {"x.y.z.nobody.skein.", dnsmessage.TypeA, dnsmessage.RCodeNameError, none},
 		"a type that services have not":               {"web.skein.", dnsmessage.TypeMX, 0, none},
+		"an alias":                                    {"B.", dnsmessage.TypeA, 0, []string{"198.19.0.4"}},
+		"an alias by its search domain":               {"b.connect.skein.", dnsmessage.TypeA, 0, []string{"198.19.0.4"}},
+		"an alias of several parts":                   {"api.shop.internal.", dnsmessage.TypeA, 0, []string{"198.19.0.5"}},
+		"and by its search domain":                    {"api.shop.internal.connect.skein.", dnsmessage.TypeA, 0, []string{"198.19.0.5"}},
+		"an alias has no address of IPv6":             {"b.", dnsmessage.TypeAAAA, 0, none},
+		"a search domain without the alias":           {"web.connect.skein.", dnsmessage.TypeA, dnsmessage.RCodeNameError, none},
+		"the search domain itself":                    {"connect.skein.", dnsmessage.TypeA, 0, none},
 		"the zone itself":                             {"skein.", dnsmessage.TypeA, 0, none},
 		"the zone's authority":                        {"skein.", dnsmessage.TypeSOA, 0, []string{"TypeSOA"}},
 	} {
 		t.Run(sentence, func(t *testing.T) {
 			s := &Server{}
-			s.names.Store(NewNames(world(), 7))
+			s.names.Store(NewNames(world(), 7, aliasAddr))
 			q, b := s.answer(asked(t, c.name, c.kind, maxUDP), true)
 			code, got, m := read(t, b)
 			if code != c.code || !cmp.Equal(got, c.want) {
@@ -138,9 +153,9 @@ func TestNamesOfServicesAreAnswered(t *testing.T) {
 }
 
 func TestOtherNamesAreNotOurs(t *testing.T) {
-	for _, name := range []string{"example.org.", ".", "skein.example.", "notskein.", "com."} {
+	for _, name := range []string{"example.org.", ".", "skein.example.", "notskein.", "com.", "shop.internal.", "x.b."} {
 		s := &Server{}
-		s.names.Store(NewNames(world(), 7))
+		s.names.Store(NewNames(world(), 7, aliasAddr))
 		if q, b := s.answer(asked(t, name, dnsmessage.TypeA, 0), true); q == nil || b != nil {
 			t.Errorf("%s: passed on %v, answered %x", name, q != nil, b)
 		}
@@ -177,7 +192,7 @@ func TestLargeAnswersFitWhatTheClientTakes(t *testing.T) {
 	} {
 		t.Run(sentence, func(t *testing.T) {
 			s := &Server{}
-			s.names.Store(NewNames(many(1_000), 7))
+			s.names.Store(NewNames(many(1_000), 7, aliasAddr))
 			_, b := s.answer(asked(t, "many.skein.", c.kind, c.edns), c.udp)
 			_, answers, m := read(t, b)
 			if len(b) > c.size || len(answers) < c.atLeast || m.Truncated != c.truncated {
@@ -217,7 +232,7 @@ func TestQueriesThatCannotBeReadAreRefusedOrIgnored(t *testing.T) {
 	} {
 		t.Run(sentence, func(t *testing.T) {
 			s := &Server{}
-			s.names.Store(NewNames(world(), 7))
+			s.names.Store(NewNames(world(), 7, aliasAddr))
 			q, b := s.answer(c.message, true)
 			if c.code == ignored {
 				if q != nil || b != nil {
@@ -244,7 +259,7 @@ func FuzzAnswer(f *testing.F) {
 		f.Add(asked(f, name, dnsmessage.TypeA, 0), false)
 	}
 	s := &Server{}
-	s.names.Store(NewNames(world(), 7))
+	s.names.Store(NewNames(world(), 7, aliasAddr))
 	f.Fuzz(func(t *testing.T, message []byte, udp bool) {
 		q, b := s.answer(message, udp)
 		switch {

@@ -48,16 +48,15 @@ func ReadResolvers(text []byte) Resolvers {
 }
 
 // ForTasks is the resolv.conf of tasks, whose one resolver is server. Search domains and
-// options are the host's.
+// options are the host's, but that aliases are looked for first.
 //
 // It names no second resolver. Some clients (musl's) ask all at once and believe the
 // first answer: the host's resolver would tell them that a service is not there.
 func (r Resolvers) ForTasks(server netip.Addr) []byte {
 	var b bytes.Buffer
 	fmt.Fprintf(&b, "# Answered by the agent of this host, which asks the host's resolvers.\nnameserver %s\n", server)
-	if len(r.Search) > 0 {
-		fmt.Fprintf(&b, "search %s\n", strings.Join(r.Search, " "))
-	}
+	search := append([]string{strings.TrimSuffix(aliasZone, ".")}, r.Search...)
+	fmt.Fprintf(&b, "search %s\n", strings.Join(search, " "))
 	options := slices.Clone(r.Options)
 	for _, own := range []string{"timeout:3", "attempts:4"} {
 		name, _, _ := strings.Cut(own, ":")

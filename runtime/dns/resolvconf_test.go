@@ -17,13 +17,13 @@ func TestTasksKeepWhatTheHostsResolvConfSays(t *testing.T) {
 	for sentence, c := range map[string]struct{ host, want string }{
 		"search domains and options stay": {
 			"# a host\nnameserver 10.0.0.53\nsearch corp.example example.org\noptions ndots:2 edns0\n",
-			"nameserver 198.19.0.1\nsearch corp.example example.org\noptions ndots:2 edns0 timeout:3 attempts:4\n"},
+			"nameserver 198.19.0.1\nsearch connect.skein corp.example example.org\noptions ndots:2 edns0 timeout:3 attempts:4\n"},
 		"times that the host has set count": {
-			"options timeout:1 attempts:9\n", "nameserver 198.19.0.1\noptions timeout:1 attempts:9\n"},
+			"options timeout:1 attempts:9\n", "nameserver 198.19.0.1\nsearch connect.skein\noptions timeout:1 attempts:9\n"},
 		"the last search or domain counts": {
 			"search a.example\ndomain b.example ; mine\n",
-			"nameserver 198.19.0.1\nsearch b.example\noptions timeout:3 attempts:4\n"},
-		"nothing at all": {"", "nameserver 198.19.0.1\noptions timeout:3 attempts:4\n"},
+			"nameserver 198.19.0.1\nsearch connect.skein b.example\noptions timeout:3 attempts:4\n"},
+		"nothing at all": {"", "nameserver 198.19.0.1\nsearch connect.skein\noptions timeout:3 attempts:4\n"},
 	} {
 		t.Run(sentence, func(t *testing.T) {
 			_, got, _ := strings.Cut(string(ReadResolvers([]byte(c.host)).ForTasks(server)), "\n")

@@ -41,6 +41,8 @@ const (
 type Config struct {
 	// Addr is what tasks ask, at port 53: an address that nobody else reaches.
 	Addr netip.AddrPort
+	// AliasAddr is the address of an alias, by its number.
+	AliasAddr func(number int) netip.Addr
 	// Clients are the addresses that are answered.
 	Clients []netip.Prefix
 	// HostResolvConf names the host's resolvers. TaskResolvConf is what tasks have mounted:
@@ -98,7 +100,7 @@ func (s *Server) Close() error {
 
 // Apply answers by routes from now on.
 func (s *Server) Apply(routes fleet.Routes, index uint64) {
-	s.names.Store(NewNames(routes, index))
+	s.names.Store(NewNames(routes, index, s.config.AliasAddr))
 	s.knownOnce.Do(func() { close(s.known) })
 }
 

@@ -41,7 +41,7 @@ func newRig(t testing.TB, clients string, upstream map[string]resolver) *rig {
 	tasks := filepath.Join(dir, "tasks")
 	s, err := Open(Config{
 		Addr: netip.MustParseAddrPort("127.0.0.1:0"), Clients: []netip.Prefix{netip.MustParsePrefix(clients)},
-		HostResolvConf: host, TaskResolvConf: tasks,
+		AliasAddr: aliasAddr, HostResolvConf: host, TaskResolvConf: tasks,
 		Dial: func(ctx context.Context, network, address string) (net.Conn, error) {
 			to, ok := ports[address]
 			if !ok {
@@ -155,7 +155,7 @@ func TestServicesAreAnsweredHereAndTheRestByTheHostsResolvers(t *testing.T) {
 	}
 	text, err := os.ReadFile(r.tasks)
 	must(t, err)
-	if !strings.Contains(string(text), "nameserver 127.0.0.1\nsearch corp.example\n") {
+	if !strings.Contains(string(text), "nameserver 127.0.0.1\nsearch connect.skein corp.example\n") {
 		t.Errorf("tasks have %q", text)
 	}
 }

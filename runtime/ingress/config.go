@@ -5,6 +5,7 @@ import (
 	"log/slog"
 	"math/rand/v2"
 	"net"
+	"net/netip"
 	"os"
 	"time"
 
@@ -57,6 +58,9 @@ type Config struct {
 	Zone string
 	// Listen opens a port; nil: on all addresses of the host.
 	Listen func(address string) (net.Listener, error)
+	// AliasAddr is where listeners with an alias listen, by its number, which only tasks of
+	// this host reach; nil: at the host's loopback address.
+	AliasAddr func(number int) netip.Addr
 	// Dial connects to a target.
 	Dial upstream.DialFunc
 	// Random is the source of chance; nil: the runtime's.
@@ -83,6 +87,9 @@ func (c Config) withDefaults() Config {
 		c.Listen = func(address string) (net.Listener, error) {
 			return (&net.ListenConfig{}).Listen(context.Background(), "tcp", address)
 		}
+	}
+	if c.AliasAddr == nil {
+		c.AliasAddr = func(int) netip.Addr { return netip.AddrFrom4([4]byte{127, 0, 0, 1}) }
 	}
 	if c.Dial == nil {
 		c.Dial = dial

@@ -5,8 +5,10 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"net/netip"
 	"os"
 	"slices"
+	"strconv"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -97,16 +99,16 @@ func (e *Engine) Apply(routes fleet.Routes, index uint64) error {
 // endListeners stops those that are not wanted, or not as they are. A port that another
 // listener is to have stays open for it.
 func (e *Engine) endListeners(wanted []fleet.Listener) {
-	stay, ports := map[fleet.ListenerName]fleet.Listener{}, map[int]bool{}
+	stay, addresses := map[fleet.ListenerName]fleet.Listener{}, map[string]bool{}
 	for _, noun := range wanted {
-		stay[noun.Name], ports[noun.Port] = noun, true
+		stay[noun.Name], addresses[e.addressOf(&noun)] = noun, true
 	}
 	for name, l := range e.listeners {
 		if noun, ok := stay[name]; ok && sameSocket(noun, l.noun) {
 			l.update(noun)
 			continue
 		}
-		if !ports[l.noun.Port] {
+		if !addresses[l.address()] {
 			e.giveUp(l.address(), l.handle())
 		} else if file, err := l.file(); err == nil && file != nil {
 			e.bequeath(l.address(), file)
@@ -118,8 +120,20 @@ func (e *Engine) endListeners(wanted []fleet.Listener) {
 	}
 }
 
+// addressOf is where a listener listens: at its port of all addresses, or at that of its
+// alias alone.
+func (e *Engine) addressOf(noun *fleet.Listener) string {
+	if noun.Alias == nil {
+		return ":" + strconv.Itoa(noun.Port)
+	}
+	return netip.AddrPortFrom(e.config.AliasAddr(noun.Alias.Number), uint16(noun.Port)).String()
+}
+
 // sameSocket reports whether a listener's change needs no other socket.
 func sameSocket(a, b fleet.Listener) bool {
+	if (a.Alias == nil) != (b.Alias == nil) || a.Alias != nil && a.Alias.Number != b.Alias.Number {
+		return false
+	}
 	return a.Port == b.Port && a.Protocol == b.Protocol && a.ProxyProtocol == b.ProxyProtocol
 }
 

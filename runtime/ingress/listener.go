@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"net"
 	"os"
-	"strconv"
 	"sync"
 	"sync/atomic"
 	"syscall"
@@ -68,7 +67,7 @@ func (l *listener) update(noun fleet.Listener) {
 	}
 }
 
-func (l *listener) address() string { return ":" + strconv.Itoa(l.noun.Port) }
+func (l *listener) address() string { return l.engine.addressOf(&l.noun) }
 
 // bind opens the port if it is not.
 func (l *listener) bind() error {

@@ -38,6 +38,8 @@ type Service struct {
 
 	LoadBalancers []LoadBalancer `json:"loadBalancers,omitempty" doc:"how its tasks are reached"`
 
+	Connect *ServiceConnect `json:"serviceConnectConfiguration,omitempty" doc:"how tasks of the fleet reach it by names"`
+
 	LiveDeployment *Deployment `json:"liveDeployment,omitempty" doc:"the one that has not ended, without its history"`
 }
 

@@ -61,6 +61,7 @@ type PortMapping struct {
 	ContainerPort int    `json:"containerPort"`
 	HostPort      int    `json:"hostPort" doc:"0: given out by the fleet"`
 	Protocol      string `json:"protocol" enum:"tcp,udp"`
+	AppProtocol   string `json:"appProtocol,omitempty" enum:"http,http2,grpc"`
 }
 
 // HealthCheck is how a container proves itself.

@@ -18,6 +18,7 @@ type Listener struct {
 	IdleTimeoutS  int               `json:"idleTimeoutSeconds,omitempty" doc:"without a byte either way; 0: 60 for HTTP, 350 for TCP"`
 	BodyLimit     int64             `json:"bodyLimitBytes,omitempty" doc:"of a request's body; 0: no limit"`
 	Owner         string            `json:"owner,omitempty" doc:"the service that made it, and takes it away with itself"`
+	Alias         string            `json:"alias,omitempty" doc:"tasks alone reach it, by this name; it takes no port of hosts"`
 	Rules         []Rule            `json:"rules" doc:"by priority, the default last"`
 }
 
@@ -155,6 +156,41 @@ type AdvancedLoadBalancer struct {
 	TestRule       string `json:"testListenerRule,omitempty" doc:"LISTENER/NAME"`
 }
 
+// ServiceConnect is how tasks reach a service: by names that every host answers for its own.
+type ServiceConnect struct {
+	Enabled  bool             `json:"enabled"`
+	Services []ConnectService `json:"services"`
+}
+
+// ConnectService is a port of the service's tasks with its alias.
+type ConnectService struct {
+	PortName string        `json:"portName"`
+	Aliases  []ClientAlias `json:"clientAliases"`
+}
+
+// ClientAlias is a name and port that tasks ask.
+type ClientAlias struct {
+	Port    int               `json:"port"`
+	DNSName string            `json:"dnsName"`
+	Test    *TestTrafficRules `json:"testTrafficRules,omitempty" doc:"which requests are test traffic"`
+}
+
+// TestTrafficRules is what marks test traffic.
+type TestTrafficRules struct {
+	Header TestTrafficHeader `json:"header"`
+}
+
+// TestTrafficHeader is a header of requests.
+type TestTrafficHeader struct {
+	Name  string            `json:"name"`
+	Value *TestTrafficValue `json:"value,omitempty" doc:"none: any"`
+}
+
+// TestTrafficValue is what a header must be.
+type TestTrafficValue struct {
+	Exact string `json:"exact"`
+}
+
 // ListenerWritten answers a change of a listener.
 type ListenerWritten struct {
 	Written
@@ -183,6 +219,7 @@ type ListenerBody struct {
 	IdleTimeoutS  int               `json:"idleTimeoutSeconds,omitempty"`
 	BodyLimit     int64             `json:"bodyLimitBytes,omitempty"`
 	Default       *Action           `json:"defaultAction,omitempty" doc:"of a new one: what becomes of what no rule takes"`
+	Alias         string            `json:"alias,omitempty" doc:"tasks alone reach it, by this name; it takes no port of hosts"`
 	ClientToken   string            `json:"clientToken,omitempty"`
 }
 

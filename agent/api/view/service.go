@@ -57,12 +57,15 @@ func (v *View) ServiceRow(s *fleet.Service) types.Service {
 		CreatedAt:  types.Stamp(s.CreatedAt), UpdatedAt: types.Stamp(s.UpdatedAt), Tags: types.CleanMap(s.Tags),
 	}
 	for i := range s.LoadBalancers {
-		row.LoadBalancers = append(row.LoadBalancers, loadBalancer(&s.LoadBalancers[i]))
+		if lb := &s.LoadBalancers[i]; !Aliased(v.State, s.Name, lb) {
+			row.LoadBalancers = append(row.LoadBalancers, loadBalancer(lb))
+		}
 	}
 	if d := v.State.LiveDeployment(s.Name); d != nil {
 		live := v.DeploymentRow(d)
 		row.LiveDeployment = &live
 	}
+	row.Connect = serviceConnect(v.State, s)
 	if failed, _ := v.State.FailedStarts(s, v.Now); failed > 0 {
 		row.Failures, row.LastFailure = failed, types.Clean(s.LastFailure)
 	}

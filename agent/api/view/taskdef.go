@@ -100,7 +100,7 @@ func (v *View) containerDef(c *fleet.Container) types.ContainerDef {
 	}
 	for _, p := range c.PortMappings {
 		def.Ports = append(def.Ports, types.PortMapping{Name: p.Name, ContainerPort: p.ContainerPort, HostPort: p.HostPort,
-			Protocol: p.Protocol.String()})
+			Protocol: p.Protocol.String(), AppProtocol: appProtocols[p.AppProtocol]})
 	}
 	if h := c.HealthCheck; h != nil {
 		def.HealthCheck = &types.HealthCheck{Interval: h.IntervalS, Timeout: h.TimeoutS, Retries: h.Retries,
@@ -121,4 +121,9 @@ func (v *View) containerDef(c *fleet.Container) types.ContainerDef {
 		def.Ulimits = append(def.Ulimits, types.Ulimit{Name: u.Name, Soft: u.Soft, Hard: u.Hard})
 	}
 	return def
+}
+
+// appProtocols are the names that ECS has for what is spoken over a port.
+var appProtocols = map[fleet.GroupProtocol]string{
+	fleet.GroupHTTP1: "http", fleet.GroupHTTP2: "http2", fleet.GroupGRPC: "grpc",
 }

@@ -86,6 +86,9 @@ func (v *View) ListenerRow(l *fleet.Listener) types.Listener {
 		ProxyProtocol: l.ProxyProtocol, IdleTimeoutS: l.IdleTimeoutS, BodyLimit: l.BodyLimit, Owner: l.Owner,
 		Rules: []types.Rule{},
 	}
+	if l.Alias != nil {
+		row.Alias = l.Alias.Name
+	}
 	for _, c := range l.Certificates {
 		row.Certificates = append(row.Certificates, types.CertificateFile(c))
 	}

@@ -2,6 +2,7 @@ package write
 
 import (
 	"net/http"
+	"strings"
 
 	"skein/agent/api/endpoint"
 	"skein/agent/api/types"
@@ -12,7 +13,7 @@ import (
 
 var listenerFields = own("listener", append(actionFields("defaultAction"), "name", "port", "protocol", "certificates[]",
 	"certificates[].certificateFile", "certificates[].keyFile", "proxyProtocol", "idleTimeoutSeconds", "bodyLimitBytes",
-	"clientToken")...)
+	"alias", "clientToken")...)
 
 func listenerEndpoints() []Endpoint {
 	return []Endpoint{
@@ -71,6 +72,9 @@ func (c *Call) updateListener() (*Order, error) {
 			Name: l.Name, ExpectedModifyIndex: l.ModifyIndex, Port: l.Port, Protocol: l.Protocol, Certificates: l.Certificates,
 			ProxyProtocol: l.ProxyProtocol, IdleTimeoutS: l.IdleTimeoutS, BodyLimit: l.BodyLimit, Owner: l.Owner,
 		}
+		if l.Alias != nil {
+			put.Alias = l.Alias.Name
+		}
 		readListener(o, &put)
 		return put, nil
 	}), nil
@@ -109,6 +113,9 @@ func readListener(o *strictjson.Object, put *fleet.PutListener) {
 	put.ProxyProtocol = o.Bool("proxyProtocol", put.ProxyProtocol)
 	readNumber(o, "idleTimeoutSeconds", &put.IdleTimeoutS, 0, anyNumber)
 	put.BodyLimit = o.Int("bodyLimitBytes", put.BodyLimit, 0, anyNumber)
+	if o.Has("alias") {
+		put.Alias = strings.ToLower(o.Text("alias", fleet.MaxHostName))
+	}
 }
 
 // listenerOrder is a write about one listener.

@@ -54,12 +54,20 @@ func (c *Call) createService() (*Order, error) {
 			if put.Deployment, more, err = deploymentOf(st, in, nil); err != nil {
 				return nil, nil, err
 			}
-			if in.Expose == nil {
+			connects := in.Connect != nil && len(in.Connect.Services) > 0
+			if in.Expose == nil && !connects {
 				return c.withImages(ctx, st, put, def)
 			}
-			expose, err := exposed(st, put, def, in.Expose)
-			if err != nil {
-				return nil, nil, err
+			expose := fleet.ExposeService{Service: put}
+			if in.Expose != nil {
+				if expose, err = exposed(st, put, def, in.Expose); err != nil {
+					return nil, nil, err
+				}
+			}
+			if connects {
+				if err = connected(&expose, def, in.Connect); err != nil {
+					return nil, nil, err
+				}
 			}
 			warnings := c.pinned(ctx, st, &expose.Service, def)
 			return expose, warnings, nil
@@ -108,6 +116,9 @@ func (c *Call) updateCommand(
 	if err = c.moved("service", name, s.ModifyIndex); err != nil {
 		return nil, nil, nil, err
 	}
+	if err = sameConnect(st, s, in.Connect); err != nil {
+		return nil, nil, nil, err
+	}
 	put, rebound := laidOver(st, s, in)
 	var defaults []ecs.Default
 	if put.Deployment, defaults, err = deploymentOf(st, in, s); err != nil {
@@ -149,8 +160,11 @@ func laidOver(st *fleet.State, s *fleet.Service, in ecs.Service) (put fleet.PutS
 	if in.Tags != nil {
 		put.Tags = in.Tags
 	}
-	if rebound = in.LoadBalancers != nil && !slices.Equal(in.LoadBalancers, s.LoadBalancers); rebound {
-		put.LoadBalancers = in.LoadBalancers
+	if in.LoadBalancers != nil {
+		given := withAliases(st, s, in.LoadBalancers)
+		if rebound = !slices.Equal(given, s.LoadBalancers); rebound {
+			put.LoadBalancers = given
+		}
 	}
 	return put, rebound
 }
@@ -215,6 +229,18 @@ func holdsBoth(st *fleet.State, s *fleet.Service, put *fleet.PutService, def *fl
 		return fmt.Errorf("deploymentConfiguration.strategy: %s: %w", p.Why, fleet.ErrConflict)
 	}
 	return nil
+}
+
+// withAliases are load balancers as given, with those of the service's aliases where they
+// were among the ones that are there: people do not name them.
+func withAliases(st *fleet.State, s *fleet.Service, given []fleet.LoadBalancer) []fleet.LoadBalancer {
+	list := slices.Clone(given)
+	for i := range s.LoadBalancers {
+		if view.Aliased(st, s.Name, &s.LoadBalancers[i]) {
+			list = append(list, s.LoadBalancers[i])
+		}
+	}
+	return list
 }
 
 func over[T any](field *T, given *T) {

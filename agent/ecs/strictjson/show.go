@@ -8,7 +8,7 @@ import (
 
 // maxShown is how much of a stranger's text an error repeats: enough to find
 // it, too little to flood a terminal.
-const maxShown = 80
+const maxShown = 120
 
 // Show makes outside text safe to print: control characters and those that
 // turn the writing direction are replaced, long text is cut.

@@ -26,7 +26,7 @@ type heldFile struct {
 }
 
 const (
-	maxHeldFiles   = 128     // as in packaging/systemd/skein.service
+	maxHeldFiles   = 1_200   // as in packaging/systemd/skein.service
 	maxNotifyBytes = 4 << 10 // of one message
 	notifySocket   = "/run/notify"
 )

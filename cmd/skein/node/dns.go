@@ -1,6 +1,7 @@
 package node
 
 import (
+	"encoding/binary"
 	"net/netip"
 	"path/filepath"
 
@@ -9,10 +10,11 @@ import (
 
 // openDNS opens what answers the queries of this host's tasks: at the first address of
 // the range of aliases, which nobody else reaches.
-func (n *node) openDNS(closers *closers, subnet, aliases netip.Prefix) (err error) {
+func (n *node) openDNS(closers *closers, subnet netip.Prefix) (err error) {
 	n.dns, err = dns.Open(dns.Config{
-		Addr:           netip.AddrPortFrom(aliases.Addr().Next(), 53),
-		Clients:        []netip.Prefix{subnet, aliases},
+		Addr:           netip.AddrPortFrom(n.aliases.Addr().Next(), 53),
+		Clients:        []netip.Prefix{subnet, n.aliases},
+		AliasAddr:      n.aliasAddr,
 		HostResolvConf: "/etc/resolv.conf", TaskResolvConf: n.taskResolvConf(), Log: n.Log,
 	})
 	if err != nil {
@@ -20,6 +22,13 @@ func (n *node) openDNS(closers *closers, subnet, aliases netip.Prefix) (err erro
 	}
 	closers.add(n.dns.Close)
 	return nil
+}
+
+// aliasAddr is where this host answers at an alias. The first address of the range is DNS's.
+func (n *node) aliasAddr(number int) netip.Addr {
+	addr := n.aliases.Addr().As4()
+	binary.BigEndian.PutUint32(addr[:], binary.BigEndian.Uint32(addr[:])+uint32(number)+1)
+	return netip.AddrFrom4(addr)
 }
 
 // taskResolvConf is the file that tasks find at /etc/resolv.conf.

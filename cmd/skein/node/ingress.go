@@ -30,6 +30,7 @@ func (n *node) openIngress(closers *closers) {
 	sockets, inherited := openSockets()
 	n.ingress = ingress.New(ingress.Config{
 		Clock: n.clock, Log: n.Log, Zone: n.Config.Zone, Store: sockets, Inherited: inherited,
+		AliasAddr: n.aliasAddr,
 	})
 	closers.add(func() error {
 		ctx, cancel := context.WithTimeout(context.Background(), ingressLinger)
@@ -70,8 +71,8 @@ func openSockets() (sockets, map[string]*os.File) {
 	store, kept := fdstore.Open()
 	inherited := map[string]*os.File{}
 	for name, file := range kept {
-		if port, ok := strings.CutPrefix(name, socketPrefix); ok {
-			inherited[":"+port] = file
+		if address, ok := strings.CutPrefix(name, socketPrefix); ok {
+			inherited[addressOf(address)] = file
 		} else {
 			_ = file.Close() // nothing of this agent
 		}
@@ -79,7 +80,19 @@ func openSockets() (sockets, map[string]*os.File) {
 	return sockets{store}, inherited
 }
 
-func nameOf(address string) string { return socketPrefix + strings.TrimPrefix(address, ":") }
+// nameOf is the name of a listener's socket in the store, which has no colons: the port,
+// and before it the address where it is of one alone.
+func nameOf(address string) string {
+	return socketPrefix + strings.ReplaceAll(strings.TrimPrefix(address, ":"), ":", "_")
+}
+
+// addressOf is the inverse of nameOf, without the prefix.
+func addressOf(name string) string {
+	if !strings.Contains(name, "_") {
+		return ":" + name
+	}
+	return strings.ReplaceAll(name, "_", ":")
+}
 
 // Keep is ingress.SocketStore's.
 func (s sockets) Keep(address string, socket syscall.Conn) error {

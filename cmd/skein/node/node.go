@@ -71,7 +71,8 @@ type node struct {
 	ingress    *ingress.Engine
 	dns        *dns.Server
 	entries    *entries
-	stopping   atomic.Bool // clients are asked to go elsewhere
+	stopping   atomic.Bool  // clients are asked to go elsewhere
+	aliases    netip.Prefix // of addresses at which this host answers its tasks
 	host       *converge.Host
 	link       *peer.Link
 	reports    *capacityReports
@@ -165,16 +166,15 @@ func (n *node) openNetwork(ctx context.Context, closers *closers) error {
 	if err != nil {
 		return err
 	}
-	aliases, err := netip.ParsePrefix(c.Aliases)
-	if err != nil {
+	if n.aliases, err = netip.ParsePrefix(c.Aliases); err != nil {
 		return err
 	}
-	n.network, err = network.Open(ctx, network.Config{Bridge: c.Bridge, Subnet: subnet, Aliases: aliases,
+	n.network, err = network.Open(ctx, network.Config{Bridge: c.Bridge, Subnet: subnet, Aliases: n.aliases,
 		Reserved: n.reservedPorts(), Log: n.Log})
 	if err != nil {
 		return err
 	}
-	return n.openDNS(closers, subnet, aliases)
+	return n.openDNS(closers, subnet)
 }
 
 func (n *node) containerdConfig() containerd.Config {
