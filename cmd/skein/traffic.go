@@ -177,7 +177,8 @@ type stickiness struct {
 func (s *stickiness) forwardTo(body map[string]any, action string, to []string) error {
 	if len(to) == 0 {
 		if s.Sticky != 0 || s.StickyHeader != "" {
-			return &usageError{errors.New("--sticky and --sticky-header say how clients are led to the groups of --to: give that too")}
+			return &usageError{errors.New(
+				"--sticky and --sticky-header say how clients are led to the groups of --to: give that too")}
 		}
 		return nil
 	}

@@ -79,6 +79,9 @@ func (x *exchange) readAnswer(up *upstream.Conn, a *answer) (progress, error) {
 			return began, err
 		}
 		if err = a.in.fill(up); err != nil {
+			if isTimeout(err) && x.body.pumps() {
+				continue // the time of an answer counts from the end of the body
+			}
 			return began, cutOff(err)
 		}
 		began = max(began, part)

@@ -88,6 +88,19 @@ func (b *body) pump(c *client, up *upstream.Conn) {
 	})
 }
 
+// pumps reports whether the body has not ended.
+func (b *body) pumps() bool {
+	if b.pumping == nil {
+		return false
+	}
+	select {
+	case <-b.pumping:
+		return false
+	default:
+		return true
+	}
+}
+
 var errTarget = errors.New("the target reads no further")
 
 func (b *body) copy(c *client, up *upstream.Conn, idle time.Duration) error {

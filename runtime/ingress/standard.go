@@ -200,6 +200,7 @@ func (l *single) Addr() net.Addr { return net.TCPAddrFromAddrPort(netip.AddrPort
 type call struct {
 	choice
 	client *client
+	unread func() // ends a read of the request's body
 	status int
 	took   time.Duration
 }
@@ -236,8 +237,11 @@ func (s *standard) handle(c *client, w http.ResponseWriter, r *http.Request) {
 	k := &call{client: c, choice: choice{
 		request: request, cookies: fields(r.Header), began: s.engine.config.Clock.Mono(),
 	}}
+	k.unread = func() { _ = http.NewResponseController(w).SetReadDeadline(time.Now()) }
 	k.find(c)
-	if c.leaving.Load() && r.ProtoMajor == 1 {
+	if r.ProtoMajor == 1 {
+		// What follows would be read by the standard library, which takes more than http1 does:
+		// heads that others before this host may read in another way.
 		w.Header().Set("Connection", "close")
 	}
 	if limit := c.listener.settings.Load().bodyLimit; limit > 0 {

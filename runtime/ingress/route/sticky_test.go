@@ -200,7 +200,9 @@ func TestACookieTellsNothingAndIsNotTrusted(t *testing.T) {
 	rule := table.Listeners["l"].Find(&route.Request{})
 	_, line := rule.Pick(&route.Request{}, nil, time.Now)
 	name, value := cookie(t, line)
-	for _, bad := range []string{"", "x", value[:15], value + "A", strings.Repeat("_", 16), "////////////////", "a\x00bcdefghijklmno"} {
+	for _, bad := range []string{
+		"", "x", value[:15], value + "A", strings.Repeat("_", 16), "////////////////", "a\x00bcdefghijklmno",
+	} {
 		group, again := rule.Pick(&route.Request{}, header{name: bad}, time.Now)
 		if group == nil || again == nil {
 			t.Errorf("cookie %q: %v, %q", bad, group, again)
