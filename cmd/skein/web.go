@@ -15,6 +15,8 @@ type webCommand struct {
 	Listen     string `default:":8080" help:"Address and port."`
 	Flood      int    `help:"Also write so many bytes a second to standard output." placeholder:"BYTES"`
 	IgnoreTerm bool   `help:"Serve on when told to stop, until killed."`
+	Fail       int    `help:"Answer so many of a hundred requests with 500; health checks stay well." placeholder:"PERCENT"`
+	Unhealthy  bool   `help:"Fail health checks."`
 }
 
 // Run serves until it is told to stop.
@@ -25,7 +27,7 @@ func (c *webCommand) Run(ctx context.Context) error {
 	if c.Flood > 0 {
 		go flood(ctx, c.Flood)
 	}
-	return web.Run(ctx, c.Listen)
+	return web.Run(ctx, c.Listen, web.Faults{Percent: c.Fail, Unhealthy: c.Unhealthy})
 }
 
 // floodParts is how many writes a second's bytes are cut into.

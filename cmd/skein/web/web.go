@@ -15,6 +15,7 @@ import (
 	"net/http"
 	"os"
 	"strings"
+	"sync/atomic"
 	"time"
 )
 
@@ -41,14 +42,30 @@ var pageText string
 
 var page = template.Must(template.New("page").Funcs(template.FuncMap{"orDash": orDash, "short": short}).Parse(pageText))
 
+// Faults are what a task does wrong on purpose, so that a deployment of it can be seen to
+// fail.
+type Faults struct {
+	Percent   int  // of requests to the page that are answered with 500, evenly spread
+	Unhealthy bool // health checks are answered with 503
+}
+
 // Handler answers for one task.
-func Handler(id Identity) http.Handler {
+func Handler(id Identity, faults Faults) http.Handler {
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) {
+		if faults.Unhealthy {
+			http.Error(w, "unhealthy on purpose", http.StatusServiceUnavailable)
+			return
+		}
 		w.Header().Set("Content-Type", "text/plain; charset=utf-8")
 		fmt.Fprintln(w, "ok")
 	})
+	var asked atomic.Int64
 	mux.HandleFunc("GET /{$}", func(w http.ResponseWriter, r *http.Request) {
+		if n := asked.Add(1); n*int64(faults.Percent)/100 > (n-1)*int64(faults.Percent)/100 {
+			http.Error(w, "failed on purpose", http.StatusInternalServerError)
+			return
+		}
 		w.Header().Set("Cache-Control", "no-store") // each answer may come from another task
 		w.Header().Set("Vary", "Accept")
 		if strings.Contains(r.Header.Get("Accept"), "application/json") {
@@ -67,7 +84,7 @@ const stopTimeout = 3 * time.Second
 
 // Run serves at listen ("[address]:port") until ctx ends, then lets requests
 // under way finish.
-func Run(ctx context.Context, listen string) error {
+func Run(ctx context.Context, listen string, faults Faults) error {
 	listener, err := net.Listen("tcp", listen)
 	if err != nil {
 		return fmt.Errorf("serve page: %w", err)
@@ -75,11 +92,11 @@ func Run(ctx context.Context, listen string) error {
 	id := FromEnvironment(time.Now())
 	fmt.Printf("task %s of %s on %s in zone %s serves at %s\n", orDash(id.Task), orDash(id.Revision), orDash(id.Host),
 		orDash(id.Zone), listener.Addr())
-	return serve(ctx, listener, id)
+	return serve(ctx, listener, Handler(id, faults))
 }
 
-func serve(ctx context.Context, listener net.Listener, id Identity) error {
-	server := &http.Server{Handler: Handler(id), ReadHeaderTimeout: 5 * time.Second, IdleTimeout: time.Minute,
+func serve(ctx context.Context, listener net.Listener, handler http.Handler) error {
+	server := &http.Server{Handler: handler, ReadHeaderTimeout: 5 * time.Second, IdleTimeout: time.Minute,
 		MaxHeaderBytes: 16 << 10}
 	failed := make(chan error, 1)
 	go func() { failed <- server.Serve(listener) }()

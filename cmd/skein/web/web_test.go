@@ -3,6 +3,7 @@ package web
 import (
 	"context"
 	"encoding/json"
+	"fmt"
 	"io"
 	"net"
 	"net/http"
@@ -24,7 +25,7 @@ func ask(t *testing.T, id Identity, method, path, accept string) *http.Response 
 	r := httptest.NewRequest(method, path, nil)
 	r.Header.Set("Accept", accept)
 	w := httptest.NewRecorder()
-	Handler(id).ServeHTTP(w, r)
+	Handler(id, Faults{}).ServeHTTP(w, r)
 	return w.Result()
 }
 
@@ -118,7 +119,7 @@ func TestServingEndsWhenItIsToldTo(t *testing.T) {
 	}
 	ctx, cancel := context.WithCancel(t.Context())
 	ended := make(chan error, 1)
-	go func() { ended <- serve(ctx, listener, somebody) }()
+	go func() { ended <- serve(ctx, listener, Handler(somebody, Faults{})) }()
 	answer, err := http.Get("http://" + listener.Addr().String() + "/healthz")
 	if err != nil {
 		t.Fatal(err)
@@ -135,5 +136,21 @@ func TestServingEndsWhenItIsToldTo(t *testing.T) {
 	}
 	if _, err := net.DialTimeout("tcp", listener.Addr().String(), time.Second); err == nil {
 		t.Error("the port still answers")
+	}
+}
+
+func TestFaultsAreSpreadEvenly(t *testing.T) {
+	h := Handler(somebody, Faults{Percent: 25, Unhealthy: true})
+	codes := map[string]int{}
+	for range 8 {
+		for _, path := range []string{"/", "/healthz"} {
+			w := httptest.NewRecorder()
+			h.ServeHTTP(w, httptest.NewRequest(http.MethodGet, path, nil))
+			codes[fmt.Sprint(path, " ", w.Code)]++
+		}
+	}
+	want := map[string]int{"/ 500": 2, "/ 200": 6, "/healthz 503": 8}
+	if diff := cmp.Diff(want, codes); diff != "" {
+		t.Error(diff)
 	}
 }
