@@ -205,7 +205,7 @@ func (f *fleetUnderTest) inFlight(b *testing.B, unit string, take func(ctx conte
 		}
 		f.must(take(f.Context(), leader))
 		f.eventually("an order is taken", func() (string, bool) {
-			err := order(f.Context(), agent, writers, 0)
+			err := writeOnce(f.Context(), agent, writers, 0)
 			return fmt.Sprint(err), err == nil
 		})
 		stop()
@@ -225,7 +225,7 @@ func (f *fleetUnderTest) inFlight(b *testing.B, unit string, take func(ctx conte
 func (f *fleetUnderTest) orders(ctx context.Context, agent *client.Client, writer int) (longest time.Duration) {
 	for n := 0; ctx.Err() == nil; n++ {
 		began := time.Now()
-		if err := order(f.Context(), agent, writer, n); err != nil {
+		if err := writeOnce(f.Context(), agent, writer, n); err != nil {
 			f.Logf("order %d of writer %d, after %s: %v", n, writer, time.Since(began), err)
 		}
 		longest = max(longest, time.Since(began))
@@ -233,8 +233,8 @@ func (f *fleetUnderTest) orders(ctx context.Context, agent *client.Client, write
 	return longest
 }
 
-// order is a small write: each changes the reason why no work comes to the worker.
-func order(ctx context.Context, agent *client.Client, writer, n int) error {
+// writeOnce is a small write: each changes the reason why no work comes to the worker.
+func writeOnce(ctx context.Context, agent *client.Client, writer, n int) error {
 	return agent.Send(ctx, http.MethodPost, "/v1/hosts/h4/cordon",
 		types.CordonBody{Why: fmt.Sprintf("order %d of writer %d", n, writer)}, nil)
 }

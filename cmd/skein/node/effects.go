@@ -7,7 +7,7 @@ import (
 
 	"skein/agent/deployment/runner"
 	"skein/agent/effects"
-	"skein/agent/peer"
+	"skein/agent/peer/rpc"
 	"skein/raftfsm"
 )
 
@@ -15,7 +15,7 @@ import (
 func (n *node) executor(log *raftfsm.Node) *effects.Executor {
 	return &effects.Executor{
 		Log: log, Liveness: n.port.FailureDetector().Liveness, Mono: n.clock.Mono, Warn: n.Log.Warn,
-		Ask: n.port.AskEffect, NotDone: peer.NotDone,
+		Ask: n.port.AskEffect, NotDone: rpc.NotDone,
 	}
 }
 
