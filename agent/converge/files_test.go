@@ -334,6 +334,7 @@ func TestAWantedFileKeepsEachField(t *testing.T) {
 		"Removed": "it is of a change, and the whole is kept",
 		"LogsOut": "each frame brings it again",
 		"Routes":  "they have a file of their own",
+		"Entries": "an address is held only as long as a leader is confirmed, so each frame of a start brings them",
 	}
 	want := SavedWanted{Boot: "b1", Host: "h-1", Wanted: fleet.Wanted{Fleet: "f1", Epoch: 2, Index: 3, Session: 4,
 		Tasks: sampleWanted(1).Wanted.Tasks, TaskDefs: sampleWanted(1).Wanted.TaskDefs}}

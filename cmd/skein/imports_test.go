@@ -42,7 +42,8 @@ var rules = []struct {
 		return shared(imported) || strings.HasPrefix(imported, "skein/runtime/ingress/")
 	}},
 	{"skein/runtime", "adapters know what is shared, never each other or agent", shared},
-	{"skein/agent/plan/plantest", "fixtures know plan and the core", only("skein/raftfsm/fleet", "skein/agent/plan")},
+	{"skein/agent/plan/plantest", "fixtures know plan, the core, and what effects answer",
+		only("skein/raftfsm/fleet", "skein/agent/plan", "skein/agent/deployment")},
 	{"skein/agent/plan", "planners know plan and the core",
 		only("skein/raftfsm/fleet", "skein/raftfsm/fleet/text", "skein/agent/plan", "skein/agent/deployment")},
 	{"skein/agent/deployment/runner", "runners know effects, not who plans them",

@@ -35,7 +35,9 @@ type key struct {
 func New(log *slog.Logger) *Log { return &Log{log: log, keys: map[string]*key{}} }
 
 // Warn is Say at the level of warnings.
-func (l *Log) Warn(name, message string, attrs ...any) { l.Say(slog.LevelWarn, name, message, attrs...) }
+func (l *Log) Warn(name, message string, attrs ...any) {
+	l.Say(slog.LevelWarn, name, message, attrs...)
+}
 
 // Say writes a line, or counts it as left out.
 func (l *Log) Say(level slog.Level, name, message string, attrs ...any) {
