@@ -182,7 +182,7 @@ func (p *planner) stay(e *fleet.EntryAddress, holder *fleet.Host) {
 		return // as nearly always: hosts are not looked at
 	}
 	best := p.best(e)
-	if best == nil {
+	if best == nil || p.starved(best) {
 		return
 	}
 	why := ""
@@ -207,15 +207,16 @@ func (p *planner) dead(id fleet.HostID) bool {
 	return h == nil || h.State != fleet.HostReady || p.seen(h) == plan.LivenessSilent
 }
 
-// best is the host, other than the holder, that may be given the address: not the leader,
-// whose death would cost an election first, where another can; the one with the fewest
+func (p *planner) starved(h *fleet.Host) bool { return p.in.Liveness.Of(h.ID).Starved }
+
+// best is the host, other than the holder, that may be given the address: one that is not
+// starved, though that is better than nobody where all are; not the leader, whose death would cost an election first, where another can; the one with the fewest
 // addresses, in the zone with the fewest, no voter; nil where there is none.
 func (p *planner) best(e *fleet.EntryAddress) *fleet.Host {
 	if p.able == nil {
 		p.able = []*fleet.Host{}
 		for h := range p.in.State.Hosts() {
-			seen := p.in.Liveness.Of(h.ID)
-			if h.Placeable() && seen.Liveness == plan.LivenessAlive && !seen.Starved {
+			if h.Placeable() && p.seen(h) == plan.LivenessAlive {
 				p.able = append(p.able, h)
 			}
 		}
@@ -231,6 +232,7 @@ func (p *planner) best(e *fleet.EntryAddress) *fleet.Host {
 
 func (p *planner) compare(a, b *fleet.Host) int {
 	return cmp.Or(
+		first(!p.starved(a), !p.starved(b)),
 		first(a.ID != p.leader, b.ID != p.leader),
 		cmp.Compare(p.held[a.ID], p.held[b.ID]),
 		cmp.Compare(p.zones[a.Zone], p.zones[b.Zone]),

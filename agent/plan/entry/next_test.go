@@ -212,3 +212,21 @@ func TestACordonedHolderHandsOver(t *testing.T) {
 		t.Errorf("with nobody else, %s holds it, not %s", e.Holder, other)
 	}
 }
+
+func TestAStarvedHostIsBetterThanNobody(t *testing.T) {
+	starve := func(w *plantest.World, hosts ...fleet.HostID) {
+		for _, id := range hosts {
+			seen := w.Liveness.Of(id)
+			seen.Starved = true
+			w.Liveness.Hosts[id] = seen
+		}
+	}
+	w := world(t, "h1: ; h2:", 1)
+	starve(w, "h1")
+	want(t, w, "one is starved", "200 >h2")
+	w = world(t, "h1: ; h2:", 1)
+	starve(w, "h1", "h2")
+	if got := pass(w); w.State.EntryAddress(name).Holder == "" {
+		t.Errorf("all are starved, and nobody is given the address: %q", got)
+	}
+}
