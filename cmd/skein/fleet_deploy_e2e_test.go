@@ -79,7 +79,6 @@ func (d *deployments) version(name string, flags ...string) string {
 	return d.register("h1", "shop", func(c map[string]any) {
 		c["environment"] = []any{map[string]any{"name": "VERSION", "value": name}}
 		c["command"] = append([]string{"web", "--listen", ":8080"}, flags...)
-		delete(c, "healthCheck") // targets are checked
 	})
 }
 
@@ -175,11 +174,16 @@ func (d *deployments) revisionAt(host string) (string, error) {
 	return id.Revision, json.NewDecoder(response.Body).Decode(&id)
 }
 
-// weights are those of the production rule.
-func (d *deployments) weights() string {
+// written is all that people may have written of listeners and rules.
+func (d *deployments) written() string {
 	d.Helper()
 	all, err := get[types.Listeners](d.fleetUnderTest, "h1", "/v1/listeners")
 	d.must(err)
+	for i := range all.Listeners {
+		for j := range all.Listeners[i].Rules {
+			all.Listeners[i].Rules[j].ModifyIndex = 0
+		}
+	}
 	text, err := json.Marshal(all.Listeners)
 	d.must(err)
 	return string(text)
@@ -195,7 +199,7 @@ func (d *deployments) rolling() {
 
 func (d *deployments) blueGreen() {
 	d.hook("version")
-	written := d.weights()
+	written := d.written()
 	l := d.startLoad(8088)
 	id := d.deploy(d.version("3"), map[string]any{"strategy": "BLUE_GREEN", "bakeTimeInMinutes": 0.1,
 		"lifecycleHooks": []any{map[string]any{"targetType": "TASK", "hookTargetArn": "hook",
@@ -208,7 +212,7 @@ func (d *deployments) blueGreen() {
 	one := d.await(id, "SUCCESSFUL")
 	d.answersAre(one.Target.Revision)
 	l.stop(d.fleetUnderTest)
-	if is := d.weights(); is != written {
+	if is := d.written(); is != written {
 		d.Errorf("listeners read otherwise than before:\n%s\n%s", written, is)
 	}
 	if stages := stagesOf(one); len(stages) != 11 {
@@ -237,7 +241,7 @@ func stagesOf(one types.Deployment) (stages []string) {
 
 func (d *deployments) canary() {
 	l := d.startLoad(8088)
-	id := d.deploy(d.version("4"), map[string]any{"strategy": "CANARY", "bakeTimeInMinutes": 0.02,
+	id := d.deploy(d.version("4"), map[string]any{"strategy": "CANARY", "bakeTimeInMinutes": 0.05,
 		"lifecycleHooks":      []any{},
 		"canaryConfiguration": map[string]any{"canaryPercent": 20, "canaryBakeTimeInMinutes": 0.1}})
 	d.awaitThat(id, "has a fifth", func(one types.Deployment) bool { return one.Target.Production == 2_000 })
