@@ -148,7 +148,8 @@ func TestADeploymentThatTheFleetCannotHoldIsRefusedByName(t *testing.T) {
 	got := want(t, 409, root, "PATCH", "/v1/services/web",
 		`{"taskDefinition": "big", "desiredCount": 7, "deploymentConfiguration": {"strategy": "BLUE_GREEN"}}`)
 	message := at(t, got, "error", "message").(string)
-	if !strings.Contains(message, "1 of 7 tasks of big:1 find no host") || !strings.Contains(message, "deploy with ROLLING") {
+	if !strings.Contains(message, "1 of 7 tasks of big:1 find no host") ||
+		!strings.Contains(message, "deploy with ROLLING") {
 		t.Errorf("refused with %q", message)
 	}
 	plan := want(t, 200, root, "GET", "/v1/services/web/plan?strategy=BLUE_GREEN&taskDefinition=big", "")

@@ -14,7 +14,8 @@ func TestEntryAddressesAreReadAsTheyWereWritten(t *testing.T) {
 		t.Errorf("added: %v", got)
 	}
 	got = want(t, 200, root, "POST", "/v1/entry-addresses/10.0.0.100/move", `{"host": "h1"}`)
-	if at(t, got, "entryAddress", "holder", "name") != "h1" || at(t, got, "entryAddress", "why") != "moved by an operator" {
+	if at(t, got, "entryAddress", "holder", "name") != "h1" ||
+		at(t, got, "entryAddress", "why") != "moved by an operator" {
 		t.Errorf("given: %v", got)
 	}
 	got = want(t, 200, root, "POST", "/v1/entry-addresses/10.0.0.100/move", `{"host": "h2"}`)
@@ -22,7 +23,8 @@ func TestEntryAddressesAreReadAsTheyWereWritten(t *testing.T) {
 		t.Errorf("moved: %v", got)
 	}
 	got = want(t, 200, root, "GET", "/v1/entry-addresses", "")
-	if at(t, got, "entryAddresses", 0, "address") != "10.0.0.100" || at(t, got, "entryAddresses", 0, "formerUntil") == nil {
+	if at(t, got, "entryAddresses", 0, "address") != "10.0.0.100" ||
+		at(t, got, "entryAddresses", 0, "formerUntil") == nil {
 		t.Errorf("listed: %v", got)
 	}
 	want(t, 200, root, "GET", "/v1/entry-addresses/10.0.0.100", "")

@@ -233,7 +233,8 @@ func TestTasksReachAServiceByItsAliases(t *testing.T) {
 		t.Errorf("what nobody wrote is shown: %v", got["loadBalancers"])
 	}
 	got = want(t, 200, root, "GET", "/v1/listeners/b-http", "")
-	if at(t, got, "alias") != "b" || at(t, got, "owner") != "b" || at(t, got, "rules", 0, "conditions", 0, "name") != "x-try" {
+	if at(t, got, "alias") != "b" || at(t, got, "owner") != "b" ||
+		at(t, got, "rules", 0, "conditions", 0, "name") != "x-try" {
 		t.Errorf("the listener is %v", got)
 	}
 

@@ -185,7 +185,8 @@ func TestTheLargestInputsFitIntoState(t *testing.T) {
 	if err != nil || len(in) > fleet.MaxEffectInput {
 		t.Errorf("webhook: %d bytes: %v", len(in), err)
 	}
-	if w, err := ReadWebhook(in); err != nil || w.URL != url || !json.Valid(w.Body) {
+	w, err := ReadWebhook(in)
+	if err != nil || w.URL != url || !json.Valid(w.Body) {
 		t.Errorf("webhook is read as %+v: %v", w, err)
 	}
 	in, err = QueryInput(&fleet.Alarm{URL: url, Query: strings.Repeat("q", MaxQuery)})

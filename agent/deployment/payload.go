@@ -55,6 +55,7 @@ func NewPayload(d *fleet.Deployment, run *fleet.HookRun, details []byte) Payload
 		weigh(p.ExecutionDetails.TestTrafficWeights, d, d.Test)
 	case fleet.StagePreProductionTrafficShift, fleet.StageProductionTrafficShift:
 		weigh(p.ExecutionDetails.ProductionTrafficWeights, d, d.Production)
+	default:
 	}
 	return p
 }

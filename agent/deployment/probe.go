@@ -82,6 +82,7 @@ func (in *Probe) satisfy(c *fleet.RuleCondition) error {
 		in.addQuery(c.Name, value)
 	case fleet.FieldSource:
 		return fmt.Errorf("%s cannot be chosen by a probe", c.Field)
+	case fleet.FieldPath:
 	}
 	return nil
 }

@@ -25,9 +25,9 @@ func (e *FailureDetector) confirm(ctx context.Context, log Log) {
 	e.confirming = true
 	asked := e.now()
 	e.probes.Go(func() {
-		ctx, cancel := context.WithTimeout(ctx, confirmWithin)
+		bounded, cancel := context.WithTimeout(ctx, confirmWithin)
 		defer cancel()
-		err := log.Verify(ctx)
+		err := log.Verify(bounded)
 		e.mu.Lock()
 		defer e.mu.Unlock()
 		e.confirming = false

@@ -53,7 +53,9 @@ func TestAHostIsToldHowOldWhatItGoesByIs(t *testing.T) {
 		return known && age > 2*confirmWithin && !noLeader
 	})
 	agents[0].log.Load().deposed.Store(false)
-	h.told("the leader is confirmed again", func(age time.Duration, known, _ bool) bool { return known && age < confirmWithin })
+	h.told("the leader is confirmed again", func(age time.Duration, known, _ bool) bool {
+		return known && age < confirmWithin
+	})
 
 	r.cluster.lead("")
 	h.told("there is no leader", func(age time.Duration, known, noLeader bool) bool { return known && noLeader })

@@ -140,7 +140,8 @@ func (d *deployments) awaitThat(id, what string, holds func(types.Deployment) bo
 		if one, err = d.deployment(id); err != nil {
 			return err.Error(), false
 		}
-		return fmt.Sprintf("%s %s step %d, waits for %q, %s", one.Status, one.Stage, one.Step, one.Waits, one.Reason), holds(one)
+		return fmt.Sprintf("%s %s step %d, waits for %q, %s", one.Status, one.Stage, one.Step, one.Waits,
+			one.Reason), holds(one)
 	})
 	return one
 }

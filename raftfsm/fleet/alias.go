@@ -31,7 +31,8 @@ func checkAliasName(at, name string) error {
 		}
 	}
 	if name == "skein" || strings.HasSuffix(name, ".skein") {
-		return field(at, "%s is a name that services have by themselves: choose one that does not end in .skein", quoted(name))
+		return field(at, "%s is a name that services have by themselves: choose one that does not end in .skein",
+			quoted(name))
 	}
 	return nil
 }

@@ -6,7 +6,8 @@ import (
 )
 
 func aliasAt(listener ListenerName, name string, port int) PutListener {
-	return PutListener{Name: listener, Alias: name, Port: port, Protocol: ListenHTTP, Default: forward("blue", TotalWeight)}
+	return PutListener{Name: listener, Alias: name, Port: port, Protocol: ListenHTTP,
+		Default: forward("blue", TotalWeight)}
 }
 
 func TestAnAliasIsRefused(t *testing.T) {
@@ -22,7 +23,8 @@ func TestAnAliasIsRefused(t *testing.T) {
 		text     string
 	}{
 		{"that is another's at the port", aliasAt("other", "b", 8080), ErrPortTaken, "alias b:8080 is that of listener b"},
-		{"that is a service's at the port", aliasAt("other", "owned", 80), ErrPortTaken, "alias owned:80 is that of service web"},
+		{"that is a service's at the port", aliasAt("other", "owned", 80), ErrPortTaken,
+			"alias owned:80 is that of service web"},
 		{"that is no name", aliasAt("other", "b_", 8080), nil, ""},
 		{"with a space", aliasAt("other", "b c", 8080), ErrInvalid, "alias:"},
 		{"with an empty part", aliasAt("other", "b..c", 8080), ErrInvalid, "alias:"},
@@ -98,8 +100,8 @@ func TestAServiceTakesItsAliasesWithIt(t *testing.T) {
 	alias := aliasAt("b-http", "b", 8080)
 	alias.Default = to
 	service := balanced(1)
-	service.LoadBalancers = []LoadBalancer{{Container: "app", ContainerPort: 8080, Group: "b-blue", AlternateGroup: "b-green",
-		ProductionRule: "b-http/default", TestRule: "b-http/test"}}
+	service.LoadBalancers = []LoadBalancer{{Container: "app", ContainerPort: 8080, Group: "b-blue",
+		AlternateGroup: "b-green", ProductionRule: "b-http/default", TestRule: "b-http/test"}}
 	test := PutRule{ID: "b-http/test", Priority: 1, Action: *to,
 		Conditions: []RuleCondition{{Field: FieldHeader, Name: "x-test", Values: []string{"*"}}}}
 	nameless := alias

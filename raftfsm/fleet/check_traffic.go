@@ -24,7 +24,8 @@ func (s *State) checkListener(b *violations, l *Listener) {
 	} else {
 		err := s.checkAliasTaken(l)
 		b.must(err == nil, "%v", err)
-		b.must(s.aliasOf(l.Alias.Name).Number == l.Alias.Number, "listener %s: alias %s has two numbers", l.Name, l.Alias.Name)
+		b.must(s.aliasOf(l.Alias.Name).Number == l.Alias.Number, "listener %s: alias %s has two numbers",
+			l.Name, l.Alias.Name)
 	}
 	b.must(s.Rule(MakeRuleID(l.Name, DefaultRule)) != nil, "listener %s has no default rule", l.Name)
 }

@@ -166,7 +166,8 @@ func (s *State) checkPort(path string, mode NetworkMode, p PortMapping) error {
 		return field(path+".protocol", "is %s: tcp and udp are allowed", p.Protocol)
 	}
 	if p.AppProtocol > GroupGRPC || p.AppProtocol != 0 && p.Protocol != TCP {
-		return field(path+".appProtocol", "is %s over %s: http, http2 and grpc are allowed, over tcp", p.AppProtocol, p.Protocol)
+		return field(path+".appProtocol", "is %s over %s: http, http2 and grpc are allowed, over tcp",
+			p.AppProtocol, p.Protocol)
 	}
 	if p.Name != "" {
 		if err := checkName(path+".name", p.Name, 64); err != nil {

@@ -48,6 +48,7 @@ func (n *Names) answer(q *query, udp bool) (r reply, ok bool) {
 		if q.name == Zone {
 			r.answers = []record{n.soa()}
 		}
+	default:
 	}
 	if len(r.answers) == 0 {
 		r.authority = []record{n.soa()}

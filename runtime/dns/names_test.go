@@ -40,7 +40,8 @@ func world() fleet.Routes {
 				targetAt("a4", "10.0.0.4:1004", fleet.TargetInitial), targetAt("a5", "10.0.0.5:1005", fleet.TargetUnhealthy),
 				targetAt("a6", "10.0.0.6:1006", fleet.TargetDraining)),
 			group("web-green", targetAt("b1", "[fd00::1]:2001", fleet.TargetHealthy)),
-			group("bad", targetAt("c1", "10.0.0.1:3001", fleet.TargetUnhealthy), targetAt("c2", "10.0.0.2:3002", fleet.TargetInitial)),
+			group("bad", targetAt("c1", "10.0.0.1:3001", fleet.TargetUnhealthy),
+				targetAt("c2", "10.0.0.2:3002", fleet.TargetInitial)),
 			group("none"),
 		},
 		Services: []fleet.RoutedService{
@@ -48,7 +49,8 @@ func world() fleet.Routes {
 			{Name: "bad", Ports: []fleet.RoutedPort{port("", fleet.GroupWeight{Group: "bad", Weight: 10_000})}},
 			{Name: "idle", Ports: []fleet.RoutedPort{port("http", fleet.GroupWeight{Group: "none", Weight: 10_000})}},
 			{Name: "web", Ports: []fleet.RoutedPort{port("HTTP", fleet.GroupWeight{Group: "web-blue", Weight: 9_000},
-				fleet.GroupWeight{Group: "web-green", Weight: 1_000}), port("admin", fleet.GroupWeight{Group: "none", Weight: 10_000})}},
+				fleet.GroupWeight{Group: "web-green", Weight: 1_000}),
+				port("admin", fleet.GroupWeight{Group: "none", Weight: 10_000})}},
 		},
 	}
 }
@@ -112,24 +114,29 @@ func TestNamesOfServicesAreAnswered(t *testing.T) {
 			"1000 2001 b1.web.skein.", "3000 1001 a1.web.skein.", "3000 1002 a2.web.skein.", "3000 1003 a3.web.skein."}},
 		"SRV of a port by its name": {"_http._tcp.web.skein.", dnsmessage.TypeSRV, 0, []string{
 			"1000 2001 b1.web.skein.", "3000 1001 a1.web.skein.", "3000 1002 a2.web.skein.", "3000 1003 a3.web.skein."}},
-		"SRV of a port where nothing is ready":        {"_admin._tcp.web.skein.", dnsmessage.TypeSRV, 0, none},
-		"SRV of a port that there is not":             {"_ftp._tcp.web.skein.", dnsmessage.TypeSRV, dnsmessage.RCodeNameError, none},
+		"SRV of a port where nothing is ready": {"_admin._tcp.web.skein.", dnsmessage.TypeSRV, 0, none},
+		"SRV of a port that there is not": {
+			"_ftp._tcp.web.skein.", dnsmessage.TypeSRV, dnsmessage.RCodeNameError, none},
 		"a task by its id":                            {"a3.web.skein.", dnsmessage.TypeA, 0, []string{"10.0.0.2"}},
 		"a task that is not ready":                    {"a4.web.skein.", dnsmessage.TypeA, dnsmessage.RCodeNameError, none},
 		"all look bad, so those that do are answered": {"bad.skein.", dnsmessage.TypeA, 0, []string{"10.0.0.1"}},
 		"a service without a ready task":              {"idle.skein.", dnsmessage.TypeA, 0, none},
-		"a service that there is not":                 {"nobody.skein.", dnsmessage.TypeA, dnsmessage.RCodeNameError, none},
-		"what lies below it":                          {"x.y.z.nobody.skein.", dnsmessage.TypeA, dnsmessage.RCodeNameError, none},
-		"a type that services have not":               {"web.skein.", dnsmessage.TypeMX, 0, none},
-		"an alias":                                    {"B.", dnsmessage.TypeA, 0, []string{"198.19.0.4"}},
-		"an alias by its search domain":               {"b.connect.skein.", dnsmessage.TypeA, 0, []string{"198.19.0.4"}},
-		"an alias of several parts":                   {"api.shop.internal.", dnsmessage.TypeA, 0, []string{"198.19.0.5"}},
-		"and by its search domain":                    {"api.shop.internal.connect.skein.", dnsmessage.TypeA, 0, []string{"198.19.0.5"}},
-		"an alias has no address of IPv6":             {"b.", dnsmessage.TypeAAAA, 0, none},
-		"a search domain without the alias":           {"web.connect.skein.", dnsmessage.TypeA, dnsmessage.RCodeNameError, none},
-		"the search domain itself":                    {"connect.skein.", dnsmessage.TypeA, 0, none},
-		"the zone itself":                             {"skein.", dnsmessage.TypeA, 0, none},
-		"the zone's authority":                        {"skein.", dnsmessage.TypeSOA, 0, []string{"TypeSOA"}},
+		"a service that there is not": {
+			"nobody.skein.", dnsmessage.TypeA, dnsmessage.RCodeNameError, none},
+		"what lies below it": {
+			"x.y.z.nobody.skein.", dnsmessage.TypeA, dnsmessage.RCodeNameError, none},
+		"a type that services have not": {"web.skein.", dnsmessage.TypeMX, 0, none},
+		"an alias":                      {"B.", dnsmessage.TypeA, 0, []string{"198.19.0.4"}},
+		"an alias by its search domain": {"b.connect.skein.", dnsmessage.TypeA, 0, []string{"198.19.0.4"}},
+		"an alias of several parts":     {"api.shop.internal.", dnsmessage.TypeA, 0, []string{"198.19.0.5"}},
+		"and by its search domain": {
+			"api.shop.internal.connect.skein.", dnsmessage.TypeA, 0, []string{"198.19.0.5"}},
+		"an alias has no address of IPv6": {"b.", dnsmessage.TypeAAAA, 0, none},
+		"a search domain without the alias": {
+			"web.connect.skein.", dnsmessage.TypeA, dnsmessage.RCodeNameError, none},
+		"the search domain itself": {"connect.skein.", dnsmessage.TypeA, 0, none},
+		"the zone itself":          {"skein.", dnsmessage.TypeA, 0, none},
+		"the zone's authority":     {"skein.", dnsmessage.TypeSOA, 0, []string{"TypeSOA"}},
 	} {
 		t.Run(sentence, func(t *testing.T) {
 			s := &Server{}
@@ -286,7 +293,8 @@ func FuzzAnsweredBy(f *testing.F) {
 	question := asked(f, "example.org.", dnsmessage.TypeA, 0)
 	q, _, err := readQuery(question)
 	must(f, err)
-	answer, err := q.pack(reply{answers: []record{address("example.org.", netip.MustParseAddr("192.0.2.1"), 60)}}, plainUDP)
+	addr := netip.MustParseAddr("192.0.2.1")
+	answer, err := q.pack(reply{answers: []record{address("example.org.", addr, 60)}}, plainUDP)
 	must(f, err)
 	f.Add(answer)
 	f.Add(question)

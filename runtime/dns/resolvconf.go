@@ -74,7 +74,8 @@ func (r Resolvers) ForTasks(server netip.Addr) []byte {
 func writeShared(name string, text []byte) error {
 	const block = 4_096
 	padded := append(slices.Clone(text), bytes.Repeat([]byte{'\n'}, block-len(text)%block)...)
-	if old, err := os.ReadFile(name); err == nil && bytes.Equal(bytes.TrimRight(old, "\n"), bytes.TrimRight(padded, "\n")) {
+	if old, err := os.ReadFile(name); err == nil &&
+		bytes.Equal(bytes.TrimRight(old, "\n"), bytes.TrimRight(padded, "\n")) {
 		return nil
 	}
 	f, err := os.OpenFile(name, os.O_WRONLY|os.O_CREATE, 0o644)

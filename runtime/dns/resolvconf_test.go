@@ -17,7 +17,8 @@ func TestTasksKeepWhatTheHostsResolvConfSays(t *testing.T) {
 	for sentence, c := range map[string]struct{ host, want string }{
 		"search domains and options stay": {
 			"# a host\nnameserver 10.0.0.53\nsearch corp.example example.org\noptions ndots:2 edns0\n",
-			"nameserver 198.19.0.1\nsearch connect.skein corp.example example.org\noptions ndots:2 edns0 timeout:3 attempts:4\n"},
+			"nameserver 198.19.0.1\nsearch connect.skein corp.example example.org\n" +
+				"options ndots:2 edns0 timeout:3 attempts:4\n"},
 		"times that the host has set count": {
 			"options timeout:1 attempts:9\n", "nameserver 198.19.0.1\nsearch connect.skein\noptions timeout:1 attempts:9\n"},
 		"the last search or domain counts": {

@@ -187,7 +187,9 @@ func (s *Server) readResolvers() error {
 	host := ReadResolvers(text)
 	var servers []netip.AddrPort
 	for _, addr := range host.Servers {
-		if !slices.ContainsFunc(s.config.Clients, func(p netip.Prefix) bool { return p.Contains(addr) && !addr.IsLoopback() }) {
+		if !slices.ContainsFunc(s.config.Clients, func(p netip.Prefix) bool {
+			return p.Contains(addr) && !addr.IsLoopback()
+		}) {
 			servers = append(servers, netip.AddrPortFrom(addr, 53)) // none of ours: we would ask ourselves
 		}
 	}

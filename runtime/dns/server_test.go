@@ -146,10 +146,12 @@ func TestServicesAreAnsweredHereAndTheRestByTheHostsResolvers(t *testing.T) {
 	r := newRig(t, "127.0.0.0/8", map[string]resolver{"127.0.1.1": says("192.0.2.1", 0)})
 	r.server.Apply(world(), 7)
 	for _, network := range []string{"udp", "tcp"} {
-		if code, got, _ := r.ask(network, "web.skein.", dnsmessage.TypeA); code != 0 || !cmp.Equal(got, []string{"10.0.0.1", "10.0.0.2"}) {
+		code, got, _ := r.ask(network, "web.skein.", dnsmessage.TypeA)
+		if code != 0 || !cmp.Equal(got, []string{"10.0.0.1", "10.0.0.2"}) {
 			t.Errorf("%s: a service: %v %v", network, code, got)
 		}
-		if code, got, _ := r.ask(network, "example.org.", dnsmessage.TypeA); code != 0 || !cmp.Equal(got, []string{"192.0.2.1"}) {
+		code, got, _ = r.ask(network, "example.org.", dnsmessage.TypeA)
+		if code != 0 || !cmp.Equal(got, []string{"192.0.2.1"}) {
 			t.Errorf("%s: another name: %v %v", network, code, got)
 		}
 	}
@@ -196,15 +198,19 @@ func TestNextResolverIsAskedWhereOneFails(t *testing.T) {
 		code          dnsmessage.RCode
 		want          []string
 	}{
-		"the first does not answer":            {silent, says("192.0.2.2", 0), 0, []string{"192.0.2.2"}},
-		"the first is not there":               {nil, says("192.0.2.2", 0), 0, []string{"192.0.2.2"}},
-		"the first fails":                      {says("", dnsmessage.RCodeServerFailure), says("192.0.2.2", 0), 0, []string{"192.0.2.2"}},
-		"the first refuses":                    {says("", dnsmessage.RCodeRefused), says("192.0.2.2", 0), 0, []string{"192.0.2.2"}},
-		"an answer with another id":            {lies, says("192.0.2.2", 0), 0, []string{"192.0.2.2"}},
-		"an answer to another question":        {other, says("192.0.2.2", 0), 0, []string{"192.0.2.2"}},
-		"that a name is not there is believed": {says("", dnsmessage.RCodeNameError), says("192.0.2.2", 0), dnsmessage.RCodeNameError, nil},
-		"all fail":                             {says("", dnsmessage.RCodeServerFailure), nil, dnsmessage.RCodeServerFailure, nil},
-		"there is none":                        {nil, nil, dnsmessage.RCodeServerFailure, nil},
+		"the first does not answer": {silent, says("192.0.2.2", 0), 0, []string{"192.0.2.2"}},
+		"the first is not there":    {nil, says("192.0.2.2", 0), 0, []string{"192.0.2.2"}},
+		"the first fails": {
+			says("", dnsmessage.RCodeServerFailure), says("192.0.2.2", 0), 0, []string{"192.0.2.2"}},
+		"the first refuses": {
+			says("", dnsmessage.RCodeRefused), says("192.0.2.2", 0), 0, []string{"192.0.2.2"}},
+		"an answer with another id":     {lies, says("192.0.2.2", 0), 0, []string{"192.0.2.2"}},
+		"an answer to another question": {other, says("192.0.2.2", 0), 0, []string{"192.0.2.2"}},
+		"that a name is not there is believed": {
+			says("", dnsmessage.RCodeNameError), says("192.0.2.2", 0), dnsmessage.RCodeNameError, nil},
+		"all fail": {
+			says("", dnsmessage.RCodeServerFailure), nil, dnsmessage.RCodeServerFailure, nil},
+		"there is none": {nil, nil, dnsmessage.RCodeServerFailure, nil},
 	} {
 		t.Run(sentence, func(t *testing.T) {
 			upstream := map[string]resolver{}
@@ -329,11 +335,11 @@ func TestTasksHaveTheHostsResolversWhileTheAddressIsTaken(t *testing.T) {
 	s, err := Open(Config{Addr: addr, HostResolvConf: host, TaskResolvConf: tasks})
 	must(t, err)
 	ask := func(want string) error {
-		text, err := os.ReadFile(tasks)
-		if err == nil && !strings.Contains(string(text), "nameserver "+want+"\n") {
-			err = fmt.Errorf("tasks have %q, want %s", text, want)
+		text, failed := os.ReadFile(tasks)
+		if failed == nil && !strings.Contains(string(text), "nameserver "+want+"\n") {
+			failed = fmt.Errorf("tasks have %q, want %s", text, want)
 		}
-		return err
+		return failed
 	}
 	must(t, ask("10.0.0.53"))
 	must(t, taken.Close())

@@ -56,8 +56,10 @@ func TestALeaseCountsFromTheBeatThatIsAnswered(t *testing.T) {
 		word Word
 		want Lease
 	}{
-		"a leader was confirmed":        {Word{Beat(sent), 100 * time.Millisecond, false}, Lease{Until: sent + LeaseFor - 100*time.Millisecond}},
-		"no leader, and an old State":   {Word{Beat(sent), time.Second, true}, Lease{sent + LeaseFor - time.Second, sent + LeaseFor}},
+		"a leader was confirmed": {
+			Word{Beat(sent), 100 * time.Millisecond, false}, Lease{Until: sent + LeaseFor - 100*time.Millisecond}},
+		"no leader, and an old State": {
+			Word{Beat(sent), time.Second, true}, Lease{sent + LeaseFor - time.Second, sent + LeaseFor}},
 		"no leader in the voter's life": {Word{Beat(sent), -1, true}, Lease{WithoutLeader: sent + LeaseFor}},
 		"nothing was confirmed":         {Word{Beat(sent), -1, false}, Lease{}},
 		"a beat that was never sent":    {Word{Beat(now + time.Second), 0, true}, Lease{}},

@@ -81,7 +81,8 @@ func TestARequestThatAnotherTargetTookCountsWithBoth(t *testing.T) {
 	r.listener(fleet.Listener{Name: "web", Port: 80, Protocol: fleet.ListenHTTP}, all("blue"))
 	dead := httptest.NewServer(http.NotFoundHandler())
 	dead.Close()
-	r.group(fleet.TargetGroup{Name: "blue", Protocol: fleet.GroupHTTP1}, dead.Listener.Addr().String(), backend(t, "a", nil))
+	r.group(fleet.TargetGroup{Name: "blue", Protocol: fleet.GroupHTTP1}, dead.Listener.Addr().String(),
+		backend(t, "a", nil))
 	r.routes.Groups[0].Targets[1].Revision = "other"
 	r.apply()
 	c := r.dial(80)
@@ -153,7 +154,8 @@ func TestOfManyRevisionsTheBusiestAreTold(t *testing.T) {
 	g := fleet.GroupTargets{TargetGroup: fleet.TargetGroup{Name: "blue", Protocol: fleet.GroupHTTP1}}
 	for i := range 2 * fleet.MaxTrafficRevisions {
 		g.Targets = append(g.Targets, fleet.Target{
-			Task: fleet.TaskID(string(rune('A' + i))), Revision: fleet.RevisionID(string(rune('A' + i))), State: fleet.TargetHealthy,
+			Task: fleet.TaskID(string(rune('A' + i))), Revision: fleet.RevisionID(string(rune('A' + i))),
+			State: fleet.TargetHealthy,
 		})
 	}
 	table, err := memory.Compile(fleet.Routes{Groups: []fleet.GroupTargets{g}}, 1, time.Time{}, 0)
@@ -169,7 +171,8 @@ func TestOfManyRevisionsTheBusiestAreTold(t *testing.T) {
 	if len(told) != 2 || told[0].Group != "none" || len(told[0].Revisions) != 0 {
 		t.Errorf("a group that is not known is told as %+v", told[0])
 	}
-	if got := told[1].Revisions; len(got) != fleet.MaxTrafficRevisions || got[0].Counts.Requests != fleet.MaxTrafficRevisions {
+	if got := told[1].Revisions; len(got) != fleet.MaxTrafficRevisions ||
+		got[0].Counts.Requests != fleet.MaxTrafficRevisions {
 		t.Errorf("%d revisions, the first %+v", len(got), got[0])
 	}
 }

@@ -228,6 +228,7 @@ func (v *View) deploymentConfig(s *fleet.Service) types.DeploymentConfig {
 		row.Canary = &types.CanaryConfig{Percent: percent(c.CanaryShare), BakeMinutes: minutes(c.StepBakeS)}
 	case fleet.Linear:
 		row.Linear = &types.LinearConfig{Percent: percent(c.StepShare), BakeMinutes: minutes(c.StepBakeS)}
+	default:
 	}
 	for i := range c.Hooks {
 		row.Hooks = append(row.Hooks, hookRow(&c.Hooks[i]))

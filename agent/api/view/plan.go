@@ -15,7 +15,8 @@ import (
 func planEndpoints() []Endpoint {
 	return []Endpoint{{
 		Spec: endpoint.Get("/v1/services/{name}/plan",
-			"What a deployment of the service would need, and how long it would take", types.DeploymentPlan{}, endpoint.Strategy, endpoint.TaskDefinition),
+			"What a deployment of the service would need, and how long it would take",
+			types.DeploymentPlan{}, endpoint.Strategy, endpoint.TaskDefinition),
 		Read: (*View).plan,
 	}}
 }
@@ -204,6 +205,7 @@ func plannedStages(st *fleet.State, s *fleet.Service, config *fleet.DeploymentCo
 			if config.Strategy.Shifts() {
 				row.Seconds = drain + stopTakes
 			}
+		default:
 		}
 		if config.Strategy.Shifts() && stage >= fleet.StagePreProductionTrafficShift {
 			row.Step = step

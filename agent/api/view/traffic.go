@@ -114,7 +114,8 @@ func (v *View) RuleRow(r *fleet.Rule) types.Rule {
 func action(a *fleet.Action) types.Action {
 	var row types.Action
 	if f := a.Forward; f != nil {
-		row.Forward = &types.Forward{StickyS: f.StickyS, StickyHeader: f.StickyHeader, Groups: make([]types.GroupWeight, len(f.Groups))}
+		row.Forward = &types.Forward{StickyS: f.StickyS, StickyHeader: f.StickyHeader,
+			Groups: make([]types.GroupWeight, len(f.Groups))}
 		for i, g := range f.Groups {
 			row.Forward.Groups[i] = types.GroupWeight{Group: string(g.Group), Weight: g.Weight}
 		}

@@ -62,8 +62,8 @@ func checkSubnet(st *fleet.State, prefix netip.Prefix) error {
 			others = append(others, h.Name+" "+h.Addr.Addr().String())
 		}
 	}
-	return &fleet.FieldError{Field: "address", Why: fmt.Sprintf("no host is in %s (%s): want an address of the hosts' own "+
-		"subnet; where they share none, as in most clouds, use a balancer with the health path /readyz/traffic",
+	return &fleet.FieldError{Field: "address", Why: fmt.Sprintf("no host is in %s (%s): want an address of the hosts' "+
+		"own subnet; where they share none, as in most clouds, use a balancer with the health path /readyz/traffic",
 		prefix.Masked(), strings.Join(others, ", "))}
 }
 

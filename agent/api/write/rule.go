@@ -22,9 +22,9 @@ func actionFields(at string) []string {
 	fields := []string{at}
 	for _, path := range []string{
 		"forward", "forward.targetGroups[]", "forward.targetGroups[].targetGroup", "forward.targetGroups[].weight",
-		"forward.stickySeconds", "forward.stickyHeader", "fixedResponse", "fixedResponse.statusCode", "fixedResponse.contentType",
-		"fixedResponse.messageBody", "redirect", "redirect.statusCode", "redirect.protocol", "redirect.host", "redirect.port",
-		"redirect.path", "redirect.query",
+		"forward.stickySeconds", "forward.stickyHeader", "fixedResponse", "fixedResponse.statusCode",
+		"fixedResponse.contentType", "fixedResponse.messageBody", "redirect", "redirect.statusCode", "redirect.protocol",
+		"redirect.host", "redirect.port", "redirect.path", "redirect.query",
 	} {
 		fields = append(fields, at+"."+path)
 	}

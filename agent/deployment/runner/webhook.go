@@ -36,7 +36,7 @@ func (r *runners) webhook(ctx context.Context, job effects.Job) effects.Answer {
 	request.Header.Set("Content-Type", "application/json")
 	request.Header.Set("User-Agent", "skein")
 	request.Header.Set(headerKey, job.Token)
-	if err := r.sign(request, in); err != nil {
+	if err = r.sign(request, in); err != nil {
 		return effects.Retry(err.Error())
 	}
 	answer, err := exchange(r.client, request, deployment.MaxAnswer)

@@ -67,7 +67,8 @@ func (r *trafficRig) word(lost ...fleet.HostID) {
 	}
 }
 
-func (r *trafficRig) want(why string, group fleet.TargetGroupName, revision fleet.RevisionID, requests uint64, hosts int) {
+func (r *trafficRig) want(why string, group fleet.TargetGroupName, revision fleet.RevisionID, requests uint64,
+	hosts int) {
 	r.t.Helper()
 	points := r.watch.Traffic(r.now).Groups[group].Points
 	if len(points) == 0 {

@@ -109,7 +109,8 @@ func TestAHolderWhoseAgentIsDownHandsOver(t *testing.T) {
 	pass(w)
 	holder := w.State.EntryAddress(name).Holder
 	see(w, holder, plan.LivenessRefused, 900*time.Millisecond)
-	if p := entry.Next(w.Input()); len(p.Items) > 0 || len(p.Wakes) != 1 || p.Wakes[0].At != w.Now.Add(100*time.Millisecond) {
+	if p := entry.Next(w.Input()); len(p.Items) > 0 || len(p.Wakes) != 1 ||
+		p.Wakes[0].At != w.Now.Add(100*time.Millisecond) {
 		t.Errorf("a restart: %+v", p)
 	}
 	see(w, holder, plan.LivenessRefused, entry.RefusedFor)

@@ -59,12 +59,15 @@ func TestTheModelFollowsWhatDeploymentsDo(t *testing.T) {
 		return func(r *rig) { r.do(fleet.OrderDeployment{ID: "web.2", Order: o}) }
 	}
 	for name, happens := range map[string]func(*rig){
-		"it goes on":                       func(*rig) {},
-		"it goes back":                     order(fleet.OrderRollback),
-		"it is stopped":                    order(fleet.OrderStop),
-		"another takes over":               (*rig).roll,
-		"its service is deleted":           func(r *rig) { r.do(fleet.DeleteService{Name: "web", Force: true}) },
-		"its service scales once it ended": func(r *rig) { order(fleet.OrderStop)(r); r.do(fleet.ScaleService{Name: "web", Desired: 3}) },
+		"it goes on":             func(*rig) {},
+		"it goes back":           order(fleet.OrderRollback),
+		"it is stopped":          order(fleet.OrderStop),
+		"another takes over":     (*rig).roll,
+		"its service is deleted": func(r *rig) { r.do(fleet.DeleteService{Name: "web", Force: true}) },
+		"its service scales once it ended": func(r *rig) {
+			order(fleet.OrderStop)(r)
+			r.do(fleet.ScaleService{Name: "web", Desired: 3})
+		},
 		"a call times out": func(r *rig) {
 			r.pass(25 * 3600 * 1e9)
 			d := r.s.LiveDeployment("web")

@@ -11,9 +11,9 @@ import (
 	"time"
 )
 
-// held waits until the store has files of just these names, which it returns as the next
+// awaitHeld waits until the store has files of just these names, which it returns as the next
 // process of the service would get them.
-func held(t *testing.T, s *fdStore, names ...string) (fds []uintptr) {
+func awaitHeld(t *testing.T, s *fdStore, names ...string) (fds []uintptr) {
 	t.Helper()
 	want := "LISTEN_FDNAMES=" + strings.Join(names, ":")
 	for deadline := time.Now().Add(5 * time.Second); ; time.Sleep(time.Millisecond) {
@@ -42,17 +42,17 @@ func TestTheLabKeepsFilesOfAServiceAsSystemdDoes(t *testing.T) {
 	tell := func(text string, files ...*os.File) {
 		t.Helper()
 		to := &net.UnixAddr{Name: s.socket, Net: "unixgram"}
-		conn, err := net.ListenUnixgram("unixgram", &net.UnixAddr{Net: "unixgram"})
-		if err != nil {
-			t.Fatal(err)
+		conn, failed := net.ListenUnixgram("unixgram", &net.UnixAddr{Net: "unixgram"})
+		if failed != nil {
+			t.Fatal(failed)
 		}
 		defer conn.Close()
 		var fds []int
 		for _, file := range files {
 			fds = append(fds, int(file.Fd()))
 		}
-		if _, _, err = conn.WriteMsgUnix([]byte(text), syscall.UnixRights(fds...), to); err != nil {
-			t.Fatal(err)
+		if _, _, failed = conn.WriteMsgUnix([]byte(text), syscall.UnixRights(fds...), to); failed != nil {
+			t.Fatal(failed)
 		}
 	}
 	read, write, err := os.Pipe()
@@ -64,16 +64,17 @@ func TestTheLabKeepsFilesOfAServiceAsSystemdDoes(t *testing.T) {
 	tell("FDSTORE=1\nFDNAME=a", write)
 	tell("FDSTORE=1\nFDNAME=b\n", read)
 	write.Close() // its owner has ended
-	fds := held(t, s, "a", "b")
+	fds := awaitHeld(t, s, "a", "b")
 	if _, err = syscall.Write(int(fds[0]), []byte("x")); err != nil {
 		t.Errorf("the file is not open: %v", err)
 	}
 	tell("FDSTOREREMOVE=1\nFDNAME=b")
-	held(t, s, "a")
+	awaitHeld(t, s, "a")
 	s.clear()
-	held(t, s)
+	awaitHeld(t, s)
 	b := make([]byte, 2)
-	if n, err := read.Read(b); n != 1 || err != nil {
+	n, err := read.Read(b)
+	if n != 1 || err != nil {
 		t.Errorf("%d, %v", n, err)
 	}
 	if _, err = read.Read(b); err == nil {

@@ -99,7 +99,7 @@ func runHost() error {
 	if err != nil {
 		return err
 	}
-	if err := setUpHost(orders); err != nil {
+	if err = setUpHost(orders); err != nil {
 		return err
 	}
 	store, err := openFDStore(notifySocket)
