@@ -40,6 +40,7 @@ type client struct {
 
 	// idleSince is when it began to wait for a request, on the monotonic clock; 0: it does not.
 	idleSince atomic.Int64
+	asked     atomic.Bool // a request has come
 	leaving   atomic.Bool // it is to go on with another connection
 	former    bool        // it was there when its listener began to leave; of the listener's lock
 	onLeave   sync.Map    // functions that say so; of protocols that can at any time

@@ -34,6 +34,9 @@ func (c *client) serveHTTP(proto string) {
 			c.refuse(err)
 			return
 		}
+		if !c.asked.Load() {
+			c.asked.Store(true)
+		}
 		x := &c.exchange
 		*x = exchange{client: c, length: n, choice: choice{
 			request: c.request(), cookies: &c.head, began: c.engine.config.Clock.Mono(),

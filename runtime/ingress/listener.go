@@ -252,7 +252,11 @@ func (l *listener) closeIdle(mono time.Duration) int {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	for c := range l.open {
-		if c.idleFor(mono) >= lingerIdle {
+		linger := lingerIdle
+		if !c.asked.Load() {
+			linger = l.engine.config.Limits.Head // it has just connected, and that for which it did may be slow to come
+		}
+		if c.idleFor(mono) >= linger {
 			c.interrupt()
 		}
 	}

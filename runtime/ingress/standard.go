@@ -117,6 +117,7 @@ func (s *standard) serve(c *client, conn net.Conn) {
 		cancel()
 		_ = server.Shutdown(gone) // tells the client, and waits for nothing
 	}
+	bye.linger = s.engine.config.Limits.Head
 	defer c.whenLeaving(bye.due)()
 	defer bye.end()
 	_ = server.Serve(&single{conn: conn, ended: ended, closed: make(chan struct{})})
@@ -128,7 +129,8 @@ func (s *standard) serve(c *client, conn net.Conn) {
 // asked for nothing yet is told with its first request, which is answered: told before, it
 // might take the host for one that serves nobody.
 type goodbye struct {
-	say func()
+	say    func()
+	linger time.Duration // how long one that has asked for nothing may still do so
 
 	mu      sync.Mutex // of what follows
 	started bool       // the client has asked
@@ -151,7 +153,7 @@ func (g *goodbye) due() {
 	g.mu.Lock()
 	say := g.started
 	if !say && !g.wanted {
-		g.silent = time.AfterFunc(lingerIdle, g.say)
+		g.silent = time.AfterFunc(g.linger, g.say)
 	}
 	g.wanted = true
 	g.mu.Unlock()
