@@ -209,9 +209,10 @@ func (p *planner) dead(id fleet.HostID) bool {
 
 func (p *planner) starved(h *fleet.Host) bool { return p.in.Liveness.Of(h.ID).Starved }
 
-// best is the host, other than the holder, that may be given the address: one that is not
-// starved, though that is better than nobody where all are; not the leader, whose death would cost an election first, where another can; the one with the fewest
-// addresses, in the zone with the fewest, no voter; nil where there is none.
+// best is the host, other than the holder, that may be given the address; nil where there
+// is none. One that is not starved comes first, though a starved one is better than nobody;
+// then one that does not lead, since with a leader would die who moves the address; then the
+// one with the fewest addresses, in the zone with the fewest, no voter.
 func (p *planner) best(e *fleet.EntryAddress) *fleet.Host {
 	if p.able == nil {
 		p.able = []*fleet.Host{}
