@@ -273,7 +273,7 @@ func TestTheHostsOwnNamespaceIsNeverSetUp(t *testing.T) {
 
 func TestAFullMapIsReplacedWhole(t *testing.T) {
 	open(t)
-	p := newPortMap(Config{Bridge: defaultBridge, Subnet: DefaultSubnet})
+	p := newPortMap(Config{Bridge: defaultBridge, Subnet: DefaultSubnet, Aliases: DefaultAliases})
 	_, err := p.read(t.Context())
 	must(t, err)
 	for _, size := range []int{elementsPerMessage, elementsPerMessage + 1, 20_000, 3, 0} {
@@ -289,7 +289,7 @@ func TestAFullMapIsReplacedWhole(t *testing.T) {
 
 func TestMarksDoNotPileUp(t *testing.T) {
 	open(t)
-	p := newPortMap(Config{Bridge: defaultBridge, Subnet: DefaultSubnet})
+	p := newPortMap(Config{Bridge: defaultBridge, Subnet: DefaultSubnet, Aliases: DefaultAliases})
 	_, err := p.read(t.Context())
 	must(t, err)
 	var maps []mapping
