@@ -2,7 +2,6 @@ package runner
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"net/http"
 	"net/url"
@@ -17,10 +16,10 @@ func (r *runners) query(ctx context.Context, job effects.Job) effects.Answer {
 	if err != nil {
 		return numbers(deployment.NoNumbers("its question cannot be read: " + err.Error()))
 	}
-	if refused := r.Allowed(in.URL); errors.Is(refused, ErrUnknown) {
-		return effects.Retry(refused.Error())
-	} else if refused != nil {
-		return numbers(deployment.NoNumbers(refused.Error()))
+	if why, retry := r.refused(in.URL); retry != nil {
+		return *retry
+	} else if why != "" {
+		return numbers(deployment.NoNumbers(why))
 	}
 	address, err := url.JoinPath(in.URL, "api", "v1", "query")
 	if err != nil {
@@ -31,13 +30,10 @@ func (r *runners) query(ctx context.Context, job effects.Job) effects.Answer {
 		return numbers(deployment.NoNumbers("its address: " + clean(err).Error()))
 	}
 	request.Header.Set("Accept", "application/json")
-	request.Header.Set("User-Agent", "skein")
-	answer, err := exchange(r.client, request, deployment.MaxAnswer)
+	answer, retry := r.call(request)
 	switch {
-	case err != nil:
-		return effects.Retry(err.Error())
-	case answer.later():
-		return effects.Retry("status " + http.StatusText(answer.status))
+	case retry != nil:
+		return *retry
 	case answer.redirects():
 		return numbers(deployment.NoNumbers(fmt.Sprintf("it redirects to %s, which is not followed", answer.location)))
 	case answer.status == http.StatusOK, answer.status == http.StatusBadRequest,

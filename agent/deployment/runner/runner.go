@@ -78,6 +78,38 @@ func newClient(dial func(context.Context, string, string) (net.Conn, error), con
 	}
 }
 
+// refused is why an address must not be asked; empty where it may. Where this host cannot
+// tell, another may: the attempt ends with retry.
+func (r *runners) refused(address string) (why string, retry *effects.Answer) {
+	switch err := r.Allowed(address); {
+	case err == nil:
+		return "", nil
+	case errors.Is(err, ErrUnknown):
+		return "", again(err.Error())
+	default:
+		return err.Error(), nil
+	}
+}
+
+// call sends a request to a server of the allow-list. One that gives no answer, or cannot
+// answer now, is asked again: the attempt ends with retry.
+func (r *runners) call(request *http.Request) (answer reply, retry *effects.Answer) {
+	request.Header.Set("User-Agent", "skein")
+	answer, err := exchange(r.client, request, deployment.MaxAnswer)
+	switch {
+	case err != nil:
+		return answer, again(err.Error())
+	case answer.later():
+		return answer, again("status " + http.StatusText(answer.status))
+	}
+	return answer, nil
+}
+
+func again(why string) *effects.Answer {
+	answer := effects.Retry(why)
+	return &answer
+}
+
 // reply is an answer of a server, its body cut behind the bound that was asked for.
 type reply struct {
 	status   int

@@ -3,7 +3,6 @@ package runner
 import (
 	"bytes"
 	"context"
-	"errors"
 	"fmt"
 	"net/http"
 
@@ -24,27 +23,24 @@ func (r *runners) webhook(ctx context.Context, job effects.Job) effects.Answer {
 	if err != nil {
 		return verdict(deployment.Failure("its call cannot be read: " + err.Error()))
 	}
-	if refused := r.Allowed(in.URL); errors.Is(refused, ErrUnknown) {
-		return effects.Retry(refused.Error())
-	} else if refused != nil {
-		return verdict(deployment.Failure(refused.Error()))
+	if why, retry := r.refused(in.URL); retry != nil {
+		return *retry
+	} else if why != "" {
+		return verdict(deployment.Failure(why))
 	}
 	request, err := http.NewRequestWithContext(ctx, http.MethodPost, in.URL, bytes.NewReader(in.Body))
 	if err != nil {
 		return verdict(deployment.Failure(clean(err).Error()))
 	}
 	request.Header.Set("Content-Type", "application/json")
-	request.Header.Set("User-Agent", "skein")
 	request.Header.Set(headerKey, job.Token)
 	if err = r.sign(request, in); err != nil {
 		return effects.Retry(err.Error())
 	}
-	answer, err := exchange(r.client, request, deployment.MaxAnswer)
+	answer, retry := r.call(request)
 	switch {
-	case err != nil:
-		return effects.Retry(err.Error())
-	case answer.later():
-		return effects.Retry("status " + http.StatusText(answer.status))
+	case retry != nil:
+		return *retry
 	case answer.redirects():
 		return verdict(deployment.Failure(fmt.Sprintf("it redirects to %s, which is not followed: name that address",
 			answer.location)))

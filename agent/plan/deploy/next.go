@@ -143,17 +143,17 @@ func (p *planner) carryOut(n *inputs, d decision) {
 	}
 	_, ends := d.command.(fleet.FinishDeployment)
 	switch {
-	case ends:
-		p.out.ClearCondition(p.in, By, subject)
-	case d.command != nil: // what it waits for is said by the next pass
-	case d.waits == nil:
+	case d.command != nil && !ends: // what it waits for is said by the next pass
+	case ends || d.waits == nil:
 		p.out.ClearCondition(p.in, By, subject)
 	case p.in.Now < d.waits.after:
 		p.out.WakeAt(d.waits.after, subject)
-	case d.waits.counts:
-		p.out.SetConditionCounts(p.in, By, fleet.PutCondition{Subject: subject, Code: d.waits.code, Message: d.waits.message})
 	default:
-		p.out.SetCondition(p.in, By, fleet.PutCondition{Subject: subject, Code: d.waits.code, Message: d.waits.message})
+		say := p.out.SetCondition
+		if d.waits.counts {
+			say = p.out.SetConditionCounts
+		}
+		say(p.in, By, fleet.PutCondition{Subject: subject, Code: d.waits.code, Message: d.waits.message})
 	}
 }
 
