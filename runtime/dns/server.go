@@ -49,6 +49,10 @@ type Config struct {
 	// it names Addr, or what the host's does while Addr cannot be listened on.
 	HostResolvConf, TaskResolvConf string
 	Log                            *slog.Logger
+	// Store, if any, holds the sockets while no agent is there; Inherited are those that it
+	// held, by its names. The server closes what it does not use.
+	Store     SocketStore
+	Inherited map[string]*os.File
 	// Dial reaches resolvers; nil: as the net package does.
 	Dial func(ctx context.Context, network, address string) (net.Conn, error)
 }
@@ -145,33 +149,6 @@ func (s *Server) start(ctx context.Context, serving *sync.WaitGroup) {
 	udp, tcp := s.udp, s.conns.Listen(s.tcp, nil)
 	serving.Go(func() { s.serveUDP(ctx, udp, serving) })
 	serving.Go(func() { s.serveTCP(ctx, tcp, serving) })
-}
-
-func (s *Server) listen() error {
-	var config net.ListenConfig
-	udp, err := config.ListenPacket(context.Background(), "udp", s.config.Addr.String())
-	if err != nil {
-		return err
-	}
-	conn := udp.(*net.UDPConn)
-	_ = conn.SetReadBuffer(readBuffer) // a smaller one holds fewer
-	tcp, err := config.Listen(context.Background(), "tcp", conn.LocalAddr().String())
-	if err != nil {
-		return errors.Join(err, conn.Close())
-	}
-	s.udp, s.tcp = conn, tcp
-	return nil
-}
-
-func (s *Server) closeSockets() { s.closeSocketsOf(s.udp, s.tcp)() }
-
-func (s *Server) closeSocketsOf(udp *net.UDPConn, tcp net.Listener) func() {
-	return func() {
-		if udp != nil {
-			_ = udp.Close()
-			_ = tcp.Close()
-		}
-	}
 }
 
 // readResolvers reads the host's resolv.conf, if it changed, and writes that of tasks.

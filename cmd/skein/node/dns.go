@@ -16,6 +16,7 @@ func (n *node) openDNS(closers *closers, subnet netip.Prefix) (err error) {
 		Clients:        []netip.Prefix{subnet, n.aliases},
 		AliasAddr:      n.aliasAddr,
 		HostResolvConf: "/etc/resolv.conf", TaskResolvConf: n.taskResolvConf(), Log: n.Log,
+		Store: n.sockets.of(dnsSockets), Inherited: n.sockets.inherited(dnsSockets),
 	})
 	if err != nil {
 		return err

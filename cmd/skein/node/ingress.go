@@ -4,14 +4,10 @@ import (
 	"context"
 	"errors"
 	"log/slog"
-	"os"
-	"strings"
-	"syscall"
 	"time"
 
 	"skein/raftfsm/fleet"
 	"skein/runtime/dns"
-	"skein/runtime/fdstore"
 	"skein/runtime/ingress"
 )
 
@@ -27,9 +23,9 @@ const (
 // openIngress opens the ingress of this host, which serves nothing until it is told
 // routes.
 func (n *node) openIngress(closers *closers) {
-	sockets, inherited := openSockets()
 	n.ingress = ingress.New(ingress.Config{
-		Clock: n.clock, Log: n.Log, Zone: n.Config.Zone, Store: sockets, Inherited: inherited,
+		Clock: n.clock, Log: n.Log, Zone: n.Config.Zone,
+		Store: n.sockets.of(listenerSockets), Inherited: n.sockets.inherited(listenerSockets),
 		AliasAddr: n.aliasAddr,
 	})
 	closers.add(func() error {
@@ -60,47 +56,6 @@ func (n *node) clientsFirst(ctx context.Context) (context.Context, context.Cance
 	})
 	return working, func() { leave(); stop() }
 }
-
-// sockets has the service manager keep the listeners' sockets.
-type sockets struct{ store *fdstore.Store }
-
-// socketPrefix is what the names of the listeners' sockets begin with, in the store.
-const socketPrefix = "listener-"
-
-func openSockets() (sockets, map[string]*os.File) {
-	store, kept := fdstore.Open()
-	inherited := map[string]*os.File{}
-	for name, file := range kept {
-		if address, ok := strings.CutPrefix(name, socketPrefix); ok {
-			inherited[addressOf(address)] = file
-		} else {
-			_ = file.Close() // nothing of this agent
-		}
-	}
-	return sockets{store}, inherited
-}
-
-// nameOf is the name of a listener's socket in the store, which has no colons: the port,
-// and before it the address where it is of one alone.
-func nameOf(address string) string {
-	return socketPrefix + strings.ReplaceAll(strings.TrimPrefix(address, ":"), ":", "_")
-}
-
-// addressOf is the inverse of nameOf, without the prefix.
-func addressOf(name string) string {
-	if !strings.Contains(name, "_") {
-		return ":" + name
-	}
-	return strings.ReplaceAll(name, "_", ":")
-}
-
-// Keep is ingress.SocketStore's.
-func (s sockets) Keep(address string, socket syscall.Conn) error {
-	return s.store.Keep(nameOf(address), socket)
-}
-
-// Drop is ingress.SocketStore's.
-func (s sockets) Drop(address string) error { return s.store.Drop(nameOf(address)) }
 
 // traffic is what the ingress has counted of target groups since this agent began.
 func (n *node) traffic(groups []fleet.TargetGroupName) (start uint64, counts []fleet.GroupTraffic) {

@@ -68,6 +68,7 @@ type node struct {
 	network    *network.Network
 	cgroups    *cgroup.Tree
 	protection cgroup.Protection
+	sockets    sockets
 	ingress    *ingress.Engine
 	dns        *dns.Server
 	entries    *entries
@@ -151,6 +152,7 @@ func (n *node) openHost(ctx context.Context, closers *closers) (err error) {
 	}
 	closers.add(n.containers.Close)
 	n.protect(ctx)
+	n.sockets = openSockets()
 	if err = n.openNetwork(ctx, closers); err != nil {
 		return err
 	}
