@@ -36,6 +36,7 @@ type commands struct {
 	Stop       stopCommand        `cmd:"" help:"Stop a task." example:"skein stop 3f9c --reason 'stuck in a loop'"`
 	Events     eventsCommand      `cmd:"" help:"Show what was decided and why; -f follows." example:"skein events -f"`
 	Routes     routesCommand      `cmd:"" help:"Show what each listener does, and who gets which share." example:"skein routes"`
+	AccessLog  accessLogCommand   `cmd:"" name:"access-log" help:"Show requests that came in by this host, as root." example:"skein access-log --failed"`
 	Listener   listenerCommand    `cmd:"" aliases:"listeners" help:"List, create or delete listeners: ports that every host answers on."`
 	Entry      entryCommand       `cmd:"" aliases:"entries,entry-address" help:"List, add, move or remove entry addresses: one host at a time answers for each."`
 	Rule       ruleCommand        `cmd:"" aliases:"rules" help:"Create or delete rules of listeners, and shift traffic."`

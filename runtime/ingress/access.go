@@ -2,8 +2,10 @@ package ingress
 
 import (
 	"time"
+	"unicode/utf8"
 
 	"skein/raftfsm/fleet"
+	"skein/raftfsm/fleet/text"
 )
 
 // AccessLog is told of requests. Its methods are called from many goroutines, and must not
@@ -30,12 +32,25 @@ type Access struct {
 	Status   int                   `json:"status"`
 	TookMS   float64               `json:"tookMs"` // until the answer began
 	Retries  int                   `json:"retries,omitempty"`
+	// Sampled says that the line stands for so many requests like it; 0: for itself alone.
+	Sampled int `json:"sampled,omitempty"`
+	// Dropped is how many lines were lost before this one: too many came, or the disk
+	// took none.
+	Dropped uint64 `json:"dropped,omitempty"`
+}
+
+// accessText bounds what a client can have written of each of its texts, in bytes.
+const accessText = 512
+
+// clip is a text that a client sent, cut, and harmless to a reader and a terminal.
+func clip[T string | []byte](sent T) string {
+	return text.Clean(text.Cut(string(sent[:min(len(sent), accessText+utf8.UTFMax)]), accessText))
 }
 
 func (x *exchange) access() Access {
 	c := x.client
 	a := Access{
-		Method: string(c.head.Method), Host: string(c.head.Host), Path: string(c.head.Path),
+		Method: clip(c.head.Method), Host: clip(c.head.Host), Path: clip(c.head.Path),
 	}
 	a.fill(c, &x.choice, x.status, x.took)
 	return a

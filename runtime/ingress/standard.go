@@ -255,7 +255,7 @@ func (s *standard) handle(c *client, w http.ResponseWriter, r *http.Request) {
 	}
 	s.act(k, w, r)
 	if log := s.engine.config.Access; log != nil && log.Wants(k.status) {
-		a := Access{Method: r.Method, Host: r.Host, Path: r.URL.EscapedPath()}
+		a := Access{Method: clip(r.Method), Host: clip(r.Host), Path: clip(r.URL.EscapedPath())}
 		a.fill(c, &k.choice, k.status, k.took)
 		log.Write(a)
 	}

@@ -47,6 +47,7 @@ type Config struct {
 	Network           Network           `toml:"network" embed:"" prefix:"network-"`
 	Registry          Registry          `toml:"registry" embed:"" prefix:"registry-"`
 	Capacity          Capacity          `toml:"capacity" embed:"" prefix:"capacity-"`
+	AccessLog         AccessLog         `toml:"access_log" embed:"" prefix:"access-log-"`
 }
 
 // Containerd is where containers run.
@@ -78,6 +79,21 @@ type Registry struct {
 type Capacity struct {
 	CPU    int64 `toml:"cpu" help:"1/1024 cores tasks may reserve. Default: all." placeholder:"N"`
 	Memory int64 `toml:"memory" help:"MiB tasks may reserve. Default: all but 5 % and at least 256 MiB for the host." placeholder:"N"`
+}
+
+// AccessLogFiles is how many files of the access log a host may be told to keep.
+const AccessLogFiles = 100
+
+// AccessLogName is the newest file of the access log, in the data folder.
+const AccessLogName = "access.log"
+
+// AccessLog says which requests to the fleet's listeners this host writes down, in access.log
+// in the data folder, and how much of them it keeps. Lines are of one request each, and a
+// tenth of a million of them is about 30 MiB.
+type AccessLog struct {
+	Sample int64 `toml:"sample" default:"100" help:"One in so many requests to listeners is written to access.log in data_dir, and each that fails; 0 writes none." placeholder:"N"`
+	SizeMB int64 `toml:"size_mb" default:"16" help:"MiB of one file of the access log." placeholder:"N"`
+	Files  int64 `toml:"files" default:"4" help:"Files of the access log that are kept, with the newest." placeholder:"N"`
 }
 
 var (
@@ -121,6 +137,9 @@ func (c *Config) Check() error {
 		{"registry.plain_http", registries(c.Registry.PlainHTTP)},
 		{"capacity.cpu", atLeast(c.Capacity.CPU, 0)},
 		{"capacity.memory", atLeast(c.Capacity.Memory, 0)},
+		{"access_log.sample", within(c.AccessLog.Sample, 0, 1_000_000)},
+		{"access_log.size_mb", within(c.AccessLog.SizeMB, 1, 1024)},
+		{"access_log.files", within(c.AccessLog.Files, 1, AccessLogFiles)},
 	}
 	for _, check := range checks {
 		if check.err != nil {
@@ -256,6 +275,13 @@ func registries(hosts []string) error {
 		if host == "" || strings.ContainsAny(host, "/ @") {
 			return fmt.Errorf("%q is refused: it must be host:port without a scheme or path", host)
 		}
+	}
+	return nil
+}
+
+func within(value, least, most int64) error {
+	if value < least || value > most {
+		return fmt.Errorf("%d is refused: it must be from %d to %d", value, least, most)
 	}
 	return nil
 }

@@ -4,11 +4,14 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"path/filepath"
 	"time"
 
+	"skein/cmd/skein/config"
 	"skein/raftfsm/fleet"
 	"skein/runtime/dns"
 	"skein/runtime/ingress"
+	"skein/runtime/seam/vfs"
 )
 
 const (
@@ -23,16 +26,48 @@ const (
 // openIngress opens the ingress of this host, which serves nothing until it is told
 // routes.
 func (n *node) openIngress(closers *closers) {
-	n.ingress = ingress.New(ingress.Config{
+	with := ingress.Config{
 		Clock: n.clock, Log: n.Log, Zone: n.Config.Zone,
 		Store: n.sockets.of(listenerSockets), Inherited: n.sockets.inherited(listenerSockets),
 		AliasAddr: n.aliasAddr,
-	})
+	}
+	if c := n.Config.AccessLog; c.Sample > 0 {
+		n.accessLog = ingress.NewAccessWriter(int(c.Sample))
+		with.Access = n.accessLog // not a nil of its type
+		n.writeAccessLog(closers)
+	}
+	n.ingress = ingress.New(with)
 	closers.add(func() error {
 		ctx, cancel := context.WithTimeout(context.Background(), ingressLinger)
 		defer cancel()
 		if err := n.ingress.Close(ctx); err != nil && !errors.Is(err, context.DeadlineExceeded) {
 			return err
+		}
+		return nil
+	})
+}
+
+// accessLinger is how long the access log has for its last lines when the agent stops: a disk
+// that hangs must not hold it up.
+const accessLinger = time.Second
+
+// writeAccessLog writes what the ingress tells of requests until the agent has stopped.
+func (n *node) writeAccessLog(closers *closers) {
+	c := n.Config.AccessLog
+	file := vfs.NewRotated(vfs.OS, filepath.Join(n.Config.DataDir, config.AccessLogName), c.SizeMB<<20, int(c.Files))
+	ctx, stop := context.WithCancel(context.Background())
+	written := make(chan struct{})
+	go func() {
+		defer close(written)
+		n.accessLog.Run(ctx, file, n.Log)
+		_ = file.Close()
+	}()
+	closers.add(func() error {
+		stop()
+		select {
+		case <-written:
+		case <-time.After(accessLinger):
+			n.Log.Warn("the last lines of the access log are lost: the disk does not answer")
 		}
 		return nil
 	})

@@ -70,6 +70,7 @@ type node struct {
 	protection cgroup.Protection
 	sockets    sockets
 	ingress    *ingress.Engine
+	accessLog  *ingress.AccessWriter // nil: there is none
 	dns        *dns.Server
 	entries    *entries
 	stopping   atomic.Bool  // clients are asked to go elsewhere
