@@ -12,8 +12,10 @@ const (
 	MaxQuery = 2 << 10
 	// MaxAnswer bounds what is read of an answer to a hook or a query.
 	MaxAnswer = 64 << 10
-	// MaxTail bounds the last lines of a hook task's log, in bytes and in lines.
-	MaxTail      = 1500
+	// MaxTail bounds the last lines of a hook task's log, in bytes and in lines. With the
+	// name of the hook and where it failed they fit into a reason (fleet.MaxReason), of which
+	// the end would be cut: the newest lines.
+	MaxTail      = 700
 	MaxTailLines = 20
 	// MaxProbeBody bounds what is read of an answer to a probe.
 	MaxProbeBody = 1 << 20

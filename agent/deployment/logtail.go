@@ -32,7 +32,7 @@ func EncodeTail(lines []string) ([]byte, error) {
 	room := MaxTail
 	for i := len(lines) - 1; i >= 0 && len(kept) < MaxTailLines; i-- {
 		line := text.Clean(lines[i])
-		if room -= len(line) + 1; room < 0 {
+		if room -= len(line) + len(divider); room < 0 {
 			if len(kept) == 0 {
 				kept = append(kept, text.Cut(line, MaxTail))
 			}
@@ -49,6 +49,8 @@ func EncodeTail(lines []string) ([]byte, error) {
 	}{reversed})
 }
 
+const divider = " | "
+
 // ReadTail is the text of an outcome, lines divided by " | ", for HookRun.Answer; empty
 // when there is none.
 func ReadTail(outcome []byte) string {
@@ -58,7 +60,7 @@ func ReadTail(outcome []byte) string {
 	if err := wire.Unmarshal(outcome, &tail); err != nil {
 		return ""
 	}
-	return text.Cut(text.Clean(strings.Join(tail.Lines, " | ")), MaxTail)
+	return text.Cut(text.Clean(strings.Join(tail.Lines, divider)), MaxTail)
 }
 
 // TaskAnswer is what people read of a hook task that ended.

@@ -72,7 +72,7 @@ func (s *State) noteFailure(x *applyContext, t *Task, why string) {
 	}
 	n := *d
 	n.Breaker.Failures = s.countedFailures(d) + 1
-	n.Breaker.Last, n.Breaker.LastAt = clip(fmt.Sprintf("task %s: %s", t.ID.short(), why), MaxReason), x.now
+	n.Breaker.Last, n.Breaker.LastAt = tidy(fmt.Sprintf("task %s: %s", t.ID.short(), why), MaxReason), x.now
 	s.noteDeployment(x, n)
 }
 

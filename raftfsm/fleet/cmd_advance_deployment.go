@@ -35,9 +35,10 @@ func (c AdvanceDeployment) apply(s *State, x *applyContext) ([]string, error) {
 		return nil, err
 	}
 	moves := c.Stage != d.Stage || c.Step != d.Step
-	if err := first(checkText("why", c.Why, MaxReason), c.timely(s, x.now, d, moves), c.weigh(s, d, moves)); err != nil {
+	if err := first(c.timely(s, x.now, d, moves), c.weigh(s, d, moves)); err != nil {
 		return nil, err
 	}
+	c.Why = tidy(c.Why, MaxReason)
 	n := *d
 	if n.Status == DeploymentPending {
 		n.Status, n.StartedAt = DeploymentInProgress, x.now

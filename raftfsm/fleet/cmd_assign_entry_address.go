@@ -30,9 +30,10 @@ func (c AssignEntryAddress) apply(s *State, x *applyContext) ([]string, error) {
 		return nil, refuse(ErrMoved, "assign entry address %s: %s holds it, not %s", c.Addr, nameOrNobody(s, old.Holder),
 			nameOrNobody(s, c.ExpectedHolder))
 	}
-	if err := first(c.checkHolder(s, old), c.checkFormer(old, x.now), checkText("why", c.Why, maxMessage)); err != nil {
+	if err := first(c.checkHolder(s, old), c.checkFormer(old, x.now)); err != nil {
 		return nil, err
 	}
+	c.Why = tidy(c.Why, maxMessage)
 	e := *old
 	e.Former, e.FormerUntil = "", 0
 	if c.FormerUntil > 0 {

@@ -28,9 +28,10 @@ func (c FinishDeployment) apply(s *State, x *applyContext) ([]string, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := first(checkText("reason", c.Reason, MaxReason), c.timely(s, d)); err != nil {
+	if err := c.timely(s, d); err != nil {
 		return nil, err
 	}
+	c.Reason = tidy(c.Reason, MaxReason)
 	n := *d
 	switch c.Status {
 	case DeploymentSuccessful:

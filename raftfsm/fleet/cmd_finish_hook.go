@@ -44,7 +44,7 @@ func (c FinishHook) apply(s *State, x *applyContext) ([]string, error) {
 	if c.Details != nil {
 		r.Details = c.Details
 	}
-	r.Answer = clip(c.Answer, MaxReason)
+	r.Answer = tidy(c.Answer, MaxReason)
 	if c.Status == HookInProgress {
 		r.NextCall = c.NextCall
 		s.putDeployment(x, n)
@@ -117,7 +117,7 @@ func (s *State) endRuns(x *applyContext, d *Deployment, why string) {
 	d.Hooks = slices.Clone(d.Hooks)
 	for i := range d.Hooks {
 		if r := &d.Hooks[i]; r.Open() {
-			r.Answer = clip("not waited for: "+why, MaxReason)
+			r.Answer = tidy("not waited for: "+why, MaxReason)
 			s.endRun(x, r, HookFailed)
 		}
 	}

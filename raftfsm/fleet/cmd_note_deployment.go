@@ -69,7 +69,7 @@ func (d *Deployment) noteAlarm(a AlarmState, now Time) error {
 		if is.Status != a.Status {
 			is.Status, is.Since = a.Status, now
 		}
-		is.Ignored, is.Firing, is.Answer = a.Ignored, a.Firing, clip(a.Answer, MaxReason)
+		is.Ignored, is.Firing, is.Answer = a.Ignored, a.Firing, tidy(a.Answer, MaxReason)
 		if a.Effect == "" {
 			is.Effect = ""
 		}

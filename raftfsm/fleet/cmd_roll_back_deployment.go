@@ -25,9 +25,7 @@ func (c RollBackDeployment) apply(s *State, x *applyContext) ([]string, error) {
 
 // rollBack refuses what cannot go back, and begins it.
 func (s *State) rollBack(x *applyContext, d *Deployment, reason string) error {
-	if err := checkText("reason", reason, MaxReason); err != nil {
-		return err
-	}
+	reason = tidy(reason, MaxReason)
 	if d.Status == DeploymentRollingBack {
 		return refuse(ErrConflict, "roll back deployment %s: it goes back already", d.ID)
 	}

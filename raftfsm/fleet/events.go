@@ -3,6 +3,7 @@ package fleet
 import (
 	"fmt"
 	"strings"
+	"unicode"
 	"unicode/utf8"
 )
 
@@ -53,6 +54,18 @@ func clip(text string, max int) string {
 		max--
 	}
 	return text[:max]
+}
+
+// tidy is a text as it is kept that a planner made of what is kept already: answers of
+// hooks, reasons of tasks. It is clipped, and control characters become spaces. No command
+// of a planner is refused for such a text, which is the same in its next pass.
+func tidy(text string, max int) string {
+	return clip(strings.Map(func(r rune) rune {
+		if unicode.IsControl(r) {
+			return ' '
+		}
+		return r
+	}, text), max)
 }
 
 // plural is "1 task", "2 tasks".

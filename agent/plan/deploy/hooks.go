@@ -85,6 +85,9 @@ func (n *inputs) call(out *decision, h hook) error {
 		if err != nil {
 			return err
 		}
+		if len(effect.Input) > fleet.MaxEffectInput {
+			return fmt.Errorf("what it is asked has %d bytes, at most %d are carried", len(effect.Input), fleet.MaxEffectInput)
+		}
 		c.Effect = effect
 	}
 	out.command = c

@@ -34,13 +34,19 @@ type rollout struct {
 // begin deploys a service, with or without a balancer in front of it.
 func begin(t *testing.T, exposed bool, words string) *rollout {
 	t.Helper()
-	r := &rollout{World: plantest.Parse(t, threeHosts), t: t, creates: map[fleet.RevisionID]int{}}
+	r := beginIn(t, threeHosts)
 	if exposed {
 		r.play("expose web")
 		r.play("live")
 	}
 	r.play("deploy web " + words)
 	return r
+}
+
+// beginIn is a fleet in which nothing is deployed yet.
+func beginIn(t *testing.T, fleetText string) *rollout {
+	t.Helper()
+	return &rollout{World: plantest.Parse(t, fleetText), t: t, creates: map[fleet.RevisionID]int{}}
 }
 
 func (r *rollout) play(step string) string {
