@@ -38,6 +38,8 @@ var rules = []struct {
 	{"skein/runtime/ingress/upstream", "pools know what is shared", shared},
 	{"skein/runtime/ingress/route", "the choice of targets knows the nouns, and whose parts it asks about",
 		only("skein/raftfsm/fleet", "skein/runtime/ingress/http1", "skein/runtime/ingress/upstream")},
+	{"skein/runtime/ingress/metrics", "metrics read what the ingress says of itself",
+		only("skein/raftfsm/fleet", "skein/runtime/ingress")},
 	{"skein/runtime/ingress", "the ingress knows what is shared and its own parts", func(imported string) bool {
 		return shared(imported) || strings.HasPrefix(imported, "skein/runtime/ingress/")
 	}},

@@ -65,6 +65,9 @@ type TargetStatus struct {
 type SeriesStatus struct {
 	Group    fleet.TargetGroupName
 	Revision fleet.RevisionID
+	// Open are requests and connections at its targets, also at those that have left the
+	// routes.
+	Open int64
 	route.Totals
 }
 
@@ -85,8 +88,12 @@ func (e *Engine) Status() Status {
 	for _, g := range table.Groups {
 		s.Groups = append(s.Groups, statusOf(g))
 	}
+	open := map[*route.Series]int64{}
+	for _, t := range e.memory.Targets() {
+		open[t.Series] += t.Open()
+	}
 	e.memory.EachSeries(func(group fleet.TargetGroupName, revision fleet.RevisionID, series *route.Series) {
-		s.Series = append(s.Series, SeriesStatus{group, revision, series.Totals()})
+		s.Series = append(s.Series, SeriesStatus{group, revision, open[series], series.Totals()})
 	})
 	slices.SortFunc(s.Listeners, func(a, b ListenerStatus) int { return cmp.Compare(a.Name, b.Name) })
 	slices.SortFunc(s.Rules, func(a, b RuleStatus) int { return cmp.Compare(a.ID, b.ID) })

@@ -11,6 +11,7 @@ import (
 	"skein/raftfsm/fleet"
 	"skein/runtime/dns"
 	"skein/runtime/ingress"
+	"skein/runtime/ingress/metrics"
 	"skein/runtime/seam/vfs"
 )
 
@@ -71,6 +72,15 @@ func (n *node) writeAccessLog(closers *closers) {
 		}
 		return nil
 	})
+}
+
+// ingressMetrics are the counts of the ingress, for /metrics.
+func (n *node) ingressMetrics() metrics.Collector {
+	c := metrics.Collector{Source: n.ingress}
+	if n.accessLog != nil {
+		c.Dropped = n.accessLog.Dropped
+	}
+	return c
 }
 
 // clientsFirst returns a context that ends some time after ctx: once clients have gone. The

@@ -252,6 +252,7 @@ func (n *node) openFleet(ctx context.Context, closers *closers) error {
 		Images: n.containers, Tokens: apiTokens{n.identity}, ReservedPorts: n.reservedPorts(),
 		AllowedHosts: []string{n.Config.Name},
 	})
+	n.api.Registry().MustRegister(n.ingressMetrics())
 	n.link = n.newLink()
 	closers.add(n.voter.close)
 	n.voter.resume()
