@@ -191,7 +191,7 @@ type TargetGroup struct {
 	// AnyZone spreads over targets of all zones alike. Else those of the asking host's zone
 	// come first while enough of them are healthy.
 	AnyZone       bool   `cbor:"8,keyasint,omitempty"`
-	ProxyProtocol bool   `cbor:"9,keyasint,omitempty"` // targets are told the client by a PROXY header
+	ProxyProtocol bool   `cbor:"9,keyasint,omitempty"` // TCP: targets are told the client by a PROXY header
 	Owner         string `cbor:"10,keyasint,omitempty"`
 	// log index of the last change of its targets; see State.Targets
 	TargetsModifyIndex uint64 `cbor:"11,keyasint,omitempty"`

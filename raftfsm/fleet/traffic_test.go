@@ -175,6 +175,9 @@ func TestPutRuleRefuses(t *testing.T) {
 			ErrInvalid, "action.redirect.statusCode:"},
 		{"a fixed answer that is none", whole(func(c *PutRule) { c.Action = Action{Fixed: &FixedResponse{Status: 100}} }),
 			ErrInvalid, "action.fixedResponse.statusCode:"},
+		{"a body of a status that has none", whole(func(c *PutRule) {
+			c.Action = Action{Fixed: &FixedResponse{Status: 204, Body: "x"}}
+		}), ErrInvalid, "action.fixedResponse.statusCode: is 204"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			w := trafficOf(t, 1)
@@ -256,6 +259,8 @@ func TestPutTargetGroupRefuses(t *testing.T) {
 		{"a matcher of other codes", whole(func(c *PutTargetGroup) { c.Check.Matcher = "200,700" }), "healthCheck.matcher:"},
 		{"a threshold of none", whole(func(c *PutTargetGroup) { c.Check.Healthy = 0 }), "healthCheck.healthyThresholdCount:"},
 		{"a long delay", whole(func(c *PutTargetGroup) { c.DeregistrationDelayS = 3_601 }), "deregistrationDelaySeconds:"},
+		{"a PROXY header before requests", whole(func(c *PutTargetGroup) { c.ProxyProtocol = true }),
+			"proxyProtocol: is of connections"},
 		{"a short slow start", whole(func(c *PutTargetGroup) { c.SlowStartS = 1 }), "slowStartSeconds:"},
 		{"a cookie of TCP", whole(func(c *PutTargetGroup) {
 			c.Protocol, c.Check.Path, c.StickyS = GroupTCP, "", 60

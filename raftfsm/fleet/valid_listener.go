@@ -327,8 +327,14 @@ func checkFixed(at string, f *FixedResponse) error {
 	); err != nil {
 		return err
 	}
+	if HasNoBody(f.Status) && (f.Body != "" || f.ContentType != "") {
+		return field(at+".statusCode", "is %d: an answer of that status has neither messageBody nor contentType", f.Status)
+	}
 	return checkValue(at+".messageBody", f.Body, maxFixedBody)
 }
+
+// HasNoBody reports whether answers of the status never have a body. RFC 9110, 6.4.1.
+func HasNoBody(status int) bool { return status < 200 || status == 204 || status == 304 }
 
 func checkRedirect(at string, r *Redirect) error {
 	if r.Status != 301 && r.Status != 302 {

@@ -32,6 +32,9 @@ func checkGroupFields(g *TargetGroup) error {
 	if !g.Protocol.PerRequest() && g.StickyS != 0 {
 		return field("stickySeconds", "is kept by a cookie: a group of %s cannot", g.Protocol)
 	}
+	if g.Protocol.PerRequest() && g.ProxyProtocol {
+		return field("proxyProtocol", "is of connections: requests to a group of %s name their client by X-Forwarded-For", g.Protocol)
+	}
 	return first(
 		checkName("name", string(g.Name), MaxName),
 		checkTargetCheck("healthCheck", g),

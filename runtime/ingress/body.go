@@ -101,6 +101,9 @@ func (b *body) pumps() bool {
 	}
 }
 
+// unread reports whether the client has more of the body to send, as far as is known.
+func (b *body) unread() bool { return b.pumps() && !b.read.Load() }
+
 var errTarget = errors.New("the target reads no further")
 
 func (b *body) copy(c *client, up *upstream.Conn, idle time.Duration) error {

@@ -180,15 +180,21 @@ func (c *client) serve() {
 	if c.tcp != nil {
 		setUserTimeout(c.tcp)
 	}
-	if err := c.begin(); err != nil {
-		return
-	}
-	release, err := c.engine.sources.Take(connlimit.SourceOf(net.TCPAddrFromAddrPort(c.source)))
+	release, err := c.takeSource()
 	if err != nil {
-		c.engine.refused.Add(1)
 		return
 	}
-	defer release()
+	defer func() { release() }()
+	if c.listener.noun.ProxyProtocol {
+		if err = c.begin(); err != nil {
+			return
+		}
+		release() // whoever passes clients on counts until it has said which
+		if release, err = c.takeSource(); err != nil {
+			release = func() {}
+			return
+		}
+	}
 	switch c.listener.noun.Protocol {
 	case fleet.ListenHTTP:
 		c.serveHTTP("http")
@@ -201,11 +207,17 @@ func (c *client) serve() {
 	}
 }
 
-// begin learns who the client is.
-func (c *client) begin() error {
-	if !c.listener.noun.ProxyProtocol {
-		return nil
+// takeSource counts the connection among those of its source.
+func (c *client) takeSource() (release func(), err error) {
+	release, err = c.engine.sources.Take(connlimit.SourceOf(net.TCPAddrFromAddrPort(c.source)))
+	if err != nil {
+		c.engine.refused.Add(1)
 	}
+	return release, err
+}
+
+// begin learns from the PROXY header who the client is.
+func (c *client) begin() error {
 	if err := c.conn.SetReadDeadline(time.Now().Add(handshakeTimeout)); err != nil {
 		return err
 	}

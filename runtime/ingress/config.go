@@ -61,6 +61,8 @@ type Config struct {
 	// AliasAddr is where listeners with an alias listen, by its number, which only tasks of
 	// this host reach; nil: at the host's loopback address.
 	AliasAddr func(number int) netip.Addr
+	// Aliases is the range of such addresses, at which nothing but aliases is served; zero: any.
+	Aliases netip.Prefix
 	// Dial connects to a target.
 	Dial upstream.DialFunc
 	// Random is the source of chance; nil: the runtime's.

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"net"
 	"net/netip"
 	"os"
 	"slices"
@@ -26,6 +27,7 @@ type Engine struct {
 	config   Config
 	memory   *route.Memory
 	table    atomic.Pointer[route.Table]
+	aliases  atomic.Pointer[map[netip.AddrPort]*listener]
 	total    *connlimit.Limiter
 	sources  *connlimit.Limiter
 	refused  route.Counter // connections above a limit
@@ -66,6 +68,7 @@ func New(config Config) *Engine {
 	e.standard = newStandard(e)
 	empty, _ := e.memory.Compile(fleet.Routes{}, 0, time.Time{}, 0)
 	e.table.Store(empty)
+	e.aliases.Store(&map[netip.AddrPort]*listener{})
 	e.running.Go(e.keep)
 	return e
 }
@@ -138,19 +141,61 @@ func sameSocket(a, b fleet.Listener) bool {
 }
 
 func (e *Engine) startListeners(wanted []fleet.Listener) error {
-	var unbound []error
 	for _, noun := range wanted {
-		l := e.listeners[noun.Name]
-		if l == nil {
-			l = newListener(e, noun)
+		if e.listeners[noun.Name] == nil {
+			l := newListener(e, noun)
 			l.leaves = e.leaves
 			e.listeners[noun.Name] = l
 		}
+	}
+	e.carryAliases()
+	var unbound []error
+	for _, noun := range wanted {
+		l := e.listeners[noun.Name]
 		if err := l.bind(); err != nil {
 			unbound = append(unbound, fmt.Errorf("listener %s: %w", noun.Name, err))
 		}
 	}
 	return errors.Join(unbound...)
+}
+
+// carryAliases has listeners of all addresses take the connections of aliases at their ports:
+// the kernel gives a port that is open on all addresses to no other socket.
+func (e *Engine) carryAliases() {
+	ofPort := map[int]*listener{}
+	for _, l := range e.listeners {
+		if l.noun.Alias == nil {
+			ofPort[l.noun.Port] = l
+		}
+	}
+	aliases := map[netip.AddrPort]*listener{}
+	for _, l := range e.listeners {
+		if l.noun.Alias == nil {
+			continue
+		}
+		aliases[netip.AddrPortFrom(e.config.AliasAddr(l.noun.Alias.Number), uint16(l.noun.Port))] = l
+		carrier := ofPort[l.noun.Port]
+		if carrier != nil {
+			e.giveUp(l.address(), l.handle())
+			e.giveUpOne(l.address())
+		}
+		l.carriedBy(carrier)
+	}
+	e.aliases.Store(&aliases)
+}
+
+// admit serves a connection that the listener has accepted, or the alias that was asked for. At
+// the address of an alias nothing else is served: its name is another service's.
+func (e *Engine) admit(l *listener, conn net.Conn) {
+	if l.noun.Alias == nil && e.config.Aliases.IsValid() {
+		if at := addrPort(conn.LocalAddr()); e.config.Aliases.Contains(at.Addr()) {
+			if l = (*e.aliases.Load())[at]; l == nil {
+				_ = conn.Close()
+				return
+			}
+		}
+	}
+	l.admit(conn)
 }
 
 // Drained reports whether the task gets nothing new from this host and has nothing open.

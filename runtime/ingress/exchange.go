@@ -152,7 +152,7 @@ func (x *exchange) askTarget() (how end, again bool) {
 
 func (x *exchange) connect() (*upstream.Conn, error) {
 	c := x.client
-	if up := x.target.Pool.Get(x.began, !c.head.Idempotent()); up != nil {
+	if up := x.target.Pool.Get(x.began); up != nil {
 		return up, nil
 	}
 	ctx, cancel := context.WithTimeout(c.engine.ctx, connectTimeout)
@@ -164,12 +164,6 @@ func (x *exchange) connect() (*upstream.Conn, error) {
 	if tcp := up.TCP(); tcp != nil {
 		setUserTimeout(tcp)
 	}
-	if x.group.Noun.ProxyProtocol {
-		if err = c.introduce(up); err != nil {
-			_ = up.Close()
-			return nil, err
-		}
-	}
 	return up, nil
 }
 
@@ -178,7 +172,7 @@ func (x *exchange) relay(up *upstream.Conn) (how end, again bool) {
 	c := x.client
 	keep := false
 	defer func() {
-		if keep && !x.group.Noun.ProxyProtocol {
+		if keep {
 			x.target.Pool.Put(up, c.engine.config.Clock.Mono())
 			c.engine.tidy()
 			return

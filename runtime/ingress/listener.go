@@ -27,6 +27,7 @@ type listener struct {
 
 	mu        sync.Mutex // of what follows
 	socket    net.Listener
+	carrier   *listener // of an alias: the listener of all addresses at its port, which hands on its connections
 	accepting bool
 	failed    string // why the port is not open
 	open      map[*client]struct{}
@@ -73,7 +74,7 @@ func (l *listener) address() string { return l.engine.addressOf(&l.noun) }
 func (l *listener) bind() error {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if l.socket != nil || l.ending.Load() {
+	if l.socket != nil || l.carrier != nil || l.ending.Load() {
 		return nil
 	}
 	socket, err := l.engine.open(l.address())
@@ -94,8 +95,12 @@ func (l *listener) bind() error {
 
 func (l *listener) bound() (string, bool) {
 	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.failed, l.socket != nil
+	carrier, failed, bound := l.carrier, l.failed, l.socket != nil
+	l.mu.Unlock()
+	if carrier != nil {
+		return carrier.bound()
+	}
+	return failed, bound
 }
 
 // handle is the socket; nil: the port is not open.
@@ -122,7 +127,7 @@ func (l *listener) accept(socket net.Listener) {
 		conn, err := socket.Accept()
 		switch {
 		case err == nil:
-			l.admit(conn)
+			l.engine.admit(l, conn)
 		case errors.Is(err, net.ErrClosed), l.ending.Load():
 			return
 		default: // out of descriptors, or the client has gone again
@@ -229,6 +234,22 @@ func (l *listener) leave() <-chan struct{} {
 		close(l.gone)
 	}
 	return l.gone
+}
+
+// carriedBy closes the port, because another listener's socket takes its connections from now
+// on; nil: no more.
+func (l *listener) carriedBy(carrier *listener) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.carrier = carrier
+	if carrier == nil {
+		return
+	}
+	l.failed = ""
+	if l.socket != nil {
+		_ = l.socket.Close()
+		l.socket = nil
+	}
 }
 
 // stop closes the port. Connections go on; their clients are told to go on elsewhere.

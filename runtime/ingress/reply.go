@@ -25,7 +25,7 @@ func appendAnswer(dst []byte, status int, contentType, body string, closing, hea
 		dst = append(dst, contentType...)
 		dst = append(dst, "\r\n"...)
 	}
-	return appendEnd(dst, body, closing, head)
+	return appendEnd(dst, status, body, closing, head)
 }
 
 func appendStatus(dst []byte, status int) []byte {
@@ -36,15 +36,19 @@ func appendStatus(dst []byte, status int) []byte {
 	return append(dst, "\r\n"...)
 }
 
-func appendEnd(dst []byte, body string, closing, head bool) []byte {
-	dst = append(dst, "Content-Length: "...)
-	dst = strconv.AppendInt(dst, int64(len(body)), 10)
-	dst = append(dst, "\r\n"...)
+// appendEnd ends the head and appends the body, if the answer has any: head and bodiless
+// answers have none.
+func appendEnd(dst []byte, status int, body string, closing, head bool) []byte {
+	if !fleet.HasNoBody(status) {
+		dst = append(dst, "Content-Length: "...)
+		dst = strconv.AppendInt(dst, int64(len(body)), 10)
+		dst = append(dst, "\r\n"...)
+	}
 	if closing {
 		dst = append(dst, "Connection: close\r\n"...)
 	}
 	dst = append(dst, "\r\n"...)
-	if head {
+	if head || fleet.HasNoBody(status) {
 		return dst
 	}
 	return append(dst, body...)
@@ -56,7 +60,7 @@ func appendRedirect(dst []byte, status int, location string, closing bool) []byt
 	dst = append(dst, "Location: "...)
 	dst = append(dst, location...)
 	dst = append(dst, "\r\n"...)
-	return appendEnd(dst, "", closing, true)
+	return appendEnd(dst, status, "", closing, true)
 }
 
 // asked is what a client asked for, of which a redirect keeps what it does not change.

@@ -91,11 +91,19 @@ func (e *Engine) giveUp(address string, socket syscall.Conn) {
 	}
 }
 
-// giveUpInherited gives up what no listener has wanted.
-func (e *Engine) giveUpInherited() {
-	for address, file := range e.inherited {
+// giveUpOne gives up what was inherited of an address.
+func (e *Engine) giveUpOne(address string) {
+	if file := e.inherited[address]; file != nil {
 		e.giveUp(address, file)
 		_ = file.Close()
+		delete(e.inherited, address)
+	}
+}
+
+// giveUpInherited gives up what no listener has wanted.
+func (e *Engine) giveUpInherited() {
+	for address := range e.inherited {
+		e.giveUpOne(address)
 		e.config.Log.Info("inherited socket closed: no listener wants it", "address", address)
 	}
 	e.inherited = nil

@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"net/http/httputil"
 	"net/netip"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -86,7 +87,7 @@ func (s *standard) serve(c *client, conn net.Conn) {
 	c.idleSince.Store(0)
 	ended := make(chan struct{})
 	end := sync.OnceFunc(func() { close(ended) })
-	var handlers sync.WaitGroup
+	var handlers handlers
 	var bye goodbye
 	var protocols http.Protocols
 	protocols.SetHTTP1(true)
@@ -94,8 +95,10 @@ func (s *standard) serve(c *client, conn net.Conn) {
 	protocols.SetUnencryptedHTTP2(true)
 	server := &http.Server{
 		Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-			handlers.Add(1)
-			defer handlers.Done()
+			if !handlers.begin() {
+				return
+			}
+			defer handlers.running.Done()
 			bye.asked()
 			s.handle(c, w, r)
 		}),
@@ -122,7 +125,33 @@ func (s *standard) serve(c *client, conn net.Conn) {
 	defer bye.end()
 	_ = server.Serve(&single{conn: conn, ended: ended, closed: make(chan struct{})})
 	<-ended
-	handlers.Wait()
+	handlers.end()
+}
+
+// handlers are those of one connection. One that begins when the connection has ended, as
+// HTTP/2's may, does nothing: nobody would wait for it.
+type handlers struct {
+	running sync.WaitGroup
+
+	mu    sync.Mutex
+	ended bool
+}
+
+func (h *handlers) begin() bool {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if !h.ended {
+		h.running.Add(1)
+	}
+	return !h.ended
+}
+
+// end waits for those that have begun.
+func (h *handlers) end() {
+	h.mu.Lock()
+	h.ended = true
+	h.mu.Unlock()
+	h.running.Wait()
 }
 
 // goodbye is when a client of HTTP/2 is told to go on with another connection. One that has
@@ -246,6 +275,10 @@ func (s *standard) handle(c *client, w http.ResponseWriter, r *http.Request) {
 		// heads that others before this host may read in another way.
 		w.Header().Set("Connection", "close")
 	}
+	if r.Method == http.MethodConnect {
+		k.say(w, http.StatusBadRequest, "CONNECT is for proxies")
+		return
+	}
 	if limit := c.listener.settings.Load().bodyLimit; limit > 0 {
 		if r.ContentLength > limit {
 			k.say(w, http.StatusRequestEntityTooLarge, bodyTooLarge)
@@ -300,14 +333,32 @@ func (k *call) observe(status int) {
 
 func callOf(r *http.Request) *call { return r.Context().Value(callKey{}).(*call) }
 
-// rewrite says who the client is; what it says of itself goes before that.
+// rewrite says who the client is; what it says of itself goes before that. Fields pass as
+// they do by http1, whatever version the client speaks.
 func rewrite(p *httputil.ProxyRequest) {
 	k := callOf(p.In)
+	for name := range p.Out.Header {
+		if name != "Te" && name != "Trailer" && name != "Connection" && name != "Upgrade" && !http1.Passes(name) {
+			delete(p.Out.Header, name)
+		}
+	}
+	if !mayUpgrade(p.In) {
+		p.Out.Header.Del("Connection")
+		p.Out.Header.Del("Upgrade")
+	}
 	p.Out.URL.Scheme, p.Out.URL.Host, p.Out.Host = "http", "target", p.In.Host
 	said := append(p.In.Header.Values("X-Forwarded-For"), string(k.client.says.For))
 	p.Out.Header.Set("X-Forwarded-For", strings.Join(said, ", "))
 	p.Out.Header.Set("X-Forwarded-Proto", string(k.client.says.Proto))
 	p.Out.Header.Set("X-Forwarded-Port", string(k.client.says.Port))
+}
+
+// mayUpgrade reports whether the client may ask for another protocol: with HTTP/1.1, and for
+// none in which the requests would no longer be seen. RFC 9113, 3.1.
+func mayUpgrade(r *http.Request) bool {
+	return r.ProtoMajor == 1 && r.ProtoMinor == 1 && !slices.ContainsFunc(r.Header.Values("Upgrade"), func(asked string) bool {
+		return strings.Contains(strings.ToLower(asked), "h2")
+	})
 }
 
 // answered is called before an answer is passed on.

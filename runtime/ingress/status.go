@@ -24,6 +24,7 @@ type Status struct {
 type ListenerStatus struct {
 	Name        fleet.ListenerName
 	Port        int
+	Alias       bool // tasks of this host alone reach it
 	Bound       bool
 	Failed      string // why it is not bound
 	Connections int
@@ -107,7 +108,7 @@ func (e *Engine) Status() Status {
 func (l *listener) status(name fleet.ListenerName) ListenerStatus {
 	failed, bound := l.bound()
 	s := ListenerStatus{
-		Name: name, Port: l.noun.Port, Bound: bound, Failed: failed, Connections: l.connections(),
+		Name: name, Port: l.noun.Port, Alias: l.noun.Alias != nil, Bound: bound, Failed: failed, Connections: l.connections(),
 		Accepted: l.accepted.Sum(),
 	}
 	if l.certificates != nil {

@@ -25,6 +25,9 @@ const (
 	opSlow    = "slow"
 )
 
+// unknownRequest begins what an init says of a request that it does not know.
+const unknownRequest = "unknown request"
+
 // maxControlBytes bounds a request or answer; each is one packet.
 const maxControlBytes = 64 << 10
 

@@ -59,7 +59,7 @@ func (l *Lab) RestartAgent(ctx context.Context, name string) error {
 		if !l.agentRuns(ctx, host) {
 			return fmt.Errorf("%w: the agent of %s does not run; `skein lab start %s` starts it", ErrState, name, name)
 		}
-		if _, err := l.ask(ctx, host, request{Op: opRestart, Service: agentService}); err != nil {
+		if err := l.restart(ctx, host); err != nil {
 			return err
 		}
 		return l.waitAgent(ctx, s, host)

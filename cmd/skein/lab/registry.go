@@ -168,7 +168,7 @@ func (s *registryServer) answer(_ context.Context, ask request, _ []*os.File) re
 			s.limit.SetLimit(rate.Limit(ask.Rate))
 		}
 	default:
-		err = fmt.Errorf("unknown request %q", ask.Op)
+		err = fmt.Errorf(unknownRequest+" %q", ask.Op)
 	}
 	if err != nil {
 		return response{Error: err.Error()}

@@ -290,7 +290,7 @@ func (s *supervisor) answer(ctx context.Context, ask request, files []*os.File) 
 			return response{}
 		}
 	}
-	return response{Error: fmt.Sprintf("unknown request %q for %q", ask.Op, ask.Service)}
+	return response{Error: fmt.Sprintf(unknownRequest+" %q for %q", ask.Op, ask.Service)}
 }
 
 func (s *supervisor) status() []serviceStatus {

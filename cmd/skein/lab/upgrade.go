@@ -8,6 +8,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"strings"
 )
 
 // Upgrade has a host's agent run another program from its next start on, and restarts the
@@ -25,9 +26,18 @@ func (l *Lab) Upgrade(ctx context.Context, name, program string) error {
 		if err = linkTo(foldersOf(s.Dir, name).agent, kept); err != nil {
 			return err
 		}
-		_, err = l.ask(ctx, host, request{Op: opRestart, Service: agentService})
-		return err
+		return l.restart(ctx, host)
 	})
+}
+
+// restart restarts the agent with its files kept open. An init of a build that cannot do that
+// ends the agent, which starts at once and whose clients are refused meanwhile.
+func (l *Lab) restart(ctx context.Context, host *Host) error {
+	_, err := l.ask(ctx, host, request{Op: opRestart, Service: agentService})
+	if err != nil && strings.Contains(err.Error(), unknownRequest) {
+		_, err = l.ask(ctx, host, request{Op: opKill, Service: agentService})
+	}
+	return err
 }
 
 // keepProgram copies a program to the lab's, under the hash of what it is, and

@@ -120,21 +120,24 @@ type apiLocal struct {
 	stopping func() bool
 }
 
-// ServesTraffic is nil while all listeners are open and the agent does not stop.
+// ServesTraffic is nil while the agent does not stop and a listener is open that clients
+// outside can reach. A port that another program has takes no host out of service: of the
+// listeners that are open, some are other services'.
 func (l apiLocal) ServesTraffic() error {
 	if l.stopping() {
 		return errors.New("the agent stops, and its clients are asked to go elsewhere")
 	}
-	listeners := l.ingress.Status().Listeners
-	for _, one := range listeners {
-		if !one.Bound {
-			return fmt.Errorf("listener %s is not open on port %d: %s", one.Name, one.Port, one.Failed)
+	why := errors.New("there is no listener to serve")
+	for _, one := range l.ingress.Status().Listeners {
+		switch {
+		case one.Alias:
+		case one.Bound:
+			return nil
+		default:
+			why = fmt.Errorf("listener %s is not open on port %d: %s", one.Name, one.Port, one.Failed)
 		}
 	}
-	if len(listeners) == 0 {
-		return errors.New("there is no listener to serve")
-	}
-	return nil
+	return why
 }
 
 // Tasks are those this host holds.

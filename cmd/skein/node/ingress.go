@@ -30,7 +30,7 @@ func (n *node) openIngress(closers *closers) {
 	with := ingress.Config{
 		Clock: n.clock, Log: n.Log, Zone: n.Config.Zone,
 		Store: n.sockets.of(listenerSockets), Inherited: n.sockets.inherited(listenerSockets),
-		AliasAddr: n.aliasAddr,
+		AliasAddr: n.aliasAddr, Aliases: n.aliases,
 	}
 	if c := n.Config.AccessLog; c.Sample > 0 {
 		n.accessLog = ingress.NewAccessWriter(int(c.Sample))

@@ -11,6 +11,8 @@ const (
 	MaxHead = 32 << 10
 	// maxFields bounds the fields of a head.
 	maxFields = 200
+	// maxOptions bounds the fields that a head makes hop-by-hop: each is looked for among all.
+	maxOptions = 16
 )
 
 // Framing says where the body of a message ends.
@@ -48,15 +50,14 @@ type Head struct {
 	// Upgrade is whether the sender asks to speak, or speaks from here on, another
 	// protocol than HTTP.
 	Upgrade bool
-	// Continue is whether the sender waits for 100 before it sends its body.
-	Continue bool
 	// Trailers is whether the sender takes trailers.
 	Trailers bool
 
 	closes     bool
 	keeps      bool
 	upgrades   bool // Connection says upgrade
-	hasUpgrade bool // there is a field Upgrade, of a protocol that may be spoken
+	hasUpgrade bool // there is a field Upgrade
+	toHTTP2    bool // which names HTTP/2
 	hasLength  bool
 	chunked    bool
 	hasHost    bool
@@ -176,8 +177,11 @@ func (h *Head) understand() error {
 	if h.chunked && h.Minor == 0 {
 		return malformed("it is HTTP/1.0 with a Transfer-Encoding")
 	}
+	if h.dropped > maxOptions {
+		return malformed("Connection names too many fields")
+	}
 	h.KeepAlive = !h.closes && (h.Minor == 1 || h.keeps)
-	h.Upgrade = h.upgrades && h.hasUpgrade && h.Minor == 1
+	h.Upgrade = h.upgrades && h.hasUpgrade && !h.toHTTP2 && h.Minor == 1
 	return h.markDropped()
 }
 
@@ -207,9 +211,11 @@ func (h *Head) note(f *field) error {
 	case upgrade:
 		// Cleartext HTTP/2 is not asked for in this way: a relay that let it pass would no
 		// longer see the requests. RFC 9113, 3.1.
-		h.hasUpgrade = !EqualFold(f.value, "h2c") && !EqualFold(f.value, "h2")
-	case expect:
-		h.Continue = EqualFold(f.value, "100-continue")
+		h.hasUpgrade = true
+		elements(f.value, func(protocol []byte) bool {
+			h.toHTTP2 = h.toHTTP2 || EqualFold(protocol, "h2c") || EqualFold(protocol, "h2")
+			return true
+		})
 	case te:
 		elements(f.value, func(coding []byte) bool {
 			h.Trailers = h.Trailers || EqualFold(coding, "trailers")

@@ -10,7 +10,6 @@ const (
 	contentLength
 	transferEncoding
 	host
-	expect
 	upgrade
 	te
 	cookie
@@ -18,6 +17,17 @@ const (
 	forwardedFor
 	forwarded // what the relay itself says of the client; what the client says of itself is dropped
 )
+
+// Passes reports whether a field of a client's request goes on to the target, as far as its
+// name says. X-Forwarded-For does, with the client added.
+func Passes(name string) bool {
+	switch kindOf([]byte(name)) {
+	case hop, connection, te, upgrade, forwarded:
+		return false
+	default:
+		return true
+	}
+}
 
 // kindOf knows the fields by their length first: most names are compared with none.
 func kindOf(name []byte) kind {
@@ -29,12 +39,11 @@ func kindOf(name []byte) kind {
 	case 5:
 		return when(name, "proxy", hop) // would become the variable HTTP_PROXY of a CGI program
 	case 6:
-		if k := when(name, "expect", expect); k != endToEnd {
-			return k
-		}
 		return when(name, "cookie", cookie)
 	case 7:
 		return when(name, "upgrade", upgrade)
+	case 9:
+		return when(name, "forwarded", forwarded)
 	case 10:
 		if k := when(name, "connection", connection); k != endToEnd {
 			return k
@@ -48,6 +57,9 @@ func kindOf(name []byte) kind {
 		return whenForwarded(name, "x-forwarded-for", forwardedFor)
 	case 16:
 		if k := when(name, "proxy-connection", hop); k != endToEnd {
+			return k
+		}
+		if k := whenForwarded(name, "x-forwarded-host", forwarded); k != endToEnd {
 			return k
 		}
 		return whenForwarded(name, "x-forwarded-port", forwarded)

@@ -92,12 +92,16 @@ func (h *Head) readAbsolute(target []byte) ([]byte, error) {
 	for _, scheme := range []string{"http://", "https://"} {
 		if len(target) > len(scheme) && EqualFold(target[:len(scheme)], scheme) {
 			rest := target[len(scheme):]
-			slash := bytes.IndexByte(rest, '/')
-			if slash < 1 {
+			end := bytes.IndexAny(rest, "/?")
+			switch {
+			case end < 0:
+				h.Host = rest
+				return []byte("/"), nil
+			case end == 0 || rest[end] == '?':
 				return nil, malformed("the target has no path")
 			}
-			h.Host = rest[:slash]
-			return rest[slash:], nil
+			h.Host = rest[:end]
+			return rest[end:], nil
 		}
 	}
 	return nil, malformed("the target is no path")

@@ -39,16 +39,16 @@ func NewPool(address string, dial DialFunc) *Pool { return &Pool{address: addres
 // Address is where the target is.
 func (p *Pool) Address() string { return p.address }
 
-// Get returns a connection that lies idle and was not closed by the target; nil: there is
-// none. With certain the target is asked once more, at the cost of a system call: a
-// request that must not be sent twice needs it.
-func (p *Pool) Get(now time.Duration, certain bool) *Conn {
+// Get returns a connection that lies idle; nil: there is none. One that the target has
+// closed, or on which it has sent what nobody asked for, is never returned: the next client
+// would take that for its answer. The look costs a system call.
+func (p *Pool) Get(now time.Duration) *Conn {
 	for {
 		c := p.take()
 		switch {
 		case c == nil:
 			return nil
-		case now-c.idleSince < IdleFor && !(certain && c.gone()):
+		case now-c.idleSince < IdleFor && !c.gone():
 			c.Reused = true
 			return c
 		default:

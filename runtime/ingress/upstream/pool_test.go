@@ -49,7 +49,7 @@ func TestTheConnectionThatWasUsedLastIsUsedFirstAndOldOnesAreClosed(t *testing.T
 	p.Put(first, 0)
 	p.Put(second, time.Second)
 	p.Put(third, 2*time.Second)
-	if got := p.Get(2*time.Second, true); got != third || !got.Reused {
+	if got := p.Get(2 * time.Second); got != third || !got.Reused {
 		t.Errorf("%v is given first", got)
 	}
 	if left := p.Trim(upstream.IdleFor); left != 1 {
@@ -58,7 +58,7 @@ func TestTheConnectionThatWasUsedLastIsUsedFirstAndOldOnesAreClosed(t *testing.T
 	if err := first.SetDeadline(time.Time{}); err == nil {
 		t.Error("the first is still open")
 	}
-	if got := p.Get(upstream.IdleFor+2*time.Second, false); got != nil {
+	if got := p.Get(upstream.IdleFor + 2*time.Second); got != nil {
 		t.Error("one that is too old is given")
 	}
 }
@@ -83,7 +83,7 @@ func TestAConnectionThatTheTargetClosedOrSpokeOnIsNotGiven(t *testing.T) {
 func waitUntilGone(t *testing.T, p *upstream.Pool) {
 	t.Helper()
 	for deadline := time.Now().Add(5 * time.Second); ; {
-		c := p.Get(0, true)
+		c := p.Get(0)
 		if c == nil {
 			return
 		}
@@ -108,7 +108,7 @@ func TestAClosedPoolKeepsNothingUntilItIsOpened(t *testing.T) {
 	}
 	p.Open()
 	p.Put(later, 0)
-	if p.Get(0, true) != later {
+	if p.Get(0) != later {
 		t.Error("an opened pool keeps nothing")
 	}
 }
