@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"net/netip"
 	"os"
 	"time"
 
@@ -19,6 +20,7 @@ type labDemoCommand struct{ inLab }
 const (
 	demoService = "web"
 	demoTasks   = 6
+	demoPort    = 80 // of the listener
 	// demoTimeout is many times what a busy two-core machine needs from hosts
 	// that have joined to tasks that are healthy.
 	demoTimeout = 4 * time.Minute
@@ -50,7 +52,39 @@ func (c *labDemoCommand) Run(ctx context.Context) error {
 	if err := await(ctx, func() (string, bool) { return serviceHealthy(ctx, agent) }); err != nil {
 		return err
 	}
-	return c.show(ctx, l)
+	entry, err := enter(ctx, l, agent)
+	if err != nil {
+		return err
+	}
+	return c.show(ctx, l, entry)
+}
+
+// enter adds the lab's entry address, waits until the service answers there, and returns
+// its URL.
+func enter(ctx context.Context, l *lab.Lab, agent *client.Client) (string, error) {
+	view, err := l.List(ctx)
+	if err != nil {
+		return "", err
+	}
+	prefix := lab.EntryAddress(view.Subnet)
+	body := types.EntryAddressBody{Address: prefix.String(), ClientToken: client.NewToken()}
+	if err := agent.Send(ctx, http.MethodPost, "/v1/entry-addresses", body, nil); err != nil {
+		return "", fmt.Errorf("add an entry address: %w", err)
+	}
+	url := "http://" + netip.AddrPortFrom(prefix.Addr(), demoPort).String() + "/"
+	web := &http.Client{Transport: &http.Transport{DisableKeepAlives: true}, Timeout: 2 * time.Second}
+	return url, await(ctx, func() (string, bool) {
+		request, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
+		if err != nil {
+			return err.Error(), false
+		}
+		response, err := web.Do(request)
+		if err != nil {
+			return "nobody answers at " + url + " yet", false
+		}
+		_ = response.Body.Close()
+		return url + " answers", response.StatusCode == http.StatusOK
+	})
 }
 
 // deploy registers the web image and creates the service, unless it is there.
@@ -81,7 +115,7 @@ func createDemo(ctx context.Context, agent *client.Client, image string) error {
 	}
 	fmt.Printf("registered %s; creating service %s with %d tasks\n", answer.TaskDef.ID, demoService, demoTasks)
 	body := map[string]any{"serviceName": demoService, "taskDefinition": answer.TaskDef.ID, "desiredCount": demoTasks,
-		"clientToken": client.NewToken()}
+		"expose": map[string]any{"listen": demoPort, "healthCheckPath": "/healthz"}, "clientToken": client.NewToken()}
 	err := agent.Send(ctx, http.MethodPost, "/v1/services", body, nil)
 	var refused *client.Error
 	if errors.As(err, &refused) && refused.Code == "exists" {
@@ -151,7 +185,7 @@ func await(ctx context.Context, look func() (now string, done bool)) error {
 }
 
 // show prints the status pages, the status and what to try next.
-func (c *labDemoCommand) show(ctx context.Context, l *lab.Lab) error {
+func (c *labDemoCommand) show(ctx context.Context, l *lab.Lab, entry string) error {
 	view, err := l.List(ctx)
 	if err != nil {
 		return err
@@ -171,12 +205,14 @@ func (c *labDemoCommand) show(ctx context.Context, l *lab.Lab) error {
 	}
 	fmt.Printf(`
 try next:
+  curl -H 'Accept: application/json' %[3]s   the service, by whichever host answers for its entry address
+  %[1]s entry%[2]s                  which host that is; power it off, and another one does
   %[1]s tasks%[2]s                  where each task runs
   %[1]s lab kill h2%[2]s            power off a host: its tasks come back elsewhere
   %[1]s events -f%[2]s              watch the fleet decide
   %[1]s lab start h2%[2]s           boot it again
   %[1]s service scale web 9%[2]s    more tasks
   make demo-down                    remove every trace
-`, program, at)
+`, program, at, entry)
 	return nil
 }

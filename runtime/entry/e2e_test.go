@@ -5,6 +5,7 @@ package entry
 import (
 	"encoding/json"
 	"fmt"
+	"io"
 	"net/netip"
 	"strings"
 	"testing"
@@ -199,7 +200,8 @@ func TestAPlannedMoveLosesNothing(t *testing.T) {
 			if load.Lost > 0 {
 				t.Errorf("%d of %d lost", load.Lost, load.Total)
 			}
-			if kept.AskErr != "" || kept.LineErr != "" || kept.Lines != slowLines || kept.Idle != "m1" {
+			if kept.AskErr != "" || kept.LineErr != "" || kept.Lines != slowLines || kept.Idle != "m1" ||
+				kept.End != io.EOF.Error() {
 				t.Errorf("what was open broke: %+v", kept)
 			}
 		})

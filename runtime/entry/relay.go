@@ -87,7 +87,8 @@ func intact(c *nftables.Conn, table *nftables.Table, count int, digest []byte) b
 }
 
 // relayRules is, for each address: TCP that is no first packet, of a connection that is
-// not known, goes to the former holder; and what a router says of such a connection.
+// not known, goes to the former holder, also its end, which is invalid to connection
+// tracking rather than new; and what a router says of such a connection.
 func relayRules(all []relayed) (rules [][]expr.Any, digest []byte) {
 	sum := sha256.New()
 	for _, r := range all {
@@ -98,6 +99,7 @@ func relayRules(all []relayed) (rules [][]expr.Any, digest []byte) {
 		}
 		rules = append(rules,
 			slices.Concat(toAddress(r), protocol(unix.IPPROTO_TCP), notFirst(), inState(expr.CtStateBitNEW), goOn(r)),
+			slices.Concat(toAddress(r), protocol(unix.IPPROTO_TCP), ending(), inState(expr.CtStateBitINVALID), goOn(r)),
 			slices.Concat(toAddress(r), unreachable(r.addr), inState(expr.CtStateBitINVALID), goOn(r)))
 	}
 	return rules, sum.Sum(nil)
@@ -125,13 +127,22 @@ func protocol(number byte) []expr.Any {
 	}
 }
 
+// Flags of TCP.
+const fin, syn, rst, ack = 0x01, 0x02, 0x04, 0x10
+
 // notFirst: of FIN, SYN, RST and ACK it has not SYN alone.
-func notFirst() []expr.Any {
-	const offset, fin, syn, rst, ack = 13, 0x01, 0x02, 0x04, 0x10
+func notFirst() []expr.Any { return flags(fin|syn|rst|ack, syn) }
+
+// ending: it has FIN or RST.
+func ending() []expr.Any { return flags(fin|rst, 0) }
+
+// flags: those of the mask are others than these.
+func flags(mask, not byte) []expr.Any {
+	const offset = 13
 	return []expr.Any{
 		&expr.Payload{DestRegister: 1, Base: expr.PayloadBaseTransportHeader, Offset: offset, Len: 1},
-		&expr.Bitwise{SourceRegister: 1, DestRegister: 1, Len: 1, Mask: []byte{fin | syn | rst | ack}, Xor: []byte{0}},
-		&expr.Cmp{Op: expr.CmpOpNeq, Register: 1, Data: []byte{syn}},
+		&expr.Bitwise{SourceRegister: 1, DestRegister: 1, Len: 1, Mask: []byte{mask}, Xor: []byte{0}},
+		&expr.Cmp{Op: expr.CmpOpNeq, Register: 1, Data: []byte{not}},
 	}
 }
 

@@ -182,6 +182,7 @@ type connections struct {
 	AskErr  string
 	Slowest time.Duration
 	Idle    string // who answered on the connection that said nothing meanwhile, or the error
+	End     string // what came of its end, which the other side answers with its own
 	Lines   int    // of the slow download
 	LineErr string
 }
@@ -250,6 +251,17 @@ func keepOpen(addr netip.Addr) func() connections {
 		if err != nil {
 			out.Idle = err.Error()
 		}
+		out.End = endOf(idle)
 		return out
 	}
+}
+
+// endOf says that nothing more will come, and what is read then: EOF where the other side
+// has heard it.
+func endOf(c net.Conn) string {
+	if err := c.(*net.TCPConn).CloseWrite(); err != nil {
+		return err.Error()
+	}
+	_, err := c.Read(make([]byte, 1))
+	return fmt.Sprint(err)
 }

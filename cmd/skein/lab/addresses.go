@@ -11,6 +11,7 @@ import (
 const (
 	// firstHost is the last byte of host 1's address; the hub has 1.
 	firstHost = 11
+	entryByte = 5
 	maxHosts  = 240
 )
 
@@ -90,4 +91,10 @@ func hashOf(lab string) uint32 {
 	h := fnv.New32a()
 	_, _ = h.Write([]byte(lab)) // never fails
 	return h.Sum32()
+}
+
+// EntryAddress is an address of a lab's network that no host has: for clients to go to,
+// whichever host answers for it.
+func EntryAddress(subnet netip.Prefix) netip.Prefix {
+	return netip.PrefixFrom(addressAt(subnet, entryByte), subnet.Bits())
 }

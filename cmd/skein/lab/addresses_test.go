@@ -94,3 +94,13 @@ func TestEveryHostHasAnAddressAndAMACOfItsOwn(t *testing.T) {
 		macs[mac.String()] = true
 	}
 }
+
+func TestTheEntryAddressIsNoHosts(t *testing.T) {
+	for subnet, want := range map[string]string{"10.213.7.0/24": "10.213.7.5/24", "fd53:6be1:1:2::/64": "fd53:6be1:1:2::5/64"} {
+		prefix := netip.MustParsePrefix(subnet)
+		got := EntryAddress(prefix)
+		if got.String() != want || got.Addr() == hubAddress(prefix) {
+			t.Errorf("of %s: %s, want %s", subnet, got, want)
+		}
+	}
+}

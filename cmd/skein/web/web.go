@@ -76,6 +76,8 @@ func Handler(id Identity, faults Faults) http.Handler {
 		w.Header().Set("Content-Type", "text/html; charset=utf-8")
 		_ = page.Execute(w, id) // the client has gone
 	})
+	mux.HandleFunc("GET /ticks", ticks)
+	mux.HandleFunc("GET /echo", echo)
 	return mux
 }
 
