@@ -112,6 +112,7 @@ func (x *exchange) passHint(up *upstream.Conn, a *answer) error {
 // tunnel passes bytes both ways until both have ended.
 func (x *exchange) tunnel(up *upstream.Conn) {
 	c := x.client
+	up.Patience(userTimeout)
 	if rest := c.in.rest(); x.length < len(rest) {
 		if _, err := up.Write(rest[x.length:]); err != nil {
 			return

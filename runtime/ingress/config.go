@@ -28,6 +28,10 @@ const (
 	idleTCP  = 350 * time.Second
 	// userTimeout is how long a peer may leave bytes unacknowledged.
 	userTimeout = 20 * time.Second
+	// goneAfter is the same for a target that has a small request to acknowledge, which its
+	// kernel does whatever the task is at: its machine is gone. The fleet needs about 1 s to
+	// find that out, and then no request is sent there any more.
+	goneAfter = 3 * time.Second
 	// rebindEvery is how often a port that was in use is tried again.
 	rebindEvery = time.Second
 	// lingerIdle is how long a client's connection must have been idle to be closed while the

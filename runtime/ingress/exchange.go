@@ -5,6 +5,7 @@ import (
 	"errors"
 	"net/http"
 	"runtime"
+	"syscall"
 	"time"
 
 	"skein/raftfsm/fleet"
@@ -157,14 +158,7 @@ func (x *exchange) connect() (*upstream.Conn, error) {
 	}
 	ctx, cancel := context.WithTimeout(c.engine.ctx, connectTimeout)
 	defer cancel()
-	up, err := x.target.Pool.Dial(ctx)
-	if err != nil {
-		return nil, err
-	}
-	if tcp := up.TCP(); tcp != nil {
-		setUserTimeout(tcp)
-	}
-	return up, nil
+	return x.target.Pool.Dial(ctx)
 }
 
 // relay sends the request and passes the answer on.
@@ -179,6 +173,10 @@ func (x *exchange) relay(up *upstream.Conn) (how end, again bool) {
 		}
 		_ = up.Close()
 	}()
+	up.Patience(goneAfter)
+	if !x.body.whole {
+		up.Patience(userTimeout) // a target that reads slowly acknowledges nothing either
+	}
 	sent, err := x.sendHead(up)
 	if err != nil && sent == 0 {
 		return 0, true
@@ -218,8 +216,12 @@ func (x *exchange) relay(up *upstream.Conn) (how end, again bool) {
 // noAnswer says what becomes of a request whose target gave no whole head of an answer.
 func (x *exchange) noAnswer(began progress, err error) (how end, again bool) {
 	failed := x.body.failed()
+	gone := errors.Is(err, syscall.ETIMEDOUT) // the machine: a task that takes too long is a deadline
+	if gone {
+		x.client.engine.eject(x.target, err)
+	}
 	switch {
-	case began == nothing && x.mayRepeat() && !isTimeout(err):
+	case began == nothing && x.mayRepeat() && (gone || !isTimeout(err)):
 		return 0, true
 	case errors.Is(err, errClient):
 		x.observe(route.StatusClientGone)

@@ -83,9 +83,7 @@ func (c *client) connectTo(target *route.Target, introduce bool) (*upstream.Conn
 	if err != nil {
 		return nil, err
 	}
-	if tcp := up.TCP(); tcp != nil {
-		setUserTimeout(tcp)
-	}
+	up.Patience(userTimeout)
 	if introduce {
 		if err = c.introduce(up); err != nil {
 			_ = up.Close()

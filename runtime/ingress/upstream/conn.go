@@ -5,6 +5,8 @@ import (
 	"net"
 	"syscall"
 	"time"
+
+	"golang.org/x/sys/unix"
 )
 
 // Conn is a connection to a target. One goroutine has it at a time.
@@ -18,6 +20,8 @@ type Conn struct {
 	idleSince time.Duration
 
 	readUntil, writeUntil time.Time // the deadlines that are set; zero: none
+
+	patience time.Duration // see Patience; zero: the kernel's
 
 	peek [1]byte
 	dead bool
@@ -89,6 +93,18 @@ func (c *Conn) Relax() { c.writeUntil = time.Time{} }
 func (c *Conn) Forever() error {
 	c.readUntil, c.writeUntil = time.Time{}, time.Time{}
 	return c.SetDeadline(time.Time{})
+}
+
+// Patience is how long the target's machine may leave bytes unacknowledged before the
+// connection fails. Setting what is set costs nothing.
+func (c *Conn) Patience(d time.Duration) {
+	if c.raw == nil || c.patience == d {
+		return
+	}
+	c.patience = d
+	_ = c.raw.Control(func(fd uintptr) {
+		_ = unix.SetsockoptInt(int(fd), unix.IPPROTO_TCP, unix.TCP_USER_TIMEOUT, int(d.Milliseconds()))
+	})
 }
 
 // TCP is the connection below, where it is one.
