@@ -20,7 +20,7 @@ type labDemoCommand struct{ inLab }
 const (
 	demoService = "web"
 	demoTasks   = 6
-	demoPort    = 80 // of the listener
+	demoPort    = 80 // of the listener; URLs need not name it
 	// demoTimeout is many times what a busy two-core machine needs from hosts
 	// that have joined to tasks that are healthy.
 	demoTimeout = 4 * time.Minute
@@ -71,7 +71,7 @@ func enter(ctx context.Context, l *lab.Lab, agent *client.Client) (string, error
 	if err := agent.Send(ctx, http.MethodPost, "/v1/entry-addresses", body, nil); err != nil {
 		return "", fmt.Errorf("add an entry address: %w", err)
 	}
-	url := "http://" + netip.AddrPortFrom(prefix.Addr(), demoPort).String() + "/"
+	url := urlOf(prefix.Addr())
 	web := &http.Client{Transport: &http.Transport{DisableKeepAlives: true}, Timeout: 2 * time.Second}
 	return url, await(ctx, func() (string, bool) {
 		request, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
@@ -85,6 +85,16 @@ func enter(ctx context.Context, l *lab.Lab, agent *client.Client) (string, error
 		_ = response.Body.Close()
 		return url + " answers", response.StatusCode == http.StatusOK
 	})
+}
+
+// urlOf is where a browser finds the service, which listens at the port that URLs need not
+// name.
+func urlOf(addr netip.Addr) string {
+	host := addr.String()
+	if addr.Is6() {
+		host = "[" + host + "]"
+	}
+	return "http://" + host + "/"
 }
 
 // deploy registers the web image and creates the service, unless it is there.
@@ -190,6 +200,7 @@ func (c *labDemoCommand) show(ctx context.Context, l *lab.Lab, entry string) err
 	if err != nil {
 		return err
 	}
+	fmt.Printf("\nthe service, at an entry address that one host after another answers for:\n  %s\n", entry)
 	fmt.Println("\nstatus pages, one on every host:")
 	for _, host := range view.Hosts {
 		fmt.Printf("  %s\n", host.StatusURL)
@@ -205,8 +216,8 @@ func (c *labDemoCommand) show(ctx context.Context, l *lab.Lab, entry string) err
 	}
 	fmt.Printf(`
 try next:
-  curl -H 'Accept: application/json' %[3]s   the service, by whichever host answers for its entry address
-  %[1]s entry%[2]s                  which host that is; power it off, and another one does
+  curl -H 'Accept: application/json' %[3]s    the service: which task answers
+  %[1]s entry%[2]s                  which host answers for that address; power it off, and another does
   %[1]s tasks%[2]s                  where each task runs
   %[1]s lab kill h2%[2]s            power off a host: its tasks come back elsewhere
   %[1]s events -f%[2]s              watch the fleet decide

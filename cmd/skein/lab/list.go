@@ -17,7 +17,8 @@ type HostView struct {
 	Name       string `json:"name"`
 	Zone       string `json:"zone"`
 	Address    string `json:"address"`
-	State      string `json:"state"` // up, agent-down, runtime-down, not-joined, paused, dead
+	LinkAddr   string `json:"linkAddress"` // of its interface: a MAC
+	State      string `json:"state"`       // up, agent-down, runtime-down, not-joined, paused, dead
 	InitPID    int    `json:"initPid,omitempty"`
 	RuntimePID int    `json:"containerdPid,omitempty"`
 	AgentPID   int    `json:"agentPid,omitempty"`
@@ -55,6 +56,7 @@ func (l *Lab) List(ctx context.Context) (*View, error) {
 func (l *Lab) viewHost(ctx context.Context, host *Host, all []hierarchy) HostView {
 	v := HostView{
 		Name: host.Name, Zone: host.Zone, Address: host.Addr.String(), BootID: host.BootID,
+		LinkAddr:  hardwareAddress(l.name, host.N).String(),
 		StatusURL: "http://" + netip.AddrPortFrom(host.Addr, StatusPort).String() + "/",
 	}
 	if !host.Init.alive() {

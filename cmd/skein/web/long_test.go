@@ -12,7 +12,7 @@ import (
 )
 
 func TestTicksAreAsManyAsWereAskedFor(t *testing.T) {
-	s := httptest.NewServer(Handler(Identity{}))
+	s := httptest.NewServer(Handler(Identity{}, Faults{}))
 	defer s.Close()
 	for query, want := range map[string]string{"n=3": "0\n1\n2\n", "n=0": "want n, 1 to 3000\n", "": "want n, 1 to 3000\n"} {
 		response, err := http.Get(s.URL + "/ticks?" + query)
@@ -28,7 +28,7 @@ func TestTicksAreAsManyAsWereAskedFor(t *testing.T) {
 }
 
 func TestAWebSocketSaysWhatItIsTold(t *testing.T) {
-	s := httptest.NewServer(Handler(Identity{}))
+	s := httptest.NewServer(Handler(Identity{}, Faults{}))
 	defer s.Close()
 	conn, err := net.Dial("tcp", strings.TrimPrefix(s.URL, "http://"))
 	if err != nil {
