@@ -19,6 +19,7 @@ func (s *State) checkDeployment(b *violations, d *Deployment) {
 	b.must(d.Config.Strategy >= Rolling && d.Config.Strategy <= Canary, "deployment %s: %s", d.ID, d.Config.Strategy)
 	b.must(min(d.Production, d.Test) >= 0 && max(d.Production, d.Test) <= TotalWeight,
 		"deployment %s: production %d, test %d", d.ID, d.Production, d.Test)
+	b.must(d.Live() || d.Wrote == nil, "deployment %s is %s, and keeps what people wrote into rules", d.ID, d.Status)
 	s.checkStagesOf(b, d)
 	checkRunsOf(b, d)
 	if d.Live() {

@@ -9,8 +9,8 @@ import "fmt"
 //     weights that people wrote.
 //   - ROLLBACK_SUCCESSFUL of one that goes back, once the target has no tasks.
 //   - ROLLBACK_FAILED of one that goes back.
-//   - STOPPED at any time. Where traffic is shifted, it is blue's again, as is the
-//     service; a rolling one stays as it is: see State.StalledDeployment.
+//   - STOPPED at any time before CLEAN_UP. Where traffic is shifted, it is blue's again,
+//     as is the service; a rolling one stays as it is: see State.StalledDeployment.
 //
 // Before its time it is refused with ErrTooEarly; SUCCESSFUL also while it is paused.
 type FinishDeployment struct {
@@ -39,7 +39,6 @@ func (c FinishDeployment) apply(s *State, x *applyContext) ([]string, error) {
 	case DeploymentStopped:
 		s.stopDeployment(x, &n, c.Reason)
 	default:
-		s.settle(x, &n, n.Blue)
 		s.endDeployment(x, &n, c.Status, c.Reason)
 	}
 	s.recordEvent(x, endEvent(&n))
@@ -72,6 +71,10 @@ func (c FinishDeployment) timely(s *State, d *Deployment) error {
 			return refuse(ErrConflict, "finish deployment %s as %s: it is %s", d.ID, c.Status, d.Status)
 		}
 	case DeploymentStopped:
+		if !back && d.Stage == StageCleanUp {
+			return refuse(ErrConflict, "finish deployment %s as %s: it is cleaning up, %s has all traffic", d.ID, c.Status,
+				d.Target)
+		}
 	default:
 		return field("status", "is %s, which is no end", c.Status)
 	}
@@ -80,7 +83,6 @@ func (c FinishDeployment) timely(s *State, d *Deployment) error {
 
 // succeed makes the target the service's good revision.
 func (s *State) succeed(x *applyContext, d *Deployment, reason string) {
-	s.settle(x, d, d.Target)
 	s.endDeployment(x, d, DeploymentSuccessful, reason)
 	v := *s.Service(d.Service)
 	v.Good = d.Target

@@ -367,20 +367,25 @@ func TestANewerDeploymentTakesOverAtEachStage(t *testing.T) {
 			r.to(stage)
 			r.deploy(canary)
 			before, d := r.Deployment("web.2"), r.live()
-			green, blue, status, shares := "green", "web/1", DeploymentStopped, "blue 100 %; test blue 100 %"
+			blue, status := "web/1", DeploymentStopped
 			if stage == StageCleanUp {
-				green, blue, status = "blue", "web/2", DeploymentSuccessful
-				shares = "blue 0 %, green 100 %; test blue 0 %, green 100 %"
+				blue, status = "web/2", DeploymentSuccessful
 			}
 			if before.Status != status || !strings.Contains(before.Reason, "web.3") || d.ID != "web.3" ||
 				d.Blue != RevisionID(blue) || r.Service("web").Revision != "web/3" {
 				t.Errorf("before %+v, now %+v", before, d)
 			}
-			r.want("the newer is bound to", string(r.Revision("web/3").Groups[0].Group), green)
-			r.want("shares", strings.ReplaceAll(r.shares(), ", green 0 %", ""), shares)
+			r.want("the newer is bound to", string(r.Revision("web/3").Groups[0].Group), "green")
+			r.want("shares", strings.ReplaceAll(r.shares(), ", green 0 %", ""), "blue 100 %; test blue 100 %")
 			r.checked()
 			if stage != StageCleanUp {
 				return
+			}
+			for _, id := range []TaskID{"green-2-1", "green-2-2"} {
+				r.want(string(id)+" is in", string(r.task(id).Targets[0].Group), "blue")
+			}
+			if left := r.Targets("green"); len(left) != 2 || left[0].Revision != "web/1" || left[0].State != TargetHealthy {
+				r.t.Errorf("old blue, which stops, is not in the alternate group: %+v", left)
 			}
 			r.gone("web/1")
 			r.to(StageCleanUp)
@@ -580,6 +585,7 @@ func TestOrdersOfPeople(t *testing.T) {
 		for _, o := range []DeploymentOrder{OrderPause, OrderPromote, OrderRollback, OrderStop} {
 			r.refused(order(o), ErrConflict, "cleaning up")
 		}
+		r.refused(r.finish(DeploymentStopped), ErrConflict, "cleaning up, web/2 has all traffic")
 	})
 }
 

@@ -515,13 +515,26 @@ func (g *scenario) trafficCommand() fleet.Command {
 	case 8, 18, 19:
 		return fleet.DeleteRule{ID: id}
 	case 9, 10, 11:
-		return fleet.SetWeights{Rule: id, ExpectedModifyIndex: ruleAt, Weights: g.weights()}
+		return g.setWeights(id, ruleAt)
 	case 12, 13, 14:
 		return fleet.PutTargetGroup{Name: name, ExpectedModifyIndex: groupAt, Protocol: fleet.GroupHTTP1,
 			Check: fleet.TargetCheck{IntervalS: 5, TimeoutS: 2, Healthy: 2, Unhealthy: 2}, SlowStartS: g.IntN(2) * 30}
 	default:
 		return fleet.DeleteTargetGroup{Name: name}
 	}
+}
+
+// setWeights is about another rule where that one does not forward, or is held.
+func (g *scenario) setWeights(id fleet.RuleID, at uint64) fleet.Command {
+	fits := func(r *fleet.Rule) bool { return r != nil && r.Action.Forward != nil && g.HolderOf(r) == nil }
+	if !fits(g.Rule(id)) {
+		for r := range g.Rules() {
+			if fits(r) {
+				id, at = r.ID, r.ModifyIndex
+			}
+		}
+	}
+	return fleet.SetWeights{Rule: id, ExpectedModifyIndex: at, Weights: g.weights()}
 }
 
 // exposeService makes a service that has a rule of a listener that is there, or a

@@ -53,7 +53,7 @@ type Deployment struct {
 	// shift gives all, and the bake ends.
 	Promote bool `cbor:"27,keyasint,omitempty"`
 	// Wrote are the shares that the rules which it holds had before, as people wrote them:
-	// they have them again once one revision alone is left. None of deployments that hold no rule.
+	// they have them again when it ends. None of deployments that hold no rule, or ended.
 	Wrote []RuleShares `cbor:"28,keyasint,omitempty"`
 	// ResumedAt is when a person last let it go on: the time of a stage counts from then.
 	ResumedAt Time `cbor:"29,keyasint,omitempty"`

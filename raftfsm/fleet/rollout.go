@@ -23,7 +23,7 @@ func (s *State) beginDeployment(x *applyContext, v *Service, blue RevisionID, so
 	if d.Config.Analysis != nil {
 		d.Alarms = append(d.Alarms, AlarmState{Name: AnalysisAlarm, Status: AlarmInsufficientData, Since: x.now})
 	}
-	d.Wrote = s.sharesBefore(x, v, &d)
+	d.Wrote = s.sharesBefore(v, &d)
 	s.shift(x, &d, 0, 0)
 	d.WeightsIndex, d.ShiftedAt = 0, 0
 	s.putDeployment(x, d)
@@ -161,46 +161,23 @@ func (s *State) production(lb *LoadBalancer) []*Rule {
 	return all
 }
 
-// sharesBefore are the shares of the rules that a new deployment holds, as people wrote
-// them: those that the one before it has not given back, or what they are.
-func (s *State) sharesBefore(x *applyContext, v *Service, d *Deployment) []RuleShares {
-	var kept []RuleShares
-	for before := range s.Deployments(v.Name) {
-		if kept = before.Wrote; kept != nil {
-			n := *before
-			n.Wrote = nil
-			s.putDeployment(x, n)
-		}
-		break
-	}
+// sharesBefore are the shares of the rules that a new deployment writes, as people wrote
+// them.
+func (s *State) sharesBefore(v *Service, d *Deployment) []RuleShares {
 	var all []RuleShares
 	add := func(r *Rule) {
-		if r == nil || r.Action.Forward == nil ||
-			slices.ContainsFunc(all, func(o RuleShares) bool { return o.Rule == r.ID }) {
-			return
+		if r != nil && r.Action.Forward != nil &&
+			!slices.ContainsFunc(all, func(o RuleShares) bool { return o.Rule == r.ID }) {
+			all = append(all, RuleShares{r.ID, r.Action.Forward.Groups})
 		}
-		wrote := RuleShares{r.ID, r.Action.Forward.Groups}
-		for _, k := range kept {
-			if k.Rule == r.ID {
-				wrote = k
-			}
-		}
-		all = append(all, wrote)
 	}
-	for i := range v.LoadBalancers {
-		lb := &v.LoadBalancers[i]
-		if lb.AlternateGroup == "" {
-			continue
-		}
-		for _, r := range s.production(lb) {
+	for _, p := range s.pairs(v, d) {
+		for _, r := range s.production(p.lb) {
 			add(r)
 		}
-		if lb.TestRule != "" {
-			add(s.Rule(lb.TestRule))
+		if p.lb.TestRule != "" {
+			add(s.Rule(p.lb.TestRule))
 		}
-	}
-	if kept == nil && len(s.pairs(v, d)) == 0 {
-		return nil // it writes none
 	}
 	return all
 }
@@ -271,16 +248,16 @@ func (s *State) setShares(x *applyContext, r *Rule, shares []GroupWeight) bool {
 	return true
 }
 
-// endDeployment ends a deployment. One that is stopped gives traffic back to blue, and
-// what people wrote back to the rules where blue is where they sent traffic.
+// endDeployment ends a deployment. The revision that serves from now on, blue but where
+// the target took its place, is in the groups that people sent traffic to, and rules have
+// again what people wrote.
 func (s *State) endDeployment(x *applyContext, d *Deployment, status DeploymentStatus, reason string) {
 	s.endRuns(x, d, reason)
-	if status == DeploymentStopped {
+	serves := d.serves()
+	if serves != d.Target && serves != "" {
 		s.shift(x, d, 0, 0)
-		if d.Blue != "" && s.atHome(d.Service, d.Blue) {
-			s.restoreShares(x, d)
-		}
 	}
+	s.settle(x, d, serves)
 	d.leave(reason, x.now)
 	d.Status, d.Reason, d.EndedAt, d.Pause = status, clip(reason, MaxReason), x.now, nil
 	for i := range d.Hooks {
@@ -289,13 +266,13 @@ func (s *State) endDeployment(x *applyContext, d *Deployment, status DeploymentS
 	s.putDeployment(x, *d)
 }
 
-// atHome reports whether a revision's tasks are in the groups that traffic goes to as
-// people wrote it, not in the alternate ones.
-func (s *State) atHome(service string, id RevisionID) bool {
-	r, v := s.Revision(id), s.Service(service)
-	return r != nil && !slices.ContainsFunc(v.LoadBalancers, func(lb LoadBalancer) bool {
-		return lb.AlternateGroup != "" && r.isIn(lb.AlternateGroup)
-	})
+// serves is the revision that has the traffic of a live deployment if it ends now: the
+// target once it cleans up, since blue goes then.
+func (d *Deployment) serves() RevisionID {
+	if d.Stage == StageCleanUp && d.Status == DeploymentInProgress {
+		return d.Target
+	}
+	return d.Blue
 }
 
 // restoreShares gives the rules that a deployment held what people wrote, with one
@@ -348,51 +325,77 @@ func (s *State) returnTo(x *applyContext, service string, revision RevisionID) {
 	s.putService(x, v)
 }
 
-// settle makes one revision's groups those that people wrote, once it alone has tasks:
-// it, and its tasks, change from the alternate groups to the main ones, and the rules
-// with them, so that every host sees both at once.
+// settle brings the revision that serves into the groups that people sent traffic to, and
+// gives rules what people wrote, all at once, so that every host sees both together.
 func (s *State) settle(x *applyContext, d *Deployment, id RevisionID) {
-	if d.Wrote == nil || s.Counts(d.Service, "").Total > s.Counts(d.Service, id).Total {
+	if d.Wrote == nil {
 		return
 	}
-	s.rebind(x, s.Service(d.Service), s.Revision(id))
+	s.bringHome(x, s.Service(d.Service), s.Revision(id))
 	s.restoreShares(x, d)
 	d.WeightsIndex = x.index
 }
 
-// rebind takes a revision and its tasks from alternate groups to the main ones. What is
-// known of them as targets stays.
-func (s *State) rebind(x *applyContext, v *Service, old *Revision) {
-	home := map[TargetGroupName]TargetGroupName{}
+// bringHome takes a revision that is in alternate groups to the main ones. What other
+// revisions still have there, which stops, changes places with it: no group has tasks of
+// two. What is known of tasks as targets stays.
+func (s *State) bringHome(x *applyContext, v *Service, r *Revision) {
+	to := map[TargetGroupName]TargetGroupName{}
 	for i := range v.LoadBalancers {
-		if lb := &v.LoadBalancers[i]; lb.AlternateGroup != "" && old.isIn(lb.AlternateGroup) {
-			home[lb.AlternateGroup] = lb.Group
+		if lb := &v.LoadBalancers[i]; lb.AlternateGroup != "" && r.isIn(lb.AlternateGroup) {
+			to[lb.AlternateGroup], to[lb.Group] = lb.Group, lb.AlternateGroup
 		}
 	}
-	if len(home) == 0 {
+	if len(to) == 0 {
 		return
 	}
+	s.rebindRevision(x, r, to)
+	for id := range s.LiveRevisions(v.Name) {
+		if id != r.ID {
+			s.rebindRevision(x, s.Revision(id), to)
+		}
+	}
+	s.rebindTasks(x, v.Name, to)
+}
+
+func (s *State) rebindRevision(x *applyContext, old *Revision, to map[TargetGroupName]TargetGroupName) {
 	r := *old
 	r.ModifyIndex = x.index
 	r.Groups = slices.Clone(old.Groups)
 	for i := range r.Groups {
-		if to := home[r.Groups[i].Group]; to != "" {
-			r.Groups[i].Group = to
+		if group := to[r.Groups[i].Group]; group != "" {
+			r.Groups[i].Group = group
 		}
 	}
 	s.revisions.Set(itemOfRevision(&r))
-	for _, t := range slices.Collect(s.LiveTasksOfService(v.Name)) {
-		if t.Revision != r.ID {
-			continue
+}
+
+// rebindTasks takes a service's tasks from groups to others, host by host.
+func (s *State) rebindTasks(x *applyContext, service string, to map[TargetGroupName]TargetGroupName) {
+	var olds, rows []*Task
+	for old := range s.LiveTasksOfService(service) {
+		if slices.ContainsFunc(old.Targets, func(v TaskTarget) bool { return to[v.Group] != "" }) {
+			olds = append(olds, old)
 		}
-		n := *t
-		n.Targets = slices.Clone(t.Targets)
-		for i := range n.Targets {
-			if to := home[n.Targets[i].Group]; to != "" {
-				n.Targets[i].Group = to
+	}
+	slices.SortFunc(olds, func(a, b *Task) int {
+		return cmp.Or(cmp.Compare(a.Host, b.Host), cmp.Compare(a.TaskDef, b.TaskDef), cmp.Compare(a.ID, b.ID))
+	})
+	for _, old := range olds {
+		t := *old
+		t.Targets = slices.Clone(old.Targets)
+		for i := range t.Targets {
+			if group := to[t.Targets[i].Group]; group != "" {
+				t.Targets[i].Group = group
 			}
 		}
-		s.putTask(x, n)
+		rows = append(rows, &t)
+	}
+	for from, until := 0, 0; from < len(olds); from = until {
+		for until < len(olds) && olds[until].Host == olds[from].Host && olds[until].TaskDef == olds[from].TaskDef {
+			until++
+		}
+		s.putRun(x, olds[from:until], rows[from:until])
 	}
 }
 

@@ -96,14 +96,14 @@ func (s *State) touchEntriesOf(x *applyContext, old, e *EntryAddress) {
 	}
 }
 
-// touchRelaysTo notes that a former holder has another address, or another agent, which
-// its successors are told.
+// touchRelaysTo notes that a former holder has another address, or another agent, or is
+// gone (h is nil), which its successors are told.
 func (s *State) touchRelaysTo(x *applyContext, old, h *Host) {
-	if old == nil || old.Addr.Addr() == h.Addr.Addr() && old.Runs(formatOfRoutes) == h.Runs(formatOfRoutes) {
+	if old == nil || h != nil && old.Addr.Addr() == h.Addr.Addr() && old.Runs(formatOfRoutes) == h.Runs(formatOfRoutes) {
 		return
 	}
 	for e := range s.EntryAddresses() {
-		if e.Former == h.ID {
+		if e.Former == old.ID {
 			s.touchEntries(x, e.Holder)
 		}
 	}

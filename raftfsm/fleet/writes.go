@@ -67,6 +67,7 @@ func (s *State) noteReport(id HostID, seq uint64) {
 func (s *State) removeHost(x *applyContext, old *Host) {
 	s.indexHost(old, nil)
 	s.hosts.Delete(old.ID)
+	s.touchRelaysTo(x, old, nil)
 	x.touch(HostSubject(old.ID))
 	x.touch(CapacitySubject())
 }

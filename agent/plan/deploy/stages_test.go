@@ -180,14 +180,17 @@ var happenings = map[string]happening{
 		ends: func(fleet.LifecycleStage) fleet.DeploymentStatus { return fleet.DeploymentRolledBack }},
 	"people stop it": {steps: []string{"order web stop"}, orders: true,
 		ends: func(fleet.LifecycleStage) fleet.DeploymentStatus { return fleet.DeploymentStopped }},
-	"another deployment begins": {steps: []string{"deploy web"},
-		ends: func(at fleet.LifecycleStage) fleet.DeploymentStatus {
-			if at == fleet.StageCleanUp {
-				return fleet.DeploymentSuccessful
-			}
-			return fleet.DeploymentStopped
-		}},
+	"another deployment begins": {steps: []string{"deploy web"}, ends: replaced},
+	"another deployment begins, and is stopped": {steps: []string{"deploy web", "live", "order web stop"}, ends: replaced},
 	"the service is deleted": {steps: []string{"delete web"}, gone: true},
+}
+
+// replaced is how a deployment ends at a stage that another takes over from.
+func replaced(at fleet.LifecycleStage) fleet.DeploymentStatus {
+	if at == fleet.StageCleanUp {
+		return fleet.DeploymentSuccessful
+	}
+	return fleet.DeploymentStopped
 }
 
 var strategies = map[string]string{
@@ -251,7 +254,7 @@ func happens(t *testing.T, exposed bool, words string, stage fleet.LifecycleStag
 	if shifted := d.Config.Strategy.Shifts(); want == fleet.DeploymentRolledBack && shifted && len(r.creates) > 0 {
 		t.Errorf("a rollback started tasks: %v", r.creates)
 	}
-	if want == fleet.DeploymentStopped && !d.Config.Strategy.Shifts() && r.State.LastDeployment("web").ID == d.ID {
+	if last := r.State.LastDeployment("web"); last.Status == fleet.DeploymentStopped && !last.Config.Strategy.Shifts() {
 		return // it stays as it was
 	}
 	r.atRest()
