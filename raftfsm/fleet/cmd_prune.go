@@ -111,8 +111,7 @@ func (s *State) prunableEffects(before Time, most int) []*Effect {
 	return all
 }
 
-// prunableDeployments are those that ended long ago, but for the newest of a service and
-// what has shares to give back.
+// prunableDeployments are those that ended long ago, but for the newest of a service.
 func (s *State) prunableDeployments(before Time, most int) []*Deployment {
 	before = min(before, s.now.Add(-DeploymentKept))
 	var all []*Deployment

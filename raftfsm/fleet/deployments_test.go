@@ -611,6 +611,21 @@ func TestDeploymentsAreKeptForNinetyDaysButForTheNewest(t *testing.T) {
 	r.checked()
 }
 
+func TestWhereTheFleetHasTooManyDeploymentsTheNewestOfAServiceStays(t *testing.T) {
+	r := rolls(t, DeploymentConfig{})
+	r.service("api", 0)
+	r.must(OrderDeployment{ID: "api.1", Order: OrderStop})
+	if d := r.oldestReplaced(); d == nil || d.ID != "web.1" {
+		t.Errorf("first goes %+v", d)
+	}
+	r.wait(1)
+	r.must(OrderDeployment{ID: "web.2", Order: OrderStop})
+	r.removeDeployment(&applyContext{out: &Outcome{}}, r.Deployment("web.1"))
+	if d := r.oldestReplaced(); d != nil {
+		t.Errorf("%s goes, though StalledDeployment is known by it", d.ID)
+	}
+}
+
 // timePasses is a command that changes nothing of services but fleet time.
 func timePasses(w *world) Command {
 	return PutToken{ID: "late", TokenKind: TokenJoin, Hash: blob(32), Uses: 1, NotAfter: w.at + 3_600_000}

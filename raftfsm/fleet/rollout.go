@@ -413,10 +413,22 @@ func (s *State) keepDeployments(x *applyContext, service string) {
 		s.removeDeployment(x, d)
 	}
 	for s.deployments.Len() > MaxDeployments {
-		oldest, ok := s.endedDeployments.Min()
-		if !ok {
+		oldest := s.oldestReplaced()
+		if oldest == nil {
 			return
 		}
 		s.removeDeployment(x, oldest)
 	}
+}
+
+// oldestReplaced is the deployment that ended first of those that are not the newest of
+// their service, or nil: the newest says whether tasks of its target may start.
+func (s *State) oldestReplaced() (oldest *Deployment) {
+	s.endedDeployments.Scan(func(d *Deployment) bool {
+		if s.LastDeployment(d.Service) != d {
+			oldest = d
+		}
+		return oldest == nil
+	})
+	return oldest
 }

@@ -180,9 +180,9 @@ var happenings = map[string]happening{
 		ends: func(fleet.LifecycleStage) fleet.DeploymentStatus { return fleet.DeploymentRolledBack }},
 	"people stop it": {steps: []string{"order web stop"}, orders: true,
 		ends: func(fleet.LifecycleStage) fleet.DeploymentStatus { return fleet.DeploymentStopped }},
-	"another deployment begins": {steps: []string{"deploy web"}, ends: replaced},
+	"another deployment begins":                 {steps: []string{"deploy web"}, ends: replaced},
 	"another deployment begins, and is stopped": {steps: []string{"deploy web", "live", "order web stop"}, ends: replaced},
-	"the service is deleted": {steps: []string{"delete web"}, gone: true},
+	"the service is deleted":                    {steps: []string{"delete web"}, gone: true},
 }
 
 // replaced is how a deployment ends at a stage that another takes over from.
