@@ -57,6 +57,16 @@ type TrafficWindow struct {
 // watched. With an empty revision it is of the whole group, requests for which it had no
 // target among them. What is not known has Over 0, which is never the same as no errors.
 func (t Traffic) Over(group fleet.TargetGroupName, revision fleet.RevisionID, d time.Duration) TrafficWindow {
+	return t.over(group, d, func(name fleet.RevisionID) bool { return revision == "" || name == revision })
+}
+
+// Unserved is like Over what was counted of requests for which the group had no target: all
+// of them failed.
+func (t Traffic) Unserved(group fleet.TargetGroupName, d time.Duration) TrafficWindow {
+	return t.over(group, d, func(name fleet.RevisionID) bool { return name == "" })
+}
+
+func (t Traffic) over(group fleet.TargetGroupName, d time.Duration, of func(fleet.RevisionID) bool) TrafficWindow {
 	history := t.Groups[group]
 	points := history.Points
 	if len(points) == 0 {
@@ -74,7 +84,7 @@ func (t Traffic) Over(group fleet.TargetGroupName, revision fleet.RevisionID, d 
 		w.Hosts = min(w.Hosts, p.Hosts)
 	}
 	for name, counts := range last.Revisions {
-		if revision == "" || name == revision {
+		if of(name) {
 			w.Add(counts.Since(points[first].Revisions[name]))
 		}
 	}

@@ -85,3 +85,13 @@ func TestTrafficOfAVoterThatBeganAnewIsNotNegative(t *testing.T) {
 		t.Errorf("got %+v", w)
 	}
 }
+
+func TestRequestsWithoutATargetOverAWindow(t *testing.T) {
+	traffic := plan.Traffic{Groups: map[fleet.TargetGroupName]plan.GroupTraffic{"web": history()}, At: 110 * time.Second}
+	if w := traffic.Unserved("web", 3*time.Second); w.Requests != 6 || w.Errors != 6 || w.Over != 3*time.Second {
+		t.Errorf("%+v in the last 3 s", w)
+	}
+	if w := traffic.Unserved("shop", 3*time.Second); w.Over != 0 || w.Requests != 0 {
+		t.Errorf("%+v of a group that nobody watches", w)
+	}
+}

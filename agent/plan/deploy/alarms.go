@@ -161,6 +161,11 @@ func (n *inputs) compare(state *fleet.AlarmState) {
 		blue = fleet.TrafficCounts{} // too few to compare with
 	}
 	status, answer := fleet.AlarmOK, "within bounds"
+	if target.Requests-n.traffic.unserved < uint64(a.MinRequests) {
+		// Too few were answered at all: that others failed within bounds is no success.
+		status, answer = fleet.AlarmInsufficientData, fmt.Sprintf("%d of %d requests to %s in %d s found no task",
+			n.traffic.unserved, target.Requests, n.deployment.Target, a.WindowS)
+	}
 	for _, bad := range []string{badErrors(a, target, blue), badLatency(a, target, blue)} {
 		if bad != "" {
 			status, answer = fleet.AlarmFires, fmt.Sprintf("%s of %d requests in %d s", bad, target.Requests, a.WindowS)

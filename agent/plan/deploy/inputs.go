@@ -58,6 +58,8 @@ type alarm struct {
 type seen struct {
 	known        bool // it is no older than staleTraffic
 	target, blue fleet.TrafficCounts
+	// unserved are those of target's that its groups had no target for. Each is a failure.
+	unserved uint64
 }
 
 func (n *inputs) shifts() bool { return n.deployment.Config.Strategy.Shifts() }
@@ -163,7 +165,45 @@ func (p *planner) traffic(d *fleet.Deployment) (all seen) {
 	}
 	all.target, all.known = p.counted(d.Target, a)
 	all.blue, _ = p.counted(d.Blue, a)
+	target, blue := p.unserved(d)
+	all.target.Add(target)
+	all.blue.Add(blue)
+	all.unserved = target.Requests
 	return all
+}
+
+// unserved is what was counted of requests for which the groups of a revision had no target:
+// a version all of whose tasks have gone fails its clients, and must not be judged by their
+// silence. Until the target is scaled up nobody can expect it to serve. A group that both
+// revisions have is the target's, which alone has tasks there by then.
+func (p *planner) unserved(d *fleet.Deployment) (target, blue fleet.TrafficCounts) {
+	var scaled fleet.Time
+	for _, r := range d.Stages {
+		if r.Stage == fleet.StageScaleUp {
+			scaled = r.EndedAt
+		}
+	}
+	if scaled == 0 {
+		return target, blue
+	}
+	window := min(seconds(d.Config.Analysis.WindowS), p.in.Now.Sub(scaled))
+	own := map[fleet.TargetGroupName]bool{}
+	for _, side := range []struct {
+		id  fleet.RevisionID
+		sum *fleet.TrafficCounts
+	}{{d.Target, &target}, {d.Blue, &blue}} {
+		row := p.in.State.Revision(side.id)
+		if row == nil {
+			continue
+		}
+		for _, g := range row.Groups {
+			if w := p.in.Traffic.Unserved(g.Group, window); !own[g.Group] && w.Age < staleTraffic {
+				side.sum.Add(w.TrafficCounts)
+			}
+			own[g.Group] = true
+		}
+	}
+	return target, blue
 }
 
 func (p *planner) counted(id fleet.RevisionID, a *fleet.Analysis) (sum fleet.TrafficCounts, known bool) {

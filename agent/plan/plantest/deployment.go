@@ -50,7 +50,7 @@ func (w *World) keep(name string) fleet.PutService {
 // configure sets how a service's deployments are done by a word: "strategy=CANARY",
 // "canary=10" and "step=25" (percent), "every=1m", "bake=5m", "progress=5m", "breaker=3",
 // "breaker=3/stop", "alarms=cpu,mem", "alarms=cpu/despite", "alarms=cpu/stop", "early=50",
-// "early=50/deferred", "analysis=5/10" (percent of errors, least requests), "probe=/health",
+// "early=50/deferred", "analysis=5/10" (percent of errors or "p99:" and ms, least requests), "probe=/health",
 // "hook=NAME:webhook@STAGE+STAGE", also task and pause, with "/10m" for its time and
 // "/continue" for what follows. A false answer says that the word is another.
 func (w *World) configure(c *fleet.DeploymentConfig, word string) bool {
@@ -86,7 +86,12 @@ func (w *World) configure(c *fleet.DeploymentConfig, word string) bool {
 	case "early":
 		c.EarlySuccess = &fleet.EarlySuccess{HealthyPercent: w.number(value), Deferred: option == "deferred"}
 	case "analysis":
-		c.Analysis = &fleet.Analysis{WindowS: 60, ErrorShare: 100 * w.number(value), MinRequests: w.number(option)}
+		c.Analysis = &fleet.Analysis{WindowS: 60, MinRequests: w.number(option)}
+		if ms, latency := strings.CutPrefix(value, "p99:"); latency {
+			c.Analysis.LatencyMs = w.number(ms)
+		} else {
+			c.Analysis.ErrorShare = 100 * w.number(value)
+		}
 	case "probe":
 		c.Probe = &fleet.Probe{Path: "/" + option, Count: 5}
 	case "hook":
@@ -260,18 +265,28 @@ func (w *World) finishEffect(id fleet.EffectID, verdict fleet.EffectVerdict, out
 	w.Do(fleet.FinishEffect{ID: id, Attempt: e.Attempt + 1, Verdict: verdict, Outcome: outcome, Why: "connection refused"})
 }
 
-// count is what ingress counted in the last minute: "web/2 100 50" are requests and errors.
+// count is what ingress counted in the last minute: "web/2 100 50" are requests and errors,
+// "unserved:web/2 100 100" are of requests for which the groups of web/2 had no target.
 func (w *World) count(words []string) {
 	w.t.Helper()
-	w.Traffic = plan.Traffic{At: time.Hour, Groups: map[fleet.TargetGroupName]plan.GroupTraffic{}}
+	groups := map[fleet.TargetGroupName]plan.GroupTraffic{}
+	w.Traffic = plan.Traffic{At: time.Hour, Groups: groups}
 	for ; len(words) >= 3; words = words[3:] {
-		id := fleet.RevisionID(words[0])
+		of, unserved := strings.CutPrefix(words[0], "unserved:")
+		id := fleet.RevisionID(of)
+		row := w.State.Revision(id)
+		if unserved {
+			id = ""
+		}
 		counts := fleet.TrafficCounts{Requests: uint64(w.number(words[1])), Errors: uint64(w.number(words[2]))}
-		for _, b := range w.State.Revision(id).Groups {
-			w.Traffic.Groups[b.Group] = plan.GroupTraffic{Watched: time.Minute, Points: []plan.TrafficPoint{
-				{At: time.Hour - time.Minute, Hosts: 1},
-				{At: time.Hour, Hosts: 1, Revisions: map[fleet.RevisionID]fleet.TrafficCounts{id: counts}},
-			}}
+		for _, b := range row.Groups {
+			if _, known := groups[b.Group]; !known {
+				groups[b.Group] = plan.GroupTraffic{Watched: time.Minute, Points: []plan.TrafficPoint{
+					{At: time.Hour - time.Minute, Hosts: 1},
+					{At: time.Hour, Hosts: 1, Revisions: map[fleet.RevisionID]fleet.TrafficCounts{}},
+				}}
+			}
+			groups[b.Group].Points[1].Revisions[id] = counts
 		}
 	}
 }

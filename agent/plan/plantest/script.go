@@ -30,7 +30,8 @@ import (
 //	> routes h1=behind  hosts serve the newest routes; those that are behind do not, from now on
 //	> answer web.2-1 SUCCEEDED / FAILED / IN_PROGRESS/30 / lies / unreachable / 5/5 / tail boom
 //	> alarm web cpu 7   an alarm's question is answered; "none" is no number
-//	> traffic web/2 100 50  ingress counted so many requests and errors in the last minute
+//	> traffic web/2 100 50  ingress counted so many requests and errors in the last minute; unserved:web/2 100 100
+//	  are of requests for which its groups had no target
 //	> order web pause / continue [web.2-1 [no]] / promote / rollback / stop
 //	> deployments web   its deployments, and all rules
 //	> status            services with their counts and waits
