@@ -41,7 +41,16 @@ func TestThePlainListenerOnlyShowsAndHidesSecrets(t *testing.T) {
 	}
 	want(t, 403, x.Handler(TrustToken), "GET", "/v1/taskdefs/web", "", "Authorization", "Bearer wrong")
 	want(t, 401, x.Handler(TrustToken), "GET", "/v1/tokens", "")
-	for _, path := range []string{"/v1/taskdefs", "/v1/events", "/v1/status", "/v1/hosts", "/metrics"} {
+	for _, target := range []string{"https://hooks.example/secret-path", "https://prometheus.example"} {
+		want(t, 201, root, "POST", "/v1/hook-targets", `{"target": "`+target+`"}`)
+	}
+	want(t, 200, root, "PUT", "/v1/alarms/errors",
+		`{"url": "https://prometheus.example/?key=secret-key", "query": "up", "comparison": "above", "threshold": 1}`)
+	if got := at(t, want(t, 200, root, "GET", "/v1/alarms", ""), "alarms", 0, "url"); !strings.Contains(got.(string), "secret-key") {
+		t.Errorf("root is shown %v", got)
+	}
+	for _, path := range []string{"/v1/taskdefs", "/v1/events", "/v1/status", "/v1/hosts", "/metrics", "/v1/alarms",
+		"/v1/hook-targets"} {
 		w := httptest.NewRecorder()
 		r := httptest.NewRequest("GET", "http://127.0.0.1"+path, nil)
 		if h.ServeHTTP(w, r); strings.Contains(w.Body.String(), "hunter2") || strings.Contains(w.Body.String(), "secret-") {

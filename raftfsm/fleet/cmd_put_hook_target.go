@@ -147,7 +147,18 @@ func (s *State) checkAllowed(at, url string) error {
 
 // CheckHookURL refuses a URL that hooks and alarms may not name now: who calls it asks
 // again, since the allow-list may have changed.
-func (s *State) CheckHookURL(url string) error { return s.checkAllowed("hookTargetArn", url) }
+//
+// The refusal is kept and shown to all, so it names the server and not the URL, which may
+// hold a secret.
+func (s *State) CheckHookURL(url string) error {
+	if s.checkAllowed("", url) == nil {
+		return nil
+	}
+	scheme, rest, _ := strings.Cut(url, "://")
+	server := scheme + "://" + rest[:max(0, strings.IndexAny(rest+"/", "/?#"))]
+	return field("hookTargetArn", "%s is no longer among the allowed hook targets with its path; who may call it adds it "+
+		"again: skein hook-target allow", quoted(server))
+}
 
 // allows reports whether a URL begins with the entry, which ends where a part of the URL
 // does: https://a.example allows https://a.example/x and not https://a.example.org.

@@ -281,6 +281,11 @@ func TestTheAllowListSaysWhatHooksAndAlarmsMayName(t *testing.T) {
 		"skein hook-target allow https://prometheus.example")
 	r.must(PutHookTarget{Target: "https://prometheus.example"})
 	r.must(alarm)
+	secret := "https://other.example/services/secret?key=secret"
+	if err := r.CheckHookURL(secret); err == nil || strings.Contains(err.Error(), "secret") ||
+		!strings.Contains(err.Error(), "https://other.example") {
+		t.Errorf("the refusal that all see says %v", err)
+	}
 	r.refused(DeleteHookTarget{Target: "https://prometheus.example"}, ErrConflict, "alarm errors needs it")
 	r.checked()
 }

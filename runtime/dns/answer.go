@@ -58,14 +58,24 @@ func (n *Names) answer(q *query, udp bool) (r reply, ok bool) {
 
 // draw is at most n of a list, any of them, in any order: so clients that take the first
 // are spread.
+//
+// It costs as much as is drawn, however long the list is: moved is a shuffle that has begun,
+// of a list that is never copied.
 func draw[E any](list []E, n int) []E {
 	n = min(n, len(list))
-	drawn := append([]E(nil), list...)
-	for i := range n {
-		j := i + rand.IntN(len(drawn)-i)
-		drawn[i], drawn[j] = drawn[j], drawn[i]
+	drawn, moved := make([]E, n), make(map[int]int, n)
+	at := func(i int) int {
+		if was, ok := moved[i]; ok {
+			return was
+		}
+		return i
 	}
-	return drawn[:n]
+	for i := range n {
+		j := i + rand.IntN(len(list)-i)
+		drawn[i] = list[at(j)]
+		moved[j] = at(i)
+	}
+	return drawn
 }
 
 func addresses(name string, list []netip.Addr, kind dnsmessage.Type) []record {

@@ -3,6 +3,7 @@ package dns
 import (
 	"net/netip"
 	"strings"
+	"sync"
 
 	"skein/raftfsm/fleet"
 )
@@ -27,6 +28,10 @@ type service struct {
 	ports []servicePort
 	// byTask has the host's address of each task that is among those of ports.
 	byTask map[string]netip.Addr
+
+	once    sync.Once // of what follows; see whole
+	targets []target
+	addrs   []netip.Addr
 }
 
 type servicePort struct {
@@ -135,7 +140,8 @@ func (n *Names) find(name string) found {
 	}
 	switch below := labels[:len(labels)-1]; {
 	case len(below) == 0:
-		return found{exists: true, addrs: s.addrs(), srv: s.all(), owner: s}
+		targets, addrs := s.whole()
+		return found{exists: true, addrs: addrs, srv: targets, owner: s}
 	case len(below) == 1 && below[0] == "_tcp":
 		return found{exists: true}
 	case len(below) == 1:
@@ -154,28 +160,22 @@ func (n *Names) find(name string) found {
 	return found{}
 }
 
-// addrs are the addresses of the hosts that the service's tasks are on.
-func (s *service) addrs() []netip.Addr {
-	var list []netip.Addr
-	seen := map[netip.Addr]bool{}
-	for _, t := range s.all() {
-		if !seen[t.addr.Addr()] {
-			seen[t.addr.Addr()] = true
-			list = append(list, t.addr.Addr())
+// whole is all targets of the service, and the addresses of the hosts that they are on. It is
+// made when it is first asked for, once for all queries of these names.
+func (s *service) whole() ([]target, []netip.Addr) {
+	s.once.Do(func() {
+		for _, p := range s.ports {
+			s.targets = append(s.targets, p.targets...)
 		}
-	}
-	return list
-}
-
-func (s *service) all() []target {
-	if len(s.ports) == 1 {
-		return s.ports[0].targets
-	}
-	var list []target
-	for _, p := range s.ports {
-		list = append(list, p.targets...)
-	}
-	return list
+		seen := map[netip.Addr]bool{}
+		for _, t := range s.targets {
+			if !seen[t.addr.Addr()] {
+				seen[t.addr.Addr()] = true
+				s.addrs = append(s.addrs, t.addr.Addr())
+			}
+		}
+	})
+	return s.targets, s.addrs
 }
 
 // own reports whether a name, in lower case, is Skein's to answer.

@@ -312,3 +312,28 @@ func FuzzAnsweredBy(f *testing.F) {
 		}
 	})
 }
+
+func TestEveryElementIsDrawnAsOftenAndNoneTwice(t *testing.T) {
+	list := []int{0, 1, 2, 3, 4, 5, 6, 7, 8, 9}
+	firsts := map[int]int{}
+	for range 10_000 {
+		drawn := draw(list, 3)
+		firsts[drawn[0]]++
+		if drawn[0] == drawn[1] || drawn[1] == drawn[2] || drawn[0] == drawn[2] {
+			t.Fatalf("%v", drawn)
+		}
+	}
+	for _, n := range list {
+		if firsts[n] < 800 || firsts[n] > 1_200 { // 1,000 are expected, with a deviation of 30
+			t.Errorf("%d was drawn first %d times of 10,000", n, firsts[n])
+		}
+	}
+	for _, n := range []int{0, 10, 11} {
+		if got := len(draw(list, n)); got != min(n, 10) {
+			t.Errorf("%d drawn of 10, want %d", got, n)
+		}
+	}
+	if !slices.IsSorted(list) {
+		t.Error("the list was changed")
+	}
+}

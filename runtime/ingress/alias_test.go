@@ -29,8 +29,9 @@ func TestAnAliasAndAListenerOfTheHostShareAPort(t *testing.T) {
 	}
 	port := freePort(t)
 	host := fleet.Listener{Name: "a-host", Port: port, Protocol: fleet.ListenHTTP}
-	alias := fleet.Listener{Name: "b-alias", Port: port, Protocol: fleet.ListenHTTP, Alias: &fleet.ListenerAlias{Name: "b", Number: 2}}
-	early := fleet.Listener{Name: "0-alias", Port: port, Protocol: fleet.ListenHTTP, Alias: &fleet.ListenerAlias{Name: "c", Number: 3}}
+	alias, early := host, host
+	alias.Name, alias.Alias = "b-alias", &fleet.ListenerAlias{Name: "b", Number: 2}
+	early.Name, early.Alias = "0-alias", &fleet.ListenerAlias{Name: "c", Number: 3}
 	rules := []fleet.Rule{
 		{ID: "a", Listener: "a-host", Action: fixed("host")}, {ID: "b", Listener: "b-alias", Action: fixed("alias")},
 		{ID: "c", Listener: "0-alias", Action: fixed("early")},

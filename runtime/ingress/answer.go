@@ -131,7 +131,8 @@ func (x *exchange) passAnswer(up *upstream.Conn, a *answer) (keep bool, err erro
 	x.observe(a.head.Status)
 	// With a body that the client has not sent whole, the connection cannot go on: what follows
 	// would be read as the rest of it.
-	x.closing = x.closing || a.head.Framing == http1.UntilClose || x.target.Leaving() || c.leaving.Load() || x.body.unread()
+	x.closing = x.closing || a.head.Framing == http1.UntilClose || x.target.Leaving() || c.leaving.Load() ||
+		x.body.unread()
 	a.out = a.head.AppendAnswer(a.out[:0], x.closing, x.line[:]...)
 	ended := false
 	switch a.head.Framing {

@@ -74,7 +74,10 @@ func TestAnEarlyAnswerSaysThatTheConnectionEnds(t *testing.T) {
 	r := simple(t, speaker(t, func(conn net.Conn, _ *http.Request, _ int) {
 		_, _ = io.WriteString(conn, "HTTP/1.1 401 Unauthorized\r\nContent-Length: 0\r\n\r\n")
 	}))
-	for name, wait := range map[string]string{"a client that waits to send its body": "Expect: 100-continue\n", "a slow client": ""} {
+	for name, wait := range map[string]string{
+		"a client that waits to send its body": "Expect: 100-continue\n",
+		"a slow client":                        "",
+	} {
 		t.Run(name, func(t *testing.T) {
 			c := r.dial(80)
 			c.send("POST / HTTP/1.1\nHost: x\nContent-Length: 10\n" + wait + "\n")
@@ -141,7 +144,8 @@ func TestTheVersionOfAClientChangesNoFieldThatItsTargetSees(t *testing.T) {
 		t.Errorf("by HTTP/1.1:\n%sby HTTP/2:\n%s", by1, by2)
 	}
 	for _, line := range []string{`Proxy=[]`, `X_forwarded_for=[]`, `X-Forwarded-Host=[]`, `Forwarded=[]`,
-		`X-Forwarded-Proto=["http"]`, `X-Forwarded-For=["192.0.2.1, 127.0.0.1"]`, `X-Real-Ip=["evil"]`, `Authorization=["evil"]`} {
+		`X-Forwarded-Proto=["http"]`, `X-Forwarded-For=["192.0.2.1, 127.0.0.1"]`, `X-Real-Ip=["evil"]`,
+		`Authorization=["evil"]`} {
 		if !strings.Contains(by1, line+"\n") {
 			t.Errorf("want %s in\n%s", line, by1)
 		}

@@ -356,9 +356,8 @@ func rewrite(p *httputil.ProxyRequest) {
 // mayUpgrade reports whether the client may ask for another protocol: with HTTP/1.1, and for
 // none in which the requests would no longer be seen. RFC 9113, 3.1.
 func mayUpgrade(r *http.Request) bool {
-	return r.ProtoMajor == 1 && r.ProtoMinor == 1 && !slices.ContainsFunc(r.Header.Values("Upgrade"), func(asked string) bool {
-		return strings.Contains(strings.ToLower(asked), "h2")
-	})
+	toHTTP2 := func(asked string) bool { return strings.Contains(strings.ToLower(asked), "h2") }
+	return r.ProtoMajor == 1 && r.ProtoMinor == 1 && !slices.ContainsFunc(r.Header.Values("Upgrade"), toHTTP2)
 }
 
 // answered is called before an answer is passed on.

@@ -30,6 +30,20 @@ func CleanMap(given map[string]string) map[string]string {
 	return out
 }
 
+// HideURL is the address for a reader who may see no secrets: many a path or query of a webhook
+// is one.
+func HideURL(given string) string {
+	u, err := url.Parse(given)
+	switch {
+	case err != nil || u.Host == "":
+		return "***"
+	case u.Path == "" || u.Path == "/" && u.RawQuery == "":
+		return Clean(u.Scheme + "://" + u.Host)
+	default:
+		return Clean(u.Scheme + "://" + u.Host + "/***")
+	}
+}
+
 // CleanURL returns plain web addresses as they are and nothing else: a page turns
 // them into links.
 func CleanURL(given string) string {

@@ -29,3 +29,18 @@ func TestTextFromElsewhereIsMadeHarmless(t *testing.T) {
 		}
 	}
 }
+
+func TestAHiddenURLNamesItsServerAlone(t *testing.T) {
+	for given, want := range map[string]string{
+		"https://hooks.example/services/T0/B0/secret": "https://hooks.example/***",
+		"https://hooks.example/?token=secret":         "https://hooks.example/***",
+		"https://user:secret@hooks.example/x":         "https://hooks.example/***",
+		"http://prometheus.example:9090":              "http://prometheus.example:9090",
+		"http://prometheus.example:9090/":             "http://prometheus.example:9090",
+		"no address":                                  "***",
+	} {
+		if got := HideURL(given); got != want {
+			t.Errorf("HideURL(%q) = %q, want %q", given, got, want)
+		}
+	}
+}

@@ -231,7 +231,7 @@ func (v *View) deploymentConfig(s *fleet.Service) types.DeploymentConfig {
 	default:
 	}
 	for i := range c.Hooks {
-		row.Hooks = append(row.Hooks, hookRow(&c.Hooks[i]))
+		row.Hooks = append(row.Hooks, v.hookRow(&c.Hooks[i]))
 	}
 	if c.Breaker.Enable {
 		row.Breaker = &types.BreakerConfig{Enable: true, Rollback: c.Breaker.Rollback, Reset: !c.Breaker.KeepCount,
@@ -257,14 +257,14 @@ func (v *View) deploymentConfig(s *fleet.Service) types.DeploymentConfig {
 	return row
 }
 
-func hookRow(h *fleet.Hook) types.Hook {
+func (v *View) hookRow(h *fleet.Hook) types.Hook {
 	row := types.Hook{Name: h.Name, TargetType: "PAUSE", Stages: make([]string, len(h.Stages))}
 	for i, stage := range h.Stages {
 		row.Stages[i] = stage.String()
 	}
 	switch {
 	case h.Webhook != nil:
-		row.TargetType, row.Target = "WEBHOOK", types.Clean(h.Webhook.URL)
+		row.TargetType, row.Target = "WEBHOOK", v.url(h.Webhook.URL)
 	case h.Task != nil:
 		row.TargetType, row.Target = "TASK", string(h.Task.TaskDef)
 	}
@@ -285,12 +285,22 @@ func percent(hundredths int) float64 { return float64(hundredths) / 100 }
 func (v *View) alarmRows() (any, error) {
 	answer := &types.Alarms{Meta: v.Meta, Alarms: []types.Alarm{}}
 	for a := range v.State.Alarms() {
-		answer.Alarms = append(answer.Alarms, AlarmRow(a))
+		row := AlarmRow(a)
+		row.URL = v.url(a.URL)
+		answer.Alarms = append(answer.Alarms, row)
 	}
 	return answer, nil
 }
 
-// AlarmRow is the row of an alarm.
+// url is an address as the reader may see it.
+func (v *View) url(address string) string {
+	if v.Secrets {
+		return types.Clean(address)
+	}
+	return types.HideURL(address)
+}
+
+// AlarmRow is the row of an alarm, for a reader who may see secrets.
 func AlarmRow(a *fleet.Alarm) types.Alarm {
 	row := types.Alarm{Name: a.Name, ModifyIndex: a.ModifyIndex, URL: types.Clean(a.URL), Query: types.Clean(a.Query),
 		Comparison: "below", Threshold: a.Threshold, IntervalS: a.IntervalS, Times: a.Times}
@@ -303,7 +313,11 @@ func AlarmRow(a *fleet.Alarm) types.Alarm {
 func (v *View) hookTargets() (any, error) {
 	answer := &types.HookTargets{Meta: v.Meta, Targets: []string{}}
 	for t := range v.State.HookTargets() {
-		answer.Targets = append(answer.Targets, types.Clean(t.Target))
+		if strings.Contains(t.Target, "://") {
+			answer.Targets = append(answer.Targets, v.url(t.Target))
+		} else {
+			answer.Targets = append(answer.Targets, types.Clean(t.Target)) // task:FAMILY
+		}
 	}
 	return answer, nil
 }

@@ -16,7 +16,9 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"net/netip"
 	"strings"
+	"syscall"
 	"time"
 
 	"skein/agent/deployment"
@@ -44,7 +46,7 @@ type Config struct {
 // ByKind returns the runners by the kinds of effects that they carry out.
 func (c Config) ByKind() map[string]effects.Runner {
 	if c.Dial == nil {
-		c.Dial = (&net.Dialer{Timeout: dialWithin}).DialContext
+		c.Dial = dial
 	}
 	r := &runners{Config: c, client: newClient(c.Dial, c.TLS)}
 	return map[string]effects.Runner{
@@ -53,6 +55,25 @@ func (c Config) ByKind() map[string]effects.Runner {
 		deployment.KindProbe:   r.probe,
 		deployment.KindLogTail: r.logTail,
 	}
+}
+
+// dial connects as the host does. A name does not lead to a link-local address, where clouds
+// keep the credentials of hosts: the allow-list has names, and whoever answers for one chooses
+// where it leads. Who means such an address allows it as a number.
+func dial(ctx context.Context, network, address string) (net.Conn, error) {
+	dialer := net.Dialer{Timeout: dialWithin}
+	if host, _, err := net.SplitHostPort(address); err == nil && net.ParseIP(host) == nil {
+		dialer.Control = func(_, resolved string, _ syscall.RawConn) error { return checkResolved(host, resolved) }
+	}
+	return dialer.DialContext(ctx, network, address)
+}
+
+func checkResolved(host, resolved string) error {
+	to, err := netip.ParseAddrPort(resolved)
+	if err == nil && to.Addr().Unmap().IsLinkLocalUnicast() {
+		return fmt.Errorf("%s leads to %s, a link-local address: allow it as a number if it is meant", host, to.Addr())
+	}
+	return err
 }
 
 type runners struct {

@@ -487,3 +487,24 @@ func TestInputsOfAnotherBuildAreAnswered(t *testing.T) {
 		}
 	}
 }
+
+func TestANameDoesNotLeadToTheAddressesOfAHostsCredentials(t *testing.T) {
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel() // no connection is made
+	for address, refused := range map[string]bool{
+		"localhost:1":       false,
+		"169.254.169.254:1": false, // it is meant
+	} {
+		if _, err := dial(ctx, "tcp", address); err == nil || strings.Contains(err.Error(), "link-local") != refused {
+			t.Errorf("%s: %v", address, err)
+		}
+	}
+	for resolved, refused := range map[string]bool{
+		"169.254.169.254:80": true, "[fe80::1]:80": true, "[::ffff:169.254.1.1]:80": true,
+		"127.0.0.1:80": false, "192.0.2.1:80": false,
+	} {
+		if err := checkResolved("metadata.example", resolved); (err != nil) != refused {
+			t.Errorf("metadata.example at %s: %v", resolved, err)
+		}
+	}
+}

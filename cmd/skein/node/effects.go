@@ -5,6 +5,8 @@ import (
 	"io"
 	"os"
 
+	"golang.org/x/sys/unix"
+
 	"skein/agent/deployment/runner"
 	"skein/agent/effects"
 	"skein/agent/peer/rpc"
@@ -35,13 +37,19 @@ func (n *node) hookAllowed(url string) error {
 	return log.State().CheckHookURL(url)
 }
 
-// readBounded reads a file that is no longer than most bytes.
+// readBounded reads a regular file that is no longer than most bytes. Others, a pipe say, might
+// never answer.
 func readBounded(name string, most int64) ([]byte, error) {
-	file, err := os.Open(name)
+	file, err := os.OpenFile(name, os.O_RDONLY|unix.O_NONBLOCK, 0)
 	if err != nil {
 		return nil, err
 	}
 	defer file.Close()
+	if info, err := file.Stat(); err != nil {
+		return nil, err
+	} else if !info.Mode().IsRegular() {
+		return nil, fmt.Errorf("%s is no regular file", name)
+	}
 	data, err := io.ReadAll(io.LimitReader(file, most+1))
 	if err == nil && int64(len(data)) > most {
 		return nil, fmt.Errorf("%s has more than %d bytes", name, most)
