@@ -46,7 +46,7 @@ func (m *Machine) spec(t *task, c *container) port.ContainerSpec {
 // short is the form of the id that people read: its first twelve digits.
 func (t *task) short() string { return string(t.id)[:min(12, len(t.id))] }
 
-// env is what every container is told about itself.
+// env is what every container is told about itself, and what its task was run with.
 func (m *Machine) env(t *task) []fleet.EnvVar {
 	vars := []fleet.EnvVar{
 		{Name: "SKEIN_TASK_ID", Value: string(t.id)},
@@ -58,6 +58,9 @@ func (m *Machine) env(t *task) []fleet.EnvVar {
 		vars = append(vars,
 			fleet.EnvVar{Name: "SKEIN_SERVICE", Value: t.spec.wanted.Service},
 			fleet.EnvVar{Name: "SKEIN_REVISION", Value: string(t.spec.wanted.Revision)})
+	}
+	if o := t.spec.wanted.Overrides; o != nil {
+		vars = append(vars, o.Environment...)
 	}
 	return vars
 }

@@ -324,7 +324,10 @@ func TestContainersOfATaskShareOneNetworkNamespace(t *testing.T) {
 
 func TestAContainerIsToldAboutItself(t *testing.T) {
 	r := newRig(t).up()
-	r.snapshot(web(1), with(web(2), func(w *fleet.WantedTask) { w.Service, w.Revision = "", "" }))
+	r.snapshot(web(1), with(web(2), func(w *fleet.WantedTask) {
+		w.Service, w.Revision = "", ""
+		w.Overrides = &fleet.TaskOverrides{Environment: []fleet.EnvVar{{Name: "SKEIN_HOOK_DETAILS", Value: "{}"}}}
+	}))
 	r.until("running", 5*time.Second, func() bool { return r.m.Status().Running == 2 })
 	for _, c := range did[converge.Create](r) {
 		env := map[string]string{}
@@ -336,6 +339,8 @@ func TestAContainerIsToldAboutItself(t *testing.T) {
 		}
 		if c.Spec.Task == taskID(1) {
 			want["SKEIN_SERVICE"], want["SKEIN_REVISION"] = "web", "web/1"
+		} else {
+			want["SKEIN_HOOK_DETAILS"] = "{}"
 		}
 		if fmt.Sprint(env) != fmt.Sprint(want) {
 			t.Errorf("env %v, want %v", env, want)

@@ -390,3 +390,60 @@ func TestTheTailOfALogIsBounded(t *testing.T) {
 		}
 	}
 }
+
+func TestTheLastLineOfATaskHandsDetailsOn(t *testing.T) {
+	for _, c := range []struct {
+		name  string
+		lines []string
+		want  string
+	}{
+		{"an answer as of a webhook", []string{"ran 12 checks", `{"hookStatus":"SUCCEEDED","hookDetails":{"run":7}}`},
+			`{"run":7}`},
+		{"an answer that is not the last line", []string{`{"hookDetails":{"run":7}}`, "done"}, ""},
+		{"another object", []string{`{"level":"info","msg":"done"}`}, ""},
+		{"details that are no object", []string{`{"hookDetails":[1]}`}, ""},
+		{"words", []string{"all is well"}, ""},
+		{"nothing", nil, ""},
+	} {
+		out, err := EncodeTail(c.lines)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := string(TailDetails(out)); got != c.want {
+			t.Errorf("%s: %s, want %s", c.name, got, c.want)
+		}
+	}
+	if got := TailDetails([]byte("\xff")); got != nil {
+		t.Errorf("of what cannot be read: %s", got)
+	}
+}
+
+// A task is told what a webhook is, and the longest that it can be told fits.
+func TestATaskIsRunWithThePayload(t *testing.T) {
+	long := strings.Repeat("\"", 255)
+	d := &fleet.Deployment{ID: fleet.DeploymentID(long + ".1"), Service: long, Target: fleet.RevisionID(long + "/2"),
+		Blue: fleet.RevisionID(long + "/1"), Test: 2500, Rollback: &fleet.Rollback{Reason: strings.Repeat("<", 1000)}}
+	run := &fleet.HookRun{ID: long + ".1-1", Stage: fleet.StageTestTrafficShift}
+	details := []byte(`{"a":"` + strings.Repeat("x", MaxDetails-8) + `"}`)
+	payload := NewPayload(d, run, details)
+	o, err := payload.Overrides()
+	if err != nil {
+		t.Fatal(err)
+	}
+	size, env := 0, map[string]string{}
+	for _, v := range o.Environment {
+		size += len(v.Name) + len(v.Value)
+		env[v.Name] = v.Value
+	}
+	if size > fleet.MaxOverrides {
+		t.Errorf("%d bytes, at most %d are allowed", size, fleet.MaxOverrides)
+	}
+	var got Payload
+	if err := json.Unmarshal([]byte(env[EnvPayload]), &got); err != nil || !reflect.DeepEqual(got, payload) {
+		t.Errorf("payload %+v, want %+v (%v)", got, payload, err)
+	}
+	if env[EnvStage] != "TEST_TRAFFIC_SHIFT" || env[EnvDetails] != string(details) || env[EnvTarget] != string(d.Target) ||
+		env[EnvExecutionID] != run.ID || env[EnvDeployment] != string(d.ID) || env[EnvService] != long {
+		t.Errorf("environment %v", env)
+	}
+}

@@ -44,23 +44,48 @@ func EncodeTail(lines []string) ([]byte, error) {
 	for i := len(kept) - 1; i >= 0; i-- {
 		reversed = append(reversed, kept[i])
 	}
-	return wire.Marshal(struct {
-		Lines []string `cbor:"1,keyasint,omitempty"`
-	}{reversed})
+	return wire.Marshal(tail{reversed})
 }
 
 const divider = " | "
 
+// tail is the outcome of reading a log.
+type tail struct {
+	Lines []string `cbor:"1,keyasint,omitempty"`
+}
+
+func tailLines(outcome []byte) ([]string, error) {
+	var t tail
+	err := wire.Unmarshal(outcome, &t)
+	return t.Lines, err
+}
+
 // ReadTail is the text of an outcome, lines divided by " | ", for HookRun.Answer; empty
 // when there is none.
 func ReadTail(outcome []byte) string {
-	var tail struct {
-		Lines []string `cbor:"1,keyasint,omitempty"`
-	}
-	if err := wire.Unmarshal(outcome, &tail); err != nil {
+	lines, err := tailLines(outcome)
+	if err != nil {
 		return ""
 	}
-	return text.Cut(text.Clean(strings.Join(tail.Lines, divider)), MaxTail)
+	return text.Cut(text.Clean(strings.Join(lines, divider)), MaxTail)
+}
+
+// TailDetails are what a hook's task gave back: where its last line is a JSON object with
+// hookDetails, as a webhook answers, those; else nil.
+func TailDetails(outcome []byte) []byte {
+	lines, err := tailLines(outcome)
+	if err != nil || len(lines) == 0 {
+		return nil
+	}
+	answer, err := object([]byte(lines[len(lines)-1]))
+	if err != nil {
+		return nil
+	}
+	details := answer["hookDetails"]
+	if _, err := object(details); err != nil {
+		return nil
+	}
+	return details
 }
 
 // TaskAnswer is what people read of a hook task that ended.

@@ -60,6 +60,36 @@ func NewPayload(d *fleet.Deployment, run *fleet.HookRun, details []byte) Payload
 	return p
 }
 
+// The variables that the containers of a hook's task have, beside those of every task.
+// Payload has all; the others are parts of it, for shells.
+const (
+	EnvPayload     = "SKEIN_HOOK_PAYLOAD"         // JSON
+	EnvExecutionID = "SKEIN_HOOK_EXECUTION_ID"    // executionId
+	EnvStage       = "SKEIN_HOOK_LIFECYCLE_STAGE" // lifecycleStage
+	EnvDeployment  = "SKEIN_HOOK_DEPLOYMENT"      // resourceArn
+	EnvService     = "SKEIN_HOOK_SERVICE"         // executionDetails.serviceArn
+	EnvTarget      = "SKEIN_HOOK_TARGET_REVISION" // executionDetails.targetServiceRevisionArn
+	EnvDetails     = "SKEIN_HOOK_DETAILS"         // hookDetails, JSON
+)
+
+// Overrides are what a hook's task is run with. Payloads are bounded by MaxDetails and the
+// lengths of names, well below what a task may be run with.
+func (p *Payload) Overrides() (*fleet.TaskOverrides, error) {
+	payload, err := json.Marshal(p)
+	if err != nil {
+		return nil, fmt.Errorf("payload: %w", err)
+	}
+	return &fleet.TaskOverrides{Environment: []fleet.EnvVar{
+		{Name: EnvPayload, Value: string(payload)},
+		{Name: EnvExecutionID, Value: p.ExecutionID},
+		{Name: EnvStage, Value: p.LifecycleStage},
+		{Name: EnvDeployment, Value: p.ResourceARN},
+		{Name: EnvService, Value: p.ExecutionDetails.ServiceARN},
+		{Name: EnvTarget, Value: p.ExecutionDetails.TargetServiceRevisionARN},
+		{Name: EnvDetails, Value: string(p.HookDetails)},
+	}}, nil
+}
+
 func weigh(weights map[string]float64, d *fleet.Deployment, share int) {
 	weights[string(d.Target)] = percent(share)
 	if d.Blue != "" {

@@ -11,6 +11,8 @@ type RunTasks struct {
 	StartedBy string     `cbor:"3,keyasint,omitempty"`
 	Group     string     `cbor:"4,keyasint,omitempty"`
 	Images    []ImagePin `cbor:"5,keyasint,omitempty"`
+	// Overrides are of all of them; see MaxOverrides.
+	Overrides *TaskOverrides `cbor:"6,keyasint,omitempty" since:"2"`
 }
 
 // Kind is the command's number in the log.
@@ -38,6 +40,7 @@ func (c RunTasks) run(s *State, x *applyContext) error {
 		checkText("startedBy", c.StartedBy, 128), // ECS guide, task lifecycle
 		checkText("group", c.Group, MaxName),
 		checkPins("images", c.Images, def),
+		c.Overrides.check(),
 	); err != nil {
 		return err
 	}
@@ -48,9 +51,24 @@ func (c RunTasks) run(s *State, x *applyContext) error {
 	}
 	s.addRun(x, c.Tasks, Task{
 		TaskDef: def.ID, StartedBy: c.StartedBy, Group: group, Images: c.Images,
-		Desired: TaskRunning, Last: TaskProvisioning, Health: HealthUnknown, CreatedAt: x.now,
+		Desired: TaskRunning, Last: TaskProvisioning, Health: HealthUnknown, CreatedAt: x.now, Overrides: c.Overrides,
 	})
 	return nil
+}
+
+// check refuses what no host could set, or what is more than a row should hold.
+func (o *TaskOverrides) check() error {
+	if o == nil {
+		return nil
+	}
+	size := 0
+	for _, e := range o.Environment {
+		size += len(e.Name) + len(e.Value)
+	}
+	if size > MaxOverrides {
+		return field("overrides.environment", "has %d bytes of names and values: at most %d are allowed", size, MaxOverrides)
+	}
+	return checkEnvironment("overrides.environment", o.Environment)
 }
 
 // checkNewTasks refuses ids that are malformed, used already or too many.

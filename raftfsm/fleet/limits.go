@@ -51,6 +51,8 @@ const (
 	EntryRelay        = 5 * time.Minute // how long connections that began at a former holder go on
 	MaxEntryRelay     = time.Hour       // the longest that a command may ask for
 
+	MaxOverrides = 8 << 10 // bytes of names and values that a standalone task is run with
+
 	// A deployment is some 600 B, and a few KB where hooks are called at many steps. Of each
 	// service the newest is kept; where there are too many, the one that ended first goes.
 	MaxDeployments        = 300_000

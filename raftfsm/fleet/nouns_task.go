@@ -44,6 +44,15 @@ type Task struct {
 	// Targets are one for each target group that it is in: those of its revision, in
 	// that order. Tasks share the list while it says the same of them.
 	Targets []TaskTarget `cbor:"29,keyasint,omitempty" since:"2"`
+	// Overrides are what it was run with beyond its definition; nil: nothing. Standalone only.
+	Overrides *TaskOverrides `cbor:"30,keyasint,omitempty" since:"2"`
+}
+
+// TaskOverrides are what a standalone task is run with beyond its definition. Source: ECS
+// API, TaskOverride.
+type TaskOverrides struct {
+	// Environment is set in all containers, where their definition does not set the name.
+	Environment []EnvVar `cbor:"1,keyasint,omitempty"`
 }
 
 // TaskTarget is how a task stands as a target of a group, in its host's words.

@@ -2,6 +2,7 @@ package fleet
 
 import (
 	"slices"
+	"strings"
 	"testing"
 )
 
@@ -162,3 +163,27 @@ func TestWanted(t *testing.T) {
 }
 
 const digits = "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef"
+
+func TestATaskIsRunWithAnEnvironmentOfItsOwn(t *testing.T) {
+	w := trafficOf(t, 1)
+	run := RunTasks{TaskDef: "web:1", Tasks: []TaskID{"job"}}
+	for _, c := range []struct {
+		env  EnvVar
+		text string
+	}{
+		{EnvVar{Name: "A=B", Value: "x"}, "overrides.environment[0].name"},
+		{EnvVar{Name: "A", Value: strings.Repeat("x", MaxOverrides)}, "overrides.environment: has 8193 bytes"},
+	} {
+		run.Overrides = &TaskOverrides{Environment: []EnvVar{c.env}}
+		w.refused(run, ErrInvalid, c.text)
+	}
+	run.Overrides = &TaskOverrides{Environment: []EnvVar{{Name: "STAGE", Value: "BAKE_TIME"}}}
+	w.must(run)
+	w.must(AssignTasks{Host: hostID(1), Tasks: run.Tasks, Ports: [][]PortBinding{{
+		{Container: "app", ContainerPort: 8080, HostPort: 50000, Protocol: TCP}}}})
+	if sent := w.Wanted(hostID(1)).Tasks; len(sent) != 1 || sent[0].Overrides == nil ||
+		sent[0].Overrides.Environment[0] != run.Overrides.Environment[0] {
+		t.Errorf("its host is sent %+v", sent)
+	}
+	w.checked()
+}

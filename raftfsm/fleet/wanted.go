@@ -53,6 +53,8 @@ type WantedTask struct {
 	// Groups are the target groups that it is in, of its revision: its host checks it as a
 	// target of each, as the group's row in Routes says.
 	Groups []GroupBinding `cbor:"12,keyasint,omitempty" since:"2"`
+	// Overrides are what a standalone task is run with beyond its definition.
+	Overrides *TaskOverrides `cbor:"13,keyasint,omitempty" since:"2"`
 }
 
 // WantedTaskVersion tells apart what a host was sent of one task at different times:
@@ -117,6 +119,7 @@ func (s *State) wantedTask(t *Task) WantedTask {
 	if t.Stopped() {
 		return w
 	}
+	w.Overrides = t.Overrides
 	if r := s.Revision(t.Revision); r != nil {
 		w.Images, w.Groups = r.Images, r.Groups
 	}

@@ -79,7 +79,11 @@ func (n *inputs) call(out *decision, h hook) error {
 	switch {
 	case h.config != nil && h.config.Pause:
 	case h.config != nil && h.config.Task != nil:
-		c.Task = &fleet.RunTasks{TaskDef: h.config.Task.TaskDef, Tasks: []fleet.TaskID{n.newID()}, StartedBy: startedBy(d)}
+		task, err := n.callTask(h)
+		if err != nil {
+			return err
+		}
+		c.Task = task
 	default:
 		effect, err := n.callEffect(h)
 		if err != nil {
@@ -92,6 +96,21 @@ func (n *inputs) call(out *decision, h hook) error {
 	}
 	out.command = c
 	return nil
+}
+
+// callTask is a task that is told what a webhook is asked.
+func (n *inputs) callTask(h hook) (*fleet.RunTasks, error) {
+	details, err := n.details(h)
+	if err != nil {
+		return nil, err
+	}
+	payload := deployment.NewPayload(n.deployment, h.run, details)
+	overrides, err := payload.Overrides()
+	if err != nil {
+		return nil, err
+	}
+	return &fleet.RunTasks{TaskDef: h.config.Task.TaskDef, Tasks: []fleet.TaskID{n.newID()},
+		StartedBy: startedBy(n.deployment), Overrides: overrides}, nil
 }
 
 // callEffect is a call of a webhook, or a probe.
@@ -187,10 +206,15 @@ func (n *inputs) hearVerdict(out *decision, h hook) {
 	} else {
 		n.finish(out, h, v.Status, v.Answer)
 	}
-	if len(v.Details) == 0 {
+	n.keep(out, h, v.Details)
+}
+
+// keep has what a hook gave back be kept for its next call.
+func (n *inputs) keep(out *decision, h hook, details []byte) {
+	if len(details) == 0 {
 		return
 	}
-	merged, err := deployment.MergeDetails(h.run.Details, v.Details)
+	merged, err := deployment.MergeDetails(h.run.Details, details)
 	if err != nil {
 		n.finish(out, h, fleet.HookFailed, err.Error())
 		return
@@ -235,15 +259,16 @@ func (n *inputs) hearTask(out *decision, h hook) {
 	case h.effect != nil && h.effect.Open():
 		return
 	}
-	tail := ""
+	tail, details := "", []byte(nil)
 	if h.effect != nil && h.effect.Status == fleet.EffectDone {
-		tail = deployment.ReadTail(h.effect.Outcome)
+		tail, details = deployment.ReadTail(h.effect.Outcome), deployment.TailDetails(h.effect.Outcome)
 	}
 	status := fleet.HookSucceeded
 	if *h.code != 0 {
 		status = fleet.HookFailed
 	}
 	n.finish(out, h, status, deployment.TaskAnswer(*h.code, tail))
+	n.keep(out, h, details)
 }
 
 // lostItsHost reports whether a task ended without any word on how.
