@@ -37,7 +37,7 @@ func TestEachFieldIsOfOnePart(t *testing.T) {
 // A stream sends a task again when its version moves, so each field of it moves the
 // version, or is of the task's own row, of which ModifyIndex tells.
 func TestEachFieldOfAWantedTaskIsInItsVersion(t *testing.T) {
-	own := []string{"ID", "Service", "Revision", "TaskDef", "Ports", "Images", "Groups"}
+	own := []string{"ID", "Service", "Revision", "TaskDef", "Ports", "Images", "Groups", "Overrides"}
 	for i := range reflect.TypeFor[WantedTask]().NumField() {
 		f := reflect.TypeFor[WantedTask]().Field(i)
 		var task WantedTask
@@ -46,6 +46,8 @@ func TestEachFieldOfAWantedTaskIsInItsVersion(t *testing.T) {
 			v.SetString("x")
 		case reflect.Slice:
 			v.Set(reflect.MakeSlice(f.Type, 1, 1))
+		case reflect.Pointer:
+			v.Set(reflect.New(f.Type.Elem()))
 		case reflect.Uint64, reflect.Uint8:
 			v.SetUint(1)
 		default:
