@@ -72,7 +72,7 @@ bench: go ## benchmarks, each beside a floor or peer of the same run (starts of 
 	@$(GO) test -run '^$$' -bench . -benchmem ./raftfsm/... ./agent/... ./runtime/... ./gossip/...
 	@$(GO) test -tags e2e -run '^$$' -bench Converge -benchtime 5x ./runtime/containerd
 	@$(MAKE) --no-print-directory build
-	@SKEIN_BINARY=$(CURDIR)/$(BIN) $(GO) test -tags e2e -run '^$$' -bench Idle -benchtime 1x ./cmd/skein
+	@SKEIN_BINARY=$(CURDIR)/$(BIN) $(GO) test -tags e2e -run '^$$' -bench 'Idle|WeightChange' -benchtime 1x ./cmd/skein
 
 fuzz: go ## every fuzz target for FUZZTIME each (default 10s)
 	@packaging/make/fuzz $(FUZZTIME)

@@ -108,7 +108,7 @@ func TestClientsWithACookieChangeOverOnceAndInProportion(t *testing.T) {
 			for _, green := range []int{0, 1, 100, 500, 2500, 5000, 9999, 10_000} {
 				got := c.come(stage(kept, of(fleet.TotalWeight-green, green)...))["b"]
 				p := float64(green) / fleet.TotalWeight
-				if off := math.Abs(float64(got) - n*p); off > 4.5*math.Sqrt(n*p*(1-p))+1 {
+				if off := math.Abs(float64(got) - n*p); off > 3*math.Sqrt(n*p*(1-p))+1 {
 					t.Errorf("weight %d: %d of %d clients are led there, off by %.0f", green, got, n, off)
 				}
 				for i := range was {
@@ -222,7 +222,7 @@ func TestClientsAreKnownByAHeader(t *testing.T) {
 		routes := stage(byHeader, fmt.Sprintf("a:%d:shop/1", fleet.TotalWeight-green), fmt.Sprintf("b:%d:shop/2", green))
 		got := c.come(routes)["b"]
 		p := float64(green) / fleet.TotalWeight
-		if off := math.Abs(float64(got) - n*p); off > 4.5*math.Sqrt(n*p*(1-p))+1 || c.renewed > 0 {
+		if off := math.Abs(float64(got) - n*p); off > 3*math.Sqrt(n*p*(1-p))+1 || c.renewed > 0 {
 			t.Errorf("weight %d: %d of %d clients are led there, %d cookies", green, got, n, c.renewed)
 		}
 		for i := range was {
