@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"skein/agent/api/view"
+	"skein/agent/plan"
 	"skein/raftfsm/fleet"
 )
 
@@ -32,6 +33,16 @@ type fakeVoter struct {
 	before bool
 	verify error
 	busy   bool
+
+	traffic plan.Traffic
+	shown   []fleet.TargetGroupName // that traffic was asked of
+}
+
+func (f *fakeVoter) Traffic(groups []fleet.TargetGroupName) plan.Traffic {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.shown = groups
+	return f.traffic
 }
 
 func newFakeVoter(now func() time.Time) *fakeVoter {

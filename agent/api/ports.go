@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"skein/agent/api/view"
+	"skein/agent/plan"
 	"skein/raftfsm/fleet"
 )
 
@@ -28,6 +29,9 @@ type Voter interface {
 	IsLeader() bool
 	// Leader is the host that leads, false when nobody is known to.
 	Leader() (fleet.HostID, bool)
+	// Traffic is what hosts count of these target groups, as the leader heard it: soon after
+	// the first call, and for as long as it is called. Elsewhere it is empty.
+	Traffic(groups []fleet.TargetGroupName) plan.Traffic
 	// Verify returns nil once this host has proven that it leads and its State
 	// holds all that was committed before the call.
 	Verify(ctx context.Context) error

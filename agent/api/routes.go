@@ -13,10 +13,11 @@ import (
 // are made from it. One of its functions serves it; a stream needs none.
 type route struct {
 	endpoint.Spec
-	cached bool // a worker remembers its last good answer
-	read   func(*view.View) (any, error)
-	write  func(*write.Call) (*write.Order, error)
-	plain  http.HandlerFunc
+	cached   bool // a worker remembers its last good answer
+	ofLeader bool // the leader alone answers
+	read     func(*view.View) (any, error)
+	write    func(*write.Call) (*write.Order, error)
+	plain    http.HandlerFunc
 }
 
 // table is every route there is: reads, writes, the stream, and what is about this
@@ -24,7 +25,7 @@ type route struct {
 func (a *API) table() []route {
 	var routes []route
 	for _, e := range view.Endpoints() {
-		routes = append(routes, route{Spec: e.Spec, cached: e.Cached, read: e.Read})
+		routes = append(routes, route{Spec: e.Spec, cached: e.Cached, ofLeader: e.OfLeader, read: e.Read})
 	}
 	for _, e := range write.Endpoints() {
 		routes = append(routes, route{Spec: e.Spec, write: e.Write})

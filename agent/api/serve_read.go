@@ -25,7 +25,7 @@ func (a *API) serveRead(rt route, trust Trust, w http.ResponseWriter, r *http.Re
 			"send Authorization: Bearer with an operator token, or ask a voter over its unix socket"))
 		return
 	}
-	if endpoint.IsSet(r.URL.Query(), endpoint.Consistent.Name) {
+	if rt.ofLeader || endpoint.IsSet(r.URL.Query(), endpoint.Consistent.Name) {
 		err = a.withLeader(w, r, forwardedCall{trust: trust, public: !secrets, here: func(v Voter) error {
 			if unsure := v.Verify(r.Context()); unsure != nil {
 				return errors.Join(ErrNotLeader, unsure)
@@ -110,7 +110,8 @@ func (a *API) view(r *http.Request, v Voter, secrets bool) *view.View {
 		meta.CutOff, meta.AloneSince = true, types.Stamp(fleet.TimeOf(now.Add(-age)))
 	}
 	return &view.View{Request: r, State: st, Leader: leader, Now: max(fleet.TimeOf(now), st.Now()), Meta: meta,
-		Secrets: secrets, Self: a.self("voter"), Members: a.Members, Totals: a.totals}
+		Secrets: secrets, Self: a.self("voter"), Members: a.Members, Totals: a.totals,
+		Traffic: v.Traffic}
 }
 
 func (a *API) self(role string) types.Answerer {

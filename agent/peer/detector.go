@@ -41,8 +41,11 @@ type FailureDetector struct {
 	clockOff   *int64
 	clockOffAt time.Duration           // when the leader told
 	await      fleet.Served            // see Await
-	watched    []fleet.TargetGroupName // see Watch
-	confirming bool                    // a quorum is being asked
+	watched    []fleet.TargetGroupName // sorted: those of planned and shown; shared
+	planned    []fleet.TargetGroupName // see Watch
+	// shown are groups of which people look at the traffic, until when; see Show.
+	shown      map[fleet.TargetGroupName]time.Duration
+	confirming bool // a quorum is being asked
 
 	// Of the goroutine that runs only.
 	teller      detector.Teller
@@ -150,7 +153,7 @@ func (e *FailureDetector) setLeading(leading bool) {
 	defer e.mu.Unlock()
 	if e.leading && !leading {
 		// Not when it begins: who leads may ask before that is noticed here.
-		e.await, e.watched = fleet.Served{}, nil
+		e.await, e.watched, e.planned, e.shown = fleet.Served{}, nil, nil, nil
 	}
 	e.leading = leading
 }
@@ -169,6 +172,7 @@ func (e *FailureDetector) lead(ctx context.Context, log Log) {
 		e.liveness = plan.FleetLiveness{}
 		e.teller.Own(e.p.self)
 	}
+	e.endShows(now)
 	e.teller.Await(e.await)
 	e.p.hub.watch(e.watched)
 	e.watch.Take(now, e.p.self, e.p.hub.tell(&e.teller, now, e.p.self, log.State().ServedRoutes(), starved))
@@ -454,26 +458,6 @@ func (e *FailureDetector) Await(asked fleet.Served) {
 	defer e.mu.Unlock()
 	e.await = asked
 	e.wake()
-}
-
-// Watch has hosts tell of the traffic of these target groups; see lead.FailureDetector.
-func (e *FailureDetector) Watch(groups []fleet.TargetGroupName) {
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	e.watched = groups
-	e.watch.WatchTraffic(groups)
-	e.wake()
-}
-
-// Traffic is what hosts counted of the groups that are watched; nothing while this voter
-// does not lead. The value does not change.
-func (e *FailureDetector) Traffic() plan.Traffic {
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	if !e.leading {
-		return plan.Traffic{}
-	}
-	return e.watch.Traffic(e.now())
 }
 
 // Probe has witnesses look at hosts that are suspect, soon; what they find is in

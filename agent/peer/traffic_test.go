@@ -1,6 +1,7 @@
 package peer
 
 import (
+	"fmt"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -109,6 +110,52 @@ func TestALeaderHearsAtOnceThatHostsServeNewRoutesWhileItWatches(t *testing.T) {
 		}
 		if waited == 0 {
 			t.Error("no change of routes was waited for")
+		}
+	})
+}
+
+// What people look at is told for as long as they do, and takes nothing from planners.
+func TestTrafficIsShownForAsLongAsSomebodyLooks(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newTrafficRig(t)
+		show := func() plan.TrafficWindow {
+			return s.leader().Show([]fleet.TargetGroupName{"web"}).Over("web", "web/1", time.Hour)
+		}
+		clocktest.Elapse(3 * time.Second) // the leader knows that it leads
+		if w := show(); w.Over != 0 {
+			t.Fatalf("known at once: %+v", w)
+		}
+		s.until("all hosts tell", 5*time.Second, func() bool { return s.telling() == len(s.hosts) })
+		s.count(10)
+		want := uint64(10 * len(s.hosts))
+		s.until("what they count is shown", 5*time.Second, func() bool { return show().Requests == want })
+		clocktest.Elapse(2 * showFor)
+		if got := s.leader().Traffic(); len(got.Groups) > 0 {
+			t.Errorf("nobody looks, and heard is %+v", got)
+		}
+		s.leader().Watch([]fleet.TargetGroupName{"web"})
+		show()
+		s.until("all hosts tell again", 5*time.Second, func() bool { return s.telling() == len(s.hosts) })
+		clocktest.Elapse(2 * showFor)
+		if s.telling() != len(s.hosts) {
+			t.Error("planners are not told any more, since nobody looks")
+		}
+	})
+}
+
+func TestWhatIsShownIsBounded(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newTrafficRig(t)
+		var many []fleet.TargetGroupName
+		for i := range 1000 {
+			many = append(many, fleet.TargetGroupName(fmt.Sprintf("g%d", i)))
+		}
+		clocktest.Elapse(3 * time.Second)
+		s.leader().Show(many)
+		s.leader().mu.Lock()
+		defer s.leader().mu.Unlock()
+		if n := len(s.leader().watched); n != maxShown {
+			t.Errorf("%d groups are watched", n)
 		}
 	})
 }

@@ -4,12 +4,15 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"math"
 	"net/http"
 	"net/url"
 	"os"
+	"slices"
 	"strconv"
 	"strings"
+	"time"
 
 	"skein/agent/api/types"
 	"skein/cmd/skein/client"
@@ -36,35 +39,94 @@ func (c *routesCommand) Run(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	rates := awaitRates(ctx, agent)
 	if c.JSON {
-		return printJSON(map[string]any{"listeners": listeners, "targetGroups": groups})
+		return printJSON(map[string]any{"listeners": listeners, "targetGroups": groups, "traffic": rates})
 	}
 	warnStale(header)
-	return printRoutes(listeners, groups)
+	return printRoutes(os.Stdout, listeners, groups, rates)
 }
 
-func printRoutes(listeners []types.Listener, groups []types.TargetGroup) error {
-	byName := map[string]types.TargetGroup{}
+const (
+	// ratesWait is how long hosts have to tell what they count, once somebody has asked.
+	ratesWait = 3 * time.Second
+	ratesLook = 500 * time.Millisecond
+)
+
+// awaitRates are what target groups are asked for now: nothing where no leader answers in time,
+// since what is to be seen besides does not need one.
+func awaitRates(ctx context.Context, agent *client.Client) []types.GroupRates {
+	ctx, cancel := context.WithTimeout(ctx, ratesWait)
+	defer cancel()
+	var answer types.Rates
+	for {
+		var next types.Rates
+		if _, err := agent.Get(ctx, "/v1/traffic", &next); err != nil {
+			return answer.Groups
+		}
+		answer = next
+		if !slices.ContainsFunc(answer.Groups, func(g types.GroupRates) bool { return !g.Known }) {
+			return answer.Groups
+		}
+		select {
+		case <-time.After(ratesLook):
+		case <-ctx.Done():
+			return answer.Groups
+		}
+	}
+}
+
+func printRoutes(
+	w io.Writer, listeners []types.Listener, groups []types.TargetGroup, rates []types.GroupRates,
+) error {
+	byName, now := map[string]types.TargetGroup{}, map[string]types.GroupRates{}
 	for _, g := range groups {
 		byName[g.Name] = g
 	}
-	t := newTable(os.Stdout, "PORT", "RULE", "TAKES", "GOES TO", "SHARE", "HEALTHY", "SERVICE")
+	for _, g := range rates {
+		now[g.TargetGroup] = g
+	}
+	t := newTable(w, "PORT", "RULE", "TAKES", "GOES TO", "SHARE", "NOW", "ERRORS", "P99", "HEALTHY", "SERVICE")
 	for _, l := range listeners {
 		for _, r := range l.Rules {
 			port, rule, takes := fmt.Sprintf("%s/%s", placeOf(l), l.Protocol), r.ID, conditionsOf(r)
 			if r.Action.Forward == nil {
-				t.row(port, rule, takes, answerOf(r.Action), "100 %", "-", orDash(r.Service))
+				t.row(port, rule, takes, answerOf(r.Action), "100 %", "-", "-", "-", "-", orDash(r.Service))
 				continue
 			}
 			for _, w := range r.Action.Forward.Groups {
-				g := byName[w.Group]
-				t.row(port, rule, takes, w.Group, percent(w.Weight), healthyOf(g), orDash(g.Service))
+				g, is := byName[w.Group], now[w.Group]
+				t.row(append(append([]string{port, rule, takes, w.Group, percent(w.Weight)}, rateCells(is.Known, is.Rate)...),
+					healthyOf(g), orDash(g.Service))...)
+				for _, revision := range is.Revisions {
+					t.row(append([]string{"", "", "", "  " + revision.Revision, ""}, rateCells(true, revision.Rate)...)...)
+				}
+				if is.NoTarget > 0 {
+					t.row("", "", "", "  no task", "", perSecond(is.NoTarget), "100 %")
+				}
 				port, rule, takes = "", "", ""
 			}
 		}
 	}
 	return t.flush()
 }
+
+// rateCells are how much is asked for now, and how that ends. What is not known is no zero.
+func rateCells(known bool, r types.Rate) []string {
+	switch {
+	case !known:
+		return []string{"-", "-", "-"}
+	case r.RequestsPerS == 0:
+		return []string{"0/s", "-", "-"}
+	}
+	p99 := "-"
+	if r.P99Ms > 0 {
+		p99 = strconv.FormatFloat(r.P99Ms, 'f', 0, 64) + " ms"
+	}
+	return []string{perSecond(r.RequestsPerS), strconv.FormatFloat(100*r.ErrorShare, 'f', 1, 64) + " %", p99}
+}
+
+func perSecond(rate float64) string { return strconv.FormatFloat(rate, 'f', 1, 64) + "/s" }
 
 // placeOf is where clients reach a listener: a port of every host, or a name and port that
 // tasks alone know.

@@ -12,7 +12,7 @@ const LATE_MS = 5000;         // an answer older than this is called late
 const LIVE = "PROVISIONING,PENDING,ACTIVATING,RUNNING,DEACTIVATING,STOPPING,DEPROVISIONING";
 
 const $ = (id) => document.getElementById(id);
-const model = { status: null, hosts: [], services: [], tasks: [], more: {}, at: 0, failed: "" };
+const model = { status: null, hosts: [], services: [], tasks: [], more: {}, at: 0, failed: "", listeners: [], rates: new Map() };
 
 // make builds an element: make("li", {class: "x"}, "text", child, ...).
 function make(tag, attrs = {}, ...children) {
@@ -86,6 +86,24 @@ async function readTasks() {
   return { tasks, more: next !== "" };
 }
 
+let rating = false;
+
+// refreshRoutes asks who gets what share now. The leader alone knows, and may be away: nothing else waits for it.
+async function refreshRoutes() {
+  if (rating) return;
+  rating = true;
+  try {
+    model.listeners = (await read("v1/listeners?limit=100")).listeners;
+    const rates = model.listeners.length ? (await read("v1/traffic")).targetGroups : [];
+    model.rates = new Map(rates.map((g) => [g.targetGroup, g]));
+  } catch {
+    model.rates = new Map(); // what was heard before is not now
+  } finally {
+    rating = false;
+    drawRoutes();
+  }
+}
+
 let reading = false, again = false, soon = 0;
 
 function refreshSoon() {
@@ -97,6 +115,7 @@ async function refresh() {
   if (reading) { again = true; return; }
   reading = true;
   try {
+    refreshRoutes();
     const [status, hosts, services, tasks] = await Promise.all([
       read("v1/status"), read("v1/hosts?limit=1000"), read("v1/services?limit=200"), readTasks()]);
     Object.assign(model, {
@@ -334,6 +353,31 @@ function drawService(el, s) {
   const why = s.conditions ? allWaits(s.conditions) : s.failures ? `${plural(s.failures, "start")} in a row failed: ${s.lastFailure}` : "";
   el.querySelector(".why").hidden = !why;
   setText(el.querySelector(".why"), why);
+}
+
+// ---- traffic
+
+const asked = (r) => `${r.requestsPerSecond.toFixed(1)}/s, ${(100 * r.errorShare).toFixed(1)} % errors`;
+
+// drawRoutes lists each group that a rule leads to: its share by weight, and what it is asked for now.
+function drawRoutes() {
+  const rows = [];
+  for (const l of model.listeners) for (const r of l.rules) for (const w of (r.action.forward || {}).targetGroups || []) {
+    rows.push({ key: `${r.id} ${w.targetGroup}`, rule: r.id, at: l.alias ? `${l.alias}:${l.port}` : String(l.port), group: w.targetGroup, weight: w.weight, now: model.rates.get(w.targetGroup) });
+  }
+  $("traffic").hidden = rows.length === 0;
+  keyed($("routes"), rows.slice(0, 64), (r) => r.key,
+    () => make("li", { class: "route" }, make("span", { class: "row" }, make("span", { class: "title" }), make("span", { class: "count" })), make("span", { class: "words" }), make("span", { class: "why" })),
+    (el, r) => {
+      setText(el.querySelector(".title"), `${r.group} at ${r.at}`);
+      setText(el.querySelector(".count"), share(r.weight));
+      const known = r.now && r.now.known;
+      setText(el.querySelector(".words"), `${r.rule} · ${known ? asked(r.now) : "rate not known yet"}`);
+      const parts = known ? (r.now.revisions || []).map((v) => `${v.revision}: ${asked(v)}`) : [];
+      if (known && r.now.noTargetPerSecond) parts.push(`no task: ${r.now.noTargetPerSecond.toFixed(1)}/s`);
+      setText(el.querySelector(".why"), parts.join(" · "));
+      el.querySelector(".why").hidden = parts.length === 0;
+    });
 }
 
 // ---- deployments

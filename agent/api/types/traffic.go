@@ -251,3 +251,35 @@ type TargetGroupBody struct {
 	ProxyProtocol        bool         `json:"proxyProtocol,omitempty"`
 	ClientToken          string       `json:"clientToken,omitempty"`
 }
+
+// Rates are what target groups are asked for now, over all hosts, by name of the group.
+type Rates struct {
+	Meta
+	Groups []GroupRates `json:"targetGroups"`
+	Next   string       `json:"next,omitempty" doc:"pass as next for the following page"`
+}
+
+// GroupRates are those of a target group over the last seconds.
+type GroupRates struct {
+	TargetGroup string  `json:"targetGroup"`
+	Known       bool    `json:"known" doc:"hosts have told: a second or two after somebody asked first, and for 20 s after each time"`
+	OverS       float64 `json:"overSeconds,omitempty" doc:"how long the span is that is looked at, at most about 10"`
+	Hosts       int     `json:"hosts,omitempty" doc:"that told of it"`
+	Rate
+	NoTarget  float64         `json:"noTargetPerSecond,omitempty" doc:"requests for which it had no target"`
+	Revisions []RevisionRates `json:"revisions,omitempty"`
+}
+
+// Rate is how much is asked for, and how that ends.
+type Rate struct {
+	RequestsPerS float64 `json:"requestsPerSecond"`
+	ErrorShare   float64 `json:"errorShare" doc:"of requests answered with 500 and more, or not at all, from 0 to 1"`
+	P50Ms        float64 `json:"p50Ms,omitempty" doc:"until an answer began"`
+	P99Ms        float64 `json:"p99Ms,omitempty"`
+}
+
+// RevisionRates are those of one revision's tasks.
+type RevisionRates struct {
+	Revision string `json:"revision"`
+	Rate
+}

@@ -27,6 +27,8 @@ type View struct {
 	Self          types.Answerer
 	Members       Members // nil: no gossip
 	Totals        *Totals
+	// Traffic is what hosts count of target groups, on the leader.
+	Traffic func([]fleet.TargetGroupName) plan.Traffic
 
 	reports map[fleet.HostID]*fleet.CapacityReport
 	members map[fleet.HostID]Member
@@ -37,13 +39,17 @@ type Endpoint struct {
 	endpoint.Spec
 	// Cached marks the main lists: a worker remembers its last good answer.
 	Cached bool
-	Read   func(*View) (any, error)
+	// OfLeader marks what the leader alone knows: others bring it to him, with or without
+	// "consistent".
+	OfLeader bool
+	Read     func(*View) (any, error)
 }
 
 // Endpoints are all reads.
 func Endpoints() []Endpoint {
 	return slices.Concat(statusEndpoints(), hostEndpoints(), serviceEndpoints(), taskEndpoints(), taskDefEndpoints(),
-		voterEndpoints(), eventEndpoints(), settingEndpoints(), tokenEndpoints(), trafficEndpoints(), entryEndpoints(),
+		voterEndpoints(), eventEndpoints(), settingEndpoints(), tokenEndpoints(), trafficEndpoints(), rateEndpoints(),
+		entryEndpoints(),
 		deploymentEndpoints(), planEndpoints())
 }
 

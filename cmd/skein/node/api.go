@@ -10,6 +10,7 @@ import (
 	"skein/agent/api"
 	"skein/agent/api/view"
 	"skein/agent/peer"
+	"skein/agent/plan"
 	"skein/agent/trust"
 	"skein/gossip"
 	"skein/raftfsm"
@@ -24,6 +25,11 @@ type apiVoter struct {
 
 // Age is how long ago the State here was known to be the newest.
 func (v apiVoter) Age() time.Duration { return v.port.LeaderAge() }
+
+// Traffic is what hosts count of target groups, on the leader.
+func (v apiVoter) Traffic(groups []fleet.TargetGroupName) plan.Traffic {
+	return v.port.FailureDetector().Show(groups)
+}
 
 // Propose gives errors the names the API knows.
 func (v apiVoter) Propose(ctx context.Context, items []fleet.Item) ([]fleet.Result, uint64, error) {
