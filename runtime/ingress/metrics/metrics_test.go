@@ -105,7 +105,9 @@ func TestAnAnswerIsBoundedAndKeepsTheBusiest(t *testing.T) {
 	if n := strings.Count(text, "skein_ingress_requests_total{"); n != metrics.MaxPairs {
 		t.Errorf("%d pairs have series", n)
 	}
-	for _, line := range []string{"skein_ingress_left_out 2000\n", "skein_ingress_all_requests_total{code=\"2xx\"} 9000\n"} {
+	for _, line := range []string{
+		"skein_ingress_left_out 2000\n", "skein_ingress_all_requests_total{code=\"2xx\"} 9000\n",
+	} {
 		if !strings.Contains(text, line) {
 			t.Errorf("%q is missing", line)
 		}
