@@ -54,6 +54,38 @@ func BenchmarkEvent(b *testing.B) {
 	}
 }
 
+// BenchmarkEventWithFailures is a pass after an event about one of 4,000 tasks of a rolling
+// deployment of which a task failed, which may have to trip its circuit breaker. Beside it,
+// as the floor, the same before any failed.
+func BenchmarkEventWithFailures(b *testing.B) {
+	w := plantest.Parse(b, "s0000 desired=4000 cpu=1 mem=4 check\nh0 zone=a reads=2 cpu=1000000 mem=9000000:\n"+
+		"leader format=2")
+	w.Play("live", planners...)
+	w.Play("deploy s0000 strategy=ROLLING breaker=50")
+	w.Play("live s0000 SCALE_UP", planners...)
+	for range 2 {
+		w.Play("plan", planners...)
+	}
+	pass := func(b *testing.B) {
+		in := w.Input()
+		in.Scope = plan.Scope{ChangeSet: fleet.ChangeSetOf(fleet.ServiceSubject("s0000"))}
+		for b.Loop() {
+			deploy.Next(in)
+		}
+	}
+	b.Run("floor-none", pass)
+	for t := range w.State.LiveTasksOfService("s0000") {
+		if t.Revision == w.State.LiveDeployment("s0000").Target && t.Host != "" {
+			w.Play("obey " + string(t.ID) + "=fails")
+			break
+		}
+	}
+	if w.State.LiveDeployment("s0000").Breaker.Failures == 0 {
+		b.Fatal("no task failed")
+	}
+	b.Run("one", pass)
+}
+
 // BenchmarkFullPass is a full pass over a thousand deployments.
 func BenchmarkFullPass(b *testing.B) {
 	w := many(b, 1_000, 1)

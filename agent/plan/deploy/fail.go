@@ -81,15 +81,22 @@ func alarmFires(n *inputs, _ *decision) *failure {
 	return nil
 }
 
-// breakerTrips: too many tasks of a rolling deployment failed in a row.
+// breakerTrips: too many tasks of a rolling deployment failed in a row. Whether one that
+// lasted has ended the row costs a look at all tasks, so that is asked only where the
+// count without it is enough.
 func breakerTrips(n *inputs, _ *decision) *failure {
 	d := n.deployment
 	b := d.Config.Breaker
-	if !b.Enable || n.failures < b.Threshold(n.service.Desired) {
+	threshold := b.Threshold(n.service.Desired)
+	if !b.Enable || d.Breaker.Failures+n.target.Failing < threshold {
+		return nil
+	}
+	failures := n.failures()
+	if failures < threshold {
 		return nil
 	}
 	f := &failure{stays: !b.Rollback,
-		reason: fmt.Sprintf("circuit breaker: %d tasks of %s failed in a row", n.failures, d.Target)}
+		reason: fmt.Sprintf("circuit breaker: %d tasks of %s failed in a row", failures, d.Target)}
 	if d.Breaker.Last != "" {
 		f.reason += ", last: " + d.Breaker.Last
 	}

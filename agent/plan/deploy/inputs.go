@@ -23,8 +23,8 @@ type inputs struct {
 	served     bool       // by every host that is not known to be dead, the weights of the deployment
 	missing    []fleet.HostID
 	traffic    seen
-	failures   int  // of the target's tasks in a row, where the deployment has a circuit breaker
-	testRules  bool // there is one, or no balancer at all: then weights are only numbers
+	failures   func() int // of the target's tasks in a row; it may look at all tasks of the service
+	testRules  bool       // there is one, or no balancer at all: then weights are only numbers
 	probe      func() ([]byte, error)
 	newID      func() fleet.TaskID
 }
@@ -104,9 +104,7 @@ func (p *planner) gather(d *fleet.Deployment, service *fleet.Service) *inputs {
 		}
 	}
 	n.traffic = p.traffic(d)
-	if d.Config.Breaker.Enable {
-		n.failures = s.BreakerFailures(d)
-	}
+	n.failures = func() int { return s.BreakerFailures(d) }
 	n.probe = func() ([]byte, error) { return probeInput(s, service, d) }
 	return n
 }
