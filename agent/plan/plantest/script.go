@@ -193,7 +193,7 @@ func (w *World) reboot(id fleet.HostID) {
 	host := w.State.Host(id)
 	w.reports[id] = 0
 	w.Do(fleet.OpenSession{Host: id, Boot: fmt.Sprintf("boot-%d", host.Session.N+1), Nonce: host.Session.Nonce + 1,
-		Addr: host.Addr, Zone: host.Zone, Capacity: host.Capacity})
+		Addr: host.Addr, Zone: host.Zone, Capacity: host.Capacity, Format: host.ReadsFormat()})
 	w.Liveness.Hosts[id] = plan.HostLiveness{Liveness: plan.LivenessAlive, Session: w.State.Host(id).Session.N}
 }
 
