@@ -1,6 +1,7 @@
 package converge
 
 import (
+	"reflect"
 	"time"
 
 	"skein/raftfsm/fleet"
@@ -28,6 +29,11 @@ const (
 	// of an agent: targets change all the time, and what is on disk serves only until a voter
 	// is heard.
 	routesSaveGap = 10 * time.Second
+	// rulesSaveGap is that gap where rules changed, shares among them: they change seldom, and
+	// an agent that comes back with shares of before sends requests to a revision that was
+	// taken back. Each target adds what writing it takes, up to routesSaveGap.
+	rulesSaveGap     = time.Second
+	rulesSaveGapEach = 100 * time.Microsecond
 	// savedRoutesAfter is how long an agent that starts waits for a voter's word before it
 	// serves the routes on its disk. A voter that can be reached answers in a tenth of that.
 	// Served at once, they would send requests to targets that are gone, while clients that
@@ -43,10 +49,12 @@ type routing struct {
 	told    bool // somebody was told to serve some, or that there are none
 	old     bool // they are of before the agent started
 	gen     uint64
+	ruled   uint64 // gen of the last change of listeners or rules
+	targets int    // as of then
 	saved   uint64 // gen that is on disk
 	saving  uint64 // gen in flight
 	writing bool
-	savedAt time.Duration // of the last write; no other begins before routesSaveGap is over
+	savedAt time.Duration // of the last write; no other begins before the gap is over
 	tries   int
 }
 
@@ -73,8 +81,14 @@ func (m *Machine) acceptRoutes(f Frame) {
 		r.untold = r.untold || !r.told // that there are none is told once: some wait for it
 		return
 	}
-	r.routes, r.untold = routes, true
 	r.gen++
+	if f.Routes.Rules != nil && !reflect.DeepEqual(r.routes.RuleTable(), routes.RuleTable()) {
+		r.ruled, r.targets = r.gen, 0
+		for i := range routes.Groups {
+			r.targets += len(routes.Groups[i].Targets)
+		}
+	}
+	r.routes, r.untold = routes, true
 }
 
 // tellRoutes has the routes served that were accepted last.
@@ -128,5 +142,13 @@ func (m *Machine) routesDue() time.Duration {
 	if r.savedAt == 0 || m.starts.closing {
 		return 0
 	}
-	return r.savedAt + max(routesSaveGap, backOff(wantedRetry, retryBackOffCap, r.tries))
+	return r.savedAt + max(r.gap(), backOff(wantedRetry, retryBackOffCap, r.tries))
+}
+
+// gap is how long after the last write the next one may begin.
+func (r *routing) gap() time.Duration {
+	if r.ruled <= r.saved || r.tries > 0 {
+		return routesSaveGap
+	}
+	return min(routesSaveGap, rulesSaveGap+time.Duration(r.targets)*rulesSaveGapEach)
 }

@@ -175,6 +175,53 @@ func TestRoutesAreWrittenNowAndThen(t *testing.T) {
 	}
 }
 
+// An agent that is killed and hears no voter goes on with the shares that were agreed last.
+func TestRulesAreWrittenWithinASecond(t *testing.T) {
+	r := newRig(t).up()
+	shared := func(weight, targets int) *fleet.WantedRoutes {
+		w := routesOf(blue(every(5), make([]fleet.Target, targets)...))
+		w.Rules.Rules = []fleet.Rule{{ID: "web/default", Listener: "web", Action: fleet.Action{Forward: &fleet.Forward{
+			Groups: []fleet.GroupWeight{{Group: "blue", Weight: weight}}}}}}
+		return w
+	}
+	kept := func() int { return r.routes.Routes.Rules[0].Action.Forward.Groups[0].Weight }
+	r.sendRoutes(shared(1, 0))
+	r.heard(100 * time.Millisecond)
+	r.sendRoutes(shared(2, 1))
+	r.heard(time.Second)
+	if kept() != 2 {
+		t.Error("the disk has the shares of before")
+	}
+	for i := range 40 {
+		r.sendRoutes(shared(3+i, 1)) // ten a second
+		r.heard(100 * time.Millisecond)
+	}
+	if n := len(did[converge.SaveRoutes](r)); n > 7 {
+		t.Errorf("%d writes in 5 s", n)
+	}
+	r.heard(time.Second)
+	n := len(did[converge.SaveRoutes](r))
+	r.sendRoutes(shared(42, 2)) // a target alone
+	r.heard(5 * time.Second)
+	if more := len(did[converge.SaveRoutes](r)) - n; more != 0 || kept() != 42 {
+		t.Errorf("%d writes within 5 s of a target's change, %d on disk", more, kept())
+	}
+	r.sendRoutes(shared(50, 20_000))
+	r.heard(time.Second)
+	if kept() != 50 {
+		t.Error("the gap since the last write is over, and nothing was written")
+	}
+	r.sendRoutes(shared(51, 20_000))
+	r.heard(time.Second)
+	if kept() != 50 {
+		t.Error("20,000 targets are written twice within 2 s")
+	}
+	r.heard(2 * time.Second)
+	if kept() != 51 {
+		t.Error("20,000 targets are not written within 4 s")
+	}
+}
+
 func TestRoutesThatCannotBeWrittenAreWrittenLater(t *testing.T) {
 	r := newRig(t).up()
 	r.faults = func(e converge.Effect) error {
