@@ -55,9 +55,6 @@ func DefaultAnalysis() fleet.Analysis {
 // DefaultBreaker is the circuit breaker of rolling deployments.
 func DefaultBreaker() fleet.Breaker { return fleet.Breaker{Enable: true, Rollback: true} }
 
-// minutes is the grain of times that ECS gives in whole minutes: a second.
-const minutes = 1.0 / 60
-
 func readDeployment(o *strictjson.Object) *Deployment {
 	d := &Deployment{
 		BakeS:     readMinutes(o, "bakeTimeInMinutes", 0, maxBakeMinutes),
@@ -80,14 +77,27 @@ func readDeployment(o *strictjson.Object) *Deployment {
 	return d
 }
 
-// readMinutes reads minutes with decimals as seconds.
+// readMinutes reads minutes with decimals as seconds, which they must be whole of, give or
+// take what decimals cannot say: 0.3333 is 20 s.
 func readMinutes(o *strictjson.Object, name string, low, high float64) *int {
+	const slack = 0.05 // seconds
 	if !o.Has(name) {
 		return nil
 	}
-	s := int(o.Decimal(name, 0, low, high, minutes))
+	n := o.Number(name, low)
+	seconds := math.Round(60 * n)
+	switch {
+	case n < low || n > high:
+		o.Refuse(name, "%s is not within %s to %g minutes", shortly(n), shortly(low), high)
+	case math.Abs(60*n-seconds) > slack:
+		o.Refuse(name, "%s minutes are %s seconds, and times are whole seconds here: %.4f minutes are %g s", shortly(n),
+			shortly(60*n), seconds/60, seconds)
+	}
+	s := int(seconds)
 	return &s
 }
+
+func shortly(n float64) string { return strconv.FormatFloat(n, 'g', 6, 64) }
 
 func readSteps(o *strictjson.Object, name, share, wait string, least float64) *Steps {
 	in := o.Object(name)

@@ -163,6 +163,21 @@ func TestDeploymentConfigurationIsRead(t *testing.T) {
 	}
 }
 
+func TestMinutesAreWholeSeconds(t *testing.T) {
+	for given, want := range map[string]int{"0": 0, "1": 60, "0.5": 30, "0.3333": 20, "0.0167": 1, "0.05": 3, "1440": 86_400} {
+		s, err := ReadUpdate([]byte(`{"deploymentConfiguration": {"bakeTimeInMinutes": `+given+`, "lifecycleHooks": [
+			{"hookTargetArn": "https://a", "lifecycleStages": ["POST_SCALE_UP"],
+				"timeoutConfiguration": {"timeoutInMinutes": 0.25}}]}}`), Options{})
+		if err != nil {
+			t.Fatal(given, err)
+		}
+		if *s.Deployment.BakeS != want || s.Deployment.Hooks[0].TimeoutS != 15 {
+			t.Errorf("%s minutes are %d s, want %d; the hook has %d s", given, *s.Deployment.BakeS, want,
+				s.Deployment.Hooks[0].TimeoutS)
+		}
+	}
+}
+
 func TestDeploymentRefusals(t *testing.T) {
 	hook := func(fields string) string { return `"lifecycleHooks": [{` + fields + `}]` }
 	const stages = `"lifecycleStages": ["POST_SCALE_UP"]`
@@ -173,9 +188,12 @@ func TestDeploymentRefusals(t *testing.T) {
 			"canaryConfiguration.canaryPercent: 5.55 is no multiple of 0.1"},
 		"a step below three percent": {`"linearConfiguration": {"stepPercent": 2}`,
 			"linearConfiguration.stepPercent: 2 is not within 3 to 100"},
-		"a bake of more than a day": {`"bakeTimeInMinutes": 1441`, "bakeTimeInMinutes: 1441 is not within 0 to 1440"},
+		"a bake of more than a day": {`"bakeTimeInMinutes": 1441`, "bakeTimeInMinutes: 1441 is not within 0 to 1440 minutes"},
 		"a bake of a text":          {`"bakeTimeInMinutes": "5"`, "bakeTimeInMinutes: is a string, must be a number"},
-		"a bake beyond any number":  {`"bakeTimeInMinutes": 1e400`, "bakeTimeInMinutes: 1e400 is not within"},
+		"a bake beyond any number":  {`"bakeTimeInMinutes": 1e400`, "bakeTimeInMinutes: 1e400 is out of range"},
+		"a bake between two seconds": {`"bakeTimeInMinutes": 0.02`,
+			"bakeTimeInMinutes: 0.02 minutes are 1.2 seconds, and times are whole seconds here: 0.0167 minutes are 1 s"},
+		"a bake below nothing": {`"bakeTimeInMinutes": -1`, "bakeTimeInMinutes: -1 is not within 0 to 1440 minutes"},
 		"a Lambda function": {hook(`"hookTargetArn": "arn:aws:lambda:eu-west-1:1:function:check", ` + stages),
 			`lifecycleHooks[0].hookTargetArn: "arn:aws:lambda:eu-west-1:1:function:check" cannot be called from here`},
 		"no target": {hook(stages), "lifecycleHooks[0].hookTargetArn: missing"},
@@ -192,7 +210,7 @@ func TestDeploymentRefusals(t *testing.T) {
 			"lifecycleHooks[0].lifecycleStages[1]: BAKE_TIME is given twice"},
 		"a time-out of a fortnight of a webhook": {
 			hook(`"hookTargetArn": "https://a", "timeoutConfiguration": {"timeoutInMinutes": 20160}, ` + stages),
-			"timeoutInMinutes: 20160 is above 1440"},
+			"timeoutInMinutes: 20160 is not within 0.0166667 to 1440 minutes"},
 		"a secret of a task": {hook(`"hookTargetArn": "a", "secretFile": "/x", ` + stages),
 			"lifecycleHooks[0].secretFile: signs the calls of a webhook"},
 		"details that are a list": {hook(`"hookTargetArn": "a", "hookDetails": [1], ` + stages),

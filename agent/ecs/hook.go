@@ -31,7 +31,7 @@ func readHook(o *strictjson.Object) fleet.Hook {
 		h.Details = o.JSON("hookDetails")
 	}
 	readStages(o, &h)
-	longest := int64(maxHookMinutes)
+	longest := float64(maxHookMinutes)
 	switch kind := o.Choice("targetType", "AWS_LAMBDA", "PAUSE", "WEBHOOK", "TASK"); kind {
 	case "PAUSE":
 		h.Pause, longest = true, maxPauseMinutes
@@ -42,7 +42,9 @@ func readHook(o *strictjson.Object) fleet.Hook {
 		readHookTarget(o, &h, kind)
 	}
 	if t := o.Object("timeoutConfiguration"); t != nil {
-		h.TimeoutS = 60 * int(t.Int("timeoutInMinutes", 0, 1, longest))
+		if s := readMinutes(t, "timeoutInMinutes", minHookMinutes, longest); s != nil {
+			h.TimeoutS = *s
+		}
 		h.ContinueOnTimeout = t.Choice("action", "ROLLBACK", "CONTINUE") == "CONTINUE"
 	}
 	if o.Has("secretFile") {

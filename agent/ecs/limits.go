@@ -47,10 +47,11 @@ const (
 	maxBakeMinutes   = 1440 // ECS API, DeploymentConfiguration
 	minCanaryPercent = 0.1
 	minStepPercent   = 3
-	maxHooks         = 20     // ten that call something, and ten pauses
-	maxHookMinutes   = 1440   // ECS API, DeploymentLifecycleHookTimeoutConfiguration
-	maxPauseMinutes  = 20_160 // of a PAUSE, two weeks
-	maxAlarmNames    = 10     // our own: each is asked all through a deployment
+	maxHooks         = 20       // ten that call something, and ten pauses
+	maxHookMinutes   = 1440     // ECS API, DeploymentLifecycleHookTimeoutConfiguration
+	minHookMinutes   = 1.0 / 60 // our own, a second; ECS has a minute
+	maxPauseMinutes  = 20_160   // of a PAUSE, two weeks
+	maxAlarmNames    = 10       // our own: each is asked all through a deployment
 	maxProgress      = 30 * 86_400
 	maxGiven         = 2048 // a path or a text to look for
 	defaultProbes    = 10

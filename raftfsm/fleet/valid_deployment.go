@@ -155,7 +155,7 @@ func (s *State) checkShifting(at string, c *PutService) error {
 		lb := &c.LoadBalancers[i]
 		one := fmt.Sprintf("loadBalancers[%d].advancedConfiguration", i)
 		if lb.AlternateGroup == "" {
-			return field(one+".alternateTargetGroup", "is missing: %s shifts traffic from one target group to another",
+			return field(one+".alternateTargetGroupArn", "is missing: %s shifts traffic from one target group to another",
 				c.Deployment.Strategy)
 		}
 		if len(s.production(lb)) == 0 {

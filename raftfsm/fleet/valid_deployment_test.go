@@ -59,7 +59,7 @@ func TestAWayOfDeploymentThatContradictsItselfIsRefusedByName(t *testing.T) {
 		{"an analysis of nothing", config(func(d *DeploymentConfig) { d.Analysis = &Analysis{WindowS: 1, MinRequests: 1} }),
 			ErrInvalid, "analysis: looks at nothing"},
 		{"no alternate group", func(c *PutService) { c.LoadBalancers[0].AlternateGroup = "" }, ErrInvalid,
-			"loadBalancers[0].advancedConfiguration.alternateTargetGroup: is missing: CANARY"},
+			"loadBalancers[0].advancedConfiguration.alternateTargetGroupArn: is missing: CANARY"},
 		{"no rule that forwards there", func(c *PutService) {
 			c.LoadBalancers[0] = LoadBalancer{Container: "app", ContainerPort: 8080, Group: "grey", AlternateGroup: "green"}
 		}, ErrInvalid,
