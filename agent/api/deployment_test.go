@@ -2,6 +2,7 @@ package api
 
 import (
 	"net/http"
+	"net/url"
 	"strings"
 	"testing"
 )
@@ -152,15 +153,57 @@ func TestADeploymentThatTheFleetCannotHoldIsRefusedByName(t *testing.T) {
 		!strings.Contains(message, "deploy with ROLLING") {
 		t.Errorf("refused with %q", message)
 	}
-	plan := want(t, 200, root, "GET", "/v1/services/web/plan?strategy=BLUE_GREEN&taskDefinition=big", "")
+	plan := want(t, 200, root, "GET", planOf(`{"taskDefinition": "big", "deploymentConfiguration": {"strategy": "BLUE_GREEN"}}`), "")
 	if plan["missing"] != nil || at(t, plan, "now", "tasks") != 6.0 || at(t, plan, "most", "tasks") != 12.0 ||
 		at(t, plan, "most", "memory") != 6.0*64+6*8000 || len(plan["hosts"].([]any)) != 6 ||
 		len(plan["stages"].([]any)) != 11 {
 		t.Errorf("six of them fit: %v", plan)
 	}
-	linear := want(t, 200, root, "GET", "/v1/services/web/plan?strategy=LINEAR", "")
+	linear := want(t, 200, root, "GET", planOf(`{"deploymentConfiguration": {"strategy": "LINEAR"}}`), "")
 	if stages := linear["stages"].([]any); len(stages) != 6+2*10+3 || at(t, stages[7], "productionPercent") != 10.0 ||
 		at(t, stages[7], "expectedSeconds") != 361.0 {
 		t.Errorf("ten steps of ten percent: %v", linear)
 	}
+	canary := want(t, 200, root, "GET", planOf(`{"desiredCount": 2, "deploymentConfiguration": {"strategy": "CANARY",
+		"bakeTimeInMinutes": 0.05, "canaryConfiguration": {"canaryPercent": 20, "canaryBakeTimeInMinutes": 0.1}}}`), "")
+	stages := canary["stages"].([]any)
+	if at(t, stages[7], "productionPercent") != 20.0 || at(t, stages[7], "expectedSeconds") != 7.0 ||
+		at(t, stages[11], "expectedSeconds") != 3.0 || at(t, canary, "new", "tasks") != 2.0 {
+		t.Errorf("a fifth, as it is asked for: %v", canary)
+	}
+	got = want(t, 400, root, "GET", planOf(`{"deploymentConfiguration": {"bakeTimeInMinutes": 0.02}}`), "")
+	if message := at(t, got, "error", "message").(string); !strings.Contains(message, "1.2 seconds") {
+		t.Errorf("a bad field: %q", message)
+	}
+	want(t, 400, root, "GET", planOf(`[]`), "")
 }
+
+// Placement itself is asked, so that what keeps tasks from a host is what does later.
+func TestAPlanNamesHostsAsPlacementHasThem(t *testing.T) {
+	x := newTestAPI(t, nil)
+	root := webFleet(t, x)
+	fixed := strings.Replace(strings.Replace(webDef, `"family": "web"`, `"family": "fixed"`, 1), `"containerPort": 8080`,
+		`"containerPort": 8080, "hostPort": 8099`, 1)
+	want(t, 201, root, "POST", "/v1/taskdefs", fixed)
+	with := `{"taskDefinition": "fixed", "desiredCount": 6, "deploymentConfiguration": {"strategy": "BLUE_GREEN"}}`
+	plan := want(t, 200, root, "GET", planOf(with), "")
+	hosts := plan["hosts"].([]any)
+	if plan["missing"] != nil || len(hosts) != 6 || at(t, hosts[0], "tasks") != 1.0 {
+		t.Fatalf("one a host: %v", plan)
+	}
+	name := at(t, hosts[2], "host").(string)
+	want(t, 200, root, "POST", "/v1/hosts/"+name+"/cordon", `{"why": "look"}`)
+	plan = want(t, 200, root, "GET", planOf(with), "")
+	if why := plan["why"].(string); plan["missing"] != 1.0 || !strings.Contains(why, "host port 8099") ||
+		!strings.Contains(why, "cordoned") {
+		t.Errorf("a host is cordoned: %v, %q", plan["missing"], why)
+	}
+	want(t, 201, root, "POST", "/v1/listeners", `{"name": "edge", "port": 8099, "protocol": "HTTP",
+		"defaultAction": {"fixedResponse": {"statusCode": 404}}}`)
+	if plan = want(t, 200, root, "GET", planOf(with), ""); plan["missing"] != 6.0 {
+		t.Errorf("a listener has the port on every host: %v", plan)
+	}
+}
+
+// planOf is the path of web's plan with fields of an update.
+func planOf(with string) string { return "/v1/services/web/plan?with=" + url.QueryEscape(with) }

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"net/http"
@@ -41,7 +42,7 @@ func (c *deployCommand) Run(ctx context.Context) error {
 		return err
 	}
 	if c.Plan {
-		return c.plan(ctx)
+		return c.plan(ctx, body)
 	}
 	if c.Image != "" {
 		if body["taskDefinition"], err = c.register(ctx); err != nil {
@@ -162,35 +163,38 @@ func (c *deployCommand) register(ctx context.Context) (taskDef string, err error
 }
 
 // plan prints what the deployment would need. Its error is that both versions find no room.
-func (c *deployCommand) plan(ctx context.Context) error {
+func (c *deployCommand) plan(ctx context.Context, body map[string]any) error {
 	agent, err := c.target.client(ctx)
 	if err != nil {
 		return err
 	}
-	query := url.Values{}
-	if c.Strategy != "" {
-		query.Set("strategy", c.Strategy)
-	}
-	if c.TaskDefinition != "" {
-		query.Set("taskDefinition", c.TaskDefinition)
+	delete(body, "clientToken")
+	with, err := json.Marshal(body)
+	if err != nil {
+		return fmt.Errorf("what to plan: %w", err)
 	}
 	var p types.DeploymentPlan
-	header, err := agent.Get(ctx, pathOf("/v1/services/"+url.PathEscape(c.Service)+"/plan", query), &p)
+	header, err := agent.Get(ctx, pathOf("/v1/services/"+url.PathEscape(c.Service)+"/plan",
+		url.Values{"with": {string(with)}}), &p)
 	if err != nil {
 		return err
 	}
 	warnStale(header)
-	return printPlan(&p)
+	return printPlan(&p, c.Image)
 }
 
-func printPlan(p *types.DeploymentPlan) error {
+func printPlan(p *types.DeploymentPlan, image string) error {
+	version := p.TaskDef
+	if image != "" {
+		version += " and image " + image
+	}
 	fmt.Printf("%s of %s with %s, about %s and what its hooks take\n", p.Strategy, printable(p.Service),
-		printable(p.TaskDef), seconds(p.Seconds))
+		printable(version), seconds(p.Seconds))
 	t := newTable(os.Stdout, "", "TASKS", "CPU", "MEMORY")
 	for _, r := range []struct {
 		name string
 		types.Reservation
-	}{{"now", p.Now}, {"at most", p.Most}} {
+	}{{"now", p.Now}, {"new version", p.New}, {"both at most", p.Most}} {
 		t.row(r.name, strconv.Itoa(r.Tasks), strconv.FormatInt(r.CPU, 10), fmt.Sprintf("%d MiB", r.Memory))
 	}
 	if err := t.flush(); err != nil {
@@ -210,9 +214,9 @@ func printPlan(p *types.DeploymentPlan) error {
 		return err
 	}
 	fmt.Println()
-	t = newTable(os.Stdout, "HOST", "ZONE", "TAKES")
+	t = newTable(os.Stdout, "HOST", "ZONE", "HAS", "TAKES")
 	for _, h := range p.Hosts {
-		t.row(h.Host, h.Zone, strconv.Itoa(h.Tasks))
+		t.row(h.Host, h.Zone, strconv.Itoa(h.Now), strconv.Itoa(h.Tasks))
 	}
 	if err := t.flush(); err != nil {
 		return err

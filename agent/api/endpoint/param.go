@@ -1,6 +1,7 @@
 package endpoint
 
 import (
+	"encoding/json"
 	"fmt"
 	"net/url"
 	"slices"
@@ -35,12 +36,9 @@ var (
 	// Service and After narrow events.
 	Service = Param{"service", "only those about this service: its last ones are kept in a busy fleet too", CheckName,
 		false}
-	// Live narrows deployments; Strategy and TaskDefinition are of one that is planned.
-	Live     = Param{"live", "only those that have not ended", checkBoolean, true}
-	Strategy = Param{"strategy", "ROLLING, BLUE_GREEN, LINEAR or CANARY; the service's own unless given", checkStrategy,
-		false}
-	TaskDefinition = Param{"taskDefinition", "family, or family:revision; the service's own unless given", checkTaskDef,
-		false}
+	// Live narrows deployments; With is of one that is planned.
+	Live  = Param{"live", "only those that have not ended", checkBoolean, true}
+	With  = Param{"with", "what an update would be given, as JSON; what is not given is as it is", checkObject, false}
 	After = Param{"after", "only what came after this number; 0 for the oldest kept", checkAfter, true}
 )
 
@@ -98,19 +96,11 @@ func checkAfter(value string) string {
 	return ""
 }
 
-func checkStrategy(value string) string {
-	if _, err := fleet.ParseStrategy(value); err != nil {
-		return "allowed are ROLLING, BLUE_GREEN, LINEAR and CANARY"
+func checkObject(value string) string {
+	if !json.Valid([]byte(value)) || !strings.HasPrefix(value, "{") {
+		return "it must be a JSON object, as for PATCH of a service"
 	}
 	return ""
-}
-
-func checkTaskDef(value string) string {
-	family, revision, given := strings.Cut(value, ":")
-	if n, err := strconv.Atoi(revision); given && (err != nil || n < 1) {
-		return "it is no family:revision, like web:4"
-	}
-	return CheckName(family)
 }
 
 func checkExpect(value string) string {

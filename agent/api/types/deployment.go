@@ -147,8 +147,8 @@ type Hook struct {
 
 // HookTimeout is how long a hook may take, and what follows.
 type HookTimeout struct {
-	Minutes int    `json:"timeoutInMinutes"`
-	Action  string `json:"action" enum:"ROLLBACK,CONTINUE"`
+	Minutes float64 `json:"timeoutInMinutes"`
+	Action  string  `json:"action" enum:"ROLLBACK,CONTINUE"`
 }
 
 // BreakerConfig is the circuit breaker of rolling deployments.
@@ -268,8 +268,9 @@ type DeploymentPlan struct {
 	Strategy string         `json:"strategy"`
 	TaskDef  string         `json:"taskDefinition"`
 	Now      Reservation    `json:"now" doc:"what its tasks reserve"`
+	New      Reservation    `json:"new" doc:"what the new revision adds"`
 	Most     Reservation    `json:"most" doc:"what they reserve while both revisions are there"`
-	Hosts    []PlannedHost  `json:"hosts" doc:"that would hold what is added, by name"`
+	Hosts    []PlannedHost  `json:"hosts" doc:"that hold its tasks, or would, by name"`
 	Missing  int            `json:"missing,omitempty" doc:"tasks that find no place"`
 	Why      string         `json:"why,omitempty" doc:"they find none, and what can be done"`
 	Stages   []PlannedStage `json:"stages"`
@@ -282,11 +283,12 @@ type Reservation struct {
 	Resources
 }
 
-// PlannedHost is a host that would hold tasks.
+// PlannedHost is a host that holds tasks, or would.
 type PlannedHost struct {
 	Host  string `json:"host"`
 	Zone  string `json:"zone,omitempty"`
-	Tasks int    `json:"tasks"`
+	Now   int    `json:"now,omitempty" doc:"tasks of the service that it has"`
+	Tasks int    `json:"tasks" doc:"more that it would be given"`
 }
 
 // PlannedStage is a stage, or a step of it, that a deployment would go through.

@@ -17,7 +17,7 @@ type Service struct {
 	Pending      int               `json:"pendingCount"`
 	Stopping     int               `json:"stoppingCount"`
 	Unreachable  int               `json:"unreachableCount" doc:"on hosts that cannot be reached; they are replaced"`
-	Healthy      int               `json:"healthyCount" doc:"of the running ones, by their checks; tasks without checks are never counted"`
+	Healthy      int               `json:"healthyCount" doc:"of the running ones, by the checks of their containers and those of them as targets; without any once they have run for 40 s"`
 	Old          int               `json:"oldRevisionCount" doc:"tasks of earlier revisions that are not stopped"`
 	Goals        *Goals            `json:"goals,omitempty" doc:"how many tasks of which revision there are to be, as planners want it now; absent from a change of the service until it is planned"`
 	Steady       bool              `json:"steady" doc:"as many healthy tasks run as are desired, all of the newest revision, and nothing is left to decide"`

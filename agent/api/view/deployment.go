@@ -186,8 +186,8 @@ func (v *View) waitOf(d *fleet.Deployment) string {
 func (v *View) deploymentRevision(
 	d *fleet.Deployment, id fleet.RevisionID, test, production int,
 ) types.DeploymentRevision {
-	n := v.State.Counts(d.Service, id)
-	row := types.DeploymentRevision{Revision: string(id), Running: n.Running, Pending: n.Pending, Healthy: n.Healthy,
+	n := v.counts(d.Service, id)
+	row := types.DeploymentRevision{Revision: string(id), Running: n.Running, Pending: n.Pending, Healthy: n.Serving,
 		Test: test, Production: production}
 	if r := v.State.Revision(id); r != nil {
 		row.TaskDef = string(r.TaskDef)
@@ -269,7 +269,7 @@ func (v *View) hookRow(h *fleet.Hook) types.Hook {
 		row.TargetType, row.Target = "TASK", string(h.Task.TaskDef)
 	}
 	if h.TimeoutS > 0 {
-		row.Timeout = &types.HookTimeout{Minutes: h.TimeoutS / 60, Action: "ROLLBACK"}
+		row.Timeout = &types.HookTimeout{Minutes: minutes(h.TimeoutS), Action: "ROLLBACK"}
 		if h.ContinueOnTimeout {
 			row.Timeout.Action = "CONTINUE"
 		}

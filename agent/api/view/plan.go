@@ -9,6 +9,8 @@ import (
 	"skein/agent/api/endpoint"
 	"skein/agent/api/types"
 	"skein/agent/ecs"
+	"skein/agent/plan"
+	"skein/agent/plan/placement"
 	"skein/raftfsm/fleet"
 )
 
@@ -16,24 +18,29 @@ func planEndpoints() []Endpoint {
 	return []Endpoint{{
 		Spec: endpoint.Get("/v1/services/{name}/plan",
 			"What a deployment of the service would need, and how long it would take",
-			types.DeploymentPlan{}, endpoint.Strategy, endpoint.TaskDefinition),
+			types.DeploymentPlan{}, endpoint.With),
 		Read: (*View).plan,
 	}}
 }
 
+// plan reads what would be given to an update, and changes nothing.
 func (v *View) plan() (any, error) {
 	s, err := FindService(v.State, v.PathValue("name"))
 	if err != nil {
 		return nil, err
 	}
-	given := &ecs.Deployment{}
-	if name := v.param(endpoint.Strategy.Name); name != "" {
-		if given.Strategy, err = fleet.ParseStrategy(name); err != nil {
+	in := ecs.Service{}
+	if with := v.param(endpoint.With.Name); with != "" {
+		if in, err = ecs.ReadUpdate([]byte(with), ecs.Options{}); err != nil {
 			return nil, err
 		}
 	}
-	config, _ := given.Over(&s.Deployment, false)
-	ref := v.param(endpoint.TaskDefinition.Name)
+	wanted := *s
+	given(&wanted.Desired, in.Desired)
+	given(&wanted.MinPercent, in.MinPercent)
+	given(&wanted.MaxPercent, in.MaxPercent)
+	config, _ := in.Deployment.Over(&s.Deployment, false)
+	ref := in.TaskDef
 	if r := v.State.Revision(s.Revision); ref == "" && r != nil {
 		ref = string(r.TaskDef)
 	}
@@ -41,9 +48,15 @@ func (v *View) plan() (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	p := PlanDeployment(v.State, s, &config, def)
+	p := PlanDeployment(v.State, &wanted, &config, def)
 	p.Meta = v.Meta
 	return p, nil
+}
+
+func given(field, value *int) {
+	if value != nil {
+		*field = *value
+	}
 }
 
 // PlanDeployment says what a deployment of a service would need of the fleet as it is, and
@@ -53,23 +66,33 @@ func PlanDeployment(
 ) *types.DeploymentPlan {
 	p := &types.DeploymentPlan{Service: s.Name, Strategy: strategyOf(config).String(), TaskDef: string(def.ID),
 		Hosts: []types.PlannedHost{}}
+	held := map[fleet.HostID]int{}
 	for t := range st.LiveTasksOfService(s.Name) {
 		if d := st.TaskDef(t.TaskDef); d != nil && !t.Stopped() {
 			p.Now.Tasks++
 			p.Now.CPU += d.Reservation().CPU
 			p.Now.Memory += d.Reservation().Memory
+			held[t.Host]++
 		}
 	}
 	added := s.Desired
 	if !config.Strategy.Shifts() {
 		added = max(0, s.Desired*s.MaxPercent/100-s.Desired)
 	}
-	need := def.Reservation()
+	p.New = reservations(def, added)
 	p.Most = types.Reservation{Tasks: p.Now.Tasks + added, Resources: types.Resources{
-		CPU: p.Now.CPU + int64(added)*need.CPU, Memory: p.Now.Memory + int64(added)*need.Memory}}
-	p.Hosts, p.Missing = roomFor(st, def, added)
-	if p.Missing > 0 {
-		p.Why = whyMissing(p, config, def)
+		CPU: p.Now.CPU + p.New.CPU, Memory: p.Now.Memory + p.New.Memory}}
+	taken, why := placed(st, def, added)
+	for h := range st.Hosts() {
+		if n := taken[h.ID]; n+held[h.ID] > 0 {
+			p.Hosts = append(p.Hosts, types.PlannedHost{Host: types.Clean(h.Name), Zone: types.Clean(h.Zone), Now: held[h.ID],
+				Tasks: n})
+			added -= n
+		}
+	}
+	slices.SortFunc(p.Hosts, func(a, b types.PlannedHost) int { return cmp.Compare(a.Host, b.Host) })
+	if p.Missing = added; p.Missing > 0 {
+		p.Why = whyMissing(p, config, def, why)
 	}
 	p.Stages = plannedStages(st, s, config)
 	for _, stage := range p.Stages {
@@ -78,18 +101,28 @@ func PlanDeployment(
 	return p
 }
 
-func whyMissing(p *types.DeploymentPlan, config *fleet.DeploymentConfig, def *fleet.TaskDef) string {
+// reservations are those of so many tasks of a definition.
+func reservations(def *fleet.TaskDef, tasks int) types.Reservation {
 	need := def.Reservation()
-	why := fmt.Sprintf("%d of %d tasks of %s find no host with cpu %d, memory %d MiB", p.Missing, p.Most.Tasks-p.Now.Tasks,
-		def.ID, need.CPU, need.Memory)
+	return types.Reservation{Tasks: tasks,
+		Resources: types.Resources{CPU: int64(tasks) * need.CPU, Memory: int64(tasks) * need.Memory}}
+}
+
+func whyMissing(p *types.DeploymentPlan, config *fleet.DeploymentConfig, def *fleet.TaskDef, why string) string {
+	need := def.Reservation()
+	text := fmt.Sprintf("%d of %d tasks of %s find no host with cpu %d, memory %d MiB", p.Missing, p.New.Tasks, def.ID,
+		need.CPU, need.Memory)
 	if ports := fixedPorts(def); len(ports) > 0 {
-		why += fmt.Sprintf(" and host port %d free", ports[0].HostPort)
+		text += fmt.Sprintf(" and host port %d free", ports[0].HostPort)
+	}
+	if why != "" {
+		text += " (" + types.Clean(why) + ")"
 	}
 	if config.Strategy.Shifts() {
 		return fmt.Sprintf("%s: %s keeps both versions at full size; add hosts, have fewer tasks, or deploy with ROLLING, "+
-			"which replaces them a few at a time", why, config.Strategy)
+			"which replaces them a few at a time", text, config.Strategy)
 	}
-	return why + ": fewer are started at a time, and the deployment takes longer"
+	return text + ": fewer are started at a time, and the deployment takes longer"
 }
 
 func fixedPorts(def *fleet.TaskDef) (fixed []fleet.PortMapping) {
@@ -103,69 +136,48 @@ func fixedPorts(def *fleet.TaskDef) (fixed []fleet.PortMapping) {
 	return fixed
 }
 
-// roomFor spreads so many tasks over the hosts that have room for them now. Missing is how
-// many find none.
-func roomFor(st *fleet.State, def *fleet.TaskDef, tasks int) (hosts []types.PlannedHost, missing int) {
-	type place struct {
-		types.PlannedHost
-		room int
+// placed asks placement where so many more tasks of a definition would go now: how many each
+// host takes, and why the rest find none. Nothing else that waits for a host is in the way.
+func placed(st *fleet.State, def *fleet.TaskDef, tasks int) (taken map[fleet.HostID]int, why string) {
+	trial := st.Clone()
+	taken = map[fleet.HostID]int{}
+	mine := map[fleet.TaskID]bool{}
+	var items []fleet.Item
+	for len(mine) < tasks {
+		run := fleet.RunTasks{TaskDef: def.ID}
+		for len(run.Tasks) < fleet.MaxRunTasks && len(mine) < tasks {
+			id := fleet.TaskID(fmt.Sprintf("plan-%010d", len(mine)))
+			mine[id] = true
+			run.Tasks = append(run.Tasks, id)
+		}
+		items = append(items, fleet.Item{By: "plan", Command: run})
 	}
-	var places []*place
+	alive := plan.FleetLiveness{Hosts: map[fleet.HostID]plan.HostLiveness{}}
 	for h := range st.Hosts() {
-		if room := roomOn(st, h, def, tasks); room > 0 {
-			places = append(places, &place{types.PlannedHost{Host: types.Clean(h.Name), Zone: types.Clean(h.Zone)}, room})
-		}
+		alive.Hosts[h.ID] = plan.HostLiveness{Liveness: plan.LivenessAlive}
 	}
-	slices.SortStableFunc(places, func(a, b *place) int { return cmp.Compare(b.room, a.room) })
-	for missing = tasks; missing > 0; {
-		before := missing
-		for _, at := range places {
-			if at.Tasks < at.room && missing > 0 {
-				at.Tasks++
-				missing--
-			}
-		}
-		if missing == before {
-			break
-		}
-	}
-	hosts = []types.PlannedHost{}
-	for _, at := range places {
-		if at.Tasks > 0 {
-			hosts = append(hosts, at.PlannedHost)
-		}
-	}
-	slices.SortFunc(hosts, func(a, b types.PlannedHost) int { return cmp.Compare(a.Host, b.Host) })
-	return hosts, missing
-}
-
-// roomOn is how many more tasks of a definition a host takes, at most so many.
-func roomOn(st *fleet.State, h *fleet.Host, def *fleet.TaskDef, most int) int {
-	if !h.Placeable() {
-		return 0
-	}
-	need, held := def.Reservation(), st.Reserved(h.ID)
-	room := int64(most)
-	if need.CPU > 0 {
-		room = min(room, (h.Capacity.CPU-held.CPU)/need.CPU)
-	}
-	if need.Memory > 0 {
-		room = min(room, (h.Capacity.Memory-held.Memory)/need.Memory)
-	}
-	fixed := fixedPorts(def)
-	if len(fixed) == 0 || room <= 0 {
-		return int(max(0, room))
-	}
-	for t := range st.TasksOfHost(h.ID) {
-		for _, b := range t.Ports {
-			if t.Held() && slices.ContainsFunc(fixed, func(m fleet.PortMapping) bool {
-				return m.HostPort == b.HostPort && m.Protocol == b.Protocol
-			}) {
-				return 0
+	for len(items) > 0 {
+		trial.Apply(trial.Index()+1, fleet.Entry{At: trial.Now(), Items: items})
+		next := placement.Next(plan.Input{State: trial, Liveness: alive, Now: trial.Now(), Scope: plan.Scope{Full: true},
+			NewID: func() fleet.TaskID { return "" }})
+		items = nil
+		for _, item := range next.Items {
+			switch c := item.Command.(type) {
+			case fleet.PlaceTasks:
+				items = append(items, item)
+			case fleet.PutCondition:
+				if mine[fleet.TaskID(c.Subject.Name)] {
+					why = c.Message
+				}
 			}
 		}
 	}
-	return 1
+	for t := range trial.Tasks() {
+		if mine[t.ID] && t.Host != "" {
+			taken[t.Host]++
+		}
+	}
+	return taken, why
 }
 
 // Estimates of what nobody has measured yet, in seconds.

@@ -45,11 +45,11 @@ func (v *View) service() (any, error) {
 
 // ServiceRow is the row of a service.
 func (v *View) ServiceRow(s *fleet.Service) types.Service {
-	all, newest := v.State.Counts(s.Name, ""), v.State.Counts(s.Name, s.Revision)
+	all, newest := v.counts(s.Name, ""), v.State.Counts(s.Name, s.Revision)
 	row := types.Service{
 		Name: s.Name, ModifyIndex: s.ModifyIndex, Status: s.Status.String(), Desired: s.Desired, Revision: string(s.Revision),
 		Running: all.Running, Pending: all.Pending, Stopping: all.Stopping, Unreachable: all.Unreachable,
-		Healthy: all.Healthy,
+		Healthy: all.Serving,
 		Old:     all.Total - newest.Total, Goals: v.goals(s.Name), Steady: service.Steady(v.State, s),
 		Deployment: v.deploymentConfig(s), GraceS: s.GraceS,
 		OnDisconnect: types.OnDisconnect{StopAfterS: s.OnDisconnect.StopAfterMs / 1000}, Zones: v.State.TasksByZone(s.Name),
@@ -80,6 +80,11 @@ func (v *View) ServiceRow(s *fleet.Service) types.Service {
 		row.Images = images(v.State.TaskDef(r.TaskDef), r.Images)
 	}
 	return row
+}
+
+// counts are tasks as they count now: time alone makes some healthy.
+func (v *View) counts(service string, revision fleet.RevisionID) fleet.Counts {
+	return v.State.CountsAt(service, revision, max(v.Now, v.State.Now()))
 }
 
 func loadBalancer(lb *fleet.LoadBalancer) types.LoadBalancer {

@@ -51,7 +51,7 @@ func (c *Call) createService() (*Order, error) {
 				Name: in.Name, TaskDef: def.ID, Desired: *in.Desired, MinPercent: *in.MinPercent, MaxPercent: *in.MaxPercent,
 				GraceS: *in.GraceS, OnDisconnect: *in.OnDisconnect, Tags: in.Tags, LoadBalancers: in.LoadBalancers,
 			}
-			if put.Deployment, more, err = deploymentOf(st, in, nil); err != nil {
+			if put.Deployment, more, err = deploymentOf(st, in, nil, def); err != nil {
 				return nil, nil, err
 			}
 			connects := in.Connect != nil && len(in.Connect.Services) > 0
@@ -121,7 +121,7 @@ func (c *Call) updateCommand(
 	}
 	put, rebound := laidOver(st, s, in)
 	var defaults []ecs.Default
-	if put.Deployment, defaults, err = deploymentOf(st, in, s); err != nil {
+	if put.Deployment, defaults, err = deploymentOf(st, in, s, nil); err != nil {
 		return nil, nil, nil, err
 	}
 	if in.TaskDef == "" && !in.Force && !rebound {
@@ -173,9 +173,9 @@ func laidOver(st *fleet.State, s *fleet.Service, in ecs.Service) (put fleet.PutS
 const formatOfDeployments = 2
 
 // deploymentOf is how a service's deployments are to be done: what was given, over what is;
-// s is nil for a new service.
+// s is nil for a new service, of definition def.
 func deploymentOf(
-	st *fleet.State, in ecs.Service, s *fleet.Service,
+	st *fleet.State, in ecs.Service, s *fleet.Service, def *fleet.TaskDef,
 ) (config fleet.DeploymentConfig, taken []ecs.Default, err error) {
 	var was *fleet.DeploymentConfig
 	if s != nil {
@@ -184,7 +184,7 @@ func deploymentOf(
 	if f := st.Fleet(); (f == nil || f.Format < formatOfDeployments) && in.Deployment.Plain() {
 		return config, nil, nil // an older fleet replaces tasks, and knows nothing else
 	}
-	config, taken = in.Deployment.Over(was, reachedOverHTTP(st, in))
+	config, taken = in.Deployment.Over(was, reachedOverHTTP(st, in, def))
 	config.Alarms.Despite = in.DespiteAlarms
 	config.Hooks = slices.Clone(config.Hooks)
 	for i := range config.Hooks {
@@ -205,7 +205,14 @@ func deploymentOf(
 }
 
 // reachedOverHTTP reports whether ingress sees single requests to a new service.
-func reachedOverHTTP(st *fleet.State, in ecs.Service) bool {
+func reachedOverHTTP(st *fleet.State, in ecs.Service, def *fleet.TaskDef) bool {
+	if in.Connect != nil && def != nil {
+		for _, port := range in.Connect.Services {
+			if _, m := portNamed(def, port.PortName); m != nil && m.AppProtocol != 0 {
+				return true
+			}
+		}
+	}
 	if in.Expose != nil {
 		return in.Expose.Protocol == fleet.ListenHTTP
 	}
