@@ -34,10 +34,6 @@ type deploymentListCommand struct {
 
 // Run prints deployments.
 func (c *deploymentListCommand) Run(ctx context.Context) error {
-	agent, err := c.client(ctx)
-	if err != nil {
-		return err
-	}
 	query := url.Values{}
 	switch {
 	case c.Service != "":
@@ -45,21 +41,8 @@ func (c *deploymentListCommand) Run(ctx context.Context) error {
 	case !c.All:
 		query.Set("live", "true")
 	}
-	all, header, err := listAll(ctx, agent, "/v1/deployments", query,
-		func(p *types.Deployments) ([]types.Deployment, string) { return p.Deployments, p.Next })
-	if err != nil {
-		return err
-	}
-	if len(all) == 0 && c.Service != "" {
-		if err := mustKnow(ctx, agent, c.Service); err != nil {
-			return err
-		}
-	}
-	if c.JSON {
-		return printJSON(all)
-	}
-	warnStale(header)
-	return printDeployments(all)
+	return list(ctx, &c.target, c.output, "/v1/deployments", query,
+		func(p *types.Deployments) ([]types.Deployment, string) { return p.Deployments, p.Next }, printDeployments)
 }
 
 func printDeployments(all []types.Deployment) error {
@@ -192,21 +175,13 @@ type alarmListCommand struct {
 
 // Run prints the alarms.
 func (c *alarmListCommand) Run(ctx context.Context) error {
-	agent, err := c.client(ctx)
-	if err != nil {
-		return err
-	}
-	var answer types.Alarms
-	header, err := agent.Get(ctx, "/v1/alarms", &answer)
-	if err != nil {
-		return err
-	}
-	if c.JSON {
-		return printJSON(answer.Alarms)
-	}
-	warnStale(header)
+	return list(ctx, &c.target, c.output, "/v1/alarms", nil,
+		func(p *types.Alarms) ([]types.Alarm, string) { return p.Alarms, "" }, printAlarmRows)
+}
+
+func printAlarmRows(alarms []types.Alarm) error {
 	t := newTable(os.Stdout, "ALARM", "FIRES", "EVERY", "SERVER", "QUERY")
-	for _, a := range answer.Alarms {
+	for _, a := range alarms {
 		fires := fmt.Sprintf("%s %s", a.Comparison, strconv.FormatFloat(a.Threshold, 'g', -1, 64))
 		if a.Times > 1 {
 			fires += fmt.Sprintf(", %d times in a row", a.Times)
@@ -280,23 +255,13 @@ type hookTargetListCommand struct {
 
 // Run prints what hooks may name.
 func (c *hookTargetListCommand) Run(ctx context.Context) error {
-	agent, err := c.client(ctx)
-	if err != nil {
-		return err
-	}
-	var answer types.HookTargets
-	header, err := agent.Get(ctx, "/v1/hook-targets", &answer)
-	if err != nil {
-		return err
-	}
-	if c.JSON {
-		return printJSON(answer.Targets)
-	}
-	warnStale(header)
-	for _, t := range answer.Targets {
-		fmt.Println(printable(t))
-	}
-	return nil
+	return list(ctx, &c.target, c.output, "/v1/hook-targets", nil,
+		func(p *types.HookTargets) ([]string, string) { return p.Targets, "" }, func(targets []string) error {
+			for _, t := range targets {
+				fmt.Println(printable(t))
+			}
+			return nil
+		})
 }
 
 type hookTargetAllowCommand struct {

@@ -26,19 +26,11 @@ type entryListCommand struct {
 
 // Run prints the entry addresses.
 func (c *entryListCommand) Run(ctx context.Context) error {
-	agent, err := c.client(ctx)
-	if err != nil {
-		return err
-	}
-	all, header, err := listAll(ctx, agent, "/v1/entry-addresses", nil,
-		func(p *types.EntryAddresses) ([]types.EntryAddress, string) { return p.EntryAddresses, p.Next })
-	if err != nil {
-		return err
-	}
-	if c.JSON {
-		return printJSON(all)
-	}
-	warnStale(header)
+	return list(ctx, &c.target, c.output, "/v1/entry-addresses", nil,
+		func(p *types.EntryAddresses) ([]types.EntryAddress, string) { return p.EntryAddresses, p.Next }, printEntries)
+}
+
+func printEntries(all []types.EntryAddress) error {
 	t := newTable(os.Stdout, "ADDRESS", "SUBNET", "HOLDER", "SINCE", "WHY", "RELAYS TO")
 	for _, e := range all {
 		why := e.Why

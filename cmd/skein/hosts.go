@@ -33,24 +33,16 @@ type hostsListCommand struct {
 
 // Run prints the hosts.
 func (c *hostsListCommand) Run(ctx context.Context) error {
-	agent, err := c.client(ctx)
-	if err != nil {
-		return err
-	}
-	all, header, err := listHosts(ctx, agent)
-	if err != nil {
-		return err
-	}
-	if c.JSON {
-		return printJSON(all)
-	}
-	warnStale(header)
-	if err := printHosts(all); err != nil {
-		return err
-	}
-	printAlarms(os.Stdout, all...)
-	return nil
+	return list(ctx, &c.target, c.output, "/v1/hosts", nil, hostsOf, func(all []types.Host) error {
+		if err := printHosts(all); err != nil {
+			return err
+		}
+		printAlarms(os.Stdout, all...)
+		return nil
+	})
 }
+
+func hostsOf(p *types.Hosts) ([]types.Host, string) { return p.Hosts, p.Next }
 
 // printAlarms says what must be heard of single hosts at once.
 func printAlarms(to io.Writer, hosts ...types.Host) {
@@ -62,7 +54,7 @@ func printAlarms(to io.Writer, hosts ...types.Host) {
 }
 
 func listHosts(ctx context.Context, agent *client.Client) (all []types.Host, header http.Header, err error) {
-	return listAll(ctx, agent, "/v1/hosts", nil, func(p *types.Hosts) ([]types.Host, string) { return p.Hosts, p.Next })
+	return listAll(ctx, agent, "/v1/hosts", nil, hostsOf)
 }
 
 func printHosts(hosts []types.Host) error {

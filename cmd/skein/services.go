@@ -34,20 +34,8 @@ type serviceListCommand struct {
 
 // Run prints the services.
 func (c *serviceListCommand) Run(ctx context.Context) error {
-	agent, err := c.client(ctx)
-	if err != nil {
-		return err
-	}
-	all, header, err := listAll(ctx, agent, "/v1/services", nil,
-		func(p *types.Services) ([]types.Service, string) { return p.Services, p.Next })
-	if err != nil {
-		return err
-	}
-	if c.JSON {
-		return printJSON(all)
-	}
-	warnStale(header)
-	return printServices(all)
+	return list(ctx, &c.target, c.output, "/v1/services", nil,
+		func(p *types.Services) ([]types.Service, string) { return p.Services, p.Next }, printServices)
 }
 
 func printServices(services []types.Service) error {

@@ -58,18 +58,11 @@ type taskdefListCommand struct {
 
 // Run prints the definitions.
 func (c *taskdefListCommand) Run(ctx context.Context) error {
-	agent, err := c.client(ctx)
-	if err != nil {
-		return err
-	}
-	all, _, err := listAll(ctx, agent, "/v1/taskdefs", nil,
-		func(p *types.TaskDefs) ([]types.TaskDef, string) { return p.TaskDefs, p.Next })
-	if err != nil {
-		return err
-	}
-	if c.JSON {
-		return printJSON(all)
-	}
+	return list(ctx, &c.target, c.output, "/v1/taskdefs", nil,
+		func(p *types.TaskDefs) ([]types.TaskDef, string) { return p.TaskDefs, p.Next }, printTaskDefs)
+}
+
+func printTaskDefs(all []types.TaskDef) error {
 	t := newTable(os.Stdout, "TASK DEFINITION", "NETWORK", "CPU", "MEMORY", "IMAGES")
 	for _, def := range all {
 		images := ""

@@ -26,10 +26,6 @@ type tasksCommand struct {
 
 // Run prints tasks, why they are pending and why they stopped.
 func (c *tasksCommand) Run(ctx context.Context) error {
-	agent, err := c.client(ctx)
-	if err != nil {
-		return err
-	}
 	query := url.Values{}
 	if c.Service != "" {
 		query.Set("service", c.Service)
@@ -37,22 +33,9 @@ func (c *tasksCommand) Run(ctx context.Context) error {
 	if c.Host != "" {
 		query.Set("host", c.Host)
 	}
-	all, header, err := listAll(ctx, agent, "/v1/tasks", query, func(p *types.Tasks) ([]types.Task, string) {
+	return list(ctx, &c.target, c.output, "/v1/tasks", query, func(p *types.Tasks) ([]types.Task, string) {
 		return slices.DeleteFunc(p.Tasks, func(t types.Task) bool { return !c.All && t.Last == "STOPPED" }), p.Next
-	})
-	if err != nil {
-		return err
-	}
-	if len(all) == 0 && c.Service != "" {
-		if err := mustKnow(ctx, agent, c.Service); err != nil {
-			return err
-		}
-	}
-	if c.JSON {
-		return printJSON(all)
-	}
-	warnStale(header)
-	return printTasks(all)
+	}, printTasks)
 }
 
 func printTasks(tasks []types.Task) error {

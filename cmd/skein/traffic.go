@@ -175,15 +175,17 @@ func answerOf(a types.Action) string {
 }
 
 func listListeners(ctx context.Context, agent *client.Client) (all []types.Listener, header http.Header, err error) {
-	return listAll(ctx, agent, "/v1/listeners", nil,
-		func(p *types.Listeners) ([]types.Listener, string) { return p.Listeners, p.Next })
+	return listAll(ctx, agent, "/v1/listeners", nil, listenersOf)
 }
 
+func listenersOf(p *types.Listeners) ([]types.Listener, string) { return p.Listeners, p.Next }
+
 func listGroups(ctx context.Context, agent *client.Client) (all []types.TargetGroup, err error) {
-	all, _, err = listAll(ctx, agent, "/v1/target-groups", nil,
-		func(p *types.TargetGroups) ([]types.TargetGroup, string) { return p.TargetGroups, p.Next })
+	all, _, err = listAll(ctx, agent, "/v1/target-groups", nil, groupsOf)
 	return all, err
 }
+
+func groupsOf(p *types.TargetGroups) ([]types.TargetGroup, string) { return p.TargetGroups, p.Next }
 
 // listenerCommand is about the ports that every host answers on.
 type listenerCommand struct {
@@ -200,18 +202,10 @@ type listenerListCommand struct {
 
 // Run prints the listeners.
 func (c *listenerListCommand) Run(ctx context.Context) error {
-	agent, err := c.client(ctx)
-	if err != nil {
-		return err
-	}
-	all, header, err := listListeners(ctx, agent)
-	if err != nil {
-		return err
-	}
-	if c.JSON {
-		return printJSON(all)
-	}
-	warnStale(header)
+	return list(ctx, &c.target, c.output, "/v1/listeners", nil, listenersOf, printListeners)
+}
+
+func printListeners(all []types.Listener) error {
 	t := newTable(os.Stdout, "LISTENER", "PORT", "PROTOCOL", "RULES", "MADE BY")
 	for _, l := range all {
 		t.row(l.Name, placeOf(l), l.Protocol, strconv.Itoa(len(l.Rules)), orDash(l.Owner))
@@ -411,17 +405,10 @@ type targetGroupListCommand struct {
 
 // Run prints the target groups.
 func (c *targetGroupListCommand) Run(ctx context.Context) error {
-	agent, err := c.client(ctx)
-	if err != nil {
-		return err
-	}
-	all, err := listGroups(ctx, agent)
-	if err != nil {
-		return err
-	}
-	if c.JSON {
-		return printJSON(all)
-	}
+	return list(ctx, &c.target, c.output, "/v1/target-groups", nil, groupsOf, printGroups)
+}
+
+func printGroups(all []types.TargetGroup) error {
 	t := newTable(os.Stdout, "TARGET GROUP", "PROTOCOL", "CHECK", "HEALTHY", "DRAINING", "SERVICE", "RULES")
 	for _, g := range all {
 		check := "connect"
