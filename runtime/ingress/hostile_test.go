@@ -247,7 +247,7 @@ func TestAClientThatSaysNothingInAStreamHoldsNoTarget(t *testing.T) {
 func TestALongUploadIsNotTakenForASlowAnswer(t *testing.T) {
 	r := newRig(t, ingress.Config{})
 	r.listener(fleet.Listener{Name: "web", Port: 80, Protocol: fleet.ListenHTTP}, all("one"))
-	r.routes.Rules[0].TimeoutS = 1
+	r.routes.Rules[0].TimeoutS = 3
 	r.group(fleet.TargetGroup{Name: "one", Protocol: fleet.GroupHTTP1}, backend(t, "a",
 		func(w http.ResponseWriter, r *http.Request) {
 			body, _ := io.ReadAll(r.Body)
@@ -256,9 +256,10 @@ func TestALongUploadIsNotTakenForASlowAnswer(t *testing.T) {
 	r.apply()
 	for name, client := range map[string]*http.Client{"HTTP/1.1": {Transport: &http.Transport{}}, "HTTP/2": h2c(t)} {
 		t.Run(name, func(t *testing.T) {
+			t.Parallel()
 			body, writer := io.Pipe()
 			go func() {
-				ticker := time.NewTicker(100 * time.Millisecond)
+				ticker := time.NewTicker(200 * time.Millisecond)
 				defer ticker.Stop()
 				for range 20 {
 					<-ticker.C
