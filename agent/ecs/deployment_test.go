@@ -164,7 +164,9 @@ func TestDeploymentConfigurationIsRead(t *testing.T) {
 }
 
 func TestMinutesAreWholeSeconds(t *testing.T) {
-	for given, want := range map[string]int{"0": 0, "1": 60, "0.5": 30, "0.3333": 20, "0.0167": 1, "0.05": 3, "1440": 86_400} {
+	for given, want := range map[string]int{
+		"0": 0, "1": 60, "0.5": 30, "0.3333": 20, "0.0167": 1, "0.05": 3, "1440": 86_400,
+	} {
 		s, err := ReadUpdate([]byte(`{"deploymentConfiguration": {"bakeTimeInMinutes": `+given+`, "lifecycleHooks": [
 			{"hookTargetArn": "https://a", "lifecycleStages": ["POST_SCALE_UP"],
 				"timeoutConfiguration": {"timeoutInMinutes": 0.25}}]}}`), Options{})

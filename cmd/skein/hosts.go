@@ -14,7 +14,6 @@ import (
 	"time"
 
 	"skein/agent/api/types"
-	"skein/cmd/skein/client"
 )
 
 // hostsCommand is about the machines of the fleet.
@@ -51,10 +50,6 @@ func printAlarms(to io.Writer, hosts ...types.Host) {
 			fmt.Fprintln(to, "note:", printable(alarm))
 		}
 	}
-}
-
-func listHosts(ctx context.Context, agent *client.Client) (all []types.Host, header http.Header, err error) {
-	return listAll(ctx, agent, "/v1/hosts", nil, hostsOf)
 }
 
 func printHosts(hosts []types.Host) error {

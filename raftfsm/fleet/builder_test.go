@@ -41,7 +41,8 @@ func TestABuilderTakesOnlyRowsOfTheTableInTheOrderOfTables(t *testing.T) {
 // Each row of a snapshot is decoded with texts of its own; a million tasks name few
 // services, hosts, groups and reasons.
 func TestTasksOfASnapshotShareTheTextsThatManyHave(t *testing.T) {
-	own := []string{"ID", "Containers.Reason", "Overrides.Environment.Name", "Overrides.Environment.Value"} // each task's, or seldom there
+	// Each task's, or seldom there.
+	own := []string{"ID", "Containers.Reason", "Overrides.Environment.Name", "Overrides.Environment.Value"}
 	var one, other Task
 	texts := sharedTexts{}
 	for _, task := range []*Task{&one, &other} {

@@ -33,7 +33,8 @@ func checkGroupFields(g *TargetGroup) error {
 		return field("stickySeconds", "is kept by a cookie: a group of %s cannot", g.Protocol)
 	}
 	if g.Protocol.PerRequest() && g.ProxyProtocol {
-		return field("proxyProtocol", "is of connections: requests to a group of %s name their client by X-Forwarded-For", g.Protocol)
+		return field("proxyProtocol", "is of connections: requests to a group of %s name their client by X-Forwarded-For",
+			g.Protocol)
 	}
 	return first(
 		checkName("name", string(g.Name), MaxName),

@@ -86,8 +86,8 @@ func TestAQueryBetweenTwoAgentsIsAnsweredByTheSecond(t *testing.T) {
 	must(t, err)
 	conns := map[string]net.Conn{}
 	for _, network := range []string{"udp", "tcp"} {
-		conn, err := net.Dial(network, addr)
-		must(t, err)
+		conn, dialErr := net.Dial(network, addr)
+		must(t, dialErr)
 		defer conn.Close()
 		must(t, conn.SetDeadline(time.Now().Add(20*time.Second)))
 		if network == "udp" {
@@ -103,8 +103,8 @@ func TestAQueryBetweenTwoAgentsIsAnsweredByTheSecond(t *testing.T) {
 	ctx, cancel := context.WithCancel(context.Background())
 	var running sync.WaitGroup
 	running.Go(func() {
-		if err := second.Run(ctx); err != nil {
-			t.Errorf("Run: %v", err)
+		if runErr := second.Run(ctx); runErr != nil {
+			t.Errorf("Run: %v", runErr)
 		}
 	})
 	defer running.Wait()

@@ -12,7 +12,8 @@ import (
 // What a hook's task gives back in its last line is handed to its next task, whichever way
 // it is asked: both are told the stage that they are called at.
 func TestTheTaskOfAHookIsToldWhereTheDeploymentStands(t *testing.T) {
-	r := &rollout{World: plantest.Parse(t, strings.Replace(threeHosts, "web desired=3", "def job\nweb desired=3", 1)), t: t,
+	hosts := strings.Replace(threeHosts, "web desired=3", "def job\nweb desired=3", 1)
+	r := &rollout{World: plantest.Parse(t, hosts), t: t,
 		creates: map[fleet.RevisionID]int{}}
 	r.play("expose web")
 	r.play("live")

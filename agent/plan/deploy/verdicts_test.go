@@ -11,7 +11,8 @@ import (
 // of hooks.
 func hooked(t *testing.T, words string) *rollout {
 	t.Helper()
-	r := beginIn(t, threeHosts[:strings.LastIndex(threeHosts, "\n")]+"\nh4 zone=a reads=2 cpu=8000 mem=9000:\ndef job\nleader format=2")
+	hosts := threeHosts[:strings.LastIndex(threeHosts, "\n")]
+	r := beginIn(t, hosts+"\nh4 zone=a reads=2 cpu=8000 mem=9000:\ndef job\nleader format=2")
 	r.play("expose web")
 	r.play("live")
 	r.play("deploy web " + words)

@@ -96,7 +96,9 @@ func TestEveryHostHasAnAddressAndAMACOfItsOwn(t *testing.T) {
 }
 
 func TestTheEntryAddressIsNoHosts(t *testing.T) {
-	for subnet, want := range map[string]string{"10.213.7.0/24": "10.213.7.5/24", "fd53:6be1:1:2::/64": "fd53:6be1:1:2::5/64"} {
+	for subnet, want := range map[string]string{
+		"10.213.7.0/24": "10.213.7.5/24", "fd53:6be1:1:2::/64": "fd53:6be1:1:2::5/64",
+	} {
 		prefix := netip.MustParsePrefix(subnet)
 		got := EntryAddress(prefix)
 		if got.String() != want || got.Addr() == hubAddress(prefix) {

@@ -14,7 +14,9 @@ import (
 func TestTicksAreAsManyAsWereAskedFor(t *testing.T) {
 	s := httptest.NewServer(Handler(Identity{}, Faults{}))
 	defer s.Close()
-	for query, want := range map[string]string{"n=3": "0\n1\n2\n", "n=0": "want n, 1 to 3000\n", "": "want n, 1 to 3000\n"} {
+	for query, want := range map[string]string{
+		"n=3": "0\n1\n2\n", "n=0": "want n, 1 to 3000\n", "": "want n, 1 to 3000\n",
+	} {
 		response, err := http.Get(s.URL + "/ticks?" + query)
 		if err != nil {
 			t.Fatal(err)
