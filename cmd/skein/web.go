@@ -17,6 +17,7 @@ type webCommand struct {
 	IgnoreTerm bool   `help:"Serve on when told to stop, until killed."`
 	Fail       int    `help:"Answer so many of a hundred requests with 500; health checks stay well." placeholder:"PERCENT"`
 	Unhealthy  bool   `help:"Fail health checks."`
+	Slow       int    `help:"Answer requests so late; health checks stay well." placeholder:"MILLISECONDS"`
 }
 
 // Run serves until it is told to stop.
@@ -27,7 +28,8 @@ func (c *webCommand) Run(ctx context.Context) error {
 	if c.Flood > 0 {
 		go flood(ctx, c.Flood)
 	}
-	return web.Run(ctx, c.Listen, web.Faults{Percent: c.Fail, Unhealthy: c.Unhealthy})
+	return web.Run(ctx, c.Listen, web.Faults{Percent: c.Fail, Unhealthy: c.Unhealthy,
+		Delay: time.Duration(c.Slow) * time.Millisecond})
 }
 
 // floodParts is how many writes a second's bytes are cut into.

@@ -45,8 +45,9 @@ var page = template.Must(template.New("page").Funcs(template.FuncMap{"orDash": o
 // Faults are what a task does wrong on purpose, so that a deployment of it can be seen to
 // fail.
 type Faults struct {
-	Percent   int  // of requests to the page that are answered with 500, evenly spread
-	Unhealthy bool // health checks are answered with 503
+	Percent   int           // of requests to the page that are answered with 500, evenly spread
+	Unhealthy bool          // health checks are answered with 503
+	Delay     time.Duration // before the page is answered
 }
 
 // Handler answers for one task.
@@ -62,6 +63,9 @@ func Handler(id Identity, faults Faults) http.Handler {
 	})
 	var asked atomic.Int64
 	mux.HandleFunc("GET /{$}", func(w http.ResponseWriter, r *http.Request) {
+		if !waited(r.Context(), faults.Delay) {
+			return
+		}
 		if n := asked.Add(1); n*int64(faults.Percent)/100 > (n-1)*int64(faults.Percent)/100 {
 			http.Error(w, "failed on purpose", http.StatusInternalServerError)
 			return
@@ -79,6 +83,21 @@ func Handler(id Identity, faults Faults) http.Handler {
 	mux.HandleFunc("GET /ticks", ticks)
 	mux.HandleFunc("GET /echo", echo)
 	return mux
+}
+
+// waited reports whether the client stayed for so long.
+func waited(ctx context.Context, d time.Duration) bool {
+	if d <= 0 {
+		return true
+	}
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		return true
+	case <-ctx.Done():
+		return false
+	}
 }
 
 // stopTimeout is below the 10 s of grace a demo task has.

@@ -10,6 +10,7 @@ import (
 	"net/http/httptest"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
@@ -137,6 +138,28 @@ func TestServingEndsWhenItIsToldTo(t *testing.T) {
 	if _, err := net.DialTimeout("tcp", listener.Addr().String(), time.Second); err == nil {
 		t.Error("the port still answers")
 	}
+}
+
+func TestALatePageIsLateAndHealthIsNot(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		h := Handler(somebody, Faults{Delay: time.Second})
+		took := func(ctx context.Context, path string) (time.Duration, int) {
+			began, w := time.Now(), httptest.NewRecorder()
+			h.ServeHTTP(w, httptest.NewRequest(http.MethodGet, path, nil).WithContext(ctx))
+			return time.Since(began), w.Body.Len()
+		}
+		if d, n := took(t.Context(), "/"); d != time.Second || n == 0 {
+			t.Errorf("the page took %s, %d bytes", d, n)
+		}
+		if d, _ := took(t.Context(), "/healthz"); d != 0 {
+			t.Errorf("health took %s", d)
+		}
+		gone, cancel := context.WithTimeout(t.Context(), time.Millisecond)
+		defer cancel()
+		if d, n := took(gone, "/"); d != time.Millisecond || n != 0 {
+			t.Errorf("a client that is gone was waited for %s, %d bytes", d, n)
+		}
+	})
 }
 
 func TestFaultsAreSpreadEvenly(t *testing.T) {
