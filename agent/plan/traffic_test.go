@@ -68,6 +68,9 @@ func TestTrafficOverAWindow(t *testing.T) {
 			}
 		})
 	}
+	if w := traffic.Unserved("web", 3*time.Second); w.Requests != 6 || w.Errors != 6 || w.Over != 3*time.Second {
+		t.Errorf("unserved are %+v", w)
+	}
 	w := traffic.Over("web", "web/1", 3*time.Second)
 	if w.Age != 1500*time.Millisecond || w.Watched != 10*time.Second {
 		t.Errorf("it ended %s ago and is watched for %s", w.Age, w.Watched)

@@ -107,7 +107,7 @@ func checkShareOf(b *violations, d *Deployment, r *Rule, p pair, points int) {
 
 // keepsBlue reports whether blue must have all its tasks, so that a rollback starts none.
 func (d *Deployment) keepsBlue() bool {
-	return d.Config.Strategy.Shifts() && d.Blue != "" && d.Stage != StageCleanUp
+	return d.Config.Strategy.Shifts() && d.Blue != "" && (d.Stage != StageCleanUp || d.Status == DeploymentRollingBack)
 }
 
 func (s *State) checkAlarmRow(b *violations, a *Alarm) {

@@ -11,7 +11,8 @@ import (
 //
 // Refused when it is paused or goes back; when the stage is not the next; when a hook of
 // the present stage has not let it go on, a shift is not served by all hosts yet, or a
-// wait is not over (ErrTooEarly). Weights never fall, change only at the two stages that
+// wait is not over, or too few tasks of the target are healthy for clean-up (ErrTooEarly;
+// see State.MayCleanUp). Weights never fall, change only at the two stages that
 // shift, Production up to the step's share, and only as far as tasks of the target are
 // healthy: their number against the service's desired count (ErrTooEarly).
 type AdvanceDeployment struct {
@@ -44,6 +45,9 @@ func (c AdvanceDeployment) apply(s *State, x *applyContext) ([]string, error) {
 		n.Status, n.StartedAt = DeploymentInProgress, x.now
 	}
 	if moves {
+		if d.Stage == StageScaleUp && d.Config.Strategy.Shifts() {
+			n.Breaker = BreakerState{} // all were healthy: what failed before ends no row of failures
+		}
 		n.enter(c.Stage, c.Step, c.Why, x.now)
 	}
 	s.shift(x, &n, c.Production, c.Test)
@@ -74,6 +78,10 @@ func (c AdvanceDeployment) timely(s *State, now Time, d *Deployment, moves bool)
 	}
 	if until := d.WaitsUntil(); until > now {
 		return refuse(ErrTooEarly, "advance deployment %s: %s waits until %s", d.ID, d.Stage, until)
+	}
+	if c.Stage == StageCleanUp && !s.MayCleanUp(d, now) {
+		return refuse(ErrTooEarly, "advance deployment %s: %d tasks of %s are healthy, too few to clean up", d.ID,
+			s.Counts(d.Service, d.Target).Serving, d.Target)
 	}
 	return s.shifted(d)
 }

@@ -20,6 +20,9 @@ type NoteDeployment struct {
 	// Healthy is how many tasks of the target are healthy: more than were noted before is
 	// progress.
 	Healthy *int `cbor:"7,keyasint,omitempty"`
+	// Short says whether fewer tasks of the target are healthy than it needs: see
+	// Deployment.ShortSince.
+	Short *bool `cbor:"8,keyasint,omitempty"`
 }
 
 // Kind is the command's number in the log.
@@ -50,7 +53,14 @@ func (c NoteDeployment) apply(s *State, x *applyContext) ([]string, error) {
 		}
 		n.Healthy = *c.Healthy
 	}
-	if n.ShiftedAt == d.ShiftedAt && n.Healthy == d.Healthy && n.Breaker == d.Breaker && slices.Equal(n.Alarms, d.Alarms) {
+	if c.Short != nil && *c.Short != (n.ShortSince != 0) {
+		n.ShortSince = 0
+		if *c.Short {
+			n.ShortSince = x.now
+		}
+	}
+	if n.ShiftedAt == d.ShiftedAt && n.Healthy == d.Healthy && n.ShortSince == d.ShortSince && n.Breaker == d.Breaker &&
+		slices.Equal(n.Alarms, d.Alarms) {
 		return nil, nil
 	}
 	s.putDeployment(x, n)

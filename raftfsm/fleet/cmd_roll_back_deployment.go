@@ -1,11 +1,14 @@
 package fleet
 
-import "fmt"
+import (
+	"cmp"
+	"fmt"
+)
 
 // RollBackDeployment begins to take a deployment back to blue: blue has all traffic and
 // is the service's revision again, and no task need start. Calls of hooks without a
 // verdict are given up. Without a revision to go back to, the deployment ends as
-// ROLLBACK_FAILED. Refused once it goes back or cleans up.
+// ROLLBACK_FAILED. Refused once it goes back, and where State.MayRollBack says no.
 type RollBackDeployment struct {
 	ID                  DeploymentID `cbor:"1,keyasint"`
 	ExpectedModifyIndex uint64       `cbor:"2,keyasint"`
@@ -29,9 +32,9 @@ func (s *State) rollBack(x *applyContext, d *Deployment, reason string) error {
 	if d.Status == DeploymentRollingBack {
 		return refuse(ErrConflict, "roll back deployment %s: it goes back already", d.ID)
 	}
-	if !d.MayRollBack() {
-		return refuse(ErrConflict, "roll back deployment %s: it is cleaning up, tasks of %s are gone; deploy that again",
-			d.ID, d.Blue)
+	if !s.MayRollBack(d) {
+		return refuse(ErrConflict, "roll back deployment %s: it is cleaning up, and %s has not all its tasks any more; deploy that again",
+			d.ID, cmp.Or(string(d.Blue), "what was before"))
 	}
 	n := *d
 	s.goBack(x, &n, reason)

@@ -273,6 +273,16 @@ func TestAdvanceDeploymentRefuses(t *testing.T) {
 		{"to go on before the bake is over", canary, StageBakeTime, func(r rollout, c *AdvanceDeployment) {
 			r.wait(299_999)
 		}, ErrTooEarly, "BAKE_TIME waits until"},
+		{"to clean up while fewer tasks are healthy than of blue", canary, StageBakeTime, func(r rollout, c *AdvanceDeployment) {
+			r.reportTarget(1, "green-2-1", TargetUnhealthy)
+			r.wait(300_000)
+			*c = r.next()
+		}, ErrTooEarly, "1 tasks of web/2 are healthy, too few to clean up"},
+		{"to clean up while none is healthy", DeploymentConfig{}, StageBakeTime, func(r rollout, c *AdvanceDeployment) {
+			r.reportTarget(1, "green-2-1", TargetUnhealthy)
+			r.reportTarget(2, "green-2-2", TargetUnhealthy)
+			*c = r.next()
+		}, ErrTooEarly, "0 tasks of web/2 are healthy, too few to clean up"},
 		{"to go on before a hook was called", hooked, StagePreScaleUp, nil, ErrTooEarly, `waits for hooks ["look"]`},
 		{"to go on while a hook is open", hooked, StagePreScaleUp, func(r rollout, c *AdvanceDeployment) {
 			r.must(r.call("look", StagePreScaleUp))
@@ -316,10 +326,6 @@ func TestARollbackIsOneChangeOfWeightsAtEachStageUntilCleanUp(t *testing.T) {
 			r := rolls(t, canary)
 			r.to(stage)
 			blue, tasks := r.Counts("web", "web/1"), r.TaskCount()
-			if stage == StageCleanUp {
-				r.refused(r.back(), ErrConflict, "it is cleaning up")
-				return
-			}
 			r.must(r.back())
 			d := r.live()
 			r.want("shares", strings.ReplaceAll(r.shares(), ", green 0 %", ""), "blue 100 %; test blue 100 %")
@@ -342,6 +348,72 @@ func TestARollbackIsOneChangeOfWeightsAtEachStageUntilCleanUp(t *testing.T) {
 			}
 			r.checked()
 		})
+	}
+}
+
+// A host that both revisions miss keeps neither of them from being what is left.
+func TestATargetThatIsNoWorseThanBlueMayCleanUp(t *testing.T) {
+	r := rolls(t, canary)
+	r.to(StageBakeTime)
+	r.reportTarget(1, "green-2-1", TargetUnhealthy)
+	for v := range r.LiveTasksOfService("web") {
+		if v.Revision == "web/1" && v.Host == hostID(1) {
+			r.reportTarget(1, v.ID, TargetUnhealthy)
+		}
+	}
+	r.wait(300_000)
+	r.must(r.next())
+	if d := r.live(); d.Stage != StageCleanUp || r.MayRollBack(d) {
+		t.Errorf("it is at %s", d.Stage)
+	}
+}
+
+func TestADeploymentKeepsSinceWhenItIsShort(t *testing.T) {
+	r := rolls(t, canary)
+	r.to(StageBakeTime)
+	note := func(short bool) Time {
+		d := r.live()
+		r.must(NoteDeployment{ID: d.ID, ExpectedModifyIndex: d.ModifyIndex, Short: &short})
+		return r.live().ShortSince
+	}
+	since := note(true)
+	if since != r.at {
+		t.Fatalf("short since %s, now is %s", since, r.at)
+	}
+	r.wait(1000)
+	index := r.live().ModifyIndex
+	if again := note(true); again != since || r.live().ModifyIndex != index {
+		t.Errorf("said again: since %s, was %s", again, since)
+	}
+	if ends := note(false); ends != 0 {
+		t.Errorf("it is whole, short since %s", ends)
+	}
+}
+
+func TestFailuresOfBeforeATargetWasWholeDoNotCountWhereTrafficIsShifted(t *testing.T) {
+	r := rolls(t, canary)
+	r.to(StageScaleUp)
+	r.green()
+	r.must(PutGoals{Service: "web", ServiceModifyIndex: r.Service("web").ModifyIndex, Max: 8,
+		Revisions: []RevisionGoal{{Revision: "web/1", Desired: 2, Max: 2}, {Revision: "web/2", Desired: 2, Max: 3}}})
+	r.must(CreateTasks{Revision: "web/2", Tasks: []TaskID{"early"}})
+	r.must(AssignTasks{Host: hostID(3), Tasks: []TaskID{"early"}, Ports: [][]PortBinding{{
+		{Container: "app", ContainerPort: 8080, HostPort: 50100, Protocol: TCP}}}})
+	ended := stopped("early", 1)
+	ended.StopCode = StopEssentialContainerExited
+	r.report(3, ended)
+	if n := r.BreakerFailures(r.live()); n != 1 {
+		t.Fatalf("%d failures in SCALE_UP", n)
+	}
+	r.to(StagePostScaleUp)
+	if n := r.BreakerFailures(r.live()); n != 0 {
+		t.Errorf("%d failures after SCALE_UP", n)
+	}
+	ended = stopped("green-2-1", 1)
+	ended.StopCode = StopEssentialContainerExited
+	r.report(1, ended)
+	if n := r.BreakerFailures(r.live()); n != 1 {
+		t.Errorf("%d failures of one task that ended since", n)
 	}
 }
 
@@ -582,10 +654,17 @@ func TestOrdersOfPeople(t *testing.T) {
 	t.Run("nothing is asked of one that cleans up", func(t *testing.T) {
 		r := rolls(t, canary)
 		r.to(StageCleanUp)
-		for _, o := range []DeploymentOrder{OrderPause, OrderPromote, OrderRollback, OrderStop} {
+		for _, o := range []DeploymentOrder{OrderPause, OrderPromote, OrderStop} {
 			r.refused(order(o), ErrConflict, "cleaning up")
 		}
 		r.refused(r.finish(DeploymentStopped), ErrConflict, "cleaning up, web/2 has all traffic")
+		for t := range r.LiveTasksOfService("web") {
+			if t.Revision == "web/1" {
+				r.must(StopTasks{Tasks: []TaskID{t.ID}, Cause: CauseRollout})
+				break
+			}
+		}
+		r.refused(order(OrderRollback), ErrConflict, "web/1 has not all its tasks any more")
 	})
 }
 

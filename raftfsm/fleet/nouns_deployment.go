@@ -61,6 +61,9 @@ type Deployment struct {
 	// HealthyAt when that number last grew: see DeploymentConfig.ProgressS.
 	Healthy   int  `cbor:"30,keyasint,omitempty"`
 	HealthyAt Time `cbor:"31,keyasint,omitempty"`
+	// ShortSince is since when fewer tasks of the target are healthy than it needs, though
+	// all were once it was scaled up. Zero: they are.
+	ShortSince Time `cbor:"32,keyasint,omitempty"`
 }
 
 // RuleShares are the shares of a rule's target groups.

@@ -11,7 +11,7 @@ import (
 // strategy, the steps of traffic, which hooks a stage waits for. Planners ask it for
 // what comes next, and Apply for what is refused.
 
-// MaxStage is how long a deployment may stay in one stage or step, BAKE_TIME aside.
+// MaxStage is how long a deployment may stay in one stage or step, the bake aside.
 // Source: ECS guide, deployment life-cycle stages.
 const MaxStage = 24 * time.Hour
 
@@ -181,19 +181,52 @@ func (d *Deployment) passed(r *HookRun) bool {
 	return r.Status == HookSucceeded || r.Status == HookTimedOut && hook != nil && hook.ContinueOnTimeout
 }
 
-// MayRollBack reports whether the deployment can go back to blue: until clean-up begins,
-// and once.
-func (d *Deployment) MayRollBack() bool {
-	return d.Status < DeploymentRollingBack && d.Stage != StageCleanUp
+// MayRollBack reports whether a deployment can go back to blue, once: until clean-up
+// begins, and from there while traffic is shifted back to all of blue's tasks.
+func (s *State) MayRollBack(d *Deployment) bool {
+	if d.Status >= DeploymentRollingBack || d.Stage != StageCleanUp {
+		return d.Status < DeploymentRollingBack
+	}
+	return d.Config.Strategy.Shifts() && d.Blue != "" &&
+		s.Counts(d.Service, d.Blue).Serving >= s.Service(d.Service).Desired
 }
 
-// Deadline is when the present stage must have ended: see MaxStage. Zero in BAKE_TIME,
-// where the bake may be as long, and before the first stage.
-func (d *Deployment) Deadline() Time {
-	if d.Stage == 0 || d.Stage == StageBakeTime {
-		return 0
+// Needs is how many healthy tasks the target of a service's deployment needs.
+func (d *Deployment) Needs(desired int) int {
+	if early := d.Config.EarlySuccess; early != nil && !d.Config.Strategy.Shifts() {
+		return max(min(1, desired), (desired*early.HealthyPercent+99)/100)
 	}
-	return max(d.StageSince, d.ResumedAt).Add(MaxStage)
+	return desired
+}
+
+// MayCleanUp reports whether a deployment's target may be left alone: it has the healthy
+// tasks that it needs; or has some, and what is missing is not its fault: no fewer than
+// blue has beside it, or none of them failed lately.
+func (s *State) MayCleanUp(d *Deployment, now Time) bool {
+	healthy := s.CountsAt(d.Service, d.Target, now).Serving
+	switch {
+	case healthy >= d.Needs(s.Service(d.Service).Desired):
+		return true
+	case healthy == 0:
+		return false
+	case d.Config.Strategy.Shifts() && d.Blue != "":
+		return healthy >= s.CountsAt(d.Service, d.Blue, now).Serving
+	default:
+		return s.BreakerFailures(d) == 0
+	}
+}
+
+// Deadline is when the present stage must have ended: see MaxStage, which counts from the
+// end of the bake in BAKE_TIME. Zero before the first stage.
+func (d *Deployment) Deadline() Time {
+	switch d.Stage {
+	case 0:
+		return 0
+	case StageBakeTime:
+		return max(d.StageSince, d.ResumedAt, d.WaitsUntil()).Add(MaxStage)
+	default:
+		return max(d.StageSince, d.ResumedAt).Add(MaxStage)
+	}
 }
 
 // Ends is when the deployment must be over: see MaxDeployment.

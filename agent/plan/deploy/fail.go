@@ -2,6 +2,7 @@ package deploy
 
 import (
 	"fmt"
+	"time"
 
 	"skein/raftfsm/fleet"
 )
@@ -15,14 +16,14 @@ type failure struct {
 	stays  bool // it stops where it is: its configuration wants no rollback
 }
 
-// fail ends a deployment that must not go on, until clean-up: it goes back to blue, or
-// stops where it is.
+// fail ends a deployment that must not go on, while it may go back: to blue, or it stops
+// where it is.
 func fail(n *inputs, out *decision) {
 	d := n.deployment
-	if d.Status != fleet.DeploymentInProgress || !d.MayRollBack() {
+	if d.Status != fleet.DeploymentInProgress || !n.mayGoBack {
 		return
 	}
-	looks := [...]func(*inputs, *decision) *failure{hookFailed, alarmFires, breakerTrips, noProgress, tooLong}
+	looks := [...]func(*inputs, *decision) *failure{hookFailed, alarmFires, breakerTrips, noProgress, falters, tooLong}
 	for _, look := range looks {
 		f := look(n, out)
 		switch {
@@ -81,12 +82,16 @@ func alarmFires(n *inputs, _ *decision) *failure {
 	return nil
 }
 
-// breakerTrips: too many tasks of a rolling deployment failed in a row. Whether one that
-// lasted has ended the row costs a look at all tasks, so that is asked only where the
-// count without it is enough.
+// breakerTrips: too many tasks of the target failed in a row. Whether one that lasted has
+// ended the row costs a look at all tasks, so that is asked only where the count without it
+// is enough. Where traffic is shifted, all were healthy once when this begins to count, and
+// it is no part of the configuration.
 func breakerTrips(n *inputs, _ *decision) *failure {
 	d := n.deployment
 	b := d.Config.Breaker
+	if n.shifts() {
+		b = fleet.Breaker{Enable: d.Stage > fleet.StageScaleUp, Rollback: true}
+	}
 	threshold := b.Threshold(n.service.Desired)
 	if !b.Enable || d.Breaker.Failures+n.target.Failing < threshold {
 		return nil
@@ -95,20 +100,26 @@ func breakerTrips(n *inputs, _ *decision) *failure {
 	if failures < threshold {
 		return nil
 	}
-	f := &failure{stays: !b.Rollback,
-		reason: fmt.Sprintf("circuit breaker: %d tasks of %s failed in a row", failures, d.Target)}
-	if d.Breaker.Last != "" {
-		f.reason += ", last: " + d.Breaker.Last
+	return &failure{stays: !b.Rollback,
+		reason: fmt.Sprintf("circuit breaker: %d tasks of %s failed in a row%s", failures, d.Target, n.lastFailure())}
+}
+
+// lastFailure is what is known of the newest failure, for the end of a reason.
+func (n *inputs) lastFailure() string {
+	if last := n.deployment.Breaker.Last; last != "" && n.failures() > 0 {
+		return ", last: " + last
 	}
-	return f
+	return ""
 }
 
 // noProgress: no task of the target became healthy for too long while it is scaled up. How
 // many are is noted now and then, so that a task that takes the place of another is none.
+// Once it has all that it needs it has made its progress: tasks of before may take their
+// time to stop.
 func noProgress(n *inputs, out *decision) *failure {
 	d := n.deployment
 	limit := seconds(d.Config.ProgressS)
-	if limit == 0 || d.Stage != fleet.StageScaleUp || d.Pause != nil {
+	if limit == 0 || d.Stage != fleet.StageScaleUp || d.Pause != nil || n.target.Serving >= n.need() {
 		return nil
 	}
 	since := max(d.StageSince, d.ResumedAt, d.HealthyAt)
@@ -116,15 +127,57 @@ func noProgress(n *inputs, out *decision) *failure {
 	switch {
 	case n.now < look:
 		out.wakes = append(out.wakes, look)
-	case n.target.Serving != d.Healthy:
+	case n.target.Serving > d.Healthy, n.target.Serving < d.Healthy && n.failures() == 0:
 		out.command = fleet.NoteDeployment{ID: d.ID, ExpectedModifyIndex: d.ModifyIndex, Healthy: &n.target.Serving}
 	case n.now < deadline:
 		out.wakes = append(out.wakes, deadline)
 	default:
-		return &failure{reason: fmt.Sprintf("no task of %s became healthy for %s: %d of %d are", d.Target, limit,
-			n.target.Serving, n.service.Desired)}
+		return &failure{reason: fmt.Sprintf("no task of %s became healthy for %s: %d of %d are%s", d.Target, limit,
+			n.target.Serving, n.service.Desired, n.lastFailure())}
 	}
 	return nil
+}
+
+// deadFor is how long the target may have no healthy task while it has production traffic.
+const deadFor = 10 * time.Second
+
+// falters: the target, which was whole, has had too few healthy tasks for too long, and
+// going back would serve better: traffic is shifted and more of blue's tasks are healthy,
+// or tasks of the target fail. Hosts that both revisions miss are not its fault.
+func falters(n *inputs, out *decision) *failure {
+	d := n.deployment
+	if d.Stage <= fleet.StageScaleUp {
+		return nil
+	}
+	if short := n.target.Serving < n.need(); short != (d.ShortSince != 0) {
+		out.command = fleet.NoteDeployment{ID: d.ID, ExpectedModifyIndex: d.ModifyIndex, Short: &short}
+		return nil
+	}
+	limit := seconds(d.Config.ProgressS)
+	if n.target.Serving == 0 && d.Production > 0 {
+		limit = deadFor
+	}
+	if d.ShortSince == 0 || limit == 0 || !n.wouldServeBetter() {
+		return nil
+	}
+	if deadline := d.ShortSince.Add(limit); n.now < deadline {
+		out.wakes = append(out.wakes, deadline)
+		return nil
+	}
+	reason := fmt.Sprintf("%d of %d tasks of %s are healthy, too few since %s", n.target.Serving, n.need(), d.Target,
+		d.ShortSince)
+	if n.shifts() {
+		reason += fmt.Sprintf(", and %d of %s", n.blue.Serving, d.Blue)
+	}
+	return &failure{reason: reason + n.lastFailure()}
+}
+
+// wouldServeBetter reports whether a rollback helps a target that is short of tasks.
+func (n *inputs) wouldServeBetter() bool {
+	if n.shifts() {
+		return n.blue.Serving > n.target.Serving
+	}
+	return n.failures() > 0
 }
 
 // tooLong: the stage, or all of the deployment, has taken longer than any may. A person

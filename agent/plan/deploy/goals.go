@@ -25,7 +25,7 @@ func (n *inputs) goals() fleet.PutGoals {
 		g.add(n.target, 0)
 	case !n.shifts():
 		return n.service.DefaultGoals()
-	case d.Stage == fleet.StageCleanUp:
+	case d.Stage == fleet.StageCleanUp && (!n.mayGoBack || n.stands()):
 		return n.alone(n.target)
 	case d.Blue == "":
 		g = n.held(n.rest...)

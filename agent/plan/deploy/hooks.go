@@ -247,8 +247,8 @@ func (n *inputs) hearTask(out *decision, h hook) {
 	switch {
 	case t != nil && !t.Stopped():
 		return
-	case t == nil || h.code == nil && lostItsHost(t):
-		n.again(out, h) // nobody knows how it ended: another one says
+	case t == nil || wasStopped(t) || h.code == nil && lostItsHost(t):
+		n.again(out, h) // it said nothing, or nobody knows what: another one says
 		return
 	case h.code == nil:
 		n.finish(out, h, fleet.HookFailed, fmt.Sprintf("task %s: %s", t.ID, t.Reason))
@@ -269,6 +269,18 @@ func (n *inputs) hearTask(out *decision, h hook) {
 	}
 	n.finish(out, h, status, deployment.TaskAnswer(*h.code, tail))
 	n.keep(out, h, details)
+}
+
+// wasStopped reports whether a task was told to stop by something else than people: its
+// host was to be emptied, or went away. The exit code is then the answer to a signal.
+func wasStopped(t *fleet.Task) bool {
+	switch t.StopCode {
+	case fleet.StopServiceSchedulerInitiated, fleet.StopSpotInterruption, fleet.StopTerminationNotice,
+		fleet.StopInfrastructureHealth:
+		return true
+	case fleet.StopTaskFailedToStart, fleet.StopEssentialContainerExited, fleet.StopUserInitiated:
+	}
+	return false
 }
 
 // lostItsHost reports whether a task ended without any word on how.

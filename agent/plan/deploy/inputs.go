@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"errors"
 	"slices"
+	"time"
 
 	"skein/agent/deployment"
 	"skein/raftfsm/fleet"
@@ -23,8 +24,10 @@ type inputs struct {
 	served     bool       // by every host that is not known to be dead, the weights of the deployment
 	missing    []fleet.HostID
 	traffic    seen
-	failures   func() int // of the target's tasks in a row; it may look at all tasks of the service
-	testRules  bool       // there is one, or no balancer at all: then weights are only numbers
+	failures   func() int  // of the target's tasks in a row; it may look at all tasks of the service
+	stands     func() bool // the target may be left alone: see fleet.State.MayCleanUp; as failures
+	mayGoBack  bool        // see fleet.State.MayRollBack
+	testRules  bool        // there is one, or no balancer at all: then weights are only numbers
 	probe      func() ([]byte, error)
 	newID      func() fleet.TaskID
 }
@@ -105,6 +108,8 @@ func (p *planner) gather(d *fleet.Deployment, service *fleet.Service) *inputs {
 	}
 	n.traffic = p.traffic(d)
 	n.failures = func() int { return s.BreakerFailures(d) }
+	n.stands = func() bool { return s.MayCleanUp(d, p.in.Now) }
+	n.mayGoBack = s.MayRollBack(d)
 	n.probe = func() ([]byte, error) { return probeInput(s, service, d) }
 	return n
 }
@@ -170,6 +175,9 @@ func (p *planner) traffic(d *fleet.Deployment) (all seen) {
 	return all
 }
 
+// pointsApart is how much longer than asked for what is counted may look back, with room.
+const pointsApart = 3 * time.Second
+
 // unserved is what was counted of requests for which the groups of a revision had no target:
 // a version all of whose tasks have gone fails its clients, and must not be judged by their
 // silence. Until the target is scaled up nobody can expect it to serve. A group that both
@@ -181,10 +189,10 @@ func (p *planner) unserved(d *fleet.Deployment) (target, blue fleet.TrafficCount
 			scaled = r.EndedAt
 		}
 	}
-	if scaled == 0 {
+	window := min(seconds(d.Config.Analysis.WindowS), p.in.Now.Sub(scaled)-pointsApart)
+	if scaled == 0 || window <= 0 {
 		return target, blue
 	}
-	window := min(seconds(d.Config.Analysis.WindowS), p.in.Now.Sub(scaled))
 	own := map[fleet.TargetGroupName]bool{}
 	for _, side := range []struct {
 		id  fleet.RevisionID

@@ -52,19 +52,18 @@ func (n *inputs) removesLeftovers() bool { return n.shifts() && n.deployment.Blu
 // scaledUp: all of the target is healthy, and of a rolling deployment nothing else is left,
 // or enough is healthy for its early success.
 func scaledUp(n *inputs) (string, *wait) {
-	need, early := n.service.Desired, n.deployment.Config.EarlySuccess
-	if early != nil && !n.shifts() {
-		need = max(min(1, need), (need*early.HealthyPercent+99)/100)
-	}
-	if n.target.Serving < need {
+	if need := n.need(); n.target.Serving < need {
 		return "", n.waitsForTasks(n.target, need, "")
 	}
 	why := fmt.Sprintf("%d of %d tasks of %s are healthy", n.target.Serving, n.service.Desired, n.target.id)
-	if before := n.before(); before > 0 && !n.shifts() && early == nil {
+	if before := n.before(); before > 0 && !n.shifts() && n.deployment.Config.EarlySuccess == nil {
 		return "", waits(codeTasks, "%s: %s, %d tasks of before stop", n.deployment.ID, why, before)
 	}
 	return why, nil
 }
+
+// need is how many healthy tasks the target needs.
+func (n *inputs) need() int { return n.deployment.Needs(n.service.Desired) }
 
 // routesFor is how long hosts usually take to serve new weights: a wait for them is said
 // after that.
@@ -114,11 +113,14 @@ func stepOver(n *inputs) (string, *wait) {
 	return why, nil
 }
 
-// baked: the bake is over.
+// baked: the bake is over, and the target may be left alone.
 func baked(n *inputs) (string, *wait) {
 	d := n.deployment
 	if until := d.WaitsUntil(); n.now < until {
 		return "", waits(codeTime, "%s: bakes until %s", d.ID, until)
+	}
+	if !n.stands() {
+		return "", n.waitsForTasks(n.target, n.need(), ", all before those of before go")
 	}
 	if d.Promote {
 		return "promoted", nil

@@ -342,6 +342,9 @@ func deployCommand(item fleet.Item) string {
 		if c.Shifted {
 			text += " shifted"
 		}
+		if c.Short != nil {
+			text += map[bool]string{true: " short", false: " whole"}[*c.Short]
+		}
 		for _, a := range c.Alarms {
 			text += fmt.Sprintf(" %s %s (%s)", a.Name, a.Status, a.Answer)
 		}
