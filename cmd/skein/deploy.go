@@ -184,12 +184,12 @@ func (c *deployCommand) plan(ctx context.Context, body map[string]any) error {
 }
 
 func printPlan(p *types.DeploymentPlan, image string) error {
-	version := p.TaskDef
+	runs := p.TaskDef
 	if image != "" {
-		version += " and image " + image
+		runs += " and image " + image
 	}
 	fmt.Printf("%s of %s with %s, about %s and what its hooks take\n", p.Strategy, printable(p.Service),
-		printable(version), seconds(p.Seconds))
+		printable(runs), seconds(p.Seconds))
 	t := newTable(os.Stdout, "", "TASKS", "CPU", "MEMORY")
 	for _, r := range []struct {
 		name string

@@ -16,7 +16,8 @@ import (
 func (c *customer) headless(name string) {
 	c.Helper()
 	c.steps("h1", step{"service create -f " + c.file(map[string]any{"serviceName": name, "taskDefinition": "judged",
-		"desiredCount": 1, "deploymentConfiguration": map[string]any{"bakeTimeInMinutes": 0}}), 0, []string{"created " + name}},
+		"desiredCount": 1, "deploymentConfiguration": map[string]any{"bakeTimeInMinutes": 0}}), 0,
+		[]string{"created " + name}},
 		step{"deployment watch " + name, 0, []string{"SUCCESSFUL"}})
 }
 
@@ -42,7 +43,8 @@ func hookTimeout(minutes float64, action string) map[string]any {
 	return map[string]any{"timeoutConfiguration": map[string]any{"timeoutInMinutes": minutes, "action": action}}
 }
 
-// patientWebhook: a signed webhook asks to be called back twice, and what it gives back comes again.
+// patientWebhook: a signed webhook asks to be called back twice, and what it gives back comes
+// again.
 func (c *customer) patientWebhook() {
 	c.headless("patient")
 	for _, host := range []string{"h1", "h2", "h3"} {
@@ -86,10 +88,11 @@ func (c *customer) badWebhook() {
 	c.steps("h2", step{"deploy garbled --watch -f " + c.greenOf(webhook(garbage, nil, "PRE_SCALE_UP")), exitRolledBack,
 		[]string{"ROLLBACK_SUCCESSFUL", "check", "no JSON object", "<html>OK</html>"}})
 	hang := c.twins.on("hang", func(_ int, _ http.ResponseWriter, r *http.Request) { <-r.Context().Done() })
-	c.steps("h2", step{"deploy garbled --watch -f " + c.greenOf(webhook(hang, hookTimeout(0.1, "ROLLBACK"), "POST_SCALE_UP")),
-		exitRolledBack, []string{"ROLLBACK_SUCCESSFUL", "check", "no verdict by"}})
-	c.steps("h2", step{"deploy garbled --watch -f " + c.greenOf(webhook(hang, hookTimeout(0.1, "CONTINUE"), "POST_SCALE_UP")), 0,
-		[]string{"SUCCESSFUL"}})
+	hangs := func(action string) string {
+		return "deploy garbled --watch -f " + c.greenOf(webhook(hang, hookTimeout(0.1, action), "POST_SCALE_UP"))
+	}
+	c.steps("h2", step{hangs("ROLLBACK"), exitRolledBack, []string{"ROLLBACK_SUCCESSFUL", "check", "no verdict by"}})
+	c.steps("h2", step{hangs("CONTINUE"), 0, []string{"SUCCESSFUL"}})
 	down := c.twins.on("down", func(n int, w http.ResponseWriter, _ *http.Request) {
 		if n == 1 {
 			panic(http.ErrAbortHandler) // the connection ends without an answer
@@ -131,7 +134,8 @@ func (c *customer) alarmed() {
 	d := c.deployments()
 	c.headless("watched")
 	c.steps("h1",
-		step{"alarm put errors --url http://127.0.0.9:9090 --query errors --above 0.05", 1, []string{"skein hook-target allow"}},
+		step{"alarm put errors --url http://127.0.0.9:9090 --query errors --above 0.05", 1,
+			[]string{"skein hook-target allow"}},
 		step{"alarm put errors --url " + c.twins.url + " --query errors --above 0.05 --every 1", 0, nil},
 		step{"alarm", 0, []string{"errors", "above 0.05"}})
 	alarms := map[string]any{"alarms": map[string]any{"alarmNames": []string{"errors"}, "enable": true, "rollback": true}}
