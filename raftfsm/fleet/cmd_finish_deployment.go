@@ -87,9 +87,6 @@ func (s *State) succeed(x *applyContext, d *Deployment, reason string) {
 	v := *s.Service(d.Service)
 	v.Good = d.Target
 	s.noteStarts(x, v)
-	if d.Config.Strategy.Shifts() {
-		s.goals.Delete(d.Service) // they were made for two revisions
-	}
 }
 
 // stopDeployment ends a deployment before its time.

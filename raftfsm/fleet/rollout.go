@@ -264,6 +264,9 @@ func (s *State) endDeployment(x *applyContext, d *Deployment, status DeploymentS
 		d.Hooks[i].Details = nil
 	}
 	s.putDeployment(x, *d)
+	if d.Config.Strategy.Shifts() && (status == DeploymentSuccessful || d.Blue != "") {
+		s.goals.Delete(d.Service) // they were for two revisions, and one alone is left
+	}
 }
 
 // serves is the revision that has the traffic of a live deployment if it ends now: the
