@@ -26,6 +26,41 @@ func backoff(n int) time.Duration {
 	return min(pause, BackoffCap)
 }
 
+// NotBefore is when the next task of a revision of the service may be started; 0: at once.
+func (s *State) NotBefore(v *Service, revision RevisionID) Time {
+	if revision == v.Revision {
+		return v.NotBefore
+	}
+	if r := s.Revision(revision); r != nil && r.Starts != nil {
+		return r.Starts.NotBefore
+	}
+	return 0
+}
+
+// noteStartsOf is what is known of a revision that is not its service's current one: it is blue,
+// or green after a rollback. While neither is started nobody asks.
+func (s *State) noteStartsOf(x *applyContext, t *Task, failure string) {
+	old := s.Revision(t.Revision)
+	var starts RevisionStarts
+	switch {
+	case old == nil || old.Starts == nil && failure == "":
+		return
+	case old.Starts != nil:
+		starts = *old.Starts
+	}
+	if t.CreatedAt < starts.NotBefore {
+		return // of an earlier round
+	}
+	r := *old
+	if r.Starts = nil; failure != "" {
+		starts.Failures++
+		starts.NotBefore, starts.LastFailure = x.now.Add(backoff(starts.Failures)), failure
+		r.Starts = &starts
+	}
+	s.revisions.Set(itemOfRevision(&r))
+	x.touch(ServiceSubject(t.Service))
+}
+
 // ofRound reports whether the task was made in the newest round of starts of
 // its service's current revision.
 func (v *Service) ofRound(t *Task) bool {
@@ -35,20 +70,36 @@ func (v *Service) ofRound(t *Task) bool {
 // noteFailedStart counts a failure of a task that just ended by itself.
 func (s *State) noteFailedStart(x *applyContext, t *Task, why string) {
 	old := s.Service(t.Service)
-	if old == nil || old.Status != ServiceActive || !old.ofRound(t) {
+	if old == nil || old.Status != ServiceActive {
+		return
+	}
+	why = clip(fmt.Sprintf("task %s: %s", t.ID.short(), why), MaxReason)
+	if t.Revision != old.Revision {
+		if g := s.Goals(t.Service); g != nil && s.format() >= formatOfRoutes {
+			if _, started := g.Of(t.Revision); started {
+				s.noteStartsOf(x, t, why)
+			}
+		}
+		return
+	}
+	if !old.ofRound(t) {
 		return
 	}
 	v := *old
 	failed, _ := s.FailedStarts(old, x.now)
 	v.Failures = failed + 1
 	v.NotBefore = x.now.Add(backoff(v.Failures))
-	v.LastFailure = clip(fmt.Sprintf("task %s: %s", t.ID.short(), why), MaxReason)
+	v.LastFailure = why
 	s.noteStarts(x, v)
 }
 
 // noteLastingStart forgets failures once a task of the newest round lasted.
 func (s *State) noteLastingStart(x *applyContext, t *Task) {
 	old := s.Service(t.Service)
+	if old != nil && t.Revision != old.Revision {
+		s.noteStartsOf(x, t, "")
+		return
+	}
 	if old == nil || old.Failures == 0 || !old.ofRound(t) {
 		return
 	}

@@ -143,3 +143,44 @@ func TestBackoff(t *testing.T) {
 		}
 	})
 }
+
+// Blue crashes while green is deployed, which is often why.
+func TestARevisionThatIsNotCurrentBacksOffByItself(t *testing.T) {
+	r := rolls(t, canary)
+	v := r.Service("web")
+	r.must(PutGoals{Service: "web", ServiceModifyIndex: v.ModifyIndex, Max: 5, Revisions: []RevisionGoal{
+		{Revision: "web/1", Desired: 2, Max: 3}, {Revision: "web/2", Desired: 2, Max: 2}}})
+	port := 51_000
+	start := func(id TaskID) {
+		t.Helper()
+		port++
+		r.must(CreateTasks{Revision: "web/1", Tasks: []TaskID{id}})
+		r.must(AssignTasks{Host: hostID(1), Tasks: []TaskID{id}, Ports: [][]PortBinding{{
+			{Container: "app", ContainerPort: 8080, HostPort: port, Protocol: TCP}}}})
+	}
+	fail := func(id TaskID, round int) {
+		t.Helper()
+		start(id)
+		r.report(1, stopped(id, 1))
+		v, blue := r.Service("web"), r.Revision("web/1")
+		if v.Failures != 0 || r.NotBefore(v, "web/2") != 0 {
+			t.Errorf("green waits for blue: %+v", v)
+		}
+		if blue.Starts == nil || blue.Starts.Failures != round || r.NotBefore(v, "web/1") != r.at.Add(backoff(round)) ||
+			!strings.Contains(blue.Starts.LastFailure, "app exit 1") {
+			t.Errorf("after round %d blue waits like %+v", round, blue.Starts)
+		}
+	}
+	fail("blue-3", 1)
+	r.wait(1000)
+	fail("blue-4", 2)
+	r.wait(2000)
+	start("blue-5")
+	r.report(1, running("blue-5"))
+	r.wait(10_000)
+	r.report(1, stopped("blue-5", 1))
+	if got := r.Revision("web/1").Starts; got != nil {
+		t.Errorf("after one that lasted blue waits like %+v", got)
+	}
+	r.checked()
+}

@@ -76,6 +76,16 @@ type Revision struct {
 	// Groups are the target groups that its tasks are in, each once, as LoadBalancers of
 	// its service said when it was made. Source: ECS API, ServiceRevision (resolvedConfiguration).
 	Groups []GroupBinding `cbor:"6,keyasint,omitempty" since:"2"`
+	// Starts is how starts of its tasks fail while it is not its service's current revision, as
+	// Service has it for that one: during a deployment two are started. See backoff.go.
+	Starts *RevisionStarts `cbor:"7,keyasint,omitempty" since:"2"`
+}
+
+// RevisionStarts are rounds of starts in a row that failed.
+type RevisionStarts struct {
+	Failures    int    `cbor:"1,keyasint"`
+	NotBefore   Time   `cbor:"2,keyasint"` // when the next may begin
+	LastFailure string `cbor:"3,keyasint"`
 }
 
 // ImagePin fixes a container's image to a digest, resolved once (ECS API, versionConsistency).

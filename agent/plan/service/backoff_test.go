@@ -46,3 +46,31 @@ func TestFailedStartsAreNoReasonAnyMoreOnceALaterStartLasts(t *testing.T) {
 		t.Errorf("once it lasts the reason is %s, want %s", got, plan.CodeStarting)
 	}
 }
+
+// During a deployment blue often cannot start, which is why there is a new version.
+func TestARevisionThatCannotStartKeepsNoOtherFromStarting(t *testing.T) {
+	w := plantest.Parse(t, "web desired=2 rev=2; h1 reads=2: web/1 pending x2; h2 reads=2:; leader format=2")
+	w.Apply(fleet.Item{By: "deploy", Command: fleet.PutGoals{
+		Service: "web", ServiceModifyIndex: w.State.Service("web").ModifyIndex, Max: 4, Revisions: []fleet.RevisionGoal{
+			{Revision: "web/1", Desired: 2, Max: 2}, {Revision: "web/2", Desired: 2, Max: 2}},
+	}})
+	host := slices.Collect(w.State.Hosts())[0].ID
+	for _, task := range slices.Collect(w.State.LiveTasksOfService("web")) {
+		w.Report(host, fleet.TaskReport{Task: task.ID, Status: fleet.TaskStopped, Attempt: 1,
+			StopCode: fleet.StopTaskFailedToStart, Reason: "no such image"})
+	}
+	p := service.Next(w.Input())
+	const waits = "; wait service:web crash-back-off: unable to consistently start tasks of web/1 (failures in a row: 1), last: "
+	if got := plantest.Text(p); !strings.HasPrefix(got, "create web/2 x2"+waits) {
+		t.Fatalf("got %s", got)
+	}
+	w.Apply(p.Items...)
+	over := plan.Wake{At: w.State.Revision("web/1").Starts.NotBefore, Subject: fleet.ServiceSubject("web")}
+	if !slices.Contains(p.Wakes, over) {
+		t.Errorf("it asks for %+v and not for %+v", p.Wakes, over)
+	}
+	w.Wait(over.At.Sub(w.Now))
+	if got := plantest.Text(service.Next(w.Input())); !strings.HasPrefix(got, "create web/1 x2") {
+		t.Errorf("once the time is over: %s", got)
+	}
+}

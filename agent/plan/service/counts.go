@@ -25,7 +25,6 @@ func inputsOf(s *fleet.State, service *fleet.Service, goals *fleet.Goals, now fl
 		revisions:  make([]revisionInputs, len(goals.Revisions)),
 		most:       goals.Max,
 		minHealthy: service.MinHealthy(),
-		backOff:    service.NotBefore > now,
 	}
 	for i, goal := range goals.Revisions {
 		var moving taskCounts
@@ -33,7 +32,8 @@ func inputsOf(s *fleet.State, service *fleet.Service, goals *fleet.Goals, now fl
 			moving = countsOf(s.ToReplaceAt(service.Name, goal.Revision, now))
 		}
 		current := countsOf(s.CountsAt(service.Name, goal.Revision, now)).minus(moving)
-		n.revisions[i] = revisionInputs{goal: goal, current: current, moving: moving.present()}
+		n.revisions[i] = revisionInputs{goal: goal, current: current, moving: moving.present(),
+			backOff: s.NotBefore(service, goal.Revision) > now}
 		n.current = n.current.plus(current)
 	}
 	n.old = countsOf(s.CountsAt(service.Name, "", now)).minus(n.current)

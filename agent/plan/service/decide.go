@@ -31,7 +31,6 @@ type inputs struct {
 	minHealthy  int
 	current     taskCounts // sum over revisions
 	old         taskCounts // of no revision in the goals, or to be replaced
-	backOff     bool       // no start before a time that is not yet
 	cutOff      int        // tasks that may run on hosts nobody hears; see cutoff.go
 	cutOffUntil fleet.Time // when the first of those has ended
 }
@@ -41,6 +40,7 @@ type revisionInputs struct {
 	goal    fleet.RevisionGoal
 	current taskCounts // those that are not to be replaced
 	moving  int        // those that are: they are old, and within the revision's bound
+	backOff bool       // no start before a time that is not yet
 }
 
 // missing is how many healthy tasks a revision lacks; one that is held lacks none.
@@ -133,7 +133,7 @@ func decide(n inputs) adjustments {
 	m.stopOld = max(0, n.old.running()-n.missing())
 
 	wanted, want := m.wanted(n)
-	if want == 0 || n.backOff {
+	if want == 0 {
 		return m
 	}
 	if m.start(n, wanted) == 0 && n.current.coming() == 0 {
@@ -157,6 +157,9 @@ func (m *adjustments) wanted(n inputs) (wanted []int, sum int) {
 	wanted = make([]int, len(n.revisions))
 	cutOff := n.cutOff
 	for i, r := range n.revisions {
+		if r.backOff {
+			continue
+		}
 		lacks := max(0, r.missing()-(r.current.coming()-m.revisions[i].stopComing))
 		wanted[i] = max(0, lacks-cutOff)
 		cutOff -= lacks - wanted[i]

@@ -229,6 +229,7 @@ func (p *planner) create(service *fleet.Service, r revisionInputs, a revisionAdj
 func (p *planner) explain(service *fleet.Service, goals *fleet.Goals, n inputs, m adjustments) {
 	subject := fleet.ServiceSubject(service.Name)
 	failed, over := p.in.State.FailedStarts(service, p.in.Now)
+	other := p.backingOff(service, n)
 	desired := n.desired()
 	met := n.missing() == 0 && n.present() == desired
 	switch {
@@ -250,10 +251,27 @@ func (p *planner) explain(service *fleet.Service, goals *fleet.Goals, n inputs, 
 		if over > 0 {
 			p.out.WakeAt(over, subject) // it says something else once the newest starts last
 		}
+	case other != nil:
+		p.out.SetCondition(p.in, By, fleet.PutCondition{Subject: subject, Code: plan.CodeBackOff,
+			Message: fmt.Sprintf("unable to consistently start tasks of %s (failures in a row: %d), last: %s; next try at %s",
+				other.ID, other.Starts.Failures, other.Starts.LastFailure, other.Starts.NotBefore.Std().Format(time.RFC3339)),
+			Until: other.Starts.NotBefore})
 	default:
 		p.out.SetCondition(p.in, By, fleet.PutCondition{Subject: subject, Code: plan.CodeStarting,
 			Message: fmt.Sprintf("tasks of %s are starting or being replaced", service.Revision)})
 	}
+}
+
+// backingOff is a revision that lacks tasks and is not started yet, other than the service's
+// current one. It is looked at again when it may be.
+func (p *planner) backingOff(service *fleet.Service, n inputs) (waits *fleet.Revision) {
+	for _, r := range n.revisions {
+		if r.backOff && r.goal.Revision != service.Revision && r.missing() > 0 {
+			waits = p.in.State.Revision(r.goal.Revision)
+			p.out.WakeAt(waits.Starts.NotBefore, fleet.ServiceSubject(service.Name))
+		}
+	}
+	return waits
 }
 
 func stuckMessage(service *fleet.Service, goals *fleet.Goals, n inputs) string {
