@@ -226,5 +226,6 @@ func (f *forwardTo) Forward(w http.ResponseWriter, r *http.Request, toLeader boo
 		return errors.New("connection reset")
 	}
 	handler.ServeHTTP(w, r)
+	_ = http.NewResponseController(w).Flush() // as the peer port does after each piece
 	return nil
 }

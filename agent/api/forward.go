@@ -123,7 +123,16 @@ func (l *leaderAnswer) Write(b []byte) (int, error) {
 	return l.ResponseWriter.Write(b)
 }
 
-// Unwrap lets http.ResponseController reach flushing and deadlines.
+// FlushError sends what was passed on, and nothing while nothing was: a flush of the writer
+// below would send a status of its own, 200.
+func (l *leaderAnswer) FlushError() error {
+	if !l.begun || l.astray {
+		return nil
+	}
+	return http.NewResponseController(l.ResponseWriter).Flush()
+}
+
+// Unwrap lets http.ResponseController reach deadlines.
 func (l *leaderAnswer) Unwrap() http.ResponseWriter { return l.ResponseWriter }
 
 func noLeader(last error) error {

@@ -109,6 +109,19 @@ func TestDuringAnElectionWritesWaitBounded(t *testing.T) {
 			}
 		})
 	})
+	t.Run("and a refusal is none the less one, though another answer was kept back before it", func(t *testing.T) {
+		synctest.Test(t, func(t *testing.T) {
+			there, back := &forwardTo{}, &forwardTo{}
+			one := newTestAPI(t, func(c *Config) { c.Forward = there })
+			root := webFleet(t, one)
+			other := newTestAPI(t, func(c *Config) { c.Forward, c.Host, c.Name = back, hostID(2), "h2" })
+			other.voter.set(func(v *fakeVoter) { v.leads, v.leader, v.st = false, hostID(1), one.voter.State() })
+			one.voter.set(func(v *fakeVoter) { v.leads, v.leader = false, hostID(2) })
+			there.handler, back.handler = other.Handler(TrustVoter), one.Handler(TrustVoter)
+			time.AfterFunc(time.Second, func() { other.voter.set(func(v *fakeVoter) { v.leads = true }) })
+			want(t, 404, root, "POST", "/v1/services/none/scale", `{"desiredCount": 1}`)
+		})
+	})
 	t.Run("and are refused with words when there is none", func(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {
 			x := newTestAPI(t, nil)

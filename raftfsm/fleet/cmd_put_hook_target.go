@@ -28,7 +28,7 @@ func (c PutHookTarget) apply(s *State, x *applyContext) ([]string, error) {
 	s.hookTargets.Set(c.Target, &HookTarget{Target: c.Target, ModifyIndex: x.index})
 	x.touch(Subject{Kind: SubjectHookTargets})
 	s.recordEvent(x, Event{Code: "hook-target-allowed", Subject: Subject{Kind: SubjectHookTargets},
-		Message: "hooks and alarms may name " + c.Target})
+		Message: "hooks and alarms may name " + shownTarget(c.Target)})
 	return []string{c.Target}, nil
 }
 
@@ -53,7 +53,7 @@ func (c DeleteHookTarget) apply(s *State, x *applyContext) ([]string, error) {
 	}
 	x.touch(Subject{Kind: SubjectHookTargets})
 	s.recordEvent(x, Event{Code: "hook-target-deleted", Subject: Subject{Kind: SubjectHookTargets},
-		Message: "hooks and alarms may not name " + c.Target + " any more"})
+		Message: "hooks and alarms may not name " + shownTarget(c.Target) + " any more"})
 	return nil, nil
 }
 
@@ -154,10 +154,18 @@ func (s *State) CheckHookURL(url string) error {
 	if s.checkAllowed("", url) == nil {
 		return nil
 	}
-	scheme, rest, _ := strings.Cut(url, "://")
-	server := scheme + "://" + rest[:max(0, strings.IndexAny(rest+"/", "/?#"))]
 	return field("hookTargetArn", "%s is no longer among the allowed hook targets with its path; who may call it adds it "+
-		"again: skein hook-target allow", quoted(server))
+		"again: skein hook-target allow", quoted(shownTarget(url)))
+}
+
+// shownTarget is a target as all may see it: of a URL its server, since the path may be a secret.
+func shownTarget(target string) string {
+	scheme, rest, isURL := strings.Cut(target, "://")
+	end := strings.IndexAny(rest, "/?#")
+	if !isURL || end < 0 {
+		return target
+	}
+	return scheme + "://" + rest[:end] + "/***"
 }
 
 // allows reports whether a URL begins with the entry, which ends where a part of the URL

@@ -133,6 +133,9 @@ func (c *Client) call(ctx context.Context, method, path string, body, answer any
 	if response.StatusCode >= 300 {
 		return nil, c.refused(response.StatusCode, text)
 	}
+	if saysError(text) {
+		return nil, c.refused(http.StatusBadGateway, text)
+	}
 	if method != http.MethodGet {
 		c.seen.wrote(response.Header)
 	}
@@ -222,6 +225,16 @@ func (c *Client) refused(status int, text []byte) error {
 		err.Hint = strings.TrimPrefix(err.Hint+"\nclient token of this command: --client-token "+c.once, "\n")
 	}
 	return err
+}
+
+// saysError reports whether an answer is a refusal whatever its status: agents before this one
+// may give one as 200 while the lead moves.
+func saysError(text []byte) bool {
+	var answer struct {
+		Error *Error `json:"error"`
+	}
+	return bytes.HasPrefix(bytes.TrimSpace(text), []byte(`{"error"`)) && json.Unmarshal(text, &answer) == nil &&
+		answer.Error != nil && answer.Error.Message != ""
 }
 
 func refusal(status int, text []byte) *Error {

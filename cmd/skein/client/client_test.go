@@ -128,3 +128,11 @@ func TestAWriteThatNeverLeftIsNotOfUnknownOutcome(t *testing.T) {
 		}
 	}
 }
+
+func TestARefusalIsNoSuccessWhateverItsStatus(t *testing.T) {
+	c, _ := serve(t, http.StatusOK, `{"error": {"code": "conflict", "message": "web.6 is at CLEAN_UP"}}`)
+	err := c.Send(t.Context(), http.MethodPost, "/v1/deployments/web.6/orders", map[string]any{}, nil)
+	if err == nil || !strings.Contains(err.Error(), "web.6 is at CLEAN_UP") {
+		t.Errorf("got %v", err)
+	}
+}
