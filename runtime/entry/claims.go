@@ -83,6 +83,12 @@ type claim struct {
 	other      mac // who said last that it has the address
 }
 
+// foreign reports whether another has the address, who does not hand it over: this host
+// then must not take for itself what is sent to it.
+func (one *claim) foreign(now time.Duration) bool {
+	return one.phase == probing && one.other != (mac{}) && now >= one.since+HandOver
+}
+
 func (one *claim) enter(p phase, now time.Duration) {
 	if one.phase != p {
 		one.phase, one.since = p, now
@@ -154,6 +160,43 @@ func (c *claims) set(now time.Duration, want []Address, own map[netip.Addr]mac) 
 // keep forgets all addresses but some.
 func (c *claims) keep(those func(netip.Addr) bool) {
 	maps.DeleteFunc(c.all, func(addr netip.Addr, _ *claim) bool { return !those(addr) })
+}
+
+// quiet makes the host silent for all but what it is to hold.
+func (c *claims) quiet(now time.Duration, want []Address) {
+	c.keep(func(addr netip.Addr) bool {
+		return slices.ContainsFunc(want, func(w Address) bool { return w.Addr == addr })
+	})
+	for _, w := range want {
+		if one := c.all[w.Addr]; one != nil && w.Role != Holding {
+			one.role = w.Role
+			one.enter(silent, now)
+		}
+	}
+}
+
+// takes reports whether the host is to take what is sent to an address: never before it
+// may answer, since until then the address may be another machine's, which this host
+// would cut itself off from. What it once took it goes on to take (kept), until another
+// has the address for longer than a hand-over lasts.
+func (c *claims) takes(now time.Duration, addr netip.Addr, kept bool) bool {
+	one := c.all[addr]
+	switch {
+	case one == nil:
+		return kept
+	case one.foreign(now):
+		return false
+	case one.role == Former:
+		return kept || one.other == (mac{})
+	}
+	return kept || one.phase == answering || one.phase == lapsed
+}
+
+// fail has an address be tried again later which the host could not take.
+func (c *claims) fail(now time.Duration, addr netip.Addr) {
+	if one := c.all[addr]; one != nil {
+		one.startProbing(now, now+ConflictPause)
+	}
 }
 
 // held lists the addresses that this host answers for.
@@ -263,6 +306,9 @@ func (c *claims) hear(now time.Duration, h heard) []act {
 // contest takes that another says the address is its own: we leave it to it, whoever is
 // right, until it is silent. The fleet is told, and only it can tell which of the two is wrong.
 func (c *claims) contest(now time.Duration, one *claim, from mac) {
+	if one.role != Holding {
+		return
+	}
 	one.other = from
 	live := one.phase == answering || one.phase == probing
 	switch {

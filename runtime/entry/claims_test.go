@@ -450,3 +450,64 @@ func (w *fleetModel) check() error {
 	}
 	return nil
 }
+
+// takes is whether what is sent to the address is taken, where it was (kept) or was not.
+func (b *bench) takes(kept bool) bool { return b.c.takes(b.now, entry4, kept) }
+
+func TestAHostTakesNothingThatIsSentToAnAddressBeforeItMayAnswerForIt(t *testing.T) {
+	b := newBench(t, Address{Addr: entry4, Role: Holding})
+	b.lease(Lease{Until: time.Hour})
+	for b.until(50 * time.Millisecond); !b.answers(); b.until(b.now + 10*time.Millisecond) {
+		if b.takes(false) {
+			t.Fatalf("at %v it takes what is sent to the address and still asks whether somebody has it", b.now)
+		}
+		if b.now > time.Second {
+			t.Fatal("it never answers, and nobody else has the address")
+		}
+	}
+	if !b.takes(false) {
+		t.Error("it answers and does not take what is sent to the address")
+	}
+}
+
+func TestAHostLeavesTheAddressOfAnotherMachineToIt(t *testing.T) {
+	answered := func(b *bench, until time.Duration) {
+		for b.now < until {
+			b.until(b.now + ProbeEvery/2)
+			b.hear(heard{from: neighbor, claimed: entry4})
+			if b.takes(false) {
+				t.Fatalf("at %v it takes what is sent to another machine's address", b.now)
+			}
+		}
+	}
+	b := newBench(t, Address{Addr: entry4, Role: Holding})
+	b.lease(Lease{Until: time.Hour})
+	answered(b, HandOver/2)
+	if !b.takes(true) {
+		t.Error("what it took before is given up at once: the former holder may only not have heard")
+	}
+	answered(b, HandOver+ConflictPause)
+	if b.takes(true) {
+		t.Error("another has the address for long, and what is sent to it is still taken")
+	}
+	b.note(b.c.set(b.now, []Address{{Addr: entry4, Role: Former, Assignment: 1}}, map[netip.Addr]mac{entry4: us}))
+	if b.takes(false) {
+		t.Error("a former holder that never held the address takes what is sent to its owner")
+	}
+}
+
+func TestAFormerHolderGoesOnToTakeWhatIsSentToTheAddress(t *testing.T) {
+	b := newBench(t, Address{Addr: entry4, Role: Holding})
+	b.lease(Lease{Until: time.Hour})
+	b.until(time.Second)
+	b.hear(heard{from: neighbor, claimed: entry4}) // the new holder announces itself before we are told
+	b.c.quiet(b.now, []Address{{Addr: entry4, Role: Former}})
+	b.note(b.c.set(b.now, []Address{{Addr: entry4, Role: Former, Assignment: 1}}, map[netip.Addr]mac{entry4: us}))
+	for ; b.now < time.Minute; b.until(b.now + time.Second) {
+		b.hear(heard{from: neighbor, claimed: entry4})
+		if b.answers() || !b.takes(true) {
+			t.Fatalf("at %v: answers %v, takes %v, want it silent and serving what began here", b.now, b.answers(),
+				b.takes(true))
+		}
+	}
+}

@@ -98,15 +98,21 @@ func TestAddressesThatCannotBeHeldAreRefusedByName(t *testing.T) {
 	s := newSegment(t)
 	h, client := s.machine(t, 1), s.machine(t, 9)
 	h.renew(longLease)
+	h.do("sh", "ip route add default via 10.9.0.254 dev eth0")
 	for text, part := range map[string]string{
 		"10.8.0.1": "in no subnet", "10.9.0.1": "of this host itself", "10.9.0.255": "broadcast",
-		"127.0.0.1": "want an IPv4 or IPv6 address", "fe80::5": "want an IPv4 or IPv6 address", "fd00:8::1": "in no subnet",
+		"10.9.0.254": "gateway", "127.0.0.1": "want an IPv4 or IPv6 address", "fe80::5": "want an IPv4 or IPv6 address", "fd00:8::1": "in no subnet",
 	} {
 		got := h.do("hold", []Address{{Addr: netip.MustParseAddr(text), Role: Holding}, {Addr: entry4, Role: Holding}})
 		if !strings.Contains(got, text) || !strings.Contains(got, part) {
 			t.Errorf("%s: %q does not name it and say %q", text, got, part)
 		}
 	}
+	wide := h.do("hold", []Address{{Addr: entry4, Bits: 8, Role: Holding}})
+	if !strings.Contains(wide, "10.0.0.0/8") || !strings.Contains(wide, "10.9.0.0/24") {
+		t.Errorf("of another subnet's length: %q does not name both", wide)
+	}
+	h.hold(Address{Addr: entry4, Bits: 24, Role: Holding})
 	h.answers(true)
 	client.wantWho(entry4, "beside addresses that are refused", h.mac())
 }
@@ -124,6 +130,9 @@ func TestAForeignHolderIsReportedAndNotFought(t *testing.T) {
 		}
 	}
 	client.wantWho(entry4, "both are there", foreign.mac())
+	if got := h.do("own", nil); got != "0" {
+		t.Errorf("%s addresses of another machine are on the loopback interface: the host is cut off from it", got)
+	}
 	foreign.do("sh", "ip addr del 10.9.0.100/24 dev eth0; ip addr del fd00:9::100/64 dev eth0")
 	h.answers(true)
 }

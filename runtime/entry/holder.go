@@ -32,6 +32,8 @@ type Config struct {
 // Address is what a host has to do with one entry address.
 type Address struct {
 	Addr netip.Addr
+	// Bits is the length of the subnet that the address is said to be in; zero: not said.
+	Bits int
 	Role Role
 	// Assignment tells one assignment to this host from the next: with another number it
 	// is taken anew, for others may have held it in between.
@@ -67,6 +69,7 @@ type Holder struct {
 	mu     sync.Mutex // guards the rest
 	claims *claims
 	by     map[netip.Addr]*socket
+	taken  map[netip.Addr]bool // on the loopback interface
 	timer  *time.Timer
 	closed bool
 }
@@ -85,7 +88,8 @@ func Open(config Config) *Holder {
 	if config.Clock == nil {
 		config.Clock = clock.System()
 	}
-	return &Holder{config: config, sockets: map[socketKey]*socket{}, claims: newClaims(), by: map[netip.Addr]*socket{}}
+	return &Holder{config: config, sockets: map[socketKey]*socket{}, claims: newClaims(), by: map[netip.Addr]*socket{},
+		taken: map[netip.Addr]bool{}}
 }
 
 // Renew says until when this host may answer. See [Lease].
@@ -99,7 +103,7 @@ func (h *Holder) Renew(lease Lease) {
 func (h *Holder) Hold(ctx context.Context, want []Address) error {
 	h.holdMu.Lock()
 	defer h.holdMu.Unlock()
-	// First silent, then without the address; first with the address, then answering.
+	// First silent, then without the address; first with the address, then answering (place).
 	h.forget(want)
 	if err := ctx.Err(); err != nil {
 		return err
@@ -158,6 +162,14 @@ func checkOne(w Address, links []link) (link, error) {
 		return link{}, err
 	}
 	subnet := l.subnets[slices.IndexFunc(l.subnets, func(s netip.Prefix) bool { return s.Contains(a) })]
+	if w.Bits != 0 && w.Bits != subnet.Bits() {
+		return link{}, fmt.Errorf("entry address %s is said to be in %s, and this host's subnet on %s is %s: add it with /%d",
+			a, netip.PrefixFrom(a, w.Bits).Masked(), l.name, subnet.Masked(), subnet.Bits())
+	}
+	if slices.Contains(l.gateways, a) {
+		return link{}, fmt.Errorf("entry address %s is the gateway of this host on %s: the host would be cut off from it", a,
+			l.name)
+	}
 	if first := subnet.Masked().Addr(); a == first || a.Is4() && a == last(subnet) {
 		return link{}, fmt.Errorf("entry address %s is the subnet %s's own or broadcast address", a, subnet.Masked())
 	}
@@ -179,9 +191,7 @@ func last(subnet netip.Prefix) netip.Addr {
 // forget makes the host silent for what it is not to hold.
 func (h *Holder) forget(good []Address) {
 	h.step(func(now time.Duration) []act {
-		h.claims.keep(func(addr netip.Addr) bool {
-			return slices.ContainsFunc(good, func(a Address) bool { return a.Addr == addr && a.Role == Holding })
-		})
+		h.claims.quiet(now, good)
 		return nil
 	})
 }
@@ -200,7 +210,10 @@ func (h *Holder) settle(good []Address, on map[netip.Addr]link) error {
 	}
 	errs = append(errs, settleRelay(relays(good, on)))
 	good = slices.DeleteFunc(good, func(a Address) bool {
-		failed := prepare(a.Addr, on[a.Addr], there)
+		if !a.Addr.Is4() {
+			return false
+		}
+		failed := quietARP(on[a.Addr].name)
 		errs = append(errs, failed)
 		return failed != nil
 	})
@@ -211,10 +224,13 @@ func (h *Holder) settle(good []Address, on map[netip.Addr]link) error {
 	for _, a := range good {
 		own[a.Addr] = on[a.Addr].mac
 	}
-	h.step(func(now time.Duration) []act {
-		h.by = by
+	errs = append(errs, h.tryStep(func(now time.Duration) []act {
+		h.by, h.taken = by, map[netip.Addr]bool{}
+		for _, a := range good {
+			h.taken[a.Addr] = there[a.Addr]
+		}
 		return h.claims.set(now, good, own)
-	})
+	}))
 	return errors.Join(errs...)
 }
 
@@ -227,19 +243,6 @@ func relays(good []Address, on map[netip.Addr]link) (all []relayed) {
 		all = append(all, one)
 	}
 	return all
-}
-
-// prepare lets the kernel take what comes for an address, and keeps it from answering.
-func prepare(addr netip.Addr, on link, there map[netip.Addr]bool) error {
-	if addr.Is4() {
-		if err := quietARP(on.name); err != nil {
-			return err
-		}
-	}
-	if there[addr] {
-		return nil
-	}
-	return putAddress(addr)
 }
 
 // openSockets has one socket for each interface and family that needs one, and says which
@@ -316,22 +319,60 @@ func (h *Holder) listen(s *socket) {
 	}
 }
 
-// step decides, sends what was decided, and sets the alarm for what time brings next.
+// step does what tryStep does, where nobody waits for what comes of it.
 func (h *Holder) step(decide func(now time.Duration) []act) {
+	if err := h.tryStep(decide); err != nil {
+		h.config.Log.Warn("entry addresses not taken", "err", err)
+	}
+}
+
+// tryStep decides, takes addresses and leaves them to others, sends what was decided, and
+// sets the alarm for what time brings next.
+func (h *Holder) tryStep(decide func(now time.Duration) []act) error {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	if h.closed {
-		return
+		return nil
 	}
 	now := h.config.Clock.Mono()
 	before := h.claims.held(now)
-	for _, a := range decide(now) {
-		h.send(a)
+	acts := decide(now)
+	err := h.place(now)
+	for _, a := range acts {
+		if a.kind == sendProbe || h.taken[a.addr] {
+			h.send(a)
+		}
 	}
 	h.arm(now)
 	if after := h.claims.held(now); !slices.Equal(before, after) {
 		h.config.Log.Info("entry addresses answered for", "before", before, "now", after)
 	}
+	return err
+}
+
+// place makes the addresses on the loopback interface those that the host is to take. One
+// that cannot be put there is not answered for, and tried again.
+func (h *Holder) place(now time.Duration) error {
+	var errs []error
+	for addr := range h.claims.all {
+		take := h.claims.takes(now, addr, h.taken[addr])
+		if take == h.taken[addr] {
+			continue
+		}
+		change := putAddress
+		if !take {
+			change = removeAddress
+		}
+		if err := change(addr); err != nil {
+			errs = append(errs, err)
+			if take {
+				h.claims.fail(now, addr)
+			}
+			continue
+		}
+		h.taken[addr] = take
+	}
+	return errors.Join(errs...)
 }
 
 func (h *Holder) send(a act) {

@@ -18,6 +18,8 @@ type link struct {
 	index   int
 	mac     mac
 	subnets []netip.Prefix // with the host's own address in each
+	// gateways are where this host's default routes lead by this interface.
+	gateways []netip.Addr
 }
 
 // readLinks lists the interfaces that entry addresses may be on, of all but those named,
@@ -30,6 +32,10 @@ func readLinks(except []string) (links []link, err error) {
 	addrs, err := whole(func() ([]netlink.Addr, error) { return netlink.AddrList(nil, netlink.FAMILY_ALL) })
 	if err != nil {
 		return nil, fmt.Errorf("list addresses: %w", err)
+	}
+	routes, err := defaultRoutes()
+	if err != nil {
+		return nil, err
 	}
 	for _, l := range all {
 		attrs := l.Attrs()
@@ -44,11 +50,29 @@ func readLinks(except []string) (links []link, err error) {
 				one.subnets = append(one.subnets, netip.PrefixFrom(addr, bits))
 			}
 		}
+		for _, r := range routes {
+			if gateway, ok := netip.AddrFromSlice(r.Gw); ok && r.LinkIndex == attrs.Index {
+				one.gateways = append(one.gateways, gateway.Unmap())
+			}
+		}
 		if len(one.subnets) > 0 {
 			links = append(links, one)
 		}
 	}
 	return links, nil
+}
+
+func defaultRoutes() (all []netlink.Route, err error) {
+	for _, family := range []int{netlink.FAMILY_V4, netlink.FAMILY_V6} {
+		routes, err := whole(func() ([]netlink.Route, error) {
+			return netlink.RouteListFiltered(family, &netlink.Route{}, netlink.RT_FILTER_DST)
+		})
+		if err != nil {
+			return nil, fmt.Errorf("list default routes: %w", err)
+		}
+		all = append(all, routes...)
+	}
+	return all, nil
 }
 
 // whole repeats a dump that a change interrupted.
