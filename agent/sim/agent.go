@@ -171,6 +171,7 @@ func (a *agent) carry(e converge.Effect) {
 	case converge.SendReports:
 		a.link.report(do.Report)
 	case converge.ServeRoutes: // nobody serves here
+		a.w.watch.checker.RoutesServed(a.id, do.Index, do.Routes.Rules)
 	default:
 		a.perform(e)
 	}

@@ -77,8 +77,15 @@ func (x *executing) carryOut(term *effects.Driver, action effects.Action) {
 
 // ask makes a request of a host, itself included.
 func (x *executing) ask(term *effects.Driver, ask effects.Ask) {
+	again := false
 	answered := func(a effects.Answer, err error, notSent bool) {
 		x.step(term, effects.Answered{N: ask.N, ID: ask.Request.ID, Answer: a, Err: err, NotSent: notSent})
+		if answersTwice(ask.Request) && !again {
+			again = true
+			x.a.life.After(time.Second, func() {
+				x.step(term, effects.Answered{N: ask.N, ID: ask.Request.ID, Answer: secondAnswer()})
+			})
+		}
 	}
 	x.a.askEffect(ask.Host, ask.Request, answered)
 }
@@ -130,7 +137,9 @@ const effectKind = "sim"
 func newRunning(a *agent) *running {
 	return &running{
 		a: a, runs: map[fleet.EffectID]effectRun{}, waits: map[fleet.EffectID][]func(){},
-		inbox: effects.NewInbox(func(kind string) bool { return kind == effectKind || a.w.cfg.RunEffect != nil }),
+		inbox: effects.NewInbox(func(kind string) bool {
+			return kind == effectKind || hookRunners[kind] != nil || a.w.cfg.RunEffect != nil
+		}),
 	}
 }
 
@@ -220,6 +229,9 @@ func effectInput(answer string, after time.Duration) []byte {
 func (w *World) runEffect(host fleet.HostID, r effects.Request) (after time.Duration, a effects.Answer) {
 	if w.cfg.RunEffect != nil {
 		return w.cfg.RunEffect(host, r)
+	}
+	if run := hookRunners[r.Kind]; run != nil {
+		return run(w, r)
 	}
 	answer, text, _ := strings.Cut(string(r.Input), " ")
 	after, _ = time.ParseDuration(text) // checked when it was intended

@@ -6,6 +6,7 @@ import (
 	"skein/agent/converge"
 	"skein/agent/lead"
 	"skein/agent/plan"
+	"skein/agent/plan/deploy"
 	"skein/agent/plan/hosts"
 	"skein/agent/plan/service"
 	"skein/agent/sim/simlog"
@@ -51,6 +52,19 @@ const (
 	MutationStrictMessages   Mutation = "strict-messages"    // format: messages of a newer build are refused
 	MutationEffectTwice      Mutation = "effect-twice"       // effects: a host begins what runs already
 	MutationEffectEarly      Mutation = "effect-early"       // effects: a host is asked before its hand has committed
+	// I7: goals want less of blue than is desired while green has no traffic
+	MutationBlueShrinks    Mutation = "blue-shrinks"
+	MutationCleanUpEarly   Mutation = "clean-up-early"  // I7: blue goes while the bake lasts
+	MutationBlueStopped    Mutation = "blue-stopped"    // I7: a healthy task of blue is stopped before clean-up
+	MutationShiftUnseen    Mutation = "shift-unseen"    // I7: a shift is done before any host serves it
+	MutationOlderWeights   Mutation = "older-weights"   // I7: hosts are sent other weights than were committed
+	MutationRollbackStarts Mutation = "rollback-starts" // I7: a rollback keeps green whole
+	MutationHookMadeUp     Mutation = "hook-made-up"    // I8: a hook succeeds before its answer came
+	MutationHookIgnored    Mutation = "hook-ignored"    // liveness: nothing follows from a hook that failed
+	MutationAlarmIgnored   Mutation = "alarm-ignored"   // I8: nothing follows from an alarm that fires
+	MutationStageSkipped   Mutation = "stage-skipped"   // fold: a stage is passed over, which State refuses
+	MutationNeverFinished  Mutation = "never-finished"  // liveness: a deployment that cleaned up does not end
+	MutationGoalsLinger    Mutation = "goals-linger"    // liveness: goals of a deployment outlive it
 )
 
 // Mutations lists all mutations.
@@ -64,6 +78,9 @@ func Mutations() []Mutation {
 		MutationEffectTwice, MutationEffectEarly,
 		MutationSnapshotBehind, MutationNoBackOff, MutationNoGrace, MutationCutOffReplaced, MutationSurplusAnywhere,
 		MutationVoterRetired, MutationStandaloneAgain, MutationFlapsForgotten,
+		MutationBlueShrinks, MutationCleanUpEarly, MutationBlueStopped, MutationShiftUnseen, MutationOlderWeights,
+		MutationRollbackStarts, MutationHookMadeUp, MutationHookIgnored, MutationAlarmIgnored, MutationStageSkipped,
+		MutationNeverFinished, MutationGoalsLinger,
 	}
 }
 
@@ -91,6 +108,10 @@ func (m Mutation) planners(all []lead.Planner) []lead.Planner {
 			all[i].Next = func(in plan.Input) plan.Plan { return stopUnhealthy(in, next(in)) }
 		case p.By == service.By && m == MutationSurplusAnywhere:
 			all[i].Next = func(in plan.Input) plan.Plan { return stopInEmptiest(in, next(in)) }
+		case p.By == deploy.By && deployMutations[m] != nil:
+			all[i].Next = func(in plan.Input) plan.Plan { return deployMutations[m](in, next(in)) }
+		case p.By == service.By && m == MutationBlueStopped:
+			all[i].Next = func(in plan.Input) plan.Plan { return stopBlue(in, next(in)) }
 		case p.By == hosts.By && m == MutationSilentForever:
 			all[i].Next = func(in plan.Input) plan.Plan { return withoutSilenceHost(next(in)) }
 		case p.By == hosts.By && m == MutationFlapsForgotten:
@@ -211,6 +232,8 @@ func (w *World) mutateFrame(h *host, f converge.Frame) converge.Frame {
 				f.Tasks[i].Service = "batch"
 			}
 		}
+	case MutationOlderWeights:
+		f.Routes = withOtherWeights(f.Routes)
 	default: // the others change something else
 	}
 	return f
@@ -267,6 +290,6 @@ func (h *host) runAgain(spec port.ContainerSpec) {
 func (m Mutation) breaksFold() bool {
 	return slices.Contains([]Mutation{
 		MutationStopBeforeStart, MutationExtraStop, MutationUnreachableRuns, MutationNoBackOff, MutationNoGrace,
-		MutationCutOffReplaced, MutationSurplusAnywhere,
-	}, m)
+		MutationCutOffReplaced, MutationSurplusAnywhere, MutationBlueStopped,
+	}, m) || deployMutations[m] != nil && m != MutationStageSkipped // which nothing else would see
 }

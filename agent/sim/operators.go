@@ -4,6 +4,7 @@ import (
 	"crypto/sha256"
 	"fmt"
 	"maps"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -19,10 +20,11 @@ var serviceOptions = []string{"cpu", "mem", "port", "check", "command", "min", "
 func init() {
 	maps.Copy(verbs, map[string]verb{
 		"service": {use: "NAME DESIRED", least: 2, most: 2, options: serviceOptions, do: (*World).createService},
-		"update":  {use: "NAME", least: 1, most: 1, options: serviceOptions, do: (*World).updateService},
-		"scale":   {use: "NAME DESIRED", least: 2, most: 2, options: []string{"via"}, do: (*World).scaleService},
-		"delete":  {use: "NAME", least: 1, most: 1, options: []string{"via"}, do: (*World).deleteService},
-		"run":     {use: "FAMILY [COUNT]", least: 1, most: 2, options: serviceOptions, do: (*World).runTasks},
+		"update": {use: "NAME", least: 1, most: 1, options: slices.Concat(serviceOptions, deployOptions),
+			do: (*World).updateService},
+		"scale":  {use: "NAME DESIRED", least: 2, most: 2, options: []string{"via"}, do: (*World).scaleService},
+		"delete": {use: "NAME", least: 1, most: 1, options: []string{"via"}, do: (*World).deleteService},
+		"run":    {use: "FAMILY [COUNT]", least: 1, most: 2, options: serviceOptions, do: (*World).runTasks},
 		"replace": {use: "SERVICE [cause=C]: one of its tasks must move", least: 1, most: 1,
 			options: []string{"via", "cause"}, do: (*World).replaceTask},
 		"stop": {use: "SERVICE: one of its tasks, by chance", least: 1, most: 1, options: []string{"via"},
@@ -218,6 +220,26 @@ func (w *World) updateService(d words) error {
 	if err != nil {
 		return err
 	}
+	if w.truth.Service(d.objects[0]) == nil {
+		return fmt.Errorf("update: there is no service %s", d.objects[0])
+	}
+	var way fleet.DeploymentConfig
+	if err := d.deploymentConfig(&way); err != nil {
+		return err
+	}
+	if err := d.bounds(&fleet.PutService{}); err != nil {
+		return err
+	}
+	w.prepare(via, &way, func() {
+		if err := w.putService(via, d, func(*fleet.PutService) {}); err != nil {
+			w.note("operation %s %s: %v", d.verb, d.objects[0], err)
+		}
+	})
+	return nil
+}
+
+// putService has a service updated as words say, and with what change does to the command.
+func (w *World) putService(via *host, d words, change func(*fleet.PutService)) error {
 	name := d.objects[0]
 	v := w.truth.Service(name)
 	if v == nil {
@@ -238,13 +260,13 @@ func (w *World) updateService(d words) error {
 			}
 			c := fleet.PutService{Name: name, ExpectedModifyIndex: v.ModifyIndex, TaskDef: id, Images: pins, Desired: v.Desired,
 				MinPercent: v.MinPercent,
-				MaxPercent: v.MaxPercent, GraceS: v.GraceS, OnDisconnect: v.OnDisconnect, Force: force, Tags: v.Tags}
-			_ = d.bounds(&c) // checked when the operation was
+				MaxPercent: v.MaxPercent, GraceS: v.GraceS, OnDisconnect: v.OnDisconnect, Force: force, Tags: v.Tags,
+				LoadBalancers: v.LoadBalancers, Deployment: v.Deployment}
+			_ = d.bounds(&c) // both were checked when the operation was
+			_ = d.deploymentConfig(&c.Deployment)
+			change(&c)
 			return c
 		}
-	}
-	if err := d.bounds(&fleet.PutService{}); err != nil {
-		return err
 	}
 	if force || !d.changesDefinition() {
 		w.write(via, "update service "+name+" "+fmt.Sprint(d.options), put(before.ID), nil)

@@ -3,6 +3,7 @@ package sim
 import (
 	"context"
 	"fmt"
+	"net/http"
 	"slices"
 	"strings"
 	"time"
@@ -160,7 +161,7 @@ func (a *agent) do(e converge.Effect, d *converge.Done) {
 	case converge.HTTPCheck:
 		d.Code, d.Err = a.check(e.Task, do.Container)
 	case converge.CheckTarget:
-		d.Code = 200
+		d.Code = a.targetAnswers(e.Task)
 	case converge.CountConnections:
 		d.Open, d.Err = a.network.Connections(background, do.PID, do.Ports)
 	case converge.List:
@@ -239,6 +240,14 @@ func (a *agent) check(task fleet.TaskID, container string) (code int, err error)
 	default:
 		return 0, nil
 	}
+}
+
+// targetAnswers is the status by which a task answers the check of a target group.
+func (a *agent) targetAnswers(task fleet.TaskID) int {
+	if a.faulty[task] || a.w.brokenRevision(task) {
+		return http.StatusInternalServerError
+	}
+	return http.StatusOK
 }
 
 func (a *agent) list(do converge.List) (*converge.Found, error) {

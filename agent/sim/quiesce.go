@@ -82,6 +82,7 @@ func (w *World) Heal(dead ...string) {
 	k := &w.cfg.Tuning
 	k.AnswerLost, k.CallFails, k.StreamCut, k.TickTwice, k.StaleFrame, k.LateReport = 0, 0, 0, 0, 0, 0
 	clear(w.brokenDefs)
+	clear(w.numbers)
 	for _, h := range w.order {
 		if slices.Contains(dead, h.name) {
 			h.powerOff()
@@ -123,6 +124,21 @@ func (w *World) mend() {
 	}
 }
 
+// mendDeployments has operators let deployments go on that wait for a person, and deploy
+// anew, without anything that may fail, what stays where its deployment ended.
+func (w *World) mendDeployments() {
+	for v := range w.truth.Services() {
+		d := w.truth.LiveDeployment(v.Name)
+		switch {
+		case v.Status != fleet.ServiceActive:
+		case d != nil && (d.Pause != nil || awaitsPerson(d) != nil):
+			_ = w.Do("order " + v.Name + " continue") // the words of all three are right
+		case d == nil && w.truth.StalledDeployment(v) != nil:
+			_ = w.Do("deploy " + v.Name + " strategy=ROLLING")
+		}
+	}
+}
+
 // endsByItself reports whether a container runs for a while and ends well.
 func endsByItself(c *fleet.Container) bool { return len(c.Command) > 0 && c.Command[0] == "for" }
 
@@ -157,6 +173,7 @@ func (w *World) Quiesce(dead ...string) *Failure {
 		if w.time.Now() <= ordered {
 			w.mend() // an order that was under way may have come after the repair
 		}
+		w.mendDeployments()
 		if n := w.stats.Planned; n != spoken {
 			spoken, since = n, w.time.Now()
 		}
@@ -252,7 +269,19 @@ func (w *World) notQuiescent(dead []string) []string {
 	for e := range w.truth.OpenEffects() {
 		add("effect %s is %s", e.ID, e.Status)
 	}
+	w.notDeployed(add)
 	return why
+}
+
+// notDeployed lists deployments that go on in a fleet at rest though nothing is missing:
+// one that has tasks to wait for does so for as long as it may.
+func (w *World) notDeployed(add func(string, ...any)) {
+	for d := range w.truth.LiveDeployments() {
+		v := w.truth.Service(d.Service)
+		if w.truth.Counts(d.Service, v.Revision).Serving >= v.Desired {
+			add("deployment %s is %s at %s", d.ID, d.Status, d.Stage)
+		}
+	}
 }
 
 // notQuiescentHost compares a machine with what State says of it.

@@ -16,7 +16,8 @@ import (
 //	> kill h2                                          any operation; see Verbs
 //	> run 10s                                          time passes; prints decisions
 //	> steady web 1m                                    the same, until a service is
-//	> show hosts|tasks|services|voters|effects         what State has
+//	> stage web SCALE_UP 1m                            the same, until a deployment is there, or has ended
+//	> show hosts|tasks|services|voters|deployments|effects    what State has
 //	> reached MARK                                     fails unless something has come to happen; see SometimesMarks
 //	> rest                                             ends all faults, waits, checks
 
@@ -77,6 +78,11 @@ func (p *player) play(command string) error {
 			return fmt.Errorf("use: steady SERVICE DURATION")
 		}
 		return p.run(fields[2:], func() bool { return p.steady(fields[1]) })
+	case "stage":
+		if len(fields) != 4 {
+			return fmt.Errorf("use: stage SERVICE STAGE DURATION")
+		}
+		return p.run(fields[3:], func() bool { return p.isAt(fields[1], fields[2]) })
 	case "show":
 		return p.show(fields[1:])
 	case "reached":
@@ -208,15 +214,39 @@ func (p *player) show(fields []string) error {
 		for v := range s.Voters() {
 			p.line("%s %s", p.hostName(v.Host), v.Phase)
 		}
+	case "deployments":
+		for d := range s.AllDeployments() {
+			p.deployment(d)
+		}
 	case "effects":
 		for e := range s.Effects() {
 			p.line("%s for %s: %s, attempt %d on %s: %s%s", e.ID, e.Role.Kind, e.Status, e.Attempt, p.hostName(e.Runner),
 				e.Outcome, e.Why)
 		}
 	default:
-		return fmt.Errorf("show what? hosts, tasks, services, voters or effects")
+		return fmt.Errorf("show what? hosts, tasks, services, voters, deployments or effects")
 	}
 	return nil
+}
+
+// isAt reports whether the newest deployment of a service is in a stage, or has ended.
+func (p *player) isAt(service, stage string) bool {
+	d := p.world.truth.LastDeployment(service)
+	return d != nil && (d.Stage.String() == stage || !d.Live())
+}
+
+// deployment is where a deployment stands, its history, and its calls of hooks.
+func (p *player) deployment(d *fleet.Deployment) {
+	p.line("%s %s %s at %s step %d, production %d, test %d: %s", d.ID, d.Config.Strategy, d.Status, d.Stage, d.Step,
+		d.Production/100, d.Test/100, d.Reason)
+	var stages []string
+	for _, s := range d.Stages {
+		stages = append(stages, s.Stage.String())
+	}
+	p.line("  %s", strings.Join(stages, " "))
+	for _, r := range d.Hooks {
+		p.line("  %s %s at %s %d: %s after %d calls: %s", r.ID, r.Hook, r.Stage, r.Step, r.Status, r.Calls, r.Answer)
+	}
 }
 
 func (p *player) hostName(id fleet.HostID) string {

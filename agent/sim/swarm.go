@@ -33,6 +33,7 @@ func Draw(seed uint64) Run {
 	d.events()
 	d.effects(seed)
 	d.rivals(seed)
+	d.deploys(seed)
 	slices.SortStableFunc(d.run.Operations, func(a, b Operation) int { return int(a.At - b.At) })
 	d.run.For = max(d.run.For, d.run.Operations[len(d.run.Operations)-1].At+time.Second) // each fault's end is in the life
 	return d.run

@@ -27,6 +27,7 @@ type World struct {
 	chance    *virtual.Chance // of executors
 	people    *virtual.Chance // of operators
 	ages      *virtual.Chance // of what voters hear of their leader
+	hooks     *virtual.Chance // of webhooks, alarms and probes
 
 	order  []*host // by number
 	hosts  map[fleet.HostID]*host
@@ -39,12 +40,15 @@ type World struct {
 	brokenDefs   map[fleet.TaskDefID]bool          // of which every task fails its checks
 	heals        map[string]func()                 // cuts under way, by their words
 	lifetimes    map[fleet.TaskID]workload.Outcome // of tasks that end by themselves
+	numbers      map[string]string                 // that questions for alarms are answered, by alarm; else 0
+	webhooks     map[string]int                    // calls by execution id
 
-	ids      uint64
-	requests uint64
-	effects  uint64
-	calls    int
-	healedAt int // calls made until faults ended
+	ids       uint64
+	requests  uint64
+	effects   uint64
+	calls     int
+	listeners int // made so far
+	healedAt  int // calls made until faults ended
 
 	watch *watch
 	rows  rows
@@ -65,7 +69,8 @@ func New(cfg Config) *World {
 	w := &World{
 		cfg: cfg, time: virtual.NewTime(cfg.Seed),
 		chance: virtual.NewChance(cfg.Seed, "executors"), people: virtual.NewChance(cfg.Seed, "operators"),
-		ages:  virtual.NewChance(cfg.Seed, "ages"),
+		ages: virtual.NewChance(cfg.Seed, "ages"), hooks: virtual.NewChance(cfg.Seed, "hooks"),
+		numbers: map[string]string{}, webhooks: map[string]int{},
 		hosts: map[fleet.HostID]*host{}, byName: map[string]*host{}, truth: fleet.New(),
 		images: map[string]fake.Image{}, brokenDefs: map[fleet.TaskDefID]bool{}, heals: map[string]func(){},
 		stats: newStats(),

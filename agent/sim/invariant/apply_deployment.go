@@ -7,7 +7,21 @@ import "skein/raftfsm/fleet"
 // and which calls of hooks were given up.
 func (c *Checker) applyDeployment(e *Entry, item *fleet.Item) {
 	switch cmd := item.Command.(type) {
+	case fleet.AdvanceDeployment:
+		c.model.traffic = true
+		c.advances(cmd, e.Planned)
+	case fleet.NoteDeployment:
+		c.noted(cmd)
+	case fleet.PutListener:
+		c.written(e.After, fleet.MakeRuleID(cmd.Name, fleet.DefaultRule))
+	case fleet.PutRule:
+		c.written(e.After, cmd.ID)
+	case fleet.DeleteRule:
+		c.written(e.After, cmd.ID)
+	case fleet.SetWeights:
+		c.written(e.After, cmd.Rule)
 	case fleet.BeginHook:
+		c.callsHook(cmd)
 		if cmd.Effect != nil {
 			c.intend(*cmd.Effect)
 		}
@@ -17,19 +31,36 @@ func (c *Checker) applyDeployment(e *Entry, item *fleet.Item) {
 	case fleet.AskAlarm:
 		c.intend(cmd.Effect)
 	case fleet.FinishHook:
+		if d := c.liveDeployment(cmd.ID, "finishes a hook of"); d != nil {
+			c.answered(d, cmd)
+			c.verdict(d, cmd.Run, cmd.Status)
+		}
 		c.giveUpCalls(e.After, cmd.ID)
 	case fleet.RollBackDeployment:
+		if d := c.liveDeployment(cmd.ID, "takes back"); d != nil {
+			c.goesBack(d)
+		}
 		c.redirect(e.After, cmd.ID)
 	case fleet.FinishDeployment:
-		c.redirect(e.After, cmd.ID)
-		if d := e.After.Deployment(cmd.ID); d != nil && d.Status == fleet.DeploymentSuccessful &&
-			d.Config.Strategy.Shifts() {
-			c.model.services[d.Service].goals = nil // they were for two revisions
+		if d := c.liveDeployment(cmd.ID, "finishes"); d != nil {
+			c.ends(d, cmd.Status)
 		}
+		c.redirect(e.After, cmd.ID)
 	case fleet.OrderDeployment:
+		c.ordered(cmd)
 		c.redirect(e.After, cmd.ID)
 	default:
 		c.applyEffect(item)
+	}
+}
+
+// bindNew takes in the groups of a service's new revision, and its deployment.
+func (c *Checker) bindNew(cmd fleet.PutService, after *fleet.State, result *fleet.Result) {
+	s := c.model.services[cmd.Name]
+	c.bind(s, after)
+	if len(result.IDs) > 1 {
+		c.model.traffic = true
+		c.deploys(s, fleet.DeploymentID(result.IDs[1]), cmd.Deployment, after)
 	}
 }
 
@@ -40,10 +71,15 @@ func (c *Checker) intend(cmd fleet.IntendEffect) {
 // redirect notes that a service may have gone back to a former revision, for which no
 // goals stand.
 func (c *Checker) redirect(after *fleet.State, id fleet.DeploymentID) {
+	c.model.traffic = true
 	c.giveUpCalls(after, id)
 	name, _ := id.Split()
 	s, row := c.model.services[name], after.Service(name)
-	if s == nil || row == nil || row.Revision == s.revision {
+	if s == nil || row == nil {
+		return
+	}
+	c.bind(s, after)
+	if row.Revision == s.revision {
 		return
 	}
 	s.revision = row.Revision

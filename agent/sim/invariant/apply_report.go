@@ -99,6 +99,7 @@ func (c *Checker) moveOn(t *task, r *fleet.TaskReport) {
 	heard, wasToRun := t.session >= t.host.bootSession, t.toRun
 	anew := t.last < fleet.TaskRunning || t.attempt > 0 && r.Attempt > t.attempt
 	t.attempt = max(t.attempt, r.Attempt)
+	t.hearTargets(r, anew)
 	if r.Status == fleet.TaskRunning {
 		if anew {
 			t.started, t.health = c.model.now, fleet.HealthUnknown

@@ -21,6 +21,7 @@ func (c *Checker) putService(cmd fleet.PutService, revision fleet.RevisionID) {
 		s = &service{
 			name: cmd.Name, defs: map[fleet.RevisionID]*definition{},
 			live: map[fleet.TaskID]*task{}, present: map[fleet.RevisionID]int{},
+			groups: map[fleet.RevisionID][]fleet.TargetGroupName{},
 		}
 		c.model.services[cmd.Name] = s
 	}
@@ -83,6 +84,9 @@ func (c *Checker) deleteService(cmd fleet.DeleteService) {
 		return
 	}
 	s.draining = true
+	if s.deployment != nil {
+		s.deployment.ended = true
+	}
 	now := s.newest()
 	s.set(c.log.index, 0, now.minPer, now.maxPer)
 	c.dropDrained(s)

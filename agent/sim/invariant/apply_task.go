@@ -19,7 +19,7 @@ func (c *Checker) createTasks(ids []fleet.TaskID, s *service, revision fleet.Rev
 		c.model.tasks[id], c.model.waiting[id] = t, t
 		c.status(t, fleet.TaskProvisioning)
 		if s != nil {
-			s.live[id] = t
+			s.live[id], t.targets = t, s.newTargets(revision)
 		}
 		c.changed(t, false)
 	}
@@ -86,6 +86,7 @@ func (c *Checker) stopTasks(e *Entry, cmd fleet.StopTasks) {
 		}
 		if c.model.planning {
 			stops.note(c, t, e.Planned)
+			c.blueStays(t, e.Planned)
 			c.graceOver(t, cmd.Cause, e.Planned)
 		}
 		was := t.held()

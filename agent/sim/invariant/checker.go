@@ -49,7 +49,9 @@ type Checker struct {
 	acked     []Ack
 	fences    map[session]fence  // newest leader that a host has taken a request of
 	newKinds  map[fleet.Kind]int // since which format commands may be proposed; others: 1
-	effort    int                // saved up for rules that look at many rows, see spread
+	shares    map[fleet.RuleID][]shareAt
+	routes    map[fleet.HostID]uint64 // index up to which a host has served routes, at any time
+	effort    int                     // saved up for rules that look at many rows, see spread
 }
 
 type counter struct{ evaluated, broken uint64 }
@@ -69,6 +71,8 @@ func New(now func() time.Duration, broken func(Broken)) *Checker {
 		accepted: map[fleet.HostID]order{},
 		sent:     map[fleet.HostID]sending{},
 		fences:   map[session]fence{},
+		shares:   map[fleet.RuleID][]shareAt{},
+		routes:   map[fleet.HostID]uint64{},
 	}
 }
 

@@ -64,6 +64,8 @@ func differs(t *task, row *fleet.Task) string {
 		return fmt.Sprintf("its attempt is %d, want %d", row.Attempt, t.attempt)
 	case t.last == fleet.TaskRunning && (row.Health != t.health || row.StartedAt != t.started):
 		return fmt.Sprintf("it is %s since %s, want %s since %s", row.Health, row.StartedAt, t.health, t.started)
+	case t.last == fleet.TaskRunning:
+		return targetsDiffer(t, row)
 	}
 	return ""
 }

@@ -76,6 +76,9 @@ func (c *Checker) fullServices(s *fleet.State) error {
 			return fmt.Errorf("service %s: State has %+v, want %+v of %s, draining: %v", v.name, *row, want, v.revision,
 				v.draining)
 		}
+		if why := v.deploymentDiffers(s.LastDeployment(v.name)); why != "" {
+			return fmt.Errorf("service %s: %s", v.name, why)
+		}
 		if why := v.goals.differs(s.Goals(v.name)); why != "" {
 			return fmt.Errorf("service %s: %s", v.name, why)
 		}

@@ -30,15 +30,12 @@ func (t *task) isHealthy(now fleet.Time) bool {
 	if !t.runs() {
 		return false
 	}
-	if t.def.checked {
-		return t.health == fleet.HealthHealthy
-	}
-	return now >= t.started+healthyAfter
+	return t.passes() && (t.judged() || now >= t.started+healthyAfter)
 }
 
 // isUnhealthy is judged and found wanting, its grace period over.
 func (t *task) isUnhealthy(now fleet.Time) bool {
-	return t.runs() && t.def.checked && t.health == fleet.HealthUnhealthy && now >= t.started+t.service.grace
+	return t.runs() && t.fails() && now >= t.started+t.service.grace
 }
 
 // encodedSize counts a task anew in its service.
@@ -58,7 +55,7 @@ func (c *Checker) encodedSize(t *task) {
 		return
 	}
 	f := fall{index: c.log.index, pass: c.model.pass, healthy: t.healthy && !healthy, running: t.running && !running}
-	if f.running && !f.healthy && !t.def.checked {
+	if f.running && !f.healthy && !t.judged() {
 		f.due = t.started + healthyAfter
 	}
 	s.running += one(running) - one(t.running)

@@ -110,6 +110,9 @@ var elsewhere = []rule{
 	protectedStay, standaloneLast, lateContainersGo, oneVoteATerm, raftIDsAreNew, reportsAreSent, oneCopy, votersStay,
 	surplusFromFullest, keysFollow,
 	raisedWhenRead, votersRead, effectIntended, effectFenced, effectOnce, effectEndsOnce,
+	oneLiveDeployment, backToGood, groupsApart, weightsRise, weightIsBorne, weightsAddUp, asWritten, servesShares,
+	blueIsWhole, rollbackStartsNone, stagesFollow, hooksFirst, hooksOnce, endIsFinal,
+	shiftIsServed, alarmsFirst, verdictsAreAnswers,
 }
 
 // Histories that the real planners make, with machines that do as they are told,

@@ -9,5 +9,5 @@ package invariant
 //     When there is, StopTasks of a planner on a standalone task of a draining
 //     host breaks it while a service's task to run is there.
 //
-// I7, I8, I12 and I14 come with deployments, patching and secrets. I15 is Desired
+// I12 and I14 come with patching and secrets. I15 is Desired
 // with the simulator's count of passes.

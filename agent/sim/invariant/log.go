@@ -67,6 +67,7 @@ func (c *Checker) Committed(e Entry) {
 	}
 	c.spread(&e)
 	c.surplus(&e)
+	c.rollouts(&e)
 	c.compare(e.After)
 }
 
@@ -155,14 +156,22 @@ func (c *Checker) applyWork(e *Entry, item *fleet.Item, result *fleet.Result) {
 		c.model.defs[fleet.TaskDefID(result.IDs[0])] = define(&cmd.Def)
 	case fleet.PutService:
 		c.putService(cmd, fleet.RevisionID(result.IDs[0]))
+		c.bindNew(cmd, e.After, result)
 		c.replaced(e.After, cmd.Name)
 	case fleet.ScaleService:
 		if s := c.model.services[cmd.Name]; s != nil {
 			s.scale(c.log.index, cmd.Desired)
 		}
 	case fleet.DeleteService:
+		c.model.traffic = true
 		c.replaced(e.After, cmd.Name)
+		if s := c.model.services[cmd.Name]; s != nil {
+			c.bind(s, e.After)
+		}
 		c.deleteService(cmd)
+	case fleet.ExposeService:
+		c.putService(cmd.Service, fleet.RevisionID(result.IDs[0]))
+		c.bindNew(cmd.Service, e.After, result)
 	case fleet.PutGoals:
 		c.putGoals(cmd, item.By)
 	case fleet.RunTasks:
@@ -174,6 +183,7 @@ func (c *Checker) applyWork(e *Entry, item *fleet.Item, result *fleet.Result) {
 				c.starts(s, cmd.Revision, e.Planned)
 			}
 			c.withinGoals(s, cmd.Revision)
+			c.startsOf(s, cmd.Revision)
 		}
 	case fleet.AssignTasks:
 		c.assignTasks(cmd)
@@ -195,12 +205,11 @@ func (c *Checker) applyWork(e *Entry, item *fleet.Item, result *fleet.Result) {
 // notModelled are the kinds of command that change nothing of the model.
 var notModelled = map[fleet.Kind]bool{
 	fleet.KindPutToken: true, fleet.KindDeleteToken: true, fleet.KindPutCondition: true, fleet.KindNoteLeader: true,
-	// Traffic is derived from tasks that are modelled, and nothing here decides by it.
-	fleet.KindPutListener: true, fleet.KindDeleteListener: true, fleet.KindPutRule: true, fleet.KindDeleteRule: true,
+	// Traffic is derived from tasks that are modelled; of rules the shares are.
+	fleet.KindDeleteListener: true, fleet.KindPutTargetGroup: true, fleet.KindDeleteTargetGroup: true,
+	// What deployments are asked, and what they may name, touches no task.
+	fleet.KindPutAlarm: true, fleet.KindDeleteAlarm: true, fleet.KindPutHookTarget: true,
+	fleet.KindDeleteHookTarget: true,
+	// Nobody has entry addresses here: runtime/entry is not simulated.
 	fleet.KindPutEntryAddress: true, fleet.KindDeleteEntryAddress: true, fleet.KindAssignEntryAddress: true,
-	fleet.KindSetWeights: true, fleet.KindPutTargetGroup: true, fleet.KindDeleteTargetGroup: true,
-	fleet.KindExposeService: true,
-	// What deployments do to weights, and what they note, touches no task.
-	fleet.KindAdvanceDeployment: true, fleet.KindNoteDeployment: true, fleet.KindPutAlarm: true,
-	fleet.KindDeleteAlarm: true, fleet.KindPutHookTarget: true, fleet.KindDeleteHookTarget: true,
 }

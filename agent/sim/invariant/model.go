@@ -27,6 +27,8 @@ type model struct {
 	everTask  map[uint64]struct{}    // hashes of all task ids there ever were
 	everRaft  map[fleet.RaftID]bool
 	effects   map[fleet.EffectID]*effect
+	wrote     map[fleet.RuleID][]fleet.GroupWeight // by people
+	traffic   bool                                 // an entry is about rules or deployments
 
 	hostsChangedAt     uint64 // index of the entry by which a host's state last changed
 	hostsChangedBefore uint64 // and of the one before
@@ -50,6 +52,7 @@ func newModel() model {
 		everTask:  map[uint64]struct{}{},
 		everRaft:  map[fleet.RaftID]bool{},
 		effects:   map[fleet.EffectID]*effect{},
+		wrote:     map[fleet.RuleID][]fleet.GroupWeight{},
 	}
 }
 
@@ -86,15 +89,18 @@ type port struct {
 }
 
 type service struct {
-	name     string
-	draining bool
-	grace    fleet.Time
-	revision fleet.RevisionID
-	settings []setting // newest last
-	defs     map[fleet.RevisionID]*definition
-	live     map[fleet.TaskID]*task   // not STOPPED
-	goals    *goals                   // nil: none stand
-	present  map[fleet.RevisionID]int // tasks that are to run and reachable
+	name       string
+	draining   bool
+	grace      fleet.Time
+	revision   fleet.RevisionID
+	settings   []setting // newest last
+	defs       map[fleet.RevisionID]*definition
+	live       map[fleet.TaskID]*task                       // not STOPPED
+	goals      *goals                                       // nil: none stand
+	groups     map[fleet.RevisionID][]fleet.TargetGroupName // of revisions that are in any
+	present    map[fleet.RevisionID]int                     // tasks that are to run and reachable
+	deployment *deployment                                  // the newest; nil: there was none
+	good       fleet.RevisionID                             // target of the last deployment that succeeded
 	// healthy and running count tasks that are to run, RUNNING and reachable.
 	healthy, running int
 	falls            []fall
@@ -144,6 +150,7 @@ type task struct {
 	attempt  int
 	session  uint64
 	ports    []fleet.PortBinding
+	targets  []target
 
 	created, started, stoppedAt fleet.Time
 	at                          time.Duration // since when it is last

@@ -104,7 +104,7 @@ func (q *quiescence) service(v *service) {
 	if v.draining {
 		return // its tasks are listed one by one
 	}
-	if v.goals == nil || v.goals.by == "service" {
+	if v.goals == nil || v.goals.by == "service" || !q.deployed(v) {
 		if why := v.planned(); why != "" {
 			q.say("%s", why)
 		}
@@ -124,6 +124,13 @@ func (q *quiescence) service(v *service) {
 		q.say("service %s has %d of %d healthy, though %s has room for one more", v.name, n.healthy, want.desired,
 			q.room(v.defs[v.revision]).name)
 	}
+}
+
+// deployed reports whether goals are for a deployment to put: one is under way, or has left
+// the service where it is.
+func (q *quiescence) deployed(v *service) bool {
+	row := q.s.Service(v.name)
+	return q.s.LiveDeployment(v.name) != nil || row != nil && q.s.StalledDeployment(row) != nil
 }
 
 // stuck reports whether the bounds let neither start nor stop anything.

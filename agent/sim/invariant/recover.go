@@ -26,6 +26,7 @@ func (c *Checker) Recovered(s *fleet.State) {
 	}
 	c.log.index, c.log.cut = s.Index(), true
 	c.model.rebuild(s)
+	c.forgetShares(s)
 	c.late = nil
 	for _, m := range c.machines {
 		m.uses = fleet.Resources{}
@@ -65,6 +66,16 @@ func (m *model) rebuild(s *fleet.State) {
 	for row := range s.Tasks() {
 		m.taskFrom(row)
 	}
+	for row := range s.Rules() {
+		if row.Action.Forward != nil {
+			m.wrote[row.ID] = row.Action.Forward.Groups
+		}
+	}
+	for d := range s.AllDeployments() {
+		for _, wrote := range d.Wrote {
+			m.wrote[wrote.Rule] = wrote.Groups
+		}
+	}
 	slices.SortStableFunc(m.stopped, func(a, b *task) int { return cmp.Compare(a.stoppedAt, b.stoppedAt) })
 	slices.SortStableFunc(m.settling, func(a, b settling) int { return cmp.Compare(a.at, b.at) })
 }
@@ -89,6 +100,13 @@ func serviceFrom(row *fleet.Service, s *fleet.State, defs map[fleet.TaskDefID]*d
 	for r := range s.Revisions(row.Name) {
 		v.defs[r.ID] = defs[r.TaskDef]
 	}
+	v.good, v.deployment = row.Good, deploymentFrom(v, s.LastDeployment(row.Name))
+	v.groups = map[fleet.RevisionID][]fleet.TargetGroupName{}
+	for r := range s.Revisions(row.Name) {
+		if len(r.Groups) > 0 {
+			v.groups[r.ID] = groupsOf(r)
+		}
+	}
 	v.set(s.Index(), row.Desired, row.MinPercent, row.MaxPercent)
 	if g := s.Goals(row.Name); g != nil {
 		v.goals = goalsOf(g.By, g.Max, g.Revisions)
@@ -108,6 +126,9 @@ func (m *model) taskFrom(row *fleet.Task) {
 		created: row.CreatedAt, started: row.StartedAt, stoppedAt: row.StoppedAt, unconfirmed: row.Unconfirmed}
 	if row.Replace != nil {
 		t.replace = row.Replace.Cause
+	}
+	for _, v := range row.Targets {
+		t.targets = append(t.targets, target{v.Group, v.State})
 	}
 	m.tasks[t.id] = t
 	m.everTask[hashOf(t.id)] = struct{}{}

@@ -29,6 +29,7 @@ func (c *Checker) putGoals(cmd fleet.PutGoals, by string) {
 		return // Full finds goals that no service has
 	}
 	s.goals = goalsOf(by, cmd.Max, cmd.Revisions)
+	c.wantsBlue(s, by)
 	if by == "service" {
 		c.hold(goalsAgree, s.planned() == "", s.planned)
 	}

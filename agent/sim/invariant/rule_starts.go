@@ -21,14 +21,14 @@ const clockJump = 2 * time.Second
 
 // starts judges the tasks that a planner has just created.
 //
-// No start before a back-off is over, unless the failure that began it came after
-// the planner looked. Not more starts than are missing: the tasks of the revision
+// No start of the current revision before its back-off is over, unless the failure that
+// began it came after the planner looked; other revisions have back-offs of their own. Not more starts than are missing: the tasks of the revision
 // that are healthy or may turn healthy, new ones included, are at most as many as
 // are desired. And stop-after work has one copy: one that still runs where nobody
 // hears it counts as present, so that it is not replaced before its host has ended
 // it. Source: agent/plan/DESIGN.md "service".
 func (c *Checker) starts(s *service, revision fleet.RevisionID, planned uint64) {
-	if planned == 0 || s.failedAtIndex <= planned {
+	if revision == s.revision && (planned == 0 || s.failedAtIndex <= planned) {
 		c.hold(backOffKept, c.model.now >= s.notBefore, func() string {
 			return fmt.Sprintf("%s: a planner starts tasks at %s, %d rounds of starts have failed and the next is due at %s",
 				s.name, c.model.now, s.failures, s.notBefore)

@@ -66,13 +66,18 @@ func take(all []*taken, t *task, surplus bool) []*taken {
 // surplusKind reports whether a task, but for being stopped in this entry, is a healthy
 // one of the present revision that is to stay.
 func (c *Checker) surplusKind(t *task, planned uint64) bool {
-	healthy := t.def.checked && t.health == fleet.HealthHealthy || !t.def.checked &&
-		c.model.now-planAge >= t.started+healthyAfter
+	healthy := t.passes() && (t.judged() || c.model.now-planAge >= t.started+healthyAfter)
 	return t.host != nil && t.reaches() && t.last == fleet.TaskRunning && healthy && t.healthyAt <= planned &&
 		t.revision == t.service.revision && t.replace == 0
 }
 
+// fromFullest does not look at a service with two versions side by side: each is spread by itself.
 func (c *Checker) fromFullest(s *taken) {
+	for _, t := range s.service.live {
+		if t.revision != s.service.revision {
+			return
+		}
+	}
 	count, left := map[string]int{}, map[string]bool{}
 	for _, t := range s.service.live {
 		if t.toRun && t.host != nil && t.reaches() {

@@ -64,6 +64,23 @@ const (
 	effectFenced
 	effectOnce
 	effectEndsOnce
+	oneLiveDeployment
+	backToGood
+	groupsApart
+	weightsRise
+	weightIsBorne
+	weightsAddUp
+	asWritten
+	servesShares
+	blueIsWhole
+	rollbackStartsNone
+	stagesFollow
+	hooksFirst
+	hooksOnce
+	endIsFinal
+	shiftIsServed
+	alarmsFirst
+	verdictsAreAnswers
 	rules
 )
 
@@ -127,5 +144,22 @@ var book = [rules]struct{ name, words string }{
 	effectFenced:       {"effects", "a host begins nothing for a leader that is older than one it has heard"},
 	effectOnce:         {"effects", "an attempt at an effect begins once, and never when its outcome is committed"},
 	effectEndsOnce:     {"effects", "attempts at an effect follow one another, and its outcome counts once"},
+	oneLiveDeployment:  {"I7", "a service has at most one live deployment"},
+	backToGood:         {"I7", "a deployment goes back to the target of the last one that succeeded"},
+	groupsApart:        {"I7", "tasks of green and of blue are in target groups of their own"},
+	weightsRise:        {"I7", "weights of green fall only by a rollback or an end"},
+	weightIsBorne:      {"I7", "green has traffic only as far as it is healthy, and its first once it is whole"},
+	weightsAddUp:       {"I7", "rules divide what people gave to both groups as the deployment says"},
+	asWritten:          {"I7", "after a deployment rules and groups read as people wrote them"},
+	servesShares:       {"I7", "a host serves the shares that were committed at the index that it serves"},
+	blueIsWhole:        {"I7", "until clean-up our own action leaves blue as many healthy tasks as are desired"},
+	rollbackStartsNone: {"I7", "a rollback starts no task of what it takes back"},
+	stagesFollow:       {"I8", "stages and steps follow one another as the strategy has them"},
+	hooksFirst:         {"I8", "no stage ends before each of its hooks has let it"},
+	hooksOnce:          {"I8", "a hook is called under one id at a stage and step, and not again once it has a verdict"},
+	endIsFinal:         {"I8", "no command counts about a deployment that has ended"},
+	shiftIsServed:      {"I7", "a shift is done once each host that is not known to be dead has served it"},
+	alarmsFirst:        {"I8", "no stage after the first ends while an alarm of the deployment is known to fire"},
+	verdictsAreAnswers: {"I8", "a hook succeeds only once what carries it out has ended, or a person says so"},
 	modelAgrees:        {"model", "State's rows are what its commands say"},
 }

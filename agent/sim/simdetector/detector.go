@@ -123,6 +123,13 @@ func (d *Detector) tellSoon() {
 
 // Watch has voters tell how far hosts have come with routes, while it names a group.
 func (d *Detector) Watch(groups []fleet.TargetGroupName) {
+	if len(d.watched) == 0 {
+		for id := range d.telling {
+			if v := d.m.voters[id]; v != nil {
+				v.asked.routes = false // what it was not asked for meanwhile it has not told
+			}
+		}
+	}
 	d.watched = groups
 	d.tellSoon()
 }
