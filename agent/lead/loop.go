@@ -141,6 +141,9 @@ func (l *Loop) takeLiveness(now Instant, e LivenessChanged) {
 		} else if was.Session != host.Session {
 			l.markSession(now, id, host.Session)
 		}
+		if l.term != nil && (was.Leaving != host.Leaving || !slices.Equal(was.Troubles, host.Troubles)) {
+			l.term.mark(now)
+		}
 	}
 	for id := range before {
 		if _, still := liveness.Hosts[id]; !still {

@@ -11,6 +11,7 @@ import (
 	"skein/agent/peer/link"
 	"skein/agent/peer/protocol"
 	"skein/agent/peer/stream"
+	"skein/agent/plan"
 	"skein/agent/trust"
 	"skein/raftfsm/fleet"
 	"skein/runtime/seam/clock"
@@ -54,6 +55,9 @@ type LinkConfig struct {
 	// Traffic is what the ingress counts of target groups, with one entry for each, and which
 	// ingress it is; optional.
 	Traffic func([]fleet.TargetGroupName) (start uint64, counts []fleet.GroupTraffic)
+	// Entries is whether the agent is stopped for good, and what trouble it has with entry
+	// addresses; optional.
+	Entries func() (leaving bool, troubles []plan.EntryTrouble)
 	// Late is how late this agent's own ticks were recently; optional.
 	Late func() time.Duration
 }

@@ -111,6 +111,9 @@ func (l *Link) beat(ctx context.Context, conn net.Conn) {
 		if l.cfg.Beat != nil {
 			up.Beat = l.cfg.Beat()
 		}
+		if l.cfg.Entries != nil {
+			up.Leaving, up.Troubles = l.cfg.Entries()
+		}
 		if l.cfg.Late != nil {
 			up.LateMs = l.cfg.Late().Milliseconds()
 		}

@@ -10,6 +10,7 @@ import (
 
 	"skein/agent/peer/detector"
 	"skein/agent/peer/stream"
+	"skein/agent/plan"
 	"skein/agent/trust"
 	"skein/raftfsm/fleet"
 	"skein/raftfsm/fleet/wire"
@@ -82,7 +83,7 @@ func (s *hostStream) read(r *bufio.Reader, p *Port) error {
 			up.Capacity.Clip()
 		}
 		beat := detector.Beat{WallMs: up.WallMs, Starved: up.Starved, Report: up.Capacity, Served: up.Served,
-			Traffic: up.Traffic}
+			Traffic: up.Traffic, Leaving: up.Leaving, Troubles: clipTroubles(up.Troubles)}
 		if p.hub.beat(s, beat, p.state().ServedRoutes()) {
 			p.detector.wake()
 		}
@@ -94,6 +95,15 @@ func (s *hostStream) read(r *bufio.Reader, p *Port) error {
 			p.reported(*up.Capacity)
 		}
 	}
+}
+
+// clipTroubles bounds what a host says of entry addresses.
+func clipTroubles(all []plan.EntryTrouble) []plan.EntryTrouble {
+	all = all[:min(len(all), plan.MaxEntryTroubles)]
+	for i := range all {
+		all[i] = all[i].Clip()
+	}
+	return all
 }
 
 // write sends one frame; a host that does not take it in time loses its stream.

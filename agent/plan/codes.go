@@ -13,6 +13,8 @@ const (
 	CodeStuck         = "stuck-by-configuration" // the bounds of a service let nothing start or stop
 	CodeNoHost        = "no-host-fits"           // tasks wait for room
 	CodeNoEntryHost   = "no-host-for-entry"      // nobody can be given an entry address
+	CodeEntryConflict = "entry-address-conflict" // a neighbour says that an entry address is its own
+	CodeEntryFailed   = "entry-address-failed"   // its holder cannot answer for an entry address
 	CodeTasksCutOff   = "may-run-cut-off"        // replacements wait for the end of tasks nobody hears
 	CodeBackOff       = "crash-back-off"         // starts of a service keep failing
 	CodeStarting      = "not-steady"             // tasks of a service start or are replaced
@@ -39,8 +41,9 @@ const (
 // must mend, then what keeps back work, then what passes by itself.
 var telling = []string{
 	CodeRefused, CodeLeaderCutOff, CodeClock, CodeStuck, CodeDeployStopped, CodeDeployAlarm, CodeDeployPerson,
-	CodeNoEntryHost, CodeNoHost, CodeMassSilence, CodePowerReturn, CodeTasksCutOff, CodeBackOff, CodeDeployHook,
-	CodeDeployRoutes, CodeFlapping, CodeAgentDown, CodeDeployTasks, CodeDeployTime, CodeStarting,
+	CodeNoEntryHost, CodeEntryConflict, CodeEntryFailed, CodeNoHost, CodeMassSilence, CodePowerReturn, CodeTasksCutOff,
+	CodeBackOff, CodeDeployHook, CodeDeployRoutes, CodeFlapping, CodeAgentDown, CodeDeployTasks, CodeDeployTime,
+	CodeStarting,
 }
 
 // rank is a code's place among those that are telling. One that is not known, of a

@@ -10,6 +10,8 @@
 package plan
 
 import (
+	"net/netip"
+	"strings"
 	"time"
 
 	"skein/raftfsm/fleet"
@@ -184,4 +186,30 @@ type HostLiveness struct {
 	// Served is how far the host has come with what it is sent, as far as the leader
 	// asked to hear of it; zero for not known.
 	Served fleet.Served
+	// Leaving: its agent is stopped for good, and works on for a moment so that others take
+	// over what it does.
+	Leaving  bool
+	Troubles []EntryTrouble // with entry addresses that it is to answer for
 }
+
+// EntryTrouble is why a host does not answer for an entry address that it is given.
+type EntryTrouble struct {
+	Addr netip.Addr `cbor:"1,keyasint"`
+	// Other is the link address of a neighbour that says the address is its own; empty: none.
+	Other string `cbor:"2,keyasint,omitempty"`
+	Why   string `cbor:"3,keyasint,omitempty"` // what failed; empty where there is another
+}
+
+// MaxEntryTroubles is how many a host tells of; MaxEntryWhy is the longest reason, in bytes.
+const (
+	MaxEntryTroubles = 16
+	MaxEntryWhy      = 200
+)
+
+// Clip cuts what is too long.
+func (t EntryTrouble) Clip() EntryTrouble {
+	t.Other, t.Why = clip(t.Other), clip(t.Why)
+	return t
+}
+
+func clip(s string) string { return strings.ToValidUTF8(s[:min(len(s), MaxEntryWhy)], "") }

@@ -38,6 +38,7 @@ func TestE2EEntryAddress(t *testing.T) {
 		{"a planned move and a rolling update lose nothing", (*entryTest).moveAndUpdate},
 		{"shifts of weights lose nothing", (*entryTest).shiftWeights},
 		{"a restart of the holder's agent loses nothing", (*entryTest).restartHolder},
+		{"an agent that is stopped for good hands over, and its tasks go on", (*entryTest).stopHolder},
 		{"two hosts never answer while one is cut off", (*entryTest).cutHolder},
 		{"what was in flight on a holder that dies is lost, and nothing else", (*entryTest).killHolder},
 	} {
@@ -133,7 +134,8 @@ func (e *entryTest) moveAndUpdate() {
 	next := e.register("h1", "shop", func(c map[string]any) {
 		c["environment"] = []any{map[string]any{"name": "VERSION", "value": "2"}}
 	})
-	e.must(e.at("h2").Send(e.Context(), http.MethodPatch, "/v1/services/shop", map[string]any{"taskDefinition": next}, nil))
+	e.must(e.at("h2").Send(e.Context(), http.MethodPatch, "/v1/services/shop",
+		map[string]any{"taskDefinition": next}, nil))
 	h.finish()
 	e.eventually("the update ends", func() (string, bool) {
 		s, err := e.service("h3", "shop")
@@ -180,6 +182,18 @@ func (e *entryTest) restartHolder() {
 	e.nothingLost(l)
 }
 
+// stopHolder stops the holder's agent as systemctl stop does. Its tasks go on to be targets.
+func (e *entryTest) stopHolder() {
+	from := e.holder()
+	l := e.load(patient)
+	e.must(e.lab.StopAgent(e.Context(), from))
+	l.awaitMore(e, 300)
+	e.nothingLost(l)
+	e.awaitHealthy(e.awaitAnother(from), "shop", 6)
+	e.must(e.lab.Start(e.Context(), from))
+	e.awaitReady("h1", 3, 3)
+}
+
 // cutHolder cuts the fleet's own traffic to the holder: whom clients reach still sees it.
 func (e *entryTest) cutHolder() {
 	from := e.holder()
@@ -203,8 +217,8 @@ func (e *entryTest) cutHolder() {
 	if len(seen) != 2 {
 		e.Fatalf("hosts answered in turn, not one after the other: %v", seen)
 	}
-	e.Logf("%s was cut off: nobody answered for %s, then %s", from, seen[1].first.Sub(seen[0].last).Round(time.Millisecond),
-		to)
+	e.Logf("%s was cut off: nobody answered for %s, then %s", from,
+		seen[1].first.Sub(seen[0].last).Round(time.Millisecond), to)
 }
 
 func (e *entryTest) killHolder() {

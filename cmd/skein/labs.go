@@ -22,6 +22,7 @@ type labCommand struct {
 	Freeze   labFreezeCommand   `cmd:"" help:"Stall a host's data disk: writes to it wait." example:"skein lab freeze h2"`
 	Thaw     labThawCommand     `cmd:"" help:"Let a stalled disk go on." example:"skein lab thaw h2"`
 	Restart  labRestartCommand  `cmd:"" help:"Restart a host's agent as systemctl does; its clients are not refused." example:"skein lab restart h2"`
+	Stop     labStopCommand     `cmd:"" help:"Stop a host's agent as systemctl does, until start; its containers run on." example:"skein lab stop h2"`
 	Upgrade  labUpgradeCommand  `cmd:"" help:"Have a host's agent run another build; its containers run on, its clients are not refused." example:"skein lab upgrade h1 bin/skein"`
 	Add      labAddCommand      `cmd:"" help:"Boot one more host and let it join." example:"skein lab add"`
 	Logs     labLogsCommand     `cmd:"" help:"Show a host's logs." example:"skein lab logs h1"`
@@ -119,6 +120,17 @@ func (c *labKillCommand) Run(ctx context.Context) error {
 	}
 	return c.act(func(l *lab.Lab) error { return l.Kill(ctx, c.Host) }, "%s is dead; skein lab start %s boots it", c.Host,
 		c.Host)
+}
+
+type labStopCommand struct {
+	inLab
+	Host string `arg:"" help:"Name of the host."`
+}
+
+// Run stops an agent.
+func (c *labStopCommand) Run(ctx context.Context) error {
+	return c.act(func(l *lab.Lab) error { return l.StopAgent(ctx, c.Host) },
+		"%s: agent stopped; its containers run on. skein lab start %s starts it again", c.Host, c.Host)
 }
 
 type labStartCommand struct {

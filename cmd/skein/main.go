@@ -16,6 +16,7 @@ import (
 
 	"skein/cmd/skein/config"
 	"skein/cmd/skein/lab"
+	"skein/cmd/skein/node"
 )
 
 // version is set by the build.
@@ -74,7 +75,7 @@ func main() {
 	if code, mine := labProcess(os.Args[1:]); mine {
 		os.Exit(code)
 	}
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	ctx, stop := untilSignal(context.Background())
 	err := run(ctx, os.Args[1:])
 	stop()
 	if err != nil {
@@ -82,6 +83,24 @@ func main() {
 		os.Exit(exitCode(err))
 	}
 }
+
+// untilSignal returns a context that ends with the first signal to end. SIGTERM stops an agent
+// for good; the unit has SIGINT for a restart.
+func untilSignal(parent context.Context) (context.Context, func()) {
+	ctx, cancel := context.WithCancelCause(parent)
+	signals := make(chan os.Signal, 1)
+	signal.Notify(signals, os.Interrupt, syscall.SIGTERM)
+	go func() {
+		if <-signals == syscall.SIGTERM {
+			cancel(node.ErrTerminated)
+		} else {
+			cancel(errInterrupted)
+		}
+	}()
+	return ctx, func() { signal.Stop(signals); cancel(nil) }
+}
+
+var errInterrupted = errors.New("interrupted")
 
 // labProcess runs what only the lab starts: its hosts' first process and its
 // registry, whose arguments are not for people.

@@ -3,6 +3,7 @@ package detectortest
 import (
 	"maps"
 	"math/rand/v2"
+	"reflect"
 	"testing"
 	"time"
 
@@ -448,7 +449,7 @@ var cases = map[string]func(b *bed){
 		kept := maps.Clone(held.Hosts)
 		b.KillMachine(b.Hosts[4])
 		b.until(b.Hosts[4], plan.LivenessSilent, silentLatest)
-		if !maps.Equal(held.Hosts, kept) {
+		if !reflect.DeepEqual(held.Hosts, kept) {
 			b.t.Errorf("was %+v, is %+v", kept, held.Hosts)
 		}
 	},

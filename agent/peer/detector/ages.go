@@ -28,6 +28,9 @@ type Ages struct {
 	// Traffic is what this voter's hosts counted of the groups that are watched, since they
 	// are: of those that moved, each whole; at most MaxTraffic, the rest is told next.
 	Traffic []fleet.GroupTraffic `cbor:"12,keyasint,omitempty" since:"2,skip"`
+	// Entries are the words of all hosts with an open stream that leave or have trouble with
+	// an entry address; at most MaxEntryWords. A leader that skips them finds out later.
+	Entries []EntryWord `cbor:"13,keyasint,omitempty" since:"2,skip"`
 }
 
 // HostServed is how far a host has come.

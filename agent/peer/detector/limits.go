@@ -16,6 +16,8 @@ const (
 	MaxReports = 256
 	// MaxServed bounds what hosts serve in one word to the leader, 50 bytes each.
 	MaxServed = 2048
+	// MaxEntryWords bounds the hosts of which a word tells what they say of entry addresses.
+	MaxEntryWords = 64
 	// RoutesGather is how long words about hosts that came to the newest routes are apart at
 	// least: hosts come at about the same time, and a view of many of them costs the leader 5 ms.
 	RoutesGather = 10 * time.Millisecond

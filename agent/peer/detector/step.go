@@ -243,6 +243,9 @@ func (w *Watch) Liveness(now time.Duration, report func(fleet.HostID) (fleet.Cap
 		heard, _, ever := w.last(s, now, false)
 		hs := plan.HostLiveness{Liveness: s.liveness, Session: s.session, For: now - s.since, Age: -1, Starved: s.starved,
 			Served: s.served()}
+		if told := s.entryWord(); told != nil {
+			hs.Leaving, hs.Troubles = told.Leaving, told.Troubles
+		}
 		if ever {
 			hs.Age = now - heard
 		}

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"skein/agent/peer/protocol"
+	"skein/agent/plan"
 	"skein/raftfsm/fleet"
 )
 
@@ -31,6 +32,7 @@ type Stream struct {
 	clock   int64 // ms, the host's minus the voter's; see noClock
 	report  *fleet.CapacityReport
 	served  fleet.Served
+	entries EntryWord
 	counted map[fleet.TargetGroupName]*hostCounts // of groups that are watched, as told last
 	start   uint64                                // of the ingress that counted
 	sums    *trafficSums                          // of all streams
@@ -114,6 +116,9 @@ type Beat struct {
 	Report  *fleet.CapacityReport // nil: as before; not to be changed any more
 	Served  fleet.Served
 	Traffic *fleet.HostTraffic // nil: nothing new; not to be changed any more
+	// Leaving and Troubles: see plan.HostLiveness. Not to be changed any more.
+	Leaving  bool
+	Troubles []plan.EntryTrouble
 }
 
 // Beat notes a beat that came; ours is this voter's clock.
@@ -125,6 +130,7 @@ func (st *Stream) Beat(now time.Duration, ours time.Time, b Beat) {
 	}
 	st.limit = st.arrivals.suspectAfter()
 	st.heard, st.starved, st.served = now, b.Starved, b.Served
+	st.entries = EntryWord{Host: st.host, Leaving: b.Leaving, Troubles: b.Troubles}
 	if b.Report != nil {
 		st.report = b.Report
 	}

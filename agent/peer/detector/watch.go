@@ -38,8 +38,9 @@ type view struct {
 	open    map[fleet.HostID]bool
 	slow    []fleet.HostID
 	starve  []fleet.HostID
-	clock   time.Duration // the voter's minus the leader's
-	clocked bool          // clock was measured
+	entries []fleet.HostID // of which an EntryWord was told
+	clock   time.Duration  // the voter's minus the leader's
+	clocked bool           // clock was measured
 }
 
 // watchedHost is one host.
@@ -82,6 +83,7 @@ type evidence struct {
 
 	session uint64        // of an open stream
 	served  fleet.Served  // of its host, as told last
+	entries *EntryWord    // of its host, as told last; nil for nothing
 	clock   time.Duration // of the host, minus the voter's
 	clocked bool
 }
@@ -196,6 +198,7 @@ func (w *Watch) Take(now time.Duration, voter fleet.HostID, a Ages) (needFull bo
 	}
 	w.takeSlow(now, v, voter, a)
 	w.takeStarved(now, v, a)
+	w.takeEntries(now, v, voter, a)
 	w.takeClocks(now, v, voter, a)
 	w.takeServed(now, v, voter, a)
 	v.at, v.overdue, v.seq, v.starved = now, false, a.Seq, a.Starved

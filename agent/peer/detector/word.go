@@ -164,6 +164,9 @@ func (st *Stream) tell(now time.Duration, full bool, a *Ages) {
 	if st.starved {
 		a.StarvedHosts = append(a.StarvedHosts, st.host)
 	}
+	if st.entries.says() && len(a.Entries) < MaxEntryWords {
+		a.Entries = append(a.Entries, st.entries)
+	}
 }
 
 // tellServed adds how far a host has come that had not come to what is awaited when

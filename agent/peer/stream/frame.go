@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"skein/agent/peer/protocol"
+	"skein/agent/plan"
 	"skein/agent/trust"
 	"skein/raftfsm/fleet"
 	"skein/raftfsm/fleet/wire"
@@ -138,6 +139,12 @@ type HostFrame struct {
 	// Traffic is what the host counts of groups that are watched, now and then. A voter that
 	// skips it watches none.
 	Traffic *fleet.HostTraffic `cbor:"7,keyasint,omitempty" since:"2,skip"`
+	// Leaving: the agent is stopped for good and works on for a moment. A voter that skips it
+	// finds out when the agent is down.
+	Leaving bool `cbor:"8,keyasint,omitempty" since:"2,skip"`
+	// Troubles are those with entry addresses, all of them, at most plan.MaxEntryTroubles. A
+	// voter that skips them tells nobody.
+	Troubles []plan.EntryTrouble `cbor:"9,keyasint,omitempty" since:"2,skip"`
 }
 
 // ReadHostFrame reads a host's frame and refuses a large one before it allocates.

@@ -80,7 +80,7 @@ func (p *planner) stays(e *fleet.EntryAddress) bool {
 		return true
 	case how == gone:
 		p.give(e, why, 0)
-	case how == leaves && p.relaying(e) && p.seen(holder) == plan.LivenessAlive:
+	case how == leaves && p.relaying(e) && p.seen(holder) == plan.LivenessAlive && !p.leaving(holder):
 		p.out.WakeAt(e.FormerUntil, fleet.EntryAddressSubject(e.Name())) // or the first move's connections are cut
 	default:
 		p.give(e, why, p.relayUntil(e))
@@ -103,6 +103,10 @@ func (p *planner) stand(e *fleet.EntryAddress, holder *fleet.Host) (standing, st
 		return gone, holder.Name + " cannot hold it any more"
 	case seen.Liveness == plan.LivenessRefused && seen.For >= RefusedFor:
 		return leaves, "the agent of " + holder.Name + " is down"
+	case seen.Leaving:
+		return leaves, "the agent of " + holder.Name + " is being stopped"
+	case p.fails(e, holder) != nil && p.in.Now >= e.Since.Add(SettleFor):
+		return leaves, holder.Name + " cannot hold it: " + p.fails(e, holder).Why
 	case holder.Draining():
 		return leaves, holder.Name + " is to be emptied"
 	case holder.Cordon != nil:
@@ -123,6 +127,27 @@ func (p *planner) seen(h *fleet.Host) plan.Liveness { return p.in.Liveness.Of(h.
 // relaying reports whether connections of an earlier move still go on.
 func (p *planner) relaying(e *fleet.EntryAddress) bool {
 	return e.Former != "" && p.in.Now < e.FormerUntil
+}
+
+func (p *planner) leaving(h *fleet.Host) bool { return p.in.Liveness.Of(h.ID).Leaving }
+
+// trouble is what a host says that it has with an address; nil: nothing.
+func (p *planner) trouble(e *fleet.EntryAddress, h *fleet.Host) *plan.EntryTrouble {
+	all := p.in.Liveness.Of(h.ID).Troubles
+	for i := range all {
+		if all[i].Addr == e.Prefix.Addr() {
+			return &all[i]
+		}
+	}
+	return nil
+}
+
+// fails is the trouble that another host would not have: no neighbour's.
+func (p *planner) fails(e *fleet.EntryAddress, h *fleet.Host) *plan.EntryTrouble {
+	if t := p.trouble(e, h); t != nil && t.Other == "" {
+		return t
+	}
+	return nil
 }
 
 // relayUntil is until when the holder is to be the former one; 0 where another still is,
@@ -152,7 +177,18 @@ func (p *planner) give(e *fleet.EntryAddress, why string, relayUntil fleet.Time)
 		return
 	}
 	p.out.ClearCondition(p.in, By, fleet.EntryAddressSubject(e.Name()))
+	if p.relaying(e) && relayUntil == 0 && p.endsRelay(e) {
+		p.assign(e, e.Holder, 0, "")
+		relayUntil = p.in.Now.Add(RelayFor)
+	}
 	p.assign(e, best.ID, relayUntil, why)
+}
+
+// endsRelay: what began at a holder that leaves is more, and newer, than what still goes on
+// at the one before it, and there is one former holder at most.
+func (p *planner) endsRelay(e *fleet.EntryAddress) bool {
+	holder := p.in.State.Host(e.Holder)
+	return holder != nil && p.seen(holder) == plan.LivenessAlive && p.leaving(holder)
 }
 
 func (p *planner) assign(e *fleet.EntryAddress, to fleet.HostID, relayUntil fleet.Time, why string) {
@@ -166,7 +202,7 @@ func (p *planner) assign(e *fleet.EntryAddress, to fleet.HostID, relayUntil flee
 // stay keeps the holder: what is left of a former one ends, and a holder with more than
 // its share hands over when all is quiet.
 func (p *planner) stay(e *fleet.EntryAddress, holder *fleet.Host) {
-	p.out.ClearCondition(p.in, By, fleet.EntryAddressSubject(e.Name()))
+	p.tell(e, holder)
 	if p.out.Full() {
 		return
 	}
@@ -201,6 +237,25 @@ func (p *planner) stay(e *fleet.EntryAddress, holder *fleet.Host) {
 	p.assign(e, best.ID, p.in.Now.Add(RelayFor), why)
 }
 
+// tell says what trouble the holder has with the address. What failed is tried elsewhere
+// after a while; a neighbour that has the address has it wherever we hold it.
+func (p *planner) tell(e *fleet.EntryAddress, holder *fleet.Host) {
+	subject := fleet.EntryAddressSubject(e.Name())
+	t := p.trouble(e, holder)
+	switch {
+	case t == nil:
+		p.out.ClearCondition(p.in, By, subject)
+	case t.Other != "":
+		p.out.SetCondition(p.in, By, fleet.PutCondition{Subject: subject, Code: plan.CodeEntryConflict,
+			Message: fmt.Sprintf("a neighbour of %s with the link address %s says that %s is its own, and %s leaves it to it: "+
+				"take it from that machine, or take another entry address", holder.Name, t.Other, e.Name(), holder.Name)})
+	default:
+		p.out.SetCondition(p.in, By, fleet.PutCondition{Subject: subject, Code: plan.CodeEntryFailed,
+			Message: holder.Name + " cannot hold it: " + t.Why})
+		p.out.WakeAt(e.Since.Add(SettleFor), subject)
+	}
+}
+
 // dead reports whether a former holder can serve nobody any more.
 func (p *planner) dead(id fleet.HostID) bool {
 	h := p.in.State.Host(id)
@@ -217,7 +272,7 @@ func (p *planner) best(e *fleet.EntryAddress) *fleet.Host {
 	if p.able == nil {
 		p.able = []*fleet.Host{}
 		for h := range p.in.State.Hosts() {
-			if h.Placeable() && p.seen(h) == plan.LivenessAlive {
+			if h.Placeable() && p.seen(h) == plan.LivenessAlive && !p.leaving(h) {
 				p.able = append(p.able, h)
 			}
 		}

@@ -231,3 +231,51 @@ func TestAStarvedHostIsBetterThanNobody(t *testing.T) {
 		t.Errorf("all are starved, and nobody is given the address: %q", got)
 	}
 }
+
+// say has a host, which is heard, leave or have trouble.
+func say(w *plantest.World, host fleet.HostID, leaving bool, troubles ...plan.EntryTrouble) {
+	seen := w.Liveness.Of(host)
+	seen.Leaving, seen.Troubles = leaving, troubles
+	w.Liveness.Hosts[host] = seen
+}
+
+func TestAnAgentThatIsStoppedForGoodHandsOverAndIsGivenNothing(t *testing.T) {
+	w := world(t, "h1: ; h2: ; h3:", 1)
+	w.Do(fleet.AssignEntryAddress{Addr: prefix(0).Addr(), Holder: "h1"})
+	say(w, "h2", true)
+	say(w, "h1", true)
+	want(t, w, "two leave", "200 h1>h3 relayed")
+	say(w, "h1", false)
+	say(w, "h3", true)
+	want(t, w, "the next leaves while the first is relayed to", "200 h3>h3, 200 h3>h1 relayed")
+	if e := w.State.EntryAddress(name); e.Former != "h3" {
+		t.Errorf("connections go on at %s", e.Former)
+	}
+	say(w, "h1", true)
+	say(w, "h3", true)
+	want(t, w, "all leave", "condition "+plan.CodeNoEntryHost)
+	say(w, "h1", false)
+	if got := pass(w); got != "condition " {
+		t.Errorf("it is back: %q", got)
+	}
+}
+
+func TestTroubleOfAHolderIsToldAndWhatFailsIsTriedElsewhere(t *testing.T) {
+	addr := prefix(0).Addr()
+	w := world(t, "h1: ; h2:", 1)
+	w.Do(fleet.AssignEntryAddress{Addr: addr, Holder: "h1"})
+	say(w, "h1", false, plan.EntryTrouble{Addr: addr, Other: "02:00:00:00:00:09"})
+	want(t, w, "a neighbour has it", "condition "+plan.CodeEntryConflict)
+	w.Wait(fleet.EntryRelay)
+	want(t, w, "and goes on to", "")
+	say(w, "h1", false)
+	want(t, w, "it is gone", "condition ")
+	say(w, "h1", false, plan.EntryTrouble{Addr: addr, Why: "no interface"})
+	want(t, w, "it cannot be held", "200 h1>h2 relayed")
+	say(w, "h2", false, plan.EntryTrouble{Addr: addr, Why: "not permitted"})
+	want(t, w, "nor by the next", "condition "+plan.CodeEntryFailed)
+	c := w.State.Condition(fleet.EntryAddressSubject(name), entry.By)
+	if c == nil || c.Message != "h2 cannot hold it: not permitted" {
+		t.Errorf("it says %+v", c)
+	}
+}

@@ -18,6 +18,7 @@ const (
 	opStatus  = "status"
 	opStart   = "start"   // a service
 	opRestart = "restart" // a service, with its files kept open
+	opStop    = "stop"    // a service, until it is started
 	opKill    = "kill"    // a service
 	opRun     = "run"     // a command inside the host
 	opListen  = "listen"

@@ -13,7 +13,7 @@ import (
 // ask sends a request to a host's init.
 func (l *Lab) ask(ctx context.Context, host *Host, ask request) (response, error) {
 	limit := controlTimeout
-	if ask.Op == opRestart {
+	if ask.Op == opRestart || ask.Op == opStop {
 		limit += stopTimeout
 	}
 	answer, err := askControl(ctx, l.socketOf(host.Name), ask, nil, limit)

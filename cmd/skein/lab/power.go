@@ -66,6 +66,12 @@ func (l *Lab) RestartAgent(ctx context.Context, name string) error {
 	})
 }
 
+// StopAgent stops a host's agent as `systemctl stop` does, and keeps it down until Start. Its
+// containers run on.
+func (l *Lab) StopAgent(ctx context.Context, name string) error {
+	return l.service(ctx, "stop", name, request{Op: opStop, Service: agentService})
+}
+
 // KillRuntime ends a host's containerd alone and keeps it down until Start.
 func (l *Lab) KillRuntime(ctx context.Context, name string) error {
 	return l.service(ctx, "kill --containerd", name, request{Op: opKill, Service: runtimeService, Hold: true})

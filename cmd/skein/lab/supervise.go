@@ -225,7 +225,25 @@ func (one *supervised) restart() error {
 	pid := one.pid
 	one.mu.Unlock()
 	one.startAtOnce()
-	if err := one.signal(pid, syscall.SIGTERM); err != nil {
+	return one.end(pid, syscall.SIGINT, false)
+}
+
+// stop ends the service as systemctl stop does, waits until it has ended, and keeps it down
+// until release.
+func (one *supervised) stop() error {
+	one.mu.Lock()
+	one.held = true
+	pid := one.pid
+	one.mu.Unlock()
+	if err := one.end(pid, syscall.SIGTERM, true); err != nil {
+		return err
+	}
+	one.store.clear()
+	return nil
+}
+
+func (one *supervised) end(pid int, signal syscall.Signal, hold bool) error {
+	if err := one.signal(pid, signal); err != nil {
 		return err
 	}
 	if one.gone(pid, stopTimeout) {
@@ -233,7 +251,7 @@ func (one *supervised) restart() error {
 	}
 	fmt.Fprintf(os.Stderr, "%s %s did not end in %s, and is killed\n", time.Now().UTC().Format(time.RFC3339), one.Name,
 		stopTimeout)
-	return one.kill(false)
+	return one.kill(hold)
 }
 
 func (one *supervised) signal(pid int, signal syscall.Signal) error {
@@ -280,6 +298,11 @@ func (s *supervisor) answer(ctx context.Context, ask request, files []*os.File) 
 			return response{}
 		case opRestart:
 			if err := one.restart(); err != nil {
+				return response{Error: err.Error()}
+			}
+			return response{}
+		case opStop:
+			if err := one.stop(); err != nil {
 				return response{Error: err.Error()}
 			}
 			return response{}

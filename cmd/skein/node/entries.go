@@ -3,10 +3,12 @@ package node
 import (
 	"context"
 	"log/slog"
+	"slices"
 	"sync"
 	"time"
 
 	"skein/agent/peer/stream"
+	"skein/agent/plan"
 	"skein/raftfsm/fleet"
 	"skein/runtime/entry"
 	"skein/runtime/seam/clock"
@@ -19,6 +21,11 @@ const (
 	// how soon what failed is tried again.
 	holdEvery = 30 * time.Second
 	holdAgain = 2 * time.Second
+	// takenAfter is how long after a new holder was named neighbours know it: the lease of the
+	// old one, the questions and the first announcements.
+	takenAfter = 1500 * time.Millisecond
+	// handOverPoll is how often an agent that leaves looks whether it holds nothing any more.
+	handOverPoll = 50 * time.Millisecond
 )
 
 // entries has this host hold the entry addresses that it is sent, for as long as its
@@ -88,6 +95,71 @@ func (e *entries) hold(ctx context.Context) {
 		e.log.Warn("entry addresses not held", "err", err)
 	}
 	e.held, e.failed = e.clock.Mono(), err
+}
+
+// awaitNone waits until this host has to answer for no address any more, and then until those
+// that took over do.
+func (e *entries) awaitNone(ctx context.Context, limit time.Duration) {
+	ctx, cancel := context.WithTimeout(ctx, limit)
+	defer cancel()
+	if !e.any() {
+		return
+	}
+	tick := time.NewTicker(handOverPoll)
+	defer tick.Stop()
+	for e.any() {
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+		}
+	}
+	settled := time.NewTimer(takenAfter)
+	defer settled.Stop()
+	select {
+	case <-ctx.Done():
+	case <-settled.C:
+	}
+}
+
+func (e *entries) any() bool {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	return e.duties.Any()
+}
+
+// troubles are those with addresses that this host is to answer for.
+func (e *entries) troubles() (all []plan.EntryTrouble) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if !e.duties.Any() {
+		return nil
+	}
+	return entryTroubles(e.duties.Addresses(), e.holder.Status(), e.failed, e.clock.Mono())
+}
+
+// entryTroubles: an address that is not among those that are held has failed; one that a
+// neighbour goes on to say is its own is not ours. The former holder of a planned move is
+// such a neighbour for a moment.
+func entryTroubles(
+	want []entry.Address, held []entry.Status, failed error, now time.Duration,
+) (all []plan.EntryTrouble) {
+	for _, w := range want {
+		i := slices.IndexFunc(held, func(s entry.Status) bool { return s.Addr == w.Addr })
+		t := plan.EntryTrouble{Addr: w.Addr}
+		switch {
+		case w.Role != entry.Holding || len(all) == plan.MaxEntryTroubles:
+			continue
+		case i < 0 && failed != nil:
+			t.Why = failed.Error()
+		case i >= 0 && !held[i].Answering && held[i].Other != "" && now-held[i].Since >= entry.HandOver:
+			t.Other = held[i].Other
+		default:
+			continue
+		}
+		all = append(all, t.Clip())
+	}
+	return all
 }
 
 // run puts back what something else took away.

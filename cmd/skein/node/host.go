@@ -12,6 +12,7 @@ import (
 	"skein/agent/converge"
 	"skein/agent/peer"
 	"skein/agent/peer/stream"
+	"skein/agent/plan"
 	"skein/cmd/skein/config"
 	"skein/raftfsm"
 	"skein/raftfsm/fleet"
@@ -67,6 +68,7 @@ func (n *node) newLink() *peer.Link {
 		Lost: func(error) { n.host.VoterLost() }, Acked: n.host.ReportAcked, Refused: n.host.ReportRefused,
 		Cloned:   n.host.Cloned,
 		Beat:     n.entries.beat,
+		Entries:  func() (bool, []plan.EntryTrouble) { return n.leaving.Load(), n.entries.troubles() },
 		Traffic:  n.traffic,
 		Capacity: n.reports.newest, Late: func() time.Duration { _, worst := n.meter.Starved(); return worst },
 	})

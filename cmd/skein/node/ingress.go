@@ -20,6 +20,9 @@ const (
 	// while it works on as before. Most are gone after 2 s; a download or a tunnel is cut off
 	// then. The service manager must wait longer before it kills the agent.
 	leaveTime = 45 * time.Second
+	// handOverTime is how long others have to be given the entry addresses of an agent that is
+	// stopped for good: a beat, a word to the leader, a commit.
+	handOverTime = 5 * time.Second
 	// ingressLinger is how long requests that are open may go on after that.
 	ingressLinger = 3 * time.Second
 )
@@ -90,6 +93,9 @@ func (n *node) clientsFirst(ctx context.Context) (context.Context, context.Cance
 	leave := context.AfterFunc(ctx, func() {
 		defer stop()
 		n.stopping.Store(true)
+		if errors.Is(context.Cause(ctx), ErrTerminated) {
+			n.handOver(working)
+		}
 		limit, cancel := context.WithTimeout(working, leaveTime)
 		defer cancel()
 		if n.Hurry != nil {
@@ -100,6 +106,19 @@ func (n *node) clientsFirst(ctx context.Context) (context.Context, context.Cance
 		}
 	})
 	return working, func() { leave(); stop() }
+}
+
+// handOver tells the fleet that this agent leaves, and waits until others hold its entry
+// addresses, or nobody takes them.
+func (n *node) handOver(ctx context.Context) {
+	n.leaving.Store(true)
+	if n.Hurry != nil {
+		hurried, cancel := context.WithCancel(ctx)
+		defer cancel()
+		defer context.AfterFunc(n.Hurry, cancel)()
+		ctx = hurried
+	}
+	n.entries.awaitNone(ctx, handOverTime)
 }
 
 // traffic is what the ingress has counted of target groups since this agent began.

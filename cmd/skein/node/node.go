@@ -74,6 +74,7 @@ type node struct {
 	dns        *dns.Server
 	entries    *entries
 	stopping   atomic.Bool  // clients are asked to go elsewhere
+	leaving    atomic.Bool  // the agent is stopped for good; see peer.LinkConfig.Entries
 	aliases    netip.Prefix // of addresses at which this host answers its tasks
 	host       *converge.Host
 	link       *peer.Link
@@ -84,6 +85,10 @@ type node struct {
 // is 2 ms. It halves how often an idle agent wakes up. Writes take no longer with it; with
 // 4 ms those of eight clients do.
 const timerSlack = 2 * time.Millisecond
+
+// ErrTerminated is the cause of the end of a context of [Run] when the agent is stopped for
+// good, not to be started again at once.
+var ErrTerminated = errors.New("terminated")
 
 // Run runs the agent of this host until ctx ends and clients have gone. Containers are left
 // as they are. ErrNoIdentity of package trust when the host is in no fleet.
