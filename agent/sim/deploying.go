@@ -8,6 +8,7 @@ import (
 	"strings"
 	"time"
 
+	"skein/agent/lead"
 	"skein/raftfsm/fleet"
 )
 
@@ -211,7 +212,7 @@ func (w *World) writeAll(via *host, rows []fleet.Command, then func()) {
 		then()
 		return
 	}
-	w.write(via, fmt.Sprintf("%T %+v", rows[0], rows[0]), func(*fleet.State) fleet.Command { return rows[0] },
+	w.write(via, lead.CommandName(rows[0]), func(*fleet.State) fleet.Command { return rows[0] },
 		func(fleet.Result, uint64, error) { w.writeAll(via, rows[1:], then) })
 }
 

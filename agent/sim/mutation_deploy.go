@@ -11,8 +11,7 @@ import (
 
 // deployMutations change what the planner of deployments says.
 var deployMutations = map[Mutation]func(plan.Input, plan.Plan) plan.Plan{
-	MutationBlueShrinks:    lessOfBlue(fleet.StageReconcileService),
-	MutationCleanUpEarly:   lessOfBlue(fleet.StageBakeTime),
+	MutationCleanUpEarly:   lessOfBlue,
 	MutationShiftUnseen:    shiftAtOnce,
 	MutationRollbackStarts: keepGreen,
 	MutationHookMadeUp:     succeedAtOnce,
@@ -20,7 +19,6 @@ var deployMutations = map[Mutation]func(plan.Input, plan.Plan) plan.Plan{
 		back, is := c.(fleet.RollBackDeployment)
 		return is && len(back.Reason) > 4 && back.Reason[:4] == "hook"
 	}),
-	MutationAlarmIgnored: goOnDespiteAlarms,
 	MutationStageSkipped: skipStages,
 	MutationNeverFinished: dropping(func(c fleet.Command) bool {
 		_, is := c.(fleet.FinishDeployment)
@@ -45,25 +43,23 @@ func shifting(s *fleet.State, name string) *fleet.Deployment {
 	return nil
 }
 
-// lessOfBlue has goals want one task less of blue, from a stage to the end of the bake.
-func lessOfBlue(from fleet.LifecycleStage) func(plan.Input, plan.Plan) plan.Plan {
-	return func(in plan.Input, p plan.Plan) plan.Plan {
-		for d := range in.State.LiveDeployments() {
-			goals := in.State.Goals(d.Service)
-			if shifting(in.State, d.Service) == nil || d.Stage < from || d.Stage == fleet.StageCleanUp || goals == nil {
-				continue
-			}
-			put := fleet.PutGoals{Service: d.Service, ServiceModifyIndex: in.State.Service(d.Service).ModifyIndex,
-				Max: goals.Max, Revisions: slices.Clone(goals.Revisions)}
-			for i := range put.Revisions {
-				if r := &put.Revisions[i]; r.Revision == d.Blue && r.Desired > 0 {
-					r.Desired--
-				}
-			}
-			p.Add(fleet.Item{By: deploy.By, Command: put})
+// lessOfBlue has goals want one task less of blue during the bake.
+func lessOfBlue(in plan.Input, p plan.Plan) plan.Plan {
+	for d := range in.State.LiveDeployments() {
+		goals := in.State.Goals(d.Service)
+		if shifting(in.State, d.Service) == nil || d.Stage != fleet.StageBakeTime || goals == nil {
+			continue
 		}
-		return p
+		put := fleet.PutGoals{Service: d.Service, ServiceModifyIndex: in.State.Service(d.Service).ModifyIndex,
+			Max: goals.Max, Revisions: slices.Clone(goals.Revisions)}
+		for i := range put.Revisions {
+			if r := &put.Revisions[i]; r.Revision == d.Blue && r.Desired > 0 {
+				r.Desired--
+			}
+		}
+		p.Add(fleet.Item{By: deploy.By, Command: put})
 	}
+	return p
 }
 
 // shiftAtOnce says of each shift that it is done.
@@ -107,27 +103,6 @@ func succeedAtOnce(in plan.Input, p plan.Plan) plan.Plan {
 				return p
 			}
 		}
-	}
-	return p
-}
-
-// goOnDespiteAlarms takes the next stage where an alarm would end the deployment.
-func goOnDespiteAlarms(in plan.Input, p plan.Plan) plan.Plan {
-	for i, item := range p.Items {
-		id, reason := fleet.DeploymentID(""), ""
-		switch c := item.Command.(type) {
-		case fleet.RollBackDeployment:
-			id, reason = c.ID, c.Reason
-		case fleet.FinishDeployment:
-			id, reason = c.ID, c.Reason
-		}
-		if len(reason) < 5 || reason[:5] != "alarm" {
-			continue
-		}
-		d := in.State.Deployment(id)
-		stage, step, _ := d.Next()
-		p.Items[i].Command = fleet.AdvanceDeployment{ID: id, ExpectedModifyIndex: d.ModifyIndex, Stage: stage, Step: step,
-			Production: d.Production, Test: d.Test}
 	}
 	return p
 }
