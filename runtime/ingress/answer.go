@@ -129,10 +129,8 @@ func (x *exchange) tunnel(up *upstream.Conn) {
 func (x *exchange) passAnswer(up *upstream.Conn, a *answer) (keep bool, err error) {
 	c := x.client
 	x.observe(a.head.Status)
-	// With a body that the client has not sent whole, the connection cannot go on: what follows
-	// would be read as the rest of it.
 	x.closing = x.closing || a.head.Framing == http1.UntilClose || x.target.Leaving() || c.leaving.Load() ||
-		x.body.unread()
+		x.early(a)
 	a.out = a.head.AppendAnswer(a.out[:0], x.closing, x.line[:]...)
 	ended := false
 	switch a.head.Framing {
@@ -146,6 +144,19 @@ func (x *exchange) passAnswer(up *upstream.Conn, a *answer) (keep bool, err erro
 		err = x.passAll(up, a)
 	}
 	return ended && a.head.KeepAlive, err
+}
+
+// early reports whether an answer ends, as far as is known, before the client has sent its body:
+// the connection cannot go on then, since what follows would be read as the rest of the body.
+// One that may last as long as the body, an echo say, is not early.
+func (x *exchange) early(a *answer) bool {
+	if !x.body.unread() {
+		return false
+	}
+	waits := false // for a word of the target, before it sends the body
+	x.client.head.Values("expect", func([]byte) bool { waits = true; return false })
+	return waits || a.head.Framing == http1.NoBody ||
+		a.head.Framing == http1.ByLength && a.head.Length <= int64(len(a.in.rest()))
 }
 
 // passLength reports whether the target sent no more than it said.
