@@ -101,7 +101,8 @@ func TestAddressesThatCannotBeHeldAreRefusedByName(t *testing.T) {
 	h.do("sh", "ip route add default via 10.9.0.254 dev eth0")
 	for text, part := range map[string]string{
 		"10.8.0.1": "in no subnet", "10.9.0.1": "of this host itself", "10.9.0.255": "broadcast",
-		"10.9.0.254": "gateway", "127.0.0.1": "want an IPv4 or IPv6 address", "fe80::5": "want an IPv4 or IPv6 address", "fd00:8::1": "in no subnet",
+		"127.0.0.1": "want an IPv4 or IPv6 address", "fe80::5": "want an IPv4 or IPv6 address", "fd00:8::1": "in no subnet",
+		"10.9.0.254": "gateway",
 	} {
 		got := h.do("hold", []Address{{Addr: netip.MustParseAddr(text), Role: Holding}, {Addr: entry4, Role: Holding}})
 		if !strings.Contains(got, text) || !strings.Contains(got, part) {

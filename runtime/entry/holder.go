@@ -163,12 +163,12 @@ func checkOne(w Address, links []link) (link, error) {
 	}
 	subnet := l.subnets[slices.IndexFunc(l.subnets, func(s netip.Prefix) bool { return s.Contains(a) })]
 	if w.Bits != 0 && w.Bits != subnet.Bits() {
-		return link{}, fmt.Errorf("entry address %s is said to be in %s, and this host's subnet on %s is %s: add it with /%d",
-			a, netip.PrefixFrom(a, w.Bits).Masked(), l.name, subnet.Masked(), subnet.Bits())
+		return link{}, fmt.Errorf("entry address %s is said to be in %s, and this host's subnet on %s is %s:"+
+			" add it with /%d", a, netip.PrefixFrom(a, w.Bits).Masked(), l.name, subnet.Masked(), subnet.Bits())
 	}
 	if slices.Contains(l.gateways, a) {
-		return link{}, fmt.Errorf("entry address %s is the gateway of this host on %s: the host would be cut off from it", a,
-			l.name)
+		return link{}, fmt.Errorf("entry address %s is the gateway of this host on %s: the host would be cut off from it",
+			a, l.name)
 	}
 	if first := subnet.Masked().Addr(); a == first || a.Is4() && a == last(subnet) {
 		return link{}, fmt.Errorf("entry address %s is the subnet %s's own or broadcast address", a, subnet.Masked())
