@@ -100,7 +100,10 @@ func drawDeployment(c *virtual.Chance) string {
 		words = append(words, "probe="+virtual.Pick(c, "ok", "ok", "bad"))
 	}
 	if c.Is(0.3) {
-		words = append(words, virtual.Pick(c, "cpu=96", "mem=96", "check=5", "command=exit_1", "command=for_25s", "image=nobody:1"))
+		words = append(
+			words,
+			virtual.Pick(c, "cpu=96", "mem=96", "check=5", "command=exit_1", "command=for_25s", "image=nobody:1"),
+		)
 	}
 	return strings.Join(words, " ")
 }

@@ -20,13 +20,18 @@ func init() {
 	maps.Copy(verbs, map[string]verb{
 		"expose": {use: "NAME: it gets a listener, a test rule and two target groups", least: 1, most: 1,
 			options: []string{"via"}, do: (*World).exposeService},
-		"deploy": {use: "NAME: a new revision of it", least: 1, most: 1, options: slices.Concat(serviceOptions, deployOptions),
+		"deploy": {
+			use:     "NAME: a new revision of it",
+			least:   1,
+			most:    1,
+			options: slices.Concat(serviceOptions, deployOptions),
 			do: func(w *World, d words) error {
 				if !d.changesDefinition() {
 					d.options["force"] = "1"
 				}
 				return w.updateService(d)
-			}},
+			},
+		},
 		"order": {use: "SERVICE pause|continue|promote|rollback|stop [no]: what a person asks of its deployment", least: 2,
 			most: 3, options: []string{"via"}, do: (*World).orderDeployment},
 		"alarm": {use: "NAME NUMBER|none: what questions for it are answered from now on", least: 2, most: 2,
@@ -135,9 +140,9 @@ func parseHook(i int, text string) (h fleet.Hook, err error) {
 	kind, behaviour, _ := strings.Cut(what, ".")
 	h.Name = fmt.Sprintf("%s-%d", strings.ReplaceAll(what, ".", "-"), i+1)
 	for name := range strings.SplitSeq(stages, "+") {
-		stage, err := fleet.ParseLifecycleStage(name)
-		if err != nil {
-			return h, err
+		stage, unknown := fleet.ParseLifecycleStage(name)
+		if unknown != nil {
+			return h, unknown
 		}
 		h.Stages = append(h.Stages, stage)
 	}

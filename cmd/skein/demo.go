@@ -43,13 +43,13 @@ func (c *labDemoCommand) Run(ctx context.Context) error {
 	}
 	ctx, cancel := context.WithTimeout(ctx, demoTimeout)
 	defer cancel()
-	if err := await(ctx, func() (string, bool) { return fleetReady(ctx, agent) }); err != nil {
+	if err = await(ctx, func() (string, bool) { return fleetReady(ctx, agent) }); err != nil {
 		return err
 	}
-	if err := c.deploy(ctx, l, agent); err != nil {
+	if err = c.deploy(ctx, l, agent); err != nil {
 		return err
 	}
-	if err := await(ctx, func() (string, bool) { return serviceHealthy(ctx, agent) }); err != nil {
+	if err = await(ctx, func() (string, bool) { return serviceHealthy(ctx, agent) }); err != nil {
 		return err
 	}
 	entry, err := enter(ctx, l, agent)

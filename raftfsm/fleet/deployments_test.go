@@ -273,7 +273,7 @@ func TestAdvanceDeploymentRefuses(t *testing.T) {
 		{"to go on before the bake is over", canary, StageBakeTime, func(r rollout, c *AdvanceDeployment) {
 			r.wait(299_999)
 		}, ErrTooEarly, "BAKE_TIME waits until"},
-		{"to clean up while fewer tasks are healthy than of blue", canary, StageBakeTime, func(r rollout, c *AdvanceDeployment) {
+		{"to clean up while fewer are healthy than of blue", canary, StageBakeTime, func(r rollout, c *AdvanceDeployment) {
 			r.reportTarget(1, "green-2-1", TargetUnhealthy)
 			r.wait(300_000)
 			*c = r.next()

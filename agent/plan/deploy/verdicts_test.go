@@ -112,13 +112,20 @@ func TestATargetThatFallsAfterTheShiftIsRolledBack(t *testing.T) {
 		within time.Duration
 		why    string
 	}{
-		"all of it fails":                     {fleet.StageBakeTime, "3", 3, 0, "circuit breaker: 3 tasks of web/4 failed in a row, last: task "},
-		"its only task fails":                 {fleet.StageBakeTime, "1", 1, 10 * time.Second, "0 of 1 tasks of web/4 are healthy, too few since "},
-		"one of three fails":                  {fleet.StageBakeTime, "3", 1, 10 * time.Minute, "2 of 3 tasks of web/4 are healthy, too few since "},
-		"it fails before it has traffic":      {fleet.StagePostScaleUp, "3", 3, 0, "circuit breaker: 3 tasks of web/4 failed in a row"},
-		"it fails when clean-up has begun":    {fleet.StageCleanUp, "3", 3, 0, "circuit breaker: 3 tasks of web/4 failed in a row"},
-		"one of it fails as clean-up begins":  {fleet.StageCleanUp, "3", 1, 10 * time.Minute, "2 of 3 tasks of web/4 are healthy"},
-		"its only task fails during clean-up": {fleet.StageCleanUp, "1", 1, 10 * time.Second, "0 of 1 tasks of web/4 are healthy"},
+		"all of it fails": {fleet.StageBakeTime, "3", 3, 0,
+			"circuit breaker: 3 tasks of web/4 failed in a row, last: task "},
+		"its only task fails": {fleet.StageBakeTime, "1", 1, 10 * time.Second,
+			"0 of 1 tasks of web/4 are healthy, too few since "},
+		"one of three fails": {fleet.StageBakeTime, "3", 1, 10 * time.Minute,
+			"2 of 3 tasks of web/4 are healthy, too few since "},
+		"it fails before it has traffic": {fleet.StagePostScaleUp, "3", 3, 0,
+			"circuit breaker: 3 tasks of web/4 failed in a row"},
+		"it fails when clean-up has begun": {fleet.StageCleanUp, "3", 3, 0,
+			"circuit breaker: 3 tasks of web/4 failed in a row"},
+		"one of it fails as clean-up begins": {fleet.StageCleanUp, "3", 1, 10 * time.Minute,
+			"2 of 3 tasks of web/4 are healthy"},
+		"its only task fails during clean-up": {fleet.StageCleanUp, "1", 1, 10 * time.Second,
+			"0 of 1 tasks of web/4 are healthy"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			r := begin(t, true, "strategy=ROLLING")
@@ -279,7 +286,10 @@ func TestACrashLoopIsNoProgress(t *testing.T) {
 		}
 	}
 	if d := r.State.LastDeployment("web"); d.Rollback == nil ||
-		!strings.HasPrefix(d.Reason, "no task of web/3 became healthy for 10m0s") || !strings.Contains(d.Reason, "last: task") {
+		!strings.HasPrefix(
+			d.Reason,
+			"no task of web/3 became healthy for 10m0s",
+		) || !strings.Contains(d.Reason, "last: task") {
 		t.Errorf("it goes on:\n%s", r.play("deployments web"))
 	}
 }

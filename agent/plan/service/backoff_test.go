@@ -60,7 +60,8 @@ func TestARevisionThatCannotStartKeepsNoOtherFromStarting(t *testing.T) {
 			StopCode: fleet.StopTaskFailedToStart, Reason: "no such image"})
 	}
 	p := service.Next(w.Input())
-	const waits = "; wait service:web crash-back-off: unable to consistently start tasks of web/1 (failures in a row: 1), last: "
+	const waits = "; wait service:web crash-back-off: unable to consistently start tasks of web/1 " +
+		"(failures in a row: 1), last: "
 	if got := plantest.Text(p); !strings.HasPrefix(got, "create web/2 x2"+waits) {
 		t.Fatalf("got %s", got)
 	}

@@ -90,10 +90,13 @@ func (c *Checker) deploys(s *service, id fleet.DeploymentID, config fleet.Deploy
 	})
 	if config.Strategy.Shifts() && d.blue != "" {
 		green, blue := s.groups[d.target], s.groups[d.blue]
-		c.hold(groupsApart, !slices.ContainsFunc(green, func(g fleet.TargetGroupName) bool { return slices.Contains(blue, g) }),
+		c.hold(
+			groupsApart,
+			!slices.ContainsFunc(green, func(g fleet.TargetGroupName) bool { return slices.Contains(blue, g) }),
 			func() string {
 				return fmt.Sprintf("%s: tasks of %s are in %v, and blue's in %v", id, d.target, green, blue)
-			})
+			},
+		)
 	}
 	s.deployment = d
 }
@@ -142,8 +145,16 @@ func (c *Checker) advances(cmd fleet.AdvanceDeployment, planned uint64) {
 	if cmd.Stage != d.stage || cmd.Step != d.step {
 		stage, step := d.next()
 		c.hold(stagesFollow, cmd.Stage == stage && cmd.Step == step, func() string {
-			return fmt.Sprintf("%s goes from %s, step %d, to %s, step %d; %s, step %d, follows", d.id, d.stage, d.step, cmd.Stage,
-				cmd.Step, stage, step)
+			return fmt.Sprintf(
+				"%s goes from %s, step %d, to %s, step %d; %s, step %d, follows",
+				d.id,
+				d.stage,
+				d.step,
+				cmd.Stage,
+				cmd.Step,
+				stage,
+				step,
+			)
 		})
 		c.hooksLet(d)
 		c.hold(alarmsFirst, d.stage <= fleet.StageReconcileService || d.stage > fleet.StageBakeTime || len(d.fires) == 0,
@@ -161,7 +172,14 @@ func (c *Checker) raises(d *deployment, cmd fleet.AdvanceDeployment, planned uin
 		healthy += one(t.revision == d.target && t.isHealthy(c.model.now))
 	}
 	c.hold(weightsRise, cmd.Production >= d.production && cmd.Test >= d.test, func() string {
-		return fmt.Sprintf("%s: weights fall from %d and %d to %d and %d", d.id, d.production, d.test, cmd.Production, cmd.Test)
+		return fmt.Sprintf(
+			"%s: weights fall from %d and %d to %d and %d",
+			d.id,
+			d.production,
+			d.test,
+			cmd.Production,
+			cmd.Test,
+		)
 	})
 	need := 0
 	if cmd.Production > d.production {
@@ -171,8 +189,15 @@ func (c *Checker) raises(d *deployment, cmd fleet.AdvanceDeployment, planned uin
 		need = desired
 	}
 	c.hold(weightIsBorne, healthy >= need, func() string {
-		return fmt.Sprintf("%s: %s gets %d basis points of production and %d of test traffic with %d of %d tasks healthy", d.id,
-			d.target, cmd.Production, cmd.Test, healthy, desired)
+		return fmt.Sprintf(
+			"%s: %s gets %d basis points of production and %d of test traffic with %d of %d tasks healthy",
+			d.id,
+			d.target,
+			cmd.Production,
+			cmd.Test,
+			healthy,
+			desired,
+		)
 	})
 	if cmd.Production > 0 && d.production == 0 {
 		fell, _ := s.fellSince(planned, c.model.now)
@@ -236,10 +261,21 @@ func (c *Checker) callsHook(cmd fleet.BeginHook) {
 	place := hookPlace{cmd.Hook, cmd.Stage, d.stepAt(cmd.Stage), cmd.Undo}
 	known, was := d.called[place]
 	call := d.calls[cmd.Run]
-	c.hold(hooksOnce, (!was || known == cmd.Run) && (call == nil || call.status == 0 && call.place == place), func() string {
-		return fmt.Sprintf("%s calls hook %s at %s as %s; it was called as %q: %+v", d.id, cmd.Hook, cmd.Stage, cmd.Run, known,
-			call)
-	})
+	c.hold(
+		hooksOnce,
+		(!was || known == cmd.Run) && (call == nil || call.status == 0 && call.place == place),
+		func() string {
+			return fmt.Sprintf(
+				"%s calls hook %s at %s as %s; it was called as %q: %+v",
+				d.id,
+				cmd.Hook,
+				cmd.Stage,
+				cmd.Run,
+				known,
+				call,
+			)
+		},
+	)
 	if call == nil {
 		call = &hookCall{place: place}
 		d.calls[cmd.Run], d.called[place] = call, cmd.Run
@@ -373,7 +409,8 @@ func (c *Checker) blueStays(t *task, planned uint64) {
 		return
 	}
 	d := t.service.shifting()
-	if d == nil || t.replace != 0 || t.revision != d.blue || d.stage == fleet.StageCleanUp || !t.isHealthy(c.model.now-planAge) ||
+	if d == nil || t.replace != 0 || t.revision != d.blue || d.stage == fleet.StageCleanUp ||
+		!t.isHealthy(c.model.now-planAge) ||
 		planned > 0 && t.healthyAt > planned {
 		return
 	}
@@ -385,8 +422,14 @@ func (c *Checker) blueStays(t *task, planned uint64) {
 	fell, _ := s.fellSince(planned, c.model.now)
 	want := min(s.newest().desired, s.at(planned).desired)
 	c.hold(blueIsWhole, left+fell >= want, func() string {
-		return fmt.Sprintf("%s at %s: a planner stops task %s of blue, and %d healthy ones of %d are left", d.id, d.stage, t.id,
-			left, want)
+		return fmt.Sprintf(
+			"%s at %s: a planner stops task %s of blue, and %d healthy ones of %d are left",
+			d.id,
+			d.stage,
+			t.id,
+			left,
+			want,
+		)
 	})
 }
 
@@ -538,8 +581,14 @@ func (c *Checker) RoutesServed(host fleet.HostID, index uint64, rules []fleet.Ru
 			at--
 		}
 		c.hold(servesShares, at >= 0 && slices.Equal(history[at].groups, r.Action.Forward.Groups), func() string {
-			return fmt.Sprintf("%s serves %v by rule %s at index %d, and committed were %+v", host, r.Action.Forward.Groups, r.ID,
-				index, history)
+			return fmt.Sprintf(
+				"%s serves %v by rule %s at index %d, and committed were %+v",
+				host,
+				r.Action.Forward.Groups,
+				r.ID,
+				index,
+				history,
+			)
 		})
 	}
 }
@@ -566,8 +615,16 @@ func (s *service) deploymentDiffers(row *fleet.Deployment) string {
 	}
 	if row.ID != d.id || row.Live() == d.ended || row.Live() && (row.Stage != d.stage || row.Step != d.step ||
 		row.Production != d.production || row.Test != d.test || (row.Status == fleet.DeploymentRollingBack) != d.back) {
-		return fmt.Sprintf("deployment %s is %s at %s, step %d, with %d and %d; want %+v", row.ID, row.Status, row.Stage, row.Step,
-			row.Production, row.Test, d)
+		return fmt.Sprintf(
+			"deployment %s is %s at %s, step %d, with %d and %d; want %+v",
+			row.ID,
+			row.Status,
+			row.Stage,
+			row.Step,
+			row.Production,
+			row.Test,
+			d,
+		)
 	}
 	return ""
 }

@@ -257,5 +257,10 @@ func TestDeployments(t *testing.T) {
 // goalsCommand is the command by which the goals of the service stand.
 func goalsCommand(s *fleet.State) *fleet.PutGoals {
 	g := s.Goals("web")
-	return &fleet.PutGoals{Service: "web", ServiceModifyIndex: s.Service("web").ModifyIndex, Max: g.Max, Revisions: g.Revisions}
+	return &fleet.PutGoals{
+		Service:            "web",
+		ServiceModifyIndex: s.Service("web").ModifyIndex,
+		Max:                g.Max,
+		Revisions:          g.Revisions,
+	}
 }

@@ -22,7 +22,8 @@ const clockJump = 2 * time.Second
 // starts judges the tasks that a planner has just created.
 //
 // No start of the current revision before its back-off is over, unless the failure that
-// began it came after the planner looked; other revisions have back-offs of their own. Not more starts than are missing: the tasks of the revision
+// began it came after the planner looked; other revisions have back-offs of their own. Not
+// more starts than are missing: the tasks of the revision
 // that are healthy or may turn healthy, new ones included, are at most as many as
 // are desired. And stop-after work has one copy: one that still runs where nobody
 // hears it counts as present, so that it is not replaced before its host has ended
