@@ -176,7 +176,9 @@ func (e *Engine) carryAliases() {
 		aliases[netip.AddrPortFrom(e.config.AliasAddr(l.noun.Alias.Number), uint16(l.noun.Port))] = l
 		carrier := ofPort[l.noun.Port]
 		if carrier != nil {
-			e.giveUp(l.address(), l.handle())
+			if socket := l.handle(); socket != nil {
+				e.giveUp(l.address(), socket)
+			}
 			e.giveUpOne(l.address())
 		}
 		l.carriedBy(carrier)
