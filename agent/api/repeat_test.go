@@ -2,6 +2,7 @@ package api
 
 import (
 	"context"
+	"net/http"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -75,6 +76,19 @@ func TestAnUnknownOutcomeIsAskedAgainWithTheSameReceipt(t *testing.T) {
 	}
 }
 
+// takenForEachOther are two voters that take each other for the leader, until the other one leads.
+func takenForEachOther(t *testing.T, until time.Duration) (root http.Handler, one, other *testAPI) {
+	there, back := &forwardTo{}, &forwardTo{}
+	one = newTestAPI(t, func(c *Config) { c.Forward = there })
+	root = webFleet(t, one)
+	other = newTestAPI(t, func(c *Config) { c.Forward, c.Host, c.Name = back, hostID(2), "h2" })
+	other.voter.set(func(v *fakeVoter) { v.leads, v.leader, v.st = false, hostID(1), one.voter.State() })
+	one.voter.set(func(v *fakeVoter) { v.leads, v.leader = false, hostID(2) })
+	there.handler, back.handler = other.Handler(TrustVoter), one.Handler(TrustVoter)
+	time.AfterFunc(until, func() { other.voter.set(func(v *fakeVoter) { v.leads = true }) })
+	return root, one, other
+}
+
 func TestDuringAnElectionWritesWaitBounded(t *testing.T) {
 	t.Run("and are made when there is a leader again", func(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {
@@ -91,14 +105,7 @@ func TestDuringAnElectionWritesWaitBounded(t *testing.T) {
 	})
 	t.Run("also while two voters take each other for the leader", func(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {
-			there, back := &forwardTo{}, &forwardTo{}
-			one := newTestAPI(t, func(c *Config) { c.Forward = there })
-			root := webFleet(t, one)
-			other := newTestAPI(t, func(c *Config) { c.Forward, c.Host, c.Name = back, hostID(2), "h2" })
-			other.voter.set(func(v *fakeVoter) { v.leads, v.leader, v.st = false, hostID(1), one.voter.State() })
-			one.voter.set(func(v *fakeVoter) { v.leads, v.leader = false, hostID(2) })
-			there.handler, back.handler = other.Handler(TrustVoter), one.Handler(TrustVoter)
-			time.AfterFunc(3*time.Second, func() { other.voter.set(func(v *fakeVoter) { v.leads = true }) })
+			root, one, other := takenForEachOther(t, 3*time.Second)
 			begin := time.Now()
 			_, _, h := do(t, root, "POST", "/v1/services/web/scale", `{"desiredCount": 1}`)
 			if got := other.voter.State(); h.Get(headerAstray) != "" || got.Index() == one.voter.State().Index() {
@@ -111,14 +118,7 @@ func TestDuringAnElectionWritesWaitBounded(t *testing.T) {
 	})
 	t.Run("and a refusal is none the less one, though another answer was kept back before it", func(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {
-			there, back := &forwardTo{}, &forwardTo{}
-			one := newTestAPI(t, func(c *Config) { c.Forward = there })
-			root := webFleet(t, one)
-			other := newTestAPI(t, func(c *Config) { c.Forward, c.Host, c.Name = back, hostID(2), "h2" })
-			other.voter.set(func(v *fakeVoter) { v.leads, v.leader, v.st = false, hostID(1), one.voter.State() })
-			one.voter.set(func(v *fakeVoter) { v.leads, v.leader = false, hostID(2) })
-			there.handler, back.handler = other.Handler(TrustVoter), one.Handler(TrustVoter)
-			time.AfterFunc(time.Second, func() { other.voter.set(func(v *fakeVoter) { v.leads = true }) })
+			root, _, _ := takenForEachOther(t, time.Second)
 			want(t, 404, root, "POST", "/v1/services/none/scale", `{"desiredCount": 1}`)
 		})
 	})

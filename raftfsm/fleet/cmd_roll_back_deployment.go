@@ -33,12 +33,8 @@ func (s *State) rollBack(x *applyContext, d *Deployment, reason string) error {
 		return refuse(ErrConflict, "roll back deployment %s: it goes back already", d.ID)
 	}
 	if !s.MayRollBack(d) {
-		return refuse(
-			ErrConflict,
-			"roll back deployment %s: it is cleaning up, and %s has not all its tasks any more; deploy that again",
-			d.ID,
-			cmp.Or(string(d.Blue), "what was before"),
-		)
+		return refuse(ErrConflict, "roll back deployment %s: it is cleaning up, and %s has not all its tasks any more; "+
+			"deploy that again", d.ID, cmp.Or(string(d.Blue), "what was before"))
 	}
 	n := *d
 	s.goBack(x, &n, reason)
