@@ -117,7 +117,15 @@ func TestRefusedTrafficSaysWhatAndWhy(t *testing.T) {
 		"clients kept by a cookie and a header": {"PATCH", "/v1/listeners/web/rules/default", `{"action": {"forward":
 			{"targetGroups": [{"targetGroup": "web", "weight": 10000}], "stickySeconds": 60, "stickyHeader": "X-User"}}}`, 400,
 			"action.forward.stickyHeader: clients are kept by a header or by a cookie"},
-		"the port of a host's agent":         {"PATCH", "/v1/listeners/web", `{"port": 7700}`, 409, "7700"},
+		"the port of a host's agent": {"PATCH", "/v1/listeners/web", `{"port": 7700}`, 409, "7700"},
+		"the agents' port of gossip": {"PATCH", "/v1/listeners/web", `{"port": 7701}`, 409,
+			"port 7701 is one of the agents' own"},
+		"the agents' port of their status": {"POST", "/v1/listeners",
+			strings.NewReplacer(`"web"`, `"two"`, "80", "7702").Replace(webListener), 409,
+			"port 7702 is one of the agents' own"},
+		"the agents' port of DNS": {"PATCH", "/v1/listeners/web", `{"port": 53}`, 409, "they answer DNS there"},
+		"a service at the agents' port": {"POST", "/v1/services", `{"serviceName": "two", "taskDefinition": "web",
+			"desiredCount": 1, "expose": {"listen": 7702}}`, 409, "expose.listen: port 7702 is one of the agents' own"},
 		"the port of a task's dynamic range": {"PATCH", "/v1/listeners/web", `{"port": 50000}`, 400, "dynamic"},
 	}
 	for name, tt := range tests {
@@ -178,6 +186,14 @@ func TestServicesShareAListenerByHostAndPath(t *testing.T) {
 	expose("shop", `, "host": "Shop.example"`, 201)
 	expose("cart", `, "host": "shop.example", "path": "/cart"`, 201)
 	expose("all", `, "path": "/"`, 201)
+	again := expose("cart2", `, "host": "SHOP.example", "path": "/cart"`, 409)
+	message, _ := at(t, again, "error", "message").(string)
+	if !strings.Contains(message, "all that fits it fits rule shop-80/cart") {
+		t.Errorf("of a service that no request would reach: %v", again)
+	}
+	if x.voter.State().Service("cart2") != nil {
+		t.Error("a service that no request would reach was made")
+	}
 	got := expose("none", ``, 400)
 	if at(t, got, "error", "field") != "expose.listen" {
 		t.Errorf("a second default is refused by %v", got)

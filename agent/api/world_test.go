@@ -36,7 +36,7 @@ func newTestAPI(t testing.TB, change func(*Config)) *testAPI {
 		Host: hostID(1), Name: "h1", Zone: "a", Version: "test", Log: slog.New(slog.DiscardHandler),
 		Voter: func() Voter { return x.voter }, Members: x.members, Local: x.local, Tokens: &fakeTokens{}, Now: now,
 		Images:        fakeImages(func(context.Context, string) (string, error) { return sha, nil }),
-		ReservedPorts: []int{7700},
+		ReservedPorts: []int{7700, 7701, 7702},
 	}
 	if change != nil {
 		change(&cfg)

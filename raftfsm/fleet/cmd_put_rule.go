@@ -4,9 +4,9 @@ package fleet
 // ExpectedModifyIndex creates and is refused when the id exists; otherwise the row's
 // ModifyIndex must equal it. The default rule, which comes with its listener, keeps
 // priority 0 and no conditions. Refused when another rule of the listener has the
-// priority, when a target group is not there or of another protocol, when a service
-// names the rule and it would not forward any more, and while a deployment holds it and
-// it would forward otherwise.
+// priority, when one of the two would never take a request, when a target group is not
+// there or of another protocol, when a service names the rule and it would not forward
+// any more, and while a deployment holds it and it would forward otherwise.
 type PutRule struct {
 	ID                  RuleID          `cbor:"1,keyasint"`
 	ExpectedModifyIndex uint64          `cbor:"2,keyasint,omitempty"`
@@ -36,6 +36,9 @@ func (c PutRule) apply(s *State, x *applyContext) ([]string, error) {
 	r := Rule{ID: c.ID, Listener: l.Name, Priority: c.Priority, Conditions: c.Conditions, Action: c.Action,
 		TimeoutS: c.TimeoutS, Owner: c.Owner}
 	if err := s.checkRuleFields(l, &r); err != nil {
+		return nil, err
+	}
+	if err := s.refuseHidden(old, &r); err != nil {
 		return nil, err
 	}
 	if user, used := s.ruleUsers.Get(c.ID); used && r.Action.Forward == nil {

@@ -135,6 +135,14 @@ func TestPutRuleRefuses(t *testing.T) {
 		{"a listener that is not there", whole(func(c *PutRule) { c.ID = "none/new" }), ErrNotFound, "listener none"},
 		{"a rule of TCP", whole(func(c *PutRule) { c.ID = "wire/new" }), ErrInvalid, "default rule alone"},
 		{"a priority that is taken", whole(func(c *PutRule) { c.Priority = 10 }), ErrConflict, "that of rule shop/api"},
+		{"conditions of a rule that comes first", whole(func(c *PutRule) { c.Conditions = host("api.example") }),
+			ErrConflict, "shop/new would never take a request: all that fits it fits rule shop/api"},
+		{"conditions of a rule that comes later", whole(func(c *PutRule) {
+			c.Priority, c.Conditions = 5, host("API.example")
+		}), ErrConflict, "shop/api would never take a request: all that fits it fits rule shop/new"},
+		{"narrower conditions behind those of another", whole(func(c *PutRule) {
+			c.Conditions = append(host("api.example"), RuleCondition{Field: FieldPath, Values: []string{"/x"}})
+		}), ErrConflict, "shop/new would never take a request"},
 		{"no priority", whole(func(c *PutRule) { c.Priority = 0 }), ErrInvalid, "priority: is 0"},
 		{"a priority of the default rule", PutRule{ID: "shop/default", ExpectedModifyIndex: 1, Priority: 1}, ErrMoved, ""},
 		{"no conditions", whole(func(c *PutRule) { c.Conditions = nil }), ErrInvalid, "conditions: is 0"},
@@ -191,10 +199,29 @@ func TestPutRuleRefuses(t *testing.T) {
 	}
 }
 
+func TestRulesThatEachTakeSomethingMayHaveConditionsInCommon(t *testing.T) {
+	w := trafficOf(t, 1)
+	put := func(name string, priority int, conditions ...RuleCondition) PutRule {
+		return PutRule{ID: MakeRuleID("shop", name), Priority: priority, Conditions: conditions,
+			Action: *forward("blue", TotalWeight)}
+	}
+	api := host("api.example", "www.example")[0]
+	header := RuleCondition{Field: FieldHeader, Name: "X-Test", Values: []string{"*"}}
+	w.must(put("api", 10, api))
+	w.must(put("narrower-first", 5, api, header))
+	w.must(put("another-header", 6, api, RuleCondition{Field: FieldHeader, Name: "X-Other", Values: []string{"*"}}))
+	w.must(put("wider-last", 20, host("api.example", "other.example")...))
+	w.must(put("header-alone", 30, header))
+	r := w.State.Rule("shop/narrower-first")
+	again := put("narrower-first", 40, api, header)
+	again.ExpectedModifyIndex = r.ModifyIndex
+	w.refused(again, ErrConflict, "shop/narrower-first would never take a request")
+}
+
 func TestALimitOfTrafficIsKept(t *testing.T) {
 	w := trafficOf(t, 1)
 	for i := range MaxListenerRules {
-		w.must(PutRule{ID: MakeRuleID("shop", fmt.Sprint("r", i)), Priority: i + 1, Conditions: host("a"),
+		w.must(PutRule{ID: MakeRuleID("shop", fmt.Sprint("r", i)), Priority: i + 1, Conditions: host(fmt.Sprint("a", i)),
 			Action: *forward("blue", TotalWeight)})
 	}
 	w.refused(PutRule{ID: "shop/more", Priority: MaxPriority, Conditions: host("a"),

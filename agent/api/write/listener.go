@@ -1,7 +1,9 @@
 package write
 
 import (
+	"fmt"
 	"net/http"
+	"slices"
 	"strings"
 
 	"skein/agent/api/endpoint"
@@ -42,7 +44,29 @@ func (c *Call) createListener() (*Order, error) {
 	if err := p.Err(); err != nil {
 		return nil, err
 	}
-	return listenerOrder(token, put.Name, func(*fleet.State) (fleet.Command, error) { return put, nil }), nil
+	return listenerOrder(token, put.Name, func(*fleet.State) (fleet.Command, error) {
+		return put, c.refuseAgentPort("listener "+string(put.Name), put)
+	}), nil
+}
+
+// dnsPort is where agents answer DNS for the tasks of their host.
+const dnsPort = 53
+
+// refuseAgentPort refuses a listener on a port that agents listen on themselves: no host
+// could open it. An alias has an address of its own.
+func (c *Call) refuseAgentPort(what string, put fleet.PutListener) error {
+	use := ""
+	switch {
+	case put.Alias != "":
+	case slices.Contains(c.ReservedPorts, put.Port):
+		use = "one of the agents' own on every host: peer, gossip, status"
+	case put.Port == dnsPort:
+		use = "the agents' own on every host: they answer DNS there for their tasks"
+	}
+	if use == "" {
+		return nil
+	}
+	return fmt.Errorf("%s: port %d is %s; take another: %w", what, put.Port, use, fleet.ErrPortTaken)
 }
 
 func (c *Call) updateListener() (*Order, error) {
@@ -76,7 +100,10 @@ func (c *Call) updateListener() (*Order, error) {
 			put.Alias = l.Alias.Name
 		}
 		readListener(o, &put)
-		return put, nil
+		if put.Port == l.Port {
+			return put, nil
+		}
+		return put, c.refuseAgentPort("listener "+string(l.Name), put)
 	}), nil
 }
 

@@ -63,6 +63,11 @@ func (c *Call) createService() (*Order, error) {
 				if expose, err = exposed(st, put, def, in.Expose); err != nil {
 					return nil, nil, err
 				}
+				if expose.Listener != nil {
+					if err = c.refuseAgentPort("expose.listen", *expose.Listener); err != nil {
+						return nil, nil, err
+					}
+				}
 			}
 			if connects {
 				if err = connected(&expose, def, in.Connect); err != nil {
