@@ -5,6 +5,8 @@ import (
 	"net/http"
 	"strings"
 	"testing"
+
+	"skein/raftfsm/fleet"
 )
 
 const (
@@ -79,6 +81,79 @@ func TestAChangeOfTrafficKeepsWhatItDoesNotName(t *testing.T) {
 	want(t, 404, root, "GET", "/v1/listeners/web", "")
 }
 
+// Nothing is refused: people may well send traffic away from what is broken.
+func TestSharesForAGroupWithoutHealthyTargetsAreWarnedOf(t *testing.T) {
+	const shares = "/v1/listeners/web-80/rules/default/weights"
+	to := func(blue, green int) string {
+		return fmt.Sprintf(`{"targetGroups": [{"targetGroup": "web-blue", "weight": %d},
+			{"targetGroup": "web-green", "weight": %d}]}`, blue, green)
+	}
+	const all = "all traffic goes to web-green, without a healthy target, while web-blue has 2"
+	tests := map[string]struct {
+		method, path, body string
+		healthy            bool
+		want               string // empty: no warning
+	}{
+		"all to a group without targets": {"POST", shares, to(0, 10000), true, all},
+		"some to it":                     {"POST", shares, to(9000, 1000), true, ""},
+		"all to the group that has some": {"POST", shares, to(10000, 0), true, ""},
+		"where no group has any":         {"POST", shares, to(0, 10000), false, ""},
+		"all to it, by a change of the rule": {
+			"PATCH",
+			"/v1/listeners/web-80/rules/default",
+			action(to(0, 10000)),
+			true,
+			all,
+		},
+		"all to it alone, as the rule's forward": {
+			"POST",
+			shares,
+			`{"targetGroups": [{"targetGroup": "web-green", "weight": 10000}]}`,
+			true,
+			all,
+		},
+		"no forward any more": {"PATCH", "/v1/listeners/web-80/rules/web-test",
+			`{"priority": 7}`, true, ""},
+	}
+	for name, tt := range tests {
+		t.Run(name, func(t *testing.T) {
+			x := newTestAPI(t, nil)
+			fleetOf(t, x.voter, 2)
+			root := x.Handler(TrustRoot)
+			want(t, 201, root, "POST", "/v1/taskdefs", webDef)
+			want(t, 201, root, "POST", "/v1/services",
+				`{"serviceName": "web", "taskDefinition": "web", "desiredCount": 2, "expose": {"listen": 80}}`)
+			x.voter.must(t, fleet.FinishDeployment{ID: "web.1", Status: fleet.DeploymentStopped, Reason: "test",
+				ExpectedModifyIndex: x.voter.State().LastDeployment("web").ModifyIndex})
+			running(t, x.voter, "web", 2, 2)
+			if tt.healthy {
+				targetsHealthy(t, x.voter, "web")
+			}
+			got := want(t, 200, root, tt.method, tt.path, tt.body)
+			list, _ := got["warnings"].([]any)
+			if said := fmt.Sprint(list); tt.want == "" && len(list) > 0 || !strings.Contains(said, tt.want) {
+				t.Errorf("warnings %s, want %q", said, tt.want)
+			}
+		})
+	}
+}
+
+func action(forward string) string { return `{"action": {"forward": ` + forward + `}}` }
+
+// targetsHealthy has hosts report that each task of a service is a healthy target.
+func targetsHealthy(t *testing.T, v *fakeVoter, service string) {
+	t.Helper()
+	st := v.State()
+	for task := range st.LiveTasksOfService(service) {
+		report := fleet.TaskReport{Task: task.ID, Status: fleet.TaskRunning, Health: fleet.HealthHealthy, Attempt: 1}
+		for _, target := range task.Targets {
+			report.Targets = append(report.Targets, fleet.TargetReport{Group: target.Group, State: fleet.TargetHealthy})
+		}
+		h := v.State().Host(task.Host)
+		v.must(t, fleet.Report{Host: h.ID, Session: h.Session.N, Seq: h.ReportSeq + 1, Tasks: []fleet.TaskReport{report}})
+	}
+}
+
 func TestRefusedTrafficSaysWhatAndWhy(t *testing.T) {
 	tests := map[string]struct {
 		method, target, body string
@@ -97,13 +172,19 @@ func TestRefusedTrafficSaysWhatAndWhy(t *testing.T) {
 		"a rule of no listener":    {"POST", "/v1/listeners/nope/rules", webRule, 404, `listener "nope"`},
 		"another name than the address says": {"PATCH", "/v1/listeners/web", `{"name": "api"}`, 400,
 			`"api" differs from the address`},
-		"a listener without a port":        {"POST", "/v1/listeners", `{"name": "x", "protocol": "TCP"}`, 400, "port"},
-		"a default action of an old one":   {"PATCH", "/v1/listeners/web", `{"defaultAction": {}}`, 400, "default rule"},
-		"a change of what moved":           {"PATCH", "/v1/listeners/web?expect=1", `{"port": 81}`, 409, "it is at"},
-		"a condition on nothing":           {"PATCH", "/v1/listeners/web/rules/web", `{"conditions": [{}]}`, 400, "field"},
-		"a condition on what is not there": {"PATCH", "/v1/listeners/web/rules/web", `{"conditions": [{"field": "moon", "values": ["*"]}]}`, 400, "moon"},
-		"a protocol that is not there":     {"PATCH", "/v1/target-groups/web", `{"protocolVersion": "HTTP9"}`, 400, "HTTP9"},
-		"an action that is none":           {"PATCH", "/v1/listeners/web/rules/web", `{"action": {}}`, 400, "exactly one"},
+		"a listener without a port":      {"POST", "/v1/listeners", `{"name": "x", "protocol": "TCP"}`, 400, "port"},
+		"a default action of an old one": {"PATCH", "/v1/listeners/web", `{"defaultAction": {}}`, 400, "default rule"},
+		"a change of what moved":         {"PATCH", "/v1/listeners/web?expect=1", `{"port": 81}`, 409, "it is at"},
+		"a condition on nothing":         {"PATCH", "/v1/listeners/web/rules/web", `{"conditions": [{}]}`, 400, "field"},
+		"a condition on what is not there": {
+			"PATCH",
+			"/v1/listeners/web/rules/web",
+			`{"conditions": [{"field": "moon", "values": ["*"]}]}`,
+			400,
+			"moon",
+		},
+		"a protocol that is not there": {"PATCH", "/v1/target-groups/web", `{"protocolVersion": "HTTP9"}`, 400, "HTTP9"},
+		"an action that is none":       {"PATCH", "/v1/listeners/web/rules/web", `{"action": {}}`, 400, "exactly one"},
 		"a check by the name that was given": {"PATCH", "/v1/target-groups/web", `{"healthCheck": {"intervalSeconds": 999}}`,
 			400, "healthCheck.intervalSeconds: is 999"},
 		"a limit by the name that was given": {"POST", "/v1/listeners", `{"name": "x", "protocol": "TCP", "port": 81,
@@ -150,8 +231,14 @@ func TestAServiceIsExposedByAPortAlone(t *testing.T) {
 	fleetOf(t, x.voter, 3)
 	root := x.Handler(TrustRoot)
 	want(t, 201, root, "POST", "/v1/taskdefs", webDef)
-	want(t, 201, root, "POST", "/v1/services",
-		`{"serviceName": "web", "taskDefinition": "web", "desiredCount": 2, "expose": {"listen": 80, "healthCheckPath": "/h"}}`)
+	want(
+		t,
+		201,
+		root,
+		"POST",
+		"/v1/services",
+		`{"serviceName": "web", "taskDefinition": "web", "desiredCount": 2, "expose": {"listen": 80, "healthCheckPath": "/h"}}`,
+	)
 	got := want(t, 200, root, "GET", "/v1/services/web", "")
 	if at(t, got, "loadBalancers", 0, "targetGroupArn") != "web-blue" ||
 		at(t, got, "loadBalancers", 0, "advancedConfiguration", "alternateTargetGroupArn") != "web-green" ||

@@ -1,8 +1,11 @@
 package write
 
 import (
+	"context"
 	"fmt"
 	"net/http"
+	"slices"
+	"strings"
 
 	"skein/agent/api/endpoint"
 	"skein/agent/api/types"
@@ -118,16 +121,62 @@ func (c *Call) deleteRule() (*Order, error) {
 // ruleChange is a write that is made of the rule as it is.
 func (c *Call) ruleChange(token string, command func(*fleet.Rule) fleet.Command) *Order {
 	id := c.ruleID(c.PathValue("name"))
-	return ruleOrder(token, id, func(st *fleet.State) (fleet.Command, error) {
+	order := ruleOrder(token, id, nil)
+	order.Command = func(_ context.Context, st *fleet.State) (fleet.Command, []strictjson.Warning, error) {
 		r, err := view.FindRule(st, id)
 		if err != nil {
-			return nil, err
+			return nil, nil, err
 		}
 		if err := c.moved("rule", string(id), r.ModifyIndex); err != nil {
-			return nil, err
+			return nil, nil, err
 		}
-		return command(r), nil
-	})
+		made := command(r)
+		return made, unserved(st, r, made), nil
+	}
+	return order
+}
+
+// unserved warns of a change by which no group that has a share of the traffic has a healthy
+// target, while a group that the rule has, or had, has some.
+func unserved(st *fleet.State, old *fleet.Rule, made fleet.Command) []strictjson.Warning {
+	var shares, had []fleet.GroupWeight
+	switch c := made.(type) {
+	case fleet.SetWeights:
+		shares = c.Weights
+	case fleet.PutRule:
+		if c.Action.Forward != nil {
+			shares = c.Action.Forward.Groups
+		}
+	}
+	if old.Action.Forward != nil {
+		had = old.Action.Forward.Groups
+	}
+	var without []string
+	for _, w := range shares {
+		switch {
+		case w.Weight == 0:
+		case healthyTargets(st, w.Group) > 0:
+			return nil
+		default:
+			without = append(without, string(w.Group))
+		}
+	}
+	for _, w := range slices.Concat(had, shares) {
+		if healthy := healthyTargets(st, w.Group); healthy > 0 && len(without) > 0 {
+			return []strictjson.Warning{{Field: "targetGroups", Message: fmt.Sprintf("all traffic goes to %s, without a healthy"+
+				" target, while %s has %d: requests fail until one is healthy", strings.Join(without, ", "), w.Group, healthy)}}
+		}
+	}
+	return nil
+}
+
+func healthyTargets(st *fleet.State, group fleet.TargetGroupName) (n int) {
+	for _, t := range st.Targets(group) {
+		if t.State == fleet.TargetHealthy {
+			n++
+		}
+	}
+	return n
 }
 
 // ruleOrder is a write about one rule.
