@@ -3,6 +3,7 @@ package main
 import (
 	"cmp"
 	"context"
+	"io"
 	"net/http"
 	"net/url"
 	"os"
@@ -30,14 +31,24 @@ func (c *entryListCommand) Run(ctx context.Context) error {
 		func(p *types.EntryAddresses) ([]types.EntryAddress, string) { return p.EntryAddresses, p.Next }, printEntries)
 }
 
-func printEntries(all []types.EntryAddress) error {
-	t := newTable(os.Stdout, "ADDRESS", "SUBNET", "HOLDER", "SINCE", "WHY", "RELAYS TO")
+func printEntries(all []types.EntryAddress) error { return printEntriesTo(os.Stdout, all) }
+
+func printEntriesTo(w io.Writer, all []types.EntryAddress) error {
+	t := newTable(w, "ADDRESS", "SUBNET", "HOLDER", "STATE", "SINCE", "WHY", "RELAYS TO")
 	for _, e := range all {
 		why := e.Why
 		if len(e.Conditions) > 0 {
 			why = e.Conditions[0].Message
 		}
-		t.row(e.Address, e.Subnet, nameOfHost(e.Holder), ago(e.Since, time.Now()), orDash(why), nameOfHost(e.Former))
+		t.row(
+			e.Address,
+			e.Subnet,
+			nameOfHost(e.Holder),
+			orDash(e.State),
+			ago(e.Since, time.Now()),
+			orDash(why),
+			nameOfHost(e.Former),
+		)
 	}
 	return t.flush()
 }

@@ -108,7 +108,20 @@ func printRoutes(
 			}
 		}
 	}
-	return t.flush()
+	if err := t.flush(); err != nil {
+		return err
+	}
+	printFailing(w, listeners)
+	return nil
+}
+
+// printFailing says which hosts do not serve a listener, and why.
+func printFailing(w io.Writer, listeners []types.Listener) {
+	for i := range listeners {
+		if text := listeners[i].Failure(); text != "" {
+			fmt.Fprintln(w, "note:", printable(text))
+		}
+	}
 }
 
 // rateCells are how much is asked for now, and how that ends. What is not known is no zero.
@@ -205,12 +218,31 @@ func (c *listenerListCommand) Run(ctx context.Context) error {
 	return list(ctx, &c.target, c.output, "/v1/listeners", nil, listenersOf, printListeners)
 }
 
-func printListeners(all []types.Listener) error {
-	t := newTable(os.Stdout, "LISTENER", "PORT", "PROTOCOL", "RULES", "MADE BY")
+func printListeners(all []types.Listener) error { return printListenersTo(os.Stdout, all) }
+
+func printListenersTo(w io.Writer, all []types.Listener) error {
+	t := newTable(w, "LISTENER", "PORT", "PROTOCOL", "RULES", "MADE BY", "FAILS ON")
 	for _, l := range all {
-		t.row(l.Name, placeOf(l), l.Protocol, strconv.Itoa(len(l.Rules)), orDash(l.Owner))
+		t.row(l.Name, placeOf(l), l.Protocol, strconv.Itoa(len(l.Rules)), orDash(l.Owner), failsOn(l))
 	}
-	return t.flush()
+	if err := t.flush(); err != nil {
+		return err
+	}
+	printFailing(w, all)
+	return nil
+}
+
+// failsOn names hosts that do not serve a listener, in one cell.
+func failsOn(l types.Listener) string {
+	const named = 3
+	var names []string
+	for _, f := range l.Failing[:min(named, len(l.Failing))] {
+		names = append(names, nameOfHost(&f.Host))
+	}
+	if more := l.FailingCount - len(names); more > 0 {
+		names = append(names, fmt.Sprintf("%d more", more))
+	}
+	return orDash(strings.Join(names, ", "))
 }
 
 type listenerShowCommand struct {

@@ -3,6 +3,7 @@ package main
 import (
 	"bytes"
 	"encoding/json"
+	"errors"
 	"net/http"
 	"net/http/httptest"
 	"strings"
@@ -59,5 +60,44 @@ func TestRatesAreWaitedForUntilHostsHaveTold(t *testing.T) {
 	rates := awaitRates(t.Context(), client.New(client.Endpoint{URL: server.URL}, ""))
 	if asked != 3 || len(rates) != 1 || !rates[0].Known {
 		t.Errorf("asked %d times: %+v", asked, rates)
+	}
+}
+
+func TestWhichHostsDoNotServeAListenerIsSaid(t *testing.T) {
+	listeners, groups := routed()
+	listeners[0].FailingCount = 5
+	for _, name := range []string{"h2", "h3", "h\x1b[2J4", "h5"} {
+		listeners[0].Failing = append(listeners[0].Failing,
+			types.ListenerFailure{Host: types.HostRef{Name: name}, Reason: "address already in use; nginx (process 7) has it"})
+	}
+	const note = "note: listener web (port 80) is not served by h2: address already in use; nginx (process 7) has it; " +
+		"nor by 4 more"
+	var routes, list bytes.Buffer
+	if err := errors.Join(printRoutes(&routes, listeners, groups, nil), printListenersTo(&list, listeners)); err != nil {
+		t.Fatal(err)
+	}
+	for _, out := range []string{routes.String(), list.String()} {
+		if !strings.Contains(out, note) || strings.Contains(out, "\x1b") {
+			t.Errorf("got\n%swant\n%s", out, note)
+		}
+	}
+	if !strings.Contains(list.String(), "h2, h3, h") || !strings.Contains(list.String(), ", 2 more") {
+		t.Errorf("the list is\n%s", list.String())
+	}
+}
+
+func TestEntryAddressesSayHowTheyStand(t *testing.T) {
+	var out bytes.Buffer
+	err := printEntriesTo(&out, []types.EntryAddress{{Address: "10.0.0.1", Subnet: "10.0.0.0/24", State: "failed",
+		Holder: &types.HostRef{
+			Name: "h2",
+		}, Conditions: []types.Condition{{Message: "h2 cannot hold it: it is the gateway"}}}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, want := range []string{"STATE", "failed", "h2 cannot hold it: it is the gateway"} {
+		if !strings.Contains(out.String(), want) {
+			t.Errorf("%q is missing in\n%s", want, out.String())
+		}
 	}
 }

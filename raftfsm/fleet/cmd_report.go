@@ -68,7 +68,8 @@ func (c Report) check() error {
 		}
 	}
 	for i, k := range c.SelfCheck {
-		if err := checkText(fmt.Sprintf("selfCheck[%d].name", i), k.Name, MaxID); err != nil {
+		at := fmt.Sprintf("selfCheck[%d]", i)
+		if err := first(checkText(at+".name", k.Name, MaxID), checkText(at+".listener", string(k.Listener), MaxName)); err != nil {
 			return err
 		}
 	}

@@ -118,6 +118,8 @@ type Check struct {
 	OK       bool   `cbor:"2,keyasint,omitempty"`
 	Required bool   `cbor:"3,keyasint,omitempty"` // joining -> ready needs all required ones
 	Detail   string `cbor:"4,keyasint,omitempty"`
+	// Listener is the one that the host cannot serve, or not with all of its certificates.
+	Listener ListenerName `cbor:"5,keyasint,omitempty" since:"2"`
 }
 
 // Voter is a member of the Raft configuration, or on its way in or out.

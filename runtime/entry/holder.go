@@ -9,6 +9,7 @@ import (
 	"net"
 	"net/netip"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -143,13 +144,54 @@ func check(want []Address, links []link) (good []Address, on map[netip.Addr]link
 			refused = fmt.Errorf("entry address %s is there twice", w.Addr)
 		}
 		if refused != nil {
-			errs = append(errs, refused)
+			errs = append(errs, &RefusedError{w.Addr, refused})
 			continue
 		}
 		good, on[w.Addr] = append(good, w), l
 	}
 	slices.SortFunc(good, func(a, b Address) int { return a.Addr.Compare(b.Addr) })
 	return good, on, errors.Join(errs...)
+}
+
+// RefusedError says why this host cannot hold one address.
+type RefusedError struct {
+	Addr netip.Addr
+	Err  error
+}
+
+func (e *RefusedError) Error() string { return e.Err.Error() }
+
+func (e *RefusedError) Unwrap() error { return e.Err }
+
+// WhyNot is what an error of Hold says about one address: why that is refused, or, where it is
+// not, all that does not belong to one address. Empty: nothing.
+func WhyNot(err error, addr netip.Addr) string {
+	var shared []string
+	for _, one := range flat(err) {
+		var refused *RefusedError
+		switch {
+		case !errors.As(one, &refused):
+			shared = append(shared, one.Error())
+		case refused.Addr == addr:
+			return refused.Error()
+		}
+	}
+	return strings.Join(shared, "; ")
+}
+
+// flat are the errors that were joined.
+func flat(err error) (all []error) {
+	joined, is := err.(interface{ Unwrap() []error })
+	if !is {
+		if err != nil {
+			all = append(all, err)
+		}
+		return all
+	}
+	for _, one := range joined.Unwrap() {
+		all = append(all, flat(one)...)
+	}
+	return all
 }
 
 func checkOne(w Address, links []link) (link, error) {

@@ -76,11 +76,7 @@ type SeriesStatus struct {
 func (e *Engine) Status() Status {
 	table := e.table.Load()
 	s := Status{Index: table.Index, Connections: e.total.Open(), Refused: e.refused.Sum()}
-	e.mu.Lock()
-	for name, l := range e.listeners {
-		s.Listeners = append(s.Listeners, l.status(name))
-	}
-	e.mu.Unlock()
+	s.Listeners = e.listenerStatus()
 	for _, l := range table.Listeners {
 		for _, r := range l.Rules() {
 			s.Rules = append(s.Rules, RuleStatus{ID: r.Noun.ID, Requests: r.Requests.Sum(), Broken: r.Broken()})
@@ -96,13 +92,30 @@ func (e *Engine) Status() Status {
 	e.memory.EachSeries(func(group fleet.TargetGroupName, revision fleet.RevisionID, series *route.Series) {
 		s.Series = append(s.Series, SeriesStatus{group, revision, open[series], series.Totals()})
 	})
-	slices.SortFunc(s.Listeners, func(a, b ListenerStatus) int { return cmp.Compare(a.Name, b.Name) })
 	slices.SortFunc(s.Rules, func(a, b RuleStatus) int { return cmp.Compare(a.ID, b.ID) })
 	slices.SortFunc(s.Groups, func(a, b GroupStatus) int { return cmp.Compare(a.Name, b.Name) })
 	slices.SortFunc(s.Series, func(a, b SeriesStatus) int {
 		return cmp.Or(cmp.Compare(a.Group, b.Group), cmp.Compare(a.Revision, b.Revision))
 	})
 	return s
+}
+
+// Failing are the listeners that clients cannot reach here, or not with all of their
+// certificates, by name. Unlike Status it costs little.
+func (e *Engine) Failing() []ListenerStatus {
+	return slices.DeleteFunc(e.listenerStatus(), func(s ListenerStatus) bool {
+		return s.Bound && len(s.Certificates) == 0
+	})
+}
+
+func (e *Engine) listenerStatus() (all []ListenerStatus) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	for name, l := range e.listeners {
+		all = append(all, l.status(name))
+	}
+	slices.SortFunc(all, func(a, b ListenerStatus) int { return cmp.Compare(a.Name, b.Name) })
+	return all
 }
 
 func (l *listener) status(name fleet.ListenerName) ListenerStatus {

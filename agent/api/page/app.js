@@ -12,7 +12,7 @@ const LATE_MS = 5000;         // an answer older than this is called late
 const LIVE = "PROVISIONING,PENDING,ACTIVATING,RUNNING,DEACTIVATING,STOPPING,DEPROVISIONING";
 
 const $ = (id) => document.getElementById(id);
-const model = { status: null, hosts: [], services: [], tasks: [], more: {}, at: 0, failed: "", listeners: [], rates: new Map() };
+const model = { status: null, hosts: [], services: [], tasks: [], more: {}, at: 0, failed: "", listeners: [], rates: new Map(), entries: [] };
 
 // make builds an element: make("li", {class: "x"}, "text", child, ...).
 function make(tag, attrs = {}, ...children) {
@@ -94,6 +94,8 @@ async function refreshRoutes() {
   rating = true;
   try {
     model.listeners = (await read("v1/listeners?limit=100")).listeners;
+    model.entries = (await read("v1/entry-addresses?limit=100")).entryAddresses;
+    drawEntries();
     const rates = model.listeners.length ? (await read("v1/traffic")).targetGroups : [];
     model.rates = new Map(rates.map((g) => [g.targetGroup, g]));
   } catch {
@@ -359,11 +361,32 @@ function drawService(el, s) {
 
 const asked = (r) => `${r.requestsPerSecond.toFixed(1)}/s, ${(100 * r.errorShare).toFixed(1)} % errors`;
 
+const hostName = (h) => (h ? h.name || short(h.id) : "");
+
+// drawEntries lists the addresses that one host at a time answers for: who, since when, and why not.
+function drawEntries() {
+  $("entries-part").hidden = model.entries.length === 0;
+  keyed($("entries"), model.entries, (e) => e.address,
+    () => make("li", { class: "route" }, make("span", { class: "row" }, make("span", { class: "title" }), make("span", { class: "count" })), make("span", { class: "words" }), make("span", { class: "why" })),
+    (el, e) => {
+      const well = e.state === "assigned";
+      setText(el.querySelector(".title"), e.address);
+      setText(el.querySelector(".count"), hostName(e.holder) || "nobody");
+      setText(el.querySelector(".words"), [well ? "held" : e.state, e.since && `since ${ago(Date.now() - Date.parse(e.since))}`, e.why, e.former && `open connections are relayed to ${hostName(e.former)}`].filter(Boolean).join(" · "));
+      const why = e.conditions ? allWaits(e.conditions) : "";
+      setText(el.querySelector(".why"), why);
+      el.querySelector(".why").hidden = !why;
+    });
+}
+
+// failing says which hosts do not serve a listener, and why.
+const failing = (l) => (l.failingHosts ? `not served by ${l.failingHosts.map((f) => `${hostName(f.host)}: ${f.reason}`).join("; ")}${l.failingHostsCount > l.failingHosts.length ? `; nor by ${l.failingHostsCount - l.failingHosts.length} more` : ""}` : "");
+
 // drawRoutes lists each group that a rule leads to: its share by weight, and what it is asked for now.
 function drawRoutes() {
   const rows = [];
   for (const l of model.listeners) for (const r of l.rules) for (const w of (r.action.forward || {}).targetGroups || []) {
-    rows.push({ key: `${r.id} ${w.targetGroup}`, rule: r.id, at: l.alias ? `${l.alias}:${l.port}` : String(l.port), group: w.targetGroup, weight: w.weight, now: model.rates.get(w.targetGroup) });
+    rows.push({ key: `${r.id} ${w.targetGroup}`, rule: r.id, at: l.alias ? `${l.alias}:${l.port}` : String(l.port), group: w.targetGroup, weight: w.weight, now: model.rates.get(w.targetGroup), failing: failing(l) });
   }
   $("traffic").hidden = rows.length === 0;
   keyed($("routes"), rows.slice(0, 64), (r) => r.key,
@@ -375,6 +398,7 @@ function drawRoutes() {
       setText(el.querySelector(".words"), `${r.rule} · ${known ? asked(r.now) : "rate not known yet"}`);
       const parts = known ? (r.now.revisions || []).map((v) => `${v.revision}: ${asked(v)}`) : [];
       if (known && r.now.noTargetPerSecond) parts.push(`no task: ${r.now.noTargetPerSecond.toFixed(1)}/s`);
+      if (r.failing) parts.unshift(r.failing);
       setText(el.querySelector(".why"), parts.join(" · "));
       el.querySelector(".why").hidden = parts.length === 0;
     });

@@ -98,6 +98,7 @@ type Check struct {
 	OK       bool   `json:"ok"`
 	Required bool   `json:"required"`
 	Detail   string `json:"detail,omitempty"`
+	Listener string `json:"listener,omitempty" doc:"that the host cannot serve"`
 }
 
 // HostReport is a host's own word.

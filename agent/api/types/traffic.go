@@ -1,5 +1,10 @@
 package types
 
+import (
+	"cmp"
+	"fmt"
+)
+
 // Listeners is a page of listeners by name.
 type Listeners struct {
 	Meta
@@ -20,6 +25,34 @@ type Listener struct {
 	Owner         string            `json:"owner,omitempty" doc:"the service that made it, and takes it away with itself"`
 	Alias         string            `json:"alias,omitempty" doc:"tasks alone reach it, by this name; it takes no port of hosts"`
 	Rules         []Rule            `json:"rules" doc:"by priority, the default last"`
+
+	FailingCount int               `json:"failingHostsCount,omitempty" doc:"hosts that cannot serve it, those out of reach aside"`
+	Failing      []ListenerFailure `json:"failingHosts,omitempty" doc:"the first 16 of them, with reasons"`
+}
+
+// ListenerFailure is why a host does not serve a listener, or not with all its certificates.
+type ListenerFailure struct {
+	Host   HostRef `json:"host"`
+	Reason string  `json:"reason"`
+}
+
+// Failure is where and why a listener is not served, in one line; empty: it is everywhere.
+func (l *Listener) Failure() string {
+	if l.FailingCount == 0 || len(l.Failing) == 0 {
+		return ""
+	}
+	first := l.Failing[0]
+	text := fmt.Sprintf(
+		"listener %s (port %d) is not served by %s: %s",
+		l.Name,
+		l.Port,
+		cmp.Or(first.Host.Name, first.Host.ID),
+		first.Reason,
+	)
+	if more := l.FailingCount - 1; more > 0 {
+		text += fmt.Sprintf("; nor by %d more", more)
+	}
+	return text
 }
 
 // CertificateFile is a certificate with its key, by the paths of two PEM files on every host.

@@ -6,6 +6,7 @@ import (
 
 	"skein/agent/api/endpoint"
 	"skein/agent/api/types"
+	"skein/agent/plan"
 	"skein/raftfsm/fleet"
 )
 
@@ -60,9 +61,27 @@ func (v *View) entryAddress() (any, error) {
 
 // EntryAddressRow is the row of an entry address.
 func (v *View) EntryAddressRow(e *fleet.EntryAddress) types.EntryAddress {
-	return types.EntryAddress{
+	row := types.EntryAddress{
 		Address: e.Name(), Subnet: e.Prefix.Masked().String(), ModifyIndex: e.ModifyIndex, Holder: v.hostRef(e.Holder),
 		Since: types.Stamp(e.Since), Why: types.Clean(e.Why), Former: v.hostRef(e.Former),
 		FormerUntil: types.Stamp(e.FormerUntil), Conditions: v.conditions(fleet.EntryAddressSubject(e.Name())),
 	}
+	row.State = entryState(&row)
+	return row
+}
+
+// entryState is how an entry address stands, by what the planner says of it.
+func entryState(row *types.EntryAddress) string {
+	for _, c := range row.Conditions {
+		switch c.Code {
+		case plan.CodeEntryFailed:
+			return "failed"
+		case plan.CodeEntryConflict:
+			return "conflict"
+		}
+	}
+	if row.Holder == nil {
+		return "unassigned"
+	}
+	return "assigned"
 }

@@ -93,7 +93,8 @@ func checks(given []fleet.Check) []types.Check {
 	}
 	out := make([]types.Check, len(given))
 	for i, c := range given {
-		out[i] = types.Check{Name: types.Clean(c.Name), OK: c.OK, Required: c.Required, Detail: types.Clean(c.Detail)}
+		out[i] = types.Check{Name: types.Clean(c.Name), OK: c.OK, Required: c.Required, Detail: types.Clean(c.Detail),
+			Listener: types.Clean(string(c.Listener))}
 	}
 	return out
 }

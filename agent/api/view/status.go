@@ -25,7 +25,7 @@ func (v *View) status() (any, error) {
 	s.Voters = v.VoterCounts(s.Hosts)
 	s.Services, s.Tasks = v.Totals.of(v)
 	v.notes(s)
-	s.Notes = append(s.Notes, v.alarms()...)
+	s.Notes = append(append(s.Notes, v.alarms()...), v.trafficAlarms()...)
 	return s, nil
 }
 

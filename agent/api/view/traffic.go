@@ -89,6 +89,9 @@ func (v *View) ListenerRow(l *fleet.Listener) types.Listener {
 	if l.Alias != nil {
 		row.Alias = l.Alias.Name
 	}
+	if f := v.failingOf(l.Name); f != nil {
+		row.FailingCount, row.Failing = f.count, f.hosts
+	}
 	for _, c := range l.Certificates {
 		row.Certificates = append(row.Certificates, types.CertificateFile(c))
 	}

@@ -32,6 +32,7 @@ type View struct {
 
 	reports map[fleet.HostID]*fleet.CapacityReport
 	members map[fleet.HostID]Member
+	failing map[fleet.ListenerName]*failing // nil: not looked at yet
 }
 
 // Endpoint is one read.

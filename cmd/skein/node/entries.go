@@ -1,6 +1,7 @@
 package node
 
 import (
+	"cmp"
 	"context"
 	"log/slog"
 	"slices"
@@ -151,7 +152,7 @@ func entryTroubles(
 		case w.Role != entry.Holding || len(all) == plan.MaxEntryTroubles:
 			continue
 		case i < 0 && failed != nil:
-			t.Why = failed.Error()
+			t.Why = cmp.Or(entry.WhyNot(failed, w.Addr), "other addresses failed first")
 		case i >= 0 && !held[i].Answering && held[i].Other != "" && now-held[i].Since >= entry.HandOver:
 			t.Other = held[i].Other
 		default:

@@ -79,6 +79,7 @@ type node struct {
 	host       *converge.Host
 	link       *peer.Link
 	reports    *capacityReports
+	checks     hostChecks
 }
 
 // timerSlack is how late the kernel may wake a thread of the agent, whose shortest pause

@@ -110,6 +110,7 @@ func (n *node) serve(ctx context.Context, s servers) error {
 	all.run("starvation meter", n.meter.Run)
 	all.run("capacity reports", n.reports.run)
 	all.run("self-check", n.checkSelf)
+	all.run("listeners", n.checkListeners)
 	all.run("network repair", n.repairNetwork)
 	all.run("dns", n.dns.Run)
 	all.run("entry addresses", n.entries.run)
@@ -219,7 +220,7 @@ func (n *node) checkSelf(ctx context.Context) error {
 		if ctx.Err() != nil {
 			return nil
 		}
-		n.host.HostChecked(checks, &n.capacity)
+		n.host.HostChecked(n.checks.set(func(c *hostChecks) { c.self = checks }), &n.capacity)
 		if !selfcheck.Passed(checks) {
 			n.Log.Warn("self-check failed", "reason", fmt.Sprint(checks))
 		}
