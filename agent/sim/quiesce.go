@@ -116,12 +116,22 @@ func (w *World) mend() {
 	w.upgradeOld()
 	w.joinRevoked()
 	for v := range w.truth.Services() {
-		c := w.truth.TaskDef(w.truth.Revision(v.Revision).TaskDef).Containers[0]
-		_, known := w.images[c.Image]
-		if !known || len(c.Command) > 0 && c.Command[0] == "exit" || endsByItself(&c) {
-			_ = w.Do("update " + v.Name + " command=stay image=app:1") // the words are right
+		if w.cannotWork(v) {
+			w.repair(v)
 		}
 	}
+}
+
+// cannotWork reports whether tasks of a service end, or cannot start, whatever the fleet
+// does.
+func (w *World) cannotWork(v *fleet.Service) bool {
+	c := w.truth.TaskDef(w.truth.Revision(v.Revision).TaskDef).Containers[0]
+	_, known := w.images[c.Image]
+	return !known || len(c.Command) > 0 && c.Command[0] == "exit" || endsByItself(&c)
+}
+
+func (w *World) repair(v *fleet.Service) {
+	_ = w.Do("update " + v.Name + " command=stay image=app:1") // the words are right
 }
 
 // mendDeployments has operators let deployments go on that wait for a person, and deploy
@@ -135,6 +145,9 @@ func (w *World) mendDeployments() {
 			_ = w.Do("order " + v.Name + " continue") // the words of all three are right
 		case d == nil && w.truth.StalledDeployment(v) != nil:
 			_ = w.Do("deploy " + v.Name + " strategy=ROLLING")
+		case d == nil && w.cannotWork(v):
+			_ = w.Do("deploy " + v.Name + " strategy=ROLLING") // the next ends well: no hook refuses it
+			w.repair(v)
 		}
 	}
 }

@@ -56,6 +56,9 @@ func (c PutGoals) check(s *State) error {
 		if n <= last {
 			return field(fmt.Sprintf("revisions[%d]", i), "is %s, which comes before the one above", r.Revision)
 		}
+		if r.Idle && !r.Held {
+			return field(fmt.Sprintf("revisions[%d].idle", i), "is set of %s, which is not held", r.Revision)
+		}
 		if err := first(
 			checkRange(fmt.Sprintf("revisions[%d].max", i), r.Max, 0, c.Max),
 			checkRange(fmt.Sprintf("revisions[%d].desired", i), r.Desired, 0, r.Max),

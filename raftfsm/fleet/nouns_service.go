@@ -47,6 +47,9 @@ type RevisionGoal struct {
 	Max      int        `cbor:"3,keyasint,omitempty"` // that are to run and reachable
 	// Held keeps tasks as they are: none starts, and none stops but beyond Desired.
 	Held bool `cbor:"4,keyasint,omitempty" since:"2"`
+	// Idle says of a revision that is held that its tasks serve nobody: they stop without
+	// others that take their place, and count for no minimum.
+	Idle bool `cbor:"5,keyasint,omitempty" since:"2"`
 }
 
 // FormerService remembers the numbers of a removed service's revisions and deployments

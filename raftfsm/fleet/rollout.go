@@ -86,6 +86,23 @@ func (v *Service) bindGroups(blue *Revision) []GroupBinding {
 	return groups
 }
 
+// Unrouted reports whether no rule gives traffic to any target group that a revision's
+// tasks are in, and since which index of the log. Tasks that are in no group are found in
+// other ways. O(rules).
+func (s *State) Unrouted(r *Revision) (since uint64, yes bool) {
+	for _, b := range r.Groups {
+		for rule := range s.RulesTo(b.Group) {
+			for _, w := range rule.Action.Forward.Groups {
+				if w.Group == b.Group && w.Weight > 0 {
+					return 0, false
+				}
+			}
+			since = max(since, rule.ModifyIndex)
+		}
+	}
+	return since, len(r.Groups) > 0
+}
+
 func (r *Revision) isIn(group TargetGroupName) bool {
 	return slices.ContainsFunc(r.Groups, func(b GroupBinding) bool { return b.Group == group })
 }

@@ -14,12 +14,12 @@ func (n *inputs) goals() fleet.PutGoals {
 	var g goals
 	switch {
 	case d.Status == fleet.DeploymentRollingBack && n.shifts() && n.targetGoes():
-		return n.alone(n.blue)
+		return n.alone(n.blue, append(n.rest, n.target)...)
 	case d.Status == fleet.DeploymentRollingBack && n.shifts():
 		g.add(n.blue, n.service.Desired)
 		g.hold(n.target, min(n.target.present(), n.service.Desired))
 	case d.Status != fleet.DeploymentRollingBack && d.Stage < fleet.StageScaleUp && n.removesLeftovers():
-		return n.alone(n.blue)
+		return n.alone(n.blue, n.rest...)
 	case d.Status != fleet.DeploymentRollingBack && d.Stage < fleet.StageScaleUp:
 		g = n.held(n.rest...)
 		g.add(n.target, 0)
@@ -38,10 +38,17 @@ func (n *inputs) goals() fleet.PutGoals {
 }
 
 // alone are the goals of one revision beside which all others go, as fast as their drains
-// allow. There is room for it to replace what it loses while they are there.
-func (n *inputs) alone(r revision) fleet.PutGoals {
+// allow: each once a task of it is healthy instead, and at once those of unwanted that
+// serve nobody, however the one that stays fares. There is room for it to replace what it
+// loses while they are there.
+func (n *inputs) alone(r revision, unwanted ...revision) fleet.PutGoals {
 	var g goals
 	g.add(r, n.service.Desired)
+	for _, o := range unwanted {
+		if n.idle(o.id) {
+			g = append(g, fleet.RevisionGoal{Revision: o.id, Held: true, Idle: true})
+		}
+	}
 	c := g.put(n.service)
 	c.Max += n.service.Desired
 	return c

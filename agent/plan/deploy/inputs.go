@@ -24,10 +24,11 @@ type inputs struct {
 	served     bool       // by every host that is not known to be dead, the weights of the deployment
 	missing    []fleet.HostID
 	traffic    seen
-	failures   func() int  // of the target's tasks in a row; it may look at all tasks of the service
-	stands     func() bool // the target may be left alone: see fleet.State.MayCleanUp; as failures
-	mayGoBack  bool        // see fleet.State.MayRollBack
-	testRules  bool        // there is one, or no balancer at all: then weights are only numbers
+	failures   func() int                  // of the target's tasks in a row; it may look at all tasks of the service
+	stands     func() bool                 // the target may be left alone: see fleet.State.MayCleanUp; as failures
+	idle       func(fleet.RevisionID) bool // no host gives its tasks traffic; it looks at all rules
+	mayGoBack  bool                        // see fleet.State.MayRollBack
+	testRules  bool                        // there is one, or no balancer at all: then weights are only numbers
 	probe      func() ([]byte, error)
 	newID      func() fleet.TaskID
 }
@@ -109,6 +110,7 @@ func (p *planner) gather(d *fleet.Deployment, service *fleet.Service) *inputs {
 	n.traffic = p.traffic(d)
 	n.failures = func() int { return s.BreakerFailures(d) }
 	n.stands = func() bool { return s.MayCleanUp(d, p.in.Now) }
+	n.idle = p.idle
 	n.mayGoBack = s.MayRollBack(d)
 	n.probe = func() ([]byte, error) { return probeInput(s, service, d) }
 	return n
@@ -158,6 +160,16 @@ func (p *planner) routes() uint64 {
 		p.lowest = &lowest
 	}
 	return *p.lowest
+}
+
+// idle reports whether no rule that a host may still serve gives traffic to a revision.
+func (p *planner) idle(id fleet.RevisionID) bool {
+	row := p.in.State.Revision(id)
+	if row == nil {
+		return false
+	}
+	since, unrouted := p.in.State.Unrouted(row)
+	return unrouted && p.routes() >= since
 }
 
 // traffic is what ingress counted of both revisions in their groups.

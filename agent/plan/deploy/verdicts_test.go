@@ -161,6 +161,63 @@ func TestATargetThatFallsAfterTheShiftIsRolledBack(t *testing.T) {
 	}
 }
 
+// A version that was rolled back serves nobody: it goes though the version before cannot
+// start, so that a third one, which mends both, is not kept waiting.
+func TestAFixIsNotKeptWaitingByAVersionBeforeThatCannotStart(t *testing.T) {
+	r := begin(t, true, "strategy=BLUE_GREEN")
+	r.end()
+	r.play("deploy web strategy=BLUE_GREEN bake=20m")
+	if !r.until(fleet.StageBakeTime) {
+		t.Fatal(r.play("deployments web"))
+	}
+	r.shaken = true
+	for _, host := range []string{"h1", "h2", "h3"} {
+		r.play("cordon " + host)
+	}
+	bad := r.State.LiveDeployment("web").Target
+	step := "obey"
+	for task := range r.State.LiveTasksOfService("web") {
+		if task.Revision != bad {
+			step += " " + string(task.ID) + "=fails"
+		}
+	}
+	r.play(step)
+	r.play("order web rollback")
+	for range 3 {
+		r.play("live")
+		r.play("wait 10s")
+	}
+	if n := r.State.Counts("web", bad).Total; n > 0 {
+		t.Fatalf("%d tasks of %s wait for blue:\n%s%s", n, bad, r.play("deployments web"), r.play("status"))
+	}
+	r.play("deploy web strategy=BLUE_GREEN")
+	for _, host := range []string{"h1", "h2", "h3"} {
+		r.play("uncordon " + host)
+	}
+	r.end()
+	r.atRest()
+}
+
+// What was scaled to nothing has no version that fails.
+func TestTheBreakerOfAServiceWithoutTasksDoesNotTrip(t *testing.T) {
+	for _, config := range []string{"strategy=BLUE_GREEN bake=20m", "strategy=ROLLING bake=20m breaker=1"} {
+		t.Run(config, func(t *testing.T) {
+			r := begin(t, true, "strategy=ROLLING")
+			r.end()
+			r.play("deploy web " + config)
+			if !r.until(fleet.StageBakeTime) {
+				t.Fatal(r.play("deployments web"))
+			}
+			r.fates("fails", 1)
+			r.play("scale web 0")
+			r.end()
+			if got := r.State.LastDeployment("web"); got.Status != fleet.DeploymentSuccessful {
+				t.Errorf("it is %s: %s\n%s", got.Status, got.Reason, r.play("deployments web"))
+			}
+		})
+	}
+}
+
 // A host that both revisions miss is no fault of the new one.
 func TestABakeEndsThoughAHostIsMissing(t *testing.T) {
 	for _, strategy := range []string{"ROLLING", "BLUE_GREEN"} {

@@ -74,6 +74,10 @@ func goals(c fleet.PutGoals) string {
 	var text strings.Builder
 	fmt.Fprintf(&text, "goals %s max %d:", c.Service, c.Max)
 	for _, r := range c.Revisions {
+		if r.Idle {
+			fmt.Fprintf(&text, " %s idle", r.Revision)
+			continue
+		}
 		if r.Held {
 			fmt.Fprintf(&text, " %s holds %d", r.Revision, r.Desired)
 			continue

@@ -34,9 +34,13 @@ func inputsOf(s *fleet.State, service *fleet.Service, goals *fleet.Goals, now fl
 		current := countsOf(s.CountsAt(service.Name, goal.Revision, now)).minus(moving)
 		n.revisions[i] = revisionInputs{goal: goal, current: current, moving: moving.present(),
 			backOff: s.NotBefore(service, goal.Revision) > now}
-		n.current = n.current.plus(current)
+		if goal.Idle {
+			n.idle = n.idle.plus(current)
+		} else {
+			n.current = n.current.plus(current)
+		}
 	}
-	n.old = countsOf(s.CountsAt(service.Name, "", now)).minus(n.current)
+	n.old = countsOf(s.CountsAt(service.Name, "", now)).minus(n.current).minus(n.idle)
 	n.countCutOff(s, service, now)
 	return n
 }

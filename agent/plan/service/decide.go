@@ -29,7 +29,8 @@ type inputs struct {
 	revisions   []revisionInputs // of the goals, in their order
 	most        int              // tasks of the service at once
 	minHealthy  int
-	current     taskCounts // sum over revisions
+	current     taskCounts // sum over revisions, those that are idle aside
+	idle        taskCounts // of revisions that serve nobody
 	old         taskCounts // of no revision in the goals, or to be replaced
 	cutOff      int        // tasks that may run on hosts nobody hears; see cutoff.go
 	cutOffUntil fleet.Time // when the first of those has ended
@@ -51,7 +52,7 @@ func (r revisionInputs) missing() int {
 	return max(0, r.goal.Desired-r.current.healthy)
 }
 
-func (n inputs) present() int { return n.current.present() + n.old.present() }
+func (n inputs) present() int { return n.current.present() + n.idle.present() + n.old.present() }
 func (n inputs) running() int { return n.current.running() + n.old.running() }
 func (n inputs) healthy() int { return n.current.healthy + n.old.healthy }
 
@@ -112,12 +113,16 @@ func mayStop(healthy, lower int) int  { return max(0, healthy-lower) }
 // tasks stay until healthy current ones stand in for them, one for one; only where the
 // upper bound can never hold one task more than desired do tasks stop first, within the
 // lower bound. Tasks that may run cut off are no reason to stop anything: they only
-// put off their replacements. See ../DESIGN.md for the rules by number.
+// put off their replacements. Idle tasks stop at once and count for no minimum. See ../DESIGN.md for the rules by number.
 func decide(n inputs) adjustments {
 	m := adjustments{revisions: make([]revisionAdjustments, len(n.revisions))}
 	spare := mayStop(n.healthy(), n.minHealthy) // of several revisions, one may be surplus while another is missing
 	for i, r := range n.revisions {
-		if r.goal.Held {
+		switch {
+		case r.goal.Idle:
+			m.revisions[i] = surplusOf(r, r.current.healthy)
+			continue
+		case r.goal.Held:
 			m.revisions[i] = surplusOf(r, spare)
 			spare -= m.revisions[i].stopHealthy
 			continue
@@ -195,8 +200,10 @@ func (m *adjustments) start(n inputs, wanted []int) (started int) {
 // whoever fills an upper bound above that is unhealthy.
 func (m *adjustments) stopFirst(n inputs, wanted []int, want int) {
 	unhealthy, healthy := 0, 0
-	for _, a := range m.revisions {
-		unhealthy, healthy = unhealthy+a.stopUnhealthy, healthy+a.stopHealthy
+	for i, a := range m.revisions {
+		if !n.revisions[i].goal.Idle {
+			unhealthy, healthy = unhealthy+a.stopUnhealthy, healthy+a.stopHealthy
+		}
 	}
 	mayStopRunning := mayStop(n.running()-unhealthy-healthy-m.stopOld, n.minHealthy)
 	for i, r := range n.revisions {

@@ -98,6 +98,11 @@ func TestGoalsOfAnotherPlannerAreFollowed(t *testing.T) {
 			goals: []fleet.RevisionGoal{goal("web/1", 4, 4), goal("web/2", 2, 2)},
 			want:  "nothing",
 		},
+		"what serves nobody stops at once, though nothing takes its place": {
+			given: "leader format=2; web desired=2 rev=2; h1 reads=2: web/1 x2", most: 2,
+			goals: []fleet.RevisionGoal{{Revision: "web/1", Held: true, Idle: true}, goal("web/2", 2, 2)},
+			want:  "stop web-1 web-2 (rollout): replaced by revision web/2; create web/2 x2; " + starting,
+		},
 		"where room is short the earlier revision has it": {
 			given: "web desired=4 rev=2; h1: web/1 x3", most: 5,
 			goals: []fleet.RevisionGoal{goal("web/1", 4, 4), goal("web/2", 1, 2)},

@@ -130,6 +130,11 @@ func (p *planner) drain(service *fleet.Service) {
 
 func (p *planner) stop(service *fleet.Service, goals *fleet.Goals, t *serviceTasks, m adjustments) {
 	for i, a := range m.revisions {
+		if goals.Revisions[i].Idle {
+			idle := t.takeCurrent(i, a.stops(), kindUnplaced, kindPending, kindStarting, kindUnhealthy, kindHealthy)
+			p.stopRuns(idle, fleet.CauseRollout, "replaced by revision "+string(service.Revision), true)
+			continue
+		}
 		scaled := surplus(goals, i)
 		coming := t.takeCurrent(i, a.stopComing, kindUnplaced, kindPending, kindStarting)
 		p.stopRuns(coming, fleet.CauseScaleIn, scaled, true)

@@ -165,12 +165,17 @@ func (c *Checker) advances(cmd fleet.AdvanceDeployment, planned uint64) {
 	d.production, d.test = cmd.Production, cmd.Test
 }
 
+// healthyOf counts the healthy tasks of a revision.
+func (c *Checker) healthyOf(s *service, revision fleet.RevisionID) (healthy int) {
+	for _, t := range s.live {
+		healthy += one(t.revision == revision && t.isHealthy(c.model.now))
+	}
+	return healthy
+}
+
 func (c *Checker) raises(d *deployment, cmd fleet.AdvanceDeployment, planned uint64) {
 	s, desired := d.service, d.service.newest().desired
-	healthy := 0
-	for _, t := range s.live {
-		healthy += one(t.revision == d.target && t.isHealthy(c.model.now))
-	}
+	healthy := c.healthyOf(s, d.target)
 	c.hold(weightsRise, cmd.Production >= d.production && cmd.Test >= d.test, func() string {
 		return fmt.Sprintf(
 			"%s: weights fall from %d and %d to %d and %d",
@@ -362,10 +367,12 @@ func (c *Checker) ordered(cmd fleet.OrderDeployment) {
 	}
 }
 
-// goesBack begins a rollback: until clean-up, and once. Without blue it is an end.
+// goesBack begins a rollback: once, and from clean-up on only to a blue that is whole.
+// Without blue it is an end.
 func (c *Checker) goesBack(d *deployment) {
-	c.hold(stagesFollow, !d.back && d.stage != fleet.StageCleanUp, func() string {
-		return fmt.Sprintf("%s goes back at %s, going back: %v", d.id, d.stage, d.back)
+	whole := d.config.Strategy.Shifts() && d.blue != "" && c.healthyOf(d.service, d.blue) >= d.service.newest().desired
+	c.hold(stagesFollow, !d.back && (d.stage != fleet.StageCleanUp || whole), func() string {
+		return fmt.Sprintf("%s goes back at %s, going back: %v, blue is whole: %v", d.id, d.stage, d.back, whole)
 	})
 	d.back, d.production, d.test = true, 0, 0
 	for _, call := range d.calls {
@@ -473,9 +480,37 @@ func (c *Checker) rollouts(e *Entry) {
 			c.shares[row.ID] = append(history, shareAt{c.log.index, slices.Clone(row.Action.Forward.Groups)})
 		}
 	}
+	for id, history := range c.shares {
+		if e.After.Rule(id) == nil && history[len(history)-1].groups != nil {
+			c.shares[id] = append(history, shareAt{c.log.index, nil})
+		}
+	}
 	for _, name := range sorted(c.model.services) {
 		c.divided(c.model.services[name], e.After)
 	}
+}
+
+// unwanted reports whether a revision is one that a deployment which shifts traffic wants
+// gone, and no rule gave traffic to its groups at an index of the log, 0 for now. Tasks that
+// are in no group are found in other ways.
+func (c *Checker) unwanted(s *service, revision fleet.RevisionID, at uint64) bool {
+	d, groups := s.deployment, s.groups[revision]
+	if d == nil || d.ended || d.blue == "" || !d.config.Strategy.Shifts() || revision == d.blue ||
+		!d.back && (revision == d.target || d.stage >= fleet.StageScaleUp) {
+		return false
+	}
+	for _, history := range c.shares {
+		i := len(history) - 1
+		for i > 0 && at > 0 && history[i].index > at {
+			i--
+		}
+		for _, group := range groups {
+			if weightOf(history[i].groups, group) > 0 {
+				return false
+			}
+		}
+	}
+	return len(groups) > 0
 }
 
 // written notes what people wrote into rules. They cannot where a live deployment holds them.

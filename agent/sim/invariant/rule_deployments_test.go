@@ -235,8 +235,10 @@ func TestDeployments(t *testing.T) {
 			r.deployment().ended = true
 			r.advance()
 		}},
-		"one that cleans up goes back": {"", "I8", func(r *rig) {
+		"one that cleans up goes back to a blue that is not whole": {"", "I8", func(r *rig) {
 			r.deployment().stage = fleet.StageCleanUp
+			s := r.deployment().service
+			s.settings[len(s.settings)-1].desired++
 			r.do(fleet.OrderDeployment{ID: "web.2", Order: fleet.OrderRollback})
 		}},
 	}

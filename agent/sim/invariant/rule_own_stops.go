@@ -17,9 +17,10 @@ type stops []stopped
 
 // note counts a task that is about to be stopped. It counts as healthy only if
 // the planner must have known: a task that turned healthy since it looked is not
-// held against it.
+// held against it. One that a deployment wants gone and that no rule gave traffic
+// to takes nothing from anybody.
 func (l *stops) note(c *Checker, t *task, planned uint64) {
-	if t.service == nil {
+	if t.service == nil || c.unwanted(t.service, t.revision, planned) {
 		return
 	}
 	known := c.model.now
