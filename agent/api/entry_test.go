@@ -27,6 +27,10 @@ func TestEntryAddressesAreReadAsTheyWereWritten(t *testing.T) {
 		at(t, got, "entryAddresses", 0, "formerUntil") == nil {
 		t.Errorf("listed: %v", got)
 	}
+	got = want(t, 200, root, "POST", "/v1/entry-addresses/10.0.0.100/move", `{"host": "h1", "cut": true}`)
+	if at(t, got, "entryAddress", "holder", "name") != "h1" || at(t, got, "entryAddress", "former") != nil {
+		t.Errorf("moved at once: %v", got)
+	}
 	want(t, 200, root, "GET", "/v1/entry-addresses/10.0.0.100", "")
 	want(t, 200, root, "DELETE", "/v1/entry-addresses/10.0.0.100", "")
 	want(t, 404, root, "GET", "/v1/entry-addresses/10.0.0.100", "")

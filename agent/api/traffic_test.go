@@ -53,6 +53,15 @@ func TestAChangeOfTrafficKeepsWhatItDoesNotName(t *testing.T) {
 	if at(t, got, "listener", "port") != 80.0 || at(t, got, "listener", "idleTimeoutSeconds") != 7.0 {
 		t.Errorf("listener: %v", got)
 	}
+	want(t, 400, root, "PATCH", "/v1/listeners/web", `{"trustedProxies": ["10.0.0.0/8"]}`)
+	want(t, 400, root, "PATCH", "/v1/listeners/web", `{"proxyProtocol": true, "trustedProxies": ["ten"]}`)
+	want(t, 200, root, "PATCH", "/v1/listeners/web",
+		`{"proxyProtocol": true, "trustedProxies": ["10.1.2.3/8", "192.0.2.1"]}`)
+	got = want(t, 200, root, "PATCH", "/v1/listeners/web", `{"idleTimeoutSeconds": 7}`)
+	if at(t, got, "listener", "trustedProxies", 0) != "10.0.0.0/8" ||
+		at(t, got, "listener", "trustedProxies", 1) != "192.0.2.1/32" {
+		t.Errorf("listener: %v", got)
+	}
 	got = want(t, 200, root, "PATCH", "/v1/listeners/web/rules/web", `{"priority": 20}`)
 	if at(t, got, "rule", "priority") != 20.0 || at(t, got, "rule", "action", "fixedResponse", "statusCode") != 503.0 {
 		t.Errorf("rule: %v", got)

@@ -315,6 +315,15 @@ func TestAProbeFulfilsTheTestRule(t *testing.T) {
 	if err != nil || !reflect.DeepEqual(p, want) {
 		t.Errorf("%+v, %v, wanted %+v", p, err, want)
 	}
+	aliased := &fleet.Listener{Name: "b", Port: 80, Protocol: fleet.ListenHTTP,
+		Alias: &fleet.ListenerAlias{Name: "b", Number: 7}}
+	if p, err = read(aliased, rule()); err != nil || p.Alias != 7 || p.Port != 80 {
+		t.Errorf("of an alias: %+v, %v", p, err)
+	}
+	proxied := &fleet.Listener{Name: "p", Port: 80, Protocol: fleet.ListenHTTP, ProxyProtocol: true}
+	if p, err = read(proxied, rule()); err != nil || !p.Proxy {
+		t.Errorf("of a listener with PROXY headers: %+v, %v", p, err)
+	}
 	source := fleet.RuleCondition{Field: fleet.FieldSource, Values: []string{"10.0.0.0/8"}}
 	if _, err := read(http, rule(source)); err == nil {
 		t.Error("a probe chose its source")

@@ -27,6 +27,10 @@ type Probe struct {
 	Contains  string   `cbor:"8,keyasint,omitempty"`
 	LatencyMs int      `cbor:"9,keyasint"`
 	Method    string   `cbor:"10,keyasint,omitempty"` // empty: GET
+	// Alias is the number of a listener's alias, at whose address each host has the port; 0:
+	// the port is the host's own. Proxy: connections begin with a PROXY header.
+	Alias int  `cbor:"11,keyasint,omitempty"`
+	Proxy bool `cbor:"12,keyasint,omitempty"`
 }
 
 // Header is a header of a request.
@@ -46,7 +50,10 @@ func ProbeInput(p *fleet.Probe, l *fleet.Listener, rule *fleet.Rule) ([]byte, er
 	}
 	in := Probe{
 		Port: l.Port, TLS: l.Protocol == fleet.ListenHTTPS, Host: p.Host, Target: p.Path, Count: p.Count,
-		Status: p.Status, Contains: p.Contains, LatencyMs: p.LatencyMs,
+		Status: p.Status, Contains: p.Contains, LatencyMs: p.LatencyMs, Proxy: l.ProxyProtocol,
+	}
+	if l.Alias != nil {
+		in.Alias = l.Alias.Number
 	}
 	if in.LatencyMs == 0 {
 		in.LatencyMs = defaultLatencyMs

@@ -78,12 +78,13 @@ type entryMoveCommand struct {
 	write
 	Address string `arg:"" help:"The address."`
 	Host    string `arg:"" help:"Host that is to hold it."`
+	Cut     bool   `help:"Move at once: open connections end, and are not relayed."`
 }
 
 // Run moves an entry address.
 func (c *entryMoveCommand) Run(ctx context.Context) error {
 	return c.do(ctx, &c.target, http.MethodPost, "/v1/entry-addresses/"+url.PathEscape(c.Address)+"/move",
-		types.EntryMoveBody{Host: c.Host}, "%s moves to %s", c.Address, c.Host)
+		types.EntryMoveBody{Host: c.Host, Cut: c.Cut}, "%s moves to %s", c.Address, c.Host)
 }
 
 type entryRemoveCommand struct {

@@ -169,10 +169,23 @@ func shownTarget(target string) string {
 }
 
 // allows reports whether a URL begins with the entry, which ends where a part of the URL
-// does: https://a.example allows https://a.example/x and not https://a.example.org.
+// does: https://a.example allows https://a.example/x and not https://a.example.org. A server
+// without a path is asked for /, so that both ways to write it are one.
 func (h *HookTarget) allows(url string) bool {
+	url = withPath(url)
 	rest, begins := strings.CutPrefix(url, h.Target)
 	return begins && (rest == "" || strings.HasSuffix(h.Target, "/") || rest[0] == '/' || rest[0] == '?')
+}
+
+// withPath is a URL whose path is not empty.
+func withPath(url string) string {
+	scheme, rest, is := strings.Cut(url, "://")
+	if end := strings.IndexAny(rest, "/?"); is && end < 0 {
+		return url + "/"
+	} else if is && rest[end] == '?' {
+		return scheme + "://" + rest[:end] + "/" + rest[end:]
+	}
+	return url
 }
 
 // checkHookAllowed refuses a hook whose target the allow-list has not.

@@ -1,6 +1,9 @@
 package fleet
 
-import "fmt"
+import (
+	"fmt"
+	"net/netip"
+)
 
 // PutListener creates or updates a listener. Zero ExpectedModifyIndex creates, with the
 // action of its default rule, and is refused when the name exists; otherwise the row's
@@ -20,6 +23,8 @@ type PutListener struct {
 	Default             *Action           `cbor:"10,keyasint,omitempty"`
 	// Alias is the name by which tasks alone reach it, "b"; empty: it takes a port of every host.
 	Alias string `cbor:"11,keyasint,omitempty"`
+	// TrustedProxies: see Listener.
+	TrustedProxies []netip.Prefix `cbor:"12,keyasint,omitempty" since:"2"`
 }
 
 // Kind is the command's number in the log.
@@ -32,7 +37,7 @@ func (c PutListener) apply(s *State, x *applyContext) ([]string, error) {
 	}
 	l := Listener{
 		Name: c.Name, Port: c.Port, Protocol: c.Protocol, Certificates: c.Certificates, ProxyProtocol: c.ProxyProtocol,
-		IdleTimeoutS: c.IdleTimeoutS, BodyLimit: c.BodyLimit, Owner: c.Owner,
+		IdleTimeoutS: c.IdleTimeoutS, BodyLimit: c.BodyLimit, Owner: c.Owner, TrustedProxies: c.TrustedProxies,
 	}
 	isNew := c.Alias != "" && !s.aliasKnown(c.Alias)
 	if c.Alias != "" {

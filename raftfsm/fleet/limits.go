@@ -35,6 +35,7 @@ const (
 
 	// Every host serves all of them: a listener is a port of each, and a table of this
 	// size takes about 20 MB.
+	MaxTrustedProxies = 32     // of one listener
 	MaxListeners      = 100    // that take a port of hosts
 	MaxAliases        = 1_000  // listeners of tasks alone: an address of each host
 	MaxAliasNumber    = 4_000  // so that a number is not given out again soon

@@ -37,6 +37,17 @@ type Listener struct {
 	// Alias makes it a listener of tasks alone: they reach it as NAME:Port through their own
 	// host, at an address that nobody else reaches. It takes no port of the host.
 	Alias *ListenerAlias `cbor:"10,keyasint,omitempty"`
+	// TrustedProxies are who may begin a connection with a PROXY header, of a listener that
+	// asks for one: others are refused. None: DefaultTrustedProxies.
+	TrustedProxies []netip.Prefix `cbor:"11,keyasint,omitempty" since:"2"`
+}
+
+// DefaultTrustedProxies are the addresses of private networks, of the host itself, and of links:
+// balancers are among them as a rule, and the rest of the world is not.
+var DefaultTrustedProxies = []netip.Prefix{
+	netip.MustParsePrefix("10.0.0.0/8"), netip.MustParsePrefix("172.16.0.0/12"), netip.MustParsePrefix("192.168.0.0/16"),
+	netip.MustParsePrefix("100.64.0.0/10"), netip.MustParsePrefix("127.0.0.0/8"), netip.MustParsePrefix("169.254.0.0/16"),
+	netip.MustParsePrefix("fc00::/7"), netip.MustParsePrefix("fe80::/10"), netip.MustParsePrefix("::1/128"),
 }
 
 // ListenerAlias is the name by which tasks reach a listener. Source: ECS API,

@@ -64,7 +64,23 @@ func checkListenerFields(l *Listener) error {
 		checkRange("idleTimeoutSeconds", l.IdleTimeoutS, 0, maxIdleS),
 		checkRange("bodyLimitBytes", l.BodyLimit, 0, maxBodyLimit),
 		checkText("owner", l.Owner, maxOwner),
+		checkTrustedProxies("trustedProxies", l),
 	)
+}
+
+func checkTrustedProxies(at string, l *Listener) error {
+	if len(l.TrustedProxies) > 0 && !l.ProxyProtocol {
+		return field(at, "are who may send PROXY headers: the listener asks for none (proxyProtocol)")
+	}
+	if len(l.TrustedProxies) > MaxTrustedProxies {
+		return field(at, "has %d entries: at most %d are allowed", len(l.TrustedProxies), MaxTrustedProxies)
+	}
+	for i, p := range l.TrustedProxies {
+		if !p.IsValid() || p.Addr().Is4In6() || p != p.Masked() {
+			return field(fmt.Sprintf("%s[%d]", at, i), "%s is no prefix of a network, such as 10.0.0.0/8", p)
+		}
+	}
+	return nil
 }
 
 func checkCertificates(at string, l *Listener) error {

@@ -186,6 +186,12 @@ func (c *client) serve() {
 	}
 	defer func() { release() }()
 	if c.listener.noun.ProxyProtocol {
+		if !c.listener.settings.Load().trusts(c.source.Addr()) {
+			c.engine.refused.Add(1)
+			c.engine.config.Log.Debug("connection refused: its source may send no PROXY header", "listener",
+				string(c.listener.noun.Name), "source", c.source.Addr())
+			return
+		}
 		if err = c.begin(); err != nil {
 			return
 		}

@@ -5,7 +5,9 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"net/netip"
 	"os"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"syscall"
@@ -42,6 +44,12 @@ type listener struct {
 type settings struct {
 	idle      time.Duration
 	bodyLimit int64
+	proxies   []netip.Prefix // that may send a PROXY header
+}
+
+// trusts reports whether a peer may say by a PROXY header who its client is.
+func (s *settings) trusts(peer netip.Addr) bool {
+	return slices.ContainsFunc(s.proxies, func(p netip.Prefix) bool { return p.Contains(peer) })
 }
 
 func newListener(e *Engine, noun fleet.Listener) *listener {
@@ -55,7 +63,11 @@ func newListener(e *Engine, noun fleet.Listener) *listener {
 }
 
 func (l *listener) update(noun fleet.Listener) {
-	s := &settings{idle: time.Duration(noun.IdleTimeoutS) * time.Second, bodyLimit: noun.BodyLimit}
+	s := &settings{idle: time.Duration(noun.IdleTimeoutS) * time.Second, bodyLimit: noun.BodyLimit,
+		proxies: noun.TrustedProxies}
+	if len(s.proxies) == 0 {
+		s.proxies = fleet.DefaultTrustedProxies
+	}
 	if s.idle <= 0 {
 		s.idle = idleTCP
 		if noun.Protocol.PerRequest() {

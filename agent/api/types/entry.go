@@ -38,6 +38,7 @@ type EntryAddressBody struct {
 // EntryMoveBody moves an entry address.
 type EntryMoveBody struct {
 	Host        string `json:"host" doc:"id or name of the host that is to hold it"`
+	Cut         bool   `json:"cut,omitempty" doc:"open connections end instead of being relayed: at once, also while those of an earlier move are"`
 	ClientToken string `json:"clientToken,omitempty"`
 }
 

@@ -14,17 +14,18 @@ type Listeners struct {
 
 // Listener is a port that every host answers on.
 type Listener struct {
-	Name          string            `json:"name"`
-	ModifyIndex   uint64            `json:"modifyIndex" doc:"log index of its last change; pass it as expect, to change what one has seen and nothing newer"`
-	Port          int               `json:"port"`
-	Protocol      string            `json:"protocol" enum:"HTTP,HTTPS,TCP,TLS"`
-	Certificates  []CertificateFile `json:"certificates,omitempty"`
-	ProxyProtocol bool              `json:"proxyProtocol,omitempty" doc:"each connection begins with a PROXY header that names its client"`
-	IdleTimeoutS  int               `json:"idleTimeoutSeconds,omitempty" doc:"without a byte either way; 0: 60 for HTTP, 350 for TCP"`
-	BodyLimit     int64             `json:"bodyLimitBytes,omitempty" doc:"of a request's body; 0: no limit"`
-	Owner         string            `json:"owner,omitempty" doc:"the service that made it, and takes it away with itself"`
-	Alias         string            `json:"alias,omitempty" doc:"tasks alone reach it, by this name; it takes no port of hosts"`
-	Rules         []Rule            `json:"rules" doc:"by priority, the default last"`
+	Name           string            `json:"name"`
+	ModifyIndex    uint64            `json:"modifyIndex" doc:"log index of its last change; pass it as expect, to change what one has seen and nothing newer"`
+	Port           int               `json:"port"`
+	Protocol       string            `json:"protocol" enum:"HTTP,HTTPS,TCP,TLS"`
+	Certificates   []CertificateFile `json:"certificates,omitempty"`
+	ProxyProtocol  bool              `json:"proxyProtocol,omitempty" doc:"each connection begins with a PROXY header that names its client"`
+	TrustedProxies []string          `json:"trustedProxies,omitempty" doc:"networks from which connections with a PROXY header are taken, and no others; none: private networks and the host itself"`
+	IdleTimeoutS   int               `json:"idleTimeoutSeconds,omitempty" doc:"without a byte either way; 0: 60 for HTTP, 350 for TCP"`
+	BodyLimit      int64             `json:"bodyLimitBytes,omitempty" doc:"of a request's body; 0: no limit"`
+	Owner          string            `json:"owner,omitempty" doc:"the service that made it, and takes it away with itself"`
+	Alias          string            `json:"alias,omitempty" doc:"tasks alone reach it, by this name; it takes no port of hosts"`
+	Rules          []Rule            `json:"rules" doc:"by priority, the default last"`
 
 	FailingCount int               `json:"failingHostsCount,omitempty" doc:"hosts that cannot serve it, those out of reach aside"`
 	Failing      []ListenerFailure `json:"failingHosts,omitempty" doc:"the first 16 of them, with reasons"`
@@ -244,16 +245,17 @@ type TargetGroupWritten struct {
 
 // ListenerBody creates or changes a listener.
 type ListenerBody struct {
-	Name          string            `json:"name,omitempty" doc:"of a new one"`
-	Port          int               `json:"port,omitempty"`
-	Protocol      string            `json:"protocol,omitempty" enum:"HTTP,HTTPS,TCP,TLS"`
-	Certificates  []CertificateFile `json:"certificates,omitempty"`
-	ProxyProtocol bool              `json:"proxyProtocol,omitempty"`
-	IdleTimeoutS  int               `json:"idleTimeoutSeconds,omitempty"`
-	BodyLimit     int64             `json:"bodyLimitBytes,omitempty"`
-	Default       *Action           `json:"defaultAction,omitempty" doc:"of a new one: what becomes of what no rule takes"`
-	Alias         string            `json:"alias,omitempty" doc:"tasks alone reach it, by this name; it takes no port of hosts"`
-	ClientToken   string            `json:"clientToken,omitempty"`
+	Name           string            `json:"name,omitempty" doc:"of a new one"`
+	Port           int               `json:"port,omitempty"`
+	Protocol       string            `json:"protocol,omitempty" enum:"HTTP,HTTPS,TCP,TLS"`
+	Certificates   []CertificateFile `json:"certificates,omitempty"`
+	ProxyProtocol  bool              `json:"proxyProtocol,omitempty"`
+	TrustedProxies []string          `json:"trustedProxies,omitempty" doc:"networks from which connections with a PROXY header are taken; none: private networks and the host itself"`
+	IdleTimeoutS   int               `json:"idleTimeoutSeconds,omitempty"`
+	BodyLimit      int64             `json:"bodyLimitBytes,omitempty"`
+	Default        *Action           `json:"defaultAction,omitempty" doc:"of a new one: what becomes of what no rule takes"`
+	Alias          string            `json:"alias,omitempty" doc:"tasks alone reach it, by this name; it takes no port of hosts"`
+	ClientToken    string            `json:"clientToken,omitempty"`
 }
 
 // RuleBody creates or changes a rule.

@@ -86,6 +86,9 @@ func (v *View) ListenerRow(l *fleet.Listener) types.Listener {
 		ProxyProtocol: l.ProxyProtocol, IdleTimeoutS: l.IdleTimeoutS, BodyLimit: l.BodyLimit, Owner: l.Owner,
 		Rules: []types.Rule{},
 	}
+	for _, p := range l.TrustedProxies {
+		row.TrustedProxies = append(row.TrustedProxies, p.String())
+	}
 	if l.Alias != nil {
 		row.Alias = l.Alias.Name
 	}

@@ -13,7 +13,7 @@ import (
 
 var (
 	entryFields     = own("entry address", "address", "clientToken")
-	entryMoveFields = own("move of an entry address", "host", "clientToken")
+	entryMoveFields = own("move of an entry address", "host", "cut", "clientToken")
 )
 
 func entryEndpoints() []Endpoint {
@@ -74,6 +74,7 @@ func (c *Call) moveEntryAddress() (*Order, error) {
 	}
 	need(o, "host", "id or name of the host that is to hold it")
 	ref := o.Text("host", fleet.MaxName)
+	cut := o.Bool("cut", false)
 	token := clientToken(o)
 	if err := p.Err(); err != nil {
 		return nil, err
@@ -88,22 +89,26 @@ func (c *Call) moveEntryAddress() (*Order, error) {
 		if err != nil {
 			return nil, err
 		}
-		return moveOf(st, e, h), nil
+		return moveOf(st, e, h, cut)
 	}), nil
 }
 
 // moveOf is a planned move: connections that are open go on at the host that holds the
-// address now, unless an earlier move still has the one place for that.
-func moveOf(st *fleet.State, e *fleet.EntryAddress, to *fleet.Host) fleet.AssignEntryAddress {
+// address now, or are cut. It is refused while an earlier move has the one place for that.
+func moveOf(st *fleet.State, e *fleet.EntryAddress, to *fleet.Host, cut bool) (fleet.Command, error) {
 	c := fleet.AssignEntryAddress{Addr: e.Prefix.Addr(), ExpectedHolder: e.Holder, Holder: to.ID,
 		Why: "moved by an operator"}
-	if e.Holder != "" && e.Holder != to.ID {
+	if e.Holder != "" && e.Holder != to.ID && !cut {
+		if e.Former != "" && st.Now() < e.FormerUntil {
+			return nil, fmt.Errorf("move of entry address %s: connections of the former move are still relayed until %s; wait, "+
+				"or cut those that are open (cut, --cut): %w", e.Name(), e.FormerUntil, fleet.ErrConflict)
+		}
 		c.FormerUntil = st.Now().Add(fleet.EntryRelay)
 	}
 	if e.Holder == to.ID {
 		c.FormerUntil, c.Why = 0, e.Why
 	}
-	return c
+	return c, nil
 }
 
 func (c *Call) deleteEntryAddress() (*Order, error) {

@@ -3,6 +3,7 @@ package write
 import (
 	"fmt"
 	"net/http"
+	"net/netip"
 	"slices"
 	"strings"
 
@@ -15,7 +16,7 @@ import (
 
 var listenerFields = own("listener", append(actionFields("defaultAction"), "name", "port", "protocol", "certificates[]",
 	"certificates[].certificateFile", "certificates[].keyFile", "proxyProtocol", "idleTimeoutSeconds", "bodyLimitBytes",
-	"alias", "clientToken")...)
+	"alias", "trustedProxies[]", "clientToken")...)
 
 func listenerEndpoints() []Endpoint {
 	return []Endpoint{
@@ -95,6 +96,7 @@ func (c *Call) updateListener() (*Order, error) {
 		put := fleet.PutListener{
 			Name: l.Name, ExpectedModifyIndex: l.ModifyIndex, Port: l.Port, Protocol: l.Protocol, Certificates: l.Certificates,
 			ProxyProtocol: l.ProxyProtocol, IdleTimeoutS: l.IdleTimeoutS, BodyLimit: l.BodyLimit, Owner: l.Owner,
+			TrustedProxies: l.TrustedProxies,
 		}
 		if l.Alias != nil {
 			put.Alias = l.Alias.Name
@@ -138,11 +140,30 @@ func readListener(o *strictjson.Object, put *fleet.PutListener) {
 		}
 	}
 	put.ProxyProtocol = o.Bool("proxyProtocol", put.ProxyProtocol)
+	if o.Has("trustedProxies") {
+		put.TrustedProxies = readPrefixes(o, "trustedProxies", fleet.MaxTrustedProxies)
+	}
 	readNumber(o, "idleTimeoutSeconds", &put.IdleTimeoutS, 0, anyNumber)
 	put.BodyLimit = o.Int("bodyLimitBytes", put.BodyLimit, 0, anyNumber)
 	if o.Has("alias") {
 		put.Alias = strings.ToLower(o.Text("alias", fleet.MaxHostName))
 	}
+}
+
+// readPrefixes reads networks; an address stands for itself alone.
+func readPrefixes(o *strictjson.Object, key string, most int) (all []netip.Prefix) {
+	for i, text := range o.Texts(key, most, fleet.MaxName) {
+		prefix, err := netip.ParsePrefix(text)
+		if addr, notAddr := netip.ParseAddr(text); notAddr == nil {
+			prefix, err = netip.PrefixFrom(addr, addr.BitLen()), nil
+		}
+		if err != nil {
+			o.Refuse(fmt.Sprintf("%s[%d]", key, i), "want an address or a network, such as 10.0.0.0/8")
+			continue
+		}
+		all = append(all, prefix.Masked())
+	}
+	return all
 }
 
 // listenerOrder is a write about one listener.

@@ -4,8 +4,10 @@ import (
 	"context"
 	"crypto/tls"
 	"errors"
+	"io"
 	"net"
 	"net/http"
+	"net/netip"
 	"strconv"
 	"time"
 
@@ -21,14 +23,23 @@ func (r *runners) probe(ctx context.Context, job effects.Job) effects.Answer {
 	if err != nil {
 		return probed(deployment.Probed{Why: "its requests cannot be read: " + err.Error()})
 	}
-	client := newClient(r.Dial, &tls.Config{
+	at := loopback
+	if in.Alias != 0 {
+		at = r.AliasAddr(in.Alias)
+	}
+	dial := r.Dial
+	if in.Proxy {
+		dial = r.introduced
+	}
+	address := netip.AddrPortFrom(at, uint16(in.Port)).String()
+	client := newClient(dial, &tls.Config{
 		ServerName: in.Host,
 		// The certificate is this host's own, or a test's; what is probed is the target behind it.
 		InsecureSkipVerify: true, //nolint:gosec
 	})
 	var all deployment.Probed
 	for range in.Count {
-		took, wrong, err := ask(ctx, client, &in)
+		took, wrong, err := ask(ctx, client, address, &in)
 		switch {
 		case ctx.Err() != nil:
 			return effects.Retry("its time is over after " + strconv.Itoa(all.Well) + " requests that were well")
@@ -46,9 +57,28 @@ func (r *runners) probe(ctx context.Context, job effects.Job) effects.Answer {
 	return probed(all)
 }
 
+// proxyHeader is that of a relay which speaks for itself. Source: haproxy.org, The PROXY
+// protocol, version 1.
+const proxyHeader = "PROXY UNKNOWN\r\n"
+
+// introduced connects to a listener that asks for a PROXY header.
+func (r *runners) introduced(ctx context.Context, network, address string) (net.Conn, error) {
+	conn, err := r.Dial(ctx, network, address)
+	if err != nil {
+		return nil, err
+	}
+	if _, err = io.WriteString(conn, proxyHeader); err != nil {
+		_ = conn.Close()
+		return nil, &net.OpError{Op: "dial", Net: network, Err: err}
+	}
+	return conn, nil
+}
+
 // ask sends one request and says what is wrong with the answer. Its error is that of a
 // connection that was never made.
-func ask(ctx context.Context, client *http.Client, in *deployment.Probe) (tookMs int, wrong string, err error) {
+func ask(
+	ctx context.Context, client *http.Client, address string, in *deployment.Probe,
+) (tookMs int, wrong string, err error) {
 	limit := time.Duration(in.LatencyMs) * time.Millisecond
 	within, stop := context.WithTimeout(ctx, limit+dialWithin)
 	defer stop()
@@ -60,7 +90,6 @@ func ask(ctx context.Context, client *http.Client, in *deployment.Probe) (tookMs
 	if method == "" {
 		method = http.MethodGet
 	}
-	address := net.JoinHostPort("127.0.0.1", strconv.Itoa(in.Port))
 	request, err := http.NewRequestWithContext(within, method, scheme+address+in.Target, nil)
 	if err != nil {
 		return 0, "its address: " + clean(err).Error(), nil

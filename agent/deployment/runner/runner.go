@@ -35,6 +35,8 @@ type Config struct {
 	// LogFile is the file that a task's container writes to. The names are checked, not
 	// trusted.
 	LogFile func(task fleet.TaskID, container string) (string, error)
+	// AliasAddr is where this host answers at the alias of a number; nil: at its loopback address.
+	AliasAddr func(number int) netip.Addr
 	// ReadFile reads a file of this host, at most most bytes of it.
 	ReadFile func(name string, most int64) ([]byte, error)
 	// Dial connects to servers; nil: as the host does. TLS is how HTTPS servers are
@@ -47,6 +49,9 @@ type Config struct {
 func (c Config) ByKind() map[string]effects.Runner {
 	if c.Dial == nil {
 		c.Dial = dial
+	}
+	if c.AliasAddr == nil {
+		c.AliasAddr = func(int) netip.Addr { return loopback }
 	}
 	r := &runners{Config: c, client: newClient(c.Dial, c.TLS)}
 	return map[string]effects.Runner{
@@ -75,6 +80,9 @@ func checkResolved(host, resolved string) error {
 	}
 	return err
 }
+
+// loopback is where a host has its own ports.
+var loopback = netip.AddrFrom4([4]byte{127, 0, 0, 1})
 
 type runners struct {
 	Config

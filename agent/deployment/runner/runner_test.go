@@ -12,6 +12,7 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"net/netip"
 	"os"
 	"path/filepath"
 	"strconv"
@@ -414,6 +415,48 @@ func TestProbes(t *testing.T) {
 			t.Errorf("%s: %s", answer.Verdict, deployment.ReadProbed(answer.Outcome).Answer)
 		}
 	})
+}
+
+// A listener of an alias is at an address of its own, and a stranger may be at the same port of
+// the host's.
+func TestAProbeAsksTheListenerThatItIsToAsk(t *testing.T) {
+	var asked []string
+	r := newRig(t)
+	r.config.AliasAddr = func(number int) netip.Addr { return netip.AddrFrom4([4]byte{198, 19, 0, byte(number + 1)}) }
+	r.config.Dial = func(_ context.Context, _, address string) (net.Conn, error) {
+		asked = append(asked, address)
+		ours, theirs := net.Pipe()
+		go func() {
+			defer theirs.Close()
+			in := bufio.NewReader(theirs)
+			if first, _ := in.Peek(len(proxyHeader)); string(first) == proxyHeader {
+				asked = append(asked, "introduced")
+				_, _ = in.Discard(len(proxyHeader))
+			}
+			if request, err := http.ReadRequest(in); err == nil {
+				_ = request.Body.Close()
+				_, _ = io.WriteString(theirs, "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok")
+			}
+		}()
+		return ours, nil
+	}
+	for name, tt := range map[string]struct {
+		in   deployment.Probe
+		want string
+	}{
+		"a port of the host":           {deployment.Probe{Port: 80}, "127.0.0.1:80"},
+		"an alias":                     {deployment.Probe{Port: 80, Alias: 3}, "198.19.0.4:80"},
+		"a listener for PROXY headers": {deployment.Probe{Port: 81, Proxy: true}, "127.0.0.1:81 introduced"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			asked = nil
+			tt.in.Count, tt.in.Target, tt.in.LatencyMs, tt.in.Host = 1, "/", 5_000, "shop.example"
+			answer := r.run(deployment.KindProbe, tt.in, enough)
+			if v := deployment.ReadProbed(answer.Outcome); v.Status != fleet.HookSucceeded || strings.Join(asked, " ") != tt.want {
+				t.Errorf("it asked %q, want %q: %s", strings.Join(asked, " "), tt.want, v.Answer)
+			}
+		})
+	}
 }
 
 func probeOf(t *testing.T, server *httptest.Server) deployment.Probe {

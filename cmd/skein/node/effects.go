@@ -25,6 +25,7 @@ func (n *node) executor(log *raftfsm.Node) *effects.Executor {
 func (n *node) runners() map[string]effects.Runner {
 	return runner.Config{
 		Allowed: n.hookAllowed, Now: n.clock.Now, LogFile: n.host.LogPath, ReadFile: readBounded,
+		AliasAddr: n.aliasAddr,
 	}.ByKind()
 }
 
