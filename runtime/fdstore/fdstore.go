@@ -6,21 +6,37 @@
 package fdstore
 
 import (
+	"errors"
 	"fmt"
 	"net"
 	"os"
+	"sync/atomic"
 	"syscall"
 	"time"
 
 	"github.com/coreos/go-systemd/v22/activation"
 )
 
-// sendTimeout is how long a manager that does not read may keep up the agent.
-const sendTimeout = time.Second
+const (
+	// sendTimeout is how long a manager that does not read may keep up the agent, and
+	// stalledTimeout the same once it has not read for that long: the agent has hundreds of
+	// sockets, and other work.
+	sendTimeout    = time.Second
+	stalledTimeout = 5 * time.Millisecond
+)
 
 // Store is the service manager's, or none.
 type Store struct {
 	manager string // its socket; empty: there is no manager
+	stalled atomic.Bool
+}
+
+// patience is how long the manager has to take the next word.
+func (s *Store) patience() time.Duration {
+	if s.stalled.Load() {
+		return stalledTimeout
+	}
+	return sendTimeout
 }
 
 // Open finds the store that the environment tells of, and what it kept for this process, by
@@ -70,10 +86,12 @@ func (s *Store) send(text string, rights []byte) error {
 		return fmt.Errorf("reach the service manager: %w", err)
 	}
 	defer func() { _ = conn.Close() }()
-	if err = conn.SetWriteDeadline(time.Now().Add(sendTimeout)); err != nil {
+	if err = conn.SetWriteDeadline(time.Now().Add(s.patience())); err != nil {
 		return err
 	}
-	if _, _, err = conn.WriteMsgUnix([]byte(text), rights, &net.UnixAddr{Name: s.manager, Net: "unixgram"}); err != nil {
+	_, _, err = conn.WriteMsgUnix([]byte(text), rights, &net.UnixAddr{Name: s.manager, Net: "unixgram"})
+	s.stalled.Store(errors.Is(err, os.ErrDeadlineExceeded))
+	if err != nil {
 		return fmt.Errorf("tell the service manager: %w", err)
 	}
 	return nil
