@@ -13,6 +13,7 @@ import (
 
 	"skein/raftfsm/fleet"
 	"skein/runtime/seam/clock"
+	"skein/runtime/seam/vfs"
 )
 
 // lookEvery is how often certificate files are looked at, while clients come.
@@ -91,7 +92,7 @@ func (s *certificates) read(c *certificate) *certificate {
 		return c
 	}
 	fresh := &certificate{files: c.files, stamp: stamps, parsed: c.parsed}
-	pair, err := tls.LoadX509KeyPair(c.files.Certificate, c.files.Key)
+	pair, err := readPair(c.files)
 	if err != nil {
 		fresh.failed = fmt.Errorf("certificate %s: %w", c.files.Certificate, err)
 		s.log.Error("certificate cannot be read, the last one is kept", "path", c.files.Certificate, "err", err)
@@ -100,6 +101,21 @@ func (s *certificates) read(c *certificate) *certificate {
 	fresh.parsed = &pair
 	s.log.Info("certificate read", "path", c.files.Certificate, "until", pair.Leaf.NotAfter)
 	return fresh
+}
+
+// maxPEM bounds a file of a certificate or a key, in bytes. A chain takes a few KiB.
+const maxPEM = 1 << 20
+
+func readPair(files fleet.CertificateFile) (tls.Certificate, error) {
+	certificate, err := vfs.ReadRegular(vfs.OS, files.Certificate, maxPEM)
+	if err != nil {
+		return tls.Certificate{}, err
+	}
+	key, err := vfs.ReadRegular(vfs.OS, files.Key, maxPEM)
+	if err != nil {
+		return tls.Certificate{}, err
+	}
+	return tls.X509KeyPair(certificate, key)
 }
 
 func stampOf(path string) stamp {

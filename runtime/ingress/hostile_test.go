@@ -10,10 +10,13 @@ import (
 	"net"
 	"net/http"
 	"os"
+	"path/filepath"
 	"strings"
 	"sync/atomic"
 	"testing"
 	"time"
+
+	"golang.org/x/sys/unix"
 
 	"skein/raftfsm/fleet"
 	"skein/runtime/ingress"
@@ -386,6 +389,25 @@ func TestAHostWithoutACertificateSaysSoAndServesOnceItIsThere(t *testing.T) {
 	move(t, certificatePath, files[0].Certificate)
 	until(t, "the certificate is served", func() bool { return dial() == nil })
 	until(t, "nothing is named any more", func() bool { return len(r.engine.Status().Listeners[0].Certificates) == 0 })
+}
+
+// A path that an operator mistyped must not cost the agent its memory, or its listener.
+func TestACertificateFileThatNeverEndsIsNamed(t *testing.T) {
+	pipe := filepath.Join(t.TempDir(), "pipe")
+	if err := unix.Mkfifo(pipe, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for _, path := range []string{"/dev/zero", pipe, "/"} {
+		r := newRig(t, ingress.Config{})
+		r.listener(fleet.Listener{Name: "tls", Port: 443, Protocol: fleet.ListenHTTPS,
+			Certificates: []fleet.CertificateFile{{Certificate: path, Key: path}}}, all("one"))
+		r.group(fleet.TargetGroup{Name: "one", Protocol: fleet.GroupHTTP1}, backend(t, "a", echo))
+		r.apply()
+		s := r.engine.Status().Listeners[0]
+		if len(s.Certificates) != 1 || !strings.Contains(s.Certificates[0], path+" is no regular file") {
+			t.Errorf("%s: status %+v", path, s)
+		}
+	}
 }
 
 func move(t *testing.T, from, to string) {

@@ -1,16 +1,11 @@
 package node
 
 import (
-	"fmt"
-	"io"
-	"os"
-
-	"golang.org/x/sys/unix"
-
 	"skein/agent/deployment/runner"
 	"skein/agent/effects"
 	"skein/agent/peer/rpc"
 	"skein/raftfsm"
+	"skein/runtime/seam/vfs"
 )
 
 // executor carries effects out while this host leads.
@@ -24,7 +19,7 @@ func (n *node) executor(log *raftfsm.Node) *effects.Executor {
 // runners are the effects that this host carries out.
 func (n *node) runners() map[string]effects.Runner {
 	return runner.Config{
-		Allowed: n.hookAllowed, Now: n.clock.Now, LogFile: n.host.LogPath, ReadFile: readBounded,
+		Allowed: n.hookAllowed, Now: n.clock.Now, LogFile: n.host.LogPath, ReadFile: readSecret,
 		AliasAddr: n.aliasAddr,
 	}.ByKind()
 }
@@ -38,24 +33,5 @@ func (n *node) hookAllowed(url string) error {
 	return log.State().CheckHookURL(url)
 }
 
-// readBounded reads a regular file that is no longer than most bytes. Others, a pipe say, might
-// never answer.
-func readBounded(name string, most int64) ([]byte, error) {
-	file, err := os.OpenFile(name, os.O_RDONLY|unix.O_NONBLOCK, 0)
-	if err != nil {
-		return nil, err
-	}
-	defer file.Close()
-	info, err := file.Stat()
-	if err != nil {
-		return nil, err
-	}
-	if !info.Mode().IsRegular() {
-		return nil, fmt.Errorf("%s is no regular file", name)
-	}
-	data, err := io.ReadAll(io.LimitReader(file, most+1))
-	if err == nil && int64(len(data)) > most {
-		return nil, fmt.Errorf("%s has more than %d bytes", name, most)
-	}
-	return data, err
-}
+// readSecret reads a file that a hook target names.
+func readSecret(name string, most int64) ([]byte, error) { return vfs.ReadRegular(vfs.OS, name, most) }

@@ -1,4 +1,4 @@
-package node
+package vfs
 
 import (
 	"os"
@@ -9,7 +9,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-func TestSecretsAreReadFromRegularFilesOfABoundedLength(t *testing.T) {
+func TestFilesThatSomebodyNamesAreRegularAndOfABoundedLength(t *testing.T) {
 	dir := t.TempDir()
 	file, long, pipe := filepath.Join(dir, "file"), filepath.Join(dir, "long"), filepath.Join(dir, "pipe")
 	for name, text := range map[string]string{file: "secret", long: strings.Repeat("x", 20)} {
@@ -20,11 +20,12 @@ func TestSecretsAreReadFromRegularFilesOfABoundedLength(t *testing.T) {
 	if err := unix.Mkfifo(pipe, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	if got, err := readBounded(file, 10); err != nil || string(got) != "secret" {
+	if got, err := ReadRegular(OS, file, 10); err != nil || string(got) != "secret" {
 		t.Errorf("%q, %v", got, err)
 	}
-	for name, why := range map[string]string{long: "more than 10 bytes", pipe: "no regular file", dir: "no regular file"} {
-		if _, err := readBounded(name, 10); err == nil || !strings.Contains(err.Error(), why) {
+	for name, why := range map[string]string{long: "more than 10 bytes", pipe: "no regular file", dir: "no regular file",
+		"/dev/zero": "no regular file"} {
+		if _, err := ReadRegular(OS, name, 10); err == nil || !strings.Contains(err.Error(), why) {
 			t.Errorf("%s: %v", name, err)
 		}
 	}
