@@ -69,7 +69,9 @@ func (c Report) check() error {
 	}
 	for i, k := range c.SelfCheck {
 		at := fmt.Sprintf("selfCheck[%d]", i)
-		if err := first(checkText(at+".name", k.Name, MaxID), checkText(at+".listener", string(k.Listener), MaxName)); err != nil {
+		if err := first(
+			checkText(at+".name", k.Name, MaxID), checkText(at+".listener", string(k.Listener), MaxName),
+		); err != nil {
 			return err
 		}
 	}

@@ -19,10 +19,10 @@ var errNoTarget = errors.New("no target can take this request")
 // RoundTrip is http.RoundTripper's.
 func (t roundTripper) RoundTrip(r *http.Request) (*http.Response, error) {
 	k := callOf(r)
-	last := errNoTarget
+	var last error
 	for attempt := range attempts {
 		if !k.take(k.client) {
-			return nil, last
+			return nil, errNoTarget
 		}
 		response, err := t.standard.ask(k, r)
 		var connect errConnect

@@ -452,8 +452,9 @@ func TestAProbeAsksTheListenerThatItIsToAsk(t *testing.T) {
 			asked = nil
 			tt.in.Count, tt.in.Target, tt.in.LatencyMs, tt.in.Host = 1, "/", 5_000, "shop.example"
 			answer := r.run(deployment.KindProbe, tt.in, enough)
-			if v := deployment.ReadProbed(answer.Outcome); v.Status != fleet.HookSucceeded || strings.Join(asked, " ") != tt.want {
-				t.Errorf("it asked %q, want %q: %s", strings.Join(asked, " "), tt.want, v.Answer)
+			v, got := deployment.ReadProbed(answer.Outcome), strings.Join(asked, " ")
+			if v.Status != fleet.HookSucceeded || got != tt.want {
+				t.Errorf("it asked %q, want %q: %s", got, tt.want, v.Answer)
 			}
 		})
 	}
