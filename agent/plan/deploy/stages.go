@@ -40,7 +40,13 @@ func reconciled(n *inputs) (string, *wait) {
 		return "nothing is left of earlier deployments", nil
 	}
 	if left := n.left(); left > 0 {
-		return "", waits(codeTasks, "%s: %d tasks of earlier deployments stop", n.deployment.ID, left)
+		w := waits(codeTasks, "%s: %d tasks of earlier deployments stop", n.deployment.ID, left)
+		if whole := n.service.Desired; n.blue.Serving < whole {
+			w.message += fmt.Sprintf(" as tasks of %s take their place, %d of %d are healthy; with strategy ROLLING a "+
+				"deployment does not wait for them", n.blue.id, n.blue.Serving, whole)
+			w.counts = true
+		}
+		return "", w
 	}
 	return "nothing is left of earlier deployments", nil
 }

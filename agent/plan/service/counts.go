@@ -25,6 +25,7 @@ func inputsOf(s *fleet.State, service *fleet.Service, goals *fleet.Goals, now fl
 		revisions:  make([]revisionInputs, len(goals.Revisions)),
 		most:       goals.Max,
 		minHealthy: service.MinHealthy(),
+		apart:      apart(goals.Revisions),
 	}
 	for i, goal := range goals.Revisions {
 		var moving taskCounts
@@ -32,7 +33,7 @@ func inputsOf(s *fleet.State, service *fleet.Service, goals *fleet.Goals, now fl
 			moving = countsOf(s.ToReplaceAt(service.Name, goal.Revision, now))
 		}
 		current := countsOf(s.CountsAt(service.Name, goal.Revision, now)).minus(moving)
-		n.revisions[i] = revisionInputs{goal: goal, current: current, moving: moving.present(),
+		n.revisions[i] = revisionInputs{goal: goal, current: current, moving: moving,
 			backOff: s.NotBefore(service, goal.Revision) > now}
 		if goal.Idle {
 			n.idle = n.idle.plus(current)

@@ -32,19 +32,24 @@ func TestSumsCountAsALookAtEveryTaskDoes(t *testing.T) {
 					now := w.Now.Add(later)
 					goals := someGoals(w.State, service, r)
 					n, all := inputsOf(w.State, service, goals, now), sorted(w.State, service, goals, now)
-					var current taskCounts
+					var current, old taskCounts
 					for i := range goals.Revisions {
-						of := func(k kind) int { return all.groups[all.current(i, k)].tasks }
+						of := func(k kind) int { return all.groups[all.group(i, k)].tasks }
 						counted := taskCounts{pending: of(kindUnplaced) + of(kindPending), starting: of(kindStarting),
 							healthy: of(kindHealthy), unhealthy: of(kindUnhealthy)}
 						if n.revisions[i].current != counted {
 							t.Fatalf("seed %d, step %d: %s %s later: sums %+v, tasks %+v",
 								seed, step, service.Name, later, n.revisions[i], counted)
 						}
-						current = current.plus(counted)
+						moving := taskCounts{of(oldPending), of(oldStarting), of(oldHealthy), of(oldUnhealthy)}
+						if n.revisions[i].moving != moving {
+							t.Fatalf("seed %d, step %d: %s %s later: sums %+v, to be replaced are %+v",
+								seed, step, service.Name, later, n.revisions[i], moving)
+						}
+						current, old = current.plus(counted), old.plus(moving)
 					}
-					of := func(k kind) int { return all.groups[all.old(k)].tasks }
-					old := taskCounts{of(oldPending), of(oldStarting), of(oldHealthy), of(oldUnhealthy)}
+					of := func(k kind) int { return all.groups[all.group(all.leftover(), k)].tasks }
+					old = old.plus(taskCounts{of(oldPending), of(oldStarting), of(oldHealthy), of(oldUnhealthy)})
 					if n.current != current || n.old != old {
 						t.Fatalf("seed %d, step %d: %s %s later: sums %+v, %+v; tasks %+v, %+v", seed, step, service.Name, later,
 							n.current, n.old, current, old)

@@ -13,6 +13,9 @@ type taskCounts struct {
 func (g taskCounts) running() int { return g.starting + g.healthy + g.unhealthy }
 func (g taskCounts) present() int { return g.pending + g.running() }
 
+// weak are running tasks that are not healthy.
+func (g taskCounts) weak() int { return g.starting + g.unhealthy }
+
 func (g taskCounts) plus(o taskCounts) taskCounts {
 	return taskCounts{g.pending + o.pending, g.starting + o.starting, g.healthy + o.healthy, g.unhealthy + o.unhealthy}
 }
@@ -32,6 +35,7 @@ type inputs struct {
 	current     taskCounts // sum over revisions, those that are idle aside
 	idle        taskCounts // of revisions that serve nobody
 	old         taskCounts // of no revision in the goals, or to be replaced
+	apart       bool       // see apart
 	cutOff      int        // tasks that may run on hosts nobody hears; see cutoff.go
 	cutOffUntil fleet.Time // when the first of those has ended
 }
@@ -40,7 +44,7 @@ type inputs struct {
 type revisionInputs struct {
 	goal    fleet.RevisionGoal
 	current taskCounts // those that are not to be replaced
-	moving  int        // those that are: they are old, and within the revision's bound
+	moving  taskCounts // those that are: they are old, and within the revision's bound
 	backOff bool       // no start before a time that is not yet
 }
 
@@ -55,6 +59,41 @@ func (r revisionInputs) missing() int {
 func (n inputs) present() int { return n.current.present() + n.idle.present() + n.old.present() }
 func (n inputs) running() int { return n.current.running() + n.old.running() }
 func (n inputs) healthy() int { return n.current.healthy + n.old.healthy }
+
+// apart reports whether each of several revisions is led to a count of its own: then who is
+// to be replaced goes for another task of its own revision alone.
+func apart(goals []fleet.RevisionGoal) bool {
+	led := 0
+	for _, g := range goals {
+		if !g.Held {
+			led++
+		}
+	}
+	return led > 1
+}
+
+// shared are the old tasks in whose place any task of the goals may stand.
+func (n inputs) shared() taskCounts {
+	all := n.old
+	for _, r := range n.revisions {
+		if n.apart {
+			all = all.minus(r.moving)
+		}
+	}
+	return all
+}
+
+// bare is how many healthy tasks are missing in whose place none runs that is to be replaced
+// by others of its revision alone.
+func (n inputs) bare() (sum int) {
+	if !n.apart {
+		return n.missing()
+	}
+	for _, r := range n.revisions {
+		sum += max(0, r.missing()-r.moving.healthy)
+	}
+	return sum
+}
 
 func (n inputs) desired() int {
 	sum := 0
@@ -77,7 +116,7 @@ func (n inputs) missing() int {
 type adjustments struct {
 	revisions    []revisionAdjustments // as in inputs
 	stopPending  int                   // old tasks that do not run yet
-	stopOld      int                   // old running tasks that healthy current ones have replaced
+	stopOld      int                   // old running tasks, those of shared, that healthy current ones have replaced
 	stopOldFirst int                   // old running tasks that stop first, for want of room
 	stuck        bool                  // the bounds let nothing start and nothing stop
 }
@@ -87,12 +126,13 @@ type revisionAdjustments struct {
 	stopComing         int // tasks not yet healthy that nobody needs
 	stopUnhealthy      int // unhealthy tasks that others have replaced
 	stopHealthy        int // healthy tasks beyond desired
+	stopMoving         int // running tasks to be replaced that others of the revision, apart, have replaced
 	stopUnhealthyFirst int // unhealthy tasks that stop first, for want of room
 	create             int
 }
 
 func (a revisionAdjustments) stops() int {
-	return a.stopComing + a.stopUnhealthy + a.stopHealthy + a.stopUnhealthyFirst
+	return a.stopComing + a.stopUnhealthy + a.stopHealthy + a.stopMoving + a.stopUnhealthyFirst
 }
 
 // stops is how many tasks are to stop.
@@ -112,8 +152,10 @@ func mayStop(healthy, lower int) int  { return max(0, healthy-lower) }
 // decide is the rolling arithmetic. Each revision is led to its goal; old and unhealthy
 // tasks stay until healthy current ones stand in for them, one for one; only where the
 // upper bound can never hold one task more than desired do tasks stop first, within the
-// lower bound. Tasks that may run cut off are no reason to stop anything: they only
-// put off their replacements. Idle tasks stop at once and count for no minimum. See ../DESIGN.md for the rules by number.
+// lower bound. Of several revisions none is short because another one has all that it needs:
+// who is to be replaced goes for a healthy task of its own revision. Tasks that may run cut off are no reason
+// to stop anything: they only put off their replacements. Idle tasks stop at once and count
+// for no minimum. See ../DESIGN.md for the rules by number.
 func decide(n inputs) adjustments {
 	m := adjustments{revisions: make([]revisionAdjustments, len(n.revisions))}
 	spare := mayStop(n.healthy(), n.minHealthy) // of several revisions, one may be surplus while another is missing
@@ -132,10 +174,13 @@ func decide(n inputs) adjustments {
 			stopUnhealthy: max(0, r.current.unhealthy-r.missing()),
 			stopHealthy:   min(spare, max(0, r.current.healthy-r.goal.Desired)),
 		}
+		if n.apart {
+			m.revisions[i].stopMoving = max(0, r.moving.running()-r.missing())
+		}
 		spare -= m.revisions[i].stopHealthy
 	}
 	m.stopPending = n.old.pending
-	m.stopOld = max(0, n.old.running()-n.missing())
+	m.stopOld = max(0, n.shared().running()-n.bare())
 
 	wanted, want := m.wanted(n)
 	if want == 0 {
@@ -175,15 +220,14 @@ func (m *adjustments) wanted(n inputs) (wanted []int, sum int) {
 
 // start gives the room that there is to revisions in their order, and returns how many
 // tasks start. A bound that is not below the service's says nothing that this does
-// not say. Tasks to be replaced that stop now make room under a lower one in the next
-// pass: which of them stop is not known yet.
+// not say.
 func (m *adjustments) start(n inputs, wanted []int) (started int) {
 	room := mayStart(n.most, n.present()-m.stops())
 	for i, r := range n.revisions {
 		a := &m.revisions[i]
 		a.create = min(wanted[i], room)
 		if r.goal.Max < n.most {
-			a.create = min(a.create, mayStart(r.goal.Max, r.current.present()+r.moving-a.stops()))
+			a.create = min(a.create, mayStart(r.goal.Max, r.current.present()+r.moving.present()-a.stops()))
 		}
 		room -= a.create
 		started += a.create
@@ -197,7 +241,8 @@ func (m *adjustments) start(n inputs, wanted []int) (started int) {
 //
 // Old tasks yield only where the upper bound can never hold one task more than
 // desired: healthy current and old tasks are at most desired together, so
-// whoever fills an upper bound above that is unhealthy.
+// whoever fills an upper bound above that is unhealthy. Of several revisions none yields
+// its own: whoever puts such goals gives those that must move room.
 func (m *adjustments) stopFirst(n inputs, wanted []int, want int) {
 	unhealthy, healthy := 0, 0
 	for i, a := range m.revisions {
@@ -205,15 +250,23 @@ func (m *adjustments) stopFirst(n inputs, wanted []int, want int) {
 			unhealthy, healthy = unhealthy+a.stopUnhealthy, healthy+a.stopHealthy
 		}
 	}
-	mayStopRunning := mayStop(n.running()-unhealthy-healthy-m.stopOld, n.minHealthy)
+	old := n.shared()
+	stopping, stoppingHealthy := m.stopOld, healthyOf(old, m.stopOld)
+	yields, weak := old.running()-m.stopOld, old.weak()-(m.stopOld-stoppingHealthy)
+	for i, r := range n.revisions {
+		stop := m.revisions[i].stopMoving
+		stopping, stoppingHealthy = stopping+stop, stoppingHealthy+healthyOf(r.moving, stop)
+	}
+	mayStopRunning := mayStop(n.running()-unhealthy-healthy-stopping, n.minHealthy)
 	for i, r := range n.revisions {
 		if a := &m.revisions[i]; wanted[i] > 0 && mayStopRunning > 0 && r.current.unhealthy > a.stopUnhealthy {
 			a.stopUnhealthyFirst = 1
 			return
 		}
 	}
-	keptOld := n.old.running() - m.stopOld
-	weak := max(0, n.old.running()-n.old.healthy-m.stopOld) // they stop before healthy ones
-	mayStopHealthy := mayStop(n.healthy()-healthy-max(0, m.stopOld-(n.old.running()-n.old.healthy)), n.minHealthy)
-	m.stopOldFirst = min(want, keptOld, mayStopRunning, weak+mayStopHealthy)
+	mayStopHealthy := mayStop(n.healthy()-healthy-stoppingHealthy, n.minHealthy)
+	m.stopOldFirst = min(want, yields, mayStopRunning, weak+mayStopHealthy)
 }
+
+// healthyOf is how many healthy ones are among old tasks that stop: they go last.
+func healthyOf(old taskCounts, stop int) int { return max(0, stop-old.weak()) }

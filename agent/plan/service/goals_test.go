@@ -149,6 +149,23 @@ func TestGoalsOfAnotherPlannerAreFollowed(t *testing.T) {
 			want: "stop web-1 (drain): makes way for another task (drain): " + noRoom("2") +
 				"create web/2 x1; " + starting,
 		},
+		"what is left of others goes before a task that must move, and that one stays while it has no replacement": {
+			given: "web desired=2 rev=3; h1: web/1, web/1 replace=drain; h2: web/2 x2", most: 5,
+			goals: []fleet.RevisionGoal{goal("web/1", 2, 3)},
+			want: "stop web-3 web-4 (rollout): replaced by revision web/3; create web/1 x1; " +
+				"wait service:web not-steady: tasks of web/3 are starting or being replaced",
+		},
+		"of two revisions none loses a task that must move to the replacement of the other's": {
+			given: "web desired=2 rev=2; h1: web/1, web/1 replace=drain, web/2 replace=drain; h2: web/2 x2", most: 6,
+			goals: []fleet.RevisionGoal{goal("web/1", 2, 3), goal("web/2", 2, 3)},
+			want:  "stop web-3 (drain): replaced by another task (drain); create web/1 x1; " + starting,
+		},
+		"of two revisions at their bounds none stops a task that must move first": {
+			given: "web desired=2 min=50 rev=2; h1: web/1, web/1 replace=drain; h2: web/2 x2", most: 4,
+			goals: []fleet.RevisionGoal{goal("web/1", 2, 2), goal("web/2", 2, 2)},
+			want: "wait service:web stuck-by-configuration: unable to start or stop tasks: " +
+				"the bound of deploy (4 tasks) allows no more, minimumHealthyPercent 50 keeps 1; lower minimumHealthyPercent",
+		},
 		"where neither is allowed it says who bounds it": {
 			given: "web desired=2 rev=2; h1: web/2 replace=drain; h2: web/2", most: 2,
 			goals: []fleet.RevisionGoal{goal("web/2", 2, 2)},

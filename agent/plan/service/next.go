@@ -131,22 +131,30 @@ func (p *planner) drain(service *fleet.Service) {
 func (p *planner) stop(service *fleet.Service, goals *fleet.Goals, t *serviceTasks, m adjustments) {
 	for i, a := range m.revisions {
 		if goals.Revisions[i].Idle {
-			idle := t.takeCurrent(i, a.stops(), kindUnplaced, kindPending, kindStarting, kindUnhealthy, kindHealthy)
+			idle := t.takeOf(i, a.stops(), kindUnplaced, kindPending, kindStarting, kindUnhealthy, kindHealthy)
 			p.stopRuns(idle, fleet.CauseRollout, "replaced by revision "+string(service.Revision), true)
 			continue
 		}
 		scaled := surplus(goals, i)
-		coming := t.takeCurrent(i, a.stopComing, kindUnplaced, kindPending, kindStarting)
+		coming := t.takeOf(i, a.stopComing, kindUnplaced, kindPending, kindStarting)
 		p.stopRuns(coming, fleet.CauseScaleIn, scaled, true)
-		unhealthy := t.takeCurrent(i, a.stopUnhealthy, kindUnhealthy)
+		unhealthy := t.takeOf(i, a.stopUnhealthy, kindUnhealthy)
 		p.stopRuns(unhealthy, fleet.CauseTaskFailed, "unhealthy, and replaced", true)
-		p.stopRuns(t.takeCurrent(i, a.stopHealthy, kindHealthy), fleet.CauseScaleIn, scaled, true)
+		p.stopRuns(t.takeOf(i, a.stopHealthy, kindHealthy), fleet.CauseScaleIn, scaled, true)
 	}
-	p.stopOld(service, goals, t.takeOld(m.stopPending, oldPending), "replaced by ", " before it ran")
-	p.stopOld(service, goals, t.takeOld(m.stopOld, oldUnhealthy, oldStarting, oldHealthy), "replaced by ", "")
+	pending := t.takeOld(m.stopPending, oldPending)
+	for i := range m.revisions {
+		pending = append(pending, t.takeOf(i, m.stopPending-len(pending), oldPending)...)
+	}
+	p.stopOld(service, goals, pending, "replaced by ", " before it ran")
+	replaced := t.takeOld(m.stopOld, oldUnhealthy, oldStarting, oldHealthy)
+	for i, a := range m.revisions {
+		replaced = append(replaced, t.takeOf(i, a.stopMoving, oldUnhealthy, oldStarting, oldHealthy)...)
+	}
+	p.stopOld(service, goals, replaced, "replaced by ", "")
 	noRoom := bounds(service, goals) + " leaves no room to start its replacement first"
 	for i, a := range m.revisions {
-		unhealthy := t.takeCurrent(i, a.stopUnhealthyFirst, kindUnhealthy)
+		unhealthy := t.takeOf(i, a.stopUnhealthyFirst, kindUnhealthy)
 		p.stopRuns(unhealthy, fleet.CauseTaskFailed, "unhealthy; "+noRoom, true)
 	}
 	first := t.takeOld(m.stopOldFirst, oldUnhealthy, oldStarting, oldHealthy)

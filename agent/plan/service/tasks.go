@@ -14,7 +14,7 @@ type serviceTasks struct {
 	service *fleet.Service // of the time when they were sorted
 	goals   *fleet.Goals   //
 	now     fleet.Time     //
-	groups  []group        // a group of each kind for each revision of the goals, then those of old tasks
+	groups  []group        // a group of each kind for each revision of the goals, then those of what is left over
 	members map[fleet.TaskID]*member
 	hosts   map[fleet.HostID]*hostCount
 	nowhere *hostCount // for tasks without a host
@@ -115,22 +115,22 @@ func (t *serviceTasks) leave(m *member) {
 // groupOf is the place in groups of a task that counts.
 func (t *serviceTasks) groupOf(s *fleet.State, task *fleet.Task) int {
 	k := t.kindOf(s, task)
-	if i := place(t.goals, task); i >= 0 {
-		return t.current(i, k)
+	i := slices.IndexFunc(t.goals.Revisions, func(r fleet.RevisionGoal) bool { return r.Revision == task.Revision })
+	switch {
+	case i < 0:
+		return t.group(t.leftover(), aged(k))
+	case task.Replace != nil && !t.goals.Revisions[i].Held:
+		return t.group(i, aged(k))
+	default:
+		return t.group(i, k)
 	}
-	return t.old(aged(k))
 }
 
-func (t *serviceTasks) current(revision int, k kind) int { return revision*int(kinds) + int(k) }
-func (t *serviceTasks) old(k kind) int                   { return t.current(len(t.goals.Revisions), k) }
+// group is the place of a kind of a revision, by its number in the goals, or of leftover.
+func (t *serviceTasks) group(revision int, k kind) int { return revision*int(kinds) + int(k) }
 
-// place is a task's place among the revisions of the goals; -1 for one that others
-// replace.
-func place(goals *fleet.Goals, task *fleet.Task) int {
-	return slices.IndexFunc(goals.Revisions, func(r fleet.RevisionGoal) bool {
-		return r.Revision == task.Revision && (task.Replace == nil || r.Held)
-	})
-}
+// leftover stands for the revisions that are not in the goals.
+func (t *serviceTasks) leftover() int { return len(t.goals.Revisions) }
 
 // locate returns where a task stands.
 func (t *serviceTasks) locate(s *fleet.State, task *fleet.Task) *hostCount {

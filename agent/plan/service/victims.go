@@ -21,18 +21,28 @@ func (t *serviceTasks) take(n int, of ...int) []*fleet.Task {
 	return taken
 }
 
-// takeCurrent is take of kinds of a revision in the goals.
-func (t *serviceTasks) takeCurrent(revision, n int, of ...kind) []*fleet.Task {
+// takeOf is take of kinds of a revision in the goals, or of leftover.
+func (t *serviceTasks) takeOf(revision, n int, of ...kind) []*fleet.Task {
 	var groups []int
 	for _, k := range of {
-		groups = append(groups, t.current(revision, k))
+		groups = append(groups, t.group(revision, k))
 	}
 	return t.take(n, groups...)
 }
 
-// takeOld is take of kinds of tasks that others replace.
+// takeOld is take of kinds of tasks that any task of the goals may replace, those of no
+// revision in them first.
 func (t *serviceTasks) takeOld(n int, of ...kind) []*fleet.Task {
-	return t.takeCurrent(len(t.goals.Revisions), n, of...)
+	var groups []int
+	for _, k := range of {
+		groups = append(groups, t.group(t.leftover(), k))
+		for i := range t.goals.Revisions {
+			if !apart(t.goals.Revisions) {
+				groups = append(groups, t.group(i, k))
+			}
+		}
+	}
+	return t.take(n, groups...)
 }
 
 // pick takes out tasks that stop, by the normal order: the zone with most tasks of the
