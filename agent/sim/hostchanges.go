@@ -105,6 +105,9 @@ func (w *World) admitAgain(via, h *host, token fleet.TokenID, hash []byte) {
 	admit := fleet.AdmitHost{Token: token, SecretHash: hash, Host: h.admission()}
 	w.write(via, "join "+h.name+" again", func(*fleet.State) fleet.Command { return admit },
 		func(r fleet.Result, _ uint64, err error) {
+			if err == nil && r.Err == nil {
+				w.watch.disturbed(h, disturbance) // nobody has heard it for a while
+			}
 			if granted := trust.RosterOf(w.truth); err == nil && r.Err == nil && granted.Newer(h.roster) {
 				h.roster = granted
 			}

@@ -146,6 +146,7 @@ func (l *leading) await() fleet.Served {
 
 func (l *leading) transfer(why string) {
 	l.a.w.note("%s gives leadership away: %s", l.a.name, why)
+	l.a.w.watch.checker.SteppedDown(l.a.node.ID())
 	l.a.node.Transfer(func(err error) {
 		if err != nil {
 			l.a.w.note("%s still leads: %v", l.a.name, fmt.Errorf("transfer: %w", err))

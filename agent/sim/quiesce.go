@@ -101,7 +101,8 @@ func (w *World) Heal(dead ...string) {
 		h.wakeUp()
 	}
 	w.disturbAll(nil)
-	w.mend()
+	w.mendAgents()
+	w.mendServices()
 	for _, h := range w.order {
 		if row := w.truth.Host(h.id); row != nil && row.Cordon != nil {
 			_ = w.Do("uncordon " + h.name) // the name is right
@@ -109,47 +110,59 @@ func (w *World) Heal(dead ...string) {
 	}
 }
 
-// mend has operators repair services that cannot work as they were asked for, since a
-// fleet cannot come to rest while it tries and tries, and upgrade agents that it
-// refuses.
-func (w *World) mend() {
+// mendAgents has operators upgrade agents that the fleet refuses, and join again who was revoked.
+func (w *World) mendAgents() {
 	w.upgradeOld()
 	w.joinRevoked()
-	for v := range w.truth.Services() {
-		if w.cannotWork(v) {
-			w.repair(v)
-		}
-	}
 }
 
-// cannotWork reports whether tasks of a service end, or cannot start, whatever the fleet
-// does.
-func (w *World) cannotWork(v *fleet.Service) bool {
-	c := w.truth.TaskDef(w.truth.Revision(v.Revision).TaskDef).Containers[0]
-	_, known := w.images[c.Image]
-	return !known || len(c.Command) > 0 && c.Command[0] == "exit" || endsByItself(&c)
-}
-
-func (w *World) repair(v *fleet.Service) {
-	_ = w.Do("update " + v.Name + " command=stay image=app:1") // the words are right
-}
-
-// mendDeployments has operators let deployments go on that wait for a person, and deploy
-// anew, without anything that may fail, what stays where its deployment ended.
-func (w *World) mendDeployments() {
+// mendServices has operators repair services that cannot work as they were asked for, since a
+// fleet cannot come to rest while it tries and tries, let deployments go on that wait for a
+// person, and deploy anew, without anything that may fail, what stays where its deployment
+// ended.
+func (w *World) mendServices() {
 	for v := range w.truth.Services() {
 		d := w.truth.LiveDeployment(v.Name)
 		switch {
 		case v.Status != fleet.ServiceActive:
+		case !w.works(v.Revision) || w.blocked(d):
+			// It rolls: a rollback would bring back what cannot work.
+			words := "update " + v.Name + " command=stay image=app:1"
+			if v.LastDeployment > 0 {
+				words += " strategy=ROLLING"
+			}
+			_ = w.Do(words) // the words of all of these are right
 		case d != nil && (d.Pause != nil || awaitsPerson(d) != nil):
-			_ = w.Do("order " + v.Name + " continue") // the words of all three are right
+			_ = w.Do("order " + v.Name + " continue")
 		case d == nil && w.truth.StalledDeployment(v) != nil:
 			_ = w.Do("deploy " + v.Name + " strategy=ROLLING")
-		case d == nil && w.cannotWork(v):
-			_ = w.Do("deploy " + v.Name + " strategy=ROLLING") // the next ends well: no hook refuses it
-			w.repair(v)
 		}
 	}
+}
+
+// works reports whether tasks of a revision may run for long once they have a host.
+func (w *World) works(revision fleet.RevisionID) bool {
+	c := &w.truth.TaskDef(w.truth.Revision(revision).TaskDef).Containers[0]
+	_, known := w.images[c.Image]
+	return known && !endsByItself(c) && (len(c.Command) == 0 || c.Command[0] != "exit")
+}
+
+// fits reports whether a machine is large enough for a task of a revision.
+func (w *World) fits(revision fleet.RevisionID) bool {
+	need := w.truth.TaskDef(w.truth.Revision(revision).TaskDef).Reservation()
+	return slices.ContainsFunc(w.order, func(h *host) bool {
+		return need.CPU <= h.capacity.CPU && need.Memory <= h.capacity.Memory
+	})
+}
+
+// blocked reports whether a deployment cannot begin, or end going back, since blue cannot work:
+// what others have left stays, where it may do its work, for as long as blue is not whole. A
+// rolling one needs no blue.
+func (w *World) blocked(d *fleet.Deployment) bool {
+	if d == nil || d.Blue == "" || !d.Config.Strategy.Shifts() || w.works(d.Blue) && w.fits(d.Blue) {
+		return false
+	}
+	return d.Status == fleet.DeploymentRollingBack || d.Stage <= fleet.StageReconcileService
 }
 
 // endsByItself reports whether a container runs for a while and ends well.
@@ -184,9 +197,9 @@ func (w *World) Quiesce(dead ...string) *Failure {
 			return f
 		}
 		if w.time.Now() <= ordered {
-			w.mend() // an order that was under way may have come after the repair
+			w.mendAgents() // an order that was under way may have come after the repair
 		}
-		w.mendDeployments()
+		w.mendServices() // a rollback may have brought back what cannot work
 		if n := w.stats.Planned; n != spoken {
 			spoken, since = n, w.time.Now()
 		}

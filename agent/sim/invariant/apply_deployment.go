@@ -110,19 +110,36 @@ func (c *Checker) giveUpCalls(after *fleet.State, id fleet.DeploymentID) {
 		if r.Open() {
 			continue
 		}
-		e, effect := after.Effect(r.Effect), c.model.effects[r.Effect]
-		if e != nil && effect != nil && e.Status == fleet.EffectWithdrawn {
-			effect.ended, effect.handed = true, false
-		}
-		row, t := after.Task(r.Task), c.model.tasks[r.Task]
-		if row == nil || t == nil || !t.toRun || row.StopCause() != fleet.CauseRollout {
-			continue
-		}
-		was := t.held()
-		t.toRun, t.cause = false, fleet.CauseRollout
-		if t.host == nil {
-			c.status(t, fleet.TaskStopped)
-		}
-		c.changed(t, was)
+		c.giveUpCall(after, r.Effect, r.Task)
 	}
+}
+
+// forgotten gives up the calls of a deployment whose row goes with its service.
+func (c *Checker) forgotten(d *deployment, after *fleet.State) {
+	if d == nil || after.Deployment(d.id) != nil {
+		return
+	}
+	for _, run := range sorted(d.calls) {
+		if call := d.calls[run]; call.status == 0 {
+			c.giveUpCall(after, call.effect, call.task)
+		}
+	}
+}
+
+// giveUpCall takes in that State has withdrawn an effect, or told a task to stop.
+func (c *Checker) giveUpCall(after *fleet.State, effect fleet.EffectID, task fleet.TaskID) {
+	row, e := after.Effect(effect), c.model.effects[effect]
+	if row != nil && e != nil && row.Status == fleet.EffectWithdrawn {
+		e.ended, e.handed = true, false
+	}
+	t, known := after.Task(task), c.model.tasks[task]
+	if t == nil || known == nil || !known.toRun || t.StopCause() != fleet.CauseRollout {
+		return
+	}
+	was := known.held()
+	known.toRun, known.cause = false, fleet.CauseRollout
+	if known.host == nil {
+		c.status(known, fleet.TaskStopped)
+	}
+	c.changed(known, was)
 }

@@ -64,6 +64,14 @@ func TestTheModelFollowsWhatDeploymentsDo(t *testing.T) {
 		"it is stopped":          order(fleet.OrderStop),
 		"another takes over":     (*rig).roll,
 		"its service is deleted": func(r *rig) { r.do(fleet.DeleteService{Name: "web", Force: true}) },
+		"its service is deleted, of which no task is left": func(r *rig) {
+			r.do(fleet.ScaleService{Name: "web", Desired: 0},
+				fleet.StopTasks{Tasks: []fleet.TaskID{"web-0", "web-1"}, Cause: fleet.CauseOperator})
+			for _, id := range []fleet.TaskID{"web-0", "web-1"} {
+				r.report(fleet.TaskReport{Task: id, Status: fleet.TaskStopped, Attempt: 1})
+			}
+			r.do(fleet.DeleteService{Name: "web"})
+		},
 		"its service scales once it ended": func(r *rig) {
 			order(fleet.OrderStop)(r)
 			r.do(fleet.ScaleService{Name: "web", Desired: 3})

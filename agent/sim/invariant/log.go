@@ -167,6 +167,7 @@ func (c *Checker) applyWork(e *Entry, item *fleet.Item, result *fleet.Result) {
 		c.replaced(e.After, cmd.Name)
 		if s := c.model.services[cmd.Name]; s != nil {
 			c.bind(s, e.After)
+			c.forgotten(s.deployment, e.After)
 		}
 		c.deleteService(cmd)
 	case fleet.ExposeService:

@@ -12,6 +12,7 @@ import (
 // read from its row when it is made, and judged then.
 type deployment struct {
 	id           fleet.DeploymentID
+	made         uint64 // index of the log
 	service      *service
 	target, blue fleet.RevisionID
 	config       fleet.DeploymentConfig
@@ -70,7 +71,7 @@ func (c *Checker) deploys(s *service, id fleet.DeploymentID, config fleet.Deploy
 	if config.Strategy == 0 {
 		config.Strategy = fleet.Rolling
 	}
-	d := &deployment{id: id, service: s, target: s.revision, blue: row.Blue, config: config,
+	d := &deployment{id: id, made: c.log.index, service: s, target: s.revision, blue: row.Blue, config: config,
 		calls: map[string]*hookCall{}, called: map[hookPlace]string{}, fires: map[string]bool{}}
 	if before != nil && !before.ended {
 		if before.stage == fleet.StageCleanUp && !before.back {
@@ -409,14 +410,14 @@ func (s *service) shifting() *deployment {
 }
 
 // blueStays says that until clean-up a planner stops a healthy task of blue only where as
-// many healthy ones as are desired stay. One that others are to replace is left to the rules
-// of those: its replacement may be green's.
+// many healthy ones as are desired stay, also of one that others are to replace: they are of
+// blue. What was planned before the deployment was made knows nothing of it.
 func (c *Checker) blueStays(t *task, planned uint64) {
 	if t.service == nil {
 		return
 	}
 	d := t.service.shifting()
-	if d == nil || t.replace != 0 || t.revision != d.blue || d.stage == fleet.StageCleanUp ||
+	if d == nil || planned > 0 && d.made > planned || t.revision != d.blue || d.stage == fleet.StageCleanUp ||
 		!t.isHealthy(c.model.now-planAge) ||
 		planned > 0 && t.healthyAt > planned {
 		return

@@ -142,6 +142,17 @@ func TestDeployments(t *testing.T) {
 			r.to(fleet.StageProductionTrafficShift)
 			r.by("service", fleet.StopTasks{Tasks: []fleet.TaskID{"a"}, Cause: fleet.CauseRollout})
 		}},
+		"a planner takes a task of blue that others are to replace": {"", "I7", func(r *rig) {
+			r.to(fleet.StageProductionTrafficShift)
+			r.do(fleet.ReplaceTasks{Tasks: []fleet.TaskID{"a"}, Cause: fleet.CauseDrain})
+			r.by("service", fleet.StopTasks{Tasks: []fleet.TaskID{"a"}, Cause: fleet.CauseDrain})
+		}},
+		"a planner that knew nothing of the deployment takes a task of blue": {"", "", func(r *rig) {
+			s := r.c.model.services["web"]
+			s.settings[0].lower, r.planned = 0, r.s.Index()
+			r.deployment().made = r.s.Index() + 1
+			r.by("service", fleet.StopTasks{Tasks: []fleet.TaskID{"a"}, Cause: fleet.CauseRollout})
+		}},
 		"goals want less of blue than is desired": {"", "I7", func(r *rig) {
 			s := r.c.model.services["web"]
 			s.settings[len(s.settings)-1].desired = 3

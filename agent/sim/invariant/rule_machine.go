@@ -10,9 +10,10 @@ import (
 )
 
 // lateBound is how long a container may live that a dead agent's call made after
-// its task had stopped: a list a minute apart, removal within another (both
-// agent/converge, "Looking" and "Limits"), and one more for a retry.
-const lateBound = 3 * time.Minute
+// its task had stopped: 10 minutes where its host has forgotten the task meanwhile and takes
+// it for an orphan; a list a minute apart, removal within another (all agent/converge,
+// "Looking" and "Limits"), and one more for a retry.
+const lateBound = 13 * time.Minute
 
 // machineFits is I3 in the real world: tasks with containers alive never need
 // more than the machine has. Excepted are machines that shrank (until what is

@@ -49,12 +49,32 @@ func (c *Checker) starts(s *service, revision fleet.RevisionID, planned uint64) 
 	if s.stopAfter == 0 {
 		return
 	}
+	present, most := c.copies(s, present, want.desired)
 	unheard := c.runUnheard(s)
-	c.hold(oneCopy, present+len(unheard) <= want.desired, func() string {
+	c.hold(oneCopy, present+len(unheard) <= most, func() string {
 		return fmt.Sprintf("%s: %d of %d tasks are there after a planner's starts, and these run on hosts that nobody "+
 			"hears: %v",
-			s.name, present, want.desired, unheard)
+			s.name, present, most, unheard)
 	})
+}
+
+// copies are how many tasks of a service there are, and how many are wanted: of one revision,
+// or of all that a deployment has beside each other, since any may be the one that runs
+// unheard.
+func (c *Checker) copies(s *service, present, desired int) (there, wanted int) {
+	if s.goals == nil || len(s.goals.of) < 2 {
+		return present, desired
+	}
+	for _, goal := range s.goals.of {
+		if !goal.Held {
+			wanted += goal.Desired
+		}
+	}
+	for _, t := range s.live {
+		goal, listed := s.goals.of[t.revision]
+		there += one(listed && !goal.Held && t.replace == 0 && t.toRun && t.reaches() && !t.isUnhealthy(c.model.now))
+	}
+	return there, wanted
 }
 
 // runUnheard lists the tasks of a stop-after service whose containers run on hosts

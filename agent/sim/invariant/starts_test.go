@@ -105,6 +105,14 @@ func TestStopAfterWorkHasOneCopy(t *testing.T) {
 		r.by("hosts", fleet.SilenceHost{Host: "h1", Session: 1})
 		return m
 	}
+	// besides has another revision stand beside the first.
+	besides := func(r *rig) {
+		v := r.s.Service("web")
+		r.do(fleet.PutService{Name: "web", ExpectedModifyIndex: v.ModifyIndex, TaskDef: "app:1", Desired: 1, MinPercent: 0,
+			MaxPercent: 100, OnDisconnect: v.OnDisconnect, Force: true})
+		r.by("deploy", fleet.PutGoals{Service: "web", ServiceModifyIndex: r.s.Service("web").ModifyIndex, Max: 2,
+			Revisions: []fleet.RevisionGoal{{Revision: "web/1", Desired: 1, Max: 1}, {Revision: "web/2", Desired: 1, Max: 1}}})
+	}
 	tell(t, []story{
 		{"it has ended before another starts", "", func(r *rig) {
 			m := cutOff(r)
@@ -123,6 +131,18 @@ func TestStopAfterWorkHasOneCopy(t *testing.T) {
 			r.pass(6 * time.Minute)
 			r.by("hosts", fleet.LoseHost{Host: "h1", Session: 1}, fleet.ExpireTasks{Host: "h1"})
 			r.by("service", create("next"))
+		}},
+		{"a task of another revision starts beside it", "", func(r *rig) {
+			cutOff(r)
+			besides(r)
+			r.pass(time.Minute)
+			r.by("service", fleet.CreateTasks{Revision: "web/2", Tasks: []fleet.TaskID{"next"}})
+		}},
+		{"another revision stands beside it, and it is replaced", "one copy", func(r *rig) {
+			cutOff(r)
+			besides(r)
+			r.pass(time.Minute)
+			r.by("service", fleet.CreateTasks{Revision: "web/2", Tasks: []fleet.TaskID{"other"}}, create("next"))
 		}},
 		{"its host could not end it", "", func(r *rig) {
 			cutOff(r)

@@ -146,7 +146,8 @@ func (c *Checker) listen(id fleet.HostID, w *surroundings) {
 	}
 }
 
-// SteppedDown says that a leader leads no more: it lost its quorum, or handed over.
+// SteppedDown says that a leader leads no more, or would not: it lost its quorum, handed over,
+// or what it proposed has not committed for long. It may go on where nobody takes the lead.
 func (c *Checker) SteppedDown(node fleet.RaftID) {
 	if node == c.log.leader && c.unled.until <= c.now() {
 		c.unled = spell{c.now(), forEver}
