@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -17,24 +18,45 @@ import (
 )
 
 // table prints rows in columns; the first row is the heading, if there is one.
-type table struct{ w *tabwriter.Writer }
+type table struct {
+	out     io.Writer
+	columns int // of the heading
+	aligned bytes.Buffer
+	w       *tabwriter.Writer
+}
 
 func newTable(w io.Writer, heading ...string) *table {
-	t := &table{tabwriter.NewWriter(w, 0, 4, 2, ' ', 0)}
+	t := &table{out: w, columns: len(heading)}
+	t.w = tabwriter.NewWriter(&t.aligned, 0, 4, 2, ' ', 0)
 	if len(heading) > 0 {
 		t.row(heading...)
 	}
 	return t
 }
 
+// row adds a row, with all cells that the heading has: one with fewer would part the columns of the rows
+// above it from those below.
 func (t *table) row(cells ...string) {
 	for i, cell := range cells {
 		cells[i] = printable(cell)
 	}
-	fmt.Fprintln(t.w, strings.TrimRight(strings.Join(cells, "\t"), "\t"))
+	missing := max(t.columns-len(cells), 0)
+	fmt.Fprintln(t.w, strings.Join(cells, "\t")+strings.Repeat("\t", missing))
 }
 
-func (t *table) flush() error { return t.w.Flush() }
+// flush prints the rows, without the blanks that stand for empty cells at their ends.
+func (t *table) flush() error {
+	if err := t.w.Flush(); err != nil {
+		return err
+	}
+	for line := range bytes.Lines(t.aligned.Bytes()) {
+		if _, err := fmt.Fprintf(t.out, "%s\n", bytes.TrimRight(line, " \n")); err != nil {
+			return err
+		}
+	}
+	t.aligned.Reset()
+	return nil
+}
 
 // printable keeps what others named or wrote from steering the terminal.
 func printable(given string) string { return text.Clean(given) }

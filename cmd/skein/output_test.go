@@ -106,6 +106,27 @@ func TestATableWithoutAHeadingHasNoEmptyFirstLine(t *testing.T) {
 	}
 }
 
+func TestColumnsStandBelowEachOtherWhereRowsHaveFewerCells(t *testing.T) {
+	var out bytes.Buffer
+	table := newTable(&out, "GROUP", "SHARE", "HEALTHY", "SERVICE")
+	table.row("shop-blue", "100 %", "3/3", "shop")
+	table.row("  shop/1", "")
+	table.row("a-group-of-a-longer-name", "0 %", "", "shop")
+	if err := table.flush(); err != nil {
+		t.Fatal(err)
+	}
+	want := strings.Join([]string{
+		"GROUP                     SHARE  HEALTHY  SERVICE",
+		"shop-blue                 100 %  3/3      shop",
+		"  shop/1",
+		"a-group-of-a-longer-name  0 %             shop",
+		"",
+	}, "\n")
+	if out.String() != want {
+		t.Errorf("printed\n%swant\n%s", out.String(), want)
+	}
+}
+
 func TestTheClientTokenOfAServiceComesFromFlagFileOrChance(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "service.json")
 	if err := os.WriteFile(file, []byte(`{"desiredCount": 2, "clientToken": "of-the-file"}`), 0o600); err != nil {
