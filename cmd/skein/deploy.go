@@ -91,9 +91,14 @@ func (c *deployCommand) body(ctx context.Context) (map[string]any, error) {
 		if c.Canary != 0 && c.Step != 0 {
 			return nil, &usageError{errors.New("--canary is of CANARY and --step of LINEAR; keep one")}
 		}
-		if c.Strategy == "" {
-			c.Strategy = map[bool]string{true: "CANARY", false: "LINEAR"}[c.Canary != 0]
+		flag, strategy := "--step", "LINEAR"
+		if c.Canary != 0 {
+			flag, strategy = "--canary", "CANARY"
 		}
+		if c.Strategy != "" && c.Strategy != strategy {
+			return nil, &usageError{fmt.Errorf("%s is of %s and --strategy says %s; keep one", flag, strategy, c.Strategy)}
+		}
+		c.Strategy = strategy
 	}
 	if c.Strategy != "" {
 		set["strategy"] = c.Strategy
