@@ -15,6 +15,7 @@ const (
 	CodeNoEntryHost   = "no-host-for-entry"      // nobody can be given an entry address
 	CodeEntryConflict = "entry-address-conflict" // a neighbour says that an entry address is its own
 	CodeEntryFailed   = "entry-address-failed"   // its holder cannot answer for an entry address
+	CodeEntryWaits    = "entry-address-waits"    // its holder must give an entry address away, and cannot yet
 	CodeTasksCutOff   = "may-run-cut-off"        // replacements wait for the end of tasks nobody hears
 	CodeBackOff       = "crash-back-off"         // starts of a service keep failing
 	CodeStarting      = "not-steady"             // tasks of a service start or are replaced
@@ -42,8 +43,8 @@ const (
 var telling = []string{
 	CodeRefused, CodeLeaderCutOff, CodeClock, CodeStuck, CodeDeployStopped, CodeDeployAlarm, CodeDeployPerson,
 	CodeNoEntryHost, CodeEntryConflict, CodeEntryFailed, CodeNoHost, CodeMassSilence, CodePowerReturn, CodeTasksCutOff,
-	CodeBackOff, CodeDeployHook, CodeDeployRoutes, CodeFlapping, CodeAgentDown, CodeDeployTasks, CodeDeployTime,
-	CodeStarting,
+	CodeBackOff, CodeDeployHook, CodeDeployRoutes, CodeEntryWaits, CodeFlapping, CodeAgentDown, CodeDeployTasks,
+	CodeDeployTime, CodeStarting,
 }
 
 // rank is a code's place among those that are telling. One that is not known, of a

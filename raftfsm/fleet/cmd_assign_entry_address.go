@@ -8,8 +8,8 @@ import (
 // AssignEntryAddress gives an entry address to a host, or to nobody. It is refused when
 // another holds it than is expected, and unless the host is ready and can hold it. With
 // FormerUntil the host that held it becomes the former holder until then; refused while
-// there is one already, whose connections would be cut. The same holder again ends what
-// is left of a former one.
+// there is one already, whose connections would be cut, unless it has the address again. The
+// same holder again ends what is left of a former one.
 type AssignEntryAddress struct {
 	Addr           netip.Addr `cbor:"1,keyasint"`
 	ExpectedHolder HostID     `cbor:"2,keyasint,omitempty"` // empty: nobody
@@ -82,7 +82,7 @@ func (c AssignEntryAddress) checkFormer(old *EntryAddress, now Time) error {
 		return field("formerUntil", "want a time within %s from now", MaxEntryRelay)
 	case old.Holder == "" || c.Holder == "" || c.Holder == old.Holder:
 		return field("formerUntil", "is of a move from one host to another")
-	case old.Former != "" && now < old.FormerUntil:
+	case old.Former != "" && old.Former != c.Holder && now < old.FormerUntil:
 		return refuse(ErrConflict, "assign entry address %s: connections of the former move are still relayed", c.Addr)
 	}
 	return nil

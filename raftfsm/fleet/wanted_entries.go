@@ -14,8 +14,8 @@ type EntryDuty struct {
 	// Former: another host holds it now. This one still takes what comes for the address,
 	// and does not answer for it.
 	Former bool `cbor:"3,keyasint,omitempty"`
-	// RelayTo is the former holder's own address in the subnet, of a host that is to answer:
-	// connections that began there are sent on to it. Zero: there is none.
+	// RelayTo is the own address in the subnet of the former holder, or for that of the
+	// holder: connections that are not known here are sent on to it. Zero: there is none.
 	RelayTo netip.Addr `cbor:"4,keyasint,omitempty"`
 }
 
@@ -53,21 +53,22 @@ func (s *State) wantedEntries(h *Host) *WantedEntries {
 	for e := range s.EntryAddresses() {
 		switch h.ID {
 		case e.Holder:
-			w.Addresses = append(w.Addresses, EntryDuty{Prefix: e.Prefix, Assignment: e.Assignment, RelayTo: s.relayTo(e)})
+			w.Addresses = append(w.Addresses, EntryDuty{Prefix: e.Prefix, Assignment: e.Assignment, RelayTo: s.relayTo(e, e.Former)})
 		case e.Former:
-			w.Addresses = append(w.Addresses, EntryDuty{Prefix: e.Prefix, Assignment: e.Assignment, Former: true})
+			w.Addresses = append(w.Addresses, EntryDuty{Prefix: e.Prefix, Assignment: e.Assignment, Former: true,
+				RelayTo: s.relayTo(e, e.Holder)})
 		}
 	}
 	return w
 }
 
-// relayTo is the former holder's own address, where the holder can reach it by the subnet.
-func (s *State) relayTo(e *EntryAddress) netip.Addr {
-	former := s.Host(e.Former)
-	if former == nil || !e.CanHold(former) {
+// relayTo is the own address of a host, where it can be reached by the subnet.
+func (s *State) relayTo(e *EntryAddress, id HostID) netip.Addr {
+	host := s.Host(id)
+	if host == nil || !e.CanHold(host) {
 		return netip.Addr{}
 	}
-	return former.Addr.Addr().Unmap()
+	return host.Addr.Addr().Unmap()
 }
 
 // touchEntries notes that the entry addresses of a host changed. As touchWanted, it leaves
@@ -96,15 +97,18 @@ func (s *State) touchEntriesOf(x *applyContext, old, e *EntryAddress) {
 	}
 }
 
-// touchRelaysTo notes that a former holder has another address, or another agent, or is
-// gone (h is nil), which its successors are told.
+// touchRelaysTo notes that a holder, or a former one, has another address, or another agent,
+// or is gone (h is nil), which the other of the two is told.
 func (s *State) touchRelaysTo(x *applyContext, old, h *Host) {
 	if old == nil || h != nil && old.Addr.Addr() == h.Addr.Addr() && old.Runs(formatOfRoutes) == h.Runs(formatOfRoutes) {
 		return
 	}
 	for e := range s.EntryAddresses() {
-		if e.Former == old.ID {
+		switch old.ID {
+		case e.Former:
 			s.touchEntries(x, e.Holder)
+		case e.Holder:
+			s.touchEntries(x, e.Former)
 		}
 	}
 }

@@ -65,9 +65,10 @@ func (d *Duties) Addresses() []Address {
 	}
 	all := make([]Address, 0, len(d.wanted.Addresses))
 	for _, e := range d.wanted.Addresses {
-		a := Address{Addr: e.Prefix.Addr(), Bits: e.Prefix.Bits(), Role: Former, Assignment: e.Assignment}
+		a := Address{Addr: e.Prefix.Addr(), Bits: e.Prefix.Bits(), Role: Former, Assignment: e.Assignment,
+			RelayTo: e.RelayTo}
 		if !e.Former {
-			a.Role, a.Former = Holding, e.RelayTo
+			a.Role = Holding
 			a.NotBefore = d.learned[a.Addr].at + LeaseFor + clockMargin
 		}
 		all = append(all, a)

@@ -19,7 +19,7 @@ func TestAnAddressIsNotAnsweredForBeforeFormerLeasesAreOver(t *testing.T) {
 		t.Helper()
 		d.Take(now, sentDuties(sent))
 		got := d.Addresses()
-		want := Address{Addr: prefix.Addr(), Bits: 24, Role: Holding, Assignment: sent.Assignment, Former: sent.RelayTo,
+		want := Address{Addr: prefix.Addr(), Bits: 24, Role: Holding, Assignment: sent.Assignment, RelayTo: sent.RelayTo,
 			NotBefore: learned + LeaseFor + clockMargin}
 		if len(got) != 1 || got[0] != want {
 			t.Errorf("at %s, sent %+v: %+v, want %+v", now, sent, got, want)

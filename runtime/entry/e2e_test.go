@@ -189,7 +189,7 @@ func move(t *testing.T, addr netip.Addr, relay bool) (seen, connections) {
 		}
 	}
 	// The new holder is told first: it waits until the former one is silent.
-	b.hold(Address{Addr: addr, Role: Holding, Former: former})
+	b.hold(Address{Addr: addr, Role: Holding, RelayTo: former})
 	pause(300 * time.Millisecond)
 	a.hold(Address{Addr: addr, Role: Former})
 	b.answers(true)
@@ -213,6 +213,51 @@ func TestAPlannedMoveLosesNothing(t *testing.T) {
 			if kept.AskErr != "" || kept.LineErr != "" || kept.Lines != slowLines || kept.Idle != "m1" ||
 				kept.End != io.EOF.Error() {
 				t.Errorf("what was open broke: %+v", kept)
+			}
+		})
+	}
+}
+
+// An address that comes back while its first holder is relayed to finds its connections
+// there, and those that began meanwhile are relayed the other way.
+func TestAMoveBackLosesNothing(t *testing.T) {
+	for _, addr := range both {
+		t.Run(addr.String(), func(t *testing.T) {
+			s := newSegment(t)
+			a, b := s.holder(t, 1, Address{Addr: addr, Role: Holding}), s.machine(t, 2)
+			client, other, third := s.machine(t, 9), s.machine(t, 8), s.machine(t, 7)
+			b.renew(longLease)
+			at := map[*machine]netip.Addr{a: host6(1), b: host6(2)}
+			if addr.Is4() {
+				at = map[*machine]netip.Addr{a: host4(1), b: host4(2)}
+			}
+			keep := func(m *machine) {
+				if got := m.do("keep", addr); got != "ok" {
+					t.Fatal(got)
+				}
+			}
+			shift := func(from, to *machine) {
+				to.hold(Address{Addr: addr, Role: Holding, RelayTo: at[from]})
+				pause(300 * time.Millisecond)
+				from.hold(Address{Addr: addr, Role: Former, RelayTo: at[to]})
+				to.answers(true)
+				pause(300 * time.Millisecond)
+			}
+			keep(other)
+			client.startLoad(load{addr, 5 * time.Second, 3 * time.Second})
+			shift(a, b)
+			keep(third)
+			shift(b, a)
+			if load := client.loadResult(); load.Lost > 0 || load.By["m1"] == 0 || load.By["m2"] == 0 {
+				t.Errorf("%+v", load)
+			}
+			for m, began := range map[*machine]string{other: "m1", third: "m2"} {
+				var kept connections
+				must(t, json.Unmarshal([]byte(m.do("kept", nil)), &kept))
+				if kept.AskErr != "" || kept.LineErr != "" || kept.Lines != slowLines || kept.Idle != began ||
+					kept.End != io.EOF.Error() {
+					t.Errorf("what was open at %s broke: %+v", began, kept)
+				}
 			}
 		})
 	}

@@ -42,10 +42,10 @@ type Address struct {
 	// NotBefore is when, by the clock's monotonic time, a holder may answer first: by then
 	// the lease of whoever held it before is over. Neighbours are asked before it too.
 	NotBefore time.Duration
-	// Former is an address of the former holder in the same subnet, which still takes
-	// what comes for the entry address: connections that are not known here are sent on
-	// to it. Zero: they are refused. Of a host that is to answer only.
-	Former netip.Addr
+	// RelayTo is an address in the same subnet of the other host that takes what comes for
+	// the entry address, the former holder or the holder: connections that are not known
+	// here are sent on to it, once. Zero: they are refused.
+	RelayTo netip.Addr
 }
 
 // Status is how this host stands to an address.
@@ -215,8 +215,8 @@ func checkOne(w Address, links []link) (link, error) {
 	if first := subnet.Masked().Addr(); a == first || a.Is4() && a == last(subnet) {
 		return link{}, fmt.Errorf("entry address %s is the subnet %s's own or broadcast address", a, subnet.Masked())
 	}
-	if w.Former.IsValid() && (!subnet.Contains(w.Former) || w.Former == a || w.Former == subnet.Addr()) {
-		return link{}, fmt.Errorf("entry address %s: its former holder %s is no neighbour in %s", a, w.Former,
+	if w.RelayTo.IsValid() && (!subnet.Contains(w.RelayTo) || w.RelayTo == a || w.RelayTo == subnet.Addr()) {
+		return link{}, fmt.Errorf("entry address %s: its other holder %s is no neighbour in %s", a, w.RelayTo,
 			subnet.Masked())
 	}
 	return l, nil
@@ -278,11 +278,7 @@ func (h *Holder) settle(good []Address, on map[netip.Addr]link) error {
 
 func relays(good []Address, on map[netip.Addr]link) (all []relayed) {
 	for _, a := range good {
-		one := relayed{addr: a.Addr, link: on[a.Addr]}
-		if a.Role == Holding {
-			one.former = a.Former
-		}
-		all = append(all, one)
+		all = append(all, relayed{addr: a.Addr, link: on[a.Addr], to: a.RelayTo})
 	}
 	return all
 }

@@ -14,18 +14,19 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// A connection that began at the former holder is unknown here: the kernel's connection
-// tracking has no entry for it, and its packets are not the first of one. They go on to
-// the former holder's interface as they are, which has the address too; it answers the
-// client itself. No entry is made, so each packet is looked at the same way.
+// A connection that began at the other host that has the address, the former holder or the
+// holder, is unknown here: the kernel's connection tracking has no entry for it, and its
+// packets are not the first of one. They go on to that host's interface; it answers the
+// client itself. No entry is made, so each packet is looked at the same way. What neither
+// knows would circle: a packet that goes on has 1 hop left, and such a one goes on no more.
 
 const tableName = "skein-entry"
 
 // relayed is an address as the rules know it.
 type relayed struct {
-	addr   netip.Addr
-	link   link
-	former netip.Addr // zero: none; then connections are only tracked
+	addr netip.Addr
+	link link
+	to   netip.Addr // of the other host; zero: none, and connections are only tracked
 }
 
 // settleRelay makes the kernel's rules those of the addresses, and changes nothing where
@@ -87,13 +88,13 @@ func intact(c *nftables.Conn, table *nftables.Table, count int, digest []byte) b
 }
 
 // relayRules is, for each address: TCP that is no first packet, of a connection that is
-// not known, goes to the former holder, also its end, which is invalid to connection
+// not known, goes to the other host, also its end, which is invalid to connection
 // tracking rather than new; and what a router says of such a connection.
 func relayRules(all []relayed) (rules [][]expr.Any, digest []byte) {
 	sum := sha256.New()
 	for _, r := range all {
-		fmt.Fprintln(sum, r.addr, r.former, r.link.index, r.link.name)
-		if !r.former.IsValid() {
+		fmt.Fprintln(sum, r.addr, r.to, r.link.index, r.link.name)
+		if !r.to.IsValid() {
 			rules = append(rules, slices.Concat(toAddress(r), inState(expr.CtStateBitNEW)))
 			continue
 		}
@@ -167,13 +168,38 @@ func inState(bit uint32) []expr.Any {
 	}
 }
 
-// goOn sends the packet, unchanged, to the former holder's interface, and not to us.
+// goOn sends a packet that has more than 1 hop left to the other host's interface, and not
+// to us, with 1 hop left: enough to be taken there.
 func goOn(r relayed) []expr.Any {
 	const toAddr, toLink = unix.NFT_REG_1, unix.NFT_REG_2
-	return []expr.Any{
-		&expr.Immediate{Register: toAddr, Data: r.former.AsSlice()},
+	return append(lastHop(r.addr),
+		&expr.Immediate{Register: toAddr, Data: r.to.AsSlice()},
 		&expr.Immediate{Register: toLink, Data: binary.NativeEndian.AppendUint32(nil, uint32(r.link.index))},
 		&expr.Dup{RegAddr: toAddr, RegDev: toLink, IsRegDevSet: true},
-		&expr.Verdict{Kind: expr.VerdictDrop},
-	}
+		&expr.Verdict{Kind: expr.VerdictDrop})
 }
+
+// lastHop: the packet has more than 1 hop left, and has 1 from now on. IPv4's checksum is of
+// pairs of bytes, so the field goes together with its neighbour.
+func lastHop(addr netip.Addr) []expr.Any {
+	const ttl, protocolAfter, checksum = 8, 0xff, 10
+	hops := &expr.Payload{DestRegister: 1, Base: expr.PayloadBaseNetworkHeader, Offset: hopLimit, Len: 1}
+	if addr.Is4() {
+		hops.Offset = ttl
+	}
+	more := []expr.Any{hops, &expr.Cmp{Op: expr.CmpOpGt, Register: 1, Data: []byte{1}}}
+	if addr.Is6() {
+		return append(more,
+			&expr.Immediate{Register: 1, Data: []byte{1}},
+			&expr.Payload{OperationType: expr.PayloadWrite, SourceRegister: 1, Base: expr.PayloadBaseNetworkHeader,
+				Offset: hopLimit, Len: 1})
+	}
+	return append(more,
+		&expr.Payload{DestRegister: 1, Base: expr.PayloadBaseNetworkHeader, Offset: ttl, Len: 2},
+		&expr.Bitwise{SourceRegister: 1, DestRegister: 1, Len: 2, Mask: []byte{0, protocolAfter}, Xor: []byte{1, 0}},
+		&expr.Payload{OperationType: expr.PayloadWrite, SourceRegister: 1, Base: expr.PayloadBaseNetworkHeader,
+			Offset: ttl, Len: 2, CsumType: expr.CsumTypeInet, CsumOffset: checksum})
+}
+
+// hopLimit is where IPv6 has the number of hops that are left.
+const hopLimit = 7

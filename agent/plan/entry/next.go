@@ -19,7 +19,7 @@ const (
 	SettleFor = time.Minute
 	// RefusedFor is how long the agent of a holder may be seen down, as in a quick restart,
 	// before the address is given to another: its ingress is down with it.
-	RefusedFor = time.Second
+	RefusedFor = 500 * time.Millisecond
 )
 
 // Next plans all entry addresses of the fleet, in the order of their names: they are few,
@@ -51,7 +51,7 @@ type planner struct {
 	held   map[fleet.HostID]int // addresses, with those that this plan gives
 	zones  map[string]int
 	leader fleet.HostID
-	able   []*fleet.Host // hosts that may be given an address, whatever its subnet; nil: not looked at yet
+	open   []*fleet.Host // hosts that may be given an address, whatever its subnet; nil: not looked at yet
 }
 
 func (p *planner) count(id fleet.HostID, n int) {
@@ -80,7 +80,10 @@ func (p *planner) stays(e *fleet.EntryAddress) bool {
 		return true
 	case how == gone:
 		p.give(e, why, 0)
-	case how == leaves && p.relaying(e) && p.seen(holder) == plan.LivenessAlive && !p.leaving(holder):
+	case how == leaves && p.relaying(e) && p.seen(holder) == plan.LivenessAlive && !p.leaving(holder) && !p.mayReturn(e):
+		p.out.SetCondition(p.in, By, fleet.PutCondition{Subject: fleet.EntryAddressSubject(e.Name()),
+			Code: plan.CodeEntryWaits, Message: fmt.Sprintf("%s: it is handed over at %s, when connections of the move before "+
+				"may be cut: one former holder is relayed to", why, e.FormerUntil)})
 		p.out.WakeAt(e.FormerUntil, fleet.EntryAddressSubject(e.Name())) // or the first move's connections are cut
 	default:
 		p.give(e, why, p.relayUntil(e))
@@ -150,10 +153,17 @@ func (p *planner) fails(e *fleet.EntryAddress, h *fleet.Host) *plan.EntryTrouble
 	return nil
 }
 
+// mayReturn reports whether the former holder can have the address again, whose
+// connections from before the move are its own then.
+func (p *planner) mayReturn(e *fleet.EntryAddress) bool {
+	former := p.in.State.Host(e.Former)
+	return p.relaying(e) && former != nil && p.isOpen(former) && e.CanHold(former)
+}
+
 // relayUntil is until when the holder is to be the former one; 0 where another still is,
 // since there is one at most.
 func (p *planner) relayUntil(e *fleet.EntryAddress) fleet.Time {
-	if p.relaying(e) {
+	if p.relaying(e) && !p.mayReturn(e) {
 		return 0
 	}
 	return p.in.Now.Add(RelayFor)
@@ -165,6 +175,9 @@ func (p *planner) give(e *fleet.EntryAddress, why string, relayUntil fleet.Time)
 		return
 	}
 	best := p.best(e)
+	if p.mayReturn(e) {
+		best = p.in.State.Host(e.Former)
+	}
 	if best == nil {
 		if e.Former != "" && !p.relaying(e) {
 			p.assign(e, e.Holder, 0, "")
@@ -269,21 +282,26 @@ func (p *planner) starved(h *fleet.Host) bool { return p.in.Liveness.Of(h.ID).St
 // then one that does not lead, since with a leader would die who moves the address; then the
 // one with the fewest addresses, in the zone with the fewest, no voter.
 func (p *planner) best(e *fleet.EntryAddress) *fleet.Host {
-	if p.able == nil {
-		p.able = []*fleet.Host{}
+	if p.open == nil {
+		p.open = []*fleet.Host{}
 		for h := range p.in.State.Hosts() {
-			if h.Placeable() && p.seen(h) == plan.LivenessAlive && !p.leaving(h) {
-				p.able = append(p.able, h)
+			if p.isOpen(h) {
+				p.open = append(p.open, h)
 			}
 		}
 	}
 	var best *fleet.Host
-	for _, h := range p.able {
+	for _, h := range p.open {
 		if h.ID != e.Holder && e.CanHold(h) && (best == nil || p.compare(h, best) < 0) {
 			best = h
 		}
 	}
 	return best
+}
+
+// isOpen reports whether a host may be given an address, whatever its subnet.
+func (p *planner) isOpen(h *fleet.Host) bool {
+	return h.Placeable() && p.seen(h) == plan.LivenessAlive && !p.leaving(h)
 }
 
 func (p *planner) compare(a, b *fleet.Host) int {

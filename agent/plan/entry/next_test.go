@@ -108,7 +108,7 @@ func TestAHolderWhoseAgentIsDownHandsOver(t *testing.T) {
 	w := world(t, "h1: ; h2:", 1)
 	pass(w)
 	holder := w.State.EntryAddress(name).Holder
-	see(w, holder, plan.LivenessRefused, 900*time.Millisecond)
+	see(w, holder, plan.LivenessRefused, 400*time.Millisecond)
 	if p := entry.Next(w.Input()); len(p.Items) > 0 || len(p.Wakes) != 1 ||
 		p.Wakes[0].At != w.Now.Add(100*time.Millisecond) {
 		t.Errorf("a restart: %+v", p)
@@ -214,6 +214,22 @@ func TestACordonedHolderHandsOver(t *testing.T) {
 	}
 }
 
+// One former holder is relayed to at most: who must give the address away while there is one
+// gives it back, or says what it waits for.
+func TestAMoveDuringARelayGoesBackOrWaits(t *testing.T) {
+	w := world(t, "h1: ; h2: ; h3:", 1)
+	w.Do(fleet.AssignEntryAddress{Addr: prefix(0).Addr(), Holder: "h1"})
+	w.Do(fleet.CordonHost{Host: "h1"})
+	want(t, w, "the first is cordoned", "200 h1>h2 relayed")
+	w.Do(fleet.CordonHost{Host: "h2"})
+	want(t, w, "the second is cordoned", "condition "+plan.CodeEntryWaits)
+	w.Do(fleet.UncordonHost{Host: "h1"})
+	want(t, w, "the first may have it again", "condition , 200 h2>h1 relayed")
+	if e := w.State.EntryAddress(name); e.Former != "h2" {
+		t.Errorf("connections go on at %s", e.Former)
+	}
+}
+
 func TestAStarvedHostIsBetterThanNobody(t *testing.T) {
 	starve := func(w *plantest.World, hosts ...fleet.HostID) {
 		for _, id := range hosts {
@@ -247,10 +263,16 @@ func TestAnAgentThatIsStoppedForGoodHandsOverAndIsGivenNothing(t *testing.T) {
 	want(t, w, "two leave", "200 h1>h3 relayed")
 	say(w, "h1", false)
 	say(w, "h3", true)
-	want(t, w, "the next leaves while the first is relayed to", "200 h3>h3, 200 h3>h1 relayed")
+	want(t, w, "the next leaves while the first, which is back, is relayed to", "200 h3>h1 relayed")
 	if e := w.State.EntryAddress(name); e.Former != "h3" {
 		t.Errorf("connections go on at %s", e.Former)
 	}
+	say(w, "h2", false)
+	say(w, "h3", true)
+	say(w, "h1", true)
+	want(t, w, "the next leaves while one that leaves is relayed to", "200 h1>h1, 200 h1>h2 relayed")
+	w.Do(fleet.AssignEntryAddress{Addr: prefix(0).Addr(), ExpectedHolder: "h2", Holder: "h1"})
+	say(w, "h2", true)
 	say(w, "h1", true)
 	say(w, "h3", true)
 	want(t, w, "all leave", "condition "+plan.CodeNoEntryHost)
