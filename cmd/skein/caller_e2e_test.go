@@ -137,6 +137,7 @@ func (f *fleetUnderTest) startCallers() *callers {
 	def := f.register("h1", "caller", func(container map[string]any) {
 		container["image"] = reference
 		container["command"] = []string{callerArg}
+		container["user"] = "65534:65534" // names are for every user of a container
 	})
 	f.create("h1", "caller", def, len(view.Hosts))
 	f.awaitHealthy("h1", "caller", len(view.Hosts))

@@ -2,10 +2,8 @@ package dns
 
 import (
 	"bytes"
-	"errors"
 	"fmt"
 	"net/netip"
-	"os"
 	"slices"
 	"strings"
 )
@@ -66,25 +64,4 @@ func (r Resolvers) ForTasks(server netip.Addr) []byte {
 	}
 	fmt.Fprintf(&b, "options %s\n", strings.Join(options, " "))
 	return b.Bytes()
-}
-
-// writeShared replaces a file that containers have mounted, so that they see what it
-// becomes: it stays the same file, and whoever reads it meanwhile finds the old text or
-// the new one, never none. Text is filled up with empty lines for that.
-func writeShared(name string, text []byte) error {
-	const block = 4_096
-	padded := append(slices.Clone(text), bytes.Repeat([]byte{'\n'}, block-len(text)%block)...)
-	if old, err := os.ReadFile(name); err == nil &&
-		bytes.Equal(bytes.TrimRight(old, "\n"), bytes.TrimRight(padded, "\n")) {
-		return nil
-	}
-	f, err := os.OpenFile(name, os.O_WRONLY|os.O_CREATE, 0o644)
-	if err != nil {
-		return err
-	}
-	_, err = f.WriteAt(padded, 0)
-	if err == nil {
-		err = f.Truncate(int64(len(padded)))
-	}
-	return errors.Join(err, f.Close())
 }

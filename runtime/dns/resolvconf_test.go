@@ -3,8 +3,6 @@ package dns
 import (
 	"bytes"
 	"net/netip"
-	"os"
-	"path/filepath"
 	"strings"
 	"testing"
 
@@ -45,22 +43,5 @@ func TestResolversAreReadAsResolversReadThem(t *testing.T) {
 	}
 	if r := ReadResolvers(bytes.Repeat([]byte("nameserver 10.0.0.53\n"), 10_000)); len(r.Servers) > 0 {
 		t.Errorf("%d servers of a file that is none", len(r.Servers))
-	}
-}
-
-// A file that a container has mounted is the same file for ever.
-func TestASharedFileStaysTheSameFile(t *testing.T) {
-	name := filepath.Join(t.TempDir(), "resolv.conf")
-	must(t, writeShared(name, []byte("first, and longer\n")))
-	mounted, err := os.Open(name)
-	must(t, err)
-	defer mounted.Close()
-	for _, text := range []string{"second\n", "second\n", strings.Repeat("third\n", 1_000), "fourth\n"} {
-		must(t, writeShared(name, []byte(text)))
-		b := make([]byte, 1<<16)
-		n, err := mounted.ReadAt(b, 0)
-		if got := strings.TrimRight(string(b[:n]), "\n"); got != strings.TrimRight(text, "\n") {
-			t.Errorf("who has the file open reads %.40q, %v; want %.40q", got, err, text)
-		}
 	}
 }

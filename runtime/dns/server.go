@@ -18,6 +18,7 @@ import (
 
 	"skein/raftfsm/fleet"
 	"skein/runtime/seam/connlimit"
+	"skein/runtime/seam/vfs"
 )
 
 const (
@@ -174,7 +175,7 @@ func (s *Server) readResolvers() error {
 	if s.udp != nil {
 		text = host.ForTasks(s.config.Addr.Addr())
 	}
-	if err := writeShared(s.config.TaskResolvConf, text); err != nil {
+	if err := vfs.WriteShared(s.config.TaskResolvConf, text); err != nil {
 		return fmt.Errorf("write the resolvers of tasks: %w", err)
 	}
 	s.read = seen

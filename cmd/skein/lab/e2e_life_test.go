@@ -82,15 +82,22 @@ func TestE2EProtectionReachesTheServices(t *testing.T) {
 	})
 	now := stateOf(t, l, "h1")
 	for _, c := range []struct {
-		pid           int
-		cgroup, score string
-	}{{now.AgentPID, "/skein/agent", "-900"}, {now.RuntimePID, "/skein/runtime", "-500"}} {
+		pid                  int
+		cgroup, score, umask string
+	}{{now.AgentPID, "/skein/agent", "-900", "0077"}, {now.RuntimePID, "/skein/runtime", "-500", "0022"}} {
 		score, err := os.ReadFile(fmt.Sprintf("/proc/%d/oom_score_adj", c.pid))
 		if err != nil {
 			t.Fatal(err)
 		}
 		if got := strings.TrimSpace(string(score)); got != c.score && mayLowerScores(t) {
 			t.Errorf("%s: out-of-memory score %s, want %s", c.cgroup, got, c.score)
+		}
+		status, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", c.pid))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if !strings.Contains(string(status), "\nUmask:\t"+c.umask+"\n") {
+			t.Errorf("%s: its umask is not %s:\n%s", c.cgroup, c.umask, status)
 		}
 		groups, err := os.ReadFile(fmt.Sprintf("/proc/%d/cgroup", c.pid))
 		if err != nil {

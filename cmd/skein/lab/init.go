@@ -51,8 +51,8 @@ func initMain(args []string) error {
 		return enterHost()
 	case args[0] == "run":
 		return runHost()
-	case args[0] == "service" && len(args) > 3:
-		return becomeService(args[1], args[2], args[3:])
+	case args[0] == "service" && len(args) > 4:
+		return becomeService(args[1], args[2], args[3], args[4:])
 	}
 	return fmt.Errorf("unknown arguments %q", args)
 }
@@ -185,9 +185,9 @@ func weigh(h hierarchy, dir string) error {
 	return nil
 }
 
-// becomeService enters a service's cgroup, takes its out-of-memory score and
+// becomeService enters a service's cgroup, takes its out-of-memory score and umask, and
 // becomes its program: nothing of it ever runs outside.
-func becomeService(cgroup, score string, argv []string) error {
+func becomeService(cgroup, score, umask string, argv []string) error {
 	all, err := hierarchies()
 	if err != nil {
 		return err
@@ -204,6 +204,11 @@ func becomeService(cgroup, score string, argv []string) error {
 	if err != nil && !errors.Is(err, os.ErrPermission) {
 		return fmt.Errorf("set out-of-memory score: %w", err)
 	}
+	mask, err := strconv.ParseUint(umask, 0, 9)
+	if err != nil {
+		return fmt.Errorf("umask %q: %w", umask, err)
+	}
+	syscall.Umask(int(mask))
 	if err = claimFiles(); err != nil {
 		return err
 	}

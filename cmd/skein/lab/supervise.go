@@ -19,6 +19,8 @@ const (
 	restartDelay = time.Second
 	// stopTimeout is what the agent's unit has as TimeoutStopSec.
 	stopTimeout = 90 * time.Second
+	// agentUmask is what the agent's unit has as UMask, and otherUmask what other services have.
+	agentUmask, otherUmask = 0o077, 0o022
 	// maxLogBytes is where a service's log is set aside before its next start, so
 	// that a crash loop does not fill the disk.
 	maxLogBytes = 64 << 20
@@ -30,6 +32,7 @@ type service struct {
 	Argv   []string
 	Cgroup string // inside the host
 	Score  int    // oom_score_adj
+	Umask  int    // of the files that it makes
 	Log    string
 	Held   bool // not to be started before it is asked for
 }
@@ -139,7 +142,8 @@ func (s *supervisor) runOnce(one *supervised) string {
 		return err.Error()
 	}
 	defer null.Close()
-	argv := append([]string{"/proc/self/exe", "lab", "init", "service", one.Cgroup, fmt.Sprint(one.Score)}, one.Argv...)
+	argv := append([]string{"/proc/self/exe", "lab", "init", "service", one.Cgroup, fmt.Sprint(one.Score),
+		fmt.Sprintf("%#o", one.Umask)}, one.Argv...)
 	var pid int
 	var exited <-chan syscall.WaitStatus
 	one.store.lend(func(fds []uintptr, env []string) {

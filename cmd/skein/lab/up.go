@@ -224,9 +224,9 @@ func (l *Lab) boot(ctx context.Context, s *State, host *Host) error {
 		BootID: host.BootID, Socket: l.socketOf(host.Name),
 		Services: []service{
 			{Name: runtimeService, Argv: []string{containerd, "--config", folders.containerdConfig}, Cgroup: "/skein/runtime",
-				Score: -500, Log: folders.log(runtimeService)},
+				Score: -500, Umask: otherUmask, Log: folders.log(runtimeService)},
 			{Name: agentService, Argv: l.commands.Agent(folders.agent, folders.agentConfig), Cgroup: "/skein/agent", Score: -900,
-				Log: folders.log(agentService), Held: !host.Joined},
+				Umask: agentUmask, Log: folders.log(agentService), Held: !host.Joined},
 		},
 	})
 	if err != nil {

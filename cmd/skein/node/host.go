@@ -33,7 +33,7 @@ const hostsFile = "127.0.0.1 localhost\n::1 localhost ip6-localhost\n"
 // openLoop makes the host loop over the adapters.
 func (n *node) openLoop() (err error) {
 	hosts := filepath.Join(n.Config.DataDir, "hosts")
-	if err = vfs.WriteFileAtomic(vfs.OS, hosts, []byte(hostsFile), 0o644); err != nil {
+	if err = vfs.WriteShared(hosts, []byte(hostsFile)); err != nil {
 		return fmt.Errorf("write hosts file: %w", err)
 	}
 	n.host, err = converge.New(converge.Config{
