@@ -52,16 +52,18 @@ const (
 	MutationStrictMessages   Mutation = "strict-messages"    // format: messages of a newer build are refused
 	MutationEffectTwice      Mutation = "effect-twice"       // effects: a host begins what runs already
 	MutationEffectEarly      Mutation = "effect-early"       // effects: a host is asked before its hand has committed
-	MutationCleanUpEarly     Mutation = "clean-up-early"     // I7: blue goes while the bake lasts
-	MutationBlueStopped      Mutation = "blue-stopped"       // I7: a healthy task of blue is stopped before clean-up
-	MutationShiftUnseen      Mutation = "shift-unseen"       // I7: a shift is done before any host serves it
-	MutationOlderWeights     Mutation = "older-weights"      // I7: hosts are sent other weights than were committed
-	MutationRollbackStarts   Mutation = "rollback-starts"    // I7: a rollback keeps green whole
-	MutationHookMadeUp       Mutation = "hook-made-up"       // I8: a hook succeeds before its answer came
-	MutationHookIgnored      Mutation = "hook-ignored"       // liveness: nothing follows from a hook that failed
-	MutationStageSkipped     Mutation = "stage-skipped"      // fold: a stage is passed over, which State refuses
-	MutationNeverFinished    Mutation = "never-finished"     // liveness: a deployment that cleaned up does not end
-	MutationGoalsLinger      Mutation = "goals-linger"       // liveness: goals of a deployment outlive it
+	// fold: goals want less of blue than is desired before green has traffic, which State refuses
+	MutationBlueShrinks    Mutation = "blue-shrinks"
+	MutationCleanUpEarly   Mutation = "clean-up-early"  // I7: blue goes while the bake lasts
+	MutationBlueStopped    Mutation = "blue-stopped"    // I7: a healthy task of blue is stopped before clean-up
+	MutationShiftUnseen    Mutation = "shift-unseen"    // I7: a shift is done before any host serves it
+	MutationOlderWeights   Mutation = "older-weights"   // I7: hosts are sent other weights than were committed
+	MutationRollbackStarts Mutation = "rollback-starts" // I7: a rollback keeps green whole
+	MutationHookMadeUp     Mutation = "hook-made-up"    // I8: a hook succeeds before its answer came
+	MutationHookIgnored    Mutation = "hook-ignored"    // liveness: nothing follows from a hook that failed
+	MutationStageSkipped   Mutation = "stage-skipped"   // fold: a stage is passed over, which State refuses
+	MutationNeverFinished  Mutation = "never-finished"  // liveness: a deployment that cleaned up does not end
+	MutationGoalsLinger    Mutation = "goals-linger"    // liveness: goals of a deployment outlive it
 )
 
 // Mutations lists all mutations.
@@ -75,7 +77,7 @@ func Mutations() []Mutation {
 		MutationEffectTwice, MutationEffectEarly,
 		MutationSnapshotBehind, MutationNoBackOff, MutationNoGrace, MutationCutOffReplaced, MutationSurplusAnywhere,
 		MutationVoterRetired, MutationStandaloneAgain, MutationFlapsForgotten,
-		MutationCleanUpEarly, MutationBlueStopped, MutationShiftUnseen, MutationOlderWeights,
+		MutationBlueShrinks, MutationCleanUpEarly, MutationBlueStopped, MutationShiftUnseen, MutationOlderWeights,
 		MutationRollbackStarts, MutationHookMadeUp, MutationHookIgnored, MutationStageSkipped,
 		MutationNeverFinished, MutationGoalsLinger,
 	}
@@ -288,5 +290,6 @@ func (m Mutation) breaksFold() bool {
 	return slices.Contains([]Mutation{
 		MutationStopBeforeStart, MutationExtraStop, MutationUnreachableRuns, MutationNoBackOff, MutationNoGrace,
 		MutationCutOffReplaced, MutationSurplusAnywhere, MutationBlueStopped,
-	}, m) || deployMutations[m] != nil && m != MutationStageSkipped // which nothing else would see
+	}, m) || deployMutations[m] != nil && // which nothing else would see
+		m != MutationStageSkipped && m != MutationBlueShrinks
 }

@@ -11,7 +11,8 @@ import (
 
 // deployMutations change what the planner of deployments says.
 var deployMutations = map[Mutation]func(plan.Input, plan.Plan) plan.Plan{
-	MutationCleanUpEarly:   lessOfBlue,
+	MutationBlueShrinks:    lessOfBlue(fleet.StageScaleUp),
+	MutationCleanUpEarly:   lessOfBlue(fleet.StageBakeTime),
 	MutationShiftUnseen:    shiftAtOnce,
 	MutationRollbackStarts: keepGreen,
 	MutationHookMadeUp:     succeedAtOnce,
@@ -43,23 +44,25 @@ func shifting(s *fleet.State, name string) *fleet.Deployment {
 	return nil
 }
 
-// lessOfBlue has goals want one task less of blue during the bake.
-func lessOfBlue(in plan.Input, p plan.Plan) plan.Plan {
-	for d := range in.State.LiveDeployments() {
-		goals := in.State.Goals(d.Service)
-		if shifting(in.State, d.Service) == nil || d.Stage != fleet.StageBakeTime || goals == nil {
-			continue
-		}
-		put := fleet.PutGoals{Service: d.Service, ServiceModifyIndex: in.State.Service(d.Service).ModifyIndex,
-			Max: goals.Max, Revisions: slices.Clone(goals.Revisions)}
-		for i := range put.Revisions {
-			if r := &put.Revisions[i]; r.Revision == d.Blue && r.Desired > 0 {
-				r.Desired--
+// lessOfBlue has goals want one task less of blue in a stage.
+func lessOfBlue(at fleet.LifecycleStage) func(plan.Input, plan.Plan) plan.Plan {
+	return func(in plan.Input, p plan.Plan) plan.Plan {
+		for d := range in.State.LiveDeployments() {
+			goals := in.State.Goals(d.Service)
+			if shifting(in.State, d.Service) == nil || d.Stage != at || goals == nil {
+				continue
 			}
+			put := fleet.PutGoals{Service: d.Service, ServiceModifyIndex: in.State.Service(d.Service).ModifyIndex,
+				Max: goals.Max, Revisions: slices.Clone(goals.Revisions)}
+			for i := range put.Revisions {
+				if r := &put.Revisions[i]; r.Revision == d.Blue && r.Desired > 0 {
+					r.Desired--
+				}
+			}
+			p.Add(fleet.Item{By: deploy.By, Command: put})
 		}
-		p.Add(fleet.Item{By: deploy.By, Command: put})
+		return p
 	}
-	return p
 }
 
 // shiftAtOnce says of each shift that it is done.
