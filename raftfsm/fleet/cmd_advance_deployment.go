@@ -142,10 +142,12 @@ func (c AdvanceDeployment) weigh(s *State, d *Deployment, moves bool) error {
 }
 
 // bears refuses a share of traffic that is more than the healthy tasks of the target are
-// of those that the service wants.
+// of those that the service wants. Before the first production traffic all of them are needed.
 func (s *State) bears(d *Deployment, points int) error {
-	desired := s.Service(d.Service).Desired
-	need := (desired*points + TotalWeight - 1) / TotalWeight
+	need := s.Service(d.Service).Desired
+	if d.Production > 0 {
+		need = (need*points + TotalWeight - 1) / TotalWeight
+	}
 	if healthy := s.Counts(d.Service, d.Target).Serving; healthy < need {
 		return refuse(ErrTooEarly, "advance deployment %s: %s of traffic needs %d healthy tasks of %s, and %d are", d.ID,
 			share(points), need, d.Target, healthy)

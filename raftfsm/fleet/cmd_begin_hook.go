@@ -3,7 +3,6 @@ package fleet
 import (
 	"fmt"
 	"slices"
-	"time"
 )
 
 // BeginHook calls a hook of a deployment: it notes the call, and intends the effect or
@@ -28,13 +27,6 @@ type BeginHook struct {
 
 // Kind is the command's number in the log.
 func (BeginHook) Kind() Kind { return KindBeginHook }
-
-// defaultHookTime is how long a hook may take where it does not say. Source: ECS API,
-// DeploymentLifecycleHook (timeoutInMinutes).
-const defaultHookTime = 24 * time.Hour
-
-// probeTime is how long the probe may take.
-const probeTime = 10 * time.Minute
 
 func (c BeginHook) apply(s *State, x *applyContext) ([]string, error) {
 	d, err := s.expectedDeployment(c.ID, c.ExpectedModifyIndex, "call a hook of")
@@ -129,14 +121,10 @@ func (c BeginHook) fresh(d *Deployment) error {
 
 func (c BeginHook) run(d *Deployment, now Time) HookRun {
 	r := HookRun{ID: c.Run, Hook: c.Hook, Stage: c.Stage, Step: d.HookStep(c.Stage), Undo: c.Undo, Status: HookInProgress,
-		BeganAt: now, ExpiresAt: now.Add(defaultHookTime)}
+		BeganAt: now, ExpiresAt: now.Add(d.Config.hookTime(c.Hook))}
 	hook := d.Config.Hook(c.Hook)
 	if hook == nil {
-		r.ExpiresAt = now.Add(probeTime)
 		return r
-	}
-	if hook.TimeoutS > 0 {
-		r.ExpiresAt = now + Time(hook.TimeoutS)*1000
 	}
 	if hook.Pause {
 		r.Status = HookAwaitingAction

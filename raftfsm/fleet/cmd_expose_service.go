@@ -120,6 +120,7 @@ func (s *State) removeOwned(x *applyContext, service string) {
 	for _, l := range filter(s.Listeners(), func(l *Listener) bool { return l.Owner == service }) {
 		s.removeOwnedListener(x, l)
 	}
+	s.removeVacant(x)
 	for _, g := range filter(s.TargetGroups(), func(g *TargetGroup) bool { return g.Owner == service }) {
 		if s.routedTo(g.Name) {
 			kept := *g
@@ -157,9 +158,31 @@ func (s *State) removeOwnedListener(x *applyContext, l *Listener) {
 	r := *fallback
 	r.Owner = ""
 	if r.Action.Forward != nil && l.Protocol.PerRequest() && !used {
-		r.Action = Action{Fixed: &FixedResponse{Status: 503, ContentType: "text/plain", Body: "no service is here\n"}}
+		r.Action = noService()
 	}
 	s.putRule(x, r)
+}
+
+// noService is what a listener answers that a service made and has left, for the sake of
+// rules of others.
+func noService() Action {
+	return Action{Fixed: &FixedResponse{Status: 503, ContentType: "text/plain", Body: "no service is here\n"}}
+}
+
+// removeVacant removes the listeners that services made and left, and that no rule of others
+// needs any more: each holds a port of all hosts.
+func (s *State) removeVacant(x *applyContext) {
+	for _, l := range filter(s.Listeners(), s.vacant) {
+		s.removeRule(x, s.Rule(MakeRuleID(l.Name, DefaultRule)))
+		s.removeListener(x, l)
+	}
+}
+
+func (s *State) vacant(l *Listener) bool {
+	fallback := s.Rule(MakeRuleID(l.Name, DefaultRule))
+	_, used := s.ruleUsers.Get(fallback.ID)
+	fixed := fallback.Action.Fixed
+	return l.Owner == "" && !used && fixed != nil && *fixed == *noService().Fixed && s.ruleCount(l.Name) == 1
 }
 
 func (s *State) routedTo(group TargetGroupName) bool {

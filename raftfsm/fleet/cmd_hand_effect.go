@@ -41,5 +41,6 @@ func (c HandEffect) apply(s *State, x *applyContext) ([]string, error) {
 	e := *old
 	e.Status, e.Attempt, e.Runner, e.Session, e.HandedAt = EffectHanded, c.Attempt, c.Host, c.Session, x.now
 	s.putEffect(x, e)
+	s.handedCall(x, &e)
 	return nil, nil
 }

@@ -16,7 +16,7 @@ const (
 
 // NoteLeader records which voter leads, by its own word: the log alone knows it, and
 // forgets. Refused unless the voter votes; a leader that led last is no change, but
-// for the time without one that LeaderlessMs tells of.
+// for the time without one that LeaderlessMs tells of: hooks of deployments have that much longer.
 type NoteLeader struct {
 	ID           RaftID `cbor:"1,keyasint"`
 	LeaderlessMs int64  `cbor:"2,keyasint,omitempty"` // since it last heard a leader, or led itself
@@ -41,6 +41,9 @@ func (c NoteLeader) apply(s *State, x *applyContext) ([]string, error) {
 	next := *v
 	next.LeadsSince = x.now
 	s.putVoter(x, next)
+	if without >= QuorumLostAfter {
+		s.extendHooks(x, without)
+	}
 	host := s.Host(v.Host)
 	switch {
 	case without >= QuorumLostAfter:

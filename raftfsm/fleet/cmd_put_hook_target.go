@@ -47,7 +47,7 @@ func (c DeleteHookTarget) apply(s *State, x *applyContext) ([]string, error) {
 		return nil, refuse(ErrNotFound, "hook target %s", quoted(c.Target))
 	}
 	s.hookTargets.Delete(c.Target)
-	if user := s.needsHookTarget(); user != "" {
+	if user := s.needsHookTarget(old); user != "" {
 		s.hookTargets.Set(c.Target, old)
 		return nil, refuse(ErrConflict, "delete hook target %s: %s needs it", quoted(c.Target), user)
 	}
@@ -57,17 +57,18 @@ func (c DeleteHookTarget) apply(s *State, x *applyContext) ([]string, error) {
 	return nil, nil
 }
 
-// needsHookTarget names who has a target that the allow-list lacks; empty for nobody.
-func (s *State) needsHookTarget() string {
+// needsHookTarget names who needs a target that the allow-list lacks now; empty for nobody.
+// Most need another, which one comparison tells: only what it allowed is looked up among all.
+func (s *State) needsHookTarget(gone *HookTarget) string {
 	for user, config := range s.deploymentConfigs() {
 		for i := range config.Hooks {
-			if s.checkHookAllowed("", &config.Hooks[i]) != nil {
+			if h := &config.Hooks[i]; gone.allowsHook(h) && s.checkHookAllowed("", h) != nil {
 				return user
 			}
 		}
 	}
 	for a := range s.Alarms() {
-		if s.checkAllowed("", a.URL) != nil {
+		if gone.allows(a.URL) && s.checkAllowed("", a.URL) != nil {
 			return "alarm " + a.Name
 		}
 	}
@@ -188,6 +189,23 @@ func withPath(url string) string {
 	return url
 }
 
+// allowsHook reports whether the entry is one by which a hook may name its target.
+func (h *HookTarget) allowsHook(hook *Hook) bool {
+	switch {
+	case hook.Webhook != nil:
+		return h.allows(hook.Webhook.URL)
+	case hook.Task != nil:
+		return h.Target == hook.Task.allowedBy()
+	}
+	return false
+}
+
+// allowedBy is the entry of the allow-list that the task's family needs.
+func (t *TaskHookTarget) allowedBy() string {
+	family, _ := t.TaskDef.Split()
+	return taskTarget + family
+}
+
 // checkHookAllowed refuses a hook whose target the allow-list has not.
 func (s *State) checkHookAllowed(at string, h *Hook) error {
 	if h.Webhook != nil {
@@ -196,10 +214,10 @@ func (s *State) checkHookAllowed(at string, h *Hook) error {
 	if h.Task == nil {
 		return nil
 	}
-	family, _ := h.Task.TaskDef.Split()
-	if get(s.hookTargets, taskTarget+family) == nil {
+	if allowed := h.Task.allowedBy(); get(s.hookTargets, allowed) == nil {
+		family, _ := h.Task.TaskDef.Split()
 		return field(at+".hookTargetArn", "task family %s is not among the allowed hook targets; who may run it adds it "+
-			"first: skein hook-target allow %s%s", quoted(family), taskTarget, clip(family, 128))
+			"first: skein hook-target allow %s", quoted(family), clip(allowed, 128))
 	}
 	return nil
 }

@@ -37,10 +37,13 @@ func lessDeploymentEnd(a, b *Deployment) bool {
 // DeploymentSubject is a deployment. Conditions and events are of its service.
 func DeploymentSubject(id DeploymentID) Subject { return Subject{SubjectDeployment, string(id)} }
 
-// Deployment returns a deployment, or nil.
+// Deployment returns a deployment, or nil. "web.01" is not "web.1".
 func (s *State) Deployment(id DeploymentID) *Deployment {
 	service, n := id.Split()
 	item, _ := s.deployments.Get(deploymentItem{service: service, number: n})
+	if item.row == nil || item.row.ID != id {
+		return nil
+	}
 	return item.row
 }
 

@@ -262,7 +262,15 @@ func TestAdvanceDeploymentRefuses(t *testing.T) {
 			func(r rollout, c *AdvanceDeployment) {
 				r.reportTarget(1, "green-2-1", TargetUnhealthy)
 				r.reportTarget(2, "green-2-2", TargetUnhealthy)
-			}, ErrTooEarly, "10 % of traffic needs 1 healthy tasks of web/2, and 0 are"},
+			}, ErrTooEarly, "10 % of traffic needs 2 healthy tasks of web/2, and 0 are"},
+		{"the first traffic before all tasks are healthy", canary, StagePreProductionTrafficShift,
+			func(r rollout, c *AdvanceDeployment) {
+				r.reportTarget(1, "green-2-1", TargetUnhealthy)
+			}, ErrTooEarly, "10 % of traffic needs 2 healthy tasks of web/2, and 1 are"},
+		{"the first test traffic before all tasks are healthy", canary, StagePostScaleUp,
+			func(r rollout, c *AdvanceDeployment) {
+				r.reportTarget(1, "green-2-1", TargetUnhealthy)
+			}, ErrTooEarly, "100 % of traffic needs 2 healthy tasks of web/2, and 1 are"},
 		{"to go on before all hosts serve it", canary, StageProductionTrafficShift, nil, ErrTooEarly,
 			"not every host is known to serve"},
 		{"to go on before the wait is over", canary, StageProductionTrafficShift, func(r rollout, c *AdvanceDeployment) {

@@ -395,7 +395,7 @@ type HookRun struct {
 	Undo      bool       `cbor:"5,keyasint,omitempty"`
 	Status    HookStatus `cbor:"6,keyasint"`
 	BeganAt   Time       `cbor:"7,keyasint"`
-	ExpiresAt Time       `cbor:"8,keyasint"`
+	ExpiresAt Time       `cbor:"8,keyasint"` // counts from when it was first called, without times of no leader
 	EndedAt   Time       `cbor:"9,keyasint,omitempty"`
 	Calls     int        `cbor:"10,keyasint,omitempty"` // that were begun
 	NextCall  Time       `cbor:"11,keyasint,omitempty"` // it asked to be called again

@@ -322,7 +322,8 @@ func (s *State) goBack(x *applyContext, d *Deployment, reason string) {
 	reason = clip(reason, MaxReason)
 	d.Rollback = &Rollback{Reason: reason, StartedAt: x.now, Revision: d.Blue, By: clip(x.item.By, MaxID)}
 	if d.Blue == "" || s.Revision(d.Blue) == nil {
-		s.endDeployment(x, d, DeploymentRollbackFailed, reason+"; there is no revision to go back to")
+		const nothing = "; there is no revision to go back to, since no deployment of the service has succeeded yet"
+		s.endDeployment(x, d, DeploymentRollbackFailed, clip(reason, MaxReason-len(nothing))+nothing)
 		return
 	}
 	s.endRuns(x, d, reason)

@@ -2,6 +2,7 @@ package deploy
 
 import (
 	"fmt"
+	"slices"
 	"time"
 
 	"skein/agent/deployment"
@@ -35,19 +36,29 @@ func (n *inputs) callHooks(out *decision, at ...position) (done bool) {
 				return false
 			}
 			if run.Open() {
-				done, out.waits = false, waitsForHook(n.deployment, run)
+				done, out.waits = false, n.waitsForHook(run)
 			}
 		}
 	}
 	return done
 }
 
-func waitsForHook(d *fleet.Deployment, run *fleet.HookRun) *wait {
+// calledWithin is how long a call usually takes to be handed to a voter: a wait for that is
+// said after it.
+const calledWithin = 5 * time.Second
+
+func (n *inputs) waitsForHook(run *fleet.HookRun) *wait {
+	d := n.deployment
 	if run.Status == fleet.HookAwaitingAction {
 		return waits(codePerson, "%s: %s at %s waits for a person until %s: skein deployment continue %s --hook %s", d.ID,
 			run.Hook, run.Stage, run.ExpiresAt, d.ID, run.ID)
 	}
 	text := fmt.Sprintf("%s: %s at %s has no verdict yet", d.ID, run.Hook, run.Stage)
+	if slices.ContainsFunc(n.hooks, func(h hook) bool { return h.run == run && h.uncalled() }) {
+		w := waits(codeHook, "%s: %s at %s is to be called: no voter has taken that up yet", d.ID, run.Hook, run.Stage)
+		w.after = run.BeganAt.Add(calledWithin)
+		return w
+	}
 	if run.Answer != "" {
 		text += ", last: " + run.Answer
 	}
@@ -128,16 +139,12 @@ func (n *inputs) callEffect(h hook) (*fleet.IntendEffect, error) {
 }
 
 func (n *inputs) effect(h hook, kind string, input []byte, timeout time.Duration) *fleet.IntendEffect {
-	token, deadline := h.run.ID, n.now.Add(fleet.MaxEffectLife)
-	if h.run.ExpiresAt != 0 {
-		deadline = min(deadline, h.run.ExpiresAt)
-	} else if h.config != nil && h.config.TimeoutS > 0 {
-		deadline = min(deadline, n.now.Add(seconds(h.config.TimeoutS)))
-	}
+	token := h.run.ID
 	return &fleet.IntendEffect{
 		ID: fleet.EffectID(n.newID()), EffectKind: kind, Role: fleet.VoterRole(),
 		Subject: fleet.ServiceSubject(n.service.Name), Input: input, Token: token[max(0, len(token)-fleet.MaxEffectToken):],
-		Deadline: deadline, TimeoutMs: timeout.Milliseconds(), MaxAttempts: callAttempts,
+		// It ends with the hook's time, which begins only once it is handed to somebody.
+		Deadline: n.now.Add(fleet.MaxEffectLife), TimeoutMs: timeout.Milliseconds(), MaxAttempts: callAttempts,
 	}
 }
 
@@ -171,7 +178,7 @@ func hearHooks(n *inputs, out *decision) {
 func (n *inputs) hear(out *decision, h hook) {
 	r := h.run
 	switch {
-	case n.now >= r.ExpiresAt:
+	case n.timedOut(out, h):
 		n.finish(out, h, fleet.HookTimedOut, lateAnswer(r))
 	case r.Status == fleet.HookAwaitingAction || r.NextCall > n.now:
 	case r.NextCall != 0:
@@ -186,6 +193,38 @@ func (n *inputs) hear(out *decision, h hook) {
 	default:
 		n.askLater(out, h, askAgain, h.effect.Why)
 	}
+}
+
+// leaderHears is how long a new leader hears answers that came while there was none, before it
+// says that there is no answer.
+const leaderHears = 10 * time.Second
+
+// timedOut reports whether the time of a hook is over without a verdict. One that nobody was
+// asked for has all its time yet, and an answer that is there counts though it was late.
+func (n *inputs) timedOut(out *decision, h hook) bool {
+	switch {
+	case n.now < h.run.ExpiresAt, h.uncalled():
+		return false
+	case h.answered():
+		return h.run.NextCall != 0 // it says that it has no verdict
+	case n.leaderAge < leaderHears:
+		out.wakes = append(out.wakes, n.now.Add(leaderHears-n.leaderAge))
+		return false
+	}
+	return true
+}
+
+// uncalled reports whether the call of a hook was handed to nobody yet.
+func (h hook) uncalled() bool {
+	return h.run.Calls == 1 && h.run.Task == "" && h.effect != nil && h.effect.Attempt == 0
+}
+
+// answered reports whether what came of the call under way is known.
+func (h hook) answered() bool {
+	if h.run.Task != "" {
+		return h.code != nil
+	}
+	return h.effect != nil && h.effect.Status == fleet.EffectDone
 }
 
 func lateAnswer(r *fleet.HookRun) string {

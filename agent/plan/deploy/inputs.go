@@ -20,8 +20,9 @@ type inputs struct {
 	blue       revision   // zero: there is none
 	rest       []revision // other revisions with tasks, in the order of their numbers
 	hooks      []hook     // that have no verdict yet
-	alarms     []alarm    // in the order of the deployment's
-	served     bool       // by every host that is not known to be dead, the weights of the deployment
+	leaderAge  time.Duration
+	alarms     []alarm // in the order of the deployment's
+	served     bool    // by every host that is not known to be dead, the weights of the deployment
 	missing    []fleet.HostID
 	traffic    seen
 	failures   func() int                  // of the target's tasks in a row; it may look at all tasks of the service
@@ -87,7 +88,7 @@ func (p *planner) gather(d *fleet.Deployment, service *fleet.Service) *inputs {
 	n := &inputs{
 		now: p.in.Now, deployment: d, service: service, stand: s.Goals(service.Name), newID: p.in.NewID,
 		target: p.revision(service, d.Target), blue: p.revision(service, d.Blue), rest: p.otherRevisions(service, d),
-		testRules: len(service.LoadBalancers) == 0,
+		testRules: len(service.LoadBalancers) == 0, leaderAge: p.in.Liveness.LeaderAge,
 	}
 	for i := range service.LoadBalancers {
 		n.testRules = n.testRules || service.LoadBalancers[i].TestRule != ""

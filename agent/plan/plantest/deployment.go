@@ -201,6 +201,7 @@ func (w *World) Serve() {
 
 // answer gives an effect of a hook's call its outcome: SUCCEEDED, FAILED, IN_PROGRESS with
 // seconds until it is called again, "lies" for what is no verdict, "unreachable" for none,
+// "nothing" where it is asked and says nothing,
 // "5/5" for a probe, "tail" with the last lines of a task. What follows else are details
 // that it gives back.
 func (w *World) answer(run, what string, details ...string) {
@@ -209,6 +210,10 @@ func (w *World) answer(run, what string, details ...string) {
 	r := w.State.Deployment(fleet.DeploymentID(id)).HookRun(run)
 	if r == nil {
 		w.t.Fatalf("script: there is no call %s", run)
+	}
+	if what == "nothing" {
+		w.handEffect(w.State.Effect(r.Effect))
+		return
 	}
 	outcome, verdict := []byte("\xff"), fleet.VerdictDone
 	v := deployment.Verdict{Answer: what, Details: []byte(strings.Join(details, " "))}
@@ -255,14 +260,24 @@ func (w *World) finishEffect(id fleet.EffectID, verdict fleet.EffectVerdict, out
 	if e == nil {
 		w.t.Fatalf("script: there is no effect %q", id)
 	}
+	attempt := e.Attempt
+	if e.Status == fleet.EffectPending {
+		attempt = w.handEffect(e)
+	}
+	w.Do(fleet.FinishEffect{ID: id, Attempt: attempt, Verdict: verdict, Outcome: outcome, Why: "connection refused"})
+}
+
+// handEffect hands the next attempt of an effect to a host that may carry it out.
+func (w *World) handEffect(e *fleet.Effect) (attempt int) {
+	w.t.Helper()
 	host := fleet.HostID(e.Role.Name)
 	if host == "" {
 		for v := range w.State.Voters() {
 			host = v.Host
 		}
 	}
-	w.Do(fleet.HandEffect{ID: id, Attempt: e.Attempt + 1, Host: host, Session: w.State.Host(host).Session.N})
-	w.Do(fleet.FinishEffect{ID: id, Attempt: e.Attempt + 1, Verdict: verdict, Outcome: outcome, Why: "connection refused"})
+	w.Do(fleet.HandEffect{ID: e.ID, Attempt: e.Attempt + 1, Host: host, Session: w.State.Host(host).Session.N})
+	return e.Attempt + 1
 }
 
 // count is what ingress counted in the last minute: "web/2 100 50" are requests and errors,

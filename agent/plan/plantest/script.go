@@ -28,7 +28,7 @@ import (
 //	> expose web        it gets a listener, a test rule, and two target groups by its port 81 (dynamic)
 //	> deploy web strategy=BLUE_GREEN bake=5m hook=check:webhook@POST_SCALE_UP  as World.configure has it
 //	> routes h1=behind  hosts serve the newest routes; those that are behind do not, from now on
-//	> answer web.2-1 SUCCEEDED / FAILED / IN_PROGRESS/30 / lies / unreachable / 5/5 / tail boom
+//	> answer web.2-1 SUCCEEDED / FAILED / IN_PROGRESS/30 / lies / unreachable / nothing / 5/5 / tail boom
 //	> alarm web cpu 7   an alarm's question is answered; "none" is no number
 //	> traffic web/2 100 50  ingress counted so many requests and errors in the last minute; unserved:web/2 100 100
 //	  are of requests for which its groups had no target
