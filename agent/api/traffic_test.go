@@ -169,6 +169,21 @@ func TestRefusedTrafficSaysWhatAndWhy(t *testing.T) {
 		status               int
 		want                 string
 	}{
+		"a listener with the name of an option": {
+			"POST",
+			"/v1/listeners",
+			strings.Replace(webListener, `"web"`, `"-w"`, 1),
+			400,
+			`name: "-w" begins like an option`,
+		},
+		"a service with the name of an option": {
+			"POST",
+			"/v1/services",
+			`{"serviceName": "-a", "taskDefinition": "web"}`,
+			400,
+			`serviceName: "-a" begins like an option`,
+		},
+		"no document at all": {"POST", "/v1/services", `null`, 400, "the document is null, must be an object"},
 		"weights that are not all of the traffic": {"POST", "/v1/listeners/web/rules/default/weights",
 			`{"targetGroups": [{"targetGroup": "web", "weight": 9999}]}`, 400, "10000 is all of the traffic"},
 		"a target group that is not there": {"POST", "/v1/listeners/web/rules/default/weights",
@@ -225,7 +240,8 @@ func TestRefusedTrafficSaysWhatAndWhy(t *testing.T) {
 			trafficOf(t, root)
 			before := x.voter.State().Routes()
 			got := want(t, tt.status, root, tt.method, tt.target, tt.body)
-			if message, _ := at(t, got, "error", "message").(string); !strings.Contains(message, tt.want) {
+			message, _ := at(t, got, "error", "message").(string)
+			if !strings.Contains(message, tt.want) || strings.HasPrefix(message, ":") {
 				t.Errorf("got %v, want %s", got, tt.want)
 			}
 			if after := x.voter.State().Routes(); len(after.Rules) != len(before.Rules) {

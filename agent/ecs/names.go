@@ -9,7 +9,7 @@ import (
 )
 
 var (
-	nameForm     = regexp.MustCompile(`^[A-Za-z0-9_-]+$`)
+	nameForm     = regexp.MustCompile(`^[A-Za-z0-9_][A-Za-z0-9_-]*$`) // not like an option of a command
 	portNameForm = regexp.MustCompile(`^[a-z0-9_][a-z0-9_-]*$`)
 	tagForm      = regexp.MustCompile(`^[\pL\pN\p{Zs}_.:/=+@-]*$`)
 	// imageForm is a reference as registries take it: host, path, tag, digest.
@@ -28,6 +28,9 @@ func readName(o *strictjson.Object, field string) string {
 	switch {
 	case !o.Has(field):
 		o.Refuse(field, "missing: 1 to %d letters, digits, - or _", maxName)
+	case strings.HasPrefix(name, "-"):
+		o.Refuse(field, "%q begins like an option of a command: begin with a letter, a digit or _", strictjson.Show(name))
+		return ""
 	case name != "" && !nameForm.MatchString(name), o.Empty(field):
 		o.Refuse(field, "%q: 1 to %d letters, digits, - or _", strictjson.Show(name), maxName)
 		return ""

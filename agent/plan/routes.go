@@ -18,8 +18,11 @@ type RoutesServed struct {
 	Silent []fleet.HostID
 }
 
-// All reports whether every host that is not known to be dead serves the routes.
-func (r RoutesServed) All() bool { return len(r.Missing) == 0 }
+// All reports whether every host that is not known to be dead serves the routes. Where all
+// are silent, none is known to.
+func (r RoutesServed) All() bool {
+	return len(r.Missing) == 0 && (len(r.Reached) > 0 || len(r.Silent) == 0)
+}
 
 // RoutesServed is how far hosts have come with routes. Hosts that never had a session, are
 // lost or forgotten do not count, nor do those whose agents know of no routes. It is heard
@@ -46,10 +49,16 @@ func (in Input) RoutesServed(index uint64) RoutesServed {
 // RoutesServed serves routes: RoutesServed(index).All() of all indices up to it.
 func (in Input) RoutesServedByAll() uint64 {
 	lowest, epoch := uint64(math.MaxUint64), in.State.Fleet().Epoch
+	ready, silent := false, false
 	for h := range in.State.Hosts() {
-		if h.State != fleet.HostReady || !h.ServesRoutes() {
+		if !h.ServesRoutes() {
 			continue
 		}
+		silent = silent || h.State == fleet.HostSilent
+		if h.State != fleet.HostReady {
+			continue
+		}
+		ready = true
 		served := in.Liveness.Of(h.ID).Served
 		switch {
 		case served.Epoch < epoch:
@@ -57,6 +66,9 @@ func (in Input) RoutesServedByAll() uint64 {
 		case served.Epoch == epoch:
 			lowest = min(lowest, served.Routes)
 		}
+	}
+	if silent && !ready {
+		return 0
 	}
 	return lowest
 }

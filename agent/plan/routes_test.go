@@ -13,6 +13,7 @@ func TestRoutesServed(t *testing.T) {
 		hosts                    string
 		served                   map[fleet.HostID]fleet.Served
 		reached, missing, silent []fleet.HostID
+		unknown                  bool
 	}{
 		"all have come so far": {
 			hosts:   "h1 reads=2:; h2 reads=2:",
@@ -39,6 +40,11 @@ func TestRoutesServed(t *testing.T) {
 			served:  map[fleet.HostID]fleet.Served{"h1": {Routes: 50}},
 			reached: []fleet.HostID{"h1"}, silent: []fleet.HostID{"h2"},
 		},
+		"of a fleet that is all silent nothing is known": {
+			hosts:  "h1 reads=2 silent=10s:; h2 reads=2 silent=10s:",
+			served: map[fleet.HostID]fleet.Served{"h1": {Routes: 50}}, silent: []fleet.HostID{"h1", "h2"},
+			unknown: true,
+		},
 		"lost hosts, new ones, and agents that know of no routes do not count": {
 			hosts:   "h1 reads=2:; h2 reads=2 lost:; h3 reads=2 joining:; h4 reads=1:",
 			served:  map[fleet.HostID]fleet.Served{"h1": {Routes: 50}},
@@ -59,8 +65,11 @@ func TestRoutesServed(t *testing.T) {
 				!slices.Equal(got.Silent, tt.silent) {
 				t.Errorf("got %+v", got)
 			}
-			if got.All() != (len(tt.missing) == 0) {
+			if got.All() != (len(tt.missing) == 0 && !tt.unknown) {
 				t.Errorf("all: %v", got.All())
+			}
+			if all := w.Input().RoutesServedByAll() >= 50; all != got.All() {
+				t.Errorf("by all: %v, and of one index %v", all, got.All())
 			}
 		})
 	}

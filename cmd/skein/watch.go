@@ -1,11 +1,13 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"io"
 	"os"
+	"slices"
 	"strings"
 	"time"
 
@@ -163,14 +165,17 @@ func picture(d *types.Deployment, now time.Time) []string {
 	if d.Source != nil {
 		all = append(all, "            "+tasksOf(d.Source))
 	}
-	if b := d.Breaker; b != nil && b.Failures > 0 {
-		all = append(all, fmt.Sprintf("  breaker   %d of %d failures, last: %s", b.Failures, b.Threshold, b.Last))
+	if b := d.Breaker; b != nil {
+		all = append(all, "  breaker   "+breakerLine(b))
 	}
 	for _, h := range d.Hooks[max(0, len(d.Hooks)-shownHooks):] {
 		all = append(all, "  hook      "+hookLine(&h))
 	}
 	for _, a := range d.Alarms {
 		all = append(all, "  alarm     "+alarmLine(&a))
+	}
+	for _, text := range d.Warnings {
+		all = append(all, "  warning   "+text)
 	}
 	for _, line := range []struct{ name, text string }{
 		{"paused", pausedBy(d)}, {"back", backWhy(d)}, {"waits", d.Waits}, {"reason", d.Reason},
@@ -210,6 +215,17 @@ func hookLine(h *types.HookRun) string {
 	return line
 }
 
+func breakerLine(b *types.BreakerState) string {
+	line := fmt.Sprintf("%d of %d failures", b.Failures, b.Threshold)
+	if b.BuiltIn {
+		line += " (built in)"
+	}
+	if b.Last != "" {
+		line += ", last: " + b.Last
+	}
+	return line
+}
+
 func alarmLine(a *types.AlarmState) string {
 	line := a.Name + ": " + a.Status
 	if a.Ignored {
@@ -244,13 +260,30 @@ func took(from, to types.Stamp) string {
 	return max(0, end.Sub(fleet.Time(from).Std())).Round(time.Second).String()
 }
 
-// lines prints a line for each thing that happens, once.
+// lines prints a line for each thing that happens, once. What one look finds is in order.
 type lines struct {
 	out  io.Writer
 	told map[string]bool
+	news []news
+}
+
+// news is a thing that happened.
+type news struct {
+	at   types.Stamp
+	line string
 }
 
 func (s *lines) draw(d *types.Deployment) {
+	s.gather(d)
+	slices.SortStableFunc(s.news, func(a, b news) int { return cmp.Compare(a.at, b.at) })
+	for _, n := range s.news {
+		fmt.Fprintf(s.out, "%s  %s\n", clockTime(n.at), n.line)
+	}
+	s.news = s.news[:0]
+}
+
+// gather finds what is new: first what began, then what ended, for those of one moment.
+func (s *lines) gather(d *types.Deployment) {
 	s.tell(d.CreatedAt, "%s: %s from %s to %s (%s)", d.ID, d.Strategy, sourceOf(d), d.Target.Revision, d.Target.TaskDef)
 	for _, stage := range d.Stages {
 		name := stage.Stage
@@ -298,5 +331,5 @@ func (s *lines) tell(at types.Stamp, format string, args ...any) {
 		return
 	}
 	s.told[line] = true
-	fmt.Fprintf(s.out, "%s  %s\n", clockTime(at), line)
+	s.news = append(s.news, news{at, line})
 }

@@ -77,6 +77,34 @@ func TestEachThingIsToldOnceInItsOwnLine(t *testing.T) {
 	}
 }
 
+func TestWhatOneLookFindsIsToldInOrder(t *testing.T) {
+	var b strings.Builder
+	show := &lines{out: &b, told: map[string]bool{}}
+	show.draw(canary())
+	last := -1
+	for _, what := range []string{"SCALE_UP (deployment)", "SCALE_UP ended", "smoke at", "look at",
+		"PRODUCTION_TRAFFIC_SHIFT step 1 of 2 (traffic shift)"} {
+		at := strings.Index(b.String(), what)
+		if at <= last {
+			t.Fatalf("%q is not behind what came before it:\n%s", what, b.String())
+		}
+		last = at
+	}
+}
+
+func TestAPictureSaysWhatDoesNotJudgeADeployment(t *testing.T) {
+	d := canary()
+	d.Warnings = []string{"alarm cpu has no data (no answer came)"}
+	d.Breaker = &types.BreakerState{Failures: 1, Threshold: 3, BuiltIn: true, Last: "task x: exit 1"}
+	text := strings.Join(picture(d, time.UnixMilli(1_800_000_040_000)), "\n")
+	for _, want := range []string{"  warning   alarm cpu has no data (no answer came)",
+		"  breaker   1 of 3 failures (built in), last: task x: exit 1"} {
+		if !strings.Contains(text, want) {
+			t.Errorf("%q is not in\n%s", want, text)
+		}
+	}
+}
+
 func TestTheExitCodeSaysHowADeploymentEnded(t *testing.T) {
 	codes := map[string]int{"SUCCESSFUL": 0, "ROLLBACK_SUCCESSFUL": 3, "STOPPED": 4, "ROLLBACK_FAILED": 5}
 	for status, code := range codes {

@@ -9,6 +9,16 @@ import "fmt"
 // before it. That is found out when the count is asked for, or the task ends: no timer
 // is needed. Counting moves no ModifyIndex, as with the back-off of services.
 
+// CircuitBreaker is the circuit breaker that the deployment has now. Strategies that shift
+// have a built-in one, at its defaults and with rollback, once all tasks were healthy: their
+// configuration has none.
+func (d *Deployment) CircuitBreaker() (b Breaker, builtIn bool) {
+	if !d.Config.Strategy.Shifts() {
+		return d.Config.Breaker, false
+	}
+	return Breaker{Enable: d.Stage > StageScaleUp, Rollback: true}, true
+}
+
 // BreakerFailures is how many tasks of a live deployment's target have failed in a row,
 // those that are failing now among them.
 func (s *State) BreakerFailures(d *Deployment) int {

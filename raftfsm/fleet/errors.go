@@ -41,7 +41,12 @@ type FieldError struct {
 	Why   string // what was wrong and what is allowed
 }
 
-func (e *FieldError) Error() string { return e.Field + ": " + e.Why }
+func (e *FieldError) Error() string {
+	if e.Field == "" {
+		return e.Why // of all that was given
+	}
+	return e.Field + ": " + e.Why
+}
 
 // Unwrap makes errors.Is(err, ErrInvalid) true.
 func (e *FieldError) Unwrap() error { return ErrInvalid }

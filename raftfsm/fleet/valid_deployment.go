@@ -91,7 +91,8 @@ func checkShare(at string, points, low int) error {
 func checkBreaker(at string, d *DeploymentConfig) error {
 	b := &d.Breaker
 	if d.Strategy.Shifts() && *b != (Breaker{}) {
-		return field(at, "is of ROLLING: the strategy is %s, which goes back by alarms, analysis and hooks", d.Strategy)
+		return field(at, "is of ROLLING: leave it out. %s has one built in, enabled with rollback from %s on, and goes back "+
+			"by alarms, analysis and hooks too", d.Strategy, StagePostScaleUp)
 	}
 	if b.Type > ThresholdCount {
 		return field(at+".thresholdConfiguration.type", "is %s: allowed are %q", b.Type, []string(thresholdTypeNames[1:]))

@@ -424,6 +424,8 @@ function deploymentFacts(d) {
     ["status", d.status + (d.statusReason ? `: ${d.statusReason}` : "")], ["now", deploymentWords(d)], ["waits for", d.waitsFor],
     ["stages", (d.stages || []).map((s) => s.lifecycleStage + (s.step ? ` ${s.step}` : "")).join(" → ")],
     ["hooks", (d.lifecycleHookDetails || []).map((h) => `${h.hookName} at ${h.lifecycleStage}: ${h.status}${h.answer ? ` (${h.answer})` : ""}`).join("; ")],
+    ["warnings", (d.warnings || []).join("; ")],
+    ["circuit breaker", d.deploymentCircuitBreaker && `${d.deploymentCircuitBreaker.failureCount} of ${d.deploymentCircuitBreaker.threshold} failures${d.deploymentCircuitBreaker.builtIn ? " (built in)" : ""}`],
     ["alarms", (d.alarms || []).map((a) => `${a.alarmName}: ${a.status}${a.answer ? ` (${a.answer})` : ""}`).join("; ")],
     ["began", when(d.createdAt)], ["ended", when(d.finishedAt)]]);
 }

@@ -29,6 +29,7 @@ type Deployment struct {
 	Rollback    *Rollback           `json:"rollback,omitempty"`
 	Breaker     *BreakerState       `json:"deploymentCircuitBreaker,omitempty"`
 	Alarms      []AlarmState        `json:"alarms,omitempty"`
+	Warnings    []string            `json:"warnings,omitempty" doc:"what does not judge it though it should: alarms without data"`
 	Hooks       []HookRun           `json:"lifecycleHookDetails,omitempty" doc:"calls by when they began; of one deployment, not in lists"`
 	Stages      []StageRecord       `json:"stages,omitempty" doc:"all that it went through, the present one last; of one deployment, not in lists"`
 	CreatedAt   Stamp               `json:"createdAt,omitzero"`
@@ -91,6 +92,7 @@ type BreakerState struct {
 	Threshold int    `json:"threshold"`
 	Tripped   bool   `json:"tripped,omitempty"`
 	Last      string `json:"lastFailure,omitempty"`
+	BuiltIn   bool   `json:"builtIn,omitempty" doc:"its strategy always has it, once all tasks were healthy"`
 }
 
 // Rollback is why a deployment goes back.

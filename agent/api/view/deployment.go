@@ -156,15 +156,31 @@ func (v *View) DeploymentRow(d *fleet.Deployment) types.Deployment {
 		row.Rollback = &types.Rollback{Reason: types.Clean(r.Reason), StartedAt: types.Stamp(r.StartedAt),
 			Revision: string(r.Revision), By: types.Clean(r.By)}
 	}
-	if d.Config.Breaker.Enable {
-		row.Breaker = &types.BreakerState{Failures: d.Breaker.Failures, Threshold: v.threshold(d.Service, &d.Config),
-			Tripped: d.Breaker.Tripped, Last: types.Clean(d.Breaker.Last)}
+	if b, builtIn := d.CircuitBreaker(); b.Enable {
+		row.Breaker = &types.BreakerState{Failures: d.Breaker.Failures, Threshold: v.threshold(d.Service, &b),
+			Tripped: d.Breaker.Tripped, Last: types.Clean(d.Breaker.Last), BuiltIn: builtIn}
 	}
+	row.Warnings = unjudged(d)
 	for _, a := range d.Alarms {
 		row.Alarms = append(row.Alarms, types.AlarmState{Name: a.Name, Status: a.Status.String(),
 			Since: types.Stamp(a.Since), Ignored: a.Ignored, Answer: types.Clean(a.Answer)})
 	}
 	return row
+}
+
+// unjudged names the alarms of a live deployment that have no data: they keep nothing back,
+// so people must know.
+func unjudged(d *fleet.Deployment) (all []string) {
+	if !d.Live() {
+		return nil // its reason says so
+	}
+	for _, a := range d.Alarms {
+		if a.Status == fleet.AlarmInsufficientData && a.Answer != "" {
+			all = append(all, fmt.Sprintf("alarm %s has no data (%s): it neither fires nor passes, and nothing waits for it",
+				a.Name, types.Clean(a.Answer)))
+		}
+	}
+	return all
 }
 
 // planner is the name that the planner of deployments has in conditions.
@@ -202,11 +218,11 @@ func (v *View) deploymentRevision(
 	return row
 }
 
-func (v *View) threshold(service string, c *fleet.DeploymentConfig) int {
+func (v *View) threshold(service string, b *fleet.Breaker) int {
 	if s := v.State.Service(service); s != nil {
-		return c.Breaker.Threshold(s.Desired)
+		return b.Threshold(s.Desired)
 	}
-	return c.Breaker.Threshold(0)
+	return b.Threshold(0)
 }
 
 func strategyOf(c *fleet.DeploymentConfig) fleet.Strategy {

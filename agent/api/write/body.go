@@ -120,6 +120,16 @@ func readNumber(o *strictjson.Object, name string, into *int, low, high int64) {
 	*into = int(o.Int(name, int64(*into), low, high))
 }
 
+// newName reads the name of what is created. State allows more: what it has stays.
+func newName(o *strictjson.Object) string {
+	need(o, "name", nameWanted)
+	name := o.Text("name", fleet.MaxName)
+	if strings.HasPrefix(name, "-") {
+		o.Refuse("name", "%q begins like an option of a command: begin with a letter, a digit or _", strictjson.Show(name))
+	}
+	return name
+}
+
 const nameWanted = "letters, digits, - or _"
 
 // named refuses a body that names another thing than the address does.

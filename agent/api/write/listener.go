@@ -34,11 +34,10 @@ func (c *Call) createListener() (*Order, error) {
 	if err != nil {
 		return nil, err
 	}
-	need(o, "name", nameWanted)
 	need(o, "port", "1 to 65535")
 	need(o, "protocol", "HTTP, HTTPS, TCP or TLS")
 	need(o, "defaultAction", "what becomes of what no rule takes")
-	put := fleet.PutListener{Name: fleet.ListenerName(o.Text("name", fleet.MaxName))}
+	put := fleet.PutListener{Name: fleet.ListenerName(newName(o))}
 	readListener(o, &put)
 	put.Default = readAction(o, "defaultAction")
 	token := clientToken(o)

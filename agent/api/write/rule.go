@@ -57,11 +57,10 @@ func (c *Call) createRule() (*Order, error) {
 	if err != nil {
 		return nil, err
 	}
-	need(o, "name", nameWanted)
 	need(o, "priority", fmt.Sprintf("1 to %d; the lowest that fits takes a request", fleet.MaxPriority))
 	need(o, "conditions", "what it asks of a request")
 	need(o, "action", "what it does: forward, fixedResponse or redirect")
-	put := fleet.PutRule{ID: c.ruleID(o.Text("name", fleet.MaxName))}
+	put := fleet.PutRule{ID: c.ruleID(newName(o))}
 	readRule(o, &put)
 	token := clientToken(o)
 	if err := p.Err(); err != nil {

@@ -31,8 +31,7 @@ func (c *Call) createTargetGroup() (*Order, error) {
 	if err != nil {
 		return nil, err
 	}
-	need(o, "name", nameWanted)
-	put := newTargetGroup(fleet.TargetGroupName(o.Text("name", fleet.MaxName)), fleet.GroupHTTP1)
+	put := newTargetGroup(fleet.TargetGroupName(newName(o)), fleet.GroupHTTP1)
 	readTargetGroup(o, &put)
 	token := clientToken(o)
 	if err := p.Err(); err != nil {

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"skein/agent/deployment"
+	"skein/agent/plan"
 	"skein/raftfsm/fleet"
 )
 
@@ -145,15 +146,43 @@ func (n *inputs) alarmsAtStart() *wait {
 		n.deployment.ID, strings.Join(firing, ", "))
 }
 
+// unjudged says, for the end of a reason, which alarms had no data at last: a success is none
+// by their judgement.
+func unjudged(d *fleet.Deployment) string {
+	var names []string
+	for _, a := range d.Alarms {
+		if a.Status == fleet.AlarmInsufficientData {
+			names = append(names, a.Name)
+		}
+	}
+	if names == nil {
+		return ""
+	}
+	return "; not judged, for want of data, by " + strings.Join(names, ", ")
+}
+
+// whyUncounted says why ingress counted too little to judge the target.
+func (n *inputs) whyUncounted() string {
+	a, d := n.deployment.Config.Analysis, n.deployment
+	switch {
+	case n.traffic.beyond:
+		return fmt.Sprintf("more than %d target groups are to be watched, and those of %s are not among them",
+			plan.MaxWatched, d.Service)
+	case !n.traffic.known:
+		return "no host was heard to count requests to " + string(d.Target)
+	}
+	return fmt.Sprintf("fewer than %d requests to %s in %d s", a.MinRequests, d.Target, a.WindowS)
+}
+
 // compare judges what ingress counted: the target is bad where it is beyond the bounds, and
 // blue, over the same window, is not as bad.
 func (n *inputs) compare(state *fleet.AlarmState) {
 	a := n.deployment.Config.Analysis
 	target, blue := n.traffic.target, n.traffic.blue
 	if !n.traffic.known || target.Requests < uint64(a.MinRequests) {
-		if state.Status != fleet.AlarmInsufficientData {
-			n.know(state, fleet.AlarmInsufficientData, fmt.Sprintf("fewer than %d requests to %s in %d s", a.MinRequests,
-				n.deployment.Target, a.WindowS))
+		if why := n.whyUncounted(); state.Status != fleet.AlarmInsufficientData ||
+			state.Answer != why && n.deployment.Stage > fleet.StageScaleUp {
+			n.know(state, fleet.AlarmInsufficientData, why)
 		}
 		return
 	}

@@ -98,7 +98,7 @@ func goOn(n *inputs, out *decision) {
 	}
 	if d.Stage == fleet.StageCleanUp {
 		out.command = fleet.FinishDeployment{ID: d.ID, ExpectedModifyIndex: d.ModifyIndex,
-			Status: fleet.DeploymentSuccessful, Reason: why}
+			Status: fleet.DeploymentSuccessful, Reason: why + unjudged(d)}
 		return
 	}
 	n.advance(out, why)

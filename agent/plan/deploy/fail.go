@@ -84,14 +84,10 @@ func alarmFires(n *inputs, _ *decision) *failure {
 
 // breakerTrips: too many tasks of the target failed in a row. Whether one that lasted has
 // ended the row costs a look at all tasks, so that is asked only where the count without it
-// is enough. Where traffic is shifted, all were healthy once when this begins to count, and
-// it is no part of the configuration. A service that is to have no tasks has none that fail.
+// is enough. A service that is to have no tasks has none that fail.
 func breakerTrips(n *inputs, _ *decision) *failure {
 	d := n.deployment
-	b := d.Config.Breaker
-	if n.shifts() {
-		b = fleet.Breaker{Enable: d.Stage > fleet.StageScaleUp, Rollback: true}
-	}
+	b, _ := d.CircuitBreaker()
 	threshold := b.Threshold(n.service.Desired)
 	if n.service.Desired == 0 || !b.Enable || d.Breaker.Failures+n.target.Failing < threshold {
 		return nil

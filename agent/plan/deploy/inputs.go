@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"skein/agent/deployment"
+	"skein/agent/plan"
 	"skein/raftfsm/fleet"
 )
 
@@ -62,6 +63,7 @@ type alarm struct {
 // seen is what ingress counted of both revisions over the window of the analysis.
 type seen struct {
 	known        bool // it is no older than staleTraffic
+	beyond       bool // nobody is asked, since too many groups are to be watched
 	target, blue fleet.TrafficCounts
 	// unserved are those of target's that its groups had no target for. Each is a failure.
 	unserved uint64
@@ -179,6 +181,7 @@ func (p *planner) traffic(d *fleet.Deployment) (all seen) {
 	if a == nil || d.Status != fleet.DeploymentInProgress {
 		return seen{}
 	}
+	all.beyond = p.beyond(d)
 	all.target, all.known = p.counted(d.Target, a)
 	all.blue, _ = p.counted(d.Blue, a)
 	target, blue := p.unserved(d)
@@ -186,6 +189,23 @@ func (p *planner) traffic(d *fleet.Deployment) (all seen) {
 	all.blue.Add(blue)
 	all.unserved = target.Requests
 	return all
+}
+
+// beyond reports whether groups of a deployment are too many to be watched: see Plan.Watch.
+func (p *planner) beyond(d *fleet.Deployment) bool {
+	if len(p.out.Watch) <= plan.MaxWatched {
+		return false
+	}
+	if p.watched == nil {
+		p.watched = slices.Clone(p.out.Watch)
+		slices.Sort(p.watched)
+		p.watched = slices.Compact(p.watched)
+	}
+	if len(p.watched) <= plan.MaxWatched {
+		return false
+	}
+	last := p.watched[plan.MaxWatched-1]
+	return slices.ContainsFunc(watches(p.in.State, d), func(g fleet.TargetGroupName) bool { return g > last })
 }
 
 // pointsApart is how much longer than asked for what is counted may look back, with room.

@@ -36,6 +36,8 @@ type planner struct {
 	in     plan.Input
 	out    plan.Plan
 	lowest *uint64 // see routes
+	// watched are all groups to watch, sorted; nil: not asked for yet.
+	watched []fleet.TargetGroupName
 }
 
 func (p *planner) run() {
