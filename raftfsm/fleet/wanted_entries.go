@@ -53,7 +53,8 @@ func (s *State) wantedEntries(h *Host) *WantedEntries {
 	for e := range s.EntryAddresses() {
 		switch h.ID {
 		case e.Holder:
-			w.Addresses = append(w.Addresses, EntryDuty{Prefix: e.Prefix, Assignment: e.Assignment, RelayTo: s.relayTo(e, e.Former)})
+			w.Addresses = append(w.Addresses, EntryDuty{Prefix: e.Prefix, Assignment: e.Assignment,
+				RelayTo: s.relayTo(e, e.Former)})
 		case e.Former:
 			w.Addresses = append(w.Addresses, EntryDuty{Prefix: e.Prefix, Assignment: e.Assignment, Former: true,
 				RelayTo: s.relayTo(e, e.Holder)})
