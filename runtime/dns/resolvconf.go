@@ -11,7 +11,9 @@ import (
 // Resolvers is what a resolv.conf says.
 type Resolvers struct {
 	Servers []netip.Addr
-	Search  []string // as "search" or "domain" has them; the last line counts
+	// Search is as "search" or "domain" has it; the last line counts. The root is left out: each
+	// name is looked for as it is anyway, and musl fails where the root is searched.
+	Search  []string
 	Options []string
 }
 
@@ -37,7 +39,7 @@ func ReadResolvers(text []byte) Resolvers {
 				r.Servers = append(r.Servers, addr.Unmap())
 			}
 		case "search", "domain":
-			r.Search = words[1:]
+			r.Search = slices.DeleteFunc(words[1:], func(domain string) bool { return domain == "." })
 		case "options":
 			r.Options = append(r.Options, words[1:]...)
 		}
@@ -51,17 +53,30 @@ func ReadResolvers(text []byte) Resolvers {
 // It names no second resolver. Some clients (musl's) ask all at once and believe the
 // first answer: the host's resolver would tell them that a service is not there.
 func (r Resolvers) ForTasks(server netip.Addr) []byte {
-	var b bytes.Buffer
-	fmt.Fprintf(&b, "# Answered by the agent of this host, which asks the host's resolvers.\nnameserver %s\n", server)
-	search := append([]string{strings.TrimSuffix(aliasZone, ".")}, r.Search...)
-	fmt.Fprintf(&b, "search %s\n", strings.Join(search, " "))
-	options := slices.Clone(r.Options)
+	r.Servers = []netip.Addr{server}
+	r.Search = append([]string{strings.TrimSuffix(aliasZone, ".")}, r.Search...)
+	r.Options = slices.Clone(r.Options)
 	for _, own := range []string{"timeout:3", "attempts:4"} {
 		name, _, _ := strings.Cut(own, ":")
-		if !slices.ContainsFunc(options, func(o string) bool { return strings.HasPrefix(o, name+":") }) {
-			options = append(options, own)
+		if !slices.ContainsFunc(r.Options, func(o string) bool { return strings.HasPrefix(o, name+":") }) {
+			r.Options = append(r.Options, own)
 		}
 	}
-	fmt.Fprintf(&b, "options %s\n", strings.Join(options, " "))
+	return r.write("Answered by the agent of this host, which asks the host's resolvers.")
+}
+
+// write is a resolv.conf that says this, below a comment.
+func (r Resolvers) write(comment string) []byte {
+	var b bytes.Buffer
+	fmt.Fprintf(&b, "# %s\n", comment)
+	for _, server := range r.Servers {
+		fmt.Fprintf(&b, "nameserver %s\n", server)
+	}
+	if len(r.Search) > 0 {
+		fmt.Fprintf(&b, "search %s\n", strings.Join(r.Search, " "))
+	}
+	if len(r.Options) > 0 {
+		fmt.Fprintf(&b, "options %s\n", strings.Join(r.Options, " "))
+	}
 	return b.Bytes()
 }

@@ -22,6 +22,12 @@ func TestTasksKeepWhatTheHostsResolvConfSays(t *testing.T) {
 		"the last search or domain counts": {
 			"search a.example\ndomain b.example ; mine\n",
 			"nameserver 198.19.0.1\nsearch connect.skein b.example\noptions timeout:3 attempts:4\n"},
+		"a search of the root is left out, for which some clients fail": {
+			"search .\noptions ndots:2\n",
+			"nameserver 198.19.0.1\nsearch connect.skein\noptions ndots:2 timeout:3 attempts:4\n"},
+		"the root among search domains is left out": {
+			"search a.example . b.example\n",
+			"nameserver 198.19.0.1\nsearch connect.skein a.example b.example\noptions timeout:3 attempts:4\n"},
 		"nothing at all": {"", "nameserver 198.19.0.1\nsearch connect.skein\noptions timeout:3 attempts:4\n"},
 	} {
 		t.Run(sentence, func(t *testing.T) {

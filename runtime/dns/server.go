@@ -38,6 +38,9 @@ const (
 	readBuffer = 1 << 20
 )
 
+// ownResolver is what a host has whose resolv.conf names none (resolv.conf(5)).
+var ownResolver = netip.AddrPortFrom(netip.AddrFrom4([4]byte{127, 0, 0, 1}), 53)
+
 // Config is what a server stands on.
 type Config struct {
 	// Addr is what tasks ask, at port 53: an address that nobody else reaches.
@@ -47,7 +50,7 @@ type Config struct {
 	// Clients are the addresses that are answered.
 	Clients []netip.Prefix
 	// HostResolvConf names the host's resolvers. TaskResolvConf is what tasks have mounted:
-	// it names Addr, or what the host's does while Addr cannot be listened on.
+	// it names Addr, or those of the host that tasks reach while Addr cannot be listened on.
 	HostResolvConf, TaskResolvConf string
 	Log                            *slog.Logger
 	// Store, if any, holds the sockets while no agent is there; Inherited are those that it
@@ -68,6 +71,8 @@ type Server struct {
 	bounds    *bounds
 	conns     *connlimit.Limiter
 
+	failed atomic.Pointer[string] // why Addr cannot be listened on; nil: it is
+
 	udp  *net.UDPConn // of Open and Run alone
 	tcp  net.Listener
 	read string // what was read of HostResolvConf
@@ -86,8 +91,8 @@ func Open(config Config) (*Server, error) {
 		conns: connlimit.New(maxConns, maxSourceConns)}
 	s.resolvers.dial = config.Dial
 	s.names.Store(&Names{})
-	if err := s.listen(); err != nil {
-		config.Log.Error("DNS for tasks cannot be answered, will be tried again; tasks have the host's resolvers meanwhile",
+	if err := s.tryListen(); err != nil {
+		config.Log.Error("DNS for tasks cannot be answered, will be tried again; tasks have no names of services meanwhile",
 			"addr", config.Addr.String(), "err", err)
 	}
 	if err := s.readResolvers(); err != nil {
@@ -107,6 +112,26 @@ func (s *Server) Close() error {
 func (s *Server) Apply(routes fleet.Routes, index uint64) {
 	s.names.Store(NewNames(routes, index, s.config.AliasAddr))
 	s.knownOnce.Do(func() { close(s.known) })
+}
+
+// Failed says why tasks are not answered; empty: they are.
+func (s *Server) Failed() string {
+	if why := s.failed.Load(); why != nil {
+		return *why
+	}
+	return ""
+}
+
+// tryListen listens, and keeps why it cannot.
+func (s *Server) tryListen() error {
+	err := s.listen()
+	if err == nil {
+		s.failed.Store(nil)
+		return nil
+	}
+	why := err.Error()
+	s.failed.Store(&why)
+	return err
 }
 
 // Run answers until ctx ends.
@@ -134,7 +159,7 @@ func (s *Server) Run(ctx context.Context) error {
 			return nil
 		case <-tick.C:
 		}
-		if s.udp == nil && s.listen() == nil {
+		if s.udp == nil && s.tryListen() == nil {
 			context.AfterFunc(ctx, s.closeSocketsOf(s.udp, s.tcp))
 			s.start(ctx, &serving)
 			s.read = "" // tasks are to ask here from now on
@@ -171,15 +196,29 @@ func (s *Server) readResolvers() error {
 			servers = append(servers, netip.AddrPortFrom(addr, 53)) // none of ours: we would ask ourselves
 		}
 	}
-	s.resolvers.set(servers)
-	if s.udp != nil {
-		text = host.ForTasks(s.config.Addr.Addr())
+	if len(host.Servers) == 0 {
+		servers = append(servers, ownResolver)
 	}
-	if err := vfs.WriteShared(s.config.TaskResolvConf, text); err != nil {
+	s.resolvers.set(servers)
+	if err := vfs.WriteShared(s.config.TaskResolvConf, s.forTasks(host)); err != nil {
 		return fmt.Errorf("write the resolvers of tasks: %w", err)
 	}
 	s.read = seen
 	return nil
+}
+
+// forTasks is what tasks have mounted. While they cannot be answered here they have the host's
+// resolvers, but for those on loopback: there a task finds itself. With none left they have
+// this server, which answers once it can.
+func (s *Server) forTasks(host Resolvers) []byte {
+	if s.udp == nil {
+		reached := host
+		reached.Servers = slices.DeleteFunc(slices.Clone(host.Servers), netip.Addr.IsLoopback)
+		if len(reached.Servers) > 0 {
+			return reached.write("The host's resolvers: the agent cannot answer, and tries again.")
+		}
+	}
+	return host.ForTasks(s.config.Addr.Addr())
 }
 
 func (s *Server) allowed(from netip.Addr) bool {

@@ -324,24 +324,65 @@ func TestIDsAreChance(t *testing.T) {
 	}
 }
 
-// An address that another program listens on is no reason to leave tasks without names.
+// A resolv.conf that names no resolver means the one of the host itself, as for resolvers.
+func TestAHostThatNamesNoResolverHasOneOfItsOwn(t *testing.T) {
+	for sentence, c := range map[string]struct {
+		host string
+		want string
+	}{
+		"none is named":             {"search corp.example\n", "[127.0.0.1:53]"},
+		"one is named":              {"nameserver 10.0.0.53\n", "[10.0.0.53:53]"},
+		"none but ours, not itself": {"nameserver 198.19.0.1\n", "[]"},
+	} {
+		t.Run(sentence, func(t *testing.T) {
+			dir := t.TempDir()
+			host := filepath.Join(dir, "host")
+			must(t, os.WriteFile(host, []byte(c.host), 0o600))
+			s, err := Open(Config{Addr: netip.MustParseAddrPort("127.0.0.1:0"), HostResolvConf: host,
+				TaskResolvConf: filepath.Join(dir, "tasks"), Clients: []netip.Prefix{netip.MustParsePrefix("198.19.0.0/16")}})
+			must(t, err)
+			defer s.Close()
+			if got := fmt.Sprint(s.resolvers.get()); got != c.want {
+				t.Errorf("it asks %s, want %s", got, c.want)
+			}
+		})
+	}
+}
+
+// An address that another program listens on is no reason to leave tasks without names, but
+// a loopback resolver of the host is none of theirs.
 func TestTasksHaveTheHostsResolversWhileTheAddressIsTaken(t *testing.T) {
+	for sentence, c := range map[string]struct{ host, want string }{
+		"a resolver that tasks reach":           {"nameserver 10.0.0.53\n", "10.0.0.53"},
+		"one that they reach, one that not":     {"nameserver 127.0.0.53\nnameserver 10.0.0.53\n", "10.0.0.53"},
+		"none that they reach: theirs, to come": {"nameserver 127.0.0.53\nnameserver ::1\n", "127.0.0.1"},
+		"none at all: theirs, to come":          {"search corp.example\n", "127.0.0.1"},
+	} {
+		t.Run(sentence, func(t *testing.T) { whileTaken(t, c.host, c.want) })
+	}
+}
+
+func whileTaken(t *testing.T, hostsOwn, want string) {
 	taken, err := net.ListenPacket("udp", "127.0.0.1:0")
 	must(t, err)
 	dir := t.TempDir()
 	host, tasks := filepath.Join(dir, "host"), filepath.Join(dir, "tasks")
-	must(t, os.WriteFile(host, []byte("nameserver 10.0.0.53\n"), 0o600))
+	must(t, os.WriteFile(host, []byte(hostsOwn), 0o600))
 	addr := netip.MustParseAddrPort(taken.LocalAddr().String())
 	s, err := Open(Config{Addr: addr, HostResolvConf: host, TaskResolvConf: tasks})
 	must(t, err)
-	ask := func(want string) error {
+	answered := func(want string) error {
 		text, failed := os.ReadFile(tasks)
-		if failed == nil && !strings.Contains(string(text), "nameserver "+want+"\n") {
-			failed = fmt.Errorf("tasks have %q, want %s", text, want)
+		if failed == nil && (strings.Count(string(text), "nameserver") != 1 ||
+			!strings.Contains(string(text), "nameserver "+want+"\n")) {
+			failed = fmt.Errorf("tasks have %q, want %s alone", text, want)
 		}
 		return failed
 	}
-	must(t, ask("10.0.0.53"))
+	must(t, answered(want))
+	if !strings.Contains(s.Failed(), "address already in use") {
+		t.Errorf("why it does not answer: %q", s.Failed())
+	}
 	must(t, taken.Close())
 	ctx, cancel := context.WithCancel(context.Background())
 	var running sync.WaitGroup
@@ -349,10 +390,10 @@ func TestTasksHaveTheHostsResolversWhileTheAddressIsTaken(t *testing.T) {
 	defer running.Wait()
 	defer cancel()
 	deadline := time.After(20 * time.Second)
-	for err = ask("127.0.0.1"); err != nil; err = ask("127.0.0.1") {
+	for err = answered("127.0.0.1"); err != nil || s.Failed() != ""; err = answered("127.0.0.1") {
 		select {
 		case <-deadline:
-			t.Fatal(err)
+			t.Fatal(err, s.Failed())
 		case <-time.After(20 * time.Millisecond):
 		}
 	}

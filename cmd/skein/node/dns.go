@@ -8,11 +8,13 @@ import (
 	"skein/runtime/dns"
 )
 
+const dnsPort = 53
+
 // openDNS opens what answers the queries of this host's tasks: at the first address of
 // the range of aliases, which nobody else reaches.
 func (n *node) openDNS(closers *closers, subnet netip.Prefix) (err error) {
 	n.dns, err = dns.Open(dns.Config{
-		Addr:           netip.AddrPortFrom(n.aliases.Addr().Next(), 53),
+		Addr:           netip.AddrPortFrom(n.aliases.Addr().Next(), dnsPort),
 		Clients:        []netip.Prefix{subnet, n.aliases},
 		AliasAddr:      n.aliasAddr,
 		HostResolvConf: "/etc/resolv.conf", TaskResolvConf: n.taskResolvConf(), Log: n.Log,

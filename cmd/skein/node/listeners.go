@@ -54,7 +54,8 @@ func (c *hostChecks) set(change func(*hostChecks)) []fleet.Check {
 	return slices.Clone(all)
 }
 
-// checkListeners tells the fleet which listeners clients cannot reach on this host.
+// checkListeners tells the fleet which listeners clients cannot reach on this host, and that
+// its tasks have no DNS.
 func (n *node) checkListeners(ctx context.Context) error {
 	watch := listenerWatch{holder: n.machine.PortHolder}
 	tick := time.NewTicker(listenersEvery)
@@ -65,7 +66,7 @@ func (n *node) checkListeners(ctx context.Context) error {
 			return nil
 		case <-tick.C:
 		}
-		checks, changed := watch.look(n.clock.Mono(), n.ingress.Failing())
+		checks, changed := watch.look(n.clock.Mono(), unanswered(n.dns.Failed(), n.ingress.Failing()))
 		if !changed {
 			continue
 		}
@@ -73,6 +74,14 @@ func (n *node) checkListeners(ctx context.Context) error {
 			n.host.HostChecked(all, nil)
 		}
 	}
+}
+
+// unanswered are the listeners that fail and, without a name and first of all, DNS for tasks.
+func unanswered(dns string, failing []ingress.ListenerStatus) []ingress.ListenerStatus {
+	if dns == "" {
+		return failing
+	}
+	return slices.Insert(failing, 0, ingress.ListenerStatus{Port: dnsPort, Failed: dns})
 }
 
 // listenerWatch knows since when listeners have failed.
@@ -120,6 +129,9 @@ func (w *listenerWatch) look(now time.Duration, failing []ingress.ListenerStatus
 // listenerCheck is the line of a listener that fails. Its name is short, as State has it.
 func listenerCheck(l ingress.ListenerStatus, holder string) fleet.Check {
 	check := fleet.Check{Name: fmt.Sprintf("listener at port %d", l.Port), Listener: l.Name}
+	if l.Name == "" {
+		check.Name, l.Failed = "dns-of-tasks", "tasks of this host find no service by name: "+l.Failed
+	}
 	switch {
 	case l.Bound:
 		check.Detail = clipped("certificates: " + strings.Join(l.Certificates, "; "))

@@ -91,3 +91,22 @@ func TestListenersAreToldOfWithTheSelfCheck(t *testing.T) {
 		t.Errorf("once the port is open %v is told", all)
 	}
 }
+
+func TestAHostSaysThatItsTasksHaveNoDNS(t *testing.T) {
+	const why = "listen udp 198.19.0.1:53: bind: address already in use"
+	web := ingress.ListenerStatus{Name: "web", Port: 80, Failed: "taken"}
+	w := listenerWatch{holder: func(port int) string { return fmt.Sprintf("the program of port %d", port) }}
+	w.look(0, unanswered(why, []ingress.ListenerStatus{web}))
+	checks, _ := w.look(failingFor, unanswered(why, []ingress.ListenerStatus{web}))
+	if len(checks) != 2 || checks[1].Listener != "web" {
+		t.Fatalf("it tells %+v, want of DNS and of web", checks)
+	}
+	want := fleet.Check{Name: "dns-of-tasks",
+		Detail: "tasks of this host find no service by name: " + why + "; the program of port 53 has it"}
+	if checks[0] != want {
+		t.Errorf("it tells %+v, want %+v", checks[0], want)
+	}
+	if got := unanswered("", nil); len(got) > 0 {
+		t.Errorf("while DNS is answered %+v is told", got)
+	}
+}
