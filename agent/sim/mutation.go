@@ -52,18 +52,17 @@ const (
 	MutationStrictMessages   Mutation = "strict-messages"    // format: messages of a newer build are refused
 	MutationEffectTwice      Mutation = "effect-twice"       // effects: a host begins what runs already
 	MutationEffectEarly      Mutation = "effect-early"       // effects: a host is asked before its hand has committed
-	// fold: goals want less of blue than is desired before green has traffic, which State refuses
-	MutationBlueShrinks    Mutation = "blue-shrinks"
-	MutationCleanUpEarly   Mutation = "clean-up-early"  // I7: blue goes while the bake lasts
-	MutationBlueStopped    Mutation = "blue-stopped"    // I7: a healthy task of blue is stopped before clean-up
-	MutationShiftUnseen    Mutation = "shift-unseen"    // I7: a shift is done before any host serves it
-	MutationOlderWeights   Mutation = "older-weights"   // I7: hosts are sent other weights than were committed
-	MutationRollbackStarts Mutation = "rollback-starts" // I7: a rollback keeps green whole
-	MutationHookMadeUp     Mutation = "hook-made-up"    // I8: a hook succeeds before its answer came
-	MutationHookIgnored    Mutation = "hook-ignored"    // liveness: nothing follows from a hook that failed
-	MutationStageSkipped   Mutation = "stage-skipped"   // fold: a stage is passed over, which State refuses
-	MutationNeverFinished  Mutation = "never-finished"  // liveness: a deployment that cleaned up does not end
-	MutationGoalsLinger    Mutation = "goals-linger"    // liveness: goals of a deployment outlive it
+	MutationBlueShrinks      Mutation = "blue-shrinks"       // fold: goals want less of blue than all, which State refuses
+	MutationCleanUpEarly     Mutation = "clean-up-early"     // fold: so they do while the bake lasts
+	MutationBlueStopped      Mutation = "blue-stopped"       // I7: a healthy task of blue is stopped before clean-up
+	MutationShiftUnseen      Mutation = "shift-unseen"       // I7: a shift is done before any host serves it
+	MutationOlderWeights     Mutation = "older-weights"      // I7: hosts are sent other weights than were committed
+	MutationRollbackStarts   Mutation = "rollback-starts"    // I7: a rollback keeps green whole
+	MutationHookMadeUp       Mutation = "hook-made-up"       // I8: a hook succeeds before its answer came
+	MutationHookIgnored      Mutation = "hook-ignored"       // liveness: nothing follows from a hook that failed
+	MutationStageSkipped     Mutation = "stage-skipped"      // fold: a stage is passed over, which State refuses
+	MutationNeverFinished    Mutation = "never-finished"     // liveness: a deployment that cleaned up does not end
+	MutationGoalsLinger      Mutation = "goals-linger"       // liveness: goals of a deployment outlive it
 )
 
 // Mutations lists all mutations.
@@ -290,6 +289,7 @@ func (m Mutation) breaksFold() bool {
 	return slices.Contains([]Mutation{
 		MutationStopBeforeStart, MutationExtraStop, MutationUnreachableRuns, MutationNoBackOff, MutationNoGrace,
 		MutationCutOffReplaced, MutationSurplusAnywhere, MutationBlueStopped,
-	}, m) || deployMutations[m] != nil && // which nothing else would see
-		m != MutationStageSkipped && m != MutationBlueShrinks
+	}, m) || deployMutations[m] != nil && !slices.Contains([]Mutation{ // which nothing else would see
+		MutationStageSkipped, MutationBlueShrinks, MutationCleanUpEarly,
+	}, m)
 }
