@@ -40,15 +40,8 @@ func printEntriesTo(w io.Writer, all []types.EntryAddress) error {
 		if len(e.Conditions) > 0 {
 			why = e.Conditions[0].Message
 		}
-		t.row(
-			e.Address,
-			e.Subnet,
-			nameOfHost(e.Holder),
-			orDash(e.State),
-			ago(e.Since, time.Now()),
-			orDash(why),
-			nameOfHost(e.Former),
-		)
+		t.row(e.Address, e.Subnet, nameOfHost(e.Holder), orDash(e.State), ago(e.Since, time.Now()), orDash(why),
+			nameOfHost(e.Former))
 	}
 	return t.flush()
 }

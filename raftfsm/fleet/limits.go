@@ -35,11 +35,11 @@ const (
 
 	// Every host serves all of them: a listener is a port of each, and a table of this
 	// size takes about 20 MB.
-	MaxTrustedProxies = 32     // of one listener
 	MaxListeners      = 100    // that take a port of hosts
 	MaxAliases        = 1_000  // listeners of tasks alone: an address of each host
 	MaxAliasNumber    = 4_000  // so that a number is not given out again soon
 	MaxListenerRules  = 100    // of one listener, its default aside (ELB quotas, rules per load balancer)
+	MaxTrustedProxies = 32     // networks of one listener
 	MaxTargetGroups   = 3_000  // ELB quotas, target groups per Region
 	MaxForwardGroups  = 5      // of one forward (ELB API, ForwardActionConfig)
 	MaxConditionsRule = 10     // of one rule

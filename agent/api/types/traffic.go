@@ -43,13 +43,8 @@ func (l *Listener) Failure() string {
 		return ""
 	}
 	first := l.Failing[0]
-	text := fmt.Sprintf(
-		"listener %s (port %d) is not served by %s: %s",
-		l.Name,
-		l.Port,
-		cmp.Or(first.Host.Name, first.Host.ID),
-		first.Reason,
-	)
+	host := cmp.Or(first.Host.Name, first.Host.ID)
+	text := fmt.Sprintf("listener %s (port %d) is not served by %s: %s", l.Name, l.Port, host, first.Reason)
 	if more := l.FailingCount - 1; more > 0 {
 		text += fmt.Sprintf("; nor by %d more", more)
 	}

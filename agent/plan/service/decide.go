@@ -75,10 +75,11 @@ func apart(goals []fleet.RevisionGoal) bool {
 // shared are the old tasks in whose place any task of the goals may stand.
 func (n inputs) shared() taskCounts {
 	all := n.old
+	if !n.apart {
+		return all
+	}
 	for _, r := range n.revisions {
-		if n.apart {
-			all = all.minus(r.moving)
-		}
+		all = all.minus(r.moving)
 	}
 	return all
 }
@@ -153,9 +154,9 @@ func mayStop(healthy, lower int) int  { return max(0, healthy-lower) }
 // tasks stay until healthy current ones stand in for them, one for one; only where the
 // upper bound can never hold one task more than desired do tasks stop first, within the
 // lower bound. Of several revisions none is short because another one has all that it needs:
-// who is to be replaced goes for a healthy task of its own revision. Tasks that may run cut off are no reason
-// to stop anything: they only put off their replacements. Idle tasks stop at once and count
-// for no minimum. See ../DESIGN.md for the rules by number.
+// who is to be replaced goes for a healthy task of its own revision. Tasks that may run cut
+// off are no reason to stop anything: they only put off their replacements. Idle tasks stop
+// at once and count for no minimum. See ../DESIGN.md for the rules by number.
 func decide(n inputs) adjustments {
 	m := adjustments{revisions: make([]revisionAdjustments, len(n.revisions))}
 	spare := mayStop(n.healthy(), n.minHealthy) // of several revisions, one may be surplus while another is missing

@@ -33,13 +33,15 @@ func (t *serviceTasks) takeOf(revision, n int, of ...kind) []*fleet.Task {
 // takeOld is take of kinds of tasks that any task of the goals may replace, those of no
 // revision in them first.
 func (t *serviceTasks) takeOld(n int, of ...kind) []*fleet.Task {
+	revisions := t.goals.Revisions
+	if apart(revisions) {
+		revisions = nil // theirs go for their own
+	}
 	var groups []int
 	for _, k := range of {
 		groups = append(groups, t.group(t.leftover(), k))
-		for i := range t.goals.Revisions {
-			if !apart(t.goals.Revisions) {
-				groups = append(groups, t.group(i, k))
-			}
+		for i := range revisions {
+			groups = append(groups, t.group(i, k))
 		}
 	}
 	return t.take(n, groups...)

@@ -165,16 +165,7 @@ func entryTroubles(
 
 // run puts back what something else took away.
 func (e *entries) run(ctx context.Context) error {
-	tick := time.NewTicker(holdAgain)
-	defer tick.Stop()
-	for {
-		select {
-		case <-ctx.Done():
-			return nil
-		case <-tick.C:
-			e.repair(ctx)
-		}
-	}
+	return every(ctx, holdAgain, func() { e.repair(ctx) })
 }
 
 func (e *entries) repair(ctx context.Context) {

@@ -58,22 +58,15 @@ func (c *hostChecks) set(change func(*hostChecks)) []fleet.Check {
 // its tasks have no DNS.
 func (n *node) checkListeners(ctx context.Context) error {
 	watch := listenerWatch{holder: n.machine.PortHolder}
-	tick := time.NewTicker(listenersEvery)
-	defer tick.Stop()
-	for {
-		select {
-		case <-ctx.Done():
-			return nil
-		case <-tick.C:
-		}
+	return every(ctx, listenersEvery, func() {
 		checks, changed := watch.look(n.clock.Mono(), unanswered(n.dns.Failed(), n.ingress.Failing()))
 		if !changed {
-			continue
+			return
 		}
 		if all := n.checks.set(func(c *hostChecks) { c.listeners = checks }); all != nil {
 			n.host.HostChecked(all, nil)
 		}
-	}
+	})
 }
 
 // unanswered are the listeners that fail and, without a name and first of all, DNS for tasks.

@@ -185,20 +185,27 @@ func lateHandler(get func() *api.API) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { forwarded(get()).ServeHTTP(w, r) })
 }
 
-// repairNetwork puts back what something else on the host took away.
-func (n *node) repairNetwork(ctx context.Context) error {
-	tick := time.NewTicker(repairEvery)
+// every does something again and again, first when the time has passed once, until ctx ends.
+func every(ctx context.Context, pause time.Duration, do func()) error {
+	tick := time.NewTicker(pause)
 	defer tick.Stop()
 	for {
 		select {
 		case <-ctx.Done():
 			return nil
 		case <-tick.C:
-			if err := n.network.Repair(ctx); err != nil {
-				n.Log.Warn("task network not repaired", "err", err)
-			}
+			do()
 		}
 	}
+}
+
+// repairNetwork puts back what something else on the host took away.
+func (n *node) repairNetwork(ctx context.Context) error {
+	return every(ctx, repairEvery, func() {
+		if err := n.network.Repair(ctx); err != nil {
+			n.Log.Warn("task network not repaired", "err", err)
+		}
+	})
 }
 
 // checkSelf repeats the self-check and tells the host loop what came of it.
